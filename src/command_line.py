@@ -1,0 +1,87 @@
+"""What every script shares: flags from the settings, messages on stderr, exit codes, interrupts.
+
+Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+# Idle OpenMP threads that spin stall two-core machines for seconds when processes share them. OpenMP reads this
+# when torch is imported, so it stands before any import that could bring torch in.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import tyro
+
+from spasm.settings import SettingsError
+from spasm.tables import DataError
+
+S = TypeVar("S")
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def run(main: Callable[[S], int], settings_class: type[S], description: str, argv: list[str] | None = None) -> int:
+    """Parse the flags, call `main(settings)`, and turn what happens into an exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        settings = parse(settings_class, description, sys.argv[1:] if argv is None else argv)
+        return main(settings)
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (DataError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)
+        return 130
+    except Terminated:
+        print("terminated: what was finished is kept", file=sys.stderr)
+        return 143
+
+
+def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
+    """Settings from flags; `--settings FILE` becomes flags placed before the user's own, checked the same way."""
+    return tyro.cli(
+        settings_class,
+        args=_with_settings_file(argv),
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
+    )
+
+
+def _with_settings_file(argv: list[str]) -> list[str]:
+    argv = [part for flag in argv for part in (flag.split("=", 1) if flag.startswith("--settings=") else [flag])]
+    if "--settings" not in argv:
+        return argv
+    at = argv.index("--settings")
+    if at + 1 == len(argv):
+        raise SettingsError("--settings needs a file")
+    path = Path(argv[at + 1])
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"--settings {path}: not a readable JSON file ({error})") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"--settings {path}: must hold one JSON object of settings")
+    return [*_flags(tree), *argv[:at], *argv[at + 2 :]]
+
+
+def _flags(tree: dict[str, Any]) -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flags(value)
+        else:
+            values = value if isinstance(value, list) else [value]
+            yield from [f"--{key.replace('_', '-')}", *map(str, values)]
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise Terminated

@@ -1,0 +1,43 @@
+"""Make a folder of SIMULATED segments in the challenge's layout, to try everything without data of your own.
+
+Infants move, some have spasms, and a camera sees them with the gaps and the noise of real home videos. Besides train/,
+train_data.csv and test/ it writes groups.csv (who is a patient, who a control) and truth.csv (where each spasm lies).
+
+Example: python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
+"""
+
+import shlex
+import sys
+
+from tqdm import tqdm
+
+import command_line
+from spasm import simulation
+from spasm.segments import child_of
+from spasm.settings import Data, Simulate
+
+
+def main(settings: Simulate) -> int:
+    rows = simulation.write_dataset(
+        settings.out,
+        settings.children,
+        settings.segments_per_child,
+        settings.seed,
+        settings.frames,
+        # disable=None: a bar only where stderr is a terminal.
+        progress=lambda children: tqdm(children, desc="simulate", unit="child", file=sys.stderr, disable=None),
+    )
+    print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it says anything about patients.")
+    for split in ("train", "test"):
+        labels = [row["label"] for row in rows if row["split"] == split]
+        children = {child_of(str(row["segment_name"])) for row in rows if row["split"] == split}
+        print(f"{split}: {len(labels)} segments, {len(children)} children, prevalence {sum(labels) / len(labels):.3f}")
+    names = ("train/", "train_data.csv", "test/", "groups.csv", "truth.csv", simulation.MARKER)
+    print(f"wrote {settings.out}: {', '.join(names)}")
+    frames = f" --frames {settings.frames}" if settings.frames != Data().frames else ""
+    print(f"next: python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, Simulate, __doc__))

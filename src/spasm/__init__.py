@@ -1,0 +1,1 @@
+"""Recognising infantile epileptic spasms from five-second pose segments."""

@@ -1,0 +1,50 @@
+"""Named tensors on disk: no code inside, equal bytes for equal tensors, and a digest that tells every changed bit."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from spasm.files import write_bytes
+from spasm.tables import DataError, open_regular
+
+DIGEST = "sha256"  # the name under which a file keeps the digest of all its other tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write named tensors; equal tensors give equal bytes."""
+    # Saved to memory first: torch.save writes the path it is given into the file. The names are copied because
+    # pickle writes the same object twice in another way than two equal ones.
+    buffer = io.BytesIO()
+    torch.save({**{str(name): value for name, value in tensors.items()}, DIGEST: _digest(tensors)}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors that `write_tensors` wrote. Raises DataError if a single bit differs; runs no code from the file."""
+    hint = "delete it to train this fold again, or restore it from a copy"
+    with open_regular(path) as (file, _):
+        content = io.BytesIO(file.read())
+    try:
+        tensors = torch.load(content, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling untrusted bytes raises nearly anything
+        raise DataError(path, f"is not a whole checkpoint ({type(error).__name__})", hint) from error
+    named = isinstance(tensors, dict) and all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
+    )
+    if not named or DIGEST not in tensors:
+        raise DataError(path, "is not a checkpoint of this software", hint)
+    digest = tensors.pop(DIGEST)
+    if not torch.equal(digest, _digest(tensors)):
+        raise DataError(path, "is damaged: its content does not match its sha256", hint)
+    return tensors
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy() if value.numel() else b"")
+    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)

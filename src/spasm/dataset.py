@@ -1,0 +1,124 @@
+"""The training data as arrays: labels, children, and all poses in one memory-mapped file that every fold shares."""
+
+import dataclasses
+import hashlib
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from spasm.files import remove_stale, replacing
+from spasm.landmarks import LANDMARKS
+from spasm.segments import CHANNELS, Progress, found, raw_segment, read_segment
+from spasm.tables import DataError, DataProblems, child_of, collected, read_tables
+
+STALE_S = 3600  # younger temporary files may belong to a living process of another container
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The training segments in the order of their names, N of them."""
+
+    names: tuple[str, ...]
+    children: tuple[str, ...]
+    """The child of each segment."""
+    labels: np.ndarray
+    """(N,) int64, 0 or 1."""
+    poses: np.memmap
+    """(N, T, 33, 5) float32, read-only, on disk; NaN: not found."""
+    has_pose: np.ndarray
+    """(N,) bool: a landmark was found in some frame."""
+    fingerprint: str
+    """sha256 in hex over T, the names, the files' bytes and the labels."""
+    groups: dict[str, dict[str, str]]
+    """Row of groups.csv of each child there; empty without that file."""
+    simulated: bool
+    """The simulator wrote this folder, and results on it must say so."""
+
+
+def load_training(data: Path, frames: int, names: str, cache: Path, progress: Progress = iter) -> TrainingData:
+    """Check train/ and train_data.csv, and open the poses as one array in the folder `cache`, built when needed.
+
+    Raises DataProblems with everything that is wrong, DataError for one class alone, and OSError (disk full, say)
+    when the cache cannot be written; a cache that is not whole is never used.
+    """
+    tables = read_tables(data, names)
+    problems = list(tables.problems)
+    digests: dict[str, str] = {}
+    for path in progress(tables.train):
+        with collected(problems):
+            digests[path.name] = hashlib.sha256(raw_segment(path, frames, data)[0]).hexdigest()
+    if problems:  # the values are not checked yet, and the user wants to hear of those as well
+        for path in progress([path for path in tables.train if path.name in digests]):
+            with collected(problems):
+                read_segment(path, frames, data)
+        raise DataProblems(problems)
+    labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            data / "train_data.csv", f"every label is {labels[0]}", "training needs segments of both classes"
+        )
+
+    # "poses 1" is the version of this file's checks: cached poses are not checked again.
+    key = _sha256(["poses 1", str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
+    shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
+    target = cache / f"{key}.npy"
+    header = _cache_header(shape)
+    remove_stale(cache, STALE_S)
+    if not _is_whole(target, header, shape):
+        _build_cache(target, header, tables.train, digests, frames, data, progress)
+    poses = np.memmap(target, dtype=np.float32, mode="r", offset=len(header), shape=shape)
+    # In blocks, so that memory stays flat however many segments there are.
+    blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
+    return TrainingData(
+        names=tuple(path.name for path in tables.train),
+        children=tuple(child_of(path.name) for path in tables.train),
+        labels=labels,
+        poses=poses,
+        has_pose=np.concatenate([found(block).any(axis=(1, 2)) for block in blocks]),
+        fingerprint=_sha256([key, *map(str, labels)]),
+        groups=tables.groups,
+        simulated=(data / "simulated.json").is_file(),
+    )
+
+
+def _sha256(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _cache_header(shape: tuple[int, ...]) -> bytes:
+    header = io.BytesIO()
+    fields = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue()
+
+
+def _is_whole(path: Path, header: bytes, shape: tuple[int, ...]) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(header)) == header and path.stat().st_size == len(header) + 4 * math.prod(shape)
+    except OSError:
+        return False
+
+
+def _build_cache(
+    target: Path,
+    header: bytes,
+    paths: list[Path],
+    digests: dict[str, str],
+    frames: int,
+    root: Path,
+    progress: Progress,
+) -> None:
+    problems: list[DataError] = []
+    with replacing(target) as file:
+        file.write(header)
+        for path in progress(paths):
+            with collected(problems):
+                poses, digest, _ = read_segment(path, frames, root)
+                if digest != digests[path.name]:
+                    raise DataError(path, "changed while the data was read", "run again when nothing writes to it")
+                file.write(poses.data)
+        if problems:
+            raise DataProblems(problems)

@@ -1,0 +1,131 @@
+"""Files that are whole or absent: atomic writes, digests and locks."""
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from spasm.tables import DataError, open_regular
+
+TEMPORARY = ".tmp-"
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` at the end.
+
+    A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The random part: in containers that share a disk, two writers can have the same process id.
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None  # the user does not know the temporary name
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)  # without it a power cut can undo the rename
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, see `replacing`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def remove_stale(folder: Path, untouched_s: float = 0.0) -> None:
+    """Remove what killed writers left below a folder: temporary files whose process is gone."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        owner = re.match(rf"{re.escape(TEMPORARY)}([0-9]+)-", path.name)
+        with contextlib.suppress(OSError):
+            if owner and time.time() - path.stat().st_mtime >= untouched_s and not _is_alive(int(owner[1])):
+                path.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError now rather than after hours of training if a folder cannot be written."""
+    probe = folder / "writable"
+    write_bytes(probe, b"")
+    probe.unlink()
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write JSON in UTF-8; NaN is refused, because other programs cannot read it."""
+    write_bytes(path, (json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One JSON object. Raises DataError for anything else."""
+    with open_regular(path) as (file, _):
+        try:
+            tree = json.loads(file.read())
+        except (ValueError, RecursionError) as error:
+            raise DataError(path, f"is not readable JSON: {error}", "restore it from a copy, or train again") from error
+    if not isinstance(tree, dict):
+        raise DataError(path, "does not hold one JSON object", "restore it from a copy, or train again")
+    return tree
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV in UTF-8 with `\\n` at the end of every line; floats keep all their digits."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file, in hex."""
+    with open_regular(path) as (file, _):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock(path: Path, holder: str, wait_s: float = 30.0) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; it ends with the process, however that ends.
+
+    Raises DataError after `wait_s` seconds: another process then holds it, which `holder` describes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        give_up = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > give_up:
+                    raise DataError(path, f"{holder} in another process", "wait for it, or stop it first") from error
+                time.sleep(0.1)
+        yield
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,142 @@
+"""ST-GCN with a multiple-instance head: which frames speak for a spasm, and how much each counts.
+
+Spatial-temporal graph convolution: Yan et al. 2018 (arXiv 1801.07455), here with a depthwise temporal convolution.
+Attention pooling: Ilse et al. 2018 (arXiv 1802.04712).
+"""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from spasm.features import CHANNELS, MASK
+from spasm.landmarks import adjacency
+from spasm.models.scores import Scores
+from spasm.settings import Network
+
+STRIDES = (1, 2, 2, 1)
+
+
+class StgcnMil(nn.Module):
+    """Features (N, 14, 33, T) to `Scores`."""
+
+    def __init__(self, settings: Network) -> None:
+        super().__init__()
+        widths = [settings.width * (1 if block < (settings.blocks + 1) // 2 else 2) for block in range(settings.blocks)]
+        strides = [STRIDES[block % len(STRIDES)] for block in range(settings.blocks)]
+        # Velocities are a hundredth of positions; without a common scale they are learned late or never.
+        self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
+        self.stem = nn.Conv2d(len(CHANNELS), settings.width, 1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(settings.width)
+        self.blocks = nn.ModuleList(
+            Block(c_in, c_out, stride, settings.kernel, settings.dropout)
+            for c_in, c_out, stride in zip([settings.width, *widths[:-1]], widths, strides, strict=True)
+        )
+        self.head = MilHead(widths[-1], settings.head)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: torch.Tensor) -> Scores:
+        frames = features.shape[3]
+        posed = features[:, MASK].amax(1)  # (N, T): 1 where any landmark was found
+        x = features.transpose(2, 3)  # (N, 14, T, 33): channels innermost already, so no copy
+        x = F.relu(self.stem_norm(self.stem(self.scale(x))), inplace=True)
+        for block in self.blocks:
+            x = block(x)
+        with torch.autocast(x.device.type, enabled=False):  # the answer is worked out in float32
+            # The mean over landmarks, as a product with ones: its gradient stays dense, that of mean() does not.
+            ones = x.new_ones(1, x.shape[3])
+            steps = torch.matmul(ones, x.permute(0, 2, 3, 1))[:, :, 0].float() / x.shape[3]
+            return self.head(steps, posed.float(), frames)
+
+    @torch.no_grad()
+    def folded(self) -> "StgcnMil":
+        """A copy for scoring in which every batch norm has gone into the convolution beside it."""
+        network = copy.deepcopy(self).eval()
+        stem, scale = network.stem, network.scale
+        stem.weight *= (scale.running_var + scale.eps).rsqrt()[None, :, None, None]
+        stem.bias = nn.Parameter(-(stem.weight[:, :, 0, 0] @ scale.running_mean))
+        network.scale = nn.Identity()
+        network.stem, network.stem_norm = fuse_conv_bn_eval(stem, network.stem_norm), nn.Identity()
+        for block in network.blocks:
+            block.spatial, block.spatial_norm = fuse_conv_bn_eval(block.spatial, block.spatial_norm), nn.Identity()
+            block.pointwise, block.norm = fuse_conv_bn_eval(block.pointwise, block.norm), nn.Identity()
+            if isinstance(block.residual, nn.Sequential):
+                block.residual = fuse_conv_bn_eval(*block.residual)
+        return network.to(memory_format=torch.channels_last)
+
+
+class Block(nn.Module):
+    """Mix neighbouring landmarks, then neighbouring frames; (N, C, T, 33) to (N, C', T / stride, 33)."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", torch.from_numpy(adjacency()), persistent=False)
+        self.spatial = nn.Conv2d(c_in, c_out, 1, bias=False)
+        self.spatial_norm = nn.BatchNorm2d(c_out)
+        self.stride = stride
+        self.temporal = nn.Conv2d(c_out, c_out, (kernel, 1), padding=(kernel // 2, 0), groups=c_out, bias=False)
+        self.pointwise = nn.Conv2d(c_out, c_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(c_out)
+        # Whole channels, not single elements: random numbers for every element cost 13 % of a training step.
+        self.dropout = nn.Dropout2d(dropout)
+        self.residual: nn.Module = nn.Identity()
+        if c_in != c_out or stride != 1:
+            self.residual = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mixed = torch.matmul(self.adjacency.to(x.dtype), x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y = F.relu(self.spatial_norm(self.spatial(mixed)), inplace=True)
+        if self.training:
+            y = every(self.temporal(y), self.stride)
+        else:
+            y = F.conv2d(
+                y, self.temporal.weight, None, (self.stride, 1), self.temporal.padding, 1, self.temporal.groups
+            )
+        y = self.dropout(self.norm(self.pointwise(y)))
+        y += self.residual(every(x, self.stride))
+        return F.relu(y, inplace=True)
+
+
+def every(x: torch.Tensor, stride: int) -> torch.Tensor:
+    """Every stride-th frame of (N, C, T, 33).
+
+    A stride is a slice here because torch's backward of a strided depthwise convolution takes 6 times as long in bf16,
+    and it is taken with channels last so that the gradient keeps that layout.
+    """
+    return x if stride == 1 else x.permute(0, 2, 3, 1)[:, ::stride].permute(0, 3, 1, 2)
+
+
+class MilHead(nn.Module):
+    """Steps (N, S, C) to `Scores`; each step stands for the T / S frames it was strided from."""
+
+    def __init__(self, channels: int, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.score = nn.Linear(channels, 1)
+        if kind == "attn":
+            self.value, self.gate = nn.Linear(channels, 64), nn.Linear(channels, 64)
+            self.attention = nn.Linear(64, 1)
+
+    def forward(self, steps: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
+        step_of_frame = (torch.arange(frames, device=steps.device) * steps.shape[1]) // frames
+        frame_logits = self.score(steps)[..., 0]
+        count = torch.zeros_like(frame_logits).index_add_(1, step_of_frame, posed)  # frames with a pose in each step
+        absent = count == 0
+        if self.kind == "attn":
+            attention = self.attention(torch.tanh(self.value(steps)) * torch.sigmoid(self.gate(steps)))[..., 0]
+        elif self.kind == "logsumexp":
+            attention = frame_logits
+        else:  # topk: the mean of the best fifth
+            k = max(1, round(0.2 * frame_logits.shape[1]))
+            best = frame_logits.masked_fill(absent, -torch.inf).topk(k, dim=1)
+            attention = torch.full_like(frame_logits, -torch.inf).scatter(1, best.indices, 0.0)
+        weights = torch.softmax(attention.masked_fill(absent, -1e9), dim=1).masked_fill(absent, 0.0)
+        if self.kind == "logsumexp":
+            seen = (~absent).sum(1).clamp(min=1)
+            logit = torch.logsumexp(frame_logits.masked_fill(absent, -1e9), dim=1) - seen.log()
+        else:
+            logit = (weights * frame_logits).sum(1)
+        per_frame = weights / count.clamp(min=1)
+        return Scores(logit, frame_logits[:, step_of_frame], per_frame[:, step_of_frame] * posed)

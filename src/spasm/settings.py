@@ -1,0 +1,166 @@
+"""Every setting of every script: frozen dataclasses whose defaults are the solution we would submit.
+
+The command line is made from them (`command_line.py`), and so is the `settings` part of a member's manifest.
+"""
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Annotated, Literal
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown, of the wrong type, or out of range; the message names the nearest valid one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """The closed range a number must lie in."""
+
+    low: float
+    high: float
+
+
+class Checked:
+    """Refuses values outside the range that a field's annotation gives."""
+
+    def __post_init__(self) -> None:
+        for name, annotation in typing.get_type_hints(type(self), include_extras=True).items():
+            value = getattr(self, name)
+            for limit in getattr(annotation, "__metadata__", ()):
+                if isinstance(limit, Between) and value is not None and not limit.low <= value <= limit.high:
+                    nearest = limit.low if not value >= limit.low else limit.high
+                    raise SettingsError(
+                        f"--{name.replace('_', '-')} {value} is outside {limit.low} to {limit.high}; "
+                        f"the nearest valid value is {nearest}"
+                    )
+
+
+Probability = Annotated[float, Between(0, 1)]
+Count = Annotated[int, Between(1, 1_000_000)]
+Seed = Annotated[int, Between(0, 2**31 - 1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Checked):
+    """What is read."""
+
+    data: Path = Path("input")
+    """Folder with train/, train_data.csv and, if wanted, test/ and groups.csv."""
+    frames: Annotated[int, Between(16, 100_000)] = 150
+    """Frames in every segment (T). Files of another length are refused."""
+    names: Literal["challenge", "safe"] = "challenge"
+    """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features(Checked):
+    """How a pose becomes channels."""
+
+    root: Literal["interpolate", "hold"] = "interpolate"
+    """Where the hips are missing: interpolated through the gap, or the last valid place held (as published)."""
+    velocity: Literal["root", "picture"] = "root"
+    """Velocity of a landmark relative to the root, or in the picture."""
+    body_scale: bool = False
+    """Divide by the segment's median torso length."""
+    aspect: Annotated[float, Between(0.1, 10)] = 1.0
+    """Picture width divided by height, when known; 1 leaves x and y as they are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation(Checked):
+    """Random changes to the training poses."""
+
+    mirror: Probability = 0.5
+    """Chance of mirroring, left and right swapped."""
+    rotation_deg: Annotated[float, Between(0, 180)] = 15.0
+    """Largest rotation in the picture, in degrees either way."""
+    zoom: Annotated[float, Between(0, 2)] = 0.2
+    """Largest zoom in or out, as a natural logarithm."""
+    stretch: Annotated[float, Between(0, 2)] = 0.2
+    """Largest change of the aspect ratio, as a natural logarithm."""
+    shift_frames: Annotated[int, Between(0, 100_000)] = 10
+    """Largest shift in time, in frames either way; what comes in from outside is missing."""
+    jitter: Annotated[float, Between(0, 1)] = 0.001
+    """Standard deviation of noise on x, y and z, in picture units."""
+    drop_landmark: Probability = 0.02
+    """Chance that a landmark is missing for the whole segment."""
+    gap: Probability = 0.2
+    """Chance of a gap, in which every landmark is missing."""
+    gap_frames: Annotated[int, Between(1, 100_000)] = 30
+    """Longest gap, in frames."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Network(Checked):
+    """The ST-GCN with its multiple-instance head."""
+
+    width: Annotated[int, Between(4, 1024)] = 64
+    """Channels of the first half of the blocks; the second half has twice as many."""
+    blocks: Annotated[int, Between(1, 16)] = 4
+    """Blocks, with temporal strides 1, 2, 2, 1."""
+    kernel: Annotated[int, Between(1, 51)] = 9
+    """Frames seen by a temporal convolution (odd)."""
+    dropout: Annotated[float, Between(0, 0.9)] = 0.15
+    """Share of channels dropped in each block while training."""
+    head: Literal["attn", "topk", "logsumexp"] = "attn"
+    """How frames become one answer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit(Checked):
+    """How one fold is trained."""
+
+    epochs: Annotated[int, Between(1, 10_000)] = 30
+    """Passes over the training segments."""
+    batch: Annotated[int, Between(2, 4096)] = 32
+    """Segments in a step."""
+    learning_rate: Annotated[float, Between(1e-6, 1)] = 3e-3
+    """Highest learning rate (AdamW)."""
+    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+    """Course of the learning rate: up and down, or down only."""
+    weight_decay: Annotated[float, Between(0, 1)] = 0.01
+    """Weight decay (AdamW)."""
+    loss: Literal["weighted", "focal", "plain"] = "weighted"
+    """Cross-entropy with the rarer class weighted up, focal loss, or plain cross-entropy."""
+    focal_gamma: Annotated[float, Between(0, 10)] = 2.0
+    """How strongly the focal loss discounts easy segments."""
+    ema: Annotated[float, Between(0, 0.99999)] = 0.99
+    """Decay per step of the running average of the weights, which is what is scored; 0 scores the last weights."""
+    clip_norm: Annotated[float, Between(0.001, 1_000_000)] = 1.0
+    """Largest norm of a step's gradient."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Member(Checked):
+    """Everything that decides what a network learns; a member refuses to continue under other values."""
+
+    model: Literal["stgcn_mil"] = "stgcn_mil"
+    """Network."""
+    features: Features = Features()
+    augmentation: Augmentation = Augmentation()
+    network: Network = Network()
+    fit: Fit = Fit()
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify(Checked):
+    """Flags of verify.py."""
+
+    read: Data = Data()
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulate(Checked):
+    """Flags of simulate.py."""
+
+    out: Path = Path("input/demo")
+    """Folder to write; refused when it holds anything this script did not make."""
+    children: Annotated[int, Between(4, 100_000)] = 60
+    """Children in train/ and test/ together."""
+    segments_per_child: Count = 10
+    """Segments of each child."""
+    frames: Annotated[int, Between(60, 100_000)] = 150
+    """Frames in every segment (T), at 30 frames per second."""
+    seed: Seed = 7
+    """Seed: the same seed gives the same files, byte for byte."""

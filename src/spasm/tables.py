@@ -1,0 +1,312 @@
+"""What can be told about a data folder without opening a segment: its names, labels and groups.
+
+Bad data has one error type; files are opened without surprises; every CSV is read by one function. All of it is
+untrusted input: whatever is wrong with a file becomes a `DataError`, never another exception.
+"""
+
+import contextlib
+import csv
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+NAME_PATTERNS = {
+    "challenge": re.compile(r"child_[0-9]+_[0-9]+\.npy"),
+    # Never a path, a control character, or a first character that a spreadsheet takes for a formula.
+    "safe": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)+\.npy"),
+}
+NAME_HINTS = {
+    "challenge": "segments are named child_{number}_{number}.npy; --names safe allows other plain names",
+    "safe": "segments are named {child}_{segment}.npy, of ASCII letters, digits, - and _",
+}
+
+
+class DataError(Exception):
+    """Something is wrong with the data: where, what, and what the user can do about it."""
+
+    def __init__(self, path: Path | str, reason: str, hint: str) -> None:
+        super().__init__(path, reason, hint)  # these become `args`, from which pickle makes it again
+        self.path = path
+        self.reason = reason
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)}: {self.reason} ({self.hint})"
+
+
+class DataProblems(DataError):
+    """Everything that is wrong, told at once."""
+
+    def __init__(self, problems: Sequence[DataError]) -> None:
+        super().__init__(problems[0].path, f"{len(problems)} problems", "mend all of them, then run again")
+        self.args = (problems,)
+        self.problems = list(problems)
+
+    def __str__(self) -> str:
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        return "\n".join([f"{count} in the data:", *(f"  {problem}" for problem in self.problems)])
+
+
+@contextlib.contextmanager
+def collected(problems: list[DataError]) -> Iterator[None]:
+    """Adds what is raised inside to `problems`, so that everything that is wrong can be told at once."""
+    try:
+        yield
+    except DataProblems as error:
+        problems += error.problems
+    except DataError as error:
+        problems.append(error)
+
+
+def printable(path: Path | str) -> str:
+    """A path as a terminal may show it: one with control characters or broken UTF-8 is escaped and quoted."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def brief(value: object) -> str:
+    """A value found in a file, quoted, escaped, and cut to a length that fits a message."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file for reading; gives the file and its size in bytes.
+
+    With `root`, a link may point anywhere inside that folder and nowhere else. Raises DataError, also for an
+    operating system error while the file is being read.
+    """
+    real = Path(os.path.realpath(path))
+    if root is not None and not real.is_relative_to(os.path.realpath(root)):
+        raise DataError(path, f"is a link that leaves the folder {printable(root)}", "put the file itself there")
+    try:
+        # Opening a FIFO waits for a writer, perhaps for ever, unless O_NONBLOCK is set; regular files ignore it.
+        with open(real, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(path, "is a device, a pipe or a socket, not a regular file", "delete it")
+            yield file, status.st_size
+    except OSError as error:
+        raise DataError(
+            path, f"cannot be read: {error.strerror}", "check that it is there and its permissions"
+        ) from error
+
+
+def read_table(path: Path, required: tuple[str, ...], root: Path | None = None) -> list[dict[str, str]]:
+    """The rows of a CSV file, everything as text: `007`, `NA` and `None` stay what they are.
+
+    UTF-8 with or without BOM, any line ends, comma or semicolon; surrounding spaces are stripped, blank lines
+    ignored, columns beyond the `required` ones kept. Raises DataError naming the line (DataProblems for several).
+    """
+    return [row for _, row in numbered_rows(path, required, root)]
+
+
+def numbered_rows(path: Path, required: tuple[str, ...], root: Path | None = None) -> list[tuple[int, dict[str, str]]]:
+    """What `read_table` gives, each row after the number of its line in the file."""
+    text = _text(path, root)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    # newline="" leaves line ends to csv, which knows CR, LF and CRLF, also inside quotes.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    header: list[str] = []
+    rows: list[tuple[int, dict[str, str]]] = []
+    ragged: list[DataError] = []
+    try:
+        for raw in reader:
+            cells = [cell.strip() for cell in raw]
+            if not any(cells):
+                continue
+            if not header:
+                header = cells
+                _check_header(path, reader.line_num, header, required)
+            elif len(cells) != len(header):
+                reason = f"line {reader.line_num}: {len(cells)} cells where the header has {len(header)}"
+                ragged.append(DataError(path, reason, "give every line as many cells as the header"))
+            else:
+                rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        raise DataError(path, f"line {reader.line_num}: {error}", "save it again as plain CSV") from error
+    if not header:
+        raise DataError(path, "line 1: no header, the table is empty", f"begin it with {','.join(required)}")
+    if ragged:
+        raise DataProblems(ragged)
+    return rows
+
+
+def _text(path: Path, root: Path | None) -> str:
+    with open_regular(path, root) as (file, _):
+        raw = file.read()
+    if b"\0" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        raise DataError(path, f"line {line}: a NUL byte", "save it again as plain CSV in UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(path, f"line {line}: not UTF-8", "save it again as CSV in UTF-8") from error
+
+
+def _check_header(path: Path, line: int, header: list[str], required: tuple[str, ...]) -> None:
+    for name in header:
+        if header.count(name) > 1:
+            raise DataError(path, f"line {line}: two columns are named {brief(name)}", "rename or delete one of them")
+    missing = [name for name in required if name not in header]
+    if missing:
+        reason = f"line {line}: no column {', '.join(missing)} among {brief(', '.join(header))}"
+        raise DataError(path, reason, f"the first line must name the columns {','.join(required)}")
+
+
+# ---- names, labels, groups
+
+
+def child_of(name: str) -> str:
+    """The child's id, as text: child_007_1.npy -> 007, child_NA_3.npy -> NA, site-2_ann_4.npy -> site-2_ann."""
+    return name.removesuffix(".npy").rpartition("_")[0].removeprefix("child_")
+
+
+def list_segments(folder: Path, names: str, root: Path | None = None) -> list[Path]:
+    """The segments of a folder, sorted by name as plain text; `names` is a key of NAME_PATTERNS.
+
+    Entries that are hidden or do not end in .npy are ignored. Raises DataProblems naming every offending entry,
+    DataError where there is no such folder or, with `root`, where it is a link that leaves that folder.
+    """
+    paths, problems = _list(folder, names, root)
+    if problems:
+        raise DataProblems(problems)
+    return paths
+
+
+def _list(folder: Path, names: str, root: Path | None) -> tuple[list[Path], list[DataError]]:
+    if root is not None and not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
+        raise DataError(folder, f"is a link that leaves the folder {printable(root)}", "put the folder itself there")
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError as error:
+        hint = "check the path; --data names the folder that holds train/ and train_data.csv"
+        raise DataError(folder, f"cannot be listed: {error.strerror}", hint) from error
+    paths, problems = [], []
+    for entry in entries:
+        if entry.startswith(".") or not entry.lower().endswith(".npy"):
+            continue
+        path = folder / entry
+        if os.path.isdir(path):
+            problems.append(DataError(path, "is a folder, not a segment", "move it away or rename it"))
+        elif not NAME_PATTERNS[names].fullmatch(entry):
+            problems.append(DataError(path, "is not a segment's name", NAME_HINTS[names]))
+        else:
+            paths.append(path)
+    return paths, problems
+
+
+class Labels(NamedTuple):
+    """What train_data.csv says."""
+
+    labels: dict[str, int]
+    """Label 0 or 1 of each segment name."""
+    problems: list[DataError]
+    warnings: list[DataError]
+    named: set[str]
+    """Every valid segment name in the table, also where its label is refused."""
+
+
+def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
+    """Read segment_name and label, and name every bad line. Raises DataError if the table itself is unreadable."""
+    labels: dict[str, int] = {}
+    problems: list[DataError] = []
+    decimal_lines: list[int] = []
+    first_line: dict[str, int] = {}
+    for line, row in numbered_rows(path, ("segment_name", "label"), root):
+        name, text = row["segment_name"], row["label"]
+        if not NAME_PATTERNS[names].fullmatch(name):
+            lacks_end = NAME_PATTERNS[names].fullmatch(f"{name}.npy")
+            hint = "write the whole file name, with .npy" if lacks_end else NAME_HINTS[names]
+            problems.append(DataError(path, f"line {line}: {brief(name)} is not a segment's name", hint))
+            continue
+        if name in first_line:
+            reason = f"line {line}: {name} is already in line {first_line[name]}"
+            problems.append(DataError(path, reason, "delete one of the two"))
+            continue
+        first_line[name] = line
+        if text not in ("0", "1", "0.0", "1.0"):
+            problems.append(DataError(path, f"line {line}: label {brief(text)} of {name}", "a label is 0 or 1"))
+            continue
+        labels[name] = int(text[0])
+        if "." in text:  # pandas writes it so when the column once had a blank
+            decimal_lines.append(line)
+    warnings = []
+    if decimal_lines:
+        reason = f"line {decimal_lines[0]}: {len(decimal_lines)} labels are written as 0.0 or 1.0"
+        warnings.append(DataError(path, reason, "accepted as 0 and 1"))
+    return Labels(labels, problems, warnings, set(first_line))
+
+
+class Tables(NamedTuple):
+    """What can be told about a data folder without opening a segment."""
+
+    train: list[Path]
+    test: list[Path]
+    labels: dict[str, int]
+    groups: dict[str, dict[str, str]]
+    problems: list[DataError]
+    warnings: list[DataError]
+
+
+def read_tables(data: Path, names: str) -> Tables:
+    """List train/ and test/, read train_data.csv and groups.csv, and compare them with each other."""
+    if not os.path.isdir(data):
+        raise DataError(data, "no such folder", "--data names the folder that holds train/ and train_data.csv")
+    problems: list[DataError] = []
+    warnings: list[DataError] = []
+    train: list[Path] = []
+    test: list[Path] = []
+    groups: dict[str, dict[str, str]] = {}
+    labels = Labels({}, [], [], set())
+    train_folder, test_folder, table, group_table = (
+        data / name for name in ("train", "test", "train_data.csv", "groups.csv")
+    )
+
+    with collected(problems):
+        train, wrong = _list(train_folder, names, data)
+        problems += wrong
+        if not train and not wrong:
+            problems.append(DataError(train_folder, "holds no segment", NAME_HINTS[names]))
+    if os.path.lexists(test_folder):
+        with collected(problems):
+            test, wrong = _list(test_folder, names, data)
+            problems += wrong
+    with collected(problems):
+        labels = read_labels(table, names, data)
+        problems += labels.problems
+        warnings += labels.warnings
+        # Without any file the one problem above is told, not one more per row.
+        entries = {entry.name for entry in train_folder.glob("*.npy")} if train else labels.named
+        for path in train:
+            if path.name not in labels.named:
+                problems.append(DataError(path, "has no label", "add it to train_data.csv or delete it"))
+        for name in sorted(labels.named - entries):
+            problems.append(DataError(table, f"{name} has a label but no file", "add it to train/ or delete the row"))
+        if labels.labels and len(set(labels.labels.values())) == 1:
+            reason = f"every label is {next(iter(labels.labels.values()))}"
+            warnings.append(DataError(table, reason, "training refuses one class: it needs 0 and 1"))
+
+    children = {child_of(path.name) for path in train}
+    for child in sorted(children & {child_of(path.name) for path in test}):
+        hint = "a child on both sides makes every result look better than it is: move it to one side"
+        problems.append(DataError(test_folder, f"child {child} is in train and in test", hint))
+    if os.path.lexists(group_table):
+        with collected(problems):
+            for line, row in numbered_rows(group_table, ("child",), data):
+                if row["child"] in groups:
+                    reason = f"line {line}: child {brief(row['child'])} is there twice"
+                    problems.append(DataError(group_table, reason, "delete one of the two"))
+                groups[row["child"]] = row
+            absent = sorted(children - set(groups))
+            if absent:
+                reason = f"{len(absent)} of {len(children)} children are not in it, such as {', '.join(absent[:5])}"
+                warnings.append(DataError(group_table, reason, "ids are text: 007 is not 7"))
+    return Tables(train, test, labels.labels, groups, problems, warnings)

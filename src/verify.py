@@ -1,0 +1,71 @@
+"""Check a data folder before anything is trained on it, and tell everything that is wrong at once.
+
+Example: python src/verify.py --data input --frames 150
+"""
+
+import shlex
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+import command_line
+from spasm.segments import Report, check_folder
+from spasm.settings import Data, Verify
+from spasm.tables import DataError, printable
+
+
+def main(settings: Verify) -> int:
+    read = settings.read
+    report = check_folder(read.data, read.frames, read.names, progress)
+    print_warnings(report.warnings)
+    for problem in report.problems:
+        print(f"problem: {problem}")
+    print_summary(report)
+    flags = shown_flags(read)
+    if report.problems:
+        print(f"Mend the problems above, then run again:\n  python src/verify.py{flags}")
+        return 1
+    print(f"No problems. Next:\n  python src/train_folds.py{flags}")
+    return 0
+
+
+def progress(paths: list[Path]) -> "tqdm[Path]":
+    return tqdm(paths, desc="reading", unit="segment", disable=None)  # None: only where stderr is a terminal
+
+
+def print_warnings(warnings: list[DataError]) -> None:
+    """One line for each, but files that share a warning stand behind the first of them: there can be hundreds."""
+    alike = defaultdict(list)
+    for warning in warnings:
+        alike[warning.reason, warning.hint].append(warning)
+    for first, *others in alike.values():
+        print(f"warning: {first}")
+        if others:
+            names = ", ".join(printable(Path(other.path).name) for other in others[:10])
+            print(f"  the same in {len(others)} more: {names}{', ...' if len(others) > 10 else ''}")
+
+
+def print_summary(report: Report) -> None:
+    print(
+        f"train: {report.segments} segments of {report.children} children, "
+        f"{report.positives} of {report.labelled} labels positive ({report.prevalence:.1%})\n"
+        f"       {report.missing_frames:.1%} of frames without a pose, "
+        f"{report.without_pose} segments without any\n"
+        f"test:  {report.test_segments} segments of {report.test_children} children\n"
+        f"{len(report.warnings)} warnings, {len(report.problems)} problems"
+    )
+
+
+def shown_flags(read: Data) -> str:
+    """The flags that another command needs to read the same data."""
+    flags = f" --data {printable(shlex.quote(str(read.data)))}"
+    for name in ("frames", "names"):
+        if getattr(read, name) != getattr(Data, name):
+            flags += f" --{name} {getattr(read, name)}"
+    return flags
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, Verify, __doc__))
