@@ -17,8 +17,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
 
+from spasm.errors import DataError, TrainingError
 from spasm.settings import SettingsError
-from spasm.tables import DataError
 
 S = TypeVar("S")
 
@@ -36,7 +36,7 @@ def run(main: Callable[[S], int], settings_class: type[S], description: str, arg
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (DataError, OSError) as error:
+    except (DataError, TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -11,9 +11,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 import command_line
+from spasm.errors import DataError, printable
 from spasm.segments import Report, check_folder
 from spasm.settings import Data, Verify
-from spasm.tables import DataError, printable
 
 
 def main(settings: Verify) -> int:

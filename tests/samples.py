@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spasm.errors import DataError
 from spasm.segments import check_folder, read_segment
-from spasm.tables import DataError
 
 T = 16
 SHAPE = (T, 33, 5)

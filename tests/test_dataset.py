@@ -12,7 +12,7 @@ import pytest
 from samples import SHAPE, SOURCE, T, make_data, pose, saved
 
 from spasm.dataset import load_training
-from spasm.tables import DataError, DataProblems
+from spasm.errors import DataError, DataProblems
 
 # ---- data for training, and its cache
 

@@ -31,8 +31,9 @@ from samples import (
 )
 
 from spasm.dataset import load_training
+from spasm.errors import DataError, DataProblems
 from spasm.segments import check_folder, found, read_segment
-from spasm.tables import DataError, DataProblems, child_of, list_segments, read_labels, read_table
+from spasm.tables import child_of, list_segments, read_labels, read_table
 
 # ---- what converts without loss is accepted
 

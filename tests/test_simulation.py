@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from spasm import simulation
+from spasm.errors import DataError
 from spasm.landmarks import INDEX, MEDIAPIPE_EDGES, MIRROR
-from spasm.tables import DataError
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"children": 6, "segments_per_child": 3, "seed": 7, "frames": 90}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from spasm.errors import DataError
 from spasm.files import write_bytes
-from spasm.tables import DataError, open_regular
+from spasm.tables import open_regular
 
 DIGEST = "sha256"  # the name under which a file keeps the digest of all its other tensors
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from spasm.errors import DataError, DataProblems, collected
 from spasm.files import remove_stale, replacing
 from spasm.landmarks import LANDMARKS
 from spasm.segments import CHANNELS, Progress, found, raw_segment, read_segment
-from spasm.tables import DataError, DataProblems, child_of, collected, read_tables
+from spasm.tables import child_of, read_tables
 
 STALE_S = 3600  # younger temporary files may belong to a living process of another container
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spasm.tables import DataError, open_regular
+from spasm.errors import DataError
+from spasm.tables import open_regular
 
 TEMPORARY = ".tmp-"
 

@@ -17,15 +17,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from spasm.errors import DataError, brief, collected
 from spasm.landmarks import LANDMARKS
-from spasm.tables import (
-    DataError,
-    brief,
-    child_of,
-    collected,
-    open_regular,
-    read_tables,
-)
+from spasm.tables import child_of, open_regular, read_tables
 
 Progress = Callable[[list[Path]], Iterable[Path]]
 Order: TypeAlias = Literal["C", "F"]

@@ -4,6 +4,7 @@ The command line is made from them (`command_line.py`), and so is the `settings`
 """
 
 import dataclasses
+import re
 import typing
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,11 @@ class Between:
     high: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """Marks a text that goes into a file as it is: letters, digits, _ and - only."""
+
+
 class Checked:
     """Refuses values outside the range that a field's annotation gives."""
 
@@ -34,6 +40,9 @@ class Checked:
                         f"--{name.replace('_', '-')} {value} is outside {limit.low} to {limit.high}; "
                         f"the nearest valid value is {nearest}"
                     )
+                if isinstance(limit, Plain) and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+                    nearest = re.sub(r"[^A-Za-z0-9_-]+", "_", value) or "segment_name"
+                    raise SettingsError(f"--{name} {value!r} is not a plain name; the nearest valid value is {nearest}")
 
 
 Probability = Annotated[float, Between(0, 1)]
@@ -141,6 +150,77 @@ class Member(Checked):
     augmentation: Augmentation = Augmentation()
     network: Network = Network()
     fit: Fit = Fit()
+
+
+@dataclasses.dataclass(frozen=True)
+class Folds(Checked):
+    """How children are dealt into folds."""
+
+    folds: Annotated[int, Between(2, 100)] = 5
+    """Folds."""
+    fold_kind: Literal["stratified", "grouped"] = "stratified"
+    """Whole children either way; stratified also evens out the share of positives."""
+    fold_seed: Seed = 0
+    """Seed of the folds; --seed never changes them."""
+    folds_file: Path | None = None
+    """CSV with segment_name and fold, instead of the three settings above."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware(Checked):
+    """What computes."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run; auto takes a GPU when there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the convolutions; auto takes bfloat16 where the hardware multiplies it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainFolds(Checked):
+    """Flags of train_folds.py."""
+
+    read: Data = Data()
+    run: Path = Path("output/main")
+    """Run folder to write or to continue."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    fold: Annotated[int, Between(0, 99)] | None = None
+    """Train this fold only, counted from 0."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Folds trained side by side, one thread each; 0 means one per CPU core."""
+    seed: Seed = 0
+    """Seed of the training; each seed adds to the same run."""
+    split: Folds = Folds()
+    hardware: Hardware = Hardware()
+    member: Member = Member()
+
+
+@dataclasses.dataclass(frozen=True)
+class Submission(Checked):
+    """Flags of submission.py."""
+
+    test: Path = Path("input/test")
+    """Folder with the segments to answer."""
+    run: Path = Path("output/main")
+    """Trained run; it says T and the threshold."""
+    out: Path = Path("output/submission.csv")
+    """Answer to write; probabilities go beside it."""
+    header: Annotated[str, Plain()] = "segment_name"
+    """Name of the first column."""
+    names: Literal["challenge", "safe"] = "challenge"
+    """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
+    hardware: Hardware = Hardware()
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark(Checked):
+    """Flags of benchmark.py."""
+
+    frames: Annotated[int, Between(16, 100_000)] = 150
+    """Frames in a segment (T)."""
+    repeats: Annotated[int, Between(1, 1000)] = 7
+    """Times each is measured, in turn; the median counts."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from spasm.errors import DataError
 from spasm.landmarks import INDEX
-from spasm.tables import DataError
 
 Row = dict[str, Any]
 Progress = Callable[[Iterable[int]], Iterable[int]]

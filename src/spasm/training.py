@@ -1,7 +1,7 @@
-"""Training one fold and scoring with trained networks: arrays in, tensors out, no files."""
+"""Training one fold, so that it can be stopped at any moment and continued to the same bytes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -9,19 +9,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from spasm import checkpoints, files
 from spasm.augment import augment
+from spasm.dataset import TrainingData
+from spasm.errors import TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
 from spasm.models.scores import Scores
+from spasm.runs import MemberFolder, Run
+from spasm.scoring import Scorer, logit_without_pose
 from spasm.settings import Member
 
-SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
-PRIOR_WEIGHT = 2.0  # segments' worth of prevalence mixed into the log-odds of segments without a pose
 HISTORY = ("learning_rate", "loss", "gradient_norm")
-
-
-class TrainingError(Exception):
-    """Training cannot go on; the message says where and what to do."""
 
 
 class FoldTrainer:
@@ -32,15 +31,22 @@ class FoldTrainer:
     """
 
     def __init__(
-        self, poses: np.ndarray, labels: np.ndarray, names: Sequence[str], settings: Member, seed: int, fold: int,
-        device: torch.device, precision: torch.dtype,
-    ) -> None:  # fmt: skip
-        """poses: (N, T, 33, 5) float32, only segments with a pose; labels: (N,) of 0 and 1; names: for messages."""
+        self,
+        data: TrainingData,
+        rows: np.ndarray,
+        settings: Member,
+        seed: int,
+        fold: int,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        """Train on the segments `rows` of the data, each of which has a pose. Raises TrainingError for one class."""
+        labels = data.labels[rows]
         if len(np.unique(labels)) < 2:
             raise TrainingError(
                 f"fold {fold}: its training children have only one class; use fewer folds or another --fold-seed"
             )
-        self.poses, self.labels, self.names = poses, labels.astype(np.float32), names
+        self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
         self.settings, self.device, self.precision = settings, device, precision
         self.entropy = [seed, fold, sorted(NETWORKS).index(settings.model)]
         self.epoch = 0
@@ -61,15 +67,16 @@ class FoldTrainer:
         batches = np.array_split(order, math.ceil(len(order) / fit.batch))
         self.network.train()
         losses, norms, rate = [], [], 0.0
-        for number, rows in enumerate(batches):
+        for number, batch in enumerate(batches):
             step = self.epoch * len(batches) + number
             rate = learning_rate(step, fit.epochs * len(batches), fit.learning_rate, fit.schedule)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            rows = np.sort(rows)  # a memory map is read in order
-            poses = torch.from_numpy(np.array(self.poses[rows])).to(self.device)
+            batch = np.sort(batch)  # the memory map is read in order
+            rows = self.rows[batch]
+            poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
             poses = augment(poses, self.settings.augmentation, generator)
-            labels = torch.from_numpy(self.labels[rows]).to(self.device)
+            labels = torch.from_numpy(self.labels[batch]).to(self.device)
             loss = self._loss(self._forward(poses).logit, labels)
             self.optimiser.zero_grad()
             loss.backward()
@@ -77,12 +84,12 @@ class FoldTrainer:
             if not torch.isfinite(loss) or not torch.isfinite(norm):
                 raise TrainingError(
                     f"epoch {self.epoch + 1}, step {number + 1}: the loss is {loss.item()}, its gradient "
-                    f"{norm.item()}; segments {', '.join(self.names[row] for row in rows)}. "
+                    f"{norm.item()}; segments {', '.join(self.data.names[row] for row in rows)}. "
                     "Look at these segments (src/verify.py), or lower --learning-rate."
                 )
             self.optimiser.step()
             self._update_average(step)
-            losses.append(loss.item() * len(rows))
+            losses.append(loss.item() * len(batch))
             norms.append(norm.item())
         self.epoch += 1
         row = [rate, sum(losses) / len(order), sum(norms) / len(norms)]
@@ -164,62 +171,49 @@ def learning_rate(step: int, steps: int, highest: float, schedule: Literal["one-
     return highest * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise))) / 2 + highest * 1e-4
 
 
-class Scorer:
-    """Trained folds of one member, ready to score poses; features are built once for all of them."""
+def fit_fold(
+    run: Run,
+    member: MemberFolder,
+    settings: Member,
+    seed: int,
+    fold: int,
+    device: torch.device,
+    precision: torch.dtype,
+    on_epoch: Callable[[dict[str, float]], None],
+) -> None:
+    """Train one fold and score its held-out children, or continue where an earlier call stopped.
 
-    def __init__(
-        self, weights: Sequence[dict[str, torch.Tensor]], settings: Member, device: torch.device, precision: torch.dtype
-    ) -> None:
-        self.settings, self.device, self.precision = settings, device, precision
-        self.offsets = [float(fold["offset"]) for fold in weights]
-        self.networks = []
-        for fold in weights:
-            network = NETWORKS[settings.model](settings.network)
-            network.load_state_dict({name: value for name, value in fold.items() if name != "offset"})
-            self.networks.append(network.folded().to(device))
+    After every epoch all that the next one depends on is on disk. Depends on its arguments alone, whichever process
+    calls it: one thread, and every seed derived from `seed`, `fold` and the member.
+    """
+    torch.set_num_threads(1)
+    last, weights_path = member.last(seed, fold), member.weights(seed, fold)
+    with files.lock(member.fold_lock(seed, fold), f"fold {fold} of seed {seed} is being trained"):
+        if member.is_trained(seed, fold) and not last.exists():
+            return
+        data, scored = run.data, run.fold_of == fold
+        rows = np.flatnonzero(~scored & data.has_pose)
+        trainer = FoldTrainer(data, rows, settings, seed, fold, device, precision)
+        if last.exists():
+            trainer.load_state(checkpoints.read_tensors(last))
+        while trainer.epoch < settings.fit.epochs:
+            row = trainer.run_epoch()
+            checkpoints.write_tensors(last, trainer.state())
+            member.note_history(seed, fold, HISTORY, trainer.history)
+            on_epoch({"seed": seed, "fold": fold, "epoch": trainer.epoch, **row})
 
-    @torch.inference_mode()
-    def score(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """poses: (N, T, 33, 5) float32, each with a pose. Returns logits (folds, N) and frame weights (N, T).
-
-        Always in batches of the same few segments, so that memory does not grow with N.
-        """
-        logits = np.empty((len(self.networks), len(poses)))
-        weights = np.empty(poses.shape[:2])
-        enabled = self.precision != torch.float32
-        for start in range(0, len(poses), SCORING_BATCH):
-            part = slice(start, start + SCORING_BATCH)
-            batch = torch.from_numpy(np.array(poses[part])).to(self.device)
-            features = build_features(batch, self.settings.features)
-            with torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled):
-                scores = [network(features) for network in self.networks]
-            for fold, score in enumerate(scores):
-                logits[fold, part] = score.logit.cpu().double().numpy() + self.offsets[fold]
-            weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
-        return logits, weights
-
-
-def logit_without_pose(labels: np.ndarray, has_pose: np.ndarray) -> float:
-    """Log-odds of a positive among training segments without any pose, smoothed towards the prevalence of all."""
-    prevalence = (labels.sum() + 0.5) / (len(labels) + 1)
-    poseless = labels[~has_pose]
-    probability = (poseless.sum() + PRIOR_WEIGHT * prevalence) / (len(poseless) + PRIOR_WEIGHT)
-    return math.log(probability / (1 - probability))
-
-
-def pick_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device asked for; with "auto" a GPU when there is one."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: torch sees no GPU here; use --device auto")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def pick_precision(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, float32 elsewhere, unless one is asked for."""
-    if precision != "auto":
-        return torch.float32 if precision == "float32" else torch.bfloat16
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported()
-    else:
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else torch.float32
+        weights = trainer.final_weights()
+        weights["without_pose"] = torch.tensor(
+            logit_without_pose(data.labels[~scored], data.has_pose[~scored]), dtype=torch.float64
+        )
+        scorer = Scorer([weights], settings, device, precision)
+        logits = np.full(len(data.names), float(weights["without_pose"]))
+        posed = np.flatnonzero(scored & data.has_pose)
+        logits[posed] = scorer.score(data.poses, posed)[0][0]
+        names = (data.names[row] for row in np.flatnonzero(scored))
+        oof = zip(names, logits[scored], strict=True)
+        files.write_csv(member.fold_oof(seed, fold), ("segment_name", "logit"), oof)
+        checkpoints.write_tensors(weights_path, weights)
+        member.note_files(weights_path, member.fold_oof(seed, fold))
+        member.note_history(seed, fold, HISTORY, trainer.history)
+        last.unlink(missing_ok=True)

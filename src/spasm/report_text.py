@@ -1,0 +1,51 @@
+"""What a run found, as text for a terminal."""
+
+from typing import Any
+
+from spasm.dataset import TrainingData
+
+SIMULATED = "SIMULATED DATA: these figures say nothing about children."
+ROWS = (
+    ("f1", "F1"),
+    ("sensitivity", "sensitivity"),
+    ("specificity", "specificity"),
+    ("precision", "precision"),
+    ("auc", "AUC"),
+    ("average_precision", "average precision"),
+    ("brier", "Brier score"),
+    ("prevalence", "prevalence"),
+    ("always_positive_f1", "F1 of always answering positive"),
+)
+
+
+def data_summary(data: TrainingData) -> str:
+    """One line on the data, and a warning where it is simulated."""
+    line = (
+        f"{len(data.names)} segments of {len(set(data.children))} children, {data.labels.mean():.1%} positive, "
+        f"{(~data.has_pose).sum()} without any pose, T = {data.poses.shape[1]}"
+    )
+    return f"{line}\n{SIMULATED}" if data.simulated else line
+
+
+def metrics_table(result: dict[str, Any]) -> str:
+    """The headline figures of metrics.json, with their intervals."""
+    lines = [
+        "",
+        f"{', '.join(result['members'])}, every child scored by a fold that never saw it, thresholds cross-fitted",
+        f"{'':34}{'value':>7}   95 % interval over children",
+    ]
+    for key, name in ROWS:
+        figure = result["cross_fitted"][key]
+        lines.append(f"{name:34}{_number(figure['value'])}   {_number(figure['low'])} to {_number(figure['high'])}")
+    plain = result["plain_out_of_fold_optimistic"]
+    lines.append(
+        f"{'F1 at one threshold for all':34}{_number(plain['f1']['value'])}   optimistic: chosen on the same rows"
+    )
+    lines.append(f"threshold for new children: {plain['threshold']:.4f}")
+    if result["data"]["simulated"]:
+        lines.append(SIMULATED)
+    return "\n".join([*lines, ""])
+
+
+def _number(value: float | None) -> str:
+    return "    n/a" if value is None else f"{value:7.3f}"

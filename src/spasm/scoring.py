@@ -1,0 +1,79 @@
+"""Scoring poses with trained networks; out-of-fold rows and submissions both come from here."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from spasm.errors import TrainingError
+from spasm.features import build_features
+from spasm.models import NETWORKS
+from spasm.settings import Member
+
+SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
+PRIOR_WEIGHT = 2.0  # segments' worth of prevalence mixed into the log-odds of segments without a pose
+FITTED = ("offset", "without_pose")  # what a fold's file holds beside the network's weights
+
+
+class Scorer:
+    """Trained folds of one member, ready to score poses; features are built once for all of them."""
+
+    def __init__(
+        self, weights: Sequence[dict[str, torch.Tensor]], settings: Member, device: torch.device, precision: torch.dtype
+    ) -> None:
+        self.settings, self.device, self.precision = settings, device, precision
+        self.offsets = [float(fold["offset"]) for fold in weights]
+        self.networks = []
+        for fold in weights:
+            network = NETWORKS[settings.model](settings.network)
+            network.load_state_dict({name: value for name, value in fold.items() if name not in FITTED})
+            self.networks.append(network.folded().to(device))
+
+    @torch.inference_mode()
+    def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """poses: (M, T, 33, 5) float32; rows: (N,) which to score, each with a pose.
+
+        Returns logits (folds, N) and frame weights (N, T), the mean over folds. Reads a few segments at a time, so that
+        memory does not grow with N.
+        """
+        logits = np.empty((len(self.networks), len(rows)))
+        weights = np.empty((len(rows), poses.shape[1]))
+        enabled = self.precision != torch.float32
+        for start in range(0, len(rows), SCORING_BATCH):
+            part = slice(start, start + SCORING_BATCH)
+            batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
+            features = build_features(batch, self.settings.features)
+            with torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled):
+                scores = [network(features) for network in self.networks]
+            for fold, score in enumerate(scores):
+                logits[fold, part] = score.logit.cpu().double().numpy() + self.offsets[fold]
+            weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
+        return logits, weights
+
+
+def logit_without_pose(labels: np.ndarray, has_pose: np.ndarray) -> float:
+    """Log-odds of a positive among training segments without any pose, smoothed towards the prevalence of all."""
+    prevalence = (labels.sum() + 0.5) / (len(labels) + 1)
+    poseless = labels[~has_pose]
+    probability = (poseless.sum() + PRIOR_WEIGHT * prevalence) / (len(poseless) + PRIOR_WEIGHT)
+    return math.log(probability / (1 - probability))
+
+
+def pick_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device asked for; with "auto" a GPU when there is one."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch sees no GPU here; use --device auto")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def pick_precision(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, float32 elsewhere, unless one is asked for."""
+    if precision != "auto":
+        return torch.float32 if precision == "float32" else torch.bfloat16
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported()
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
