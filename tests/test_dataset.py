@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import SHAPE, SOURCE, T, make_data, pose, saved
 
+from samples import SHAPE, SOURCE, T, make_data, pose, saved
 from spasm.dataset import load_training
 from spasm.errors import DataError, DataProblems
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from samples import (
     SHAPE,
     T,
@@ -29,7 +30,6 @@ from samples import (
     warned,
     warnings,
 )
-
 from spasm.dataset import load_training
 from spasm.errors import DataError, DataProblems
 from spasm.segments import check_folder, found, read_segment

@@ -29,17 +29,14 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     positions = interpolate(positions, found)
     if settings.aspect != 1:
         positions = positions * positions.new_tensor([settings.aspect, 1, settings.aspect])
-    picture = positions * ever_found[:, None, :, None]
     root = _root(positions, found, ever_found, hold=settings.root == "hold")
     positions = (positions - root) * ever_found[:, None, :, None]
     if settings.body_scale:
-        length = _torso_length(positions, found)[:, None, None, None]
-        positions, picture = positions / length, picture / length
+        positions = positions / _torso_length(positions, found)[:, None, None, None]
 
     moves = found[:, 1:] & found[:, :-1]
     velocity = torch.zeros_like(positions)
-    track = picture if settings.velocity == "picture" else positions
-    velocity[:, 1:] = (track[:, 1:] - track[:, :-1]) * moves[..., None]
+    velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
     accelerates = moves[:, 1:] & moves[:, :-1]
     acceleration = torch.zeros_like(positions)
     acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]

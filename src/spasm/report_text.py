@@ -27,6 +27,12 @@ def data_summary(data: TrainingData) -> str:
     return f"{line}\n{SIMULATED}" if data.simulated else line
 
 
+def data_name(data: dict[str, Any]) -> str:
+    """What a run was trained on, from its run.json."""
+    name = f"{data['segments']} segments of {data['children']} children, {data['path']}"
+    return f"{name} (SIMULATED: no answer says anything about a real child)" if data["simulated"] else name
+
+
 def metrics_table(result: dict[str, Any]) -> str:
     """The headline figures of metrics.json, with their intervals."""
     lines = [

@@ -24,6 +24,7 @@ from spasm.tables import child_of, open_regular, read_tables
 Progress = Callable[[list[Path]], Iterable[Path]]
 Order: TypeAlias = Literal["C", "F"]
 
+FPS = 30.0
 CHANNELS = ("x", "y", "z", "visibility", "presence")
 LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overflow once squared in float32
 

@@ -7,7 +7,9 @@ import dataclasses
 import re
 import typing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+T = TypeVar("T")
 
 
 class SettingsError(ValueError):
@@ -68,8 +70,6 @@ class Features(Checked):
 
     root: Literal["interpolate", "hold"] = "interpolate"
     """Where the hips are missing: interpolated through the gap, or the last valid place held (as published)."""
-    velocity: Literal["root", "picture"] = "root"
-    """Velocity of a landmark relative to the root, or in the picture."""
     body_scale: bool = False
     """Divide by the segment's median torso length."""
     aspect: Annotated[float, Between(0.1, 10)] = 1.0
@@ -244,3 +244,26 @@ class Simulate(Checked):
     """Frames in every segment (T), at 30 frames per second."""
     seed: Seed = 7
     """Seed: the same seed gives the same files, byte for byte."""
+
+
+def from_tree(settings_class: type[T], tree: Any) -> T:
+    """Settings from a nested dictionary such as a manifest holds; raises SettingsError for a wrong key or type."""
+    annotations = typing.get_type_hints(settings_class)
+    if not isinstance(tree, dict) or set(tree) != set(annotations):
+        raise SettingsError(f"the settings of {settings_class.__name__} are not those of this version")
+    values = {}
+    for name, annotation in annotations.items():
+        if dataclasses.is_dataclass(annotation):
+            values[name] = from_tree(annotation, tree[name])
+            continue
+        if not _fits(tree[name], annotation):
+            raise SettingsError(f"the setting {name} cannot be {tree[name]!r}")
+        values[name] = tree[name]
+    return settings_class(**values)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    if typing.get_origin(annotation) is Literal:
+        return value in typing.get_args(annotation)
+    # type() and not isinstance(): True is an int to Python, but not a number of epochs.
+    return type(value) in (int, float) if annotation is float else type(value) is annotation
