@@ -3,6 +3,7 @@
 Example: python submission.py --test input/test --run output/main --out output/submission.csv
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import command_line
 from spasm import files, report_text
 from spasm.answer import Answerer, open_decision
 from spasm.errors import DataError, DataProblems, collected
+from spasm.process import prepare
 from spasm.scoring import pick_device, pick_precision
 from spasm.segments import FPS, found, read_segment
 from spasm.settings import Submission
@@ -29,6 +31,7 @@ def main(settings: Submission) -> int:
     if settings.out.suffix != ".csv":
         raise DataError(settings.out, "is not the name of a CSV file", "give --out FILE.csv")
     decision = open_decision(settings.run)
+    prepare(threads=os.cpu_count() or 1)
     device = pick_device(settings.hardware.device)
     answerer = Answerer(settings.run, decision, device, pick_precision(settings.hardware.precision, device))
     paths = list_segments(settings.test, settings.names)

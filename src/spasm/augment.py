@@ -27,7 +27,7 @@ def augment(poses: torch.Tensor, settings: Augmentation, generator: torch.Genera
     poses = poses[rows, source.clamp(0, frames - 1)]
 
     gap_length = uniform(1, settings.gap_frames + 1, count, 1).floor()
-    gap_start = (uniform(0, 1, count, 1) * (frames - gap_length)).floor()
+    gap_start = (uniform(0, 1, count, 1) * (frames - gap_length + 1)).floor()
     has_gap = uniform(0, 1, count, 1) < settings.gap
     time = torch.arange(frames, device=device)
     in_gap = has_gap & (time >= gap_start) & (time < gap_start + gap_length)

@@ -19,10 +19,11 @@ def best_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     hits = np.cumsum(labels[order])
     f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + labels.sum())
     lower = np.append(ranked[1:], 0.0)
-    f1[lower == ranked] = -1  # a threshold cannot part equal probabilities
+    f1[:-1][lower[:-1] == ranked[:-1]] = -1  # a threshold cannot part equal probabilities
     best = np.flatnonzero(f1 == f1.max())
     chosen = best[len(best) // 2]
-    return float((ranked[chosen] + lower[chosen]) / 2)
+    middle = (ranked[chosen] + lower[chosen]) / 2
+    return float(middle if middle > lower[chosen] else ranked[chosen])  # neighbouring floats have no middle
 
 
 def cross_fitted(labels: np.ndarray, probabilities: np.ndarray, fold_of: np.ndarray) -> tuple[np.ndarray, list[float]]:

@@ -35,17 +35,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        handle = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)  # without it a power cut can undo the rename
+        finally:
+            os.close(handle)
     except OSError as error:
-        if error.filename in (None, str(temporary)):
-            error.filename, error.filename2 = str(path), None  # the user does not know the temporary name
+        if error.filename in (None, str(temporary)):  # the user does not know the temporary name
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)  # without it a power cut can undo the rename
-    finally:
-        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -63,7 +63,6 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         else:
             fold_of = read_folds(split.folds_file, data.names)
             origin = {"folds": int(fold_of.max()) + 1, "file_sha256": files.sha256(split.folds_file)}
-        run = Run(path, data, fold_of)
         wanted = {
             "frames": frames,
             "data": {
@@ -85,7 +84,8 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         _require(path / "run.json", "frames (T)", made["frames"], frames)
         _require(path / "run.json", "data", made["data"]["fingerprint"], data.fingerprint)
         _require(path / "run.json", "folds", made["folds"], origin)
-    return run
+        # From the file, and not as made above: another version of scikit-learn can deal them differently.
+        return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -177,6 +177,9 @@ def open_member(run: Run, name: str, settings: Mapping[str, Any], environment: M
     member = MemberFolder(run.path / name)
     with files.lock(member.lock, "the member is being written"):
         if not member.manifest.exists():
+            if any(member.path.glob("seed_*/*.pt")):
+                reason = "is missing, and with it the settings of the folds beside it"
+                raise DataError(member.manifest, reason, f"restore it from a copy, or delete {member.path}")
             manifest = {
                 "member": name,
                 "settings": settings,

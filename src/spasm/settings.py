@@ -25,6 +25,11 @@ class Between:
 
 
 @dataclasses.dataclass(frozen=True)
+class Odd:
+    """Marks a whole number that must be odd."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plain:
     """Marks a text that goes into a file as it is: letters, digits, _ and - only."""
 
@@ -41,6 +46,10 @@ class Checked:
                     raise SettingsError(
                         f"--{name.replace('_', '-')} {value} is outside {limit.low} to {limit.high}; "
                         f"the nearest valid value is {nearest}"
+                    )
+                if isinstance(limit, Odd) and value % 2 == 0:
+                    raise SettingsError(
+                        f"--{name.replace('_', '-')} {value} is not odd; the nearest valid value is {value - 1}"
                     )
                 if isinstance(limit, Plain) and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
                     nearest = re.sub(r"[^A-Za-z0-9_-]+", "_", value) or "segment_name"
@@ -108,7 +117,7 @@ class Network(Checked):
     """Channels of the first half of the blocks; the second half has twice as many."""
     blocks: Annotated[int, Between(1, 16)] = 4
     """Blocks, with temporal strides 1, 2, 2, 1."""
-    kernel: Annotated[int, Between(1, 51)] = 9
+    kernel: Annotated[int, Between(1, 51), Odd()] = 9
     """Frames seen by a temporal convolution (odd)."""
     dropout: Annotated[float, Between(0, 0.9)] = 0.15
     """Share of channels dropped in each block while training."""
@@ -120,7 +129,7 @@ class Network(Checked):
 class Fit(Checked):
     """How one fold is trained."""
 
-    epochs: Annotated[int, Between(1, 10_000)] = 30
+    epochs: Annotated[int, Between(1, 10_000)] = 20
     """Passes over the training segments."""
     batch: Annotated[int, Between(2, 4096)] = 32
     """Segments in a step."""
@@ -185,7 +194,7 @@ class TrainFolds(Checked):
     """Run folder to write or to continue."""
     cache: Path = Path("output/cache")
     """Folder for the checked poses, one file per data set; may be deleted at any time."""
-    fold: Annotated[int, Between(0, 99)] | None = None
+    fold: Annotated[int | None, Between(0, 99)] = None
     """Train this fold only, counted from 0."""
     workers: Annotated[int, Between(0, 256)] = 0
     """Folds trained side by side, one thread each; 0 means one per CPU core."""

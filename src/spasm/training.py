@@ -16,6 +16,7 @@ from spasm.errors import TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
 from spasm.models.scores import Scores
+from spasm.process import prepare
 from spasm.runs import MemberFolder, Run
 from spasm.scoring import Scorer, logit_without_pose
 from spasm.settings import Member
@@ -186,7 +187,7 @@ def fit_fold(
     After every epoch all that the next one depends on is on disk. Depends on its arguments alone, whichever process
     calls it: one thread, and every seed derived from `seed`, `fold` and the member.
     """
-    torch.set_num_threads(1)
+    prepare(threads=1)
     last, weights_path = member.last(seed, fold), member.weights(seed, fold)
     with files.lock(member.fold_lock(seed, fold), f"fold {fold} of seed {seed} is being trained"):
         if member.is_trained(seed, fold) and not last.exists():

@@ -136,6 +136,7 @@ class MilHead(nn.Module):
         if self.kind == "logsumexp":
             seen = (~absent).sum(1).clamp(min=1)
             logit = torch.logsumexp(frame_logits.masked_fill(absent, -1e9), dim=1) - seen.log()
+            logit = logit.masked_fill(absent.all(1), 0.0)  # augmentation can take the whole pose; 0 in the other heads
         else:
             logit = (weights * frame_logits).sum(1)
         per_frame = weights / count.clamp(min=1)

@@ -1,0 +1,34 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make .venv and install into it first.
+# Another interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check
+
+demo: .venv/ready
+	$(BIN)/python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
+	$(BIN)/python src/verify.py --data input/demo
+	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache
+	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
+	@echo "next:    put your own data into input/ (see README.md), then $(BIN)/python src/verify.py"
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest
+
+check: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src/spasm
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "error: Python 3.11, 3.12 or 3.13 is needed; name one: make demo PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/ready: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/ready-dev: requirements.txt requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,63 @@
+"""What is made once for all tests: a small simulated data set and a run trained on it, each by the real command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = "--frames 60 --folds 3 --epochs 3 --width 8 --blocks 2 --kernel 5 --device cpu --precision float32".split()
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: 40 segments of 8 children in train/, 10 of 2 children in test/, T = 60."""
+    data = tmp_path_factory.mktemp("simulated") / "data"
+    flags = f"--out {data} --frames 60 --children 10 --segments-per-child 5 --seed 1".split()
+    subprocess.run([sys.executable, "src/simulate.py", *flags], cwd=ROOT, check=True, capture_output=True)
+    return data
+
+
+@pytest.fixture(scope="session")
+def train_flags(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    """The flags of train_folds.py for a small training into a run folder."""
+    cache = tmp_path_factory.mktemp("cache")
+    return lambda run, *more: [*SMALL, "--data", str(simulated), "--cache", str(cache), "--run", str(run), *more]
+
+
+@pytest.fixture(scope="session")
+def trained(train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, trained without interruption by one worker; tests must not change it."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    command = [sys.executable, "src/train_folds.py", *train_flags(run, "--workers", "1")]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    (run.parent / "stdout").write_text(finished.stdout)
+    return run
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Gives the bytes of every file of a run folder, but for its empty locks and the command line in the manifest."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        files = {}
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.endswith(".lock"):
+                files[os.fspath(path.relative_to(folder))] = path.read_bytes()
+        for name in [name for name in files if name.endswith("manifest.json")]:
+            files[name] = json.dumps(json.loads(files[name]) | {"command": []}).encode()
+        return files
+
+    return read

@@ -1,0 +1,39 @@
+"""The benchmark's reference does the same work as what it is compared with, and the script runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmark import PlainStgcnMil, plain_features, same_weights, sample_poses
+from spasm.features import build_features
+from spasm.models.stgcn_mil import StgcnMil
+from spasm.settings import Features, Network
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_reference_builds_the_same_features():
+    poses = sample_poses(3, 40)
+    ours = build_features(torch.from_numpy(poses), Features()).numpy()
+    assert np.abs(ours - np.stack([plain_features(pose) for pose in poses])).max() < 1e-6
+
+
+def test_the_reference_network_gives_the_same_answer():
+    torch.manual_seed(0)
+    network = StgcnMil(Network())
+    features = build_features(torch.from_numpy(sample_poses(4, 64)), Features())
+    with torch.no_grad():
+        network.train()(features)  # moves the running statistics away from their start
+        plain = same_weights(PlainStgcnMil(Network()), network).eval()
+        assert torch.allclose(network.eval()(features).logit, plain(features).logit, atol=1e-5)
+
+
+def test_the_benchmark_prints_a_ratio_for_features_training_and_inference():
+    command = [sys.executable, "src/benchmark.py", "--frames", "32", "--repeats", "1"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = finished.stdout.splitlines()[2:]
+    assert [line[:20].strip() for line in lines] == ["features", "training step", "5-fold inference"]
+    assert all(float(cell) > 0 for line in lines for cell in line[20:].split())
