@@ -12,13 +12,13 @@ import sys
 from tqdm import tqdm
 
 import command_line
-from spasm import simulation
+from spasm import simulated_data
 from spasm.segments import child_of
 from spasm.settings import Data, Simulate
 
 
 def main(settings: Simulate) -> int:
-    rows = simulation.write_dataset(
+    rows = simulated_data.write_dataset(
         settings.out,
         settings.children,
         settings.segments_per_child,
@@ -32,7 +32,7 @@ def main(settings: Simulate) -> int:
         labels = [row["label"] for row in rows if row["split"] == split]
         children = {child_of(str(row["segment_name"])) for row in rows if row["split"] == split}
         print(f"{split}: {len(labels)} segments, {len(children)} children, prevalence {sum(labels) / len(labels):.3f}")
-    names = ("train/", "train_data.csv", "test/", "groups.csv", "truth.csv", simulation.MARKER)
+    names = ("train/", "train_data.csv", "test/", "groups.csv", "truth.csv", simulated_data.MARKER)
     print(f"wrote {settings.out}: {', '.join(names)}")
     frames = f" --frames {settings.frames}" if settings.frames != Data().frames else ""
     print(f"next: python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")

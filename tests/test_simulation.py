@@ -17,7 +17,8 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spasm import simulation
+from spasm import body as bodies
+from spasm import sensor, simulated_data, simulation
 from spasm.errors import DataError
 from spasm.landmarks import INDEX, MEDIAPIPE_EDGES, MIRROR
 
@@ -38,7 +39,7 @@ def contents(folder):
 def demo(tmp_path_factory):
     """The default data set: 60 children, 10 segments each; its folder, truth rows and poses (600, 150, 33, 5)."""
     out = tmp_path_factory.mktemp("simulation") / "demo"
-    rows = simulation.write_dataset(out, 60, 10, 7, 150)
+    rows = simulated_data.write_dataset(out, 60, 10, 7, 150)
     poses = np.stack([np.load(out / row["split"] / row["segment_name"]) for row in rows])
     return out, rows, poses
 
@@ -56,7 +57,7 @@ def children_of(rows):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_path):
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
-        simulation.write_dataset(tmp_path / name, **SMALL | {"seed": seed})
+        simulated_data.write_dataset(tmp_path / name, **SMALL | {"seed": seed})
     first, second, third = (contents(tmp_path / name) for name in "abc")
     assert first == second
     poses = [name for name in first.keys() & third.keys() if name.endswith(".npy")]
@@ -67,8 +68,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_pa
 
 
 def test_a_child_does_not_depend_on_how_many_children_there_are(tmp_path):
-    simulation.write_dataset(tmp_path / "few", **SMALL)
-    simulation.write_dataset(tmp_path / "many", **SMALL | {"children": 9})
+    simulated_data.write_dataset(tmp_path / "few", **SMALL)
+    simulated_data.write_dataset(tmp_path / "many", **SMALL | {"children": 9})
     few, many = (
         {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.npy")} for name in ("few", "many")
     )
@@ -102,8 +103,8 @@ def test_some_coordinates_lie_outside_the_picture(demo):
 def test_depth_is_zero_at_the_middle_of_the_hips_before_noise():
     rng = np.random.default_rng(0)
     child = simulation.draw_child(rng, "patient")
-    body = simulation.pose_body(simulation.draw_movement(rng, child, None, 60), child.bones)
-    picture = simulation.photograph(rng, child, body)
+    body = bodies.pose_body(simulation.draw_movement(rng, child, None, 60), child.bones)
+    picture = sensor.photograph(rng, child, body)
     hips = picture[:, [INDEX["left_hip"], INDEX["right_hip"]], 2].mean(axis=1)
     np.testing.assert_allclose(hips, 0, atol=1e-12)
 
@@ -112,7 +113,7 @@ def test_bones_keep_their_length_while_the_body_moves():
     rng = np.random.default_rng(1)
     child = simulation.draw_child(rng, "patient")
     spasm = simulation.Spasm("flexor", 1.0, 0.2, 0.3, 1.0, 1.5)
-    body = simulation.pose_body(simulation.draw_movement(rng, child, spasm, 150), child.bones)
+    body = bodies.pose_body(simulation.draw_movement(rng, child, spasm, 150), child.bones)
     moved = np.linalg.norm(np.ptp(body, axis=0), axis=-1)
     assert moved[INDEX["left_wrist"]] > 0.05
     # The trunk bends at the hips, so the two sides of the trunk change; every other edge is a bone.
@@ -123,7 +124,7 @@ def test_bones_keep_their_length_while_the_body_moves():
 
 
 def test_a_body_in_a_symmetric_pose_is_its_own_mirror_image():
-    body = simulation.pose_body(np.deg2rad(simulation.REST)[None], simulation.BONES)[0]
+    body = bodies.pose_body(np.deg2rad(bodies.REST)[None], bodies.BONES)[0]
     np.testing.assert_allclose(body[list(MIRROR)] * (-1, 1, 1), body, atol=1e-12)
 
 
@@ -133,7 +134,7 @@ def test_a_flexor_spasm_brings_the_head_forward_and_an_extensor_spasm_takes_it_b
     for kind in (None, "flexor", "extensor"):
         spasm = simulation.Spasm(kind, 1.0, 0.2, 0.8, 1.0, 1.0) if kind else None
         bodies = [
-            simulation.pose_body(simulation.draw_movement(np.random.default_rng(n), child, spasm, 90), child.bones)
+            bodies.pose_body(simulation.draw_movement(np.random.default_rng(n), child, spasm, 90), child.bones)
             for n in range(20)
         ]
         nose[kind] = np.mean([body[45, INDEX["nose"], 2] for body in bodies])
@@ -255,23 +256,23 @@ def test_no_child_is_in_train_and_in_test(demo):
 
 def test_its_own_folder_is_replaced_as_a_whole(tmp_path):
     out = tmp_path / "demo"
-    simulation.write_dataset(out, **SMALL | {"children": 8})
-    simulation.write_dataset(out, **SMALL)
+    simulated_data.write_dataset(out, **SMALL | {"children": 8})
+    simulated_data.write_dataset(out, **SMALL)
     assert len(list(out.rglob("*.npy"))) == 18
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 def test_an_empty_folder_is_filled(tmp_path):
-    simulation.write_dataset(tmp_path / "new" / "demo", **SMALL)
+    simulated_data.write_dataset(tmp_path / "new" / "demo", **SMALL)
     (tmp_path / "empty").mkdir()
-    simulation.write_dataset(tmp_path / "empty", **SMALL)
+    simulated_data.write_dataset(tmp_path / "empty", **SMALL)
     assert contents(tmp_path / "empty") == contents(tmp_path / "new" / "demo")
 
 
 def refused(out, match):
     before = contents(out.parent)
     with pytest.raises(DataError, match=match):
-        simulation.write_dataset(out, **SMALL)
+        simulated_data.write_dataset(out, **SMALL)
     assert contents(out.parent) == before
 
 
@@ -289,7 +290,7 @@ def test_a_folder_that_it_did_not_make_is_refused_and_left_alone(tmp_path):
 @pytest.mark.parametrize("extra", ["notes.txt", "train/child_99_1.npy", "train/.hidden", "more/notes.txt"])
 def test_a_file_that_somebody_put_into_its_folder_is_named_and_kept(tmp_path, extra):
     out = tmp_path / "demo"
-    simulation.write_dataset(out, **SMALL)
+    simulated_data.write_dataset(out, **SMALL)
     (out / extra).parent.mkdir(exist_ok=True)
     (out / extra).write_text("mine")
     refused(out, extra.split("/")[0] if extra.startswith("more") else extra.replace(".", r"\."))
@@ -297,14 +298,14 @@ def test_a_file_that_somebody_put_into_its_folder_is_named_and_kept(tmp_path, ex
 
 def test_a_file_put_there_while_it_simulates_is_kept(tmp_path):
     out = tmp_path / "demo"
-    simulation.write_dataset(out, **SMALL)
+    simulated_data.write_dataset(out, **SMALL)
 
     def meddle(children):
         (out / "late.txt").write_text("mine")
         return children
 
     with pytest.raises(DataError, match=r"late\.txt"):
-        simulation.write_dataset(out, **SMALL, progress=meddle)
+        simulated_data.write_dataset(out, **SMALL, progress=meddle)
     assert (out / "late.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
@@ -324,7 +325,7 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 def test_an_interrupted_simulation_leaves_the_old_folder_and_no_other(tmp_path):
     out = tmp_path / "demo"
-    simulation.write_dataset(out, **SMALL)
+    simulated_data.write_dataset(out, **SMALL)
     before = contents(out)
 
     def interrupt(children):
@@ -332,14 +333,14 @@ def test_an_interrupted_simulation_leaves_the_old_folder_and_no_other(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulation.write_dataset(out, **SMALL | {"seed": 8}, progress=interrupt)
+        simulated_data.write_dataset(out, **SMALL | {"seed": 8}, progress=interrupt)
     assert contents(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 def test_killed_half_way_it_leaves_the_old_folder_whole(tmp_path):
     out = tmp_path / "demo"
-    simulation.write_dataset(out, **SMALL)
+    simulated_data.write_dataset(out, **SMALL)
     before = contents(out)
     command = [sys.executable, "src/simulate.py", "--out", str(out), "--children", "500", "--seed", "8"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -351,7 +352,7 @@ def test_killed_half_way_it_leaves_the_old_folder_whole(tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert list(tmp_path.glob(".tmp-*/train/*.npy"))
     assert contents(out) == before
-    simulation.write_dataset(out, **SMALL)
+    simulated_data.write_dataset(out, **SMALL)
 
 
 # ---- the script
