@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spasm import body as bodies
+from spasm import body as anatomy
 from spasm import sensor, simulated_data, simulation
 from spasm.errors import DataError
 from spasm.landmarks import INDEX, MEDIAPIPE_EDGES, MIRROR
@@ -103,7 +103,7 @@ def test_some_coordinates_lie_outside_the_picture(demo):
 def test_depth_is_zero_at_the_middle_of_the_hips_before_noise():
     rng = np.random.default_rng(0)
     child = simulation.draw_child(rng, "patient")
-    body = bodies.pose_body(simulation.draw_movement(rng, child, None, 60), child.bones)
+    body = anatomy.pose_body(simulation.draw_movement(rng, child, None, 60), child.bones)
     picture = sensor.photograph(rng, child, body)
     hips = picture[:, [INDEX["left_hip"], INDEX["right_hip"]], 2].mean(axis=1)
     np.testing.assert_allclose(hips, 0, atol=1e-12)
@@ -113,7 +113,7 @@ def test_bones_keep_their_length_while_the_body_moves():
     rng = np.random.default_rng(1)
     child = simulation.draw_child(rng, "patient")
     spasm = simulation.Spasm("flexor", 1.0, 0.2, 0.3, 1.0, 1.5)
-    body = bodies.pose_body(simulation.draw_movement(rng, child, spasm, 150), child.bones)
+    body = anatomy.pose_body(simulation.draw_movement(rng, child, spasm, 150), child.bones)
     moved = np.linalg.norm(np.ptp(body, axis=0), axis=-1)
     assert moved[INDEX["left_wrist"]] > 0.05
     # The trunk bends at the hips, so the two sides of the trunk change; every other edge is a bone.
@@ -124,7 +124,7 @@ def test_bones_keep_their_length_while_the_body_moves():
 
 
 def test_a_body_in_a_symmetric_pose_is_its_own_mirror_image():
-    body = bodies.pose_body(np.deg2rad(bodies.REST)[None], bodies.BONES)[0]
+    body = anatomy.pose_body(np.deg2rad(anatomy.REST)[None], anatomy.BONES)[0]
     np.testing.assert_allclose(body[list(MIRROR)] * (-1, 1, 1), body, atol=1e-12)
 
 
@@ -134,7 +134,7 @@ def test_a_flexor_spasm_brings_the_head_forward_and_an_extensor_spasm_takes_it_b
     for kind in (None, "flexor", "extensor"):
         spasm = simulation.Spasm(kind, 1.0, 0.2, 0.8, 1.0, 1.0) if kind else None
         bodies = [
-            bodies.pose_body(simulation.draw_movement(np.random.default_rng(n), child, spasm, 90), child.bones)
+            anatomy.pose_body(simulation.draw_movement(np.random.default_rng(n), child, spasm, 90), child.bones)
             for n in range(20)
         ]
         nose[kind] = np.mean([body[45, INDEX["nose"], 2] for body in bodies])
