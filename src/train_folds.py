@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -19,7 +20,7 @@ from tqdm import tqdm
 import command_line
 from spasm import report_text, runs
 from spasm.dataset import load_training
-from spasm.errors import DataError
+from spasm.errors import DataError, TrainingError
 from spasm.folds import one_class_folds
 from spasm.runs import MemberFolder, Run
 from spasm.scoring import pick_device, pick_precision
@@ -50,10 +51,15 @@ def main(settings: TrainFolds) -> int:
         print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
 
     workers = min(len(folds), settings.workers or os.cpu_count() or 1)
-    Parallel(n_jobs=workers)(
-        delayed(train_one)(run, member, settings.member, settings.seed, fold, device, precision, os.getpid())
-        for fold in folds
-    )
+    try:
+        Parallel(n_jobs=workers)(
+            delayed(train_one)(run, member, settings.member, settings.seed, fold, device, precision, os.getpid())
+            for fold in folds
+        )
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a worker was killed, perhaps because memory ran out; the same command continues, also with fewer --workers"
+        ) from error
 
     result = runs.rebuild(run)
     if result is None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SMALL = "--frames 60 --folds 3 --epochs 3 --width 8 --blocks 2 --kernel 5 --device cpu --precision float32".split()
+SMALL = ["--frames", "60", "--folds", "3", "--epochs", "3", "--width", "8", "--blocks", "2", "--kernel", "5",
+         "--device", "cpu", "--precision", "float32"]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,9 @@ def test_mirroring_happens_as_often_as_asked():
 
 def test_a_rotation_keeps_the_distances_in_the_picture_and_z():
     poses, after = batch(), changed(batch(), rotation_deg=90)
-    before, rotated = (torch.cdist(value[:, 0, :, :2].double(), value[:, 0, :, :2].double()) for value in (poses, after))
+    before, rotated = (
+        torch.cdist(value[:, 0, :, :2].double(), value[:, 0, :, :2].double()) for value in (poses, after)
+    )
     assert torch.allclose(before, rotated, atol=1e-5)
     assert torch.allclose(after[..., 2], poses[..., 2], atol=EXACT)
     assert not torch.allclose(after[..., :2], poses[..., :2], atol=0.05)

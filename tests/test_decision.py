@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
 
 from spasm.decision import best_threshold, cross_fitted, probability
 
@@ -22,7 +21,8 @@ def rows(draw):
 
 
 def f1_at(labels, probabilities, threshold):
-    return f1_score(labels, probabilities >= threshold, zero_division=0)
+    positive = probabilities >= threshold
+    return 2 * (positive & (labels == 1)).sum() / (positive.sum() + labels.sum())
 
 
 # ---- probability
@@ -43,7 +43,7 @@ def test_extreme_logits_do_not_overflow():
 # ---- one threshold
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(rows())
 @example((np.array([1, 0]), np.array([0.0, 0.5])))  # only the answer "all positive" finds the spasm
 @example((np.array([1, 0, 1]), np.array([1.0, np.nextafter(1, 0), np.nextafter(1, 0)])))

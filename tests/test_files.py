@@ -234,9 +234,9 @@ def holder(tmp_path):
 
 
 def test_a_lock_keeps_another_process_out_and_says_who_holds_it(tmp_path, holder):
-    with pytest.raises(DataError, match=r"\.lock: the run is being written in another process \(wait for it"):
-        with files.lock(tmp_path / ".lock", "the run is being written", wait_s=0):
-            pytest.fail("two processes hold one lock")
+    refused = pytest.raises(DataError, match=r"\.lock: the run is being written in another process \(wait for it")
+    with refused, files.lock(tmp_path / ".lock", "the run is being written", wait_s=0):
+        pytest.fail("two processes hold one lock")
 
 
 def test_a_lock_ends_with_its_process_even_when_that_is_killed(tmp_path, holder):

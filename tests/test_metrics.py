@@ -111,9 +111,7 @@ def test_the_figures_do_not_depend_on_the_order_of_the_segments():
 
 def test_the_same_rows_give_the_same_intervals_and_the_seed_changes_them_a_little():
     labels, probabilities, children = challenge_like()
-    first, second, other = (
-        evaluate(labels, probabilities, probabilities > 0.5, children, seed) for seed in (0, 0, 1)
-    )
+    first, second, other = (evaluate(labels, probabilities, probabilities > 0.5, children, seed) for seed in (0, 0, 1))
     assert first == second
     assert first["f1"]["low"] != other["f1"]["low"]
     assert first["f1"]["low"] == pytest.approx(other["f1"]["low"], abs=0.03)

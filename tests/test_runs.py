@@ -31,7 +31,8 @@ SMALL = Member(
     fit=Fit(epochs=2, batch=8),
     augmentation=Augmentation(shift_frames=2, gap_frames=4),
 )
-FLAGS = "--width 4 --blocks 1 --kernel 3 --epochs 2 --batch 8 --shift-frames 2 --gap-frames 4".split()
+FLAGS = ["--width", 4, "--blocks", 1, "--kernel", 3, "--epochs", 2, "--batch", 8,
+         "--shift-frames", 2, "--gap-frames", 4]  # fmt: skip
 ENVIRONMENT = {"device": "cpu", "precision": "float32", "threads": 1}
 CPU = torch.device("cpu")
 
@@ -323,7 +324,8 @@ def changed(settings: object, name: str, value: object) -> object:
 @pytest.mark.parametrize(
     ("name", "value", "flag"),
     [("epochs", 3, "--epochs 2"), ("width", 8, "--width 4"), ("body_scale", True, "--body-scale False"),
-     ("mirror", 0.0, "--mirror 0.5"), ("head", "topk", "--head attn"), ("learning_rate", 1e-4, "--learning-rate 0.003")],
+     ("mirror", 0.0, "--mirror 0.5"), ("head", "topk", "--head attn"),
+     ("learning_rate", 1e-4, "--learning-rate 0.003")],
 )  # fmt: skip
 def test_continuing_with_another_setting_is_refused_and_names_the_flag(done, contents, name, value, flag):
     before = contents(done.run_path)
@@ -342,7 +344,9 @@ def test_continuing_on_other_hardware_is_refused_and_names_the_flag(done, name, 
 def test_another_fold_count_kind_or_seed_is_refused(done):
     for split in (Folds(folds=2), Folds(folds=3, fold_seed=1), Folds(folds=3, fold_kind="grouped"),
                   Folds(folds_file=fold_with_one_class(done.folder))):  # fmt: skip
-        with pytest.raises(DataError, match=r"run\.json: the run was made with other folds: .*'seed': 0.*another --run"):
+        with pytest.raises(
+            DataError, match=r"run\.json: the run was made with other folds: .*'seed': 0.*another --run"
+        ):
             done.open(split=split)
 
 

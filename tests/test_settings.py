@@ -449,4 +449,4 @@ def test_every_field_has_an_effect(trained, group, name, value):
         changed = dataclasses.replace(base, **{group: dataclasses.replace(getattr(base, group), **{name: value})})
     assert changed != base
     before, after = trained(base), trained(changed)
-    assert before != after
+    assert any(before[name] != after[name] for name in before.keys() & after.keys())

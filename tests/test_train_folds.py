@@ -123,31 +123,32 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
     start, trained, tmp_path, contents
 ):
     run = tmp_path / "run"
-    member = run / "stgcn_mil"
-    command = start("fold_0_last.pt before")
+    command = start("_last.pt before")
     worker = command.held()
     command.kill_group()
     assert worker != command.process.pid, "the test is void unless a worker was killed"
     assert leftovers(run), "the test is void unless the kill came inside a save"
-    assert not (member / "seed_0/fold_0.pt").exists()
 
-    for hold in ("fold_1_last.pt after", "fold_1.pt before"):
+    def kill_the_parent_alone(hold: str) -> None:
         command = start(hold)
         worker = command.held()
-        command.process.kill()  # the parent alone: it cannot tell its workers
+        command.process.kill()  # it cannot tell its workers
         command.process.wait()
-        wait_until(lambda worker=worker: is_gone(worker))
+        wait_until(lambda: is_gone(worker))
         command.end()  # the other worker, which shares the pipes, is gone too
 
-    command = start()
+    kill_the_parent_alone("_last.pt after")
+
+    command = start("fold_2_last.pt before")  # so that there is something left to be killed below
     command.trained_epochs(1)
     time.sleep(random.uniform(0, 0.1))  # wherever that is
     command.kill_group()
 
-    for hold in ("fold_2_oof.csv after", "decision.json before"):
-        command = start(hold)
-        command.held()
-        command.kill_group()
+    kill_the_parent_alone("fold_2.pt before")
+
+    command = start("decision.json before")
+    command.held()
+    command.kill_group()
     assert not (run / "decision.json").exists()
 
     code, stdout, stderr = start().end()
@@ -160,11 +161,12 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
 def test_interrupted_and_terminated_it_exits_130_and_143_and_continues_to_the_same_bytes(
     start, trained, tmp_path, contents
 ):
-    command = start()
-    command.trained_epochs(1)
+    command = start("_last.pt after")
+    worker = command.held()
     os.killpg(command.process.pid, signal.SIGINT)  # Ctrl-C in a terminal reaches every process of the group
     code, _, stderr = command.end()
     assert (code, stderr) == (130, "interrupted: what was finished is kept\n")
+    assert is_gone(worker)
 
     command = start("fold_2_last.pt before")
     worker = command.held()
@@ -173,7 +175,7 @@ def test_interrupted_and_terminated_it_exits_130_and_143_and_continues_to_the_sa
     assert (code, stderr) == (143, "terminated: what was finished is kept\n")
     assert is_gone(worker)
 
-    code, stdout, stderr = start().end()
+    code, _, stderr = start().end()
     assert (code, stderr) == (0, "")
     assert contents(tmp_path / "run") == contents(trained)
     assert leftovers(tmp_path / "run") == []
@@ -293,7 +295,7 @@ def test_one_fold_at_a_time_says_which_are_missing(main):
 
 def test_other_settings_in_the_same_run_are_refused_and_named(main, tmp_path):
     assert main("--fold", 0)[0] == 0
-    code, stdout, stderr = main("--fold", 1, "--epochs", 4)
+    code, _, stderr = main("--fold", 1, "--epochs", 4)
     assert code == 1
     assert "was begun with other settings: --epochs 3" in stderr
     code, _, stderr = main("--fold", 1, "--fold-seed", 2)

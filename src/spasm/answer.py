@@ -1,5 +1,6 @@
 """Answering new segments with a decided run."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from spasm import checkpoints, files
 from spasm.decision import probability
-from spasm.errors import DataError
+from spasm.errors import DataError, TrainingError
 from spasm.runs import MemberFolder, check_files
 from spasm.scoring import Scorer
 from spasm.settings import Member, SettingsError, from_tree
@@ -23,26 +24,49 @@ def open_decision(run: Path) -> dict[str, Any]:
         raise DataError(path, "is not there: the run has no threshold yet", hint)
     decision = files.read_json(path)
     rebuild = "run src/train_folds.py again, which rebuilds it"
-    try:
-        names = [
-            str(MemberFolder(Path(name)).weights(seed, fold))
-            for name, member in decision["members"].items()
-            for seed in member["seeds"]
-            for fold in range(decision["folds"])
-            if isinstance(member["weight"], float) and isinstance(member["settings"], dict)
-        ]
-        complete = bool(names) and set(names) <= set(decision["files"])
-        inside = all(re.fullmatch(r"[a-z0-9_]+/seed_[0-9]+/[a-z0-9_]+\.(pt|csv)", name) for name in decision["files"])
-        well_formed = 0 <= decision["threshold"] <= 1 and isinstance(decision["frames"], int) and inside
-        _ = decision["data"]["simulated"], decision["data"]["path"], decision["data"]["segments"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(path, "is not a decision of this software", rebuild) from error
-    if not well_formed:
+    if not _is_well_formed(decision):
         raise DataError(path, "is not a decision of this software", rebuild)
-    if not complete:
+    needed = {
+        str(MemberFolder(Path(name)).weights(seed, fold))
+        for name, member in decision["members"].items()
+        for seed in member["seeds"]
+        for fold in range(decision["folds"])
+    }
+    if not needed <= set(decision["files"]):
         raise DataError(path, "names no file for some fold", rebuild)
     check_files(run, decision["files"])
     return decision
+
+
+def _is_well_formed(decision: dict[str, Any]) -> bool:
+    """Whether everything a decision is used for has its type and range; type() because True is an int to Python."""
+    try:
+        names, most = decision["files"], len(decision["files"])
+        data = decision["data"]
+        return (
+            type(decision["threshold"]) is float
+            and 0 <= decision["threshold"] <= 1
+            and type(decision["frames"]) is int
+            and 1 <= decision["frames"] <= 100_000
+            and type(decision["folds"]) is int
+            and 1 <= decision["folds"] <= most  # a count beyond the files would be listed for ever
+            and type(data["simulated"]) is bool
+            and all(type(data[key]) is kind for key, kind in (("path", str), ("segments", int), ("children", int)))
+            and all(re.fullmatch(r"[a-z0-9_]+/seed_[0-9]+/[a-z0-9_]+\.(pt|csv)", name) for name in names)
+            and all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in names.values())
+            and all(
+                re.fullmatch(r"[a-z0-9_]+", name)
+                and type(member["weight"]) is float
+                and 0 < member["weight"] <= 1
+                and 1 <= len(member["seeds"]) <= most
+                and len(set(member["seeds"])) == len(member["seeds"])
+                and all(type(seed) is int and seed >= 0 for seed in member["seeds"])
+                for name, member in decision["members"].items()
+            )
+            and math.isclose(sum(member["weight"] for member in decision["members"].values()), 1, abs_tol=1e-6)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 class Answerer:
@@ -61,8 +85,12 @@ class Answerer:
                 [checkpoints.read_tensors(folder.weights(seed, fold)) for seed in chosen["seeds"]]
                 for fold in range(decision["folds"])
             ]
-            scorer = Scorer([tensors for fold in weights for tensors in fold], settings, device, precision)
-            without_pose = np.array([[float(tensors["without_pose"]) for tensors in fold] for fold in weights])
+            try:
+                scorer = Scorer([tensors for fold in weights for tensors in fold], settings, device, precision)
+                without_pose = np.array([[float(tensors["without_pose"]) for tensors in fold] for fold in weights])
+            except (KeyError, TrainingError) as error:
+                hint = "restore the run from a copy, or train again"
+                raise DataError(folder.path, "holds weights that do not fit decision.json", hint) from error
             self.members.append((float(chosen["weight"]), scorer, without_pose))
 
     def answer(self, poses: np.ndarray, has_pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ CHANNELS = (
     "x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed", "visibility", "presence", "mask", "valid_fraction",
 )  # fmt: skip
 MASK = CHANNELS.index("mask")
+FARTHEST = 10.0  # pictures; a landmark beyond is the estimator's error, and one such value would spoil a batch norm
 SMALLEST_TORSO = 0.02  # of the picture; below this a torso length is noise and would blow the pose up
 
 
@@ -23,8 +24,8 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
         In memory the channels lie innermost, as the convolutions want them.
     """
-    positions = poses[..., :3]
-    found = torch.isfinite(positions).all(-1)  # (N, T, 33)
+    positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
+    found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
     ever_found = found.any(1)  # (N, 33)
     positions = interpolate(positions, found)
     if settings.aspect != 1:

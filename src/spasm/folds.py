@@ -1,5 +1,6 @@
 """Which fold scores which segment: always whole children, made once per run, or read from a file."""
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -23,11 +24,17 @@ def make_folds(
     if count < folds:
         hint = f"use --folds {count} or fewer" if count > 1 else "at least two children are needed"
         raise DataError("the training data", f"has {count} children for {folds} folds", hint)
+    if kind == "stratified" and np.bincount(labels).max() < folds:  # scikit-learn would raise a bare ValueError
+        hint = "use fewer --folds, or --fold-kind grouped"
+        raise DataError("the training data", f"has fewer than {folds} segments of each label", hint)
     splitter_class = StratifiedGroupKFold if kind == "stratified" else GroupKFold
     splitter = splitter_class(folds, shuffle=True, random_state=seed)
     fold_of = np.full(len(labels), -1, dtype=np.int64)
-    for fold, (_, scored) in enumerate(splitter.split(labels, labels, children)):
-        fold_of[scored] = fold
+    with warnings.catch_warnings():
+        # "The least populated class has only n members": the caller warns of folds with one class in its own words.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        for fold, (_, scored) in enumerate(splitter.split(labels, labels, children)):
+            fold_of[scored] = fold
     if len(np.unique(fold_of)) < folds:  # stratifying a few unequal children can leave a fold without any
         hint = "use fewer --folds, another --fold-seed, or --fold-kind grouped"
         raise DataError("the training data", f"{count} children do not fill {folds} folds", hint)
@@ -47,6 +54,7 @@ def read_folds(path: Path, names: tuple[str, ...]) -> np.ndarray:
         if name in fold_of:
             problems.append(DataError(path, f"{name} is there twice", "delete one of the two"))
         elif not (text.isascii() and text.isdigit() and len(text) < 6):
+            fold_of[name] = -1
             problems.append(DataError(path, f"{name} has the fold {text!r}", "folds are whole numbers from 0"))
         else:
             fold_of[name] = int(text)

@@ -24,11 +24,15 @@ class Scorer:
         self, weights: Sequence[dict[str, torch.Tensor]], settings: Member, device: torch.device, precision: torch.dtype
     ) -> None:
         self.settings, self.device, self.precision = settings, device, precision
-        self.offsets = [float(fold["offset"]) for fold in weights]
+        self.offsets = []
         self.networks = []
         for fold in weights:
             network = NETWORKS[settings.model](settings.network)
-            network.load_state_dict({name: value for name, value in fold.items() if name not in FITTED})
+            try:
+                self.offsets.append(float(fold["offset"]))
+                network.load_state_dict({name: value for name, value in fold.items() if name not in FITTED})
+            except (KeyError, RuntimeError) as error:
+                raise TrainingError("the weights are not those of a network with these settings") from error
             self.networks.append(network.folded().to(device))
 
     @torch.inference_mode()

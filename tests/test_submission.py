@@ -1,0 +1,517 @@
+"""submission.py: what it writes, what it refuses, and that nothing but the pose decides an answer."""
+
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import command_line
+import submission
+from spasm import scoring
+from spasm.checkpoints import read_tensors, write_tensors
+from spasm.features import build_features
+from spasm.files import sha256
+from spasm.models import NETWORKS
+from spasm.segments import read_segment
+from spasm.settings import Member, Submission, from_tree
+
+ROOT = Path(__file__).parents[1]
+T = 60
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def test_folder(simulated, tmp_path):
+    return Path(shutil.copytree(simulated / "test", tmp_path / "test"))
+
+
+@pytest.fixture
+def answer(trained, test_folder, tmp_path, capsys):
+    """Runs submission.py here; gives exit code, stdout and stderr."""
+
+    def call(*more: object, run: Path = trained, out: Path = tmp_path / "answer.csv") -> tuple[int, str, str]:
+        flags = ["--test", test_folder, "--run", run, "--out", out, "--device", "cpu", "--precision", "float32", *more]
+        try:
+            code = command_line.run(submission.main, Submission, "", list(map(str, flags)))
+        except SystemExit as stop:  # tyro ends the process itself
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def answered(answer, tmp_path):
+    """Rows of the probabilities file, by segment name, after an answer that must succeed."""
+
+    def call(*more: object, **options: Path) -> dict[str, dict[str, str]]:
+        code, _, stderr = answer(*more, **options)
+        assert (code, stderr) == (0, "")
+        return {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
+
+    return call
+
+
+@pytest.fixture
+def edit(copied):
+    """Changes decision.json of the copied run; gives the run."""
+
+    def change(**fields: object) -> Path:
+        path = copied / "decision.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+        return copied
+
+    return change
+
+
+def probabilities(rows: dict[str, dict[str, str]]) -> np.ndarray:
+    return np.array([float(rows[name]["probability"]) for name in sorted(rows)])
+
+
+def labels(rows: dict[str, dict[str, str]]) -> list[str]:
+    return [rows[name]["label"] for name in sorted(rows)]
+
+
+# ---- the answer
+
+
+def test_the_answer_has_one_row_per_file_sorted_as_the_challenge_wants_it(answer, test_folder, tmp_path, trained):
+    shutil.copy(test_folder / "child_10_1.npy", test_folder / "child_9_1.npy")
+    code, stdout, stderr = answer()
+    assert (code, stderr) == (0, "")
+    content = (tmp_path / "answer.csv").read_bytes()
+    lines = content.decode("utf-8").split("\n")
+    assert lines[0] == "segment_name,label"
+    assert lines[-1] == "", "a newline at the end"
+    names = [line.split(",")[0] for line in lines[1:-1]]
+    assert names == sorted(path.name for path in test_folder.iterdir())
+    assert len(names) == 11
+    assert {line.split(",")[1] for line in lines[1:-1]} <= {"0", "1"}
+    assert b"\r" not in content
+    assert stdout.splitlines()[0].startswith("11 segments, ")
+    assert stdout.splitlines()[-1] == f"written: {tmp_path / 'answer.csv'}, {tmp_path / 'answer_probabilities.csv'}"
+    assert "SIMULATED" in stdout, "the answer names the data it was trained on"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.csv", "answer_probabilities.csv", "test"]
+
+
+def test_the_header_is_an_option_and_changes_nothing_else(answer, tmp_path):
+    answer()
+    plain = (tmp_path / "answer.csv").read_text()
+    beside = (tmp_path / "answer_probabilities.csv").read_text()
+    assert answer("--header", "file_name")[0] == 0
+    assert (tmp_path / "answer.csv").read_text() == plain.replace("segment_name", "file_name")
+    assert (tmp_path / "answer_probabilities.csv").read_text() == beside
+
+
+@pytest.mark.parametrize("header", ["a,b", "=1", "", "a\nb"])
+def test_a_header_that_would_break_the_table_is_wrong_usage(answer, tmp_path, header):
+    assert answer("--header", header)[0] == 2
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_probabilities_stand_beside_the_answer_and_agree_with_it(answer, tmp_path, trained):
+    answer()
+    path = tmp_path / "answer_probabilities.csv"
+    assert path.read_text().splitlines()[0].startswith("segment_name,probability,label,")
+    threshold = json.loads((trained / "decision.json").read_text())["threshold"]
+    rows = table(path)
+    for row, answered in zip(rows, table(tmp_path / "answer.csv"), strict=True):
+        assert 0 <= float(row["probability"]) <= 1
+        assert row["label"] == str(int(float(row["probability"]) >= threshold)) == answered["label"]
+        assert row["segment_name"] == answered["segment_name"]
+        assert 0 <= float(row["moment_s"]) < T / 30
+        assert 0 < float(row["frames_with_pose"]) <= 1
+        assert row["note"] == ""
+
+
+def by_hand(run: Path, seed: int, fold: int, poses: np.ndarray) -> np.ndarray:
+    """Logits of poses (N, T, 33, 5) by one fold, from its file, without the code that scores."""
+    decision = json.loads((run / "decision.json").read_text())
+    settings = from_tree(Member, decision["members"]["stgcn_mil"]["settings"])
+    tensors = read_tensors(run / f"stgcn_mil/seed_{seed}/fold_{fold}.pt")
+    offset, without_pose = float(tensors.pop("offset")), float(tensors.pop("without_pose"))
+    network = NETWORKS["stgcn_mil"](settings.network)
+    network.load_state_dict(tensors)
+    network.eval()
+    with torch.no_grad():
+        logits = network(build_features(torch.from_numpy(poses), settings.features)).logit.double().numpy() + offset
+    return np.where(np.isfinite(poses[..., 0]).any(axis=(1, 2)), logits, without_pose)
+
+
+def read(paths: list[Path]) -> np.ndarray:
+    return np.stack([read_segment(path, T)[0] for path in paths])
+
+
+def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simulated):
+    for fold in range(3):
+        rows = [row for row in table(trained / "oof.csv") if row["fold"] == str(fold)]
+        logits = by_hand(trained, 0, fold, read([simulated / "train" / row["segment_name"] for row in rows]))
+        assert [float(row["stgcn_mil_logit"]) for row in rows] == pytest.approx(logits, abs=1e-4)
+        assert [float(row["probability"]) for row in rows] == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-5)
+
+
+def test_an_answer_is_the_mean_of_the_probabilities_of_all_folds(answered, trained, test_folder):
+    poses = read(sorted(test_folder.iterdir()))
+    expected = np.mean([1 / (1 + np.exp(-by_hand(trained, 0, fold, poses))) for fold in range(3)], axis=0)
+    assert probabilities(answered()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copied, test_folder):
+    member = copied / "stgcn_mil"
+    (member / "seed_4").mkdir()
+    decision = json.loads((copied / "decision.json").read_text())
+    for fold in range(3):
+        tensors = read_tensors(member / f"seed_0/fold_{fold}.pt")
+        tensors["offset"] += 1 + fold
+        write_tensors(member / f"seed_4/fold_{fold}.pt", tensors)
+        name = f"stgcn_mil/seed_4/fold_{fold}.pt"
+        decision["files"][name] = sha256(copied / name)
+    decision["members"]["stgcn_mil"]["seeds"] = [0, 4]
+    (copied / "decision.json").write_text(json.dumps(decision))
+    poses = read(sorted(test_folder.iterdir()))
+    logits = [(by_hand(copied, 0, fold, poses) + by_hand(copied, 4, fold, poses)) / 2 for fold in range(3)]
+    expected = np.mean([1 / (1 + np.exp(-values)) for values in logits], axis=0)
+    assert probabilities(answered(run=copied)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_batch_size_and_file_order_never_change_a_label(answered, monkeypatch, test_folder):
+    expected = answered()
+    for batch, scoring_batch in ((1, 1), (7, 3)):
+        monkeypatch.setattr(submission, "BATCH", batch)
+        monkeypatch.setattr(scoring, "SCORING_BATCH", scoring_batch)
+        rows = answered()
+        assert labels(rows) == labels(expected)
+        assert probabilities(rows) == pytest.approx(probabilities(expected), abs=1e-6)
+
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: listdir(folder)[::-1])
+    assert answered() == rows
+    monkeypatch.undo()
+    names = sorted(path.name for path in test_folder.iterdir())
+    for name in names[::2]:  # fewer files, other neighbours in the batch
+        (test_folder / name).unlink()
+    fewer = answered()
+    assert list(fewer) == names[1::2]
+    for name, row in fewer.items():
+        assert row["label"] == expected[name]["label"]
+        assert float(row["probability"]) == pytest.approx(float(expected[name]["probability"]), abs=1e-6)
+
+
+def test_a_process_of_its_own_gives_the_same_bytes(answer, trained, test_folder, tmp_path):
+    answer()
+    flags = f"--device cpu --precision float32 --run {trained} --test {test_folder} --out {tmp_path / 'other.csv'}"
+    command = [sys.executable, "submission.py", *flags.split()]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "answer.csv").read_bytes()
+    beside = [(tmp_path / f"{name}_probabilities.csv").read_bytes() for name in ("other", "answer")]
+    assert beside[0] == beside[1]
+
+
+def test_a_probability_equal_to_the_threshold_is_positive(answered, edit):
+    name, row = next(iter(answered().items()))
+    probability = float(row["probability"])
+    assert answered(run=edit(threshold=probability))[name]["label"] == "1"
+    assert answered(run=edit(threshold=math.nextafter(probability, 1)))[name]["label"] == "0"
+
+
+def test_a_segment_without_any_pose_is_answered_as_documented_counted_and_reported(
+    answer, test_folder, tmp_path, simulated, trained
+):
+    np.save(test_folder / "child_10_99.npy", np.full((T, 33, 5), np.nan, dtype=np.float32))
+    code, stdout, _ = answer()
+    assert code == 0
+    count = sum(not np.isfinite(np.load(path)[..., 0]).any() for path in test_folder.iterdir())
+    assert f"{count} segments have no pose in any frame" in stdout
+    row = next(row for row in table(tmp_path / "answer_probabilities.csv") if row["segment_name"] == "child_10_99.npy")
+
+    folds = table(trained / "folds.csv")
+    expected = []
+    for fold in "012":
+        others = [other for other in folds if other["fold"] != fold]
+        prevalence = (sum(other["label"] == "1" for other in others) + 0.5) / (len(others) + 1)
+        poseless = [int(other["label"]) for other in others
+                    if not np.isfinite(np.load(simulated / "train" / other["segment_name"])[..., 0]).any()]  # fmt: skip
+        expected.append((sum(poseless) + 2 * prevalence) / (len(poseless) + 2))
+    assert float(row["probability"]) == pytest.approx(np.mean(expected), abs=1e-12)
+    assert (row["moment_s"], row["frames_with_pose"]) == ("", "0.000")
+    assert "no pose in any frame" in row["note"]
+
+
+def test_segments_without_any_pose_alone_are_answered_too(answered, test_folder):
+    for path in test_folder.iterdir():
+        np.save(path, np.full((T, 33, 5), np.nan, dtype=np.float32))
+    assert len({row["probability"] for row in answered().values()}) == 1
+
+
+def test_the_moment_is_a_frame_with_a_pose(answered, test_folder):
+    path = test_folder / "child_10_1.npy"
+    poses = np.random.default_rng(0).uniform(0.2, 0.8, (T, 33, 5)).astype(np.float32)
+    poses[:40] = np.nan
+    np.save(path, poses)
+    row = answered()[path.name]
+    assert float(row["moment_s"]) >= round(40 / 30, 2)
+    assert row["frames_with_pose"] == f"{20 / 60:.3f}"
+
+
+def test_an_input_that_is_read_only_is_left_as_it_is(answer, test_folder):
+    stamps = {path: path.stat().st_mtime_ns for path in test_folder.iterdir()}
+    for path in test_folder.iterdir():
+        path.chmod(0o444)
+    test_folder.chmod(0o555)
+    try:
+        assert answer()[0] == 0
+    finally:
+        test_folder.chmod(0o755)
+    assert {path: path.stat().st_mtime_ns for path in test_folder.iterdir()} == stamps
+
+
+# ---- what is refused
+
+
+def test_an_empty_folder_gives_a_header_alone_and_exit_code_1(answer, test_folder, tmp_path):
+    for path in test_folder.iterdir():
+        path.unlink()
+    code, _, stderr = answer()
+    assert code == 1
+    assert "holds no segment" in stderr
+    assert (tmp_path / "answer.csv").read_bytes() == b"segment_name,label\n"
+
+
+def test_every_bad_file_is_named_at_once_and_the_old_answer_stays(answer, test_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "BATCH", 2)
+    assert answer()[0] == 0
+    before = {name: (tmp_path / name).read_bytes() for name in ("answer.csv", "answer_probabilities.csv")}
+    paths = sorted(test_folder.iterdir())
+    paths[0].write_bytes(b"")
+    np.save(paths[4], np.zeros((T + 1, 33, 5), dtype=np.float32))
+    np.save(paths[9], np.full((T, 33, 5), np.inf, dtype=np.float32))
+    code, stdout, stderr = answer()
+    assert (code, stdout) == (1, "")
+    assert "3 problems" in stderr
+    for path in (paths[0], paths[4], paths[9]):
+        assert path.name in stderr
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_bad_names_are_all_refused(answer, test_folder, tmp_path):
+    for name in ("child_x_1.npy", "=1+1.npy", "other.npy"):
+        (test_folder / name).touch()
+    code, _, stderr = answer()
+    assert code == 1
+    assert "3 problems" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_a_link_that_leaves_the_test_folder_is_refused(answer, test_folder, simulated):
+    (test_folder / "child_10_98.npy").symlink_to(next((simulated / "train").iterdir()))
+    code, _, stderr = answer()
+    assert code == 1
+    assert "child_10_98.npy: is a link that leaves" in stderr
+
+
+def test_segments_of_another_length_are_refused_by_name(answer, test_folder):
+    path = test_folder / "child_10_1.npy"
+    np.save(path, np.zeros((150, 33, 5), dtype=np.float32))
+    code, _, stderr = answer()
+    assert code == 1
+    assert f"{path}: has 150 frames" in stderr
+    assert str(T) in stderr.replace("150", "")
+
+
+def test_a_test_folder_that_is_not_there_is_named(answer, tmp_path):
+    code, _, stderr = answer("--test", tmp_path / "nowhere")
+    assert code == 1
+    assert "nowhere: cannot be listed" in stderr
+
+
+def test_an_answer_that_is_no_csv_is_refused(answer, tmp_path):
+    code, _, stderr = answer(out=tmp_path / "answer.txt")
+    assert code == 1
+    assert "answer.txt: is not the name of a CSV file" in stderr
+
+
+def test_an_answer_that_cannot_be_written_is_a_message(answer, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, stderr = answer(out=tmp_path / "file/answer.csv")
+    assert code == 1
+    assert stderr.startswith("error: ")
+    assert str(tmp_path / "file") in stderr
+
+
+def test_a_run_without_a_threshold_is_refused_with_the_command_to_run(answer, copied, tmp_path):
+    (copied / "decision.json").unlink()
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert "the run has no threshold yet" in stderr
+    assert f"python src/train_folds.py --run {copied}" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["fold_1.pt", "fold_2_oof.csv"])
+def test_a_missing_file_of_a_fold_is_refused_by_name(answer, copied, tmp_path, name):
+    (copied / "stgcn_mil/seed_0" / name).unlink()
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert f"{name}: is missing" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["fold_1.pt", "fold_2_oof.csv"])
+def test_a_fold_of_which_one_bit_was_changed_is_refused_by_name(answer, copied, tmp_path, name):
+    path = copied / "stgcn_mil/seed_0" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert f"{name}: has changed since it was written" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_a_fold_that_is_exchanged_for_another_is_refused(answer, copied):
+    folder = copied / "stgcn_mil/seed_0"
+    shutil.copy(folder / "fold_0.pt", folder / "fold_1.pt")
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert "fold_1.pt: has changed" in stderr
+
+
+def test_weights_that_do_not_fit_the_decision_are_refused(answer, edit, copied):
+    decision = json.loads((copied / "decision.json").read_text())
+    decision["members"]["stgcn_mil"]["settings"]["network"]["width"] = 16
+    code, _, stderr = answer(run=edit(members=decision["members"]))
+    assert code == 1
+    assert "stgcn_mil: holds weights that do not fit" in stderr
+
+
+@pytest.mark.parametrize("missing", ["offset", "without_pose", "stem.weight"])
+def test_weights_that_lack_a_part_are_refused(answer, edit, copied, missing):
+    path = copied / "stgcn_mil/seed_0/fold_0.pt"
+    tensors = read_tensors(path)
+    del tensors[missing]
+    write_tensors(path, tensors)
+    decision = json.loads((copied / "decision.json").read_text())
+    code, _, stderr = answer(run=edit(files=decision["files"] | {"stgcn_mil/seed_0/fold_0.pt": sha256(path)}))
+    assert code == 1
+    assert "stgcn_mil: holds weights that do not fit" in stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 200_000, b'{"members":' * 100_000,
+     b'{"threshold": ' + b"9" * 10_000 + b"}"],
+    ids=["empty", "cut", "list", "null", "nothing", "bytes", "deep", "deep-object", "long-number"],
+)  # fmt: skip
+def test_a_decision_that_is_no_decision_is_refused(answer, copied, tmp_path, content):
+    (copied / "decision.json").write_bytes(content)
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert "decision.json" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_a_decision_that_is_a_pipe_or_a_folder_is_refused(answer, copied):
+    (copied / "decision.json").unlink()
+    os.mkfifo(copied / "decision.json")
+    assert answer(run=copied)[0] == 1
+    (copied / "decision.json").unlink()
+    (copied / "decision.json").mkdir()
+    assert answer(run=copied)[0] == 1
+
+
+HOSTILE = {
+    "threshold": [None, "0.5", [], math.nan, math.inf, -0.1, 1.1, 10**400],
+    "frames": [None, "60", 60.0, -60, 0, 10**12, [60]],
+    "folds": [None, "3", 0, -1, 2.5, 4, 10**15, [3]],
+    "files": [None, [], {}, "x", 7, {"stgcn_mil/seed_0/fold_0.pt": 7}],
+    "data": [None, [], "x", {}, {"simulated": True}],
+    "members": [None, [], {}, "x", {"stgcn_mil": None}, {"stgcn_mil": {}}, {"../run/stgcn_mil": {}}],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in HOSTILE.items() for value in values])
+def test_a_decision_with_a_wrong_value_is_refused_and_nothing_is_written(answer, edit, tmp_path, field, value):
+    code, stdout, stderr = answer(run=edit(**{field: value}))
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith("error: ")
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize("field", ["members", "threshold", "folds", "frames", "data", "files"])
+def test_a_decision_that_lacks_a_field_is_refused(answer, edit, field):
+    path = edit() / "decision.json"
+    decision = json.loads(path.read_text())
+    del decision[field]
+    path.write_text(json.dumps(decision))
+    code, _, stderr = answer(run=path.parent)
+    assert code == 1
+    assert "decision.json: is not a decision of this software" in stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("weight", value) for value in (None, "1.0", [1.0], math.nan, math.inf, -1.0, 0.5, 2.0, 10**400)]
+    + [("seeds", value) for value in (None, 0, [], "0", [7], ["0"], [None], [-1], [0.0], [[0]], [0] * 50, ["../seed_0"],
+                                      [10**30])]
+    + [("settings", value) for value in (None, [], {}, "x", {"model": "stgcn_mil"})],
+)  # fmt: skip
+def test_a_member_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, field, value):
+    members = json.loads((copied / "decision.json").read_text())["members"]
+    members["stgcn_mil"][field] = value
+    code, _, stderr = answer(run=edit(members=members))
+    assert code == 1
+    assert stderr.startswith("error: ")
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model", "resnet"), ("model", ["stgcn_mil"]), ("root", {}), ("width", 10**9), ("width", True), ("blocks", "4"),
+     ("kernel", -3), ("dropout", math.nan), ("head", None), ("aspect", math.inf)],
+)  # fmt: skip
+def test_a_network_with_a_wrong_setting_is_refused(answer, edit, copied, name, value):
+    members = json.loads((copied / "decision.json").read_text())["members"]
+    tree = members["stgcn_mil"]["settings"]
+    part = next((part for part in (tree["network"], tree["features"]) if name in part), tree)
+    part[name] = value
+    code, _, stderr = answer(run=edit(members=members))
+    assert code == 1
+    assert stderr.startswith("error: ")
+    assert "decision.json" in stderr
+
+
+@pytest.mark.parametrize("name", ["../secret.pt", "/etc/passwd", "stgcn_mil/../../secret.pt", "stgcn_mil/seed_0/x.pt\n",
+                                  "a" * 5000, "\x00", ""])  # fmt: skip
+def test_a_decision_that_points_out_of_the_run_is_refused_without_opening_that(answer, edit, copied, monkeypatch, name):
+    (copied.parent / "secret.pt").write_bytes(b"secret")
+    given = json.loads((copied / "decision.json").read_text())["files"]
+    run = edit(files=given | {name: sha256(copied.parent / "secret.pt")})
+    opened = []
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, *rest, **more: opened.append(str(path)) or real(path, *rest, **more))
+    code, _, stderr = answer(run=run)
+    assert code == 1
+    assert "decision.json: is not a decision of this software" in stderr
+    assert all(Path(path).name == "decision.json" for path in opened)
+
+
+def test_a_second_member_cannot_hide_behind_the_first(answer, edit, copied):
+    members = json.loads((copied / "decision.json").read_text())["members"]
+    for name, change in (("../other", {}), ("stgcn_mil2", {"weight": None}), ("stgcn_mil2", {"seeds": []}),
+                         ("stgcn_mil2", {"settings": 5})):  # fmt: skip
+        code, _, stderr = answer(run=edit(members=members | {name: members["stgcn_mil"] | change}))
+        assert code == 1, name
+        assert stderr.startswith("error: ")
