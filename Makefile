@@ -2,13 +2,17 @@
 # Another interpreter: make demo PYTHON=python3.12
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO_CHILDREN ?= 60
+DEMO_SEGMENTS ?= 10
+# More flags for the training, such as --epochs 5
+DEMO_FLAGS ?=
 
 .PHONY: demo test check
 
 demo: .venv/ready
-	$(BIN)/python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
+	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
 	$(BIN)/python src/verify.py --data input/demo
-	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache
+	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FLAGS)
 	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
 	@echo "next:    put your own data into input/ (see README.md), then $(BIN)/python src/verify.py"
 

@@ -7,6 +7,7 @@ Example: python src/train_folds.py --data input --run output/main --seed 0
 
 import dataclasses
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -69,7 +70,10 @@ def main(settings: TrainFolds) -> int:
     print(report_text.metrics_table(result))
     written = ("metrics.json", "decision.json", "oof.csv", f"{member.path.name}/history.csv")
     print("written:", ", ".join(str(run.path / name) for name in written))
-    print(f"next:    python submission.py --run {run.path} --test {read.data / 'test'}")
+    flags = ["--run", str(run.path), "--test", str(read.data / "test")]
+    if read.names != "challenge":
+        flags += ["--names", read.names]
+    print(f"next:    python submission.py {shlex.join(flags)}")
     return 0
 
 

@@ -259,6 +259,16 @@ def test_folds_and_cohorts_have_figures_of_their_own(whole):
     rows = [row for row in whole.table("oof.csv") if row["child"] in ("4", "5")]
     auc = roc_auc_score(column(rows, "label"), column(rows, "probability"))
     assert cohorts["ward"]["auc"] == pytest.approx(auc)
+    thresholds = result["cross_fitted_thresholds"]
+    answers = [float(row["probability"]) >= thresholds[int(row["fold"])] for row in rows]
+    right = [answer == (row["label"] == "1") for answer, row in zip(answers, rows, strict=True)]
+    for label, name in (("1", "sensitivity"), ("0", "specificity")):
+        of_label = [hit for hit, row in zip(right, rows, strict=True) if row["label"] == label]
+        assert cohorts["ward"][name] == pytest.approx(np.mean(of_label))
+    for fold, figures in enumerate(result["folds"]):
+        spasms = [row for row in whole.table("oof.csv") if (row["fold"], row["label"]) == (str(fold), "1")]
+        found = [float(row["probability"]) >= thresholds[fold] for row in spasms]
+        assert figures["sensitivity"] == pytest.approx(np.mean(found))
 
 
 def test_the_manifest_holds_settings_versions_command_and_digests(whole):
@@ -597,3 +607,10 @@ def test_folds_trained_by_several_processes_at_once_end_like_one_command(trained
     assert [process.returncode for process in processes] == [0, 0, 0], finished
     assert contents(run) == contents(trained)
     assert any("next:    python submission.py" in stdout for stdout, _ in finished)
+
+
+def test_a_run_that_lost_its_run_json_is_not_made_anew_beside_its_members(done):
+    (done.run_path / "run.json").unlink()
+    with pytest.raises(DataError, match=r"run\.json: is missing beside trained members"):
+        done.train()
+    assert not (done.run_path / "run.json").exists()

@@ -77,13 +77,14 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """One JSON object. Raises DataError for anything else."""
+    hint = "restore it from a copy; decision.json may be deleted, train_folds.py makes it again"
     with open_regular(path) as (file, _):
         try:
             tree = json.loads(file.read())
         except (ValueError, RecursionError) as error:
-            raise DataError(path, f"is not readable JSON: {error}", "restore it from a copy, or train again") from error
+            raise DataError(path, f"is not readable JSON: {error}", hint) from error
     if not isinstance(tree, dict):
-        raise DataError(path, "does not hold one JSON object", "restore it from a copy, or train again")
+        raise DataError(path, "does not hold one JSON object", hint)
     return tree
 
 

@@ -77,6 +77,9 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             "folds": origin,
         }
         if not (path / "run.json").exists():
+            if list(path.glob("*/manifest.json")):
+                hint = "restore it from a copy, or begin another --run"
+                raise DataError(path / "run.json", "is missing beside trained members", hint)
             rows = zip(data.names, data.children, data.labels, fold_of, strict=True)
             files.write_csv(path / "folds.csv", OOF[:4], rows)
             files.write_json(path / "run.json", {**wanted, "folds_sha256": files.sha256(path / "folds.csv")})
