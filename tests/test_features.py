@@ -379,3 +379,11 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
     assert not torch.allclose(
         seen[1][0], build_features(torch.from_numpy(poses), dataclasses.replace(member.features, body_scale=False))
     )
+
+
+def test_a_landmark_flung_far_away_is_held_at_the_edge_so_that_no_statistic_is_spoiled():
+    poses = np.random.default_rng(0).uniform(0, 1, (2, 20, 33, 5)).astype(np.float32)
+    poses[0, 7, 3, :3] = 1e6
+    built = build_features(torch.from_numpy(poses), Features())
+    assert built[0].abs().max() < 100
+    assert built[0, 0, 3, 7] > 5, "it is still far from the body"

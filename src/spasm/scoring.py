@@ -23,7 +23,7 @@ class Scorer:
     def __init__(
         self, weights: Sequence[dict[str, torch.Tensor]], settings: Member, device: torch.device, precision: torch.dtype
     ) -> None:
-        self.settings, self.device, self.precision = settings, device, precision
+        self.settings, self.device = settings, device
         self.offsets = []
         self.networks = []
         for fold in weights:
@@ -33,7 +33,7 @@ class Scorer:
                 network.load_state_dict({name: value for name, value in fold.items() if name not in FITTED})
             except (KeyError, RuntimeError) as error:
                 raise TrainingError("the weights are not those of a network with these settings") from error
-            self.networks.append(network.folded().to(device))
+            self.networks.append(network.folded(precision).to(device))
 
     @torch.inference_mode()
     def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,13 +44,11 @@ class Scorer:
         """
         logits = np.empty((len(self.networks), len(rows)))
         weights = np.empty((len(rows), poses.shape[1]))
-        enabled = self.precision != torch.float32
         for start in range(0, len(rows), SCORING_BATCH):
             part = slice(start, start + SCORING_BATCH)
             batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
             features = build_features(batch, self.settings.features)
-            with torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled):
-                scores = [network(features) for network in self.networks]
+            scores = [network(features) for network in self.networks]
             for fold, score in enumerate(scores):
                 logits[fold, part] = score.logit.cpu().double().numpy() + self.offsets[fold]
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()

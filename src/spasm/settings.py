@@ -228,6 +228,8 @@ class Benchmark(Checked):
 
     frames: Annotated[int, Between(16, 100_000)] = 150
     """Frames in a segment (T)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of our convolutions; the reference's are always float32."""
     repeats: Annotated[int, Between(1, 1000)] = 7
     """Times each is measured, in turn; the median counts."""
 

@@ -17,6 +17,8 @@ from spasm.models.scores import Scores
 from spasm.settings import Network
 
 STRIDES = (1, 2, 2, 1)
+# What torch's own compiler emits for a convolution with its ReLU. It is not public, but torch is pinned.
+FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
 
 
 class StgcnMil(nn.Module):
@@ -40,31 +42,23 @@ class StgcnMil(nn.Module):
     def forward(self, features: torch.Tensor) -> Scores:
         frames = features.shape[3]
         posed = features[:, MASK].amax(1)  # (N, T): 1 where any landmark was found
-        x = features.transpose(2, 3)  # (N, 14, T, 33): channels innermost already, so no copy
-        x = F.relu(self.stem_norm(self.stem(self.scale(x))), inplace=True)
+        x = self.scale(features.transpose(2, 3))  # (N, 14, T, 33): channels innermost already, so no copy
+        x = F.relu(self.stem_norm(self.stem(x)), inplace=True)
         for block in self.blocks:
             x = block(x)
-        with torch.autocast(x.device.type, enabled=False):  # the answer is worked out in float32
+        return self.answer(x, posed, frames)
+
+    def answer(self, x: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
+        """Scores from the last block's (N, C, S, 33), in float32 whatever came before."""
+        with torch.autocast(x.device.type, enabled=False):
             # The mean over landmarks, as a product with ones: its gradient stays dense, that of mean() does not.
             ones = x.new_ones(1, x.shape[3])
             steps = torch.matmul(ones, x.permute(0, 2, 3, 1))[:, :, 0].float() / x.shape[3]
-            return self.head(steps, posed.float(), frames)
+            return self.head(steps, posed, frames)
 
-    @torch.no_grad()
-    def folded(self) -> "StgcnMil":
-        """A copy for scoring in which every batch norm has gone into the convolution beside it."""
-        network = copy.deepcopy(self).eval()
-        stem, scale = network.stem, network.scale
-        stem.weight *= (scale.running_var + scale.eps).rsqrt()[None, :, None, None]
-        stem.bias = nn.Parameter(-(stem.weight[:, :, 0, 0] @ scale.running_mean))
-        network.scale = nn.Identity()
-        network.stem, network.stem_norm = fuse_conv_bn_eval(stem, network.stem_norm), nn.Identity()
-        for block in network.blocks:
-            block.spatial, block.spatial_norm = fuse_conv_bn_eval(block.spatial, block.spatial_norm), nn.Identity()
-            block.pointwise, block.norm = fuse_conv_bn_eval(block.pointwise, block.norm), nn.Identity()
-            if isinstance(block.residual, nn.Sequential):
-                block.residual = fuse_conv_bn_eval(*block.residual)
-        return network.to(memory_format=torch.channels_last)
+    def folded(self, precision: torch.dtype = torch.float32) -> "FoldedStgcnMil":
+        """A copy for scoring, with its convolutions in the given precision."""
+        return FoldedStgcnMil(copy.deepcopy(self).eval(), precision)
 
 
 class Block(nn.Module):
@@ -86,17 +80,16 @@ class Block(nn.Module):
             self.residual = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mixed = torch.matmul(self.adjacency.to(x.dtype), x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        y = F.relu(self.spatial_norm(self.spatial(mixed)), inplace=True)
-        if self.training:
-            y = every(self.temporal(y), self.stride)
-        else:
-            y = F.conv2d(
-                y, self.temporal.weight, None, (self.stride, 1), self.temporal.padding, 1, self.temporal.groups
-            )
+        y = F.relu(self.spatial_norm(self.spatial(mix(self.adjacency, x))), inplace=True)
+        y = every(self.temporal(y), self.stride)
         y = self.dropout(self.norm(self.pointwise(y)))
         y += self.residual(every(x, self.stride))
         return F.relu(y, inplace=True)
+
+
+def mix(adjacency: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Each landmark of (N, C, T, 33) becomes the weighted mean of itself and its neighbours."""
+    return torch.matmul(adjacency.to(x.dtype), x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def every(x: torch.Tensor, stride: int) -> torch.Tensor:
@@ -106,6 +99,59 @@ def every(x: torch.Tensor, stride: int) -> torch.Tensor:
     and it is taken with channels last so that the gradient keeps that layout.
     """
     return x if stride == 1 else x.permute(0, 2, 3, 1)[:, ::stride].permute(0, 3, 1, 2)
+
+
+class FoldedStgcnMil(nn.Module):
+    """`StgcnMil` for scoring: batch norms gone into the convolutions beside them, additions and ReLUs done by these."""
+
+    @torch.no_grad()
+    def __init__(self, network: StgcnMil, precision: torch.dtype) -> None:
+        super().__init__()
+        # Not folded: bfloat16 would round raw channels whose spread is small beside their mean, such as visibility.
+        self.scale = network.scale
+        self.stem = fuse_conv_bn_eval(network.stem, network.stem_norm).to(precision)
+        self.blocks = nn.ModuleList(FoldedBlock(block).to(precision) for block in network.blocks)
+        self.head, self.answer = network.head, network.answer
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    def forward(self, features: torch.Tensor) -> Scores:
+        posed = features[:, MASK].amax(1)
+        x = self.scale(features.transpose(2, 3)).to(self.stem.weight.dtype)
+        x = convolve_relu(x, self.stem)
+        for block in self.blocks:
+            x = block(x)
+        return self.answer(x, posed, features.shape[3])
+
+
+class FoldedBlock(nn.Module):
+    """`Block` for scoring."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", block.adjacency)
+        self.spatial = fuse_conv_bn_eval(block.spatial, block.spatial_norm)
+        self.temporal = block.temporal
+        self.temporal.stride = (block.stride, 1)
+        self.pointwise = fuse_conv_bn_eval(block.pointwise, block.norm)
+        self.residual: nn.Module = nn.Identity()
+        if isinstance(block.residual, nn.Sequential):
+            self.residual = fuse_conv_bn_eval(*block.residual)
+            self.residual.stride = (block.stride, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = convolve_relu(mix(self.adjacency, x), self.spatial)
+        return convolve_relu(self.temporal(y), self.pointwise, add=self.residual(x))
+
+
+def convolve_relu(x: torch.Tensor, conv: nn.Conv2d, add: torch.Tensor | None = None) -> torch.Tensor:
+    """ReLU(conv(x) + add) for a pointwise convolution; what is added may be overwritten."""
+    if FUSED and x.device.type == "cpu":  # one pass over memory instead of two or three
+        shape = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
+        if add is None:
+            return torch.ops.mkldnn._convolution_pointwise(x, *shape, "relu", [], "")
+        return torch.ops.mkldnn._convolution_pointwise_.binary(add, x, *shape, "add", 1.0, "relu", [], "")
+    y = conv(x)
+    return F.relu(y if add is None else y + add, inplace=True)
 
 
 class MilHead(nn.Module):
