@@ -16,10 +16,8 @@ DIGEST = "sha256"  # the name under which a file keeps the digest of all its oth
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write named tensors; equal tensors give equal bytes."""
-    # Saved to memory first: torch.save writes the path it is given into the file. The names are copied because
-    # pickle writes the same object twice in another way than two equal ones.
-    buffer = io.BytesIO()
-    torch.save({**{str(name): value for name, value in tensors.items()}, DIGEST: _digest(tensors)}, buffer)
+    buffer = io.BytesIO()  # to memory first: torch.save writes the name of the file it is given into that file
+    torch.save({**tensors, DIGEST: _digest(tensors)}, buffer)
     write_bytes(path, buffer.getvalue())
 
 
