@@ -65,7 +65,7 @@ def remove_stale(folder: Path, untouched_s: float = 0.0) -> None:
 
 def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
-    probe = folder / "writable"
+    probe = folder / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"  # a name that is nobody else's file
     write_bytes(probe, b"")
     probe.unlink()
 
