@@ -30,8 +30,8 @@ WITHOUT_POSE = "no pose in any frame: answered as such segments were labelled in
 def main(settings: Submission) -> int:
     if settings.out.suffix != ".csv":
         raise DataError(settings.out, "is not the name of a CSV file", "give --out FILE.csv")
-    files.check_writable(settings.out.parent)
     decision = open_decision(settings.run)
+    files.check_writable(settings.out.parent)
     prepare(threads=os.cpu_count() or 1)
     device = pick_device(settings.hardware.device)
     answerer = Answerer(settings.run, decision, device, pick_precision(settings.hardware.precision, device))
