@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -130,7 +131,9 @@ def _check_header(path: Path, head: bytes, size: int, frames: int) -> tuple[int,
 def _parse_header(path: Path, text: bytes, encoding: str) -> tuple[Any, bool, tuple[int, ...]]:
     hint = "save the array with numpy.save"
     try:
-        fields = ast.literal_eval(text.decode(encoding).strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in a text that is refused anyway
+            fields = ast.literal_eval(text.decode(encoding).strip())
     except Exception as error:  # by chance or intent also MemoryError, RecursionError, TypeError, ...
         raise DataError(path, f"its header cannot be parsed ({type(error).__name__})", hint) from error
     if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
