@@ -1,6 +1,5 @@
 """Simulated infants as a data folder, in the layout of the challenge."""
 
-import csv
 import json
 import os
 import secrets
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spasm import files
 from spasm.errors import DataError
 from spasm.simulation import cohort, held_out_children, simulate_child
 
@@ -90,24 +90,18 @@ def _write_files(
             row = (name, segment.label, *event, cohort(seed, child), split)
             rows.append(dict(zip(TRUTH_COLUMNS, row, strict=True)))
     rows.sort(key=lambda row: row["segment_name"])
-    groups = [{"child": child, "cohort": cohort(seed, child)} for child in range(1, children + 1)]
-    _write_csv(folder / "truth.csv", TRUTH_COLUMNS, rows)
-    _write_csv(folder / "train_data.csv", TRUTH_COLUMNS[:2], [row for row in rows if row["split"] == "train"])
-    _write_csv(folder / "groups.csv", ("child", "cohort"), groups)
-    files = sorted([*TABLES, *(f"{row['split']}/{row['segment_name']}" for row in rows)])
+    training = ((row["segment_name"], row["label"]) for row in rows if row["split"] == "train")
+    files.write_csv(folder / "truth.csv", TRUTH_COLUMNS, (list(row.values()) for row in rows))
+    files.write_csv(folder / "train_data.csv", TRUTH_COLUMNS[:2], training)
+    cohorts = ((child, cohort(seed, child)) for child in range(1, children + 1))
+    files.write_csv(folder / "groups.csv", ("child", "cohort"), cohorts)
+    written = sorted([*TABLES, *(f"{row['split']}/{row['segment_name']}" for row in rows)])
     marker = {
         "simulated": True, "seed": seed, "children": children, "segments_per_child": segments_per_child,
-        "frames": frames, "file_count": len(files), "files": files,
+        "frames": frames, "file_count": len(written), "files": written,
     }  # fmt: skip
-    (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8", newline="\n")
+    files.write_json(folder / MARKER, marker)
     return rows
-
-
-def _write_csv(path: Path, columns: tuple[str, ...], rows: list[Row]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _swap(building: Path, out: Path) -> None:
@@ -116,10 +110,10 @@ def _swap(building: Path, out: Path) -> None:
     No portable call exchanges two folders, so for an instant the old one has only its other name, and is whole there.
     """
     for path in [*building.rglob("*"), building]:
-        _fsync(path)
+        files.sync(path)
     if not out.exists():
         os.rename(building, out)
-        _fsync(out.parent)
+        files.sync(out.parent)
         return
     old = out.parent / building.name.replace(".tmp-", ".tmp-old-", 1)
     os.rename(out, old)
@@ -128,13 +122,5 @@ def _swap(building: Path, out: Path) -> None:
     except BaseException:
         os.rename(old, out)
         raise
-    _fsync(out.parent)
+    files.sync(out.parent)
     shutil.rmtree(old)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
