@@ -3,13 +3,13 @@
 Example: python submission.py --test input/test --run output/main --out output/submission.csv
 """
 
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 import numpy as np
+from joblib import cpu_count
 from tqdm import tqdm
 
 import command_line
@@ -19,7 +19,7 @@ from spasm.errors import DataError, DataProblems, collected
 from spasm.process import prepare
 from spasm.scoring import pick_device, pick_precision
 from spasm.segments import FPS, found, read_segment
-from spasm.settings import Submission
+from spasm.settings import SettingsError, Submission
 from spasm.tables import list_segments
 
 BATCH = 64  # segments read before they are scored
@@ -29,14 +29,17 @@ WITHOUT_POSE = "no pose in any frame: answered as such segments were labelled in
 
 def main(settings: Submission) -> int:
     if settings.out.suffix != ".csv":
-        raise DataError(settings.out, "is not the name of a CSV file", "give --out FILE.csv")
+        raise SettingsError(f"--out {settings.out} must end in .csv; the nearest valid value is {settings.out}.csv")
     decision = open_decision(settings.run)
+    probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
     files.check_writable(settings.out.parent)
-    prepare(threads=os.cpu_count() or 1)
+    for path in (settings.out, probabilities_path):
+        if path.is_dir():
+            raise DataError(path, "is a folder, not a file to write", "give another --out")
+    prepare(threads=cpu_count())
     device = pick_device(settings.hardware.device)
     answerer = Answerer(settings.run, decision, device, pick_precision(settings.hardware.precision, device))
     paths = list_segments(settings.test, settings.names)
-    probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
 
     rows: list[tuple[object, ...]] = []
     problems: list[DataError] = []

@@ -21,6 +21,7 @@ from spasm.errors import DataError, TrainingError
 from spasm.settings import SettingsError
 
 S = TypeVar("S")
+SETTINGS_HELP = "--settings FILE takes settings from a JSON file, such as a member's manifest.json; flags win over it."
 
 
 class Terminated(BaseException):
@@ -52,7 +53,7 @@ def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
     return tyro.cli(
         settings_class,
         args=_with_settings_file(argv),
-        description=description,
+        description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
     )
 
@@ -71,6 +72,8 @@ def _with_settings_file(argv: list[str]) -> list[str]:
         raise SettingsError(f"--settings {path}: not a readable JSON file ({error})") from error
     if not isinstance(tree, dict):
         raise SettingsError(f"--settings {path}: must hold one JSON object of settings")
+    if "member" in tree and isinstance(tree.get("settings"), dict):  # a manifest
+        tree = tree["settings"]
     return [*_flags(tree), *argv[:at], *argv[at + 2 :]]
 
 

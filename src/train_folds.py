@@ -15,7 +15,7 @@ import time
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 import command_line
@@ -25,11 +25,14 @@ from spasm.errors import DataError, TrainingError
 from spasm.folds import one_class_folds
 from spasm.runs import MemberFolder, Run
 from spasm.scoring import pick_device, pick_precision
-from spasm.settings import Member, TrainFolds
+from spasm.settings import Member, SettingsError, TrainFolds
 from spasm.training import fit_fold
 
 
 def main(settings: TrainFolds) -> int:
+    if settings.fold is not None and settings.split.folds_file is None and settings.fold >= settings.split.folds:
+        last = settings.split.folds - 1
+        raise SettingsError(f"--fold {settings.fold} is outside 0 to {last}; the nearest valid value is {last}")
     device = pick_device(settings.hardware.device)
     precision = pick_precision(settings.hardware.precision, device)
     read = settings.read
@@ -47,11 +50,13 @@ def main(settings: TrainFolds) -> int:
     if settings.fold is not None and settings.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
     print(report_text.data_summary(data))
+    for warning in data.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{settings.member.model}, seed {settings.seed}, {run.folds} folds, {device}, {precision}")
     for fold in one_class_folds(data.labels, run.fold_of):
         print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
 
-    workers = min(len(folds), settings.workers or os.cpu_count() or 1)
+    workers = min(len(folds), settings.workers or cpu_count())
     try:
         Parallel(n_jobs=workers)(
             delayed(train_one)(run, member, settings.member, settings.seed, fold, device, precision, os.getpid())
@@ -63,9 +68,10 @@ def main(settings: TrainFolds) -> int:
         ) from error
 
     result = runs.rebuild(run)
-    if result is None:
-        waiting = [fold for fold in range(run.folds) if not member.is_trained(settings.seed, fold)]
+    waiting = [fold for fold in range(run.folds) if not member.is_trained(settings.seed, fold)]
+    if waiting:
         print(f"folds {', '.join(map(str, waiting))} of seed {settings.seed} are still to be trained")
+    if result is None:
         return 0
     print(report_text.metrics_table(result))
     written = ("metrics.json", "decision.json", "oof.csv", f"{member.path.name}/history.csv")
@@ -73,7 +79,8 @@ def main(settings: TrainFolds) -> int:
     flags = ["--run", str(run.path), "--test", str(read.data / "test")]
     if read.names != "challenge":
         flags += ["--names", read.names]
-    print(f"next:    python submission.py {shlex.join(flags)}")
+    if (read.data / "test").exists():
+        print(f"next:    python submission.py {shlex.join(flags)}")
     return 0
 
 

@@ -47,11 +47,15 @@ def print_warnings(warnings: list[DataError]) -> None:
             print(f"  the same in {len(others)} more: {names}{', ...' if len(others) > 10 else ''}")
 
 
+def share(value: float) -> str:
+    return f"{value:.1%}" if value == value else "none"  # NaN where there is nothing to divide by
+
+
 def print_summary(report: Report) -> None:
     print(
         f"train: {report.segments} segments of {report.children} children, "
-        f"{report.positives} of {report.labelled} labels positive ({report.prevalence:.1%})\n"
-        f"       {report.missing_frames:.1%} of frames without a pose, "
+        f"{report.positives} of {report.labelled} labels positive ({share(report.prevalence)})\n"
+        f"       {share(report.missing_frames)} of frames without a pose, "
         f"{report.without_pose} segments without any\n"
         f"test:  {report.test_segments} segments of {report.test_children} children\n"
         f"{len(report.warnings)} warnings, {len(report.problems)} problems"

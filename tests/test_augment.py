@@ -220,3 +220,13 @@ def test_a_dropped_landmark_is_missing_in_the_whole_segment():
     assert torch.equal(after.isnan().all(3), missing)
     assert 0.15 < missing.all(1).float().mean() < 0.25
     assert torch.allclose(after[~missing], poses[~missing], atol=EXACT)
+
+
+def test_rotation_keeps_lengths_in_a_picture_that_is_not_square():
+    aspect, shape = 16 / 9, torch.tensor([16 / 9, 1.0])
+    poses = batch()
+    settings = dataclasses.replace(OFF, rotation_deg=90)
+    turned = augment(poses, settings, torch.Generator().manual_seed(0), aspect)
+    before, after = (((each[:, :, 11, :2] - each[:, :, 24, :2]) * shape).norm(dim=-1) for each in (poses, turned))
+    assert torch.allclose(before, after, atol=1e-5)
+    assert not torch.allclose(poses[..., :2], turned[..., :2], atol=0.01)

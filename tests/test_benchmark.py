@@ -35,5 +35,5 @@ def test_the_benchmark_prints_a_ratio_for_features_training_and_inference():
     command = [sys.executable, "src/benchmark.py", "--frames", "32", "--repeats", "1"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = finished.stdout.splitlines()[2:]
-    assert [line[:20].strip() for line in lines] == ["features", "training step", "5-fold inference"]
+    assert [line[:20].strip() for line in lines] == ["features", "training step", "5 networks", "5-fold inference"]
     assert all(float(cell) > 0 for line in lines for cell in line[20:].split())

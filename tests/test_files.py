@@ -168,27 +168,31 @@ def dead() -> int:
 def test_temporary_files_of_dead_processes_are_removed_at_any_depth(tmp_path, dead):
     (tmp_path / "a/b").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "a/b"):
-        (folder / f".tmp-{dead}-00ff").write_bytes(b"half")
-        (folder / f".tmp-{10**30}-00ff").write_bytes(b"half")
+        (folder / f".tmp-{dead}-{files.HOST}-00ff").write_bytes(b"half")
+        (folder / f".tmp-{10**30}-{files.HOST}-00ff").write_bytes(b"half")
     (tmp_path / "a/kept.csv").touch()
     files.remove_stale(tmp_path)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["kept.csv"]
 
 
 def test_temporary_files_of_living_processes_and_other_files_are_kept(tmp_path, dead):
-    kept = {f".tmp-{os.getpid()}-00ff", ".tmp-1-00ff", ".tmp-x-00ff", f"tmp-{dead}-00ff", f".tmp-{dead}"}
+    host = files.HOST
+    kept = {f".tmp-{os.getpid()}-{host}-00ff", f".tmp-1-{host}-00ff", f".tmp-x-{host}-00ff",
+            f"tmp-{dead}-{host}-00ff", f".tmp-{dead}"}  # fmt: skip
     for name in kept:
         (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
     files.remove_stale(tmp_path)
     assert set(names(tmp_path)) == kept
 
 
-def test_young_temporary_files_are_kept_where_asked(tmp_path, dead):
-    young, old = tmp_path / f".tmp-{dead}-1", tmp_path / f".tmp-{dead}-2"
+def test_temporary_files_of_another_machine_are_kept_while_they_are_young(tmp_path, dead):
+    other = "0" * 8
+    young, old = tmp_path / f".tmp-{dead}-{other}-01", tmp_path / f".tmp-{dead}-{other}-02"
     young.touch()
     old.touch()
     os.utime(old, (0, 0))
-    files.remove_stale(tmp_path, untouched_s=3600)
+    files.remove_stale(tmp_path)
     assert names(tmp_path) == [young.name]
 
 

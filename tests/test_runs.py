@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -242,7 +243,7 @@ def test_the_headline_f1_judges_each_fold_at_a_threshold_of_the_other_folds(whol
 def test_metrics_name_data_protocol_and_member_and_mark_simulated_data(whole, trained):
     result = whole.json("metrics.json")
     assert result["data"] == whole.json("run.json")["data"]
-    assert (result["members"], result["note"], result["one_class_folds"]) == (["stgcn_mil"], "", [])
+    assert (result["members"], result["note"], result["one_class_folds"]) == ({"stgcn_mil": [0]}, "", [])
     assert "resampling children" in result["protocol"]
     assert "SIMULATED" in strict_json(trained / "metrics.json")["note"]
     assert strict_json(trained / "run.json")["data"]["simulated"] is True
@@ -477,7 +478,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, after: bool) -> list[Pat
     def stop(temporary, path):
         saves.append(Path(path))
         if len(saves) == at + 1 and not after:
-            shutil.copy(temporary, Path(temporary).with_name(f"{files.TEMPORARY}{2**22 + 1}-00"))  # left by the kill
+            shutil.copy(
+                temporary, Path(temporary).with_name(f"{files.TEMPORARY}{2**22 + 1}-{files.HOST}-00")
+            )  # left by the kill
             raise InterruptedHere
         replace(temporary, path)
         if len(saves) == at + 1:
@@ -614,3 +617,55 @@ def test_a_run_that_lost_its_run_json_is_not_made_anew_beside_its_members(done):
     with pytest.raises(DataError, match=r"run\.json: is missing beside trained members"):
         done.train()
     assert not (done.run_path / "run.json").exists()
+
+
+# ---- files that do not belong here
+
+
+def test_a_checkpoint_of_another_fold_is_named_and_never_continued(fresh):
+    run, member = fresh.open()
+    stop_after_one_epoch(run, member, fold=0)
+    shutil.copy(member.last(0, 0), member.last(0, 1))
+    with pytest.raises(DataError, match=r"fold_1_last\.pt: is not a checkpoint of fold 1, seed 0"):
+        stop_after_one_epoch(run, member, fold=1)
+
+
+def stop_after_one_epoch(run, member, fold):
+    def stop(_row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit_fold(run, member, SMALL, 0, fold, CPU, torch.float32, stop)
+
+
+def test_folds_that_the_manifest_does_not_name_are_not_counted_and_not_overwritten(done):
+    shutil.copytree(done.member_path / "seed_0", done.member_path / "seed_5")
+    run, member = done.open()
+    assert member.complete_seeds(run.folds) == [0]
+    with pytest.raises(DataError, match=r"seed_5/fold_0\.pt: is there, but this run did not write it"):
+        training.fit_fold(run, member, SMALL, 5, 0, CPU, torch.float32, print)
+
+
+@pytest.mark.parametrize("key", ["frames", "data", "folds", "folds_sha256"])
+def test_a_run_json_that_lacks_something_is_refused(done, key):
+    path = done.run_path / "run.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    with pytest.raises(DataError, match=r"run\.json: is not a run of this software"):
+        done.open()
+
+
+@pytest.mark.parametrize("key", ["files", "settings"])
+def test_a_manifest_that_lacks_something_is_refused(done, key):
+    path = done.member_path / "manifest.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    with pytest.raises(DataError, match=r"manifest\.json: is not a manifest of this software"):
+        done.open()
+
+
+def test_folds_that_leave_one_class_to_train_on_are_refused_before_a_run_is_made(fresh, tmp_path):
+    table = fresh.data / "train_data.csv"
+    table.write_text(re.sub(r"(child_[1-5]_\d.npy),1", r"\1,0", table.read_text()))
+    table.write_text(table.read_text().replace("child_0_0.npy,0", "child_0_0.npy,1"))
+    with pytest.raises(DataError, match="leave one class to train on for fold"):
+        fresh.open()
+    assert not (fresh.run_path / "run.json").exists()

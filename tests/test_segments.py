@@ -140,6 +140,15 @@ def test_a_segment_without_any_pose_is_one_warning(tmp_path):
     one(warned(tmp_path, np.full(SHAPE, np.nan)), "no pose in any frame")
 
 
+def test_pixels_instead_of_pictures_are_a_warning_and_a_single_stray_landmark_is_not(tmp_path):
+    stray = pose()
+    stray[3, 4, :2] = 700
+    assert warned(tmp_path, stray) == []
+    pixels = pose()
+    pixels[..., :2] *= (640, 480)
+    assert "over 10 pictures away: if these are pixels, divide" in warned(tmp_path, pixels)[0]
+
+
 def test_a_pose_that_never_moves_is_a_warning_also_with_gaps(tmp_path):
     array = np.repeat(pose()[:1], T, axis=0)
     one(warned(tmp_path, array), "never moves")

@@ -450,3 +450,13 @@ def test_every_field_has_an_effect(trained, group, name, value):
     assert changed != base
     before, after = trained(base), trained(changed)
     assert any(before[name] != after[name] for name in before.keys() & after.keys())
+
+
+def test_the_help_tells_of_settings_files_and_a_manifest_is_one(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command_line.parse(TrainFolds, "Text.", ["--help"])
+    assert "--settings FILE" in capsys.readouterr().out
+    manifest = {"member": "stgcn_mil", "settings": {"fit": {"epochs": 3}}, "threads": 1}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    parsed = command_line.parse(TrainFolds, "", ["--settings", str(tmp_path / "manifest.json")])
+    assert parsed.member.fit.epochs == 3

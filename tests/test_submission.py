@@ -339,8 +339,17 @@ def test_a_test_folder_that_is_not_there_is_named(answer, tmp_path):
 
 def test_an_answer_that_is_no_csv_is_refused(answer, tmp_path):
     code, _, stderr = answer(out=tmp_path / "answer.txt")
+    assert code == 2
+    assert "must end in .csv" in stderr
+
+
+@pytest.mark.parametrize("name", ["answer.csv", "answer_probabilities.csv"])
+def test_a_folder_in_the_place_of_an_answer_is_refused_before_anything_is_written(answer, tmp_path, name):
+    (tmp_path / name).mkdir()
+    code, _, stderr = answer()
     assert code == 1
-    assert "answer.txt: is not the name of a CSV file" in stderr
+    assert f"{name}: is a folder" in stderr
+    assert not any(path.is_file() for path in tmp_path.glob("answer*"))
 
 
 def test_an_answer_that_cannot_be_written_is_a_message(answer, tmp_path):

@@ -241,10 +241,11 @@ def test_wrong_usage_exits_2_and_writes_nothing(main, tmp_path, flags):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fold_beyond_the_last_is_refused_by_number(main):
+def test_a_fold_beyond_the_last_is_wrong_usage_and_makes_no_run(main, tmp_path):
     code, _, stderr = main("--fold", 3)
-    assert code == 1
-    assert "has 3 folds, counted from 0 (use --fold 2 or lower)" in stderr
+    assert code == 2
+    assert "--fold 3 is outside 0 to 2; the nearest valid value is 2" in stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_bad_data_exits_1_with_everything_that_is_wrong_and_makes_no_run(main, simulated, tmp_path):

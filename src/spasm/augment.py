@@ -6,9 +6,12 @@ from spasm.landmarks import MIRROR
 from spasm.settings import Augmentation
 
 
-def augment(poses: torch.Tensor, settings: Augmentation, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    poses: torch.Tensor, settings: Augmentation, generator: torch.Generator, aspect: float = 1.0
+) -> torch.Tensor:
     """A changed copy of a batch (N, T, 33, 5) float32; NaN stays NaN, and more of it may come.
 
+    `aspect` is the picture's width divided by its height: without it a rotation would be a shear.
     All random numbers come from `generator` (on the CPU), so that the same seed gives the same batch on any device.
     """
     count, frames, landmarks, _ = poses.shape
@@ -34,7 +37,8 @@ def augment(poses: torch.Tensor, settings: Augmentation, generator: torch.Genera
     dropped = uniform(0, 1, count, landmarks) < settings.drop_landmark
     lost = (outside | in_gap)[:, :, None] | dropped[:, None]  # (N, T, 33)
 
-    xyz = poses[..., :3]
+    square = poses.new_tensor([aspect, 1, aspect])
+    xyz = poses[..., :3] * square
     angle = torch.deg2rad(uniform(-settings.rotation_deg, settings.rotation_deg, count))
     zoom = torch.exp(uniform(-1, 1, count) * settings.zoom)
     stretch = torch.exp(uniform(-1, 1, count) * settings.stretch / 2)
@@ -49,7 +53,7 @@ def augment(poses: torch.Tensor, settings: Augmentation, generator: torch.Genera
         1,
     )  # (N, 3, 3)
     centre = torch.nanmean(xyz, dim=(1, 2), keepdim=True)
-    xyz = torch.matmul(xyz - centre, turn[:, None]) + centre
+    xyz = (torch.matmul(xyz - centre, turn[:, None]) + centre) / square
     if settings.jitter > 0:
         xyz = xyz + settings.jitter * torch.randn(xyz.shape, generator=generator).to(device)
     return torch.cat([xyz, poses[..., 3:]], -1).masked_fill(lost[..., None], torch.nan)

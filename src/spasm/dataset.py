@@ -14,8 +14,6 @@ from spasm.landmarks import LANDMARKS
 from spasm.segments import CHANNELS, Progress, found, raw_segment, read_segment
 from spasm.tables import child_of, read_tables
 
-STALE_S = 3600  # younger temporary files may belong to a living process of another container
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -36,6 +34,8 @@ class TrainingData:
     """Row of groups.csv of each child there; empty without that file."""
     simulated: bool
     """The simulator wrote this folder, and results on it must say so."""
+    warnings: tuple[DataError, ...] = ()
+    """What is odd in the tables, and files that are the same under two children; `verify.py` knows more."""
 
 
 def load_training(data: Path, frames: int, names: str, cache: Path, progress: Progress = iter) -> TrainingData:
@@ -66,22 +66,35 @@ def load_training(data: Path, frames: int, names: str, cache: Path, progress: Pr
     shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
     target = cache / f"{key}.npy"
     header = _cache_header(shape)
-    remove_stale(cache, STALE_S)
+    remove_stale(cache)
     if not _is_whole(target, header, shape):
         _build_cache(target, header, tables.train, digests, frames, data, progress)
     poses = np.memmap(target, dtype=np.float32, mode="r", offset=len(header), shape=shape)
     # In blocks, so that memory stays flat however many segments there are.
     blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
+    has_pose = np.concatenate([found(block).any(axis=(1, 2)) for block in blocks])
     return TrainingData(
         names=tuple(path.name for path in tables.train),
         children=tuple(child_of(path.name) for path in tables.train),
         labels=labels,
         poses=poses,
-        has_pose=np.concatenate([found(block).any(axis=(1, 2)) for block in blocks]),
+        has_pose=has_pose,
         fingerprint=_sha256([key, *map(str, labels)]),
         groups=tables.groups,
         simulated=(data / "simulated.json").is_file(),
+        warnings=(*tables.warnings, *_same_under_two_children(tables.train, digests, has_pose)),
     )
+
+
+def _same_under_two_children(paths: list[Path], digests: dict[str, str], has_pose: np.ndarray) -> list[DataError]:
+    first_with: dict[str, Path] = {}
+    warnings = []
+    for path, posed in zip(paths, has_pose, strict=True):
+        first = first_with.setdefault(digests[path.name], path)
+        if posed and child_of(first.name) != child_of(path.name):
+            reason = f"the same file as {first.name}, under another child"
+            warnings.append(DataError(path, reason, "a leak when one is trained on and the other scored: delete one"))
+    return warnings
 
 
 def _sha256(lines: list[str]) -> str:

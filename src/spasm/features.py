@@ -6,13 +6,13 @@ Training, out-of-fold scoring and submission all call `build_features`; nothing 
 import torch
 
 from spasm.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from spasm.segments import FARTHEST
 from spasm.settings import Features
 
 CHANNELS = (
     "x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed", "visibility", "presence", "mask", "valid_fraction",
 )  # fmt: skip
 MASK = CHANNELS.index("mask")
-FARTHEST = 10.0  # pictures; a landmark beyond is the estimator's error, and one such value would spoil a batch norm
 SMALLEST_TORSO = 0.02  # of the picture; below this a torso length is noise and would blow the pose up
 
 
@@ -24,6 +24,7 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
         In memory the channels lie innermost, as the convolutions want them.
     """
+    # A landmark ten pictures away is the estimator's error, and one such value would spoil a batch norm.
     positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
     found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
     ever_found = found.any(1)  # (N, 33)

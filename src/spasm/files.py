@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
 import secrets
 import time
@@ -18,6 +19,9 @@ from spasm.errors import DataError
 from spasm.tables import open_regular
 
 TEMPORARY = ".tmp-"
+# A process id says nothing about a process of another machine or container that shares the disk.
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+STALE_S = 3600  # after which a temporary file of another host is taken for abandoned
 
 
 @contextlib.contextmanager
@@ -27,8 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The random part: in containers that share a disk, two writers can have the same process id.
-    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = _temporary(path.parent)
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -59,18 +62,26 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def remove_stale(folder: Path, untouched_s: float = 0.0) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove what killed writers left below a folder: temporary files whose process is gone."""
     for path in folder.rglob(f"{TEMPORARY}*"):
-        owner = re.match(rf"{re.escape(TEMPORARY)}([0-9]+)-", path.name)
+        owner = re.fullmatch(rf"{re.escape(TEMPORARY)}([0-9]+)-([0-9a-f]+)-[0-9a-f]+", path.name)
         with contextlib.suppress(OSError):
-            if owner and time.time() - path.stat().st_mtime >= untouched_s and not _is_alive(int(owner[1])):
+            if owner and owner[2] == HOST:
+                abandoned = not _is_alive(int(owner[1]))
+            else:
+                abandoned = owner is not None and time.time() - path.stat().st_mtime > STALE_S
+            if abandoned:
                 path.unlink()
+
+
+def _temporary(folder: Path) -> Path:
+    return folder / f"{TEMPORARY}{os.getpid()}-{HOST}-{secrets.token_hex(4)}"
 
 
 def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
-    probe = folder / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"  # a name that is nobody else's file
+    probe = _temporary(folder)  # a name that is nobody else's file
     write_bytes(probe, b"")
     probe.unlink()
 

@@ -13,8 +13,8 @@ KEEP_BYTES = 1 << 30
 def prepare(threads: int) -> None:
     """Use so many threads, and keep freed memory for the next batch.
 
-    glibc hands large blocks back to the system and the next batch faults every page in again: on a virtual machine
-    that is a third of the time of scoring. Elsewhere than on glibc nothing changes.
+    glibc hands large blocks back to the system, and the next batch faults every page in again, which costs a virtual
+    machine dearly. Elsewhere than on glibc nothing changes.
     """
     torch.set_num_threads(threads)
     with contextlib.suppress(OSError, AttributeError, TypeError):

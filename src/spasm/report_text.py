@@ -3,6 +3,7 @@
 from typing import Any
 
 from spasm.dataset import TrainingData
+from spasm.errors import printable
 
 SIMULATED = "SIMULATED DATA: these figures say nothing about children."
 ROWS = (
@@ -29,15 +30,16 @@ def data_summary(data: TrainingData) -> str:
 
 def data_name(data: dict[str, Any]) -> str:
     """What a run was trained on, from its run.json."""
-    name = f"{data['segments']} segments of {data['children']} children, {data['path']}"
+    name = f"{data['segments']} segments of {data['children']} children, {printable(data['path'])}"
     return f"{name} (SIMULATED: no answer says anything about a real child)" if data["simulated"] else name
 
 
 def metrics_table(result: dict[str, Any]) -> str:
     """The headline figures of metrics.json, with their intervals."""
+    members = ", ".join(f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in result["members"].items())
     lines = [
         "",
-        f"{', '.join(result['members'])}, every child scored by a fold that never saw it, thresholds cross-fitted",
+        f"{members}: every child scored by a fold that never saw it, thresholds cross-fitted",
         f"{'':34}{'value':>7}   95 % interval over children",
     ]
     for key, name in ROWS:

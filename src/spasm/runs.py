@@ -80,6 +80,10 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             if list(path.glob("*/manifest.json")):
                 hint = "restore it from a copy, or begin another --run"
                 raise DataError(path / "run.json", "is missing beside trained members", hint)
+            for fold in range(int(fold_of.max()) + 1):
+                if len(np.unique(data.labels[(fold_of != fold) & data.has_pose])) < 2:
+                    reason = f"leave one class to train on for fold {fold}"
+                    raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
             rows = zip(data.names, data.children, data.labels, fold_of, strict=True)
             files.write_csv(path / "folds.csv", OOF[:4], rows)
             files.write_json(path / "run.json", {**wanted, "folds_sha256": files.sha256(path / "folds.csv")})
@@ -94,9 +98,22 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
 def read_run(path: Path) -> dict[str, Any]:
     """What run.json says, once folds.csv is known to be the one it speaks of."""
     made = files.read_json(path / "run.json")
+    shape = {"frames": int, "data": dict, "folds": dict, "folds_sha256": str}
+    if not all(type(made.get(key)) is kind for key, kind in shape.items()) or "fingerprint" not in made["data"]:
+        raise DataError(path / "run.json", "is not a run of this software", "restore it, or begin another --run")
     if files.sha256(path / "folds.csv") != made.get("folds_sha256"):
         raise DataError(path / "folds.csv", "has changed since the run was made", "restore it, or begin another --run")
     return made
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What a member's manifest.json says. Raises DataError if it is not one."""
+    manifest = files.read_json(path)
+    noted = manifest.get("files")
+    whole = isinstance(noted, dict) and all(isinstance(digest, str) for digest in noted.values())
+    if not whole or not isinstance(manifest.get("settings"), dict):
+        raise DataError(path, "is not a manifest of this software", "restore it from a copy")
+    return manifest
 
 
 def _require(path: Path, what: str, made: object, wanted: object) -> None:
@@ -147,12 +164,16 @@ class MemberFolder:
         return [seed for seed in self.seeds() if all(self.is_trained(seed, fold) for fold in range(folds))]
 
     def is_trained(self, seed: int, fold: int) -> bool:
-        return self.weights(seed, fold).exists() and self.fold_oof(seed, fold).exists()
+        if not self.manifest.exists():
+            return False
+        noted = read_manifest(self.manifest)["files"]
+        paths = (self.weights(seed, fold), self.fold_oof(seed, fold))
+        return all(str(path.relative_to(self.path)) in noted for path in paths)
 
     def note_files(self, *paths: Path) -> None:
         """Put the sha256 of finished files into the manifest."""
         with files.lock(self.lock, "the member is being written"):
-            manifest = files.read_json(self.manifest)
+            manifest = read_manifest(self.manifest)
             manifest["files"] |= {str(path.relative_to(self.path)): files.sha256(path) for path in paths}
             manifest["files"] = dict(sorted(manifest["files"].items()))
             files.write_json(self.manifest, manifest)
@@ -163,7 +184,12 @@ class MemberFolder:
             table: dict[tuple[int, int, int], list[str]] = {}
             if self.history.exists():
                 for row in read_table(self.history, ("seed", "fold", "epoch", *columns)):
-                    key = int(row["seed"]), int(row["fold"]), int(row["epoch"])
+                    try:
+                        key = int(row["seed"]), int(row["fold"]), int(row["epoch"])
+                    except ValueError as error:
+                        raise DataError(
+                            self.history, "has a damaged row", "delete it; it only shows progress"
+                        ) from error
                     if key[:2] != (seed, fold):
                         table[key] = [row[column] for column in columns]
             for epoch, values in enumerate(rows, 1):
@@ -193,7 +219,7 @@ def open_member(run: Run, name: str, settings: Mapping[str, Any], environment: M
                 "files": {},
             }
             files.write_json(member.manifest, manifest)
-        manifest = files.read_json(member.manifest)
+        manifest = read_manifest(member.manifest)
         for key, wanted in {"settings": settings, **environment}.items():
             for flag, made in _differences(manifest.get(key), wanted, key):
                 reason = f"was begun with other settings: {flag} {made}"
@@ -242,7 +268,7 @@ def rebuild(run: Run) -> dict[str, Any] | None:
         made = read_run(run.path)
         rows = zip(run.data.names, run.data.children, labels, fold_of, *complete.values(), probability, strict=True)
         files.write_csv(run.path / "oof.csv", (*OOF[:4], *(f"{name}_logit" for name in complete), "probability"), rows)
-        digests = files.read_json(member.manifest)["files"]
+        digests = read_manifest(member.manifest)["files"]
         used = [f"seed_{seed}/" for seed in member.complete_seeds(run.folds)]
         chosen = {
             "members": {
@@ -263,7 +289,7 @@ def rebuild(run: Run) -> dict[str, Any] | None:
             "data": made["data"],
             "note": "SIMULATED DATA: says nothing about children" if run.data.simulated else "",
             "protocol": PROTOCOL,
-            "members": list(chosen["members"]),
+            "members": {name: member["seeds"] for name, member in chosen["members"].items()},
             "cross_fitted": metrics.evaluate(labels, probability, positive, run.data.children),
             "cross_fitted_thresholds": thresholds,
             "plain_out_of_fold_optimistic": {"f1": optimistic["f1"], "threshold": threshold},
@@ -286,7 +312,7 @@ def _deciding_member(path: Path, complete: list[str]) -> str:
 
 
 def _settings(member: MemberFolder) -> dict[str, Any]:
-    return files.read_json(member.manifest)["settings"]
+    return read_manifest(member.manifest)["settings"]
 
 
 def _member_logits(run: Run, member: MemberFolder) -> np.ndarray | None:
@@ -294,7 +320,7 @@ def _member_logits(run: Run, member: MemberFolder) -> np.ndarray | None:
     seeds = member.complete_seeds(run.folds)
     if not seeds:
         return None
-    check_files(member.path, files.read_json(member.manifest)["files"])
+    check_files(member.path, read_manifest(member.manifest)["files"])
     logits = np.zeros((len(seeds), len(run.data.names)))
     row_of = {name: row for row, name in enumerate(run.data.names)}
     for number, seed in enumerate(seeds):

@@ -27,6 +27,7 @@ Order: TypeAlias = Literal["C", "F"]
 
 FPS = 30.0
 CHANNELS = ("x", "y", "z", "visibility", "presence")
+FARTHEST = 10.0  # pictures; features hold a landmark beyond it there, see features.py
 LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overflow once squared in float32
 
 MAGIC = b"\x93NUMPY"
@@ -46,7 +47,6 @@ OTHER_DTYPES = {
 }
 
 ACCEPTED = "accepted; look at the recording if this surprises you"
-STALE_S = 3600  # seconds
 
 
 # ---- one segment
@@ -122,7 +122,7 @@ def _check_header(path: Path, head: bytes, size: int, frames: int) -> tuple[int,
         raise DataError(path, f"{held - claimed} bytes follow the array", "nothing may follow: export it again")
     if shape != wanted:
         if shape[1:] == wanted[1:]:
-            hint = "all segments of a run have one length, and --frames sets it"
+            hint = "all segments of a run have one T, which --frames sets in training"
             raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
         raise DataError(path, f"has shape {brief(shape)}, not {wanted}", "axes are frames, landmarks, channels")
     return start, dtype, "F" if fortran else "C"
@@ -166,6 +166,10 @@ def _oddities(poses: np.ndarray) -> list[str]:
     there = found(poses)
     if not there.any():
         return [*odd, "no pose in any frame"]
+    far = (np.abs(poses[there][:, :2]) > FARTHEST).any(axis=1).mean()
+    if far > 0.01:
+        far_off = f"{far:.0%} of its landmarks are over {FARTHEST:.0f} pictures away"
+        odd.append(f"{far_off}: if these are pixels, divide x by the width and y by the height")
     missing = [LANDMARKS[i] for i in np.flatnonzero(~there.any(axis=0))]
     if missing:
         some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")

@@ -140,7 +140,7 @@ def _list(folder: Path, names: str, root: Path | None) -> tuple[list[Path], list
     try:
         entries = sorted(os.listdir(folder))
     except OSError as error:
-        hint = "check the path; --data names the folder that holds train/ and train_data.csv"
+        hint = "check the path"
         raise DataError(folder, f"cannot be listed: {error.strerror}", hint) from error
     paths, problems = [], []
     for entry in entries:

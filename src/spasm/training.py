@@ -1,5 +1,8 @@
 """Training one fold, so that it can be stopped at any moment and continued to the same bytes."""
 
+import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -12,7 +15,7 @@ from torch.nn import functional as F
 from spasm import checkpoints, files
 from spasm.augment import augment
 from spasm.dataset import TrainingData
-from spasm.errors import TrainingError
+from spasm.errors import DataError, TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
 from spasm.models.scores import Scores
@@ -50,6 +53,10 @@ class FoldTrainer:
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
         self.settings, self.device, self.precision = settings, device, precision
         self.entropy = [seed, fold, sorted(NETWORKS).index(settings.model)]
+        told = [seed, fold, dataclasses.asdict(settings), data.fingerprint, rows.tolist(), device.type, str(precision)]
+        self.identity = torch.frombuffer(
+            bytearray(hashlib.sha256(json.dumps(told).encode()).digest()), dtype=torch.uint8
+        )
         self.epoch = 0
         self.history: list[list[float]] = []
         torch.manual_seed(self._seed(0))
@@ -76,7 +83,7 @@ class FoldTrainer:
             batch = np.sort(batch)  # the memory map is read in order
             rows = self.rows[batch]
             poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
-            poses = augment(poses, self.settings.augmentation, generator)
+            poses = augment(poses, self.settings.augmentation, generator, self.settings.features.aspect)
             labels = torch.from_numpy(self.labels[batch]).to(self.device)
             loss = self._loss(self._forward(poses).logit, labels)
             self.optimiser.zero_grad()
@@ -109,12 +116,15 @@ class FoldTrainer:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, slots in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": value for name, value in slots.items()}
+        tensors["identity"] = self.identity
         tensors["epoch"] = torch.tensor(self.epoch)
         tensors["history"] = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(HISTORY))
         return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Continue where `state` was taken."""
+        """Continue where `state` was taken. Raises ValueError unless that was this fold, seed, data and settings."""
+        if not torch.equal(tensors.get("identity", torch.empty(0)), self.identity):
+            raise ValueError("another fold, seed, data set or settings")
         self.network.load_state_dict(_below(tensors, "network."))
         self.average = {name: value.to(self.device) for name, value in _below(tensors, "average.").items()}
         state: dict[int, dict[str, torch.Tensor]] = {}
@@ -192,11 +202,18 @@ def fit_fold(
     with files.lock(member.fold_lock(seed, fold), f"fold {fold} of seed {seed} is being trained"):
         if member.is_trained(seed, fold) and not last.exists():
             return
+        if weights_path.exists() and not last.exists():
+            hint = "delete it to train the fold, or restore the manifest that names it"
+            raise DataError(weights_path, "is there, but this run did not write it", hint)
         data, scored = run.data, run.fold_of == fold
         rows = np.flatnonzero(~scored & data.has_pose)
         trainer = FoldTrainer(data, rows, settings, seed, fold, device, precision)
         if last.exists():
-            trainer.load_state(checkpoints.read_tensors(last))
+            try:
+                trainer.load_state(checkpoints.read_tensors(last))
+            except (KeyError, ValueError, RuntimeError) as error:
+                reason = f"is not a checkpoint of fold {fold}, seed {seed} of this run"
+                raise DataError(last, reason, "delete it to train the fold from the start") from error
         while trainer.epoch < settings.fit.epochs:
             row = trainer.run_epoch()
             checkpoints.write_tensors(last, trainer.state())

@@ -95,8 +95,8 @@ def mix(adjacency: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def every(x: torch.Tensor, stride: int) -> torch.Tensor:
     """Every stride-th frame of (N, C, T, 33).
 
-    A stride is a slice here because torch's backward of a strided depthwise convolution takes 6 times as long in bf16,
-    and it is taken with channels last so that the gradient keeps that layout.
+    A stride is a slice here because torch's backward of a strided depthwise convolution is several times slower in
+    bf16, and it is taken with channels last so that the gradient keeps that layout.
     """
     return x if stride == 1 else x.permute(0, 2, 3, 1)[:, ::stride].permute(0, 3, 1, 2)
 
