@@ -266,7 +266,7 @@ def test_logsumexp_is_the_log_of_the_mean_odds_of_the_steps_with_a_pose():
 @pytest.mark.parametrize("frames", LENGTHS)
 @pytest.mark.parametrize("head", HEADS)
 def test_the_folded_copy_answers_as_the_network_does(head, frames, fused, monkeypatch):
-    assert stgcn_mil.FUSED, "this torch has lost the fused convolution; scoring is a tenth slower without"
+    assert stgcn_mil.FUSED, "this torch has lost the fused convolution; scoring is slower without"
     monkeypatch.setattr(stgcn_mil, "FUSED", fused)
     network, features = trained_like(head), some_features(4, frames)
     folded = network.folded()

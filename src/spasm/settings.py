@@ -79,8 +79,7 @@ class Features(Checked):
 
     root: Literal["interpolate", "hold"] = "interpolate"
     """Where the hips are missing: interpolated through the gap, or the last valid place held (as published)."""
-    # Off: on Kinder-Gator (train_folds.py --frames 100 --epochs 15, seed 0) AUC 0.984 and F1 0.82 with it, 0.989 and
-    # 0.89 without.
+    # Off: it did worse in the one trial on Kinder-Gator.
     body_scale: bool = False
     """Divide by the segment's median torso length."""
     aspect: Annotated[float, Between(0.1, 10)] = 1.0

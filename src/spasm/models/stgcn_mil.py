@@ -73,7 +73,7 @@ class Block(nn.Module):
         self.temporal = nn.Conv2d(c_out, c_out, (kernel, 1), padding=(kernel // 2, 0), groups=c_out, bias=False)
         self.pointwise = nn.Conv2d(c_out, c_out, 1, bias=False)
         self.norm = nn.BatchNorm2d(c_out)
-        # Whole channels, not single elements: random numbers for every element cost 13 % of a training step.
+        # Whole channels, not single elements: random numbers for every element are costly.
         self.dropout = nn.Dropout2d(dropout)
         self.residual: nn.Module = nn.Identity()
         if c_in != c_out or stride != 1:
