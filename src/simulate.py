@@ -1,7 +1,9 @@
 """Make a folder of SIMULATED segments in the challenge's layout, to try everything without data of your own.
 
 Infants move, some have spasms, and a camera sees them with the gaps and the noise of real home videos. Besides train/,
-train_data.csv and test/ it writes groups.csv (who is a patient, who a control) and truth.csv (where each spasm lies).
+train_data.csv and test/ it writes groups.csv (who is a patient, who a control) and truth.csv (where each spasm lies,
+what else the child does, how it lies and is filmed). --recordings adds long recordings with events.csv, --preview
+pictures of what every behaviour looks like.
 
 Example: python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
 """
@@ -13,8 +15,9 @@ from tqdm import tqdm
 
 import command_line
 from spasm import simulated_data
-from spasm.segments import child_of
+from spasm.segments import FPS, child_of
 from spasm.settings import Data, Simulate
+from spasm.simulation import World
 
 
 def main(settings: Simulate) -> int:
@@ -23,16 +26,26 @@ def main(settings: Simulate) -> int:
         settings.children,
         settings.segments_per_child,
         settings.seed,
-        settings.frames,
+        World(settings.frames, settings.prevalence, settings.mimics, settings.filming, settings.confound),
+        settings.recordings,
+        settings.minutes,
+        settings.preview,
+        settings.workers,
         # disable=None: a bar only where stderr is a terminal.
-        progress=lambda children: tqdm(children, desc="simulate", unit="child", file=sys.stderr, disable=None),
+        lambda items, count: tqdm(items, "simulate", count, file=sys.stderr, disable=None),
     )
     print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it says anything about patients.")
     for split in ("train", "test"):
         labels = [row["label"] for row in rows if row["split"] == split]
         children = {child_of(str(row["segment_name"])) for row in rows if row["split"] == split}
         print(f"{split}: {len(labels)} segments, {len(children)} children, prevalence {sum(labels) / len(labels):.3f}")
-    names = ("train/", "train_data.csv", "test/", "groups.csv", "truth.csv", simulated_data.MARKER)
+    names = ["train/", "train_data.csv", "test/", "groups.csv", "truth.csv", simulated_data.MARKER]
+    if settings.recordings:
+        minutes = f"{settings.recordings * settings.minutes:g} minutes"
+        print(f"recordings: {settings.recordings}, {minutes}, float32 at {FPS:g} frames per second")
+        names += ["recordings/", "events.csv"]
+    if settings.preview:
+        names.append("preview/")
     print(f"wrote {settings.out}: {', '.join(names)}")
     frames = f" --frames {settings.frames}" if settings.frames != Data().frames else ""
     print(f"next: python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")

@@ -13,12 +13,14 @@ import pytest
 import torch
 
 import command_line
+import simulate
 from spasm import settings as settings_module
 from spasm.dataset import TrainingData
 from spasm.models import NETWORKS
 from spasm.settings import (
     Augmentation,
     Benchmark,
+    Calibrate,
     Checked,
     Data,
     Features,
@@ -37,7 +39,7 @@ from spasm.training import FoldTrainer
 
 torch.set_num_threads(1)
 
-SCRIPTS = (TrainFolds, Submission, Benchmark, Verify, Simulate)
+SCRIPTS = (TrainFolds, Submission, Benchmark, Verify, Simulate, Calibrate)
 
 
 @pytest.fixture(autouse=True)
@@ -460,3 +462,27 @@ def test_the_help_tells_of_settings_files_and_a_manifest_is_one(tmp_path, capsys
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     parsed = command_line.parse(TrainFolds, "", ["--settings", str(tmp_path / "manifest.json")])
     assert parsed.member.fit.epochs == 3
+
+
+SIMULATED = ("--children", 5, "--segments-per-child", 2, "--frames", 60, "--workers", 1)
+SIMULATE_CASES = {
+    "children": 6, "segments_per_child": 3, "frames": 61, "prevalence": 0.5, "mimics": 1.0, "filming": "table",
+    "confound": True, "recordings": 1, "minutes": 2.0, "preview": True, "seed": 8,
+}  # fmt: skip
+
+
+def test_every_field_of_the_simulator_has_a_case():
+    # `out` is where it goes, and the files do not depend on `workers`: test_simulated_data.py shows it.
+    assert SIMULATE_CASES.keys() == {field.name for field in dataclasses.fields(Simulate)} - {"out", "workers"}
+
+
+@pytest.mark.parametrize("name", SIMULATE_CASES)
+def test_every_field_of_the_simulator_has_an_effect(tmp_path, name):
+    flags = [*map(str, SIMULATED), *(["--recordings", "1", "--minutes", "1"] if name == "minutes" else [])]
+    written = []
+    for folder, more in (("a", []), ("b", [f"--{name.replace('_', '-')}", str(SIMULATE_CASES[name])])):
+        assert command_line.run(simulate.main, Simulate, "", ["--out", str(tmp_path / folder), *flags, *more]) == 0
+        root = tmp_path / folder
+        files = (path for path in root.rglob("*") if path.is_file() and path.name != "simulated.json")
+        written.append({path.relative_to(root).as_posix(): path.read_bytes() for path in files})
+    assert written[0] != written[1]

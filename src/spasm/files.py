@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path.parent)
+    temporary = temporary_in(path.parent)
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -62,26 +63,30 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def remove_stale(folder: Path) -> None:
-    """Remove what killed writers left below a folder: temporary files whose process is gone."""
-    for path in folder.rglob(f"{TEMPORARY}*"):
+def remove_stale(folder: Path, below: bool = True) -> None:
+    """Remove what killed writers left in a folder, and below it: temporary files and folders whose process is gone."""
+    for path in folder.rglob(f"{TEMPORARY}*") if below else folder.glob(f"{TEMPORARY}*"):
         owner = re.fullmatch(rf"{re.escape(TEMPORARY)}([0-9]+)-([0-9a-f]+)-[0-9a-f]+", path.name)
         with contextlib.suppress(OSError):
             if owner and owner[2] == HOST:
                 abandoned = not _is_alive(int(owner[1]))
             else:
                 abandoned = owner is not None and time.time() - path.stat().st_mtime > STALE_S
-            if abandoned:
+            if path.is_dir() and not path.is_symlink():
+                if abandoned and owner and owner[2] == HOST:  # a folder's age says little about what is below it
+                    shutil.rmtree(path)
+            elif abandoned:
                 path.unlink()
 
 
-def _temporary(folder: Path) -> Path:
+def temporary_in(folder: Path) -> Path:
+    """A name in a folder that is nobody else's, and that `remove_stale` knows when this process is gone."""
     return folder / f"{TEMPORARY}{os.getpid()}-{HOST}-{secrets.token_hex(4)}"
 
 
 def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
-    probe = _temporary(folder)  # a name that is nobody else's file
+    probe = temporary_in(folder)  # a name that is nobody else's file
     write_bytes(probe, b"")
     probe.unlink()
 

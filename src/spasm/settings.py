@@ -254,8 +254,42 @@ class Simulate(Checked):
     """Segments of each child."""
     frames: Annotated[int, Between(60, 100_000)] = 150
     """Frames in every segment (T), at 30 frames per second."""
+    prevalence: Annotated[float, Between(0, 0.55)] = 0.25
+    """Share of positive segments among all; two fifths of the children are controls and have none."""
+    mimics: Probability = 0.0
+    """Share of the negative segments with a benign movement just like a spasm, which nobody could tell apart."""
+    filming: Literal["home", "table", "ward"] = "home"
+    """Phones at home, webcams at a table (what the sensor is calibrated on), or a ward's tripod."""
+    confound: bool = False
+    """Film the controls on a ward, so that a model can cheat by telling cohorts apart."""
+    recordings: Annotated[int, Between(0, 100_000)] = 0
+    """Long recordings to write into recordings/ beside the segments, with events.csv."""
+    minutes: Annotated[float, Between(1, 1440)] = 10.0
+    """Length of each recording."""
+    preview: bool = False
+    """Draw contact sheets and short films of each behaviour into preview/."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Children simulated side by side; 0 means one per CPU core. The files do not depend on it."""
     seed: Seed = 7
     """Seed: the same seed gives the same files, byte for byte."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrate(Checked):
+    """Flags of calibrate.py."""
+
+    real: Path | None = None
+    """Folder of real windows in the challenge's layout, such as those of InfantLab/babyjokes, to compare with."""
+    data: Path = Path("input/demo")
+    """Folder written by simulate.py, for --answers."""
+    answers: Path | None = None
+    """FILE_probabilities.csv of submission.py for test/ of --data: how often its moment lies in a true event."""
+    children: Annotated[int, Between(20, 100_000)] = 60
+    """Children to simulate for the difficulty; the leaks take five times as many."""
+    segments_per_child: Count = 10
+    """Segments of each child."""
+    seed: Seed = 7
+    """Seed of the simulation."""
 
 
 def from_tree(settings_class: type[T], tree: Any) -> T:

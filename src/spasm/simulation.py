@@ -1,6 +1,7 @@
-"""Simulated infants: who they are, and how they move with and without spasms.
+"""Simulated infants: who they are, and their segments and recordings with and without spasms.
 
-A child is drawn from its own random generator, so its segments depend on the seed and the child's number alone.
+A child is drawn from its own random generator, so its segments depend on the seed and the child's number alone. What
+is drawn for a segment never looks at the label, but for the spasm itself.
 Numbers marked "judgement" are ours and rest on no measurement.
 """
 
@@ -9,214 +10,339 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spasm.body import ANGLES, BONES, HIGH, LOW, REST, SIDES, SLOW, SPREAD, Child, pose_body
+from spasm.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Mover, camera_jerk, perform, pulse
+from spasm.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, draw_bones, of_joints, pose_body, turn
+from spasm.filming import FILMINGS, Camera, draw_camera, photograph
 from spasm.segments import FPS
-from spasm.sensor import GAP_SHARE, photograph, sense, wander
+from spasm.sensor import Sensor, draw_sensor, native_times, sense, wander
+from spasm.spasms import IN_CLUSTERS, Semiology, Spasm, draw_interval_s, draw_semiology, draw_spasm
 
-POSITIVE_FRAMES = int(FPS) // 2  # a segment is positive when at least 0.5 s of a spasm lies inside it
-# How far a spasm of full strength takes each joint, in degrees (judgement), and how often each type comes:
-# flexor 34 %, extensor 22.5 %, mixed 42 % of 5042 spasms (Kellaway et al. 1979, Annals of Neurology 6:214-218).
-SPASMS: dict[str, dict[str, float]] = {
-    "flexor": {
-        "neck_flexion": 30, "trunk_flexion": 24, "shoulder_out": -20, "shoulder_forward": 40, "elbow": 20,
-        "hip_forward": 35, "knee": 15,
-    },
-    "extensor": {
-        "neck_flexion": -25, "trunk_flexion": -16, "shoulder_out": 30, "shoulder_forward": -12, "elbow": -45,
-        "hip_forward": -30, "knee": -40,
-    },
-    "mixed": {
-        "neck_flexion": 28, "trunk_flexion": 20, "shoulder_out": 25, "shoulder_forward": 20, "elbow": -35,
-        "hip_forward": -22, "knee": -45,
-    },
-}  # fmt: skip
-SPASM_SHARES = (0.34, 0.23, 0.43)
-# A startle: the arms fly out (judgement).
-STARTLE: dict[str, float] = {
-    "shoulder_out": 40, "shoulder_forward": 10, "elbow": -45, "neck_flexion": -8, "hip_forward": 10,
-}  # fmt: skip
+POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
+POSITIVE_FRAMES = int(FPS * POSITIVE_S)
+CONTROLS = 0.4  # of the children
+VIDEOS = (1, 5)  # of each child (judgement)
+CUT = 0.25  # of spasms may begin before the segment or end after it, wherever half a second is left (judgement)
 
-CONTROLS_OF_FIVE = 2  # of every five children, so that both cohorts are there from four children on
+# States, and how often each is filmed (judgement).
+STATES = {"sleep": 0.12, "rest": 0.34, "active": 0.38, "crying": 0.16}
+# Slow movement of each joint when active, in degrees (judgement); other states have a share of it.
+SLOW = of_joints({
+    "trunk_flexion": 2.5, "trunk_side": 2.5, "trunk_twist": 3, "neck_flexion": 4, "neck_turn": 9, "neck_tilt": 4,
+    "shrug": 1.5, "shoulder_out": 9, "shoulder_forward": 9, "arm_roll": 8, "elbow": 12, "wrist": 8,
+    "hip_out": 5, "hip_forward": 8, "hip_roll": 6, "knee": 10, "ankle": 8,
+})  # fmt: skip
+NOT_BY_CHILD = ("lifted", "touched", "camera_jerk")  # go on whatever the child does
+SLOW_S = 0.45  # width of its bumps
+LEG_JOINTS = np.array([name.endswith(LEG) for name in JOINTS])
+STATE_SIZE = {"sleep": 0.04, "rest": 0.45, "active": 1.0, "crying": 1.1}
+# How far a child who sits or is held sways: degrees and metres (judgement).
+SWAY = np.array([3.0, 4.0, 3.0, 0.012, 0.008, 0.012])
+# A hand-held phone sways by about half a degree of the 40 to 67 it sees, and trembles at 4 to 7 Hz (Japanese Journal of
+# Ergonomics 1995, 31:399; Lakie et al. 2015, J Physiology 593:4411) by a twentieth of that (judgement).
+HAND_SWAY = np.array([0.012, 0.012, 0.8, 0.012])
+HAND_TREMOR = np.array([0.0006, 0.0006, 0.03, 0.0])
+# Fidgety movements, from three to five months (Einspieler, Peharz and Marschik 2016, Jornal de Pediatria 92:S64-70):
+# small and of moderate speed; 0.15 of the size of slow movement, four times as fast (judgement).
+FIDGETY_MONTHS = 5
+FIDGETY = 0.15
+# Breaths a minute at 3, 6 and 12 months, awake (Rusconi et al. 1994, Pediatrics); shoulders lift by a degree
+# (judgement).
+BREATHS = ((3, 6, 12), (44, 41, 36))
 
-
-@dataclasses.dataclass(frozen=True)
-class Spasm:
-    """One spasm; times in seconds from the segment's first frame, so that `onset_s` may be negative."""
-
-    kind: str
-    onset_s: float
-    rise_s: float
-    hold_s: float
-    release_s: float
-    strength: float
-
-    def frames(self, frames: int) -> tuple[int, int]:
-        """First frame and end (exclusive) inside a segment of `frames`; equal when nothing lies inside."""
-        end_s = self.onset_s + self.rise_s + self.hold_s + self.release_s
-        start, end = (min(max(round(at_s * FPS), 0), frames) for at_s in (self.onset_s, end_s))
-        return start, end
+SOFT = 6.0  # degrees before the end of a joint's range where it gives (judgement)
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment:
-    """One simulated segment and its truth; `start` equals `end`, and `kind` is empty, where no spasm lies inside."""
+class World:
+    """What can be set of a simulation."""
 
-    pose: np.ndarray  # (T, 33, 5) float64: x, y, z, visibility, presence; NaN in all of a missing frame
+    frames: int = 150
+    prevalence: float = 0.25  # share of positive segments
+    mimics: float = 0.0  # share of negative segments with a benign movement just like a spasm
+    filming: str = "home"  # a name in FILMINGS
+    confound: bool = False  # controls are filmed on a ward
+
+
+@dataclasses.dataclass(frozen=True)
+class Child:
+    """One child's own style; `cohort` is the only part that the label depends on, through `spasm_share`."""
+
+    cohort: str  # "patient" or "control"
+    age_months: float
+    bones: dict[str, float]  # metres
+    rest: np.ndarray  # (28,) degrees, added to the posture's
+    activity: float  # tempo and size of slow movement, 1 is usual
+    vigour: float  # size of behaviours, 1 is usual
+    habits: dict[str, float]  # how often, by name in REPERTOIRE, 1 is usual
+    semiology: Semiology
+    spasm_share: float  # of segments that are positive; 0 for controls
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One video of a child: one posture, one camera."""
+
+    posture: str
+    angles: np.ndarray  # (28,) degrees at rest
+    camera: Camera
+    sensor: Sensor
+    jerks: float  # in five seconds
+    restless: float  # slow movement and sway, 1 is usual
+    states: np.ndarray  # (4,) shares, in the order of STATES
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """A spasm inside a segment: first frame, end (exclusive), kind."""
+
     start: int
     end: int
     kind: str
 
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """One simulated segment and its truth."""
+
+    pose: np.ndarray  # (T, 33, 5) float64: x, y, z, visibility, presence; NaN in all of a missing frame
+    events: tuple[Event, ...]  # the longest inside first
+    behaviours: tuple[str, ...]
+    posture: str
+    camera: str
+    video: int
+
     @property
     def label(self) -> int:
-        return int(self.end - self.start >= POSITIVE_FRAMES)
+        return int(any(event.end - event.start >= POSITIVE_FRAMES for event in self.events))
 
 
-def simulate_child(seed: int, child: int, segments: int, frames: int) -> Iterator[Segment]:
-    """The segments of child number `child`, counted from 1, in an order that tells nothing: each is drawn alike."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, child])))
-    style = draw_child(rng, cohort(seed, child))
+def simulate_child(seed: int, child: int, segments: int, world: World) -> Iterator[Segment]:
+    """The segments of child number `child`, counted from 1, in an order that tells nothing."""
+    rng, style = meet(seed, child, world)
+    videos = [draw_video(rng, style, filming_of(style, world)) for _ in range(rng.integers(*VIDEOS))]
     for _ in range(segments):
-        spasm = draw_spasm(rng, style, frames) if rng.random() < style.spasm_share else None
-        body = pose_body(draw_movement(rng, style, spasm, frames), style.bones)
-        pose = sense(rng, style, photograph(rng, style, body))
-        start, end = spasm.frames(frames) if spasm else (0, 0)
-        yield Segment(pose, start, end, spasm.kind if spasm and end > start else "")
+        number = int(rng.integers(len(videos)))
+        yield simulate_segment(rng, style, videos[number], number + 1, world)
+
+
+def simulate_segment(rng: np.random.Generator, child: Child, video: Video, number: int, world: World) -> Segment:
+    """One segment of a video: whether it is positive is drawn first, and all else alike."""
+    length_s = world.frames / FPS
+    spasms: list[Spasm] = []
+    if rng.random() < child.spasm_share:
+        spasms = draw_seizure(rng, child, length_s)
+    elif child.cohort == "patient" and rng.random() < 0.05:
+        spasms = draw_fragment(rng, child, length_s)
+    mimic = []
+    if not spasms and rng.random() < world.mimics:
+        mimic = [spasm.behaviour("mimic") for spasm in draw_seizure(rng, child, length_s)]
+    state = str(rng.choice(list(STATES), p=video.states))
+    pose, behaviours = simulate_scene(rng, child, video, state, spasms, mimic, world.frames)
+    inside = [Event(*spasm.frames(world.frames), spasm.kind) for spasm in spasms]
+    events = sorted((event for event in inside if event.end > event.start), key=lambda e: (e.start - e.end, e.start))
+    names = {b.name: None for b in sorted(behaviours, key=lambda b: b.onset_s) if b.onset_s < length_s and b.end_s > 0}
+    return Segment(pose, tuple(events), (background(state, child), *names), video.posture, video.camera.name, number)
+
+
+def simulate_scene(
+    rng: np.random.Generator,
+    child: Child,
+    video: Video,
+    state: str,
+    spasms: list[Spasm],
+    more: list[Behaviour],
+    frames: int,
+) -> tuple[np.ndarray, list[Behaviour]]:
+    """Poses (frames, 33, 5) of a child in one state in front of one camera, and what it did."""
+    t = native_times(rng, video.sensor, frames)
+    # Everything is drawn before it is known whether a spasm hides it, so that nothing but the spasm depends on the
+    # label.
+    behaviours = draw_behaviours(rng, child, video, state, frames / FPS)
+    still = [(s.onset_s - 0.1, s.end_s + rng.uniform(0.3, 2.5), 1.0 if s.kind == "arrest" else 0.85) for s in spasms]
+    behaviours = [
+        b for b in behaviours if b.name in NOT_BY_CHILD or not any(start < b.onset_s < end for start, end, _ in still)
+    ]
+    behaviours += [spasm.behaviour() for spasm in spasms] + more
+    moved = move(rng, child, video, state, behaviours, still, t)
+    return sense(
+        rng, video.sensor, video.camera, photograph(video.camera, embody(child, moved), moved), t, frames
+    ), behaviours
+
+
+def move(
+    rng: np.random.Generator,
+    child: Child,
+    video: Video,
+    state: str,
+    behaviours: list[Behaviour],
+    still: list[tuple[float, float, float]],
+    t: np.ndarray,
+) -> np.ndarray:
+    """All columns (T, 38) at the times `t`: rest, slow movement, behaviours; joints within their range."""
+    posture = POSTURES[video.posture]
+    activity = child.activity * rng.lognormal(0, 0.3)
+    # Stillness slows the clock of the slow movement, so a limb stays where it is instead of returning to rest.
+    tempo = np.ones(t.size)
+    if rng.random() < 0.35:
+        tempo -= 0.9 * pulse(t, rng.uniform(t[0] - 1, t[-1]), 0.3, rng.uniform(0.5, 3), 0.6)
+    for start_s, end_s, share in still:
+        tempo *= 1 - share * pulse(t, start_s, 0.2, max(0.1, end_s - start_s - 0.2), 0.8)
+    clock = np.cumsum(np.maximum(tempo, 0.02) * np.gradient(t)) * activity
+    moved = perform(behaviours, t)
+    size = STATE_SIZE[state] * np.sqrt(activity) * video.restless
+    slow = wander(rng, clock, len(JOINTS), SLOW_S)
+    if state == "active" and child.age_months < FIDGETY_MONTHS:
+        slow += FIDGETY * rng.uniform(0.5, 1.5) * wander(rng, clock, len(JOINTS), SLOW_S / 4)
+    free = np.where(LEG_JOINTS, posture.legs_free, posture.arms_free)
+    joints = video.angles + moved[:, : len(JOINTS)] + SLOW * free * size * slow
+    breath = np.sin(2 * np.pi * (np.interp(child.age_months, *BREATHS) / 60 * t + rng.random()))
+    for side in ("left", "right"):
+        joints[:, COLUMN[f"{side}_shrug"]] += breath
+    moved[:, : len(JOINTS)] = within_range(joints)
+    moved[:, len(JOINTS) : len(JOINTS) + 6] += posture.sway * size * SWAY * wander(rng, t, 6, 0.5)
+    if video.camera.hand_held:
+        moved[:, -4:] += wander(rng, t, 4, 0.6) * HAND_SWAY + wander(rng, t, 4, 0.05) * HAND_TREMOR
+    return moved
+
+
+def within_range(joints: np.ndarray) -> np.ndarray:
+    """Angles (T, 28) in degrees, slowed down within SOFT degrees of the end of a joint's range, and never beyond it."""
+    joints = np.minimum(joints, HIGH - SOFT + SOFT * np.tanh(np.maximum(joints - HIGH + SOFT, 0) / SOFT))
+    return np.maximum(joints, LOW + SOFT - SOFT * np.tanh(np.maximum(LOW + SOFT - joints, 0) / SOFT))
+
+
+def embody(child: Child, moved: np.ndarray) -> np.ndarray:
+    """Landmarks (T, 33, 3) in metres from all columns (T, 38)."""
+    body = pose_body(np.deg2rad(moved[:, : len(JOINTS)]), child.bones)
+    root = moved[:, len(JOINTS) : len(JOINTS) + 6]
+    if not root.any():
+        return body
+    angles = np.deg2rad(root[:, :3])
+    turned = turn(angles[:, 2], 2) @ turn(angles[:, 1], 1) @ turn(angles[:, 0], 0)
+    return body @ turned.transpose(0, 2, 1) + root[:, None, 3:]
+
+
+def draw_behaviours(
+    rng: np.random.Generator, child: Child, video: Video, state: str, length_s: float
+) -> list[Behaviour]:
+    """What a child in this state does within so many seconds, and what had begun before."""
+    posture = POSTURES[video.posture]
+    mover = Mover(child.age_months, child.vigour * rng.lognormal(0, 0.15), posture.arms_free, posture.legs_free)
+    column = list(STATES).index(state)
+    lead_s = 4.0
+    drawn = []
+    for name, (draw, (youngest, oldest), rates) in REPERTOIRE.items():
+        if youngest <= child.age_months < oldest:
+            count = rng.poisson(rates[column] * child.habits[name] * (length_s + lead_s) / 5)
+            drawn += [draw(rng, mover, at_s) for at_s in rng.uniform(-lead_s, length_s, count)]
+    jerks = rng.poisson(video.jerks * length_s / 5)
+    return drawn + [camera_jerk(rng, mover, at_s) for at_s in rng.uniform(0, length_s, jerks)]
+
+
+def draw_seizure(rng: np.random.Generator, child: Child, length_s: float) -> list[Spasm]:
+    """A spasm with at least half a second inside the segment, and its neighbours in the cluster if there are any."""
+    clustered = rng.random() < IN_CLUSTERS
+    strength = rng.uniform(0.55, 1.15) if clustered else 1.0  # any place in the cluster
+    inside_s = POSITIVE_S + 0.02  # rounding to frames must not make it shorter
+    while (whole_s := (spasm := draw_spasm(rng, child.semiology, 0.0, strength)).end_s) < inside_s:
+        pass
+    if rng.random() < CUT:
+        spasm = spasm.at(rng.uniform(inside_s - whole_s, length_s - inside_s))
+    else:
+        spasm = spasm.at(rng.uniform(0, max(length_s - whole_s, 0.5)))
+    spasms = [spasm]
+    if clustered:
+        before = draw_spasm(rng, child.semiology, 0.0, strength)
+        spasms.append(before.at(min(spasm.onset_s - draw_interval_s(rng), spasm.onset_s - before.end_s - 0.3)))
+        after_s = max(spasm.end_s + 0.3, spasm.onset_s + draw_interval_s(rng))
+        spasms.append(draw_spasm(rng, child.semiology, after_s, strength))
+    return spasms
+
+
+def draw_fragment(rng: np.random.Generator, child: Child, length_s: float) -> list[Spasm]:
+    """A spasm of which less than half a second lies inside: its segment is negative."""
+    spasm = draw_spasm(rng, child.semiology)
+    inside_s = rng.uniform(0.1, POSITIVE_S - 0.05)
+    return [spasm.at(inside_s - spasm.end_s if rng.random() < 0.5 else length_s - inside_s)]
+
+
+def background(state: str, child: Child) -> str:
+    """The name of what a child does all the time in a state."""
+    if state == "active":
+        return "fidgety" if child.age_months < FIDGETY_MONTHS else "writhing"
+    return {"sleep": "sleep", "rest": "rest", "crying": "fussing"}[state]
+
+
+def draw_child(rng: np.random.Generator, cohort: str, world: World) -> Child:
+    """A child's style (judgement unless said otherwise)."""
+    age_months = rng.uniform(3, 12)
+    mean = min(world.prevalence / (1 - CONTROLS), 0.95)
+    return Child(
+        cohort=cohort,
+        age_months=age_months,
+        bones=draw_bones(rng, age_months),
+        rest=0.4 * JOINT_SPREAD * rng.normal(size=len(JOINTS)),
+        activity=rng.lognormal(0, 0.3),
+        vigour=rng.lognormal(0, 0.2),
+        habits={name: rng.gamma(2, 0.5) for name in REPERTOIRE},
+        semiology=draw_semiology(rng),
+        spasm_share=rng.beta(6 * mean, 6 * (1 - mean)) if mean and cohort == "patient" else 0.0,
+    )
+
+
+def filming_of(child: Child, world: World) -> str:
+    """The name in FILMINGS of how this child is filmed."""
+    return "ward" if world.confound and child.cohort == "control" else world.filming
+
+
+def meet(seed: int, number: int, world: World) -> tuple[np.random.Generator, Child]:
+    """Child number `number`, and the generator of its segments."""
+    rng = generator(seed, number)
+    return rng, draw_child(rng, cohort(seed, number), world)
+
+
+def generator(*keys: int) -> np.random.Generator:
+    """A random generator of its own for these numbers."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(keys)))
+
+
+def draw_video(rng: np.random.Generator, child: Child, filming_name: str) -> Video:
+    """A video of a child: how it lies or sits, and how it is filmed."""
+    filming = FILMINGS[filming_name]
+    posture = str(rng.choice(list(filming.postures), p=list(filming.postures.values())))
+    spread = POSTURES[posture].spread * JOINT_SPREAD * rng.normal(0, 0.8, len(JOINTS))
+    if posture == "prone":  # the head is up and looks ahead, or lies on one side
+        spread[JOINTS.index("neck_turn")] += rng.choice([-60, 0, 60], p=[0.2, 0.6, 0.2])
+    camera = draw_camera(rng, filming, posture)
+    return Video(
+        posture=posture,
+        angles=of_joints(POSTURES[posture].rest) + child.rest + spread,
+        camera=camera,
+        sensor=draw_sensor(rng, filming, posture),
+        jerks=filming.jerks * (1.0 if camera.hand_held or filming_name == "table" else 0.1),
+        restless=filming.restless * rng.lognormal(0, 0.25),
+        states=rng.dirichlet(5 * np.array(list(STATES.values()))),
+    )
 
 
 def cohort(seed: int, child: int) -> str:
-    """Patient or control: dealt anew to every five children, so the number of a child tells nothing."""
-    block, place = divmod(child - 1, 5)
-    deal = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, block, 1]))).permutation(5)
-    return "control" if deal[place] < CONTROLS_OF_FIVE else "patient"
+    """Patient or control, drawn for each child alone, so that neither its number nor its neighbours tell.
+
+    The first five are dealt two controls, so that both cohorts are there from four children on.
+    """
+    if child <= 5:
+        deal = generator(seed, 0, 1).permutation(5)
+        return "control" if deal[child - 1] < 5 * CONTROLS else "patient"
+    drawn = generator(seed, child, 1).random()
+    return "control" if drawn < CONTROLS else "patient"
 
 
 def held_out_children(seed: int, children: int) -> set[int]:
     """About a quarter of the children; from both cohorts as soon as that is two."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, children, 2])))
+    rng = generator(seed, children, 2)
     order = rng.permutation(np.arange(1, children + 1)).tolist()
     controls = [child for child in order if cohort(seed, child) == "control"]
     patients = [child for child in order if cohort(seed, child) == "patient"]
     wanted = max(1, round(children / 4))
-    from_controls = min(round(wanted * len(controls) / children), len(controls) - 1)
+    from_controls = min(max(round(wanted * len(controls) / children), int(wanted > 1)), len(controls) - 1)
     return {*controls[:from_controls], *patients[: wanted - from_controls]}
-
-
-def draw_child(rng: np.random.Generator, cohort: str) -> Child:
-    """A child's style (all judgement unless SENSOR's comment says otherwise)."""
-    return Child(
-        cohort=cohort,
-        bones={name: length * rng.normal(1, 0.06) for name, length in BONES.items()},
-        rest=REST + SPREAD * rng.normal(0, 0.8, REST.size),
-        activity=rng.lognormal(0, 0.4),
-        kicks=rng.gamma(1.5, 0.5),
-        vigour=rng.lognormal(0, 0.3),
-        startles=rng.gamma(1, 0.15),
-        roll=rng.uniform(0, 2 * np.pi),
-        zoom=rng.uniform(0.85, 1.45),
-        aspect=rng.choice([9 / 16, 3 / 4, 4 / 3, 16 / 9]),
-        hand_held=rng.random() < 0.4,
-        gap_share=rng.beta(*GAP_SHARE),
-        spasm_strength=rng.lognormal(0.2, 0.25),
-        spasm_share=rng.uniform(0.25, 0.7) * (cohort == "patient"),
-    )
-
-
-def draw_spasm(rng: np.random.Generator, child: Child, frames: int) -> Spasm:
-    """A spasm that touches the segment, three in ten cut by its border (rise 0.1-0.4 s, release 0.5-1.5 s)."""
-    kind = str(rng.choice(list(SPASMS), p=SPASM_SHARES))
-    rise_s, hold_s, release_s = rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.8), rng.uniform(0.5, 1.5)
-    length_s, segment_s = rise_s + hold_s + release_s, frames / FPS
-    if rng.random() < 0.3:
-        onset_s = rng.choice([rng.uniform(-length_s, 0), rng.uniform(segment_s - length_s, segment_s)])
-    else:
-        onset_s = rng.uniform(0, max(segment_s - length_s, 0))
-    strength = child.spasm_strength * rng.lognormal(0, 0.45)
-    return Spasm(kind, onset_s, rise_s, hold_s, release_s, min(strength, 1.8))
-
-
-def draw_movement(rng: np.random.Generator, child: Child, spasm: Spasm | None, frames: int) -> np.ndarray:
-    """Joint angles (T, 19) in radians: slow movement, bouts of kicks and waves, startles, head turns, and the spasm."""
-    t = np.arange(frames) / FPS
-    fives = frames / FPS / 5
-    activity = child.activity * rng.lognormal(0, 0.35)
-
-    # Stillness slows the clock of the slow movement, so a limb stays where it is instead of returning to rest.
-    tempo = np.ones(frames)
-    if rng.random() < 0.35:
-        tempo -= 0.9 * pulse(t, rng.uniform(-1, t[-1]), 0.3, rng.uniform(0.5, 3), 0.6)
-    quiet_from_s = quiet_until_s = np.inf
-    if spasm:
-        still_s = rng.uniform(0.5, 3)
-        active_s = spasm.rise_s + spasm.hold_s + spasm.release_s
-        tempo *= 1 - 0.8 * pulse(t, spasm.onset_s, 0.2, active_s + still_s, 1.0)
-        quiet_from_s, quiet_until_s = spasm.onset_s - 0.2, spasm.onset_s + active_s + still_s
-    clock = np.cumsum(tempo) / FPS * activity
-    posture = child.rest + 0.4 * SPREAD * rng.normal(size=REST.size)
-    angles = posture + SLOW * np.sqrt(activity) * wander(rng, clock, REST.size, 0.08, 0.9)
-
-    for _ in range(rng.poisson(child.kicks * np.sqrt(activity) * fives)):
-        angles += bout(rng, child, t, quiet_from_s, quiet_until_s)
-    for _ in range(rng.poisson(child.startles * fives)):
-        onset_s, vigour = rng.uniform(-0.5, t[-1]), child.vigour * rng.lognormal(0, 0.3)
-        shape = pulse(t, onset_s, rng.uniform(0.12, 0.25), rng.uniform(0.05, 0.2), rng.uniform(0.3, 0.7))
-        angles += shape[:, None] * synchronous(rng, STARTLE) * vigour
-    for _ in range(rng.poisson(0.6 * fives)):
-        shape = pulse(t, rng.uniform(-2, t[-1]), rng.uniform(0.3, 0.8), rng.uniform(0.4, 3), rng.uniform(0.4, 1))
-        angles += shape[:, None] * only({"neck_turn": rng.normal(0, 40), "neck_flexion": rng.normal(0, 10)})
-    if spasm:
-        reach = synchronous(rng, SPASMS[spasm.kind]) * spasm.strength
-        late_s = rng.uniform(0, 0.04, REST.size)  # joints start within a frame or so of each other (judgement)
-        shape = pulse(t[:, None], spasm.onset_s + late_s, spasm.rise_s, spasm.hold_s, spasm.release_s - late_s)
-        angles += shape * reach
-    return np.deg2rad(np.clip(angles, LOW, HIGH))
-
-
-def bout(
-    rng: np.random.Generator, child: Child, t: np.ndarray, quiet_from_s: float, quiet_until_s: float
-) -> np.ndarray:
-    """Kicks, arm waves or both, once or repeated: degrees (T, 19) to add; nothing starts in the quiet time.
-
-    Often several limbs move at once: these are what a spasm is easily mistaken for.
-    """
-    legs, arms = [(True, False), (False, True), (True, True)][rng.choice(3, p=[0.45, 0.25, 0.30])]
-    sides = list(SIDES) if rng.random() < 0.55 else [str(rng.choice(list(SIDES)))]
-    pull = rng.choice([-1, 1])
-    kick = {"hip_forward": pull * rng.uniform(15, 40), "knee": pull * rng.uniform(15, 50), "hip_out": rng.normal(0, 6)}
-    wave = {
-        "shoulder_out": rng.normal(0, 28), "shoulder_forward": rng.normal(0, 22), "elbow": rng.normal(0, 32),
-        "arm_roll": rng.normal(0, 15),
-    }  # fmt: skip
-    moved = (kick if legs else {}) | (wave if arms else {})
-    # The trunk and the head give way to the limbs.
-    reach = {"trunk_flexion": rng.normal(0, 7), "trunk_side": rng.normal(0, 4), "neck_flexion": rng.normal(0, 8)}
-    reach |= {f"{side}_{name}": by * rng.uniform(0.7, 1.2) for side in sides for name, by in moved.items()}
-    vigour = child.vigour * rng.lognormal(0, 0.35)
-    onset_s, period_s = rng.uniform(-0.5, t[-1]), rng.uniform(0.45, 0.9)
-    rise_s, hold_s, release_s = rng.uniform(0.1, 0.35), rng.uniform(0, 0.3), rng.uniform(0.25, 0.8)
-    shape = np.zeros(t.size)
-    for repeat in range(rng.geometric(0.5)):
-        start_s = onset_s + repeat * period_s
-        size = rng.uniform(0.6, 1.1)
-        if not quiet_from_s < start_s < quiet_until_s:
-            shape += size * pulse(t, start_s, rise_s, hold_s, release_s)
-    return shape[:, None] * only(reach) * vigour
-
-
-def only(reach: dict[str, float]) -> np.ndarray:
-    """Degrees per joint (19,) from a table that names some of them."""
-    return np.array([reach.get(name, 0.0) for name in ANGLES])
-
-
-def synchronous(rng: np.random.Generator, reach: dict[str, float]) -> np.ndarray:
-    """The same on both sides, each joint a little more or less: degrees (19,)."""
-    both = reach | {f"{side}_{name}": by for side in SIDES for name, by in reach.items()}
-    return only(both) * rng.uniform(0.6, 1.3, REST.size)
-
-
-def pulse(
-    t: np.ndarray, onset_s: float | np.ndarray, rise_s: float, hold_s: float, release_s: float | np.ndarray
-) -> np.ndarray:
-    """A movement out and back, 0 to 1 to 0, with smooth borders (3 x^2 - 2 x^3)."""
-    out = np.clip((t - onset_s) / rise_s, 0, 1)
-    back = np.clip((t - onset_s - rise_s - hold_s) / release_s, 0, 1)
-    return out * out * (3 - 2 * out) - back * back * (3 - 2 * back)

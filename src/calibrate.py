@@ -1,0 +1,148 @@
+"""Tell how far the simulation is from real recordings, and how hard it is.
+
+Prints the noise of simulated windows beside that of real ones; with --real also how well a classifier tells the two
+apart; how well plain statistics find the simulated spasms; what the label leaks; what filming the cohorts differently
+does; and with --answers how often the moment an answer looked at lies inside a true event. Everything is SIMULATED or
+about the simulation: no figure says anything about patients.
+
+Example: python src/calibrate.py --real input/babyjokes
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+import command_line
+from spasm import calibration, simulation
+from spasm.calibration import BABYJOKES
+from spasm.decision import cross_fitted
+from spasm.segments import FPS, found, read_segment
+from spasm.settings import Calibrate
+from spasm.simulation import World, simulate_child
+from spasm.tables import child_of, list_segments, read_table
+
+TABLE_CHILDREN, TABLE_SEGMENTS = 120, 4  # simulated at a table, to compare with
+
+
+def main(settings: Calibrate) -> int:
+    seed = settings.seed
+    real = read_windows(settings.real) if settings.real else None
+    table = Drawn(World(filming="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
+    print_noise(table.poses, real[0] if real else None)
+    if real:
+        for name, statistics in (("noise", calibration.noise_statistics), ("motion", calibration.motion_statistics)):
+            auc = calibration.told_apart(statistics(real[0]), real[1], statistics(table.poses), table.children)
+            print(f"real against simulated by {name}: AUC {auc:.3f} (0.5: cannot be told apart)")
+
+    usual = Drawn(World(), settings.children, settings.segments_per_child, seed)
+    print(
+        f"\ndifficulty: {len(usual.labels)} segments of {settings.children} children, seed {seed}, "
+        "folds of whole children"
+    )
+    print(f"prevalence {usual.labels.mean():.3f}")
+    print(f"LightGBM on plain kinematic statistics: AUC {usual.auc(calibration.plain_statistics(usual.poses)):.3f}")
+    once = np.zeros(len(usual.labels), dtype=int)
+    print(f"peak speed alone: AUC {calibration.roc_auc(usual.labels, calibration.peak_speed(usual.poses), once):.3f}")
+    many = Drawn(World(), 5 * settings.children, settings.segments_per_child, seed)
+    leak = many.auc(calibration.leak_statistics(many.names, many.poses))
+    print(f"length, gaps, order and names, {len(many.labels)} segments: AUC {leak:.3f} (0.5: tell nothing)")
+
+    print("\ncohorts               F1 pooled   F1 of patients   AUC pooled   AUC within a patient, mean")
+    for confound in (False, True):
+        print_cohorts(
+            Drawn(World(confound=confound), 5 * settings.children, settings.segments_per_child, seed), confound
+        )
+    if settings.answers:
+        print_moments(settings.data, settings.answers)
+    return 0
+
+
+class Drawn:
+    """Simulated segments in memory: poses (N, T, 33, 5), labels, children, cohorts and names (N,)."""
+
+    def __init__(self, world: World, children: int, segments: int, seed: int) -> None:
+        drawn = [
+            (child, k, segment)
+            for child in range(1, children + 1)
+            for k, segment in enumerate(simulate_child(seed, child, segments, world), start=1)
+        ]
+        self.poses = np.stack([segment.pose.astype(np.float32) for _, _, segment in drawn])
+        self.labels = np.array([segment.label for _, _, segment in drawn])
+        self.children = np.array([child for child, _, _ in drawn])
+        self.controls = np.array([simulation.cohort(seed, child) == "control" for child, _, _ in drawn])
+        self.names = [f"child_{child}_{k}.npy" for child, k, _ in drawn]
+
+    def auc(self, statistics: np.ndarray) -> float:
+        return calibration.grouped_auc(statistics, self.labels, self.children)
+
+
+def read_windows(data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (N, 150, 33, 5) and children (N,) of the segments in `data`/train."""
+    paths = list_segments(data / "train", "challenge", data)
+    poses = np.stack([read_segment(path, World().frames, data)[0] for path in paths])
+    return poses, np.array([child_of(path.name) for path in paths])
+
+
+def print_noise(simulated: np.ndarray, real: np.ndarray | None) -> None:
+    """The calibration table."""
+    ours = calibration.noise_figures(simulated)
+    theirs = (
+        calibration.noise_figures(real) if real is not None else {name: row.real for name, row in BABYJOKES.items()}
+    )
+    source = "these" if real is not None else "InfantLab/babyjokes"
+    print(f"{'noise, filmed at a table':42} {'real':>9} {'simulated':>9} {'bounds':>17}   (real: {source})")
+    for name, row in BABYJOKES.items():
+        held = "" if row.low <= ours[name] <= row.high else "  outside"
+        print(f"{name:42} {theirs[name]:9.4g} {ours[name]:9.4g} {row.low:8.4g}-{row.high:.4g}{held}")
+
+
+def print_cohorts(drawn: Drawn, confound: bool) -> None:
+    """What a model that sees how a segment was filmed gains over all children, and within a patient."""
+    statistics = np.concatenate(
+        [calibration.plain_statistics(drawn.poses), calibration.noise_statistics(drawn.poses)], axis=1
+    )
+    fold_of = calibration.child_folds(drawn.children, 5)
+    scores = calibration.out_of_fold(statistics, drawn.labels, fold_of)
+    answers, _ = cross_fitted(drawn.labels, scores, fold_of)
+    patients = ~drawn.controls
+    within = [
+        roc_auc_score(drawn.labels[here], scores[here])
+        for here in (drawn.children == child for child in np.unique(drawn.children))
+        if 0 < drawn.labels[here].mean() < 1
+    ]
+    print(
+        f"{'filmed differently' if confound else 'filmed alike':20} {f1(drawn.labels, answers):10.3f} "
+        f"{f1(drawn.labels[patients], answers[patients]):16.3f} "
+        f"{calibration.roc_auc(drawn.labels, scores, fold_of):12.3f} {np.mean(within):28.3f}"
+    )
+
+
+def f1(labels: np.ndarray, positive: np.ndarray) -> float:
+    return float(2 * (labels & positive).sum() / max(1, labels.sum() + positive.sum()))
+
+
+def print_moments(data: Path, answers: Path) -> None:
+    """How often the frame with the greatest weight lies inside a true event, against any frame with a pose."""
+    truth = {row["segment_name"]: row for row in read_table(data / "truth.csv", ("segment_name", "label"))}
+    hits, chances = [], []
+    for row in read_table(answers, ("segment_name", "moment_s")):
+        true = truth[row["segment_name"]]
+        if true["label"] != "1" or not row["moment_s"]:
+            continue
+        pose = np.load(data / true["split"] / row["segment_name"], allow_pickle=False)
+        inside = np.zeros(len(pose), dtype=bool)
+        for prefix in ("event", "second"):
+            if true[f"{prefix}_start_frame"]:
+                inside[int(true[f"{prefix}_start_frame"]) : int(true[f"{prefix}_end_frame"])] = True
+        hits.append(inside[min(round(float(row["moment_s"]) * FPS), len(inside) - 1)])
+        chances.append(inside[found(pose).any(axis=-1)].mean())
+    print(
+        f"\nattention, {len(hits)} positive segments of children not trained on: "
+        f"inside a true event {np.mean(hits):.3f}, by chance {np.mean(chances):.3f}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, Calibrate, __doc__))

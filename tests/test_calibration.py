@@ -1,0 +1,162 @@
+"""How the simulation compares with real recordings: the figures, their bounds, and the script that prints them."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spasm import calibration, simulation
+from spasm.calibration import BABYJOKES
+from spasm.simulation import World, simulate_child
+
+ROOT = Path(__file__).parents[1]
+RECORDINGS = ROOT.parent / "shared" / "data" / "babyjokes"
+
+
+def drawn(world, children, segments, seed=7):
+    """Poses (N, 150, 33, 5), labels (N,) and children (N,)."""
+    rows = [(child, each) for child in range(1, children + 1) for each in simulate_child(seed, child, segments, world)]
+    return np.stack([r.pose for _, r in rows]), np.array([r.label for _, r in rows]), np.array([c for c, _ in rows])
+
+
+@pytest.fixture(scope="module")
+def at_a_table():
+    return drawn(World(filming="table"), 120, 4)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return drawn(World(), 60, 10)
+
+
+@pytest.fixture(scope="module")
+def real():
+    """The child windows of InfantLab/babyjokes (184, 150, 33, 5), and whose they are."""
+    if not RECORDINGS.is_dir():
+        pytest.skip("the real recordings are not here")
+    with open(RECORDINGS / "segments.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    child = np.array([row["person"] == "child" for row in rows])
+    with np.load(RECORDINGS / "segments.npz") as archive:
+        return archive["x"][child], np.array([row["child_id"] for row in rows])[child]
+
+
+def test_the_noise_of_simulated_windows_stays_within_its_bounds(at_a_table):
+    figures = calibration.noise_figures(at_a_table[0])
+    assert figures.keys() == BABYJOKES.keys()
+    assert [name for name, row in BABYJOKES.items() if not row.low <= figures[name] <= row.high] == []
+
+
+def test_the_bounds_lie_around_what_the_real_recordings_show(real):
+    figures = calibration.noise_figures(real[0])
+    for name, row in BABYJOKES.items():
+        assert figures[name] == pytest.approx(row.real, rel=0.03, abs=0.006), name
+        assert row.low <= row.real <= row.high
+
+
+def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_sensor(real, at_a_table):
+    poses, _, children = at_a_table
+    noise = calibration.told_apart(
+        calibration.noise_statistics(real[0]), real[1], calibration.noise_statistics(poses), children
+    )
+    smooth = poses.copy()
+    smooth[..., :3] = poses[..., :3].round(1)  # noise is gone
+    without = calibration.told_apart(
+        calibration.noise_statistics(real[0]), real[1], calibration.noise_statistics(smooth), children
+    )
+    assert 0.5 < noise < 0.92 < without
+
+
+def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
+    poses, labels, children = usual
+    assert 0.78 < calibration.grouped_auc(calibration.plain_statistics(poses), labels, children) < 0.92
+    peak = calibration.peak_speed(poses)
+    assert peak[labels == 1].mean() > peak[labels == 0].mean()
+    assert 0.5 < calibration.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.77
+
+
+def test_a_model_that_sees_the_filming_gains_from_cohorts_filmed_differently():
+    pooled, controls = {}, np.array([simulation.cohort(7, child) == "control" for child in range(1, 121)])
+    for confound in (False, True):
+        poses, labels, children = drawn(World(confound=confound), 120, 6)
+        statistics = np.concatenate([calibration.plain_statistics(poses), calibration.noise_statistics(poses)], axis=1)
+        fold_of = calibration.child_folds(children, 5)
+        scores = calibration.out_of_fold(statistics, labels, fold_of)
+        pooled[confound] = scores[controls[children - 1]].mean() / scores[~controls[children - 1]].mean()
+    assert pooled[True] < 0.6 * pooled[False]
+
+
+def test_gap_lengths_are_those_of_each_run_also_at_the_borders():
+    whole = np.array([[0, 0, 1, 1, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0]], dtype=bool)
+    assert calibration.gap_lengths(whole).tolist() == [2, 1, 6, 3, 1]
+
+
+def test_plain_statistics_do_not_see_where_the_child_is_or_how_large(usual):
+    poses = usual[0][:20]
+    moved = poses.copy()
+    moved[..., :3] = 0.7 * moved[..., :3] + np.array([0.2, -0.1, 0.0])
+    # When it was fastest is a frame number, which a rounding error can move; all else is a length or a speed.
+    lengths = [i for i in range(calibration.plain_statistics(poses).shape[1]) if i % 14 != 10]
+    before, after = (calibration.plain_statistics(each)[:, lengths] for each in (poses, moved))
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-5)
+
+
+def test_segments_without_any_pose_have_statistics_too():
+    nothing = np.full((3, 150, 33, 5), np.nan)
+    assert np.isfinite(calibration.plain_statistics(nothing)).all()
+    assert (calibration.peak_speed(nothing) == 0).all()
+    assert np.isnan(calibration.motion_statistics(nothing)).all()
+    assert calibration.noise_statistics(nothing)[:, 0].tolist() == [1, 1, 1]
+
+
+def test_an_interpolated_gap_is_a_straight_line():
+    poses = np.zeros((1, 10, 33, 5))
+    poses[:, :, 11:13, 1] = -0.5  # shoulders half a picture above the hips
+    poses[:, :, 15, 0] = np.arange(10) / 10
+    poses[:, 3:7] = np.nan
+    wrist = calibration._positions(poses)[0, 0, 15]
+    np.testing.assert_allclose(wrist, np.arange(10) / 5, atol=1e-6)
+
+
+def test_folds_hold_whole_children():
+    children = np.repeat(np.arange(12), 3)
+    fold_of = calibration.child_folds(children, 4)
+    assert len({(c, f) for c, f in zip(children, fold_of, strict=True)}) == 12
+    assert set(fold_of) == {0, 1, 2, 3}
+
+
+def test_the_script_prints_every_figure(simulated, tmp_path):
+    with open(simulated / "truth.csv", encoding="utf-8", newline="") as file:
+        truth = {row["segment_name"]: row for row in csv.DictReader(file)}
+    positive = [name for name, row in truth.items() if row["label"] == "1"]
+    assert positive
+    lines = ["segment_name,probability,label,moment_s"]
+    for name, row in truth.items():
+        moment_s = (int(row["event_start_frame"]) + 1) / 30 if row["label"] == "1" else 0.0
+        lines.append(f"{name},0.5,1,{moment_s}")
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    real = tmp_path / "real"
+    (real / "train").mkdir(parents=True)
+    for child in range(1, 4):
+        for k, segment in enumerate(simulate_child(1, child, 6, World())):
+            np.save(real / "train" / f"child_{child}_{k}.npy", segment.pose)
+    flags = ["--children", "20", "--segments-per-child", "3", "--real", real, "--data", simulated]
+    command = [sys.executable, "src/calibrate.py", *flags, "--answers", tmp_path / "answers.csv"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    for words in (*BABYJOKES, "by noise: AUC", "by motion: AUC", "plain kinematic statistics: AUC", "peak speed alone"):
+        assert words in finished.stdout
+    for words in ("length, gaps, order and names, 300 segments: AUC", "filmed alike", "filmed differently"):
+        assert words in finished.stdout
+    assert f"attention, {len(positive)} positive segments" in finished.stdout
+    assert "inside a true event 1.000" in finished.stdout
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    command = [sys.executable, "src/calibrate.py", "--real", tmp_path / "nowhere"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "nowhere" in finished.stderr and "Traceback" not in finished.stderr
