@@ -18,6 +18,7 @@ import command_line
 from spasm import calibration, simulation
 from spasm.calibration import BABYJOKES
 from spasm.decision import cross_fitted
+from spasm.errors import DataError, printable
 from spasm.segments import FPS, found, read_segment
 from spasm.settings import Calibrate
 from spasm.simulation import World, simulate_child
@@ -50,6 +51,7 @@ def main(settings: Calibrate) -> int:
     print(f"length, gaps, order and names, {len(many.labels)} segments: AUC {leak:.3f} (0.5: tell nothing)")
 
     print("\ncohorts               F1 pooled   F1 of patients   AUC pooled   AUC within a patient, mean")
+    print("                     (F1 of all children at the patients' prevalence)")
     for confound in (False, True):
         print_cohorts(
             Drawn(World(confound=confound), 5 * settings.children, settings.segments_per_child, seed), confound
@@ -107,20 +109,23 @@ def print_cohorts(drawn: Drawn, confound: bool) -> None:
     scores = calibration.out_of_fold(statistics, drawn.labels, fold_of)
     answers, _ = cross_fitted(drawn.labels, scores, fold_of)
     patients = ~drawn.controls
+    prevalence = drawn.labels[patients].mean()
     within = [
         roc_auc_score(drawn.labels[here], scores[here])
         for here in (drawn.children == child for child in np.unique(drawn.children))
         if 0 < drawn.labels[here].mean() < 1
     ]
     print(
-        f"{'filmed differently' if confound else 'filmed alike':20} {f1(drawn.labels, answers):10.3f} "
-        f"{f1(drawn.labels[patients], answers[patients]):16.3f} "
+        f"{'filmed differently' if confound else 'filmed alike':20} {f1(drawn.labels, answers, prevalence):10.3f} "
+        f"{f1(drawn.labels[patients], answers[patients], prevalence):16.3f} "
         f"{calibration.roc_auc(drawn.labels, scores, fold_of):12.3f} {np.mean(within):28.3f}"
     )
 
 
-def f1(labels: np.ndarray, positive: np.ndarray) -> float:
-    return float(2 * (labels & positive).sum() / max(1, labels.sum() + positive.sum()))
+def f1(labels: np.ndarray, positive: np.ndarray, prevalence: float) -> float:
+    """F1 as it would be at this prevalence, so that all children and patients alone can be compared."""
+    hits, false_alarms = positive[labels == 1].mean(), positive[labels == 0].mean()
+    return float(2 * prevalence * hits / (prevalence * (1 + hits) + (1 - prevalence) * false_alarms))
 
 
 def print_moments(data: Path, answers: Path) -> None:
@@ -128,7 +133,10 @@ def print_moments(data: Path, answers: Path) -> None:
     truth = {row["segment_name"]: row for row in read_table(data / "truth.csv", ("segment_name", "label"))}
     hits, chances = [], []
     for row in read_table(answers, ("segment_name", "moment_s")):
-        true = truth[row["segment_name"]]
+        true = truth.get(row["segment_name"])
+        if true is None:
+            hint = f"--answers wants the answers for the test/ of {printable(data)}"
+            raise DataError(answers, f"{row['segment_name']} is not in {printable(data / 'truth.csv')}", hint)
         if true["label"] != "1" or not row["moment_s"]:
             continue
         pose = np.load(data / true["split"] / row["segment_name"], allow_pickle=False)
@@ -138,6 +146,8 @@ def print_moments(data: Path, answers: Path) -> None:
                 inside[int(true[f"{prefix}_start_frame"]) : int(true[f"{prefix}_end_frame"])] = True
         hits.append(inside[min(round(float(row["moment_s"]) * FPS), len(inside) - 1)])
         chances.append(inside[found(pose).any(axis=-1)].mean())
+    if not hits:
+        raise DataError(answers, "answers no positive segment with a moment", "simulate more children")
     print(
         f"\nattention, {len(hits)} positive segments of children not trained on: "
         f"inside a true event {np.mean(hits):.3f}, by chance {np.mean(chances):.3f}"

@@ -28,7 +28,13 @@ class Terminated(BaseException):
     """SIGTERM arrived."""
 
 
-def run(main: Callable[[S], int], settings_class: type[S], description: str, argv: list[str] | None = None) -> int:
+def run(
+    main: Callable[[S], int],
+    settings_class: type[S],
+    description: str,
+    argv: list[str] | None = None,
+    stopped: str = "what was finished is kept",
+) -> int:
     """Parse the flags, call `main(settings)`, and turn what happens into an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -41,10 +47,10 @@ def run(main: Callable[[S], int], settings_class: type[S], description: str, arg
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept", file=sys.stderr)
+        print(f"interrupted: {stopped}", file=sys.stderr)
         return 130
     except Terminated:
-        print("terminated: what was finished is kept", file=sys.stderr)
+        print(f"terminated: {stopped}", file=sys.stderr)
         return 143
 
 

@@ -53,4 +53,4 @@ def main(settings: Simulate) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Simulate, __doc__))
+    sys.exit(command_line.run(main, Simulate, __doc__, stopped="nothing was written, an earlier set is as it was"))

@@ -39,7 +39,7 @@ def scenes(monkeypatch):
     """Scenes are drawn at once, but nothing moves; gives what each was asked for: state, spasms, frames."""
     asked = []
 
-    def note(rng, child, video, state, spasms, more, frames):
+    def note(rng, child, video, state, spasms, frames):
         asked.append((state, spasms, frames))
         return np.zeros((frames, 33, 5), dtype=np.float32), []
 

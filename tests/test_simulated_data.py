@@ -194,7 +194,9 @@ def test_controls_have_no_event(demo):
 
 def test_a_second_event_is_written_too(tmp_path, monkeypatch):
     events = Event(20, 50, "flexor"), Event(0, 10, "mixed"), Event(55, 60, "flexor")
-    segment = Segment(np.zeros((60, 33, 5)), events, ("rest", "mixed", "flexor"), "supine", "fixed landscape whole", 2)
+    segment = Segment(
+        np.zeros((60, 33, 5)), events, ("rest", "mixed", "flexor"), "supine", "fixed landscape whole", 1.0, 2
+    )
     monkeypatch.setattr(simulated_data, "simulate_child", lambda *_: iter([segment]))
     rows = simulated_data.write_dataset(tmp_path / "demo", **SMALL)
     assert table(tmp_path / "demo" / "truth.csv")[0] == {

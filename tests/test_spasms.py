@@ -176,11 +176,12 @@ def test_no_joint_lets_go_at_more_than_twice_the_speed_of_the_fastest_rise(spasm
 def test_the_phasic_part_falls_to_about_half_before_the_slow_release(spasms):
     left, slow = [], []
     for spasm in spasms:
-        if spasm.kind == "arrest" or len(left) > 600:
+        # A short spasm has no time for a tonic part of its own.
+        if spasm.kind == "arrest" or spasm.release_s < 3 * spasm.rise_s or len(left) > 600:
             continue
         _, phasic = spasm.behaviour().moves
         ended_s = phasic.onset_s + phasic.rise_s + phasic.hold_s + phasic.release_s
-        assert ended_s < spasm.end_s
+        assert ended_s <= spasm.end_s + 1e-9
         left.append(shares_of_reach(spasm, np.array([ended_s])).mean())
         slow.append(spasm.end_s - ended_s)
     assert 0.45 < np.median(left) < 0.6

@@ -2,7 +2,7 @@
 
 A behaviour is drawn once, as strokes (out and back) and tremors, and can then be evaluated at any times. Columns are
 the joints in degrees, the whole body in degrees and metres, and the camera in picture heights, degrees and powers of e.
-Sources are named where a number has one; numbers marked "judgement" are ours and rest on no measurement.
+Sources are named where a number has one; all others, marked or not, are judgement, resting on no measurement.
 """
 
 import dataclasses
@@ -170,7 +170,7 @@ def kick(rng: np.random.Generator, mover: Mover, at_s: float, pattern: str = "")
     moves: list[Stroke | Tremor] = []
     start_s, again_s = at_s, rng.uniform(0.7, 1.5)
     for count in range(min(rng.geometric(0.4) + (pattern == "kick_alternating"), 8)):
-        reach = size * rng.uniform(0.75, 1.2) * np.array([1])
+        reach = size * rng.uniform(0.75, 1.2)
         out_s, back_s, pause_s = rng.uniform(0.23, 0.33), rng.uniform(0.23, 0.33), rng.exponential(0.15)
         sides = [first, other] if pattern == "kick_bilateral" else [first]
         if pattern == "kick_alternating" and count % 2:
@@ -239,8 +239,9 @@ def head_turn(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
 def cry(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     """Crying: about one breath a second, limbs drawn up and trembling.
 
-    A cry lasts 1.4 s (spread 0.6) in newborns, and pain makes 57 a minute: Michelsson et al. 2002, Folia Phoniatrica et
-    Logopaedica 54:190-200. Amplitudes are judgement.
+    A cry lasts 1.4 s (spread 0.6) in newborns (doi 10.1159/000063190); cries of pain come 57 times a minute
+    (International Journal of Pediatric Otorhinolaryngology 2011, 75:1265-1270), others a little less often (judgement,
+    as are the amplitudes).
     """
     length_s = rng.uniform(2, 12)
     hertz = float(np.clip(rng.normal(0.85, 0.15), 0.5, 1.3))
@@ -258,7 +259,7 @@ def cry(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
 
 
 def startle(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
-    """A jerk of the whole body at a noise, over within a second (judgement); arms more than legs, the head turns.
+    """A jerk of the whole body at a noise, over within a second, arms more than legs (judgement); the head turns.
 
     Form: Developmental Medicine and Child Neurology 1972, 14:308-317.
     """
@@ -287,7 +288,7 @@ def moro(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
         "hip_forward": 8,
         "knee": -12,
     }
-    together = {"shoulder_forward": 42, "shoulder_out": -12, "elbow": 10, "neck_flexion": 5}
+    together = {"shoulder_forward": 34, "shoulder_out": -34, "arm_roll": -80, "elbow": 14, "neck_flexion": 5}
     moves: list[Stroke | Tremor] = [
         Stroke(at_s, out_s, hold_s, in_s, varied(rng, out)),
         Stroke(at_s + out_s + hold_s, in_s, 0.1, whole_s - out_s - hold_s - in_s - 0.1, varied(rng, together)),
@@ -316,7 +317,7 @@ def sleep_myoclonus(rng: np.random.Generator, mover: Mover, at_s: float) -> Beha
 def shudder(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     """A shuddering attack: 5 to 15 s (Tibussek et al. 2008, Neurology 70:e38) of fine tremor, 4 to 10 Hz.
 
-    Its rhythm is that of essential tremor (Kanazawa 2000, Pediatric Neurology); amplitudes are judgement.
+    Its rhythm is that of essential tremor (Kanazawa 2000, Pediatric Neurology, recalled); amplitudes are judgement.
     """
     length_s = rng.uniform(5, 15)
     fine = {"neck_turn": 2.0, "neck_flexion": 1.5, "trunk_twist": 1.2, "shoulder_out": 2.2, "elbow": 2.5, "wrist": 2}
@@ -372,8 +373,8 @@ def camera_jerk(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviou
 
 
 Draw = Callable[[np.random.Generator, Mover, float], Behaviour]
-# Who does what, how often in five seconds, by state: sleep, quiet, active, crying; from and until which month
-# (judgement, but for the ages: Moro and sleep myoclonus as above, reaching from four months: Bhat and Galloway 2007,
+# Who does what, how often in five seconds, by state: sleep, rest, active, fussing; from and until which month
+# (judgement, but for some ages: Moro and sleep myoclonus as above, reaching from four months: Bhat and Galloway 2007,
 # Infant Behavior and Development 30:515-522).
 REPERTOIRE: dict[str, tuple[Draw, tuple[float, float], tuple[float, float, float, float]]] = {
     "kick": (kick, (0, 99), (0.02, 0.16, 0.45, 0.38)),

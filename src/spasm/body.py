@@ -1,7 +1,7 @@
 """A simulated infant's body: bones, joints, postures, and where the 33 landmarks are.
 
 Lengths are in metres; the axes are x to the child's left, y headward, z ventral, with the middle of the hips at 0.
-Sources are named where a number has one; numbers marked "judgement" are ours and rest on no measurement.
+Sources are named where a number has one; all others, marked or not, are judgement, resting on no measurement.
 """
 
 import dataclasses
@@ -31,7 +31,8 @@ FACE = {
 
 # Every joint and its range in degrees. Neck turn and tilt: Ohman and Beckung 2008, Pediatric Physical Therapy 20:53-58
 # (110 and 70 degrees passively; less is used actively). Hip extension ends at flexion 7: Coon et al. 1975, Clinical
-# Orthopaedics 110:256-260; the knee at 5: Broughton et al. 1993, Journal of Pediatric Orthopaedics 13:263-264. The
+# Orthopaedics 110:256-260; the knee at 11 at
+# three months and 3 at six, 5 here: Broughton et al. 1993, Journal of Pediatric Orthopaedics 13:263-264. The
 # ankle bends up freely: Waugh et al. 1983, Physical Therapy 63:1616-1621. The rest is judgement from adults' ranges.
 TRUNK_RANGE = {
     "trunk_flexion": (-30, 50), "trunk_side": (-25, 25), "trunk_twist": (-30, 30),

@@ -1,6 +1,6 @@
 """How a simulated child is filmed: where the camera is, what it shows, and what it makes of a body.
 
-Numbers marked "judgement" are ours and rest on no measurement.
+Numbers without a source, marked or not, are judgement: ours, resting on no measurement.
 """
 
 import dataclasses
@@ -56,10 +56,11 @@ FILMINGS = {
     ),
 }  # fmt: skip
 # From where each posture is seen, in degrees: mean and spread of the turn about the body's long axis, of the tilt
-# towards the head (90: from above the head), and of the roll of the picture (judgement).
+# towards the top of the picture, and of the roll of the body in it (judgement). Who films a child that lies stands at
+# the lower edge of the picture.
 VIEWS = {
-    "supine": ((0, 16), (0, 16), 14), "bouncer": ((0, 24), (-8, 12), 8), "chair": ((0, 26), (4, 10), 5),
-    "prone": ((180, 25), (25, 20), 20), "held": ((0, 35), (5, 14), 12),
+    "supine": ((0, 14), (-14, 12), 14), "bouncer": ((0, 24), (-8, 12), 8), "chair": ((0, 26), (4, 10), 5),
+    "prone": ((180, 20), (-24, 14), 20), "held": ((0, 35), (5, 14), 12),
 }  # fmt: skip
 # A child who lies may lie any way in the picture.
 TURNED = {"supine": (0, 90, -90, 180), "prone": (0, 90, -90, 180)}
@@ -104,7 +105,7 @@ def draw_camera(rng: np.random.Generator, filming: Filming, posture: str) -> Cam
     high = {"whole": 0.03, "far": 0.05, "close": 0.20, "upper": 0.22, "near": 0.24}[framing]  # metres above the hips
     middle = np.array([0.0, 0.0])
     if framing in ("upper", "near"):
-        middle = np.array([rng.uniform(-0.1, 0.35) * aspect, rng.uniform(0.02, 0.26)])
+        middle = np.array([rng.uniform(-0.1, 0.35) * aspect, rng.uniform(0.05, 0.28)])
     return Camera(
         aspect=aspect,
         hand_held=bool(rng.random() < filming.hand_held),
@@ -125,11 +126,12 @@ def photograph(camera: Camera, body: np.ndarray, moved: np.ndarray) -> np.ndarra
     `moved` (T, 38) says how the camera moves. x and y are divided by the picture's width and height, y points down, z
     points away from the camera, is 0 at the middle of the hips and scaled like x (MediaPipe Pose guide).
     """
-    view = turn(np.array([camera.tilt]), 0)[0] @ turn(np.array([camera.turn]), 1)[0]
+    tilt, roll, about = (np.array([angle]) for angle in (camera.tilt, camera.roll, camera.turn))
+    view = (turn(tilt, 0) @ turn(roll, 2) @ turn(about, 1))[0]
     seen = (body - camera.target) @ view.T
     depth = np.maximum(camera.distance_m - seen[..., 2], 0.15)
     flat = seen[..., :2] / depth[..., None] * (camera.focal * np.exp(moved[:, None, None, COLUMN["camera_zoom"]]))
-    roll = camera.roll + np.deg2rad(moved[:, COLUMN["camera_roll"]])
+    roll = np.deg2rad(moved[:, COLUMN["camera_roll"]])
     cos, sin = np.cos(roll)[:, None], np.sin(roll)[:, None]
     picture = np.empty_like(body)
     shift = camera.place + moved[:, [COLUMN["camera_x"], COLUMN["camera_y"]]]

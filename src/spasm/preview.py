@@ -12,7 +12,7 @@ from spasm.filming import photograph
 from spasm.landmarks import INDEX, MEDIAPIPE_EDGES
 from spasm.segments import FPS
 from spasm.sensor import native_times, sense
-from spasm.simulation import World, draw_child, draw_video, embody, move, simulate_child
+from spasm.simulation import FIDGETY_MONTHS, STILLED, World, draw_child, draw_video, embody, move, simulate_child
 from spasm.spasms import GRIMACE, NOD, REACH, SHRUG, Spasm, varied
 
 LEFT, RIGHT, MIDDLE, MISSING = (38, 92, 200), (205, 75, 40), (60, 60, 60), (235, 235, 235)
@@ -24,12 +24,13 @@ CELL = 132  # pixels
 SHOWN = {
     "kick_alternating": ("supine", 4, "active"), "kick_unilateral": ("supine", 5, "active"),
     "kick_bilateral": ("supine", 8, "active"), "arm_wave": ("bouncer", 7, "active"), "reach": ("chair", 6, "rest"),
-    "head_turn": ("supine", 6, "rest"), "cry": ("supine", 5, "crying"), "startle": ("supine", 4, "sleep"),
+    "head_turn": ("supine", 6, "rest"), "cry": ("supine", 5, "fussing"), "startle": ("supine", 4, "sleep"),
     "moro": ("supine", 4, "rest"), "sleep_myoclonus": ("supine", 4, "sleep"), "shudder": ("chair", 9, "rest"),
     "reflux": ("held", 5, "rest"), "lifted": ("bouncer", 6, "rest"), "touched": ("supine", 6, "rest"),
     "camera_jerk": ("supine", 6, "rest"),
 }  # fmt: skip
 SUBTLE = {"nod": NOD, "shrug": SHRUG, "grimace": {name: GRIMACE * by for name, by in REACH["flexor"].items()}}
+SPASM_POSTURES = {"spasm_mixed": "bouncer", "spasm_nod": "chair", "spasm_shrug": "held"}
 SPASMS = {f"spasm_{kind}": reach for kind, reach in {**REACH, **SUBTLE}.items()}
 
 
@@ -41,7 +42,7 @@ def behaviour_names() -> list[str]:
 def film(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """One behaviour from 0.6 s on: the picture (T, 33, 3) without noise, as sensed (T, 33, 5), and the aspect."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, behaviour_names().index(name)])))
-    posture, age, state = SHOWN.get(name, ("supine", 7, "rest"))
+    posture, age, state = SHOWN.get(name, (SPASM_POSTURES.get(name, "supine"), 7, "rest"))
     child = dataclasses.replace(draw_child(rng, "patient", World()), age_months=age, rest=np.zeros(len(JOINTS)))
     video = draw_video(rng, child, "home")
     camera = dataclasses.replace(
@@ -54,7 +55,9 @@ def film(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     )
     frames = round(SHOWN_S * FPS)
     t = native_times(rng, sensor, frames)
-    still = [(0.5, SHOWN_S, 0.7)] if name in SPASMS else []
+    still = [(0.5, SHOWN_S, STILLED)] if name in SPASMS else []
+    if state == "active" and age < FIDGETY_MONTHS:
+        state = "fidgety"
     moved = move(rng, child, video, state, [draw_behaviour(rng, name, age)], still, t)
     picture = photograph(camera, embody(child, moved), moved)
     return picture, sense(rng, sensor, camera, picture, t, frames), camera.aspect
@@ -84,13 +87,13 @@ def behaviour_sheet(seed: int) -> Image.Image:
 
 
 def segment_sheet(seed: int, world: World) -> Image.Image:
-    """Segments as they are written, one row each, a picture every half second; some of them hold a spasm."""
+    """Segments as they are written, one row each, a picture every twelfth of it; some of them hold a spasm."""
     rows = []
     for child in range(1, 25):
         segment = next(simulate_child(seed, child, 1, world))
         event = "".join(f", {e.kind} {e.start / FPS:.1f}-{e.end / FPS:.1f} s" for e in segment.events)
-        ratio = {"portrait": 9 / 16, "landscape": 16 / 9}[segment.camera.split()[1]]
         name = f"{segment.posture}, {segment.camera}{event}"
+        ratio = segment.aspect
         step = max(1, world.frames // 12)
         rows.append((name, [(segment.pose[i], ratio, f"{i / FPS:.1f} s") for i in range(0, world.frames, step)]))
     return _sheet(rows)

@@ -1,6 +1,6 @@
 """Long recordings of simulated infants: scenes one after another, and spasms in clusters.
 
-Numbers marked "judgement" are ours and rest on no measurement.
+Numbers without a source, marked or not, are judgement: ours, resting on no measurement.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spasm.segments import FPS
-from spasm.simulation import STATES, Child, World, draw_video, filming_of, generator, meet, simulate_scene
+from spasm.simulation import Child, World, draw_state, draw_video, filming_of, generator, meet, simulate_scene
 from spasm.spasms import IN_CLUSTERS, Spasm, draw_cluster, draw_spasm
 
 # Judgement: frames of a scene and of the gap before it, how often posture and camera change and a state
@@ -18,6 +18,7 @@ from spasm.spasms import IN_CLUSTERS, Spasm, draw_cluster, draw_spasm
 SCENE, SCENE_GAP = (1800, 3600), (5, 60)
 MOVES_ON, STAYS = 0.2, 0.6
 CLUSTERS, AFTER_WAKING, SPASMS_OF_CLUSTER = 1.0, 0.5, 17
+BEFORE_S = 300
 
 
 def simulate_recording(
@@ -25,7 +26,7 @@ def simulate_recording(
 ) -> Iterator[tuple[np.ndarray, list[Spasm]]]:
     """Recording `number` of a child: its poses (T, 33, 5) scene after scene, and with each the spasms that begin in it.
 
-    Times of the spasms are seconds from the start of the recording. A scene is one to two minutes in one posture and
+    Times of the spasms are seconds from the start of the recording. A scene is one to three minutes in one posture and
     one state; between scenes the pose is lost for a moment. Most spasms come in clusters, often after waking.
     """
     _, style = meet(seed, child, world)
@@ -37,9 +38,7 @@ def simulate_recording(
     states: list[str] = []
     for _ in lengths:
         videos.append(draw_video(rng, style, filming_of(style, world)) if rng.random() < MOVES_ON else videos[-1])
-        states.append(
-            states[-1] if states and rng.random() < STAYS else str(rng.choice(list(STATES), p=videos[-1].states))
-        )
+        states.append(states[-1] if states and rng.random() < STAYS else draw_state(rng, style, videos[-1]))
     spasms = _schedule(rng, style, starts_s, states, whole / FPS) if style.cohort == "patient" else []
     for start_s, length, video, state in zip(starts_s, lengths, videos[1:], states, strict=True):
         end_s = start_s + length / FPS
@@ -48,7 +47,7 @@ def simulate_recording(
         ]
         if state == "sleep" and len(here) > 2:  # a cluster wakes a child, if it was asleep at all
             state = "rest"
-        pose, _ = simulate_scene(rng, style, video, state, here, [], length)
+        pose, _ = simulate_scene(rng, style, video, state, here, length)
         pose[: rng.integers(*SCENE_GAP)] = np.nan
         yield pose, [spasm for spasm in spasms if start_s <= spasm.onset_s < end_s]
 
@@ -67,8 +66,8 @@ def _schedule(
     """The spasms of a recording in order, none while another lasts."""
     wakings_s = [start_s for start_s, a, b in zip(starts_s[1:], states, states[1:], strict=False) if a == "sleep" != b]
     drawn: list[Spasm] = []
-    for _ in range(rng.poisson(CLUSTERS * whole_s / 600)):
-        onset_s = rng.uniform(-60, whole_s)
+    for _ in range(rng.poisson(CLUSTERS * (whole_s + BEFORE_S) / 600)):
+        onset_s = rng.uniform(-BEFORE_S, whole_s)  # some clusters have begun already
         if wakings_s and rng.random() < AFTER_WAKING:
             onset_s = rng.choice(wakings_s) + rng.uniform(0, 90)
         drawn += draw_cluster(rng, child.semiology, onset_s)

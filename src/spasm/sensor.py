@@ -37,8 +37,8 @@ PRESENCE = np.array([
 # There a table hides the arms and legs. Where nothing does, they are seen better by this much (judgement).
 UNCOVERED = np.array([0, 0, 1.3, 1.3, 1.0, 0, 2.6, 3.0, 2.6])
 BELOW_TRUNK = np.arange(len(GROUPS)) >= 5  # hips, knees, ankles and feet: what a blanket covers
-# What lies behind the child's own trunk is seen worse: from so many trunk lengths on, fully so at twice that
-# (judgement).
+# What is deeper than the middle of the child's trunk is seen worse, as if hidden by it: from so many trunk lengths on,
+# fully so at twice that (judgement).
 BEHIND, HIDDEN = 0.3, 2.0
 # How visibility differs between videos and within one (the same windows: 1.2 to 1.4, and 0.9 to 1.6, slower than 0.5
 # s).
@@ -200,6 +200,14 @@ def wander(rng: np.random.Generator, t: np.ndarray, columns: int, scale_s: float
     return total
 
 
+def tremble(rng: np.random.Generator, t: np.ndarray, columns: int) -> np.ndarray:
+    """A tremor (T, columns) of deviation 1, between 4 and 12 Hz: four sines in each column."""
+    total = np.zeros((t.size, columns))
+    for hertz, phase in zip(rng.uniform(4, 12, (4, columns)), rng.uniform(0, 2 * np.pi, (4, columns)), strict=True):
+        total += np.sin(2 * np.pi * t[:, None] * hertz + phase)
+    return total / np.sqrt(2)
+
+
 def _stray(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
     """Errors (T, 33, 3) of deviation 1 that die away within STRAY_S, parts largely together."""
     kept = np.exp(-(t[1] - t[0]) / STRAY_S)
@@ -244,7 +252,7 @@ def _episodes(rng: np.random.Generator, t: np.ndarray, rate: float, shortest_s: 
 def _lock_on(
     rng: np.random.Generator, sensor: Sensor, camera: Camera, seen: np.ndarray, unit: np.ndarray, t: np.ndarray
 ) -> np.ndarray:
-    """For a while the pose is a caregiver's, or nobody's: changes `seen`, returns (T, 1) bool where."""
+    """A caregiver's pose (drawn as a large infant's), or nobody's, for a while: changes `seen`, says where (T, 1)."""
     stray = np.zeros((t.size, 1), dtype=bool)
     for stretch in _episodes(rng, t, sensor.lock_on, 0.1, 1.5):
         n = stretch.stop - stretch.start

@@ -13,7 +13,7 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.lib import format as npy
 
 from spasm import files
-from spasm.errors import DataError
+from spasm.errors import DataError, printable
 from spasm.recordings import simulate_recording
 from spasm.segments import FPS
 from spasm.simulation import World, cohort, held_out_children, simulate_child
@@ -50,6 +50,7 @@ def write_dataset(
     nothing, when `out` is or holds something else. `workers` of 0 means one per CPU core; no file depends on it.
     """
     out = Path(os.path.abspath(out))
+    _put_back(out)
     check_replaceable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     files.remove_stale(out.parent, below=False)  # what a killed simulation left
@@ -81,12 +82,14 @@ def check_replaceable(out: Path) -> None:
     hint = "choose another --out, or move it away yourself"
     if out.is_symlink():
         raise DataError(out, "is a symbolic link", hint)
+    around = next((folder for folder in out.parents if (folder / MARKER).exists()), None)
+    if around:
+        raise DataError(out, f"is inside the simulated data set {printable(around)}", hint)
     if not out.exists():
         return
     if not out.is_dir():
         raise DataError(out, "is not a folder", hint)
-    found = sorted(str(path.relative_to(out).as_posix()) for path in out.rglob("*"))
-    if not found:
+    if not any(out.iterdir()):
         return
     try:
         marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
@@ -94,7 +97,9 @@ def check_replaceable(out: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         ours = None
     if ours is None:
-        raise DataError(out, f"holds files that the simulator did not make, {found[0]!r} among them", hint)
+        first = min(path.name for path in out.iterdir())
+        raise DataError(out, f"holds files that the simulator did not make, {first!r} among them", hint)
+    found = sorted(str(path.relative_to(out).as_posix()) for path in out.rglob("*"))
     folders = {name for name in FOLDERS if (out / name).is_dir() and not (out / name).is_symlink()}
     foreign = [name for name in found if name not in ours | {MARKER} | folders]
     if foreign:
@@ -197,10 +202,25 @@ def _side_by_side(jobs: Iterable[Any], workers: int, most: int) -> Iterable[Any]
         yield from Parallel(n_jobs=max(1, min(workers or cpu_count(), most)), return_as="generator")(jobs)
 
 
+def _former(out: Path) -> Path:
+    return out.parent / f".{out.name}-former"
+
+
+def _put_back(out: Path) -> None:
+    """Undo what a kill left of `_swap`: restore the former set, or remove it where the new one is in its place."""
+    old = _former(out)
+    if (old / MARKER).is_file() and not old.is_symlink():
+        if out.exists():
+            shutil.rmtree(old)
+        else:
+            os.rename(old, out)
+
+
 def _swap(building: Path, out: Path) -> None:
     """Put a finished folder in its place; its bytes reach the disk before its name does.
 
-    No portable call exchanges two folders, so for an instant the old one has only its other name, and is whole there.
+    No portable call exchanges two folders, so for an instant the old one has only its other name, and is whole there;
+    after a kill at that instant the next simulation puts it back.
     """
     for path in [*building.rglob("*"), building]:
         files.sync(path)
@@ -208,7 +228,7 @@ def _swap(building: Path, out: Path) -> None:
         os.rename(building, out)
         files.sync(out.parent)
         return
-    old = out.parent / building.name.replace(".tmp-", ".tmp-old-", 1)
+    old = _former(out)
     os.rename(out, old)
     try:
         os.rename(building, out)

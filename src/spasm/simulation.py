@@ -2,7 +2,7 @@
 
 A child is drawn from its own random generator, so its segments depend on the seed and the child's number alone. What
 is drawn for a segment never looks at the label, but for the spasm itself.
-Numbers marked "judgement" are ours and rest on no measurement.
+Numbers without a source, marked or not, are judgement: ours, resting on no measurement.
 """
 
 import dataclasses
@@ -14,42 +14,47 @@ from spasm.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Mover, camera_j
 from spasm.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, draw_bones, of_joints, pose_body, turn
 from spasm.filming import FILMINGS, Camera, draw_camera, photograph
 from spasm.segments import FPS
-from spasm.sensor import Sensor, draw_sensor, native_times, sense, wander
+from spasm.sensor import Sensor, draw_sensor, native_times, sense, tremble, wander
 from spasm.spasms import IN_CLUSTERS, Semiology, Spasm, draw_interval_s, draw_semiology, draw_spasm
 
 POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
 POSITIVE_FRAMES = int(FPS * POSITIVE_S)
-CONTROLS = 0.4  # of the children
+CONTROLS = 0.4  # of the children (judgement)
 VIDEOS = (1, 5)  # of each child (judgement)
+FRAGMENTS = 0.05  # of patients' other segments hold less than half a second of a spasm (judgement)
 CUT = 0.25  # of spasms may begin before the segment or end after it, wherever half a second is left (judgement)
 
 # States, and how often each is filmed (judgement).
-STATES = {"sleep": 0.12, "rest": 0.34, "active": 0.38, "crying": 0.16}
+STATES = {"sleep": 0.12, "rest": 0.34, "active": 0.38, "fussing": 0.16}
 # Slow movement of each joint when active, in degrees (judgement); other states have a share of it.
 SLOW = of_joints({
     "trunk_flexion": 2.5, "trunk_side": 2.5, "trunk_twist": 3, "neck_flexion": 4, "neck_turn": 9, "neck_tilt": 4,
     "shrug": 1.5, "shoulder_out": 9, "shoulder_forward": 9, "arm_roll": 8, "elbow": 12, "wrist": 8,
     "hip_out": 5, "hip_forward": 8, "hip_roll": 6, "knee": 10, "ankle": 8,
 })  # fmt: skip
+STILLED = 0.85  # of slow movement during a spasm and after it (judgement)
 NOT_BY_CHILD = ("lifted", "touched", "camera_jerk")  # go on whatever the child does
 SLOW_S = 0.45  # width of its bumps
 LEG_JOINTS = np.array([name.endswith(LEG) for name in JOINTS])
-STATE_SIZE = {"sleep": 0.04, "rest": 0.45, "active": 1.0, "crying": 1.1}
+STATE_SIZE = {"sleep": 0.04, "rest": 0.45, "active": 1.0, "fidgety": 1.0, "writhing": 1.3, "fussing": 1.1}
 # How far a child who sits or is held sways: degrees and metres (judgement).
 SWAY = np.array([3.0, 4.0, 3.0, 0.012, 0.008, 0.012])
-# A hand-held phone sways by about half a degree of the 40 to 67 it sees, and trembles at 4 to 7 Hz (Japanese Journal of
-# Ergonomics 1995, 31:399; Lakie et al. 2015, J Physiology 593:4411) by a twentieth of that (judgement).
+# A hand-held phone sways by about half a degree of the 40 to 67 it sees, and trembles at 4 to 12 Hz (Japanese Journal
+# of Ergonomics 1995, 31:399; Lakie et al. 2015, J Physiology 593:4411) by a twentieth of that (sizes are judgement).
 HAND_SWAY = np.array([0.012, 0.012, 0.8, 0.012])
 HAND_TREMOR = np.array([0.0006, 0.0006, 0.03, 0.0])
-# Fidgety movements, from three to five months (Einspieler, Peharz and Marschik 2016, Jornal de Pediatria 92:S64-70):
-# small and of moderate speed; 0.15 of the size of slow movement, four times as fast (judgement).
+# Writhing movements end at six to nine weeks; here a third of the active time of children under four months looks like
+# them, slow and large (judgement). Fidgety movements, from three to five months (Einspieler, Peharz and Marschik 2016,
+# Jornal de Pediatria 92:S64-70): small and of moderate speed; 0.15 of the size of slow movement, four times as fast
+# (judgement).
+WRITHING_MONTHS, WRITHING_SHARE = 4, 0.33
 FIDGETY_MONTHS = 5
 FIDGETY = 0.15
-# Breaths a minute at 3, 6 and 12 months, awake (Rusconi et al. 1994, Pediatrics); shoulders lift by a degree
-# (judgement).
+# Breaths a minute at 3, 6 and 12 months, awake (Rusconi et al. 1994, Pediatrics), used in sleep too; shoulders lift by
+# a degree (judgement).
 BREATHS = ((3, 6, 12), (44, 41, 36))
 
-SOFT = 6.0  # degrees before the end of a joint's range where it gives (judgement)
+SOFT = 10.0  # degrees before the end of a joint's range where it gives (judgement)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +114,7 @@ class Segment:
     behaviours: tuple[str, ...]
     posture: str
     camera: str
+    aspect: float  # picture width / height
     video: int
 
     @property
@@ -131,17 +137,17 @@ def simulate_segment(rng: np.random.Generator, child: Child, video: Video, numbe
     spasms: list[Spasm] = []
     if rng.random() < child.spasm_share:
         spasms = draw_seizure(rng, child, length_s)
-    elif child.cohort == "patient" and rng.random() < 0.05:
+    elif child.cohort == "patient" and rng.random() < FRAGMENTS:
         spasms = draw_fragment(rng, child, length_s)
-    mimic = []
-    if not spasms and rng.random() < world.mimics:
-        mimic = [spasm.behaviour("mimic") for spasm in draw_seizure(rng, child, length_s)]
-    state = str(rng.choice(list(STATES), p=video.states))
-    pose, behaviours = simulate_scene(rng, child, video, state, spasms, mimic, world.frames)
+    mimics = draw_seizure(rng, child, length_s) if not spasms and rng.random() < world.mimics else []
+    state = draw_state(rng, child, video)
+    named = "mimic" if mimics else ""
+    pose, behaviours = simulate_scene(rng, child, video, state, spasms or mimics, world.frames, named)
     inside = [Event(*spasm.frames(world.frames), spasm.kind) for spasm in spasms]
     events = sorted((event for event in inside if event.end > event.start), key=lambda e: (e.start - e.end, e.start))
     names = {b.name: None for b in sorted(behaviours, key=lambda b: b.onset_s) if b.onset_s < length_s and b.end_s > 0}
-    return Segment(pose, tuple(events), (background(state, child), *names), video.posture, video.camera.name, number)
+    camera = video.camera
+    return Segment(pose, tuple(events), (state, *names), video.posture, camera.name, camera.aspect, number)
 
 
 def simulate_scene(
@@ -150,19 +156,19 @@ def simulate_scene(
     video: Video,
     state: str,
     spasms: list[Spasm],
-    more: list[Behaviour],
     frames: int,
+    named: str = "",
 ) -> tuple[np.ndarray, list[Behaviour]]:
-    """Poses (frames, 33, 5) of a child in one state in front of one camera, and what it did."""
+    """Poses (frames, 33, 5) of a child in one state in front of one camera, and what it did; `named` renames spasms."""
     t = native_times(rng, video.sensor, frames)
     # Everything is drawn before it is known whether a spasm hides it, so that nothing but the spasm depends on the
     # label.
     behaviours = draw_behaviours(rng, child, video, state, frames / FPS)
-    still = [(s.onset_s - 0.1, s.end_s + rng.uniform(0.3, 2.5), 1.0 if s.kind == "arrest" else 0.85) for s in spasms]
+    still = [(s.onset_s - 0.1, s.end_s + rng.uniform(0.3, 2.5), 1.0 if s.kind == "arrest" else STILLED) for s in spasms]
     behaviours = [
         b for b in behaviours if b.name in NOT_BY_CHILD or not any(start < b.onset_s < end for start, end, _ in still)
     ]
-    behaviours += [spasm.behaviour() for spasm in spasms] + more
+    behaviours += [spasm.behaviour(named) for spasm in spasms]
     moved = move(rng, child, video, state, behaviours, still, t)
     return sense(
         rng, video.sensor, video.camera, photograph(video.camera, embody(child, moved), moved), t, frames
@@ -191,7 +197,7 @@ def move(
     moved = perform(behaviours, t)
     size = STATE_SIZE[state] * np.sqrt(activity) * video.restless
     slow = wander(rng, clock, len(JOINTS), SLOW_S)
-    if state == "active" and child.age_months < FIDGETY_MONTHS:
+    if state == "fidgety":
         slow += FIDGETY * rng.uniform(0.5, 1.5) * wander(rng, clock, len(JOINTS), SLOW_S / 4)
     free = np.where(LEG_JOINTS, posture.legs_free, posture.arms_free)
     joints = video.angles + moved[:, : len(JOINTS)] + SLOW * free * size * slow
@@ -201,7 +207,7 @@ def move(
     moved[:, : len(JOINTS)] = within_range(joints)
     moved[:, len(JOINTS) : len(JOINTS) + 6] += posture.sway * size * SWAY * wander(rng, t, 6, 0.5)
     if video.camera.hand_held:
-        moved[:, -4:] += wander(rng, t, 4, 0.6) * HAND_SWAY + wander(rng, t, 4, 0.05) * HAND_TREMOR
+        moved[:, -4:] += wander(rng, t, 4, 0.6) * HAND_SWAY + tremble(rng, t, 4) * HAND_TREMOR
     return moved
 
 
@@ -228,7 +234,7 @@ def draw_behaviours(
     """What a child in this state does within so many seconds, and what had begun before."""
     posture = POSTURES[video.posture]
     mover = Mover(child.age_months, child.vigour * rng.lognormal(0, 0.15), posture.arms_free, posture.legs_free)
-    column = list(STATES).index(state)
+    column = list(STATES).index(state if state in STATES else "active")
     lead_s = 4.0
     drawn = []
     for name, (draw, (youngest, oldest), rates) in REPERTOIRE.items():
@@ -266,13 +272,6 @@ def draw_fragment(rng: np.random.Generator, child: Child, length_s: float) -> li
     return [spasm.at(inside_s - spasm.end_s if rng.random() < 0.5 else length_s - inside_s)]
 
 
-def background(state: str, child: Child) -> str:
-    """The name of what a child does all the time in a state."""
-    if state == "active":
-        return "fidgety" if child.age_months < FIDGETY_MONTHS else "writhing"
-    return {"sleep": "sleep", "rest": "rest", "crying": "fussing"}[state]
-
-
 def draw_child(rng: np.random.Generator, cohort: str, world: World) -> Child:
     """A child's style (judgement unless said otherwise)."""
     age_months = rng.uniform(3, 12)
@@ -288,6 +287,15 @@ def draw_child(rng: np.random.Generator, cohort: str, world: World) -> Child:
         semiology=draw_semiology(rng),
         spasm_share=rng.beta(6 * mean, 6 * (1 - mean)) if mean and cohort == "patient" else 0.0,
     )
+
+
+def draw_state(rng: np.random.Generator, child: Child, video: Video) -> str:
+    """A name in STATE_SIZE; what is "active" later is fidgety or writhing in the youngest."""
+    state = str(rng.choice(list(STATES), p=video.states))
+    writhing = rng.random() < WRITHING_SHARE and child.age_months < WRITHING_MONTHS
+    if state == "active" and child.age_months < FIDGETY_MONTHS:
+        return "writhing" if writhing else "fidgety"
+    return state
 
 
 def filming_of(child: Child, world: World) -> str:

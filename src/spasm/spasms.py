@@ -1,6 +1,6 @@
 """Epileptic spasms of a simulated child: kinds, shapes, and how they come in clusters.
 
-Sources are named where a number has one; numbers marked "judgement" are ours and rest on no measurement.
+Sources are named where a number has one; all others, marked or not, are judgement, resting on no measurement.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ IN_CLUSTERS = 0.783
 # How far a usual spasm takes each joint, in degrees (judgement).
 REACH: dict[str, dict[str, float]] = {
     "flexor": {
-        "neck_flexion": 46, "trunk_flexion": 36, "shrug": 11, "shoulder_out": -20, "shoulder_forward": 60, "elbow": 34,
-        "hip_forward": 52, "knee": 25,
+        "neck_flexion": 46, "trunk_flexion": 36, "shrug": 9, "shoulder_out": -38, "shoulder_forward": 42,
+        "arm_roll": -75, "elbow": 28, "hip_forward": 52, "knee": 25,
     },
     "extensor": {
         "neck_flexion": -42, "trunk_flexion": -25, "shrug": 9, "shoulder_out": 56, "shoulder_forward": -20,
@@ -31,19 +31,25 @@ REACH: dict[str, dict[str, float]] = {
     },
     "arrest": {},
 }  # fmt: skip
-# Two spasms in five are subtle: a nod, a shrug, or no more than a grimace makes (the share was set for this simulator;
-# Wang and Cai 2007, PMID 17456338, saw 273 subtle beside 681 plain ones; forms: ILAE; amplitudes are judgement).
+# Two spasms in five are subtle: a nod, a shrug, or a weak form of a usual one (the share was set for this simulator;
+# Wang and Cai 2007, PMID 17456338, report 273 subtle and 681 plain ones; forms: ILAE; amplitudes are judgement).
 SUBTLE = 0.4
-NOD = {"neck_flexion": 42, "trunk_flexion": 12}
-SHRUG = {"shrug": 24, "shoulder_out": 26, "neck_flexion": 14, "elbow": 20}
-GRIMACE = 0.44  # of a usual spasm
+NOD = {"neck_flexion": 36, "trunk_flexion": 10}
+SHRUG = {"shrug": 24, "shoulder_out": 22, "neck_flexion": 11, "elbow": 12}
+GRIMACE = 0.34  # of a usual spasm
 # 85.7 % of 681 lasted 0.4 to 3 s and 14.3 % 3 to 7 s (Wang and Cai 2007).
 LONG = 0.143
+# Within the shorter range the middle is 1.2 s (judgement). A rise takes 0.1 to 0.4 s (set for this simulator; no
+# measured value was found), and the large ones the upper half of that, as no limb is thrown at ten times the force of a
+# kick.
+USUAL_S = (0.18, 0.5)
+RISE_S, SUBTLE_RISE_S = (0.2, 0.4), (0.1, 0.4)
+STRONGEST = {False: 1.5, True: 1.2}  # plain and subtle, of a usual spasm (judgement)
 # One in four of 8680 spasms in surgical candidates was asymmetric (Gaily et al. 1995, Epilepsia 36), 0.6 % of
 # Kellaway's: children differ, one in ten over all here (judgement).
 ASYMMETRIC = (0.3, 2.7)
-# Muscles start up to 0.1 to 0.2 s apart, in no fixed order (Bisulli et al. 2002, Epilepsia).
-LATEST_S = 0.12
+# Muscles start up to 0.1 to 0.2 s apart, in no fixed order (Bisulli et al. 2002, Epilepsia); mostly less here.
+LATEST_S = 0.15
 # Every 5 to 30 s within a cluster (Medscape 1176431; 5 to 10 s: epilepsy.com): median and spread of the logarithm.
 INTERVAL_S = (11.0, 0.5)
 SHORTEST_INTERVAL_S = 3.0
@@ -90,26 +96,27 @@ class Spasm:
         """
         if self.kind == "arrest":
             return Behaviour(name or self.kind, self.onset_s, self.end_s, ())
-        phasic_s = min(0.35, 0.6 * self.release_s)
+        phasic_s = max(self.rise_s, min(0.4, 0.6 * self.release_s))
         tonic = Stroke(self.onset_s, self.rise_s, self.hold_s, self.release_s, 0.55 * self.reach, self.late_s)
         phasic = Stroke(self.onset_s, self.rise_s, 0.4 * self.hold_s, phasic_s, 0.45 * self.reach, self.late_s)
         return Behaviour(name or self.kind, self.onset_s, self.end_s, (tonic, phasic))
 
 
 def draw_semiology(rng: np.random.Generator) -> Semiology:
-    """A child's own mixture: most have more than one kind (Kellaway et al. 1979)."""
+    """A child's own mixture: most have more than one kind (Kellaway et al. 1979); how much they differ is judgement."""
     shares = rng.dirichlet(4 * np.array(list(SHARES.values())) / sum(SHARES.values()))
-    return Semiology(tuple(shares), rng.lognormal(0.12, 0.2), rng.beta(*ASYMMETRIC), str(rng.choice(list(SIDES))))
+    return Semiology(tuple(shares), rng.lognormal(0.3, 0.2), rng.beta(*ASYMMETRIC), str(rng.choice(list(SIDES))))
 
 
 def draw_spasm(rng: np.random.Generator, semiology: Semiology, onset_s: float = 0.0, cluster: float = 1.0) -> Spasm:
-    """A spasm of this child; `cluster` is its place's strength within a cluster."""
+    """A spasm of this child; `cluster` is its place's strength within a cluster; other numbers are judgement."""
     kind = str(rng.choice(list(SHARES), p=semiology.shares))
-    length_s = rng.uniform(3, 7) if rng.random() < LONG else float(np.clip(rng.lognormal(0.18, 0.5), 0.4, 3))
-    rise_s = rng.uniform(0.1, min(0.4, 0.5 * length_s))
-    hold_s = rng.uniform(0.1, 0.4) * (length_s - rise_s)
-    strength = semiology.strength * cluster * rng.lognormal(0, 0.3)
-    if rng.random() < SUBTLE:
+    length_s = rng.uniform(3, 7) if rng.random() < LONG else float(np.clip(rng.lognormal(*USUAL_S), 0.4, 3))
+    subtle = rng.random() < SUBTLE
+    rise_s = min(rng.uniform(*(SUBTLE_RISE_S if subtle else RISE_S)), 0.4 * length_s)
+    hold_s = rng.uniform(0.1, 0.3) * (length_s - rise_s)
+    strength = min(semiology.strength * cluster * rng.lognormal(0, 0.3), STRONGEST[subtle])
+    if subtle:
         back = {"neck_flexion": -1, "trunk_flexion": -1} if kind == "extensor" else {}
         nod, shrug = ({name: by * back.get(name, 1) for name, by in form.items()} for form in (NOD, SHRUG))
         grimace = {name: GRIMACE * by for name, by in REACH[kind].items()}
@@ -127,7 +134,7 @@ def draw_spasm(rng: np.random.Generator, semiology: Semiology, onset_s: float = 
         late_s = late_s + behind * rng.uniform(0, 0.08)
     if kind == "arrest":
         reach = np.zeros(len(COLUMNS))
-    return Spasm(kind, onset_s, rise_s, hold_s, length_s - rise_s - hold_s, min(strength, 1.8) * reach, late_s)
+    return Spasm(kind, onset_s, rise_s, hold_s, length_s - rise_s - hold_s, strength * reach, late_s)
 
 
 def draw_interval_s(rng: np.random.Generator) -> float:
