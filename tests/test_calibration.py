@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
+import calibrate
 from spasm import calibration, simulation
 from spasm.calibration import BABYJOKES
+from spasm.decision import cross_fitted
+from spasm.errors import DataError
+from spasm.sensor import resample
 from spasm.simulation import World, simulate_child
 
 ROOT = Path(__file__).parents[1]
@@ -57,17 +62,17 @@ def test_the_bounds_lie_around_what_the_real_recordings_show(real):
         assert row.low <= row.real <= row.high
 
 
-def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_sensor(real, at_a_table):
+def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_sensor(real, at_a_table, monkeypatch):
+    def perfect(rng, sensor, camera, picture, t, frames):
+        return resample(np.concatenate([picture, np.ones((t.size, 33, 2))], axis=-1), t, frames)
+
+    figures = calibration.noise_statistics(real[0])
     poses, _, children = at_a_table
-    noise = calibration.told_apart(
-        calibration.noise_statistics(real[0]), real[1], calibration.noise_statistics(poses), children
-    )
-    smooth = poses.copy()
-    smooth[..., :3] = poses[..., :3].round(1)  # noise is gone
-    without = calibration.told_apart(
-        calibration.noise_statistics(real[0]), real[1], calibration.noise_statistics(smooth), children
-    )
-    assert 0.5 < noise < 0.92 < without
+    sensed = calibration.told_apart(figures, real[1], calibration.noise_statistics(poses), children)
+    monkeypatch.setattr(simulation, "sense", perfect)
+    poses, _, children = drawn(World(filming="table"), 120, 4)
+    clean = calibration.told_apart(figures, real[1], calibration.noise_statistics(poses), children)
+    assert 0.5 < sensed < 0.92 < clean
 
 
 def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
@@ -78,15 +83,25 @@ def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_
     assert 0.5 < calibration.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.77
 
 
-def test_a_model_that_sees_the_filming_gains_from_cohorts_filmed_differently():
-    pooled, controls = {}, np.array([simulation.cohort(7, child) == "control" for child in range(1, 121)])
+def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_patients():
+    inflated = {}
+    controls = np.array([simulation.cohort(7, child) == "control" for child in range(1, 151)])
     for confound in (False, True):
-        poses, labels, children = drawn(World(confound=confound), 120, 6)
+        poses, labels, children = drawn(World(confound=confound), 150, 6)
         statistics = np.concatenate([calibration.plain_statistics(poses), calibration.noise_statistics(poses)], axis=1)
         fold_of = calibration.child_folds(children, 5)
-        scores = calibration.out_of_fold(statistics, labels, fold_of)
-        pooled[confound] = scores[controls[children - 1]].mean() / scores[~controls[children - 1]].mean()
-    assert pooled[True] < 0.6 * pooled[False]
+        answers, _ = cross_fitted(labels, calibration.out_of_fold(statistics, labels, fold_of), fold_of)
+        patients = ~controls[children - 1]
+        prevalence = labels[patients].mean()
+        of_all = calibrate.f1(labels, answers, prevalence)
+        inflated[confound] = of_all - calibrate.f1(labels[patients], answers[patients], prevalence)
+    assert inflated[True] > inflated[False] + 0.01
+
+
+def test_f1_at_the_prevalence_that_is_there_is_the_usual_one():
+    rng = np.random.default_rng(0)
+    labels, answers = rng.integers(0, 2, 500), rng.random(500) < 0.4
+    assert calibrate.f1(labels, answers, labels.mean()) == pytest.approx(f1_score(labels, answers))
 
 
 def test_gap_lengths_are_those_of_each_run_also_at_the_borders():
@@ -153,6 +168,15 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
         assert words in finished.stdout
     assert f"attention, {len(positive)} positive segments" in finished.stdout
     assert "inside a true event 1.000" in finished.stdout
+
+
+def test_answers_for_other_segments_are_refused_by_name(simulated, tmp_path):
+    (tmp_path / "answers.csv").write_text("segment_name,moment_s\nchild_999_1.npy,1.0\n")
+    with pytest.raises(DataError, match=r"child_999_1\.npy is not in"):
+        calibrate.print_moments(simulated, tmp_path / "answers.csv")
+    (tmp_path / "answers.csv").write_text("segment_name,moment_s\n")
+    with pytest.raises(DataError, match="no positive segment"):
+        calibrate.print_moments(simulated, tmp_path / "answers.csv")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -293,6 +293,40 @@ def test_a_file_put_there_while_it_simulates_is_kept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
+def test_a_folder_inside_a_simulated_set_is_refused(tmp_path):
+    simulated_data.write_dataset(tmp_path / "demo", **SMALL)
+    refused(tmp_path / "demo" / "more", "is inside the simulated data set")
+
+
+def test_a_set_that_a_kill_left_under_its_other_name_is_put_back(tmp_path):
+    out = tmp_path / "demo"
+    simulated_data.write_dataset(out, **SMALL)
+    before = contents(out)
+    former = tmp_path / ".demo-former"
+    out.rename(former)  # killed between the two renames
+    with pytest.raises(KeyboardInterrupt):
+        simulated_data.write_dataset(out, **SMALL | {"seed": 8}, progress=interrupt)
+    assert contents(out) == before and not former.exists()
+    out.rename(former)
+    simulated_data.write_dataset(out, **SMALL | {"seed": 8})
+    assert contents(out) != before and not former.exists()
+
+
+def test_a_folder_of_somebody_else_under_that_name_is_left_alone(tmp_path):
+    out, theirs = tmp_path / "demo", tmp_path / ".demo-former"
+    simulated_data.write_dataset(out, **SMALL)
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(OSError):
+        simulated_data.write_dataset(out, **SMALL | {"seed": 8})
+    assert contents(tmp_path) == before
+
+
+def interrupt(items, count):
+    raise KeyboardInterrupt
+
+
 def test_a_symbolic_link_is_refused(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -189,6 +189,32 @@ def test_the_phasic_part_falls_to_about_half_before_the_slow_release(spasms):
     assert np.median(slow) > 0.3
 
 
+def test_limbs_are_not_thrown_with_ten_times_the_force_of_a_kick():
+    t = np.arange(0, 8, 1 / 120)
+    greatest = []
+    for child in range(1, 41):
+        rng, style = simulation.meet(3, child, simulation.World())
+        video = simulation.draw_video(rng, style, "home")
+        for spasm in (draw_spasm(rng, style.semiology, 0.5) for _ in range(4)):
+            moved = perform([spasm.behaviour()], t)
+            moved[:, : len(JOINTS)] = simulation.within_range(video.angles + moved[:, : len(JOINTS)])
+            body = simulation.embody(style, moved)
+            ends = [INDEX[f"{side}_{name}"] for side in SIDES for name in ("wrist", "ankle")]
+            bend = np.diff(body[:, [*ends, INDEX["nose"]]], n=2, axis=0) * 120**2
+            greatest.append(np.linalg.norm(bend, axis=-1).max())
+    assert 5 < np.median(greatest) < 40  # m/s2; kicks have 3 to 9
+    assert np.quantile(greatest, 0.95) < 120
+
+
+def test_a_flexor_spasm_brings_the_hands_together_before_the_chest():
+    rest = pose_body(np.deg2rad(SUPINE)[None], BONES)[0]
+    moved = perform([plain().behaviour()], np.array([0.25]))[:, : len(JOINTS)]
+    body = pose_body(np.deg2rad(simulation.within_range(SUPINE + moved)), BONES)[0]
+    wrists = [INDEX["left_wrist"], INDEX["right_wrist"]]
+    assert np.ptp(body[wrists, 0]) < 0.5 * np.ptp(rest[wrists, 0])
+    assert (body[wrists, 1] < body[INDEX["nose"], 1] + 0.03).all()
+
+
 def test_a_plain_spasm_is_half_gone_soon_after_its_height_and_then_lets_go_slowly():
     t = np.arange(0, 2.6, 1e-3)
     share = shares_of_reach(plain(rise_s=0.2, hold_s=0.4, release_s=2.0), t)[:, 0]
