@@ -67,9 +67,9 @@ LEAN, DEPTH = (0.45, 0.35), (0.1, 0.25)
 # What lies outside the picture is guessed: MediaPipe draws such legs hanging down from the hips, as of a standing
 # adult.
 GUESSED = 0.6
-# Per video, the share of frames without a pose: beta(a, b), and the lengths of gaps: median in seconds and spread of
-# the logarithm (the same windows, joined to 53 videos: 0, 2, 8, 45 and 100 % at the 10th, 25th, 50th, 75th centile and
-# the greatest; gaps 3 to 167 frames, median 24).
+# Per take, the share of frames without a pose: beta(a, b), and the lengths of gaps: median in seconds and spread of the
+# logarithm (the same windows, joined to 53 takes of 5 to 40 s: 0, 2, 8, 45 and 100 % at the 10th, 25th, 50th, 75th
+# centile and the greatest; gaps 3 to 167 frames, median 24).
 MISSING = (0.6, 1.7)
 GAP_S = (0.6, 1.2)
 SWAPS, FREEZES = 0.04, 0.03  # in five seconds (judgement; no infants' rate is published)
@@ -103,7 +103,7 @@ def draw_sensor(rng: np.random.Generator, filming: Filming, posture: str) -> Sen
         clarity += UNCOVERED * ~(BELOW_TRUNK & covered)
     return Sensor(
         native_fps=float(rates[rng.choice(len(rates), p=np.array(list(filming.native_fps.values())))]),
-        missing=min(0.97, rng.beta(*MISSING)),
+        missing=draw_missing_share(rng),
         clarity=clarity,
         shaky=filming.blurred * rng.lognormal(0, 0.3) * (1.4 if posture == "prone" else 1),
         lock_on=filming.caregiver * rng.gamma(1, 1),
@@ -111,6 +111,11 @@ def draw_sensor(rng: np.random.Generator, filming: Filming, posture: str) -> Sen
         depth=rng.lognormal(*DEPTH),
         swapped=posture == "prone" and rng.random() < 0.4,
     )
+
+
+def draw_missing_share(rng: np.random.Generator) -> float:
+    """The share of frames without a pose in one take."""
+    return min(0.97, rng.beta(*MISSING))
 
 
 def native_times(rng: np.random.Generator, sensor: Sensor, frames: int) -> np.ndarray:

@@ -285,7 +285,7 @@ class Calibrate(Checked):
     answers: Path | None = None
     """FILE_probabilities.csv of submission.py for test/ of --data: how often its moment lies in a true event."""
     children: Annotated[int, Between(20, 100_000)] = 60
-    """Children to simulate for the difficulty; the leaks take five times as many."""
+    """Children to simulate for the difficulty; leaks and cohorts take more."""
     segments_per_child: Count = 10
     """Segments of each child."""
     seed: Seed = 7

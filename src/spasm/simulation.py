@@ -14,7 +14,7 @@ from spasm.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Mover, camera_j
 from spasm.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, draw_bones, of_joints, pose_body, turn
 from spasm.filming import FILMINGS, Camera, draw_camera, photograph
 from spasm.segments import FPS
-from spasm.sensor import Sensor, draw_sensor, native_times, sense, tremble, wander
+from spasm.sensor import Sensor, draw_missing_share, draw_sensor, native_times, sense, tremble, wander
 from spasm.spasms import IN_CLUSTERS, Semiology, Spasm, draw_interval_s, draw_semiology, draw_spasm
 
 POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
@@ -170,9 +170,9 @@ def simulate_scene(
     ]
     behaviours += [spasm.behaviour(named) for spasm in spasms]
     moved = move(rng, child, video, state, behaviours, still, t)
-    return sense(
-        rng, video.sensor, video.camera, photograph(video.camera, embody(child, moved), moved), t, frames
-    ), behaviours
+    picture = photograph(video.camera, embody(child, moved), moved)
+    sensor = dataclasses.replace(video.sensor, missing=draw_missing_share(rng))  # every segment is a take of its own
+    return sense(rng, sensor, video.camera, picture, t, frames), behaviours
 
 
 def move(
