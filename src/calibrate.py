@@ -25,7 +25,7 @@ from spasm.simulation import World, simulate_child
 from spasm.tables import child_of, list_segments, read_table
 
 TABLE_CHILDREN, TABLE_SEGMENTS = 120, 4  # simulated at a table, to compare with
-# With few children an AUC of leaks moves by chance; so many times --children are simulated for it, with few segments each.
+# With few children an AUC of leaks moves by chance; so many times --children are simulated for it, few segments each.
 LEAK_CHILDREN, LEAK_SEGMENTS = 20, 3
 COHORT_CHILDREN = 5  # times --children, for the same reason
 
