@@ -77,10 +77,10 @@ def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_
 
 def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
     poses, labels, children = usual
-    assert 0.78 < calibration.grouped_auc(calibration.plain_statistics(poses), labels, children) < 0.92
+    assert 0.80 < calibration.grouped_auc(calibration.plain_statistics(poses), labels, children) < 0.92
     peak = calibration.peak_speed(poses)
-    assert peak[labels == 1].mean() > peak[labels == 0].mean()
-    assert 0.5 < calibration.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.77
+    assert np.median(peak[labels == 1]) > np.median(peak[labels == 0])
+    assert 0.5 < calibration.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.75
 
 
 def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_patients():
