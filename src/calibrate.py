@@ -34,6 +34,7 @@ def main(settings: Calibrate) -> int:
     seed = settings.seed
     real = read_windows(settings.real) if settings.real else None
     table = Drawn(World(filming="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
+    print("SIMULATED data, or the difference from it: no figure says anything about patients.")
     print_noise(table.poses, real[0] if real else None)
     if real:
         for name, statistics in (("noise", calibration.noise_statistics), ("motion", calibration.motion_statistics)):
@@ -47,6 +48,7 @@ def main(settings: Calibrate) -> int:
     )
     print(f"prevalence {usual.labels.mean():.3f}")
     print(f"LightGBM on plain kinematic statistics: AUC {usual.auc(calibration.plain_statistics(usual.poses)):.3f}")
+    print(f"positive segments whose spasms lie wholly in gaps: {usual.hidden:.3f}")
     once = np.zeros(len(usual.labels), dtype=int)
     print(f"peak speed alone: AUC {calibration.roc_auc(usual.labels, calibration.peak_speed(usual.poses), once):.3f}")
     many = Drawn(World(), LEAK_CHILDREN * settings.children, LEAK_SEGMENTS, seed)
@@ -78,6 +80,13 @@ class Drawn:
         self.labels = np.array([segment.label for _, _, segment in drawn])
         self.children = np.array([child for child, _, _ in drawn])
         self.controls = np.array([simulation.cohort(seed, child) == "control" for child, _, _ in drawn])
+        positive = [segment for _, _, segment in drawn if segment.label]
+        self.hidden = np.mean(
+            [
+                not any(found(segment.pose[event.start : event.end]).any() for event in segment.events)
+                for segment in positive
+            ]
+        )
         self.names = [f"child_{child}_{k}.npy" for child, k, _ in drawn]
 
     def auc(self, statistics: np.ndarray) -> float:

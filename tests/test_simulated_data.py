@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -310,6 +311,13 @@ def test_a_set_that_a_kill_left_under_its_other_name_is_put_back(tmp_path):
     out.rename(former)
     simulated_data.write_dataset(out, **SMALL | {"seed": 8})
     assert contents(out) != before and not former.exists()
+
+
+def test_what_somebody_put_into_a_set_left_under_its_other_name_is_kept(tmp_path):
+    simulated_data.write_dataset(tmp_path / "demo", **SMALL)
+    shutil.copytree(tmp_path / "demo", tmp_path / ".demo-former")  # killed before the former set was removed
+    (tmp_path / ".demo-former" / "thesis.txt").write_text("mine")
+    refused(tmp_path / "demo", "thesis.txt")
 
 
 def test_a_folder_of_somebody_else_under_that_name_is_left_alone(tmp_path):

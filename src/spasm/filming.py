@@ -4,12 +4,15 @@ Numbers without a source, marked or not, are judgement: ours, resting on no meas
 """
 
 import dataclasses
+from typing import TypeVar
 
 import numpy as np
 
 from spasm.behaviours import COLUMN
 from spasm.body import turn
 from spasm.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +96,8 @@ class Camera:
 
 def draw_camera(rng: np.random.Generator, filming: Filming, posture: str) -> Camera:
     """A camera for a child in this posture."""
-    aspect = float(_pick(rng, filming.aspects))
-    framing = str(_pick(rng, filming.framings))
+    aspect = pick(rng, filming.aspects)
+    framing = pick(rng, filming.framings)
     (turn_mean, turn_spread), (tilt_mean, tilt_spread), roll_spread = VIEWS[posture]
     roll = rng.normal(0, roll_spread) + rng.choice(TURNED.get(posture, (0, 0, 0, 0)), p=TURNED_SHARES)
     fill = rng.uniform(*FRAMINGS[framing]) * min(1.0, aspect)  # picture heights per metre
@@ -126,13 +129,14 @@ def photograph(camera: Camera, body: np.ndarray, moved: np.ndarray) -> np.ndarra
     `moved` (T, 38) says how the camera moves. x and y are divided by the picture's width and height, y points down, z
     points away from the camera, is 0 at the middle of the hips and scaled like x (MediaPipe Pose guide).
     """
-    tilt, roll, about = (np.array([angle]) for angle in (camera.tilt, camera.roll, camera.turn))
-    view = (turn(tilt, 0) @ turn(roll, 2) @ turn(about, 1))[0]
+    angles = ((camera.tilt, 0), (camera.roll, 2), (camera.turn, 1))
+    tilt, roll, about = (turn(np.array([angle]), axis)[0] for angle, axis in angles)
+    view = tilt @ roll @ about
     seen = (body - camera.target) @ view.T
     depth = np.maximum(camera.distance_m - seen[..., 2], 0.15)
     flat = seen[..., :2] / depth[..., None] * (camera.focal * np.exp(moved[:, None, None, COLUMN["camera_zoom"]]))
-    roll = np.deg2rad(moved[:, COLUMN["camera_roll"]])
-    cos, sin = np.cos(roll)[:, None], np.sin(roll)[:, None]
+    rolled = np.deg2rad(moved[:, COLUMN["camera_roll"]])[:, None]
+    cos, sin = np.cos(rolled), np.sin(rolled)
     picture = np.empty_like(body)
     shift = camera.place + moved[:, [COLUMN["camera_x"], COLUMN["camera_y"]]]
     across, down = cos * flat[..., 0] - sin * flat[..., 1], -(sin * flat[..., 0] + cos * flat[..., 1])
@@ -153,6 +157,7 @@ def trunk_size(picture: np.ndarray, aspect: float) -> float:
     return max(0.02, float(np.median(np.linalg.norm(span, axis=-1))))
 
 
-def _pick(rng: np.random.Generator, shares: dict) -> object:
+def pick(rng: np.random.Generator, shares: dict[T, float]) -> T:
+    """One of the keys, as often as its share says."""
     names = list(shares)
     return names[rng.choice(len(names), p=np.array(list(shares.values())) / sum(shares.values()))]

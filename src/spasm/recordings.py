@@ -11,10 +11,9 @@ from spasm.segments import FPS
 from spasm.simulation import Child, World, draw_state, draw_video, filming_of, generator, meet, simulate_scene
 from spasm.spasms import IN_CLUSTERS, Spasm, draw_cluster, draw_spasm
 
-# Judgement: frames of a scene and of the gap before it, how often posture and camera change and a state
-# stays, clusters of a patient in ten minutes, and the share of these that follows a waking, where there is one (spasms
-# are mostly seen awake, often on arousal: Ramgopal et al. 2012, Epilepsia, PMID 22578060). A cluster has 17 spasms on
-# average.
+# Judgement: frames of a scene and of the gap before it; how often posture and camera change, and a state stays; a
+# patient's clusters in ten minutes, and the share of these that follows a waking where there is one (spasms are mostly
+# seen awake, often on arousal: Ramgopal et al. 2012, Epilepsia, PMID 22578060). A cluster has 17 spasms on average.
 SCENE, SCENE_GAP = (1800, 3600), (5, 60)
 MOVES_ON, STAYS = 0.2, 0.6
 CLUSTERS, AFTER_WAKING, SPASMS_OF_CLUSTER = 1.0, 0.5, 17

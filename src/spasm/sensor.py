@@ -2,8 +2,8 @@
 
 Everything happens at the video's own frame rate and is then resampled to 30 frames per second in straight lines, as
 in the recordings it is calibrated on: the 184 child windows of InfantLab/babyjokes (home videos of four infants and
-toddlers at a table, MediaPipe; MIT licence). `python src/calibrate.py` prints how near it comes. Numbers marked
-"judgement" are ours and rest on no measurement.
+toddlers at a table, MediaPipe; MIT licence). `python src/calibrate.py` prints how near it comes. Numbers without a
+source, marked or not, are judgement: ours, resting on no measurement.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from spasm.body import POSTURES, draw_bones, of_joints, pose_body
-from spasm.filming import Camera, Filming, trunk_size
+from spasm.filming import Camera, Filming, pick, trunk_size
 from spasm.landmarks import MIRROR
 from spasm.segments import FPS
 
@@ -96,13 +96,12 @@ class Sensor:
 
 def draw_sensor(rng: np.random.Generator, filming: Filming, posture: str) -> Sensor:
     """The sensor's ways with one video."""
-    rates = list(filming.native_fps)
     clarity = BETWEEN_VIDEOS * (0.7 * rng.normal() + 0.7 * rng.normal(size=len(GROUPS)))
     covered = rng.random() < filming.covered
     if filming.covered < 1:  # no table in front of everybody
         clarity += UNCOVERED * ~(BELOW_TRUNK & covered)
     return Sensor(
-        native_fps=float(rates[rng.choice(len(rates), p=np.array(list(filming.native_fps.values())))]),
+        native_fps=pick(rng, filming.native_fps),
         missing=draw_missing_share(rng),
         clarity=clarity,
         shaky=filming.blurred * rng.lognormal(0, 0.3) * (1.4 if posture == "prone" else 1),

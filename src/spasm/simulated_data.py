@@ -211,6 +211,7 @@ def _put_back(out: Path) -> None:
     old = _former(out)
     if (old / MARKER).is_file() and not old.is_symlink():
         if out.exists():
+            check_replaceable(old)  # what somebody put into it is not ours to remove
             shutil.rmtree(old)
         else:
             os.rename(old, out)

@@ -12,7 +12,7 @@ import numpy as np
 
 from spasm.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Mover, camera_jerk, perform, pulse
 from spasm.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, draw_bones, of_joints, pose_body, turn
-from spasm.filming import FILMINGS, Camera, draw_camera, photograph
+from spasm.filming import FILMINGS, Camera, draw_camera, photograph, pick
 from spasm.segments import FPS
 from spasm.sensor import Sensor, draw_missing_share, draw_sensor, native_times, sense, tremble, wander
 from spasm.spasms import IN_CLUSTERS, Semiology, Spasm, draw_interval_s, draw_semiology, draw_spasm
@@ -161,8 +161,7 @@ def simulate_scene(
 ) -> tuple[np.ndarray, list[Behaviour]]:
     """Poses (frames, 33, 5) of a child in one state in front of one camera, and what it did; `named` renames spasms."""
     t = native_times(rng, video.sensor, frames)
-    # Everything is drawn before it is known whether a spasm hides it, so that nothing but the spasm depends on the
-    # label.
+    # Drawn before a spasm hides any of it, so that nothing but the spasm depends on the label.
     behaviours = draw_behaviours(rng, child, video, state, frames / FPS)
     still = [(s.onset_s - 0.1, s.end_s + rng.uniform(0.3, 2.5), 1.0 if s.kind == "arrest" else STILLED) for s in spasms]
     behaviours = [
@@ -317,7 +316,7 @@ def generator(*keys: int) -> np.random.Generator:
 def draw_video(rng: np.random.Generator, child: Child, filming_name: str) -> Video:
     """A video of a child: how it lies or sits, and how it is filmed."""
     filming = FILMINGS[filming_name]
-    posture = str(rng.choice(list(filming.postures), p=list(filming.postures.values())))
+    posture = pick(rng, filming.postures)
     spread = POSTURES[posture].spread * JOINT_SPREAD * rng.normal(0, 0.8, len(JOINTS))
     if posture == "prone":  # the head is up and looks ahead, or lies on one side
         spread[JOINTS.index("neck_turn")] += rng.choice([-60, 0, 60], p=[0.2, 0.6, 0.2])
