@@ -3,24 +3,26 @@
 Example: python submission.py --test input/test --run output/main --out output/submission.csv
 """
 
+import math
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from joblib import cpu_count
 from tqdm import tqdm
 
 import command_line
-from spasm import files, report_text
+from spasm import files, prevalence, report_text
 from spasm.answer import Answerer, open_decision
 from spasm.errors import DataError, DataProblems, collected
-from spasm.process import prepare
-from spasm.scoring import pick_device, pick_precision
-from spasm.segments import FPS, found, read_segment
+from spasm.segments import FPS, found, inside_picture, read_segment
 from spasm.settings import SettingsError, Submission
-from spasm.tables import list_segments
+from spasm.tables import child_of, list_segments, read_table
 
 BATCH = 64  # segments read before they are scored
 PROBABILITIES = ("segment_name", "probability", "label", "moment_s", "frames_with_pose", "note")
@@ -30,60 +32,103 @@ WITHOUT_POSE = "no pose in any frame: answered as such segments were labelled in
 def main(settings: Submission) -> int:
     if settings.out.suffix != ".csv":
         raise SettingsError(f"--out {settings.out} must end in .csv; the nearest valid value is {settings.out}.csv")
+    if settings.prevalence is not None and settings.adapt_prevalence:
+        raise SettingsError("--prevalence gives what --adapt-prevalence True would estimate; use one of them")
     decision = open_decision(settings.run)
     probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
     files.check_writable(settings.out.parent)
     for path in (settings.out, probabilities_path):
         if path.is_dir():
             raise DataError(path, "is a folder, not a file to write", "give another --out")
-    prepare(threads=cpu_count())
-    device = pick_device(settings.hardware.device)
-    answerer = Answerer(settings.run, decision, device, pick_precision(settings.hardware.precision, device))
     paths = list_segments(settings.test, settings.names)
+    names = [path.name for path in paths]
+    children = [child_of(name) for name in names]
 
-    rows: list[tuple[object, ...]] = []
     problems: list[DataError] = []
-    with tqdm(total=len(paths), desc="answering", unit="segment", disable=None) as bar:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []  # of each batch: frames with a pose (N, T), landmarks in the picture
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(paths), BATCH):
-            poses, names = [], []
+            poses = []
             for path in paths[start : start + BATCH]:
                 with collected(problems):
                     poses.append(read_segment(path, decision["frames"], settings.test)[0])
-                    names.append(path.name)
-            if poses and not problems:
-                rows += answer_rows(answerer, names, np.stack(poses), decision["threshold"])
-            bar.update(len(paths[start : start + BATCH]))
+            if not problems:
+                batch = np.stack(poses)
+                posed = found(batch).any(axis=2)
+                seen.append((posed, inside_picture(batch).mean(axis=(1, 2))))
+                yield batch, posed.any(axis=1)
+
+    logits: dict[str, list[np.ndarray]] = {name: [] for name in decision["members"]}
+    moments: list[str] = []
+    with (
+        Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer,
+        tqdm(total=len(paths), desc="answering", unit="segment", disable=None) as bar,
+    ):
+        for scores, frame_weights in answerer.member_logits(batches()):
+            for name, values in scores.items():
+                logits[name].append(values)
+            moments += [f"{row.argmax() / FPS:.2f}" if row.any() else "" for row in frame_weights]
+            bar.update(len(frame_weights))
     if problems:
         raise DataProblems(problems)
+    posed = np.concatenate([np.empty((0, decision["frames"]), bool), *(frames for frames, _ in seen)])
+    inside = np.concatenate([np.empty(0), *(share for _, share in seen)])
+    rows = {name: np.concatenate([np.empty(0), *parts]) for name, parts in logits.items()}
+    probabilities = answerer.probability(rows, children, posed.any(axis=1))
+    threshold, reason = choose_threshold(settings, decision, probabilities, children)
+    labels = (probabilities >= threshold).astype(int)
+    notes = [note(frames, share, settings.abstain) for frames, share in zip(posed, inside, strict=True)]
 
-    files.write_csv(probabilities_path, PROBABILITIES, rows)
-    files.write_csv(settings.out, (settings.header, "label"), ((row[0], row[2]) for row in rows))
-    without_pose = sum(bool(row[5]) for row in rows)
-    print(f"{len(rows)} segments, {sum(row[2] == 1 for row in rows)} positive at threshold {decision['threshold']:.4f}")
+    table = zip(names, probabilities, labels, moments, (f"{frames.mean():.3f}" for frames in posed), notes, strict=True)
+    files.write_csv(probabilities_path, PROBABILITIES, table)
+    files.write_csv(settings.out, (settings.header, "label"), zip(names, labels, strict=True))
+    print(f"{len(names)} segments, {labels.sum()} positive at threshold {threshold:.4f}{reason}")
+    without_pose = int((~posed.any(axis=1)).sum())
     if without_pose:
         print(f"{without_pose} segments have no pose in any frame; the probabilities file names them")
+    poor = sum("too poor to judge" in text for text in notes)
+    if poor:
+        print(f"{poor} segments are too poor to judge; the probabilities file says why, their labels are a guess")
     print(f"trained on {report_text.data_name(decision['data'])}")
     print(f"written: {settings.out}, {probabilities_path}")
-    if not rows:
+    if not names:
         raise DataError(settings.test, "holds no segment", "the answer has a header only; --test names their folder")
     return 0
 
 
-def answer_rows(answerer: Answerer, names: list[str], poses: np.ndarray, threshold: float) -> list[tuple[object, ...]]:
-    """One row of PROBABILITIES for each segment; poses (N, T, 33, 5) float32."""
-    posed = found(poses).any(axis=2)  # (N, T)
-    probabilities, frame_weights = answerer.answer(poses, posed.any(axis=1))
-    return [
-        (
-            name,
-            probability,
-            int(probability >= threshold),
-            f"{weights.argmax() / FPS:.2f}" if seen.any() else "",
-            f"{seen.mean():.3f}",
-            "" if seen.any() else WITHOUT_POSE,
-        )
-        for name, probability, weights, seen in zip(names, probabilities, frame_weights, posed, strict=True)
-    ]
+def choose_threshold(
+    settings: Submission, decision: dict[str, Any], probabilities: np.ndarray, children: list[str]
+) -> tuple[float, str]:
+    """The threshold for these segments, and where it comes from if not from the decision alone."""
+    if settings.prevalence is None and not settings.adapt_prevalence:
+        return decision["threshold"], ""
+    oof = read_table(settings.run / "oof.csv", ("child", "label", "probability"))
+    labels = np.array([int(row["label"]) for row in oof])
+    expected = np.array([float(row["probability"]) for row in oof])
+    kind, told = decision["blend"]["threshold"], decision["blend"]["prevalence"] or decision["prevalence"]
+    if not math.isclose(prevalence.threshold_at(labels, expected, told, kind), decision["threshold"], abs_tol=1e-9):
+        hint = f"python src/blend.py --run {settings.run} makes both again"
+        raise DataError(settings.run / "oof.csv", "is not what decision.json was chosen on", hint)
+    share, reason = settings.prevalence, f", chosen for the prevalence {settings.prevalence}"
+    if share is None:
+        trained_on = np.array([row["child"] for row in oof])
+        estimate = prevalence.estimate(labels, expected, trained_on, probabilities, np.array(children, dtype=str))
+        low, high = estimate.likelihood_interval
+        told = f"estimated prevalence {estimate.likelihood:.3f} (95 % interval {low:.3f} to {high:.3f})"
+        if estimate.thin:
+            return decision["threshold"], f"; it stands: {told}, {estimate.reason}"
+        share, reason = estimate.prevalence, f", chosen for the prevalence {estimate.prevalence:.3f}; {told}"
+    return prevalence.threshold_at(labels, expected, share, kind), reason
+
+
+def note(posed: np.ndarray, inside: float, abstain: float) -> str:
+    """What stands beside an answer. posed: (T,) bool; inside: the share of landmarks found inside the picture."""
+    if not posed.any():
+        return WITHOUT_POSE if abstain == 0 else f"too poor to judge; {WITHOUT_POSE}"
+    if inside >= abstain:
+        return ""
+    return f"too poor to judge: no pose in {1 - posed.mean():.0%} of frames, {inside:.0%} of landmarks in the picture"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,36 @@
-"""Answering new segments with a decided run."""
+"""Answering new segments with a decided run; of several members each works in a process of its own.
 
+The process that answers loads neither torch nor LightGBM: the two crash together on some macOS builds.
+"""
+
+import itertools
 import math
+import multiprocessing
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 
-from spasm import checkpoints, files
-from spasm.decision import probability
+from spasm import files, process
+from spasm.blending import Choice, Rows
+from spasm.decision import logit, probability
 from spasm.errors import DataError, TrainingError
 from spasm.runs import MemberFolder, check_files
-from spasm.scoring import Scorer
-from spasm.settings import Member, SettingsError, from_tree
+from spasm.settings import Blend, Hardware, LgbmMember, Member, RocketMember, SettingsError, from_tree
+
+AHEAD = 2  # batches handed to the members before the first is answered
+
+
+class Scorer(Protocol):
+    """Trained folds of one member."""
+
+    def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Logits (folds, N) of some rows of poses, each with a pose, and frame weights (N, T) where there are any."""
 
 
 def open_decision(run: Path) -> dict[str, Any]:
@@ -23,7 +40,7 @@ def open_decision(run: Path) -> dict[str, Any]:
         hint = f"train all folds first: python src/train_folds.py --run {run}"
         raise DataError(path, "is not there: the run has no threshold yet", hint)
     decision = files.read_json(path)
-    rebuild = "run src/train_folds.py again, which rebuilds it"
+    rebuild = "run src/train_folds.py or src/blend.py again, which rebuild it"
     if not _is_well_formed(decision):
         raise DataError(path, "is not a decision of this software", rebuild)
     needed = {
@@ -42,7 +59,8 @@ def _is_well_formed(decision: dict[str, Any]) -> bool:
     """Whether everything a decision is used for has its type and range; type() because True is an int to Python."""
     try:
         names, most = decision["files"], len(decision["files"])
-        data = decision["data"]
+        data, context = decision["data"], decision["context"]
+        from_tree(Blend, decision["blend"])
         return (
             type(decision["threshold"]) is float
             and 0 <= decision["threshold"] <= 1
@@ -50,9 +68,12 @@ def _is_well_formed(decision: dict[str, Any]) -> bool:
             and 1 <= decision["frames"] <= 100_000
             and type(decision["folds"]) is int
             and 1 <= decision["folds"] <= most  # a count beyond the files would be listed for ever
+            and decision["averaging"] in ("probability", "logit", "percentile")
+            and _are_numbers([decision["without_pose"], *decision["line"]], 3)
+            and (context is None or _are_numbers(context, 4))
             and type(data["simulated"]) is bool
             and all(type(data[key]) is kind for key, kind in (("path", str), ("segments", int), ("children", int)))
-            and all(re.fullmatch(r"[a-z0-9_]+/seed_[0-9]+/[a-z0-9_]+\.(pt|csv)", name) for name in names)
+            and all(re.fullmatch(r"[a-z0-9_]+/seed_[0-9]+/[a-z0-9_]+\.(pt|txt|csv)", name) for name in names)
             and all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in names.values())
             and all(
                 re.fullmatch(r"[a-z0-9_]+", name)
@@ -61,51 +82,164 @@ def _is_well_formed(decision: dict[str, Any]) -> bool:
                 and 1 <= len(member["seeds"]) <= most
                 and len(set(member["seeds"])) == len(member["seeds"])
                 and all(type(seed) is int and seed >= 0 for seed in member["seeds"])
+                and _are_numbers(member["line"], 2)
+                and _are_numbers(member["quantiles"], len(member["quantiles"]))
+                and (len(member["quantiles"]) > 1) == (decision["averaging"] == "percentile")
                 for name, member in decision["members"].items()
             )
             and math.isclose(sum(member["weight"] for member in decision["members"].values()), 1, abs_tol=1e-6)
         )
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, SettingsError):
         return False
 
 
+def _are_numbers(values: Any, count: int) -> bool:
+    return len(values) == count and all(type(value) is float and math.isfinite(value) for value in values)
+
+
+def choice_of(decision: dict[str, Any]) -> Choice:
+    """What a decision says of blending."""
+    members = decision["members"]
+    return Choice(
+        averaging=decision["averaging"],
+        weights={name: member["weight"] for name, member in members.items()},
+        lines={name: tuple(member["line"]) for name, member in members.items()},
+        quantiles={name: member["quantiles"] for name, member in members.items() if member["quantiles"]},
+        line=tuple(decision["line"]),
+        context=None if decision["context"] is None else tuple(decision["context"]),
+        threshold=decision["threshold"],
+    )
+
+
+def open_scorer(run: Path, name: str, chosen: dict[str, Any], folds: Iterable[int], hardware: Hardware) -> Scorer:
+    """Some folds of a member of a decision, and all its seeds, which change fastest. Loads no more than it needs."""
+    folder = MemberFolder(run / name)
+    paths = [folder.weights(seed, fold) for fold in folds for seed in chosen["seeds"]]
+    try:
+        if name == "lgbm":
+            from spasm import boosting
+
+            return boosting.open_scorer(paths, from_tree(LgbmMember, chosen["settings"]))
+        if name == "rocket":
+            from spasm import rocket
+
+            return rocket.open_scorer(paths, from_tree(RocketMember, chosen["settings"]))
+        from spasm import scoring
+
+        return scoring.open_scorer(paths, from_tree(Member, chosen["settings"]), hardware)
+    except SettingsError as error:
+        hint = "run src/train_folds.py or src/blend.py again"
+        raise DataError(run / "decision.json", str(error), hint) from error
+    except TrainingError as error:
+        hint = "restore the run from a copy, or train again"
+        raise DataError(folder.path, f"holds weights that do not fit decision.json ({error})", hint) from error
+
+
+# What a member's own process holds, from `_begin` on.
+_scorer: Scorer | None = None
+
+
+def _begin(parent: int, threads: int, run: Path, name: str, chosen: dict[str, Any], folds: int, hw: Hardware) -> None:
+    global _scorer
+    process.follow(parent)
+    if name != "lgbm":
+        process.prepare(threads)
+    _scorer = open_scorer(run, name, chosen, range(folds), hw)
+
+
+def _score(poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    return _scorer.score(poses, rows)
+
+
+class _Here(Executor):
+    """Runs at once, in this process: a single member needs no other."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 class Answerer:
-    """Every trained fold of a decision, held in memory."""
+    """Every trained fold of a decision, each of several members held by its own process. To be used in a `with`."""
 
-    def __init__(self, run: Path, decision: dict[str, Any], device: torch.device, precision: torch.dtype) -> None:
-        self.members = []
+    def __init__(self, run: Path, decision: dict[str, Any], hardware: Hardware, threads: int) -> None:
+        self.decision = decision
+        self.choice = choice_of(decision)
+        self.workers: dict[str, Executor] = {}
+        spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
+        begun = []
         for name, chosen in decision["members"].items():
-            folder = MemberFolder(run / name)
-            try:
-                settings = from_tree(Member, chosen["settings"])
-            except SettingsError as error:
-                raise DataError(run / "decision.json", str(error), "run src/train_folds.py again") from error
-            # weights[fold][seed]
-            weights = [
-                [checkpoints.read_tensors(folder.weights(seed, fold)) for seed in chosen["seeds"]]
-                for fold in range(decision["folds"])
-            ]
-            try:
-                scorer = Scorer([tensors for fold in weights for tensors in fold], settings, device, precision)
-                without_pose = np.array([[float(tensors["without_pose"]) for tensors in fold] for fold in weights])
-            except (KeyError, TrainingError) as error:
-                hint = "restore the run from a copy, or train again"
-                raise DataError(folder.path, "holds weights that do not fit decision.json", hint) from error
-            self.members.append((float(chosen["weight"]), scorer, without_pose))
+            self.workers[name] = ProcessPoolExecutor(1, spawn) if len(decision["members"]) > 1 else _Here()
+            begun.append(
+                self.workers[name].submit(_begin, os.getpid(), threads, run, name, chosen, decision["folds"], hardware)
+            )
+        try:
+            for future in begun:
+                _result(future)
+        except BaseException:
+            self.close()
+            raise
 
-    def answer(self, poses: np.ndarray, has_pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (N,) and frame weights (N, T) of poses (N, T, 33, 5) float32.
+    def __enter__(self) -> "Answerer":
+        return self
 
-        Logits are averaged over seeds, probabilities over folds and then, weighted, over members. A segment without
-        any pose gets what such segments were labelled in training, and weights of 0.
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the members' processes."""
+        for worker in self.workers.values():
+            worker.shutdown(cancel_futures=True)
+
+    def member_logits(
+        self, batches: Iterable[tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """Each member's logits (N,) and the frame weights (N, T) of each batch: poses (N, T, 33, 5), has_pose (N,).
+
+        Logits are averaged over seeds, and probabilities over folds unless the decision says logits. A segment without
+        any pose gets what such segments were labelled in training, and weights of 0, as every segment does where no
+        member looks at frames.
         """
-        probabilities = np.zeros(len(poses))
-        frame_weights = np.zeros(poses.shape[:2])
-        rows = np.flatnonzero(has_pose)
-        for weight, scorer, without_pose in self.members:
-            logits = np.repeat(without_pose[..., None], len(poses), axis=2)  # (folds, seeds, N)
-            scored, looked = scorer.score(poses, rows)
-            logits[:, :, rows] = scored.reshape(*without_pose.shape, len(rows))
-            probabilities += weight * probability(logits.mean(axis=1)).mean(axis=0)
-            frame_weights[rows] += weight * looked
-        return probabilities, frame_weights
+        waiting: list[tuple[np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
+        iterator = iter(batches)
+        while True:
+            for poses, has_pose in itertools.islice(iterator, AHEAD - len(waiting)):
+                rows = np.flatnonzero(has_pose)
+                scores = {name: worker.submit(_score, poses, rows) for name, worker in self.workers.items()}
+                waiting.append((poses, has_pose, scores))
+            if not waiting:
+                return
+            yield self._gather(*waiting.pop(0))
+
+    def _gather(
+        self, poses: np.ndarray, has_pose: np.ndarray, scores: dict[str, "Future[Any]"]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        logits, frame_weights, looking = {}, np.zeros(poses.shape[:2]), 0.0
+        for name, future in scores.items():
+            scored, looked = _result(future)
+            seeds = len(self.decision["members"][name]["seeds"])
+            by_fold = scored.reshape(self.decision["folds"], seeds, -1).mean(axis=1)
+            logits[name] = np.full(len(poses), self.decision["without_pose"])
+            if self.decision["blend"]["fold_averaging"] == "logit":
+                logits[name][has_pose] = by_fold.mean(axis=0)
+            else:
+                logits[name][has_pose] = logit(probability(by_fold).mean(axis=0))
+            if looked is not None:
+                frame_weights[has_pose] += self.choice.weights[name] * looked
+                looking += self.choice.weights[name]
+        return logits, frame_weights / (looking or 1.0)
+
+    def probability(self, logits: dict[str, np.ndarray], children: Sequence[str], has_pose: np.ndarray) -> np.ndarray:
+        """Probabilities (N,) of segments from what the members say; all of a child together, if context counts."""
+        return self.choice.probability(Rows(logits, np.array(children, dtype=str), has_pose))
+
+
+def _result(future: "Future[Any]") -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise TrainingError("a member's process was killed, perhaps because memory ran out") from error

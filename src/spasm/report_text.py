@@ -34,25 +34,43 @@ def data_name(data: dict[str, Any]) -> str:
     return f"{name} (SIMULATED: no answer says anything about a real child)" if data["simulated"] else name
 
 
+def members_table(result: dict[str, Any]) -> str:
+    """Each member alone beside the blend, and the blend with and without the child's other segments."""
+    rows = {name: figures for name, figures in result["each_member"].items()}
+    rows["blend, each segment alone"] = result["child_context"]["without"]
+    rows["blend, with child context"] = result["child_context"]["with"]
+    lines = ["", f"{'cross-fitted':34}{'F1':>7}   95 % interval     {'AUC':>7}{'Brier':>8}"]
+    for name, figures in rows.items():
+        low, high = _number(figures["f1"]["low"]), _number(figures["f1"]["high"])
+        lines.append(
+            f"{name:34}{_number(figures['f1']['value'])}   {low} to {high}"
+            f"{_number(figures['auc']['value'])} {_number(figures['brier']['value'])}"
+        )
+    return "\n".join(lines)
+
+
 def metrics_table(result: dict[str, Any]) -> str:
     """The headline figures of metrics.json, with their intervals."""
     members = ", ".join(f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in result["members"].items())
-    lines = [
-        "",
-        f"{members}: every child scored by a fold that never saw it, thresholds cross-fitted",
-        f"{'':34}{'value':>7}   95 % interval over children",
-    ]
-    for key, name in ROWS:
-        figure = result["cross_fitted"][key]
-        lines.append(f"{name:34}{_number(figure['value'])}   {_number(figure['low'])} to {_number(figure['high'])}")
+    title = f"{members}: every child scored by a fold that never saw it, all choices cross-fitted"
+    lines = [figures_table(result["cross_fitted"], title)]
     plain = result["plain_out_of_fold_optimistic"]
     lines.append(
         f"{'F1 at one threshold for all':34}{_number(plain['f1']['value'])}   optimistic: chosen on the same rows"
     )
-    lines.append(f"threshold for new children: {plain['threshold']:.4f}")
+    lines.append(f"threshold for new children: {result['threshold']:.4f}")
     if result["data"]["simulated"]:
         lines.append(SIMULATED)
     return "\n".join([*lines, ""])
+
+
+def figures_table(figures: dict[str, Any], title: str) -> str:
+    """Every figure of `metrics.evaluate` with its interval."""
+    lines = ["", title, f"{'':34}{'value':>7}   95 % interval over children"]
+    for key, name in ROWS:
+        figure = figures[key]
+        lines.append(f"{name:34}{_number(figure['value'])}   {_number(figure['low'])} to {_number(figure['high'])}")
+    return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:

@@ -2,36 +2,36 @@
 
 RUN/run.json, folds.csv       T, data and folds, made by the first command and shared by every member
 RUN/<member>/manifest.json    settings, versions, and the sha256 of every file that a decision rests on
-RUN/<member>/seed_S/          fold_K.pt weights, fold_K_oof.csv scores, and fold_K_last.pt while it can be resumed
-RUN/<member>/history.csv      one row per epoch
+RUN/<member>/seed_S/          fold_K.pt weights (.txt of LightGBM), fold_K_oof.csv scores, and fold_K_last.pt while a
+                              network can be resumed
+RUN/<member>/history.csv      of a network: one row per epoch
+RUN/lgbm/importance.csv       what each group of statistics contributed
 RUN/<member>/oof.csv          out-of-fold logits: the mean over seeds
 RUN/oof.csv, decision.json, metrics.json    from the members that are complete
 """
 
+import contextlib
 import dataclasses
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spasm import decision, files, metrics
+from spasm import files
 from spasm.dataset import TrainingData
+from spasm.decision import logit_without_pose
 from spasm.errors import DataError
-from spasm.folds import make_folds, one_class_folds, read_folds
+from spasm.folds import make_folds, read_folds
 from spasm.settings import Folds
 from spasm.tables import read_table
 
 PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "joblib")
 OOF = ("segment_name", "child", "label", "fold", "logit")
-PROTOCOL = (
-    "Folds hold whole children. The threshold that judges a fold was chosen on the other folds; the networks were not "
-    "trained again for that, and this small dependence remains. Intervals: 95 %, resampling children."
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,6 +95,12 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
+def reopen_run(path: Path, data: TrainingData) -> Run:
+    """Open a finished run with the data it was made for. Raises DataError if that has changed."""
+    _require(path / "run.json", "data", read_run(path)["data"]["fingerprint"], data.fingerprint)
+    return Run(path, data, read_folds(path / "folds.csv", data.names))
+
+
 def read_run(path: Path) -> dict[str, Any]:
     """What run.json says, once folds.csv is known to be the one it speaks of."""
     made = files.read_json(path / "run.json")
@@ -140,11 +146,16 @@ class MemberFolder:
         return self.path / "history.csv"
 
     @property
+    def importance(self) -> Path:
+        return self.path / "importance.csv"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
 
     def weights(self, seed: int, fold: int) -> Path:
-        return self.path / f"seed_{seed}" / f"fold_{fold}.pt"
+        suffix = ".txt" if self.path.name == "lgbm" else ".pt"
+        return self.path / f"seed_{seed}" / f"fold_{fold}{suffix}"
 
     def fold_oof(self, seed: int, fold: int) -> Path:
         return self.path / f"seed_{seed}" / f"fold_{fold}_oof.csv"
@@ -152,8 +163,24 @@ class MemberFolder:
     def last(self, seed: int, fold: int) -> Path:
         return self.path / f"seed_{seed}" / f"fold_{fold}_last.pt"
 
-    def fold_lock(self, seed: int, fold: int) -> Path:
-        return self.path / f"seed_{seed}" / f".fold_{fold}.lock"
+    @contextlib.contextmanager
+    def begun_fold(self, seed: int, fold: int) -> Iterator[bool]:
+        """Hold a fold, so that no other process trains it; gives whether it is trained already."""
+        path = self.path / f"seed_{seed}" / f".fold_{fold}.lock"
+        with files.lock(path, f"fold {fold} of seed {seed} is being trained"):
+            yield self.is_trained(seed, fold)
+
+    def finish_fold(self, run: Run, seed: int, fold: int, logits: np.ndarray, *paths: Path) -> None:
+        """Write a fold's out-of-fold rows and note them and `paths`, the fold's model, in the manifest.
+
+        logits: of the fold's segments with a pose; those without one get what such segments were labelled elsewhere.
+        """
+        scored, data = run.fold_of == fold, run.data
+        values = np.full(len(scored), logit_without_pose(data.labels[~scored], data.has_pose[~scored]))
+        values[scored & data.has_pose] = logits
+        rows = ((data.names[row], values[row]) for row in np.flatnonzero(scored))
+        files.write_csv(self.fold_oof(seed, fold), ("segment_name", "logit"), rows)
+        self.note_files(*paths, self.fold_oof(seed, fold))
 
     def seeds(self) -> list[int]:
         """Every seed that was begun."""
@@ -180,22 +207,30 @@ class MemberFolder:
 
     def note_history(self, seed: int, fold: int, columns: tuple[str, ...], rows: list[list[float]]) -> None:
         """Put one fold's epochs into the member's history, in place of what stood there for it."""
+        numbered = {str(epoch): values for epoch, values in enumerate(rows, 1)}
+        self._note_rows(self.history, (seed, fold), ("epoch", *columns), numbered)
+
+    def note_importance(self, seed: int, fold: int, shares: Mapping[str, float]) -> None:
+        """Put what each group of statistics contributed to one fold into the member's table."""
+        rows = {group: [share] for group, share in shares.items()}
+        self._note_rows(self.importance, (seed, fold), ("group", "share"), rows)
+
+    def _note_rows(
+        self, path: Path, place: tuple[int, int], columns: tuple[str, ...], rows: Mapping[str, list[float]]
+    ) -> None:
+        """Put one fold's rows into a table, in place of what stood there for it; the first column names them."""
         with files.lock(self.lock, "the member is being written"):
-            table: dict[tuple[int, int, int], list[str]] = {}
-            if self.history.exists():
-                for row in read_table(self.history, ("seed", "fold", "epoch", *columns)):
+            table: dict[tuple[int, int], list[list[str]]] = {}
+            if path.exists():
+                for row in read_table(path, ("seed", "fold", *columns)):
                     try:
-                        key = int(row["seed"]), int(row["fold"]), int(row["epoch"])
+                        key = int(row["seed"]), int(row["fold"])
                     except ValueError as error:
-                        raise DataError(
-                            self.history, "has a damaged row", "delete it; it only shows progress"
-                        ) from error
-                    if key[:2] != (seed, fold):
-                        table[key] = [row[column] for column in columns]
-            for epoch, values in enumerate(rows, 1):
-                table[seed, fold, epoch] = [repr(value) for value in values]
-            header = ("seed", "fold", "epoch", *columns)
-            files.write_csv(self.history, header, ([*key, *values] for key, values in sorted(table.items())))
+                        raise DataError(path, "has a damaged row", "delete it; it only informs") from error
+                    table.setdefault(key, []).append([row[column] for column in columns])
+            table[place] = [[name, *map(repr, values)] for name, values in rows.items()]
+            lines = ([*key, *cells] for key, group in sorted(table.items()) for cells in group)
+            files.write_csv(path, ("seed", "fold", *columns), lines)
 
 
 def open_member(run: Run, name: str, settings: Mapping[str, Any], environment: Mapping[str, Any]) -> MemberFolder:
@@ -206,7 +241,7 @@ def open_member(run: Run, name: str, settings: Mapping[str, Any], environment: M
     member = MemberFolder(run.path / name)
     with files.lock(member.lock, "the member is being written"):
         if not member.manifest.exists():
-            if any(member.path.glob("seed_*/*.pt")):
+            if any(member.path.glob("seed_*/fold_*")):
                 reason = "is missing, and with it the settings of the folds beside it"
                 raise DataError(member.manifest, reason, f"restore it from a copy, or delete {member.path}")
             manifest = {
@@ -245,121 +280,3 @@ def check_files(folder: Path, digests: Mapping[str, str]) -> None:
             raise DataError(folder / name, "is missing", hint)
         if files.sha256(folder / name) != digest:
             raise DataError(folder / name, "has changed since it was written", hint)
-
-
-def rebuild(run: Run) -> dict[str, Any] | None:
-    """Write what the complete members say together: oof.csv, decision.json, metrics.json; None while none is complete.
-
-    Called whenever a member completes. Returns the content of metrics.json.
-    """
-    with files.lock(run.lock, "the run is being written"):
-        members = sorted(path.parent.name for path in run.path.glob("*/manifest.json"))
-        logits = {name: _member_logits(run, MemberFolder(run.path / name)) for name in members}
-        complete = {name: values for name, values in logits.items() if values is not None}
-        if not complete:
-            return None
-        name = _deciding_member(run.path, list(complete))
-        member, member_logits = MemberFolder(run.path / name), complete[name]
-        labels, fold_of = run.data.labels, run.fold_of
-        probability = decision.probability(member_logits)
-        threshold = decision.best_threshold(labels, probability)
-        positive, thresholds = decision.cross_fitted(labels, probability, fold_of)
-
-        made = read_run(run.path)
-        rows = zip(run.data.names, run.data.children, labels, fold_of, *complete.values(), probability, strict=True)
-        files.write_csv(run.path / "oof.csv", (*OOF[:4], *(f"{name}_logit" for name in complete), "probability"), rows)
-        digests = read_manifest(member.manifest)["files"]
-        used = [f"seed_{seed}/" for seed in member.complete_seeds(run.folds)]
-        chosen = {
-            "members": {
-                name: {"weight": 1.0, "seeds": member.complete_seeds(run.folds), "settings": _settings(member)}
-            },
-            "averaging": "mean over seeds of logits, then mean over folds of probabilities",
-            "calibration": "none beyond the networks' own, from which class weighting is taken out again",
-            "threshold": threshold,
-            "threshold_chosen": "highest F1 over all out-of-fold rows",
-            "prevalence": float(labels.mean()),
-            "folds": run.folds,
-            "frames": made["frames"],
-            "data": made["data"],
-            "files": {f"{name}/{path}": digest for path, digest in digests.items() if path.startswith(tuple(used))},
-        }
-        optimistic = metrics.evaluate(labels, probability, probability >= threshold, run.data.children)
-        result = {
-            "data": made["data"],
-            "note": "SIMULATED DATA: says nothing about children" if run.data.simulated else "",
-            "protocol": PROTOCOL,
-            "members": {name: member["seeds"] for name, member in chosen["members"].items()},
-            "cross_fitted": metrics.evaluate(labels, probability, positive, run.data.children),
-            "cross_fitted_thresholds": thresholds,
-            "plain_out_of_fold_optimistic": {"f1": optimistic["f1"], "threshold": threshold},
-            "folds": [_fold_figures(run, fold, probability, positive) for fold in range(run.folds)],
-            "groups": _group_figures(run, probability, positive),
-            "one_class_folds": one_class_folds(labels, fold_of),
-        }
-        files.write_json(run.path / "metrics.json", result)
-        files.write_json(run.path / "decision.json", chosen)
-    return result
-
-
-def _deciding_member(path: Path, complete: list[str]) -> str:
-    """The member that decides: the one that did before, so that a new one never changes a decision by itself."""
-    if (path / "decision.json").exists():
-        before = list(files.read_json(path / "decision.json").get("members", {}))
-        if len(before) == 1 and before[0] in complete:
-            return str(before[0])
-    return complete[0]
-
-
-def _settings(member: MemberFolder) -> dict[str, Any]:
-    return read_manifest(member.manifest)["settings"]
-
-
-def _member_logits(run: Run, member: MemberFolder) -> np.ndarray | None:
-    """Out-of-fold logits (N,), the mean over complete seeds, also written to the member's oof.csv."""
-    seeds = member.complete_seeds(run.folds)
-    if not seeds:
-        return None
-    check_files(member.path, read_manifest(member.manifest)["files"])
-    logits = np.zeros((len(seeds), len(run.data.names)))
-    row_of = {name: row for row, name in enumerate(run.data.names)}
-    for number, seed in enumerate(seeds):
-        for fold in range(run.folds):
-            path = member.fold_oof(seed, fold)
-            table = read_table(path, ("segment_name", "logit"))
-            if sorted(row["segment_name"] for row in table) != [
-                run.data.names[i] for i in np.flatnonzero(run.fold_of == fold)
-            ]:
-                raise DataError(
-                    path, "does not hold the segments of its fold", "delete the member's folder, train again"
-                )
-            for row in table:
-                logits[number, row_of[row["segment_name"]]] = float(row["logit"])
-    mean = logits.mean(0)
-    files.write_csv(
-        member.oof, OOF, zip(run.data.names, run.data.children, run.data.labels, run.fold_of, mean, strict=True)
-    )
-    return mean
-
-
-def _fold_figures(run: Run, fold: int, probability: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
-    rows = run.fold_of == fold
-    return {"fold": fold, **_figures_of(run, rows, probability, positive)}
-
-
-def _group_figures(run: Run, probability: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
-    """The same figures within each value of each column of groups.csv, such as each cohort."""
-    columns = sorted({column for row in run.data.groups.values() for column in row} - {"child"})
-    figures: dict[str, Any] = {}
-    for column in columns:
-        values = np.array([run.data.groups.get(child, {}).get(column, "") for child in run.data.children])
-        figures[column] = {
-            value: _figures_of(run, values == value, probability, positive) for value in map(str, np.unique(values))
-        }
-    return figures
-
-
-def _figures_of(run: Run, rows: np.ndarray, probability: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
-    children = [child for child, row in zip(run.data.children, rows, strict=True) if row]
-    values = metrics.figures(run.data.labels[rows], probability[rows], positive[rows])
-    return {"segments": int(rows.sum()), "children": len(set(children)), **values}

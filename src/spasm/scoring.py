@@ -1,20 +1,19 @@
 """Scoring poses with trained networks; out-of-fold rows and submissions both come from here."""
 
-import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
+from spasm import checkpoints
 from spasm.errors import TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
-from spasm.settings import Member
+from spasm.settings import Hardware, Member
 
 SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
-PRIOR_WEIGHT = 2.0  # segments' worth of prevalence mixed into the log-odds of segments without a pose
-FITTED = ("offset", "without_pose")  # what a fold's file holds beside the network's weights
 
 
 class Scorer:
@@ -30,7 +29,7 @@ class Scorer:
             network = NETWORKS[settings.model](settings.network)
             try:
                 self.offsets.append(float(fold["offset"]))
-                network.load_state_dict({name: value for name, value in fold.items() if name not in FITTED})
+                network.load_state_dict({name: value for name, value in fold.items() if name != "offset"})
             except (KeyError, RuntimeError) as error:
                 raise TrainingError("the weights are not those of a network with these settings") from error
             self.networks.append(network.folded(precision).to(device))
@@ -55,12 +54,11 @@ class Scorer:
         return logits, weights
 
 
-def logit_without_pose(labels: np.ndarray, has_pose: np.ndarray) -> float:
-    """Log-odds of a positive among training segments without any pose, smoothed towards the prevalence of all."""
-    prevalence = (labels.sum() + 0.5) / (len(labels) + 1)
-    poseless = labels[~has_pose]
-    probability = (poseless.sum() + PRIOR_WEIGHT * prevalence) / (len(poseless) + PRIOR_WEIGHT)
-    return math.log(probability / (1 - probability))
+def open_scorer(paths: Sequence[Path], settings: Member, hardware: Hardware) -> Scorer:
+    """Folds from their files."""
+    device = pick_device(hardware.device)
+    weights = [checkpoints.read_tensors(path) for path in paths]
+    return Scorer(weights, settings, device, pick_precision(hardware.precision, device))
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -57,6 +57,11 @@ def found(poses: np.ndarray) -> np.ndarray:
     return np.isfinite(poses[..., :3]).all(axis=-1)
 
 
+def inside_picture(poses: np.ndarray) -> np.ndarray:
+    """Where a landmark was found inside the picture. (..., 33, 5) float -> (..., 33) bool."""
+    return found(poses) & (poses[..., :2] >= 0).all(axis=-1) & (poses[..., :2] <= 1).all(axis=-1)
+
+
 @np.errstate(invalid="ignore")  # a signalling NaN in the file is a NaN like any other
 def read_segment(path: Path, frames: int, root: Path | None = None) -> tuple[np.ndarray, str, list[DataError]]:
     """Read and check one segment; the only place where segment files are read.

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spasm import checkpoints, files
+from spasm import checkpoints
 from spasm.augment import augment
 from spasm.dataset import TrainingData
 from spasm.errors import DataError, TrainingError
@@ -21,7 +21,7 @@ from spasm.models import NETWORKS
 from spasm.models.scores import Scores
 from spasm.process import prepare
 from spasm.runs import MemberFolder, Run
-from spasm.scoring import Scorer, logit_without_pose
+from spasm.scoring import Scorer
 from spasm.settings import Member
 
 HISTORY = ("learning_rate", "loss", "gradient_norm")
@@ -188,9 +188,9 @@ def fit_fold(
     settings: Member,
     seed: int,
     fold: int,
+    report: Callable[[dict[str, float]], None],
     device: torch.device,
     precision: torch.dtype,
-    on_epoch: Callable[[dict[str, float]], None],
 ) -> None:
     """Train one fold and score its held-out children, or continue where an earlier call stopped.
 
@@ -199,8 +199,8 @@ def fit_fold(
     """
     prepare(threads=1)
     last, weights_path = member.last(seed, fold), member.weights(seed, fold)
-    with files.lock(member.fold_lock(seed, fold), f"fold {fold} of seed {seed} is being trained"):
-        if member.is_trained(seed, fold) and not last.exists():
+    with member.begun_fold(seed, fold) as trained:
+        if trained and not last.exists():
             return
         if weights_path.exists() and not last.exists():
             hint = "delete it to train the fold, or restore the manifest that names it"
@@ -218,20 +218,12 @@ def fit_fold(
             row = trainer.run_epoch()
             checkpoints.write_tensors(last, trainer.state())
             member.note_history(seed, fold, HISTORY, trainer.history)
-            on_epoch({"seed": seed, "fold": fold, "epoch": trainer.epoch, **row})
+            report({"seed": seed, "fold": fold, "epoch": trainer.epoch, **row})
 
         weights = trainer.final_weights()
-        weights["without_pose"] = torch.tensor(
-            logit_without_pose(data.labels[~scored], data.has_pose[~scored]), dtype=torch.float64
-        )
-        scorer = Scorer([weights], settings, device, precision)
-        logits = np.full(len(data.names), float(weights["without_pose"]))
         posed = np.flatnonzero(scored & data.has_pose)
-        logits[posed] = scorer.score(data.poses, posed)[0][0]
-        names = (data.names[row] for row in np.flatnonzero(scored))
-        oof = zip(names, logits[scored], strict=True)
-        files.write_csv(member.fold_oof(seed, fold), ("segment_name", "logit"), oof)
+        logits, _ = Scorer([weights], settings, device, precision).score(data.poses, posed)
         checkpoints.write_tensors(weights_path, weights)
-        member.note_files(weights_path, member.fold_oof(seed, fold))
+        member.finish_fold(run, seed, fold, logits[0], weights_path)
         member.note_history(seed, fold, HISTORY, trainer.history)
         last.unlink(missing_ok=True)

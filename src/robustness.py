@@ -1,0 +1,166 @@
+"""How a run's members and their blend stand gaps, jitter, roll, other frame rates and missing limbs.
+
+Every child is answered by the fold that never saw it, from poses made worse in one way at a time; weights, calibration
+and threshold are those the other folds chose on poses as they were.
+
+Example: python src/robustness.py --run output/main
+"""
+
+import dataclasses
+import io
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import cpu_count
+from tqdm import tqdm
+
+import command_line
+from spasm import files, metrics, process, report_text, runs
+from spasm.answer import open_decision, open_scorer
+from spasm.blending import Choice, Rows, nested
+from spasm.damage import TRIED
+from spasm.dataset import TrainingData, load_training
+from spasm.outcome import complete_logits
+from spasm.runs import Run
+from spasm.settings import Blend, Hardware, Robustness, from_tree
+
+BATCH = 64  # segments
+COLUMNS = ("damage", "amount", "member", "f1", "f1_low", "f1_high", "sensitivity", "specificity", "auc")
+
+
+def main(settings: Robustness) -> int:
+    decision = open_decision(settings.run)
+    made = runs.read_run(settings.run)
+    data = load_training(settings.data or Path(made["data"]["path"]), made["frames"], "safe", settings.cache)
+    run = runs.reopen_run(settings.run, data)
+    logits = complete_logits(run)
+    tasks = [(name, fold) for name in decision["members"] for fold in range(run.folds)]
+    damaged = {name: {key: logits[name].copy() for key in all_damage()} for name in decision["members"]}
+    spawn = multiprocessing.get_context("spawn")
+    with tqdm(total=len(tasks), desc="scoring", unit="fold", disable=None) as bar:
+        for name in decision["members"]:  # a new pool for each, so that torch and LightGBM never share a process
+            with ProcessPoolExecutor(settings.workers or cpu_count(), spawn) as pool:
+                waiting = {
+                    fold: pool.submit(
+                        score_fold, os.getpid(), run, name, decision["members"][name], fold, settings.hardware
+                    )
+                    for fold in range(run.folds)
+                }
+                for fold, future in waiting.items():
+                    rows = np.flatnonzero((run.fold_of == fold) & data.has_pose)
+                    for key, values in future.result().items():
+                        damaged[name][key][rows] = values
+                    bar.update()
+    table = figures(run, from_tree(Blend, decision["blend"]), logits, damaged)
+    files.write_csv(settings.run / "robustness.csv", COLUMNS, table)
+    files.write_bytes(settings.run / "robustness.png", drawn(table, data))
+    print(report_text.data_summary(data))
+    print(text(table))
+    print(f"written: {settings.run}/robustness.csv, robustness.png")
+    return 0
+
+
+def all_damage() -> list[tuple[str, str]]:
+    return [(kind, amount) for kind, amounts in TRIED.items() for amount in amounts]
+
+
+def score_fold(
+    parent: int, run: Run, name: str, chosen: dict[str, Any], fold: int, hardware: Hardware
+) -> dict[tuple[str, str], np.ndarray]:
+    """Logits of a fold's held-out segments with a pose by that fold's model, for every damage."""
+    process.follow(parent)
+    if name != "lgbm":
+        process.prepare(threads=1)
+    scorer = open_scorer(run.path, name, chosen, [fold], hardware)
+    rows = np.flatnonzero((run.fold_of == fold) & run.data.has_pose)
+    scored = {}
+    for number, (kind, amount) in enumerate(all_damage()):
+        generator = np.random.default_rng([fold, number])  # the same for every member
+        parts = []
+        for start in range(0, len(rows), BATCH):
+            poses = TRIED[kind][amount](np.array(run.data.poses[rows[start : start + BATCH]]), generator)
+            parts.append(scorer.score(poses, np.arange(len(poses)))[0].mean(axis=0))
+        scored[kind, amount] = np.concatenate(parts)
+    return scored
+
+
+def figures(
+    run: Run, blend: Blend, logits: dict[str, np.ndarray], damaged: dict[str, dict[tuple[str, str], np.ndarray]]
+) -> list[tuple[Any, ...]]:
+    """One row of COLUMNS for each damage and member, the blend last."""
+    labels, data = run.data.labels, run.data
+    rows = Rows({name: logits[name] for name in damaged}, np.array(data.children), data.has_pose)
+    judged = {name: dataclasses.replace(rows, logits={name: logits[name]}) for name in damaged} | {"blend": rows}
+    alone = dataclasses.replace(blend, context=False)
+    choices = {
+        name: nested(clean, labels, run.fold_of, blend if name == "blend" else alone)[2]
+        for name, clean in judged.items()
+    }
+    table = []
+    for key in all_damage():
+        for name, clean in judged.items():
+            worse = dataclasses.replace(clean, logits={member: damaged[member][key] for member in clean.logits})
+            chances, positive = answers(run, worse, choices[name])
+            values = metrics.evaluate(labels, chances, positive, data.children)
+            f1 = values["f1"]
+            more = [values[figure]["value"] for figure in ("sensitivity", "specificity", "auc")]
+            table.append((*key, name, f1["value"], f1["low"], f1["high"], *more))
+    return table
+
+
+def answers(run: Run, rows: Rows, choices: list[Choice]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and answers of every segment by what was chosen without its fold."""
+    chances, positive = np.zeros(len(run.fold_of)), np.zeros(len(run.fold_of), dtype=bool)
+    for fold, choice in enumerate(choices):
+        scored = run.fold_of == fold
+        chances[scored] = choice.probability(rows.at(scored))
+        positive[scored] = chances[scored] >= choice.threshold
+    return chances, positive
+
+
+def text(table: list[tuple[Any, ...]]) -> str:
+    """F1 of each member by damage, as a table for a terminal."""
+    members = list(dict.fromkeys(row[2] for row in table))
+    f1 = {(row[0], row[1], row[2]): row[3] for row in table}
+    lines = ["", f"{'F1':34}" + "".join(f"{name:>11}" for name in members)]
+    for kind, amount in all_damage():
+        lines.append(f"{f'{kind} {amount}':34}" + "".join(f"{f1[kind, amount, name]:11.3f}" for name in members))
+    return "\n".join(lines)
+
+
+def drawn(table: list[tuple[Any, ...]], data: TrainingData) -> bytes:
+    """The same as a picture (PNG): one panel for each kind of damage, one line for each member."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    kinds = [kind for kind in TRIED if kind != "as it is"]
+    members = list(dict.fromkeys(row[2] for row in table))
+    figure, panels = pyplot.subplots(1, len(kinds), figsize=(3 * len(kinds), 3.2), sharey=True, layout="constrained")
+    for panel, kind in zip(panels, kinds, strict=True):
+        amounts = ["none", *TRIED[kind]]
+        for number, name in enumerate(members):
+            f1 = [row[3] for row in table if row[2] == name and row[0] in ("as it is", kind)]
+            style = {"color": f"C{number}", "marker": "osD^v"[number % 5], "linewidth": 2.5 if name == "blend" else 1}
+            panel.plot(amounts, f1, label=name, **style)
+        panel.set_xlabel(kind)
+        panel.set_ylim(0, 1)
+        panel.grid(alpha=0.3)
+        panel.tick_params(axis="x", rotation=30)
+    panels[0].set_ylabel("F1, cross-fitted")
+    panels[0].legend(loc="lower left", fontsize=8)
+    title = f"{len(data.names)} segments of {len(set(data.children))} people"
+    figure.suptitle(f"{title} (SIMULATED)" if data.simulated else title)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, Robustness, __doc__))

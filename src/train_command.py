@@ -1,0 +1,97 @@
+"""What the training scripts share: read the data, train every fold in workers, rebuild the run, say what is next."""
+
+import dataclasses
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from joblib import Parallel, cpu_count, delayed
+from tqdm import tqdm
+
+from spasm import process, report_text
+from spasm.dataset import load_training
+from spasm.errors import DataError, TrainingError
+from spasm.folds import one_class_folds
+from spasm.outcome import rebuild
+from spasm.runs import MemberFolder, Run, open_member, open_run
+from spasm.settings import SettingsError, Train
+
+Report = Callable[[dict[str, float]], None]
+
+
+class FitFold(Protocol):
+    """Trains one fold and scores its held-out children; depends on its arguments alone."""
+
+    def __call__(self, run: Run, member: MemberFolder, settings: Any, seed: int, fold: int, report: Report) -> None: ...
+
+
+def train(settings: Train, name: str, member_settings: Any, environment: Mapping[str, Any], fit_fold: FitFold) -> int:
+    """Train the member `name`. `environment` is what must not change within a member, beside its settings."""
+    if settings.fold is not None and settings.split.folds_file is None and settings.fold >= settings.split.folds:
+        last = settings.split.folds - 1
+        raise SettingsError(f"--fold {settings.fold} is outside 0 to {last}; the nearest valid value is {last}")
+    read = settings.read
+    data = load_training(
+        read.data, read.frames, read.names, settings.cache, lambda paths: tqdm(paths, "reading", disable=None)
+    )
+    run = open_run(settings.run, data, read.data, read.frames, settings.split)
+    member = open_member(run, name, dataclasses.asdict(member_settings), environment)
+    folds = range(run.folds) if settings.fold is None else [settings.fold]
+    if settings.fold is not None and settings.fold >= run.folds:
+        raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
+    print(report_text.data_summary(data))
+    for warning in data.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(", ".join([name, f"seed {settings.seed}", f"{run.folds} folds", *map(str, environment.values())]))
+    for fold in one_class_folds(data.labels, run.fold_of):
+        print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
+
+    workers = min(len(folds), settings.workers or cpu_count())
+    try:
+        Parallel(n_jobs=workers)(
+            delayed(_train_one)(fit_fold, run, member, member_settings, settings.seed, fold, os.getpid())
+            for fold in folds
+        )
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a worker was killed, perhaps because memory ran out; the same command continues, also with fewer --workers"
+        ) from error
+
+    result = rebuild(run)
+    waiting = [fold for fold in range(run.folds) if not member.is_trained(settings.seed, fold)]
+    if waiting:
+        print(f"folds {', '.join(map(str, waiting))} of seed {settings.seed} are still to be trained")
+    if result is None:
+        return 0
+    print(report_text.metrics_table(result))
+    print("written:", ", ".join(str(path) for path in _written(run, member)))
+    if waiting or name in result["members"]:
+        flags = ["--run", str(run.path), "--test", str(read.data / "test")]
+        if read.names != "challenge":
+            flags += ["--names", read.names]
+        if (read.data / "test").exists():
+            print(f"next:    python submission.py {shlex.join(flags)}")
+    else:
+        print(f"{name} does not enter the answers before the members are blended")
+        print(f"next:    python src/blend.py {shlex.join(['--run', str(run.path)])}")
+    return 0
+
+
+def _written(run: Run, member: MemberFolder) -> list[Any]:
+    paths = [run.path / name for name in ("metrics.json", "decision.json", "oof.csv")]
+    return paths + [path for path in (member.history, member.importance) if path.exists()]
+
+
+def _train_one(
+    fit_fold: FitFold, run: Run, member: MemberFolder, settings: Any, seed: int, fold: int, parent: int
+) -> None:
+    process.follow(parent)
+    fit_fold(run, member, settings, seed, fold, print_row)
+
+
+def print_row(row: dict[str, float]) -> None:
+    cells = (f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
+    print("  ".join(cells), flush=True)

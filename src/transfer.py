@@ -1,0 +1,133 @@
+"""Hold out people from everything - training, blending, threshold - and answer them as a stranger's segments would be.
+
+Each part of the people (a fold, or a value of a column of groups.csv) is answered by a run trained on all the others,
+by the same commands a user types. What comes out is what new people would have seen.
+
+Example: python src/transfer.py --data input --members lgbm rocket --by cohort
+"""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import command_line
+from spasm import files, metrics, report_text
+from spasm.dataset import TrainingData, load_training
+from spasm.decision import best_threshold
+from spasm.errors import DataError, TrainingError
+from spasm.folds import make_folds
+from spasm.settings import SettingsError, Transfer
+
+SCRIPTS = {"lgbm": "train_lgbm.py", "rocket": "train_rocket.py", "stgcn_mil": "train_folds.py"}
+HERE = Path(__file__).parent
+
+
+def main(settings: Transfer) -> int:
+    for name in settings.members:
+        if name not in SCRIPTS:
+            raise SettingsError(f"--members {name} is unknown; there are {', '.join(SCRIPTS)}")
+    read = settings.read
+    data = load_training(read.data, read.frames, read.names, settings.cache)
+    labels = data.labels
+    if settings.shuffle_labels:
+        labels = np.random.default_rng(settings.seed).permutation(labels)
+    part_of = parts(data, settings)
+    print(report_text.data_summary(data))
+    probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
+    for part in np.unique(part_of):
+        held_out = part_of == part
+        answered = answer_part(settings, data, labels, held_out, settings.out / f"without_{part}")
+        probabilities[held_out] = [float(row["probability"]) for row in answered]
+        positive[held_out] = [row["label"] == "1" for row in answered]
+        print(f"held out {part}: {figures_line(labels[held_out], probabilities[held_out], positive[held_out])}")
+    rows = zip(data.names, data.children, labels, part_of, probabilities, positive.astype(int), strict=True)
+    header = ("segment_name", "child", "label", "part", "probability", "answer")
+    files.write_csv(settings.out / "answers.csv", header, rows)
+    figures = metrics.evaluate(labels, probabilities, positive, data.children)
+    files.write_json(settings.out / "metrics.json", {"simulated": data.simulated, "held_out": figures})
+    print(report_text.figures_table(figures, "all held-out people, each part at the threshold of its own run"))
+    if settings.shuffle_labels:
+        print("the labels were shuffled: nothing here can be better than chance")
+    if data.simulated:
+        print(report_text.SIMULATED)
+    print(f"written: {settings.out}/answers.csv, metrics.json and the runs")
+    return 0
+
+
+def parts(data: TrainingData, settings: Transfer) -> np.ndarray:
+    """Which part (N,) text each segment belongs to; a child is in one part only."""
+    if not settings.by:
+        return make_folds(data.labels, data.children, settings.parts, "stratified", settings.part_seed).astype(str)
+    values = {child: row.get(settings.by, "") for child, row in data.groups.items()}
+    missing = sorted({child for child in data.children if not values.get(child)})
+    if missing:
+        raise DataError(
+            "groups.csv", f"child {missing[0]} has no {settings.by}", "name a column that all children have"
+        )
+    by = np.array([values[child] for child in data.children])
+    if not all(value.replace("-", "").replace("_", "").isalnum() for value in np.unique(by)):
+        raise DataError(
+            "groups.csv", f"{settings.by} has values that make no file name", "use letters, digits, - and _"
+        )
+    if len(np.unique(by)) < 2:
+        raise DataError("groups.csv", f"all children have the same {settings.by}", "two values at least are needed")
+    return by
+
+
+def answer_part(
+    settings: Transfer, data: TrainingData, labels: np.ndarray, held_out: np.ndarray, folder: Path
+) -> list[dict[str, str]]:
+    """Train on all but the segments `held_out` (N,) bool, and give the rows of the probabilities file for those."""
+    source, target = settings.read.data, folder / "data"
+    for part, rows in (("train", ~held_out), ("test", held_out)):
+        shutil.rmtree(target / part, ignore_errors=True)
+        (target / part).mkdir(parents=True)
+        for name in np.array(data.names)[rows]:
+            link_or_copy(source / "train" / name, target / part / name)
+    table = zip(np.array(data.names)[~held_out], labels[~held_out], strict=True)
+    files.write_csv(target / "train_data.csv", ("segment_name", "label"), table)
+    for name in ("groups.csv", "simulated.json"):
+        if (source / name).exists():
+            shutil.copy(source / name, target / name)
+    run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]
+    common = [*run, "--data", str(target), "--names", settings.read.names]
+    for name in settings.members:
+        script = [SCRIPTS[name], *common, "--frames", str(settings.read.frames), "--seed", str(settings.seed)]
+        command([*script, "--workers", str(settings.workers)])
+    blend = ["--averaging", settings.averaging, "--fold-averaging", settings.fold_averaging]
+    command(["blend.py", *run, *blend, "--context", str(settings.context)])
+    out = folder / "answer.csv"
+    test = ["--test", str(target / "test"), "--names", settings.read.names]
+    command(["../submission.py", "--run", str(folder / "run"), *test, "--out", str(out)])
+    with open(folder / "answer_probabilities.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy(source, target)
+
+
+def command(words: list[str]) -> None:
+    finished = subprocess.run([sys.executable, str(HERE / words[0]), *words[1:]], capture_output=True, text=True)
+    if finished.returncode:
+        raise TrainingError(f"{words[0]} ended with {finished.returncode}: {finished.stderr.strip()}")
+
+
+def figures_line(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> str:
+    """One part's figures, and what the best threshold for it would have given, known only afterwards."""
+    values = metrics.figures(labels, probabilities, positive)
+    best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
+    shown = {"F1": values["f1"], "AUC": values["auc"], "F1 at its own best threshold": best["f1"]}
+    return ", ".join(f"{name} {'n/a' if value is None else f'{value:.3f}'}" for name, value in shown.items())
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, Transfer, __doc__))
