@@ -21,7 +21,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 import command_line
 import train_folds
 from samples import T, add_to_test, make_data, pose, saved
-from spasm import checkpoints, decision, files, runs, training
+from spasm import checkpoints, decision, files, outcome, runs, training
 from spasm.dataset import load_training
 from spasm.errors import DataError, DataProblems
 from spasm.settings import Augmentation, Fit, Folds, Member, Network, TrainFolds
@@ -55,8 +55,8 @@ class Training:
     def train(self, *, seed: int = 0, folds=range(3), member: Member = SMALL, **options: object):
         run, folder = self.open(member=member, **options)
         for fold in folds:
-            training.fit_fold(run, folder, member, seed, fold, CPU, torch.float32, lambda row: None)
-        return runs.rebuild(run)
+            training.fit_fold(run, folder, member, seed, fold, lambda row: None, CPU, torch.float32)
+        return outcome.rebuild(run)
 
     def json(self, name: str):
         return strict_json(self.run_path / name)
@@ -432,7 +432,7 @@ def test_scores_of_other_segments_than_the_folds_are_refused(done):
     path.write_text(path.read_text().replace("child_", "child_9"))
     member.note_files(path)
     with pytest.raises(DataError, match="does not hold the segments of its fold"):
-        runs.rebuild(run)
+        outcome.rebuild(run)
 
 
 def test_a_child_in_train_and_test_is_refused_before_a_run_is_made(fresh, capsys):
@@ -586,7 +586,7 @@ def test_a_new_member_does_not_change_a_decision_by_itself(done):
     run, _ = done.open()
     before = (done.run_path / "decision.json").read_bytes()
     shutil.copytree(done.member_path, done.run_path / "another")
-    runs.rebuild(run)
+    outcome.rebuild(run)
     assert (done.run_path / "decision.json").read_bytes() == before
     expected = "segment_name,child,label,fold,another_logit,stgcn_mil_logit,probability"
     assert header(done.run_path / "oof.csv") == expected
@@ -594,7 +594,7 @@ def test_a_new_member_does_not_change_a_decision_by_itself(done):
 
 def test_weights_without_a_trained_fold_hold_no_optimiser(whole):
     tensors = checkpoints.read_tensors(whole.member_path / "seed_0/fold_0.pt")
-    assert {"offset", "without_pose"} < set(tensors)
+    assert "offset" in tensors
     assert not any(name.startswith("optimiser") for name in tensors)
 
 
@@ -635,7 +635,7 @@ def stop_after_one_epoch(run, member, fold):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.fit_fold(run, member, SMALL, 0, fold, CPU, torch.float32, stop)
+        training.fit_fold(run, member, SMALL, 0, fold, stop, CPU, torch.float32)
 
 
 def test_folds_that_the_manifest_does_not_name_are_not_counted_and_not_overwritten(done):
@@ -643,7 +643,7 @@ def test_folds_that_the_manifest_does_not_name_are_not_counted_and_not_overwritt
     run, member = done.open()
     assert member.complete_seeds(run.folds) == [0]
     with pytest.raises(DataError, match=r"seed_5/fold_0\.pt: is there, but this run did not write it"):
-        training.fit_fold(run, member, SMALL, 5, 0, CPU, torch.float32, print)
+        training.fit_fold(run, member, SMALL, 5, 0, print, CPU, torch.float32)
 
 
 @pytest.mark.parametrize("key", ["frames", "data", "folds", "folds_sha256"])

@@ -9,10 +9,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from spasm.dataset import TrainingData
-from spasm.decision import probability
+from spasm.decision import logit_without_pose, probability
 from spasm.errors import TrainingError
 from spasm.folds import make_folds
-from spasm.scoring import Scorer, logit_without_pose, pick_device, pick_precision
+from spasm.scoring import Scorer, pick_device, pick_precision
 from spasm.settings import Augmentation, Features, Fit, Member, Network
 from spasm.training import HISTORY, FoldTrainer, learning_rate
 
