@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage, 130 Ctrl-C, 143
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ from spasm.settings import SettingsError
 
 S = TypeVar("S")
 SETTINGS_HELP = "--settings FILE takes settings from a JSON file, such as a member's manifest.json; flags win over it."
+
+
+MEMBER_SCRIPTS = {"stgcn_mil": "train_folds.py", "lgbm": "train_lgbm.py", "rocket": "train_rocket.py"}
 
 
 class Terminated(BaseException):
@@ -62,6 +66,21 @@ def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
         description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
     )
+
+
+def call(words: list[str]) -> None:
+    """Run another script of this folder, as a user would. Raises TrainingError with what it said if it fails."""
+    script = Path(__file__).parent / words[0]
+    finished = subprocess.run([sys.executable, str(script), *words[1:]], capture_output=True, text=True)
+    if finished.returncode:
+        raise TrainingError(f"{words[0]} ended with {finished.returncode}: {finished.stderr.strip()}")
+
+
+def check_members(names: tuple[str, ...]) -> None:
+    """Raises SettingsError for a member that there is no script to train."""
+    for name in names:
+        if name not in MEMBER_SCRIPTS:
+            raise SettingsError(f"--members {name} is unknown; there are {', '.join(MEMBER_SCRIPTS)}")
 
 
 def _with_settings_file(argv: list[str]) -> list[str]:

@@ -9,7 +9,6 @@ Example: python src/transfer.py --data input --members lgbm rocket --by cohort
 import csv
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,18 +18,13 @@ import command_line
 from spasm import files, metrics, report_text
 from spasm.dataset import TrainingData, load_training
 from spasm.decision import best_threshold
-from spasm.errors import DataError, TrainingError
+from spasm.errors import DataError
 from spasm.folds import make_folds
-from spasm.settings import SettingsError, Transfer
-
-SCRIPTS = {"lgbm": "train_lgbm.py", "rocket": "train_rocket.py", "stgcn_mil": "train_folds.py"}
-HERE = Path(__file__).parent
+from spasm.settings import Transfer
 
 
 def main(settings: Transfer) -> int:
-    for name in settings.members:
-        if name not in SCRIPTS:
-            raise SettingsError(f"--members {name} is unknown; there are {', '.join(SCRIPTS)}")
+    command_line.check_members(settings.members)
     read = settings.read
     data = load_training(read.data, read.frames, read.names, settings.cache)
     labels = data.labels
@@ -38,6 +32,8 @@ def main(settings: Transfer) -> int:
         labels = np.random.default_rng(settings.seed).permutation(labels)
     part_of = parts(data, settings)
     print(report_text.data_summary(data))
+    if settings.by == "segment":
+        print("WARNING: parts split children, so that a child is answered by what was trained on its other segments")
     probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
     for part in np.unique(part_of):
         held_out = part_of == part
@@ -60,7 +56,10 @@ def main(settings: Transfer) -> int:
 
 
 def parts(data: TrainingData, settings: Transfer) -> np.ndarray:
-    """Which part (N,) text each segment belongs to; a child is in one part only."""
+    """Which part (N,) text each segment belongs to; a child is in one part only, unless parts are dealt by segment."""
+    if settings.by == "segment":
+        dealt = np.random.default_rng(settings.part_seed).permutation(len(data.labels)) % settings.parts
+        return dealt.astype(str)
     if not settings.by:
         return make_folds(data.labels, data.children, settings.parts, "stratified", settings.part_seed).astype(str)
     values = {child: row.get(settings.by, "") for child, row in data.groups.items()}
@@ -97,13 +96,20 @@ def answer_part(
     run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]
     common = [*run, "--data", str(target), "--names", settings.read.names]
     for name in settings.members:
-        script = [SCRIPTS[name], *common, "--frames", str(settings.read.frames), "--seed", str(settings.seed)]
-        command([*script, "--workers", str(settings.workers)])
+        script = [
+            command_line.MEMBER_SCRIPTS[name],
+            *common,
+            "--frames",
+            str(settings.read.frames),
+            "--seed",
+            str(settings.seed),
+        ]
+        command_line.call([*script, "--workers", str(settings.workers)])
     blend = ["--averaging", settings.averaging, "--fold-averaging", settings.fold_averaging]
-    command(["blend.py", *run, *blend, "--context", str(settings.context)])
+    command_line.call(["blend.py", *run, *blend, "--context", str(settings.context)])
     out = folder / "answer.csv"
     test = ["--test", str(target / "test"), "--names", settings.read.names]
-    command(["../submission.py", "--run", str(folder / "run"), *test, "--out", str(out)])
+    command_line.call(["../submission.py", "--run", str(folder / "run"), *test, "--out", str(out)])
     with open(folder / "answer_probabilities.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -113,12 +119,6 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another disk
         shutil.copy(source, target)
-
-
-def command(words: list[str]) -> None:
-    finished = subprocess.run([sys.executable, str(HERE / words[0]), *words[1:]], capture_output=True, text=True)
-    if finished.returncode:
-        raise TrainingError(f"{words[0]} ended with {finished.returncode}: {finished.stderr.strip()}")
 
 
 def figures_line(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> str:

@@ -28,6 +28,17 @@ def evaluate(
 
     labels: (N,) of 0 and 1; probabilities: (N,) in 0..1; positive: (N,) bool, the answer.
     """
+    once, drawn = resampled(labels, probabilities, positive, children, seed)
+    return {name: estimate(once[name], drawn[name]) for name in once}
+
+
+def resampled(
+    labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str], seed: int = 0
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Every figure, and its values (RESAMPLES,) when children are drawn anew; NaN where it does not exist.
+
+    The same children and seed give the same draws, so that differences between answers can be taken draw by draw.
+    """
     child = np.unique(np.asarray(children), return_inverse=True)[1]
     generator = np.random.default_rng(seed)
     count = child.max() + 1
@@ -37,14 +48,16 @@ def evaluate(
         _figures(draws[start : start + BLOCK][:, child].astype(float), labels, probabilities, positive)
         for start in range(0, RESAMPLES, BLOCK)
     ]
+    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in once}
+    return {name: float(value[0]) for name, value in once.items()}, drawn
+
+
+def estimate(value: float, drawn: np.ndarray) -> Estimate:
+    """A figure with the interval of its resampled values (R,)."""
+    drawn = drawn[np.isfinite(drawn)]
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
-    estimates: dict[str, Estimate] = {}
-    for name, value in once.items():
-        drawn = np.concatenate([block[name] for block in blocks])
-        drawn = drawn[np.isfinite(drawn)]
-        low, high = np.percentile(drawn, tails) if len(drawn) else (np.nan, np.nan)
-        estimates[name] = {"value": _known(value[0]), "low": _known(low), "high": _known(high)}
-    return estimates
+    low, high = np.percentile(drawn, tails) if len(drawn) else (np.nan, np.nan)
+    return {"value": _known(value), "low": _known(low), "high": _known(high)}
 
 
 def figures(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> dict[str, float | None]:

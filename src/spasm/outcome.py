@@ -166,25 +166,27 @@ def _member_logits(run: Run, member: MemberFolder) -> np.ndarray | None:
     if not seeds:
         return None
     check_files(member.path, read_manifest(member.manifest)["files"])
-    logits = np.zeros((len(seeds), len(run.data.names)))
-    row_of = {name: row for row, name in enumerate(run.data.names)}
-    for number, seed in enumerate(seeds):
-        for fold in range(run.folds):
-            path = member.fold_oof(seed, fold)
-            table = read_table(path, ("segment_name", "logit"))
-            if sorted(row["segment_name"] for row in table) != [
-                run.data.names[i] for i in np.flatnonzero(run.fold_of == fold)
-            ]:
-                raise DataError(
-                    path, "does not hold the segments of its fold", "delete the member's folder, train again"
-                )
-            for row in table:
-                logits[number, row_of[row["segment_name"]]] = float(row["logit"])
-    mean = logits.mean(0)
+    mean = np.mean([seed_logits(run, member, seed) for seed in seeds], axis=0)
     files.write_csv(
         member.oof, OOF, zip(run.data.names, run.data.children, run.data.labels, run.fold_of, mean, strict=True)
     )
     return mean
+
+
+def seed_logits(run: Run, member: MemberFolder, seed: int) -> np.ndarray:
+    """Out-of-fold logits (N,) of one complete seed."""
+    logits = np.zeros(len(run.data.names))
+    row_of = {name: row for row, name in enumerate(run.data.names)}
+    for fold in range(run.folds):
+        path = member.fold_oof(seed, fold)
+        table = read_table(path, ("segment_name", "logit"))
+        scored = [run.data.names[row] for row in np.flatnonzero(run.fold_of == fold)]
+        if sorted(row["segment_name"] for row in table) != scored:
+            hint = "delete the member's folder, train again"
+            raise DataError(path, "does not hold the segments of its fold", hint)
+        for row in table:
+            logits[row_of[row["segment_name"]]] = float(row["logit"])
+    return logits
 
 
 def _fold_figures(run: Run, fold: int, probability: np.ndarray, positive: np.ndarray) -> dict[str, Any]:

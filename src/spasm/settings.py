@@ -323,7 +323,8 @@ class Transfer(Checked):
     members: tuple[str, ...] = ("lgbm", "rocket")
     """Members to train and blend: lgbm, rocket, stgcn_mil. With the network it takes hours."""
     by: str = ""
-    """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are."""
+    """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are. "segment" deals
+    segments without regard to children: that is the usual mistake, to see what it pretends."""
     parts: Annotated[int, Between(2, 100)] = 5
     """Folds to hold out in turn."""
     part_seed: Seed = 0
@@ -340,6 +341,24 @@ class Transfer(Checked):
     """Folds trained side by side; 0 means one per CPU core."""
     seed: Seed = 0
     """Seed of the training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare(Checked):
+    """Flags of compare.py."""
+
+    read: Data = Data()
+    out: Path = Path("output/compare")
+    """Folder for the run and the table; what is trained there is continued."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    members: tuple[str, ...] = ("stgcn_mil", "lgbm", "rocket")
+    """Members to train and blend: stgcn_mil, lgbm, rocket."""
+    seeds: Annotated[int, Between(1, 100)] = 3
+    """Seeds to train each with, counted from 0: single runs decide nothing."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Folds trained side by side; 0 means one per CPU core."""
+    split: Folds = Folds()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -447,6 +466,36 @@ class Calibrate(Checked):
     """Segments of each child."""
     seed: Seed = 7
     """Seed of the simulation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tune(Checked):
+    """Flags of tune.py."""
+
+    read: Data = Data()
+    member: Literal["lgbm", "rocket", "stgcn_mil"] = "lgbm"
+    """Member whose settings are searched."""
+    study: Annotated[str, Plain()] = "main"
+    """Name of the study; the same name continues it."""
+    storage: str = ""
+    """Where trials are kept: a journal file, by default output/studies/STUDY.journal, or the URL of a database, such as
+    sqlite:///output/studies.db or postgresql+psycopg://user@host/name, which several machines may share."""
+    trials: Annotated[int, Between(1, 1_000_000)] = 50
+    """Finished trials that each study shall have."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Trials run side by side, one thread each; 0 means one per CPU core."""
+    seed: Seed = 0
+    """Seed of every training and of the search."""
+    split: Folds = Folds()
+    outer_fold: Annotated[int | None, Between(0, 99)] = None
+    """Search on the people outside this fold only, scored on the other folds."""
+    nested: bool = False
+    """Search without each fold in turn, and judge what was chosen, and the defaults, on the people of that fold."""
+    out: Path | None = None
+    """Result to write; by default output/studies/STUDY.json, or STUDY_outer_F.json, or STUDY_nested.json."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    hardware: Hardware = Hardware()
 
 
 def from_tree(settings_class: type[T], tree: Any) -> T:
