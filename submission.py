@@ -37,6 +37,7 @@ def main(settings: Submission) -> int:
     decision = open_decision(settings.run)
     probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
     files.check_writable(settings.out.parent)
+    files.remove_stale(settings.out.parent, below=False)  # what a killed submission left
     for path in (settings.out, probabilities_path):
         if path.is_dir():
             raise DataError(path, "is a folder, not a file to write", "give another --out")
@@ -104,10 +105,14 @@ def choose_threshold(
     if settings.prevalence is None and not settings.adapt_prevalence:
         return decision["threshold"], ""
     oof = read_table(settings.run / "oof.csv", ("child", "label", "probability"))
-    labels = np.array([int(row["label"]) for row in oof])
-    expected = np.array([float(row["probability"]) for row in oof])
     kind, told = decision["blend"]["threshold"], decision["blend"]["prevalence"] or decision["prevalence"]
-    if not math.isclose(prevalence.threshold_at(labels, expected, told, kind), decision["threshold"], abs_tol=1e-9):
+    try:
+        labels = np.array([int(row["label"]) for row in oof])
+        expected = np.array([float(row["probability"]) for row in oof])
+        chosen = prevalence.threshold_at(labels, expected, told, kind)
+    except ValueError:  # no numbers, or labels of one class
+        chosen = math.nan
+    if not math.isclose(chosen, decision["threshold"], abs_tol=1e-9):
         hint = f"python src/blend.py --run {settings.run} makes both again"
         raise DataError(settings.run / "oof.csv", "is not what decision.json was chosen on", hint)
     share, reason = settings.prevalence, f", chosen for the prevalence {settings.prevalence}"

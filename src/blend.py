@@ -3,6 +3,7 @@
 Example: python src/blend.py --run output/main
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def main(settings: BlendMembers) -> int:
     print(report_text.members_table(result))
     print(report_text.metrics_table(result))
     print("written:", ", ".join(str(run.path / name) for name in ("metrics.json", "decision.json", "oof.csv")))
-    print(f"next:    python submission.py --run {settings.run} --test {data_path / 'test'}")
+    print(
+        f"next:    python submission.py {shlex.join(['--run', str(settings.run), '--test', str(data_path / 'test')])}"
+    )
     return 0
 
 

@@ -8,6 +8,7 @@ Example: python src/compare.py --data input --seeds 3
 
 import io
 import resource
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -49,7 +50,7 @@ def main(settings: Compare) -> int:
     files.write_bytes(settings.out / "table.png", drawn(table, run))
     print(text)
     print(f"written: {settings.out}/table.md, table.csv, table.png and the run {run_path}")
-    print(f"next:    python submission.py --run {run_path} --test {read.data / 'test'}")
+    print(f"next:    python submission.py {shlex.join(['--run', str(run_path), '--test', str(read.data / 'test')])}")
     return 0
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import command_line
 from spasm import files, metrics, process, report_text, runs
-from spasm.answer import open_decision, open_scorer
+from spasm.answer import open_decision, open_scorer, result
 from spasm.blending import Choice, Rows, nested
 from spasm.damage import TRIED
 from spasm.dataset import TrainingData, load_training
@@ -53,7 +53,7 @@ def main(settings: Robustness) -> int:
                 }
                 for fold, future in waiting.items():
                     rows = np.flatnonzero((run.fold_of == fold) & data.has_pose)
-                    for key, values in future.result().items():
+                    for key, values in result(future).items():
                         damaged[name][key][rows] = values
                     bar.update()
     table = figures(run, from_tree(Blend, decision["blend"]), logits, damaged)

@@ -45,7 +45,8 @@ def train(settings: Train, name: str, member_settings: Any, environment: Mapping
     print(report_text.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(", ".join([name, f"seed {settings.seed}", f"{run.folds} folds", *map(str, environment.values())]))
+    computed = (f"{key} {value}" for key, value in environment.items())
+    print(", ".join([name, f"seed {settings.seed}", f"{run.folds} folds", *computed]))
     for fold in one_class_folds(data.labels, run.fold_of):
         print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
 

@@ -82,12 +82,13 @@ def answer_part(
     settings: Transfer, data: TrainingData, labels: np.ndarray, held_out: np.ndarray, folder: Path
 ) -> list[dict[str, str]]:
     """Train on all but the segments `held_out` (N,) bool, and give the rows of the probabilities file for those."""
-    source, target = settings.read.data, folder / "data"
-    for part, rows in (("train", ~held_out), ("test", held_out)):
-        shutil.rmtree(target / part, ignore_errors=True)
-        (target / part).mkdir(parents=True)
+    source, target, test = settings.read.data, folder / "data", folder / "test"
+    # Beside the data and not in it, where a child on both sides, as --by segment wants it, would be refused.
+    for part, rows in ((target / "train", ~held_out), (test, held_out)):
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         for name in np.array(data.names)[rows]:
-            link_or_copy(source / "train" / name, target / part / name)
+            link_or_copy(source / "train" / name, part / name)
     table = zip(np.array(data.names)[~held_out], labels[~held_out], strict=True)
     files.write_csv(target / "train_data.csv", ("segment_name", "label"), table)
     for name in ("groups.csv", "simulated.json"):
@@ -106,10 +107,11 @@ def answer_part(
         ]
         command_line.call([*script, "--workers", str(settings.workers)])
     blend = ["--averaging", settings.averaging, "--fold-averaging", settings.fold_averaging]
-    command_line.call(["blend.py", *run, *blend, "--context", str(settings.context)])
+    blend += ["--context", str(settings.context)]
+    command_line.call(["blend.py", *run, *blend, "--members", *settings.members])  # no other that an earlier call left
     out = folder / "answer.csv"
-    test = ["--test", str(target / "test"), "--names", settings.read.names]
-    command_line.call(["../submission.py", "--run", str(folder / "run"), *test, "--out", str(out)])
+    held = ["--test", str(test), "--names", settings.read.names]
+    command_line.call(["../submission.py", "--run", str(folder / "run"), *held, "--out", str(out)])
     with open(folder / "answer_probabilities.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

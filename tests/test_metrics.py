@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from spasm import metrics
-from spasm.metrics import evaluate, figures
+from spasm.metrics import evaluate, figures, resampled
 
 NAMES = {
     "f1", "sensitivity", "specificity", "precision", "auc", "average_precision", "brier", "prevalence",
@@ -165,3 +165,20 @@ def test_resamples_without_a_figure_are_left_out_of_its_interval():
         estimate = evaluate(labels, np.array([0.1, 0.2, 0.8, 0.9]), labels == 1, list("aabb"))
     assert estimate["auc"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert estimate["prevalence"] == {"value": 0.5, "low": 0.0, "high": 1.0}
+
+
+def test_differences_between_answers_can_be_taken_draw_by_draw():
+    """The same children are drawn for both, so that what they share does not widen the interval of the difference."""
+    labels, probabilities, children = challenge_like(40)
+    better, worse = (resampled(labels, probabilities, probabilities > cut, children) for cut in (0.5, 0.6))
+    for values, drawn in (better, worse):
+        assert values.keys() == drawn.keys() == set(NAMES)
+        assert all(len(column) == 1000 for column in drawn.values())
+    assert np.array_equal(better[1]["auc"], worse[1]["auc"]), "the same draws"
+    assert np.array_equal(better[1]["prevalence"], worse[1]["prevalence"])
+    apart = metrics.estimate(0.0, better[1]["sensitivity"] - worse[1]["sensitivity"])
+    alone = metrics.estimate(0.0, better[1]["sensitivity"])
+    assert apart["high"] - apart["low"] < alone["high"] - alone["low"]
+    assert evaluate(labels, probabilities, probabilities > 0.5, children) == {
+        name: metrics.estimate(better[0][name], better[1][name]) for name in NAMES
+    }

@@ -6,7 +6,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from spasm import decision, prevalence
-from spasm.prevalence import adapted_probability, best_threshold, estimate, weights_at
+from spasm.prevalence import adapted_probability, estimate, threshold_at, weights_at
 
 
 @st.composite
@@ -92,7 +92,10 @@ def test_rows_of_one_class_can_keep_their_prevalence():
 @example((np.array([1, 0]), np.array([0.0, 0.5])))
 def test_at_the_training_prevalence_the_threshold_is_the_usual_one(case):
     labels, probabilities = case
-    assert best_threshold(labels, probabilities, labels.mean()) == decision.best_threshold(labels, probabilities)
+    usual = decision.best_threshold(labels, probabilities)
+    assert threshold_at(labels, probabilities, labels.mean(), "observed") == usual
+    expected = threshold_at(labels, probabilities, labels.mean(), "expected")
+    assert expected == pytest.approx(decision.expected_threshold(probabilities), rel=1e-12)
 
 
 @pytest.mark.parametrize("count", [300, 3001])
@@ -101,33 +104,70 @@ def test_equally_good_thresholds_stay_so_whatever_the_weights_round_to(count):
     for _ in range(50):
         labels, probabilities = generator.integers(0, 2, count), generator.integers(0, 30, count) / 29
         usual = decision.best_threshold(labels, probabilities)
-        assert best_threshold(labels, probabilities, labels.sum() / count) == usual
+        assert threshold_at(labels, probabilities, labels.sum() / count, "observed") == usual
 
 
 @settings(deadline=None, max_examples=100)
 @given(rows(), st.floats(0, 1))
 @example((np.array([0, 0, 1]), np.array([0.9, 0.8, 0.1])), 1.0)
 @example((np.array([1, 0, 1]), np.array([1.0, 0.5, 0.0])), 0.0)
-def test_no_threshold_has_a_higher_weighted_f1_than_the_best(case, share):
+def test_no_threshold_has_a_higher_weighted_f1_than_the_observed_one(case, share):
     labels, probabilities = case
     weights = weights_at(labels, share)
     brute = max(weighted_f1(labels, probabilities, threshold, weights) for threshold in probabilities)
-    threshold = best_threshold(labels, probabilities, share)
+    threshold = threshold_at(labels, probabilities, share, "observed")
     assert 0 <= threshold <= 1
     assert weighted_f1(labels, probabilities, threshold, weights) == pytest.approx(brute, rel=1e-9, abs=1e-300)
 
 
-def test_a_rarer_class_needs_a_higher_threshold():
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 7)), min_size=2, max_size=25), st.floats(0.01, 0.99))
+def test_no_threshold_has_a_higher_expected_f1_at_the_prevalence_than_the_expected_one(case, share):
+    labels, probabilities = (np.array(column) for column in zip(*case, strict=True))
+    assume(0 < labels.sum() < len(labels))
+    probabilities, weights = probabilities / 8, weights_at(labels, share)
+    there = adapted_probability(probabilities, labels.mean(), share)  # what they are at that prevalence
+
+    def expected_f1(threshold):
+        positive = probabilities >= threshold
+        hits = (weights * there)[positive].sum()
+        return 2 * hits / (weights[positive].sum() + (weights * there).sum())
+
+    threshold = threshold_at(labels, probabilities, share, "expected")
+    assert 0 <= threshold <= 1
+    assert expected_f1(threshold) == pytest.approx(max(map(expected_f1, probabilities)), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["expected", "observed"])
+def test_a_rarer_class_needs_a_higher_threshold(kind):
     labels, probabilities, _ = segments(0.25, 3)
-    thresholds = [best_threshold(labels, probabilities, share) for share in (0.05, 0.25, 0.6)]
+    thresholds = [threshold_at(labels, probabilities, share, kind) for share in (0.05, 0.25, 0.6)]
     assert thresholds[0] > thresholds[1] + 0.1 > thresholds[2] + 0.2
 
 
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.6])
+def test_of_calibrated_probabilities_both_thresholds_reach_the_same_f1_where_the_prevalence_is_that(share):
+    labels, probabilities, _ = segments(0.25, 3, children=400)
+    new_labels, new, _ = segments(share, 4, children=400)
+    reached = [
+        weighted_f1(new_labels, new, threshold_at(labels, probabilities, share, kind), np.ones(len(new)))
+        for kind in ("expected", "observed")
+    ]
+    best = weighted_f1(new_labels, new, decision.best_threshold(new_labels, new), np.ones(len(new)))
+    assert reached == pytest.approx([best, best], abs=0.03)
+
+
 @pytest.mark.filterwarnings("error")
-def test_at_prevalence_zero_and_one_there_is_a_threshold_without_a_warning():
+def test_at_prevalence_zero_and_one_there_is_an_observed_threshold_without_a_warning():
     labels, probabilities = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.3, 0.1])
-    assert 0 <= best_threshold(labels, probabilities, 0.0) <= 1
-    assert best_threshold(labels, probabilities, 1.0) <= 0.3
+    assert 0 <= threshold_at(labels, probabilities, 0.0, "observed") <= 1
+    assert threshold_at(labels, probabilities, 1.0, "observed") <= 0.3
+
+
+def test_no_prevalence_of_rows_of_one_class_is_followed():
+    for kind in ("expected", "observed"):
+        with pytest.raises(ValueError, match="cannot be weighted"):
+            threshold_at(np.zeros(3, int), np.array([0.1, 0.2, 0.3]), 0.5, kind)
 
 
 # ---- probabilities at another prevalence

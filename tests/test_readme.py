@@ -15,8 +15,16 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^(?: {4}.*\n)+", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
-TINY = {"epochs": 1, "width": 4, "blocks": 1, "folds": 3}
-TINY_FLAGS = " ".join(f"--{name} {value}" for name, value in TINY.items())
+# What makes a command short. Not fewer folds: members that share a run must share those.
+TINY = {
+    "src/train_folds.py": "--epochs 1 --width 4 --blocks 1",
+    "src/train_lgbm.py": "--rounds 5",
+    "src/train_rocket.py": "--biases 1 --copies 0",
+    "src/blend.py": "--blend-trials 5",
+    "src/compare.py": "--seeds 1 --members lgbm rocket",
+    "src/transfer.py": "--parts 2 --members lgbm",
+    "src/tune.py": "--trials 2",
+}
 
 
 def test_the_readme_names_the_commands_that_are_run_here():
@@ -50,9 +58,9 @@ def test_the_commands_for_own_data_work_one_after_the_other(checkout):
         if not command.startswith("python "):
             continue
         words = shlex.split(command)[1:]
-        if words[0] == "src/train_folds.py":
-            # --settings names a run of its own: its settings are others than those of output/main.
-            words += [*TINY_FLAGS.split(), *(["--run", "output/my"] if "--settings" in words else [])]
+        words += TINY.get(words[0], "").split()
+        if "--settings" in words:  # other settings than those of output/main, so another run
+            words += ["--run", "output/my"]
         finished = subprocess.run([sys.executable, *words], cwd=checkout, capture_output=True, text=True)
         assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
     assert (checkout / "output/submission.csv").read_text().startswith("segment_name,label\n")
@@ -61,7 +69,8 @@ def test_the_commands_for_own_data_work_one_after_the_other(checkout):
 
 def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_else(checkout):
     before = {path for path in checkout.rglob("*") if ".venv" not in path.parts}
-    demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", f"DEMO_FLAGS={TINY_FLAGS}"]
+    demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", "DEMO_FOLDS=--folds 3",
+            f"DEMO_FLAGS={TINY['src/train_folds.py']}"]  # fmt: skip
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     finished = subprocess.run(demo, cwd=checkout, capture_output=True, text=True, env=environment)
     assert finished.returncode == 0, finished.stderr

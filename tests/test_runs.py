@@ -24,7 +24,7 @@ from samples import T, add_to_test, make_data, pose, saved
 from spasm import checkpoints, decision, files, outcome, runs, training
 from spasm.dataset import load_training
 from spasm.errors import DataError, DataProblems
-from spasm.settings import Augmentation, Fit, Folds, Member, Network, TrainFolds
+from spasm.settings import Augmentation, Blend, Fit, Folds, Member, Network, TrainFolds
 
 ROOT = Path(__file__).parents[1]
 SMALL = Member(
@@ -34,6 +34,7 @@ SMALL = Member(
 )
 FLAGS = ["--width", 4, "--blocks", 1, "--kernel", 3, "--epochs", 2, "--batch", 8,
          "--shift-frames", 2, "--gap-frames", 4]  # fmt: skip
+OOF = "segment_name,child,label,fold,stgcn_mil_logit,probability,cross_fitted,answer"
 ENVIRONMENT = {"device": "cpu", "precision": "float32", "threads": 1}
 CPU = torch.device("cpu")
 
@@ -127,7 +128,7 @@ def test_a_run_folder_holds_exactly_what_the_design_says(whole, contents):
 def test_the_columns_of_every_table_are_those_promised(whole):
     headers = {
         "folds.csv": "segment_name,child,label,fold",
-        "oof.csv": "segment_name,child,label,fold,stgcn_mil_logit,probability",
+        "oof.csv": OOF,
         "stgcn_mil/oof.csv": "segment_name,child,label,fold,logit",
         "stgcn_mil/history.csv": "seed,fold,epoch,learning_rate,loss,gradient_norm",
         "stgcn_mil/seed_0/fold_1_oof.csv": "segment_name,logit",
@@ -136,7 +137,7 @@ def test_the_columns_of_every_table_are_those_promised(whole):
 
 
 def test_the_real_command_writes_the_same_tables_and_strict_json(trained):
-    assert header(trained / "oof.csv") == "segment_name,child,label,fold,stgcn_mil_logit,probability"
+    assert header(trained / "oof.csv") == OOF
     assert len(table(trained / "oof.csv")) == 40
     for path in trained.rglob("*.json"):
         strict_json(path)
@@ -158,11 +159,32 @@ def test_every_segment_is_scored_once_by_the_one_fold_of_its_child(whole):
         assert scored == [row["segment_name"] for row in folds if row["fold"] == fold]
 
 
-def test_the_probability_of_a_row_is_that_of_its_logit(whole):
+def calibrated(small: Training, logits: np.ndarray, rows: list[dict[str, str]]) -> np.ndarray:
+    """Probabilities of a single member's logits by the lines of the decision; rows without a pose skip them."""
+    chosen = small.json("decision.json")
+    slope, offset = chosen["members"]["stgcn_mil"]["line"]
+    last_slope, last_offset = chosen["line"]
+    values = last_slope * (slope * logits + offset) + last_offset
+    values = np.where([row["segment_name"] == "child_5_1.npy" for row in rows], logits, values)
+    return 1 / (1 + np.exp(-values))
+
+
+def test_the_probability_of_a_row_is_that_of_its_calibrated_logit(whole):
     rows = whole.table("oof.csv")
     logits = column(rows, "stgcn_mil_logit")
-    assert column(rows, "probability") == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-12)
+    assert column(rows, "probability") == pytest.approx(calibrated(whole, logits, rows), abs=1e-12)
     assert np.array_equal(column(whole.table("stgcn_mil/oof.csv"), "logit"), logits)
+
+
+def test_lines_and_threshold_of_the_decision_are_fitted_on_all_rows_with_a_pose(whole):
+    rows, chosen = whole.table("oof.csv"), whole.json("decision.json")
+    labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
+    posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
+    slope, offset = chosen["members"]["stgcn_mil"]["line"]
+    assert (slope, offset) == decision.fit_line(logits[posed], labels[posed])
+    assert tuple(chosen["line"]) == decision.fit_line(slope * logits[posed] + offset, labels[posed])
+    probabilities = column(rows, "probability")
+    assert chosen["threshold"] == pytest.approx(decision.expected_threshold(probabilities), rel=1e-12)
 
 
 def test_a_segment_without_a_pose_has_the_smoothed_log_odds_of_the_other_folds(whole):
@@ -189,7 +211,13 @@ def test_the_decision_names_all_that_an_answer_rests_on(whole):
     assert list(chosen["members"]) == ["stgcn_mil"]
     member = chosen["members"]["stgcn_mil"]
     assert (member["weight"], member["seeds"], member["settings"]) == (1.0, [0], dataclasses.asdict(SMALL))
+    assert len(member["line"]) == len(chosen["line"]) == 2
+    assert (member["quantiles"], chosen["averaging"], chosen["context"]) == ([], "logit", None)
+    assert (chosen["blended"], chosen["blend"]) == (["stgcn_mil"], dataclasses.asdict(Blend()))
     assert (chosen["folds"], chosen["frames"], chosen["prevalence"]) == (3, T, 0.5)
+    prevalence = 6.5 / 13  # the one segment without a pose is positive
+    share = (1 + decision.PRIOR_WEIGHT * prevalence) / (1 + decision.PRIOR_WEIGHT)
+    assert chosen["without_pose"] == pytest.approx(math.log(share / (1 - share)))
     assert chosen["data"] == whole.json("run.json")["data"]
     assert chosen["data"]["path"] == str(whole.data)
     assert set(chosen["files"]) == {
@@ -197,35 +225,38 @@ def test_the_decision_names_all_that_an_answer_rests_on(whole):
     }
     for name, digest in chosen["files"].items():
         assert hashlib.sha256((whole.run_path / name).read_bytes()).hexdigest() == digest
-    for text in ("averaging", "calibration", "threshold_chosen"):
-        assert chosen[text]
+    assert all(chosen["how"][name] for name in ("averaging", "weights", "line", "threshold", "without_pose"))
 
 
 def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return max(f1_score(labels, probabilities >= threshold, zero_division=0) for threshold in probabilities)
 
 
-def test_the_threshold_of_the_decision_has_the_highest_f1_of_all(whole):
+def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_observed_one_is_told_as_optimistic(
+    whole,
+):
     rows = whole.table("oof.csv")
     labels, probabilities = column(rows, "label").astype(int), column(rows, "probability")
-    threshold = whole.json("decision.json")["threshold"]
-    assert f1_score(labels, probabilities >= threshold) == pytest.approx(best_f1(labels, probabilities))
-    plain = whole.json("metrics.json")["plain_out_of_fold_optimistic"]
-    assert plain["threshold"] == threshold
+
+    def expected_f1(threshold):
+        positive = probabilities >= threshold
+        return 2 * probabilities[positive].sum() / (positive.sum() + probabilities.sum())
+
+    result, threshold = whole.json("metrics.json"), whole.json("decision.json")["threshold"]
+    assert result["threshold"] == threshold
+    assert expected_f1(threshold) == pytest.approx(max(map(expected_f1, probabilities)))
+    plain = result["plain_out_of_fold_optimistic"]
+    assert f1_score(labels, probabilities >= plain["threshold"]) == pytest.approx(best_f1(labels, probabilities))
     assert plain["f1"]["value"] == pytest.approx(best_f1(labels, probabilities))
 
 
-def test_the_headline_f1_judges_each_fold_at_a_threshold_of_the_other_folds(whole):
+def test_the_headline_figures_are_those_of_the_cross_fitted_columns(whole):
     rows = whole.table("oof.csv")
-    labels, probabilities = column(rows, "label").astype(int), column(rows, "probability")
-    fold_of = column(rows, "fold").astype(int)
+    labels, probabilities = column(rows, "label").astype(int), column(rows, "cross_fitted")
+    fold_of, answers = column(rows, "fold").astype(int), column(rows, "answer").astype(int)
     result = whole.json("metrics.json")
-    answers = np.zeros(len(rows), dtype=int)
-    for fold, threshold in enumerate(result["cross_fitted_thresholds"]):
-        others = fold_of != fold
-        at_threshold = f1_score(labels[others], probabilities[others] >= threshold)
-        assert at_threshold == pytest.approx(best_f1(labels[others], probabilities[others]))
-        answers[~others] = probabilities[~others] >= threshold
+    thresholds = np.array(result["cross_fitted_thresholds"])
+    assert np.array_equal(answers, probabilities >= thresholds[fold_of])
     figures = result["cross_fitted"]
     assert figures["f1"]["value"] == pytest.approx(f1_score(labels, answers))
     assert figures["auc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities))
@@ -238,6 +269,42 @@ def test_the_headline_f1_judges_each_fold_at_a_threshold_of_the_other_folds(whol
     for estimate in figures.values():
         assert set(estimate) == {"value", "low", "high"}
         assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    assert result["cross_fitted_weights"] == [{"stgcn_mil": 1.0}] * 3
+
+
+def test_calibration_and_threshold_that_judge_a_fold_come_from_the_other_folds(whole):
+    rows = whole.table("oof.csv")
+    labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
+    fold_of = column(rows, "fold").astype(int)
+    posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
+    thresholds = whole.json("metrics.json")["cross_fitted_thresholds"]
+    for fold in range(3):
+        fitted = (fold_of != fold) & posed
+        slope, offset = decision.fit_line(logits[fitted], labels[fitted])
+        last_slope, last_offset = decision.fit_line(slope * logits[fitted] + offset, labels[fitted])
+        values = np.where(posed, last_slope * (slope * logits + offset) + last_offset, logits)
+        chances = decision.probability(values)
+        assert thresholds[fold] == pytest.approx(decision.expected_threshold(chances[fold_of != fold]), rel=1e-12)
+        assert column(rows, "cross_fitted")[fold_of == fold] == pytest.approx(chances[fold_of == fold], abs=1e-12)
+
+
+def test_what_a_fold_holds_never_changes_what_judges_it(done):
+    """Neither its calibration nor its threshold; the labels of one fold are turned, and the others are judged anew."""
+    run, _ = done.open()
+    before = done.json("metrics.json")["cross_fitted_thresholds"]
+    turned = np.where(run.fold_of == 1, 1 - run.data.labels, run.data.labels)
+    outcome.rebuild(dataclasses.replace(run, data=dataclasses.replace(run.data, labels=turned)))
+    after = done.json("metrics.json")["cross_fitted_thresholds"]
+    assert after[1] == before[1]
+    assert after[0] != before[0]
+    assert after[2] != before[2]
+
+
+def test_a_member_alone_is_judged_as_the_blend_is_and_child_context_both_ways(whole):
+    result = whole.json("metrics.json")
+    assert result["each_member"] == {"stgcn_mil": result["cross_fitted"]}
+    assert set(result["child_context"]) == {"with", "without"}
+    assert result["child_context"]["without"] == result["cross_fitted"]
 
 
 def test_metrics_name_data_protocol_and_member_and_mark_simulated_data(whole, trained):
@@ -258,17 +325,15 @@ def test_folds_and_cohorts_have_figures_of_their_own(whole):
     counts = {name: (figures["segments"], figures["children"]) for name, figures in cohorts.items()}
     assert counts == {"home": (8, 4), "ward": (4, 2)}
     rows = [row for row in whole.table("oof.csv") if row["child"] in ("4", "5")]
-    auc = roc_auc_score(column(rows, "label"), column(rows, "probability"))
+    auc = roc_auc_score(column(rows, "label"), column(rows, "cross_fitted"))
     assert cohorts["ward"]["auc"] == pytest.approx(auc)
-    thresholds = result["cross_fitted_thresholds"]
-    answers = [float(row["probability"]) >= thresholds[int(row["fold"])] for row in rows]
-    right = [answer == (row["label"] == "1") for answer, row in zip(answers, rows, strict=True)]
+    right = [row["answer"] == row["label"] for row in rows]
     for label, name in (("1", "sensitivity"), ("0", "specificity")):
         of_label = [hit for hit, row in zip(right, rows, strict=True) if row["label"] == label]
         assert cohorts["ward"][name] == pytest.approx(np.mean(of_label))
     for fold, figures in enumerate(result["folds"]):
         spasms = [row for row in whole.table("oof.csv") if (row["fold"], row["label"]) == (str(fold), "1")]
-        found = [float(row["probability"]) >= thresholds[fold] for row in spasms]
+        found = [row["answer"] == "1" for row in spasms]
         assert figures["sensitivity"] == pytest.approx(np.mean(found))
 
 
@@ -568,10 +633,10 @@ def test_a_second_seed_averages_the_logits_and_leaves_the_files_of_the_first_alo
         for seed in (0, 5)
     ]  # fmt: skip
     assert by_seed[0] != by_seed[1]
-    for row in done.table("oof.csv"):
-        mean = (by_seed[0][row["segment_name"]] + by_seed[1][row["segment_name"]]) / 2
-        assert float(row["stgcn_mil_logit"]) == pytest.approx(mean, abs=1e-12)
-        assert float(row["probability"]) == pytest.approx(float(decision.probability(mean)), abs=1e-12)
+    rows = done.table("oof.csv")
+    mean = np.array([(by_seed[0][row["segment_name"]] + by_seed[1][row["segment_name"]]) / 2 for row in rows])
+    assert column(rows, "stgcn_mil_logit") == pytest.approx(mean, abs=1e-12)
+    assert column(rows, "probability") == pytest.approx(calibrated(done, mean, rows), abs=1e-12)
 
 
 def test_the_order_in_which_seeds_and_folds_are_trained_does_not_matter(whole, done, tmp_path, contents):
@@ -586,16 +651,55 @@ def test_a_new_member_does_not_change_a_decision_by_itself(done):
     run, _ = done.open()
     before = (done.run_path / "decision.json").read_bytes()
     shutil.copytree(done.member_path, done.run_path / "another")
-    outcome.rebuild(run)
+    result = outcome.rebuild(run)
     assert (done.run_path / "decision.json").read_bytes() == before
-    expected = "segment_name,child,label,fold,another_logit,stgcn_mil_logit,probability"
-    assert header(done.run_path / "oof.csv") == expected
+    assert header(done.run_path / "oof.csv") == OOF.replace("stgcn_mil", "another_logit,stgcn_mil", 1)
+    assert list(result["each_member"]) == ["another", "stgcn_mil"], "it is judged beside the others all the same"
+    assert list(result["members"]) == ["stgcn_mil"]
+
+
+def test_a_decision_made_by_blending_stays_when_a_member_gets_another_seed(done):
+    run, _ = done.open()
+    shutil.copytree(done.member_path, done.run_path / "another")
+    blend = Blend(averaging="probability", threshold="observed", prevalence=0.3, blend_trials=5)
+    outcome.rebuild(run, blend, ("another", "stgcn_mil"))
+    before = done.json("decision.json")
+    assert (before["blended"], before["blend"]) == (["another", "stgcn_mil"], dataclasses.asdict(blend))
+    assert {name: member["weight"] for name, member in before["members"].items()} == pytest.approx(
+        {"another": 0.5, "stgcn_mil": 0.5}, abs=0.05
+    )
+    done.train(seed=5)
+    after = done.json("decision.json")
+    assert (after["blended"], after["blend"]) == (before["blended"], before["blend"])
+    assert after["members"]["stgcn_mil"]["seeds"] == [0, 5]
+    assert after["members"]["another"]["seeds"] == [0]
+
+
+def test_a_decision_whose_members_are_gone_is_made_again_from_those_that_are_there(done):
+    run, _ = done.open()
+    done.member_path.rename(done.run_path / "another")
+    outcome.rebuild(run)
+    assert list(done.json("decision.json")["members"]) == ["another"]
+
+
+@pytest.mark.parametrize("content", ['{"members": {}}', '{"blended": 5}', '{"blended": ["stgcn_mil"], "blend": {}}'])
+def test_a_decision_of_another_version_is_named_and_made_again_once_it_is_deleted(done, contents, content):
+    before, (run, _) = contents(done.run_path), done.open()
+    path = done.run_path / "decision.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"decision\.json: is not a decision of this software \(delete it"):
+        outcome.rebuild(run)
+    assert path.read_text() == content
+    path.unlink()
+    outcome.rebuild(run)
+    assert contents(done.run_path) == before
 
 
 def test_weights_without_a_trained_fold_hold_no_optimiser(whole):
     tensors = checkpoints.read_tensors(whole.member_path / "seed_0/fold_0.pt")
     assert "offset" in tensors
     assert not any(name.startswith("optimiser") for name in tensors)
+    assert "without_pose" not in tensors, "that is the decision's to say"
 
 
 # ---- several processes

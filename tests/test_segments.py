@@ -32,7 +32,7 @@ from samples import (
 )
 from spasm.dataset import load_training
 from spasm.errors import DataError, DataProblems
-from spasm.segments import check_folder, found, read_segment
+from spasm.segments import check_folder, found, inside_picture, read_segment
 from spasm.tables import child_of, list_segments, read_labels, read_table
 
 # ---- what converts without loss is accepted
@@ -101,6 +101,19 @@ def test_a_landmark_is_found_where_x_y_and_z_are_finite():
     expected = np.ones(SHAPE[:2], bool)
     expected[2, 4] = False
     assert np.array_equal(found(array), expected)
+
+
+def test_a_landmark_is_inside_the_picture_where_it_is_found_and_x_and_y_lie_within():
+    array = pose()
+    expected = np.ones(SHAPE[:2], bool)
+    for landmark, (channel, value, inside) in enumerate(
+        [(0, -0.01, False), (0, 1.01, False), (1, -0.01, False), (1, 1.01, False), (0, np.nan, False),
+         (2, np.nan, False), (0, 0.0, True), (1, 1.0, True), (2, -3.0, True), (3, np.nan, True)]
+    ):  # fmt: skip
+        array[5, landmark, channel] = value
+        expected[5, landmark] = inside
+    assert np.array_equal(inside_picture(array), expected)
+    assert np.array_equal(inside_picture(np.stack([array, array])), np.stack([expected, expected]))
 
 
 @pytest.mark.filterwarnings("error")

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from spasm.dataset import TrainingData
-from spasm.decision import logit_without_pose, probability
+from spasm.decision import probability
 from spasm.errors import TrainingError
 from spasm.folds import make_folds
 from spasm.scoring import Scorer, pick_device, pick_precision
@@ -162,7 +162,7 @@ def test_the_rows_alone_decide_what_is_learned():
 def test_eight_segments_can_be_overfitted():
     data = dataclasses.replace(some_data(8), labels=np.array([0, 1, 1, 0, 1, 0, 0, 1]))
     off = Augmentation(
-        mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0, gap_frames=1
+        mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0
     )
     settings = Member(
         augmentation=off, network=Network(width=8, dropout=0), fit=Fit(epochs=120, batch=8, learning_rate=0.01, ema=0)
@@ -310,27 +310,6 @@ def test_the_history_tells_the_learning_rate_of_the_last_step_of_each_epoch():
     trainer = trained(some_data())
     expected = [learning_rate(step, 9, TINY.fit.learning_rate, TINY.fit.schedule) for step in (2, 5, 8)]
     assert [row[0] for row in trainer.history] == expected
-
-
-# ---- segments without a pose
-
-
-def test_the_logit_without_a_pose_is_the_smoothed_log_odds_of_such_segments():
-    labels, has_pose = np.array([1, 1, 0, 1, 0, 0, 0, 0]), np.array([0, 0, 0, 1, 1, 1, 1, 1], bool)
-    prevalence = 3.5 / 9
-    expected = (2 + 2 * prevalence) / (3 + 2)
-    assert probability(logit_without_pose(labels, has_pose)) == pytest.approx(expected)
-
-
-def test_the_logit_without_a_pose_is_the_prevalence_where_no_such_segment_was_seen():
-    assert probability(logit_without_pose(np.array([1, 0, 0]), np.ones(3, bool))) == pytest.approx(1.5 / 4)
-
-
-@pytest.mark.parametrize("label", [0, 1])
-def test_the_logit_without_a_pose_is_finite_where_all_such_segments_agree(label):
-    logit = logit_without_pose(np.full(50, label), np.zeros(50, bool))
-    assert math.isfinite(logit)
-    assert (logit > 2) == (label == 1)
 
 
 # ---- scoring

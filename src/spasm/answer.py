@@ -69,7 +69,8 @@ def _is_well_formed(decision: dict[str, Any]) -> bool:
             and type(decision["folds"]) is int
             and 1 <= decision["folds"] <= most  # a count beyond the files would be listed for ever
             and decision["averaging"] in ("probability", "logit", "percentile")
-            and _are_numbers([decision["without_pose"], *decision["line"]], 3)
+            and _are_numbers([decision["without_pose"], decision["prevalence"], *decision["line"]], 4)
+            and 0 < decision["prevalence"] < 1
             and (context is None or _are_numbers(context, 4))
             and type(data["simulated"]) is bool
             and all(type(data[key]) is kind for key, kind in (("path", str), ("segments", int), ("children", int)))
@@ -84,7 +85,7 @@ def _is_well_formed(decision: dict[str, Any]) -> bool:
                 and all(type(seed) is int and seed >= 0 for seed in member["seeds"])
                 and _are_numbers(member["line"], 2)
                 and _are_numbers(member["quantiles"], len(member["quantiles"]))
-                and (len(member["quantiles"]) > 1) == (decision["averaging"] == "percentile")
+                and (len(member["quantiles"]) > 1 if decision["averaging"] == "percentile" else not member["quantiles"])
                 for name, member in decision["members"].items()
             )
             and math.isclose(sum(member["weight"] for member in decision["members"].values()), 1, abs_tol=1e-6)
@@ -157,7 +158,7 @@ class _Here(Executor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         try:
-            future.set_result(function(*arguments))
+            future.setresult(function(*arguments))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -179,7 +180,7 @@ class Answerer:
             )
         try:
             for future in begun:
-                _result(future)
+                result(future)
         except BaseException:
             self.close()
             raise
@@ -220,7 +221,7 @@ class Answerer:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         logits, frame_weights, looking = {}, np.zeros(poses.shape[:2]), 0.0
         for name, future in scores.items():
-            scored, looked = _result(future)
+            scored, looked = result(future)
             seeds = len(self.decision["members"][name]["seeds"])
             by_fold = scored.reshape(self.decision["folds"], seeds, -1).mean(axis=1)
             logits[name] = np.full(len(poses), self.decision["without_pose"])
@@ -238,7 +239,8 @@ class Answerer:
         return self.choice.probability(Rows(logits, np.array(children, dtype=str), has_pose))
 
 
-def _result(future: "Future[Any]") -> Any:
+def result(future: "Future[Any]") -> Any:
+    """What a member's process gave. Raises TrainingError if it was killed."""
     try:
         return future.result()
     except BrokenProcessPool as error:

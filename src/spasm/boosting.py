@@ -70,8 +70,8 @@ def fit_fold(run: Run, member: MemberFolder, settings: LgbmMember, seed: int, fo
         path = member.weights(seed, fold)
         files.write_bytes(path, model.model_to_string().encode())
         logits, _ = open_scorer([path], settings).score(data.poses, posed)  # from the file, as a submission will
+        member.note_importance(seed, fold, importance(model))  # before the fold counts as trained, or a kill loses it
         member.finish_fold(run, seed, fold, logits[0], path)
-        member.note_importance(seed, fold, importance(model))
         report({"seed": seed, "fold": fold, "segments": len(rows), "trees": model.num_trees()})
 
 
@@ -79,7 +79,9 @@ def importance(model: lightgbm.Booster) -> dict[str, float]:
     """Share of the loss that splits on each group of statistics took away."""
     gains = dict(zip(model.feature_name(), model.feature_importance("gain"), strict=True))
     total = max(sum(gains.values()), 1e-12)
-    return {group: sum(gains.get(name, 0) for name in names) / total for group, names in kinematics.GROUPS.items()}
+    return {
+        group: float(sum(gains.get(name, 0) for name in names) / total) for group, names in kinematics.GROUPS.items()
+    }
 
 
 class Scorer:

@@ -177,9 +177,9 @@ class Boosting(Checked):
 class Convolutions(Checked):
     """Random convolutions, pooled over time, under a ridge classifier."""
 
-    biases: Annotated[int, Between(1, 64)] = 2
+    biases: Annotated[int, Between(1, 64)] = 4
     """Thresholds for each kernel, dilation and pooling."""
-    copies: Annotated[int, Between(0, 16)] = 1
+    copies: Annotated[int, Between(0, 16)] = 2
     """Randomly changed copies of each training segment that are trained on beside it."""
 
 
@@ -374,6 +374,24 @@ class Robustness(Checked):
     workers: Annotated[int, Between(0, 256)] = 0
     """Folds scored side by side, one thread each; 0 means one per CPU core."""
     hardware: Hardware = Hardware()
+
+
+@dataclasses.dataclass(frozen=True)
+class ShiftPrevalence(Checked):
+    """Flags of shift_prevalence.py."""
+
+    run: Path = Path("output/main")
+    """Run folder to judge; prevalence.csv is written there."""
+    data: Path | None = None
+    """Folder of the training data, if it has moved since the run was made."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    by: str = ""
+    """Column of groups.csv: known and new children differ in its value; otherwise they are random halves."""
+    splits: Annotated[int, Between(1, 10_000)] = 40
+    """Random halves to try."""
+    split_seed: Seed = 0
+    """Seed of the halves and of what is drawn from them."""
 
 
 @dataclasses.dataclass(frozen=True)

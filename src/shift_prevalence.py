@@ -1,0 +1,118 @@
+"""Draw a run's out-of-fold answers anew at other shares of positives, and judge the ways to choose a threshold.
+
+Half of the children are known: thresholds are chosen on their answers. The other half, thinned to a share of positives,
+stand for new children. With --by COLUMN the known ones are all of one value of that column of groups.csv, such as a
+cohort, and the new ones all of another: then positives and negatives change themselves, and no method that reads the
+share from the answers can be right.
+
+Example: python src/shift_prevalence.py --run output/main
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import command_line
+from spasm import files, metrics, prevalence, report_text, runs
+from spasm.dataset import TrainingData, load_training
+from spasm.errors import DataError
+from spasm.settings import ShiftPrevalence
+from spasm.tables import read_table
+
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+KIND = "expected"  # the rule by which every threshold here is chosen
+COLUMNS = ("share", "split", "fixed", "adapted", "known", "followed", "estimated", "low", "high")
+
+
+def main(settings: ShiftPrevalence) -> int:
+    made = runs.read_run(settings.run)
+    data = load_training(settings.data or Path(made["data"]["path"]), made["frames"], "safe", settings.cache)
+    table = read_table(settings.run / "oof.csv", ("segment_name", "cross_fitted"))
+    if [row["segment_name"] for row in table] != list(data.names):
+        raise DataError(settings.run / "oof.csv", "is not of these segments", "run src/blend.py again")
+    probabilities = np.array([float(row["cross_fitted"]) for row in table])
+    judged = []
+    for number, (name, known, new) in enumerate(splits(data, settings)):
+        generator = np.random.default_rng([settings.split_seed, number])
+        judged += [
+            (share, name, *judge(data, probabilities, known, thinned(data.labels, new, share, generator), share))
+            for share in SHARES
+        ]
+    files.write_csv(settings.run / "prevalence.csv", COLUMNS, judged)
+    print(report_text.data_summary(data))
+    print(text(judged))
+    print(f"written: {settings.run}/prevalence.csv")
+    return 0
+
+
+def splits(data: TrainingData, settings: ShiftPrevalence) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """A name, and which segments (N,) bool are known and which are new; never any of the same child in both."""
+    child = np.array(data.children)
+    if settings.by:
+        value = np.array([data.groups.get(name, {}).get(settings.by, "") for name in child])
+        for known in np.unique(value):
+            yield f"{known} to others", value == known, value != known
+        return
+    for number in range(settings.splits):
+        names = np.unique(child)
+        # Children with many and with few positives fall into both halves.
+        order = np.random.default_rng([settings.split_seed, number]).random(len(names))
+        positives = np.array([data.labels[child == name].sum() for name in names])
+        ranked = names[np.lexsort((order, -positives))]
+        pairs = [ranked[start : start + 2] for start in range(0, len(ranked), 2)]
+        chosen = np.random.default_rng([settings.split_seed, number, 1]).integers(0, 2, len(pairs))
+        known = np.isin(child, [pair[at % len(pair)] for pair, at in zip(pairs, chosen, strict=True)])
+        yield str(number), known, ~known
+
+
+def thinned(labels: np.ndarray, rows: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Row numbers of as many of `rows` (N,) bool as leave this share of positives; only one class loses any."""
+    spasms, rest = np.flatnonzero(rows & (labels == 1)), np.flatnonzero(rows & (labels == 0))
+    kept = min(len(spasms), round(len(rest) * share / (1 - share)))
+    others = min(len(rest), round(kept * (1 - share) / share))
+    drawn = [generator.choice(spasms, kept, replace=False), generator.choice(rest, others, replace=False)]
+    return np.sort(np.concatenate(drawn))
+
+
+def judge(data: TrainingData, probabilities: np.ndarray, known: np.ndarray, new: np.ndarray, share: float) -> tuple:
+    """F1 at the fixed threshold, the adapted one, and the one for the share if it were known; and the estimate."""
+    child = np.array(data.children)
+    labels, chances = data.labels[known], probabilities[known]
+    estimate = prevalence.estimate(labels, chances, child[known], probabilities[new], child[new])
+
+    def f1(wanted: float) -> float:
+        threshold = prevalence.threshold_at(labels, chances, wanted, KIND)
+        value = metrics.figures(data.labels[new], probabilities[new], probabilities[new] >= threshold)["f1"]
+        return float("nan") if value is None else value
+
+    fixed = f1(float(labels.mean()))
+    adapted = fixed if estimate.thin else f1(estimate.prevalence)
+    low, high = estimate.likelihood_interval
+    return fixed, adapted, f1(share), int(not estimate.thin), estimate.likelihood, low, high
+
+
+def text(judged: list[tuple]) -> str:
+    """Means over splits, and the worst that following the estimate cost or gained."""
+    lines = [
+        "",
+        f"{'share':>6}{'F1 fixed':>10}{'adapted':>10}{'known':>10}   adapted - fixed      followed  in interval",
+    ]
+    for share in SHARES:
+        rows = [row for row in judged if row[0] == share]
+        fixed, adapted, known, followed, _, low, high = (
+            np.array(column, dtype=float) for column in list(zip(*rows, strict=True))[2:]
+        )
+        gain = adapted - fixed
+        inside = np.mean((low <= share) & (share <= high))
+        lines.append(
+            f"{share:6.2f}{np.nanmean(fixed):10.3f}{np.nanmean(adapted):10.3f}{np.nanmean(known):10.3f}   "
+            f"{np.nanmean(gain):+.3f} ({np.nanmin(gain):+.3f} to {np.nanmax(gain):+.3f})"
+            f"{np.mean(followed):9.2f}{inside:12.2f}"
+        )
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, ShiftPrevalence, __doc__))
