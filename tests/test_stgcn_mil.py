@@ -68,7 +68,7 @@ def plain_network(network, settings, features):
     x = features.permute(0, 1, 3, 2).contiguous()  # (N, C, T, V)
     x = F.relu(norm(F.conv2d(norm(x, "scale"), weights["stem.weight"]), "stem_norm"))
     for block in range(settings.blocks):
-        name, stride = f"blocks.{block}", (1, 2, 2, 1)[block % 4]
+        name, stride = f"blocks.{block}", (2, 2, 1, 1)[block % 4]
         y = torch.einsum("vw,nctw->nctv", torch.from_numpy(adjacency()), x)
         y = F.relu(norm(F.conv2d(y, weights[f"{name}.spatial.weight"]), f"{name}.spatial_norm"))
         y = F.conv2d(
@@ -139,7 +139,7 @@ def test_the_network_equals_a_plain_transcription(mode, head, frames, options):
 def test_four_blocks_double_their_width_once_and_stride_over_time_by_four():
     network = StgcnMil(Network())
     assert [block.pointwise.out_channels for block in network.blocks] == [64, 64, 128, 128]
-    assert [block.stride for block in network.blocks] == list(STRIDES) == [1, 2, 2, 1]
+    assert [block.stride for block in network.blocks] == list(STRIDES) == [2, 2, 1, 1]
     assert network.stem.in_channels == len(CHANNELS) == 14
 
 

@@ -158,7 +158,7 @@ class _Here(Executor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         try:
-            future.setresult(function(*arguments))
+            future.set_result(function(*arguments))
         except Exception as error:
             future.set_exception(error)
         return future

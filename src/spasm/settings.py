@@ -118,7 +118,7 @@ class Network(Checked):
     width: Annotated[int, Between(4, 1024)] = 64
     """Channels of the first half of the blocks; the second half has twice as many."""
     blocks: Annotated[int, Between(1, 16)] = 4
-    """Blocks, with temporal strides 1, 2, 2, 1."""
+    """Blocks, with temporal strides 2, 2, 1, 1."""
     kernel: Annotated[int, Between(1, 51), Odd()] = 9
     """Frames seen by a temporal convolution (odd)."""
     dropout: Annotated[float, Between(0, 0.9)] = 0.15
