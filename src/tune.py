@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import command_line
 import train_command
-from spasm import files, report_text, tuning
+from spasm import files, report_text, studies, tuning
 from spasm.dataset import TrainingData, load_training
 from spasm.errors import DataError, TrainingError
 from spasm.folds import make_folds, read_folds
@@ -52,7 +52,7 @@ def main(settings: Tune) -> int:
     in_workers([delayed(tuning.work)(searches, worker, *told) for worker in range(min(missing, workers))], workers)
     best = []
     for search in searches:
-        with tuning.storage_errors(search):
+        with studies.storage_errors(search):
             found = tuning.result(tuning.open_study(search), search)
         files.write_json(search.out, found)
         print(result_table(found))

@@ -161,9 +161,7 @@ def test_the_rows_alone_decide_what_is_learned():
 
 def test_eight_segments_can_be_overfitted():
     data = dataclasses.replace(some_data(8), labels=np.array([0, 1, 1, 0, 1, 0, 0, 1]))
-    off = Augmentation(
-        mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0
-    )
+    off = Augmentation(mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0)
     settings = Member(
         augmentation=off, network=Network(width=8, dropout=0), fit=Fit(epochs=120, batch=8, learning_rate=0.01, ema=0)
     )

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from lightgbm.basic import LightGBMError
 from optuna.trial import TrialState, create_trial
 
 import command_line
 import tune as script
-from spasm import tuning
+from spasm import boosting, studies, tuning
 from spasm.dataset import load_training
 from spasm.errors import DataError, TrainingError
 from spasm.folds import make_folds
@@ -230,7 +231,7 @@ def test_the_search_trains_the_network_just_as_its_own_script_does(data, trained
     manifest = json.loads((trained / "stgcn_mil/manifest.json").read_text())
     settings = from_tree(type(tuning.DEFAULTS["stgcn_mil"]), manifest["settings"])
     search = dataclasses.replace(search, member="stgcn_mil")
-    *_, (_, logits) = tuning.out_of_fold(search, tuning.fold_scorer(search), settings)
+    *_, logits = tuning.out_of_fold(search, tuning.fold_scorer(search), settings)
     rows = read_table(trained / "stgcn_mil/oof.csv", ("segment_name", "logit"))
     posed = data.has_pose
     assert logits[posed] == pytest.approx(np.array([float(row["logit"]) for row in rows])[posed], abs=1e-6)
@@ -243,8 +244,8 @@ def test_the_few_settings_of_rocket_are_each_tried_once(search):
     assert trials[0].user_attrs["wanted"] == tuning.default_values("rocket")
     assert len({json.dumps(trial.user_attrs["wanted"]) for trial in trials}) == 20
     settings = RocketMember(convolutions=Convolutions(biases=1, copies=0))
-    fold, logits = next(tuning.out_of_fold(search, tuning.fold_scorer(search), settings))
-    assert np.isfinite(logits).sum() == ((search.fold_of == fold) & search.data.has_pose).sum()
+    logits = next(tuning.out_of_fold(search, tuning.fold_scorer(search), settings))
+    assert np.isfinite(logits).sum() == ((search.fold_of == search.folds[0]) & search.data.has_pose).sum()
 
 
 # What a search may know
@@ -362,16 +363,16 @@ def test_a_search_that_has_its_trials_does_nothing_more(flags, tuned, tmp_path):
 
 def test_a_trial_is_taken_from_a_dead_worker_and_never_from_a_living_one(search):
     study = tuning.open_study(search)
-    with tuning.holding(search) as token:
+    with studies.holding(search) as token:
         trial = study.ask()
         trial.set_user_attr("worker", token)
         values = {name: tuning.suggest(trial, name, of) for name, of in SPACES["lgbm"].items()}
         with search.claiming():
-            tuning.requeue_abandoned(study, search)
+            studies.requeue_abandoned(study, search, tuning.default_values("lgbm"))
         assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
     for _ in range(2):  # the second time nothing is left to do
         with search.claiming():
-            tuning.requeue_abandoned(study, search)
+            studies.requeue_abandoned(study, search, tuning.default_values("lgbm"))
         assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
     assert study.trials[1].user_attrs["wanted"] == values
 
@@ -384,8 +385,8 @@ def test_settings_that_kill_their_workers_again_and_again_are_given_up_but_the_d
         for name, of in SPACES["lgbm"].items():
             tuning.suggest(trial, name, of)
         with search.claiming():  # nobody holds a lock for this trial: its worker is dead
-            tuning.requeue_abandoned(study, search)
-        if trial.params["leaves"] == 3 and trial.user_attrs.get("tries") == tuning.TRIES:
+            studies.requeue_abandoned(study, search, tuning.default_values("lgbm"))
+        if trial.params["leaves"] == 3 and trial.user_attrs.get("tries") == studies.TRIES:
             break
     waiting = [trial.user_attrs["wanted"] for trial in study.trials if trial.state == TrialState.WAITING]
     assert waiting == [tuning.default_values("lgbm")]
@@ -405,12 +406,39 @@ def test_a_network_that_diverges_counts_as_pruned(search, monkeypatch):
     assert trials[1].user_attrs["error"] == "the loss is nan"
 
 
+def test_an_error_of_lightgbm_fails_its_trial_and_the_search_goes_on_with_other_settings(search, monkeypatch):
+    fit, seen = boosting.fit, []
+
+    def refuse_the_second(values, labels, settings, seed):
+        seen.append(settings)
+        if settings == next((other for other in seen if other != tuning.DEFAULTS["lgbm"]), None):
+            raise LightGBMError("Check failed")
+        return fit(values, labels, settings, seed)
+
+    monkeypatch.setattr(boosting, "fit", refuse_the_second)
+    tuning.open_study(search)
+    tuning.work([search], 0, os.getpid(), lambda row: None)
+    trials = read_trials(search.storage, "one")
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[1].user_attrs["error"] == "LightGBM on fold 0: Check failed"
+
+
+def test_an_error_of_lightgbm_with_the_default_settings_ends_the_search(search, monkeypatch):
+    def refuse(values, labels, settings, seed):
+        raise LightGBMError("Check failed")
+
+    monkeypatch.setattr(boosting, "fit", refuse)
+    tuning.open_study(search)
+    with pytest.raises(TrainingError, match="the default settings cannot be trained: LightGBM on fold 0: Check failed"):
+        tuning.work([search], 0, os.getpid(), lambda row: None)
+
+
 @pytest.mark.parametrize("reported", [True, False])
 def test_a_worker_that_stood_still_until_its_trial_was_taken_over_goes_on_with_the_next(search, monkeypatch, reported):
     def stand_still(trial, search, score, settings):
         if trial.number == 0:
             with search.claiming():
-                other = optuna.load_study(study_name="one", storage=tuning.open_storage(search))
+                other = optuna.load_study(study_name="one", storage=studies.open_storage(search))
                 other.tell(0, state=TrialState.FAIL)
             if reported:
                 trial.report(0.1, 2)
@@ -434,7 +462,7 @@ def test_a_journal_torn_at_any_byte_of_its_end_is_cut_back_and_continued(tuned, 
     path = Path(search.storage)
     for cut in [*range(ends[-4], len(whole), 7), *(end - 1 for end in ends[-4:]), *range(1, ends[0] + 1, 9)]:
         path.write_bytes(whole[:cut])
-        study_of = tuning.open_storage(search).get_all_studies
+        study_of = studies.open_storage(search).get_all_studies
         assert path.read_bytes() == whole[: max([0, *(end for end in ends if end <= cut)])]
         assert len(study_of()) == (cut >= ends[0])
         torn = Path(f"{path}.torn")
@@ -453,7 +481,7 @@ def test_a_line_torn_by_a_killed_writer_is_cut_off_before_others_write_on(search
         journal.write(b'{"op_code":8,"worker')
     study.set_user_attr("note", "written later")
     assert (
-        optuna.load_study(study_name="one", storage=tuning.open_storage(search)).user_attrs["note"] == "written later"
+        optuna.load_study(study_name="one", storage=studies.open_storage(search)).user_attrs["note"] == "written later"
     )
 
 
@@ -490,7 +518,7 @@ def test_another_search_is_refused_with_what_differs(search, monkeypatch):
 
 
 def test_a_study_of_another_program_is_refused(search):
-    storage = tuning.open_storage(search)
+    storage = studies.open_storage(search)
     optuna.create_study(study_name="one", storage=storage).enqueue_trial({"x": 1})
     with pytest.raises(DataError, match="begun with another"):
         tuning.open_study(search)
@@ -630,10 +658,10 @@ def test_a_worker_killed_before_its_first_heartbeat_is_noticed(search, postgres)
     study = tuning.open_study(search)
     trial = study.ask()
     with search.claiming():
-        tuning.requeue_abandoned(study, search)
+        studies.requeue_abandoned(study, search, tuning.default_values("lgbm"))
     assert study.trials[0].state == TrialState.RUNNING  # perhaps it is only just beginning
     forget_heartbeats(postgres)
     with search.claiming():
-        tuning.requeue_abandoned(study, search)
+        studies.requeue_abandoned(study, search, tuning.default_values("lgbm"))
     assert [one.state for one in study.trials] == [TrialState.FAIL, TrialState.WAITING]
     assert study.trials[1].user_attrs["wanted"] == study.trials[trial.number].user_attrs["wanted"]

@@ -56,6 +56,11 @@ def fit(values: np.ndarray, labels: np.ndarray, settings: LgbmMember, seed: int)
     return lightgbm.train(parameters(settings, seed), data, num_boost_round=settings.boosting.rounds)
 
 
+def fold_seed(seed: int, fold: int) -> int:
+    """Seed of LightGBM, which takes 31 bits, for one fold."""
+    return int(np.random.SeedSequence([seed, fold, *b"lgbm"]).generate_state(1)[0] >> 1)
+
+
 def fit_fold(run: Run, member: MemberFolder, settings: LgbmMember, seed: int, fold: int, report: Any) -> None:
     """Train one fold and score its held-out children; depends on its arguments alone."""
     with member.begun_fold(seed, fold) as trained:
@@ -65,8 +70,7 @@ def fit_fold(run: Run, member: MemberFolder, settings: LgbmMember, seed: int, fo
         rows, posed = np.flatnonzero(~scored & data.has_pose), np.flatnonzero(scored & data.has_pose)
         if len(np.unique(data.labels[rows])) < 2:
             raise TrainingError(f"fold {fold}: its training children have one class only; use fewer folds")
-        random = int(np.random.SeedSequence([seed, fold, *b"lgbm"]).generate_state(1)[0] >> 1)
-        model = fit(statistics(data.poses, rows, settings), data.labels[rows], settings, random)
+        model = fit(statistics(data.poses, rows, settings), data.labels[rows], settings, fold_seed(seed, fold))
         path = member.weights(seed, fold)
         files.write_bytes(path, model.model_to_string().encode())
         logits, _ = open_scorer([path], settings).score(data.poses, posed)  # from the file, as a submission will
