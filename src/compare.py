@@ -192,7 +192,7 @@ def drawn(table: list[dict[str, Any]], run: Run) -> bytes:
         )
         axes.plot(row["f1"], place, "o", color="white", markeredgecolor="#1f4e79", zorder=3)
     axes.set_yticks(range(len(table)), [row["member"] for row in reversed(table)])
-    axes.set_xlabel("cross-fitted F1: mean over seeds, range of single seeds (thick), 95 % interval over people (thin)")
+    axes.set_xlabel("cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over people (thin)")
     axes.grid(axis="x", alpha=0.3)
     if run.data.simulated:
         axes.set_title("SIMULATED DATA")
