@@ -35,11 +35,15 @@ def main(settings: ShiftPrevalence) -> int:
     probabilities = np.array([float(row["cross_fitted"]) for row in table])
     judged = []
     for number, (name, known, new) in enumerate(splits(data, settings)):
+        if any(len(np.unique(data.labels[rows])) < 2 for rows in (known, new)):
+            continue  # no threshold to choose, or none to judge
         generator = np.random.default_rng([settings.split_seed, number])
         judged += [
             (share, name, *judge(data, probabilities, known, thinned(data.labels, new, share, generator), share))
             for share in SHARES
         ]
+    if not judged:
+        raise DataError("the data", "have no two groups of children with both labels each", "try another --by, or none")
     files.write_csv(settings.run / "prevalence.csv", COLUMNS, judged)
     print(report_text.data_summary(data))
     print(text(judged))
@@ -52,6 +56,9 @@ def splits(data: TrainingData, settings: ShiftPrevalence) -> Iterator[tuple[str,
     child = np.array(data.children)
     if settings.by:
         value = np.array([data.groups.get(name, {}).get(settings.by, "") for name in child])
+        if "" in value:
+            reason = f"child {child[value == ''][0]} has no {settings.by}"
+            raise DataError("groups.csv", reason, "name a column that all children have")
         for known in np.unique(value):
             yield f"{known} to others", value == known, value != known
         return

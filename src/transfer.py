@@ -95,17 +95,10 @@ def answer_part(
         if (source / name).exists():
             shutil.copy(source / name, target / name)
     run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]
-    common = [*run, "--data", str(target), "--names", settings.read.names]
+    common = [*run, "--data", str(target), "--names", settings.read.names, "--frames", str(settings.read.frames)]
+    common += ["--seed", str(settings.seed), "--workers", str(settings.workers)]
     for name in settings.members:
-        script = [
-            command_line.MEMBER_SCRIPTS[name],
-            *common,
-            "--frames",
-            str(settings.read.frames),
-            "--seed",
-            str(settings.seed),
-        ]
-        command_line.call([*script, "--workers", str(settings.workers)])
+        command_line.call([command_line.MEMBER_SCRIPTS[name], *common])
     blend = ["--averaging", settings.averaging, "--fold-averaging", settings.fold_averaging]
     blend += ["--context", str(settings.context)]
     command_line.call(["blend.py", *run, *blend, "--members", *settings.members])  # no other that an earlier call left

@@ -321,7 +321,7 @@ class Transfer(Checked):
     cache: Path = Path("output/cache")
     """Folder for the checked poses, one file per data set; may be deleted at any time."""
     members: tuple[str, ...] = ("lgbm", "rocket")
-    """Members to train and blend: lgbm, rocket, stgcn_mil. With the network it takes hours."""
+    """Members to train and blend: lgbm, rocket, stgcn_mil. Each is trained once for every part."""
     by: str = ""
     """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are. "segment" deals
     segments without regard to children: that is the usual mistake, to see what it pretends."""
