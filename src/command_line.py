@@ -19,13 +19,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import tyro
 
 from spasm.errors import DataError, TrainingError
-from spasm.settings import SettingsError
+from spasm.settings import MEMBERS, SettingsError
 
 S = TypeVar("S")
 SETTINGS_HELP = "--settings FILE takes settings from a JSON file, such as a member's manifest.json; flags win over it."
 
 
-MEMBER_SCRIPTS = {"stgcn_mil": "train_folds.py", "lgbm": "train_lgbm.py", "rocket": "train_rocket.py"}
+# The beginning of the command that trains each member.
+MEMBER_SCRIPTS = {name: ["train_folds.py", "--model", name] for name in MEMBERS} | {
+    "lgbm": ["train_lgbm.py"],
+    "rocket": ["train_rocket.py"],
+}
 
 
 class Terminated(BaseException):
@@ -60,9 +64,12 @@ def run(
 
 def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
     """Settings from flags; `--settings FILE` becomes flags placed before the user's own, checked the same way."""
+    words = _with_settings_file(argv)
+    default = settings_class.default_for(words) if hasattr(settings_class, "default_for") else None
     return tyro.cli(
         settings_class,
-        args=_with_settings_file(argv),
+        args=words,
+        default=default,
         description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
     )
@@ -76,11 +83,13 @@ def call(words: list[str]) -> None:
         raise TrainingError(f"{words[0]} ended with {finished.returncode}: {finished.stderr.strip()}")
 
 
-def check_members(names: tuple[str, ...]) -> None:
+def check_members(names: tuple[str, ...], flag: str = "--members") -> None:
     """Raises SettingsError for a member that there is no script to train."""
+    if not names:
+        raise SettingsError(f"{flag} names none; there are {', '.join(MEMBER_SCRIPTS)}")
     for name in names:
         if name not in MEMBER_SCRIPTS:
-            raise SettingsError(f"--members {name} is unknown; there are {', '.join(MEMBER_SCRIPTS)}")
+            raise SettingsError(f"{flag} {name} is unknown; there are {', '.join(MEMBER_SCRIPTS)}")
 
 
 def _with_settings_file(argv: list[str]) -> list[str]:

@@ -1,9 +1,10 @@
-"""Train every member with several seeds on the same folds, blend them, and put all of them into one table.
+"""Train networks and other members on the same folds, and put all of them into one table.
 
-Stopped at any moment, the same command continues. Every figure is cross-fitted: weights, calibration and threshold that
-judge a fold were chosen on the other folds.
+Any of stgcn_mil, stam, sta_gunet, vsvig, two_stream, lgbm and rocket. Stopped at any moment, the same command
+continues. Every figure is cross-fitted: weights, calibration and threshold that judge a fold were chosen on the other
+folds. Of our own members, where two or more are named, the blend stands in the table too.
 
-Example: python src/compare.py --data input --seeds 3
+Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
 """
 
 import io
@@ -17,54 +18,60 @@ from typing import Any
 import numpy as np
 
 import command_line
-from spasm import files, metrics, report_text, runs
+from spasm import costs, files, metrics, report_text, runs
 from spasm.blending import Rows, nested
 from spasm.dataset import load_training
 from spasm.decision import best_threshold
 from spasm.outcome import rebuild, seed_logits
 from spasm.runs import MemberFolder, Run
 from spasm.settings import Blend, Compare
-from spasm.tables import read_table
 
+OURS = ("stgcn_mil", "lgbm", "rocket")  # what is blended
 SHOWN = ("f1", "auc", "average_precision", "sensitivity", "specificity", "brier")
 HEADS = ("F1", "AUC", "average precision", "sensitivity", "specificity", "Brier")
+FEW = 10  # people with a positive segment, below which figures mean nothing
 
 
 def main(settings: Compare) -> int:
-    command_line.check_members(settings.members)
+    models = tuple(dict.fromkeys(name for word in settings.models for name in word.split(",") if name))
+    command_line.check_members(models, "--models")
     read, run_path = settings.read, settings.out / "run"
     data = load_training(read.data, read.frames, read.names, settings.cache)
     print(report_text.data_summary(data))
+    for warning in data.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for seed in range(settings.seeds):
-        for name in settings.members:
+        for name in models:
             train(settings, name, seed)
     run = runs.reopen_run(run_path, data)
-    result = rebuild(run, Blend(), settings.members)
-    assert result is not None  # every member is complete
-    judged = judge(run, settings.members, settings.seeds)
-    judged[f"blend of all {settings.seeds} seeds"] = [resampled(run, *read_blend(run))]
-    table = rows(judged, costs(settings))
+    ours = tuple(name for name in models if name in OURS)
+    rebuild(run, Blend(), ours or models[:1])
+    table = rows(judge(run, models, settings.seeds), all_costs(settings, run, models))
     text = markdown(table, run, settings)
     files.write_csv(settings.out / "table.csv", list(table[0]), [list(row.values()) for row in table])
     files.write_bytes(settings.out / "table.md", text.encode())
     files.write_bytes(settings.out / "table.png", drawn(table, run))
     print(text)
     print(f"written: {settings.out}/table.md, table.csv, table.png and the run {run_path}")
-    print(f"next:    python submission.py {shlex.join(['--run', str(run_path), '--test', str(read.data / 'test')])}")
+    if (read.data / "test").exists():
+        flags = ["--run", str(run_path), "--test", str(read.data / "test")]
+        print(f"next:    python submission.py {shlex.join(flags)}")
     return 0
 
 
 def train(settings: Compare, name: str, seed: int) -> None:
     """Train one member with one seed, unless it is there, and note what it cost."""
     read, split = settings.read, settings.split
-    flags = ["--data", str(read.data), "--frames", str(read.frames), "--names", read.names, "--seed", str(seed)]
+    flags = ["--data", str(read.data), "--names", read.names, "--seed", str(seed)]
+    if read.frames is not None:
+        flags += ["--frames", str(read.frames)]
     flags += ["--run", str(settings.out / "run"), "--cache", str(settings.cache), "--workers", str(settings.workers)]
     flags += ["--folds", str(split.folds), "--fold-kind", split.fold_kind, "--fold-seed", str(split.fold_seed)]
     if split.folds_file is not None:
         flags += ["--folds-file", str(split.folds_file)]
     complete = seed in MemberFolder(settings.out / "run" / name).seeds()
     start, before = time.monotonic(), processor_seconds()
-    command_line.call([command_line.MEMBER_SCRIPTS[name], *flags])
+    command_line.call([*command_line.MEMBER_SCRIPTS[name], *flags])
     if not complete:  # of a continued training only the last part is known, and it is not noted
         cost = {"seconds": time.monotonic() - start, "processor_seconds": processor_seconds() - before}
         files.write_json(cost_file(settings, name, seed), cost)
@@ -81,53 +88,64 @@ def cost_file(settings: Compare, name: str, seed: int) -> Path:
     return settings.out / "costs" / f"{name}_seed_{seed}.json"
 
 
-def costs(settings: Compare) -> dict[str, float]:
-    """Processor seconds to train each member once, the mean over the seeds where it is known."""
-    known: dict[str, float] = {}
-    for name in settings.members:
+def all_costs(settings: Compare, run: Run, models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """What each member costs: training, the mean over the seeds where it is known, and what `costs.measure` says."""
+    poses = run.data.poses[np.flatnonzero(run.data.has_pose)[: costs.BATCH]]
+    known: dict[str, dict[str, Any]] = {}
+    for name in models:
+        path = settings.out / "costs" / f"{name}.json"
+        if not path.exists():
+            files.write_json(path, costs.measure(run.path, name, poses))
+        known[name] = files.read_json(path)
         paths = [cost_file(settings, name, seed) for seed in range(settings.seeds)]
         noted = [files.read_json(path)["processor_seconds"] for path in paths if path.exists()]
-        if noted:
-            known[name] = float(np.mean(noted))
-    if len(known) == len(settings.members):
-        known["blend"] = sum(known.values())
-        known[f"blend of all {settings.seeds} seeds"] = settings.seeds * known["blend"]
+        known[name]["processor_seconds"] = float(np.mean(noted)) if noted else None
     return known
 
 
 Resampled = tuple[dict[str, float], dict[str, np.ndarray]]
 
 
-def judge(run: Run, members: tuple[str, ...], seeds: int) -> dict[str, list[Resampled]]:
-    """Figures of each member and of their blend, one for each seed."""
-    judged: dict[str, list[Resampled]] = {name: [] for name in (*members, "blend")}
-    for seed in range(seeds):
-        logits = {name: seed_logits(run, MemberFolder(run.path / name), seed) for name in members}
-        for name in judged:
-            chosen = logits if name == "blend" else {name: logits[name]}
-            rows = Rows(chosen, np.array(run.data.children), run.data.has_pose)
-            probabilities, positive, _ = nested(rows, run.data.labels, run.fold_of, Blend())
-            judged[name].append(resampled(run, probabilities, positive))
+def judge(run: Run, models: tuple[str, ...], seeds: int) -> dict[str, list[Resampled]]:
+    """Figures of each member and of the blend of our own, one for each seed; last of the blend of all seeds."""
+    logits = {name: [seed_logits(run, MemberFolder(run.path / name), seed) for seed in range(seeds)] for name in models}
+    judged = {name: [judge_one(run, {name: one}) for one in logits[name]] for name in models}
+    ours = [name for name in models if name in OURS]
+    if len(ours) > 1:
+        judged["blend"] = [judge_one(run, {name: logits[name][seed] for name in ours}) for seed in range(seeds)]
+        if seeds > 1:
+            mean = {name: np.mean(logits[name], axis=0) for name in ours}
+            judged[f"blend of all {seeds} seeds"] = [judge_one(run, mean)]
     return judged
 
 
-def read_blend(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Cross-fitted probabilities (N,) and answers (N,) bool of the run's own blend, whose members average all seeds."""
-    table = read_table(run.path / "oof.csv", ("segment_name", "cross_fitted", "answer"))
-    return np.array([float(row["cross_fitted"]) for row in table]), np.array([row["answer"] == "1" for row in table])
-
-
-def resampled(run: Run, probabilities: np.ndarray, positive: np.ndarray) -> Resampled:
-    labels = run.data.labels
-    once, drawn = metrics.resampled(labels, probabilities, positive, run.data.children)
+def judge_one(run: Run, logits: dict[str, np.ndarray]) -> Resampled:
+    """Cross-fitted figures of the members' logits (N,), of people where a label belongs to a person."""
+    data, children, fold_of = run.data, np.array(run.data.children), run.fold_of
+    labels, has_pose = data.labels, data.has_pose
+    if data.judged_by == "max":
+        children, first, person = np.unique(children, return_index=True, return_inverse=True)
+        labels, fold_of = labels[first], fold_of[first]
+        logits = {name: largest(values, person, has_pose) for name, values in logits.items()}
+        has_pose = np.bincount(person, has_pose) > 0
+    rows = Rows(logits, children, has_pose)
+    probabilities, positive, _ = nested(rows, labels, fold_of, Blend())
+    once, drawn = metrics.resampled(labels, probabilities, positive, list(children))
     best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
     return once | {"best_f1": best["f1"]}, drawn
 
 
-def rows(judged: dict[str, list[Resampled]], seconds: dict[str, float]) -> list[dict[str, Any]]:
-    """One row for each member: means over seeds with intervals over people, and how far the blend is ahead of it."""
-    blend = np.mean([drawn["f1"] for _, drawn in judged["blend"]], axis=0)
-    blend_value = float(np.mean([once["f1"] for once, _ in judged["blend"]]))
+def largest(values: np.ndarray, person: np.ndarray, has_pose: np.ndarray) -> np.ndarray:
+    """The largest value (N,) of each person (P,), among segments with a pose where there is one."""
+    most = np.full(person.max() + 1, -np.inf)
+    np.maximum.at(most, person[has_pose], values[has_pose])
+    return np.where(np.isfinite(most), most, values[np.unique(person, return_index=True)[1]])
+
+
+def rows(judged: dict[str, list[Resampled]], known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each member: means over seeds with intervals over people, how far the blend is ahead, and costs."""
+    mean = {name: np.mean([once["f1"] for once, _ in of_seeds]) for name, of_seeds in judged.items()}
+    over_people = {name: np.mean([drawn["f1"] for _, drawn in of_seeds], axis=0) for name, of_seeds in judged.items()}
     table = []
     for name, of_seeds in judged.items():
         row: dict[str, Any] = {"member": name, "seeds": len(of_seeds)}
@@ -138,41 +156,66 @@ def rows(judged: dict[str, list[Resampled]], seconds: dict[str, float]) -> list[
         f1 = [once["f1"] for once, _ in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([once["best_f1"] for once, _ in of_seeds]))
-        ahead = metrics.estimate(
-            blend_value - row["f1"], blend - np.mean([drawn["f1"] for _, drawn in of_seeds], axis=0)
-        )
-        row |= {"blend_ahead": ahead["value"], "blend_ahead_low": ahead["low"], "blend_ahead_high": ahead["high"]}
-        row["processor_seconds"] = seconds.get(name)
+        row |= dict.fromkeys(("blend_ahead", "blend_ahead_low", "blend_ahead_high"))
+        if "blend" in judged:
+            ahead = metrics.estimate(mean["blend"] - mean[name], over_people["blend"] - over_people[name])
+            row |= {"blend_ahead": ahead["value"], "blend_ahead_low": ahead["low"], "blend_ahead_high": ahead["high"]}
+        cost = known.get(name, {})
+        row |= {key: cost.get(key) for key in ("parameters", "gflop", "processor_seconds")}
+        row |= {f"milliseconds_{way}": cost.get("milliseconds", {}).get(way) for way in ("alone", "in_batch")}
         table.append(row)
     return table
 
 
 def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
     """The table as Markdown, with what must be known to read it."""
-    labels = run.data.labels
+    data, people = run.data, len(set(run.data.children))
+    label_of = dict(zip(data.children, data.labels, strict=True))
+    labels = np.array(list(label_of.values())) if data.judged_by else data.labels
     always = metrics.figures(labels, labels * 0.0 + 0.5, labels >= 0)["f1"]
+    what = f"{len(data.labels)} segments of {people} people"
+    if data.judged_by:
+        what += ", each person judged by the largest of its segments"
     lines = [
-        f"{len(labels)} segments of {len(set(run.data.children))} people, {run.folds} folds of whole people, "
-        f'prevalence {labels.mean():.3f}; always "positive": F1 {always:.3f}. Means over {settings.seeds} seeds; in '
-        "brackets 95 % intervals from resampling people. Everything that judges a fold was chosen on the other folds.",
+        f"{what}, T = {data.poses.shape[1]}, {run.folds} folds of whole people, prevalence {labels.mean():.3f}; always "
+        f'"positive": F1 {always:.3f}. Means over {settings.seeds} seeds; in brackets 95 % intervals from resampling '
+        "people. Everything that judges a fold was chosen on the other folds.",
         "",
-        "| member | "
-        + " | ".join(HEADS)
-        + " | F1 of single seeds | F1 at one threshold (optimistic) | blend ahead by F1 |"
-        " processor minutes |",
-        "|---" * (len(HEADS) + 5) + "|",
     ]
-    if run.data.simulated:
+    if data.simulated:
         lines.insert(0, report_text.SIMULATED + "\n")
-    positives = {child for child, label in zip(run.data.children, labels, strict=True) if label}
-    if len(positives) < 10:
+    positives = {child for child, label in zip(data.children, data.labels, strict=True) if label}
+    if len(positives) < FEW:
         lines.insert(0, f"Only {len(positives)} people have a positive segment: these figures mean nothing.\n")
+    heads = [*HEADS, "F1 of single seeds", "F1 at one threshold (optimistic)", "blend ahead by F1"]
+    lines += ["| member | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for row in table:
         cells = [f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})" for name in SHOWN]
-        minutes = "" if row["processor_seconds"] is None else f"{row['processor_seconds'] / 60:.1f}"
-        ahead = f"{row['blend_ahead']:+.3f} ({row['blend_ahead_low']:+.3f} to {row['blend_ahead_high']:+.3f})"
         seeds = f"{row['f1_lowest_seed']:.3f} to {row['f1_highest_seed']:.3f}" if row["seeds"] > 1 else ""
-        shown = [row["member"], *cells, seeds, f"{row['f1_optimistic']:.3f}", ahead, minutes]
+        ahead = ""
+        if row["blend_ahead"] is not None:
+            ahead = f"{row['blend_ahead']:+.3f} ({row['blend_ahead_low']:+.3f} to {row['blend_ahead_high']:+.3f})"
+        lines.append("| " + " | ".join([row["member"], *cells, seeds, f"{row['f1_optimistic']:.3f}", ahead]) + " |")
+    lines += [
+        "",
+        "What it costs: training in seconds of one core for all folds of a seed, answering in milliseconds of one core "
+        f"from pose to logit by one fold, of a segment alone and of one among {costs.BATCH}. GFLOP: thousand million "
+        "operations of a network for a segment, a multiplication with its addition counting two.",
+        "",
+        "| member | parameters | GFLOP | training, s | alone, ms | in a batch, ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in table:
+        if row["milliseconds_alone"] is None:
+            continue
+        shown = [
+            row["member"],
+            "" if row["parameters"] is None else f"{row['parameters']:,}",
+            "" if row["gflop"] is None else f"{row['gflop']:.2f}",
+            "" if row["processor_seconds"] is None else f"{row['processor_seconds']:.0f}",
+            f"{row['milliseconds_alone']:.1f}",
+            f"{row['milliseconds_in_batch']:.1f}",
+        ]
         lines.append("| " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
 

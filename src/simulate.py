@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 import command_line
 from spasm import simulated_data
-from spasm.segments import FPS, child_of
-from spasm.settings import Data, Simulate
+from spasm.segments import FPS, FRAMES, child_of
+from spasm.settings import Simulate
 from spasm.simulation import World
 
 
@@ -47,7 +47,7 @@ def main(settings: Simulate) -> int:
     if settings.preview:
         names.append("preview/")
     print(f"wrote {settings.out}: {', '.join(names)}")
-    frames = f" --frames {settings.frames}" if settings.frames != Data().frames else ""
+    frames = f" --frames {settings.frames}" if settings.frames != FRAMES else ""
     print(f"next: python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")
     return 0
 

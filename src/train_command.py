@@ -37,7 +37,7 @@ def train(settings: Train, name: str, member_settings: Any, environment: Mapping
     data = load_training(
         read.data, read.frames, read.names, settings.cache, lambda paths: tqdm(paths, "reading", disable=None)
     )
-    run = open_run(settings.run, data, read.data, read.frames, settings.split)
+    run = open_run(settings.run, data, read.data, data.poses.shape[1], settings.split)
     member = open_member(run, name, dataclasses.asdict(member_settings), environment)
     folds = range(run.folds) if settings.fold is None else [settings.fold]
     if settings.fold is not None and settings.fold >= run.folds:

@@ -7,9 +7,11 @@ Example: python src/train_folds.py --data input --run output/main --seed 0
 
 import functools
 import sys
+from pathlib import Path
 
 import command_line
 import train_command
+from spasm import files
 from spasm.scoring import pick_device, pick_precision
 from spasm.settings import TrainFolds
 from spasm.training import fit_fold
@@ -19,6 +21,8 @@ def main(settings: TrainFolds) -> int:
     device = pick_device(settings.hardware.device)
     precision = pick_precision(settings.hardware.precision, device)
     environment = {"device": device.type, "precision": str(precision).removeprefix("torch."), "threads": 1}
+    if settings.member.network.weights:
+        environment["weights_sha256"] = files.sha256(Path(settings.member.network.weights))
     fit = functools.partial(fit_fold, device=device, precision=precision)
     return train_command.train(settings, settings.member.model, settings.member, environment, fit)
 

@@ -20,6 +20,7 @@ from spasm.dataset import TrainingData, load_training
 from spasm.decision import best_threshold
 from spasm.errors import DataError
 from spasm.folds import make_folds
+from spasm.formats import MARK
 from spasm.settings import Transfer
 
 
@@ -82,7 +83,7 @@ def answer_part(
     settings: Transfer, data: TrainingData, labels: np.ndarray, held_out: np.ndarray, folder: Path
 ) -> list[dict[str, str]]:
     """Train on all but the segments `held_out` (N,) bool, and give the rows of the probabilities file for those."""
-    source, target, test = settings.read.data, folder / "data", folder / "test"
+    source, target, test = data.folder, folder / "data", folder / "test"
     # Beside the data and not in it, where a child on both sides, as --by segment wants it, would be refused.
     for part, rows in ((target / "train", ~held_out), (test, held_out)):
         shutil.rmtree(part, ignore_errors=True)
@@ -91,14 +92,14 @@ def answer_part(
             link_or_copy(source / "train" / name, part / name)
     table = zip(np.array(data.names)[~held_out], labels[~held_out], strict=True)
     files.write_csv(target / "train_data.csv", ("segment_name", "label"), table)
-    for name in ("groups.csv", "simulated.json"):
+    for name in ("groups.csv", "simulated.json", MARK):
         if (source / name).exists():
             shutil.copy(source / name, target / name)
     run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]
-    common = [*run, "--data", str(target), "--names", settings.read.names, "--frames", str(settings.read.frames)]
+    common = [*run, "--data", str(target), "--names", settings.read.names, "--frames", str(data.poses.shape[1])]
     common += ["--seed", str(settings.seed), "--workers", str(settings.workers)]
     for name in settings.members:
-        command_line.call([command_line.MEMBER_SCRIPTS[name], *common])
+        command_line.call([*command_line.MEMBER_SCRIPTS[name], *common])
     blend = ["--averaging", settings.averaging, "--fold-averaging", settings.fold_averaging]
     blend += ["--context", str(settings.context)]
     command_line.call(["blend.py", *run, *blend, "--members", *settings.members])  # no other that an earlier call left

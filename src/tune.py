@@ -188,13 +188,15 @@ def _interval(figure: dict[str, float | None]) -> str:
 def next_command(settings: Tune, search: Search) -> str:
     """Train with what was found, in a run of its own."""
     flags = ["--settings", str(search.out), *read_flags(settings), "--run", f"output/{search.study}"]
-    return f"python src/{command_line.MEMBER_SCRIPTS[search.member]} {shlex.join(flags)}"
+    return f"python src/{shlex.join(command_line.MEMBER_SCRIPTS[search.member])} {shlex.join(flags)}"
 
 
 def read_flags(settings: Tune) -> list[str]:
     """The flags that say which data and which folds."""
     read, split = settings.read, settings.split
-    flags = ["--data", str(read.data), "--frames", str(read.frames)]
+    flags = ["--data", str(read.data)]
+    if read.frames is not None:
+        flags += ["--frames", str(read.frames)]
     if read.names != "challenge":
         flags += ["--names", read.names]
     if split.folds_file is not None:

@@ -1,8 +1,9 @@
 """Check a data folder before anything is trained on it, and tell everything that is wrong at once.
 
-Example: python src/verify.py --data input --frames 150
+Example: python src/verify.py --data input
 """
 
+import dataclasses
 import shlex
 import sys
 from collections import defaultdict
@@ -12,13 +13,18 @@ from tqdm import tqdm
 
 import command_line
 from spasm.errors import DataError, printable
+from spasm.formats import opened
 from spasm.segments import Report, check_folder
 from spasm.settings import Data, Verify
 
 
 def main(settings: Verify) -> int:
     read = settings.read
-    report = check_folder(read.data, read.frames, read.names, progress)
+    source = opened(read.data, read.frames, settings.cache)
+    if source.notice:
+        print(source.notice)
+    report = check_folder(source.folder, source.frames, read.names, progress)
+    report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
     print_warnings(report.warnings)
     for problem in report.problems:
         print(f"problem: {problem}")

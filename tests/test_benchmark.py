@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from benchmark import PlainStgcnMil, plain_features, same_weights, sample_poses
+from benchmark_published import published
 from spasm.features import build_features
+from spasm.models.folding import Folded
 from spasm.models.stgcn_mil import StgcnMil
 from spasm.settings import Features, Network
 
@@ -37,3 +40,42 @@ def test_the_benchmark_prints_a_ratio_for_features_training_and_inference():
     lines = finished.stdout.splitlines()[2:]
     assert [line[:20].strip() for line in lines] == ["features", "training step", "5 networks", "5-fold inference"]
     assert all(float(cell) > 0 for line in lines for cell in line[20:].split())
+
+
+def as_trained(network, shapes):
+    """Norms that know their input, and no residual branch that is still at zero."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d) and module.weight.abs().max() == 0:
+            torch.nn.init.uniform_(module.weight, 0.1, 0.4)
+    network.train()
+    with torch.no_grad():
+        for _ in range(20):
+            network(*(torch.randn(4, *shape) for shape in shapes))
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["STAM", "VSViG light", "VSViG base"])
+def test_a_plain_transcription_of_a_published_network_gives_the_same_answer(name):
+    network, plain, shapes = published()[name]
+    as_trained(network, shapes)
+    inputs = [torch.randn(2, *shape) for shape in shapes]
+    with torch.inference_mode():
+        answer, folded, wanted = (
+            network(*inputs),
+            Folded(network, torch.float32)(*inputs),
+            plain(network.state_dict(), *inputs),
+        )
+    if name == "STAM":
+        answer, folded = answer[0], folded[0]
+    assert wanted.std() > 1e-3
+    torch.testing.assert_close(answer, wanted, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(folded, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_the_benchmark_of_published_networks_prints_a_ratio_for_each():
+    command = [sys.executable, "src/benchmark_published.py", "--threads", "1", "--repeats", "1"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = finished.stdout.splitlines()[2:]
+    assert [line[:14].strip() for line in lines] == [name for name in published() for _ in range(2)]
+    assert all(float(cell) > 0 for line in lines for cell in line[14:61].split())

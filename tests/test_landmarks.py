@@ -1,8 +1,20 @@
 """The landmark table and the graph the network mixes over."""
 
 import numpy as np
+import pytest
 
-from spasm.landmarks import EDGES, LANDMARKS, MEDIAPIPE_EDGES, MIRROR, adjacency
+from spasm.landmarks import (
+    COCO_17_NECK,
+    EDGES,
+    LANDMARKS,
+    MEDIAPIPE_EDGES,
+    MIRROR,
+    OPENPOSE_18,
+    VSVIG_15,
+    adjacency,
+    joint_weights,
+    mirrored_joints,
+)
 
 
 def parts(edges):
@@ -72,3 +84,55 @@ def test_the_adjacency_is_symmetric_before_normalising_with_self_loops_and_rows_
     assert np.allclose(matrix.sum(axis=1), 1, atol=1e-6)
     for row in matrix:
         assert len(np.unique(row[row > 0])) == 1
+
+
+# ---- the skeletons of published systems
+
+SKELETONS = pytest.mark.parametrize("joints", [OPENPOSE_18, COCO_17_NECK, VSVIG_15], ids=["openpose", "coco", "vsvig"])
+
+
+@pytest.mark.parametrize(
+    ("joints", "landmarks"),
+    [
+        (OPENPOSE_18, [0, (11, 12), 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7]),
+        (COCO_17_NECK, [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, (11, 12)]),
+        (VSVIG_15, [0, 2, 5, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27]),
+    ],
+    ids=["openpose", "coco", "vsvig"],
+)
+def test_the_joints_of_published_systems_are_the_landmarks_of_their_tables(joints, landmarks):
+    poses = np.random.default_rng(0).normal(size=(33, 2))
+    expected = [poses[list(np.atleast_1d(place))].mean(axis=0) for place in landmarks]
+    assert joint_weights(joints).shape == (len(joints), 33)
+    assert np.allclose(joint_weights(joints) @ poses, expected, atol=1e-6)
+
+
+@SKELETONS
+def test_the_weights_of_a_joint_sum_to_one(joints):
+    assert np.allclose(joint_weights(joints).sum(axis=1), 1)
+
+
+@SKELETONS
+def test_mirrored_landmarks_make_mirrored_joints(joints):
+    poses = np.random.default_rng(0).normal(size=(33, 3)).astype(np.float32)
+    weights = joint_weights(joints)
+    assert np.allclose(weights @ poses[list(MIRROR)], (weights @ poses)[list(mirrored_joints(joints))], atol=1e-6)
+
+
+@SKELETONS
+def test_every_joint_is_made_of_landmarks_of_its_own_side(joints):
+    for joint, row in zip(joints, joint_weights(joints), strict=True):
+        parts = [LANDMARKS[i] for i in np.flatnonzero(row)]
+        sides = {side for side in ("left", "right") for part in parts if side in part}
+        assert sides == ({joint.split("_")[0]} if "_" in joint else {"left", "right"} if joint == "neck" else set())
+
+
+@SKELETONS
+def test_mirroring_joints_twice_gives_every_joint_its_own_place(joints):
+    twice = [mirrored_joints(joints)[i] for i in mirrored_joints(joints)]
+    assert twice == list(range(len(joints)))
+
+
+def test_vsvigs_partitions_hold_three_joints_of_one_limb():
+    limbs = [{joint.split("_")[0] for joint in VSVIG_15[i : i + 3]} for i in range(3, 15, 3)]
+    assert limbs == [{"right"}, {"left"}, {"right"}, {"left"}]

@@ -310,8 +310,8 @@ def test_one_value_for_all_leaves_nobody_to_train_on(data, tmp_path):
 
 
 def test_a_member_that_is_unknown_is_wrong_usage(run, data, calls):
-    _, text = run(data, "--members", "stam", code=2)
-    assert "--members stam is unknown; there are " in text
+    _, text = run(data, "--members", "gru", code=2)
+    assert "--members gru is unknown; there are " in text
     assert calls == []
 
 

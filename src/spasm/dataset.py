@@ -10,6 +10,7 @@ import numpy as np
 
 from spasm.errors import DataError, DataProblems, collected
 from spasm.files import remove_stale, replacing
+from spasm.formats import opened
 from spasm.landmarks import LANDMARKS
 from spasm.segments import CHANNELS, Progress, found, raw_segment, read_segment
 from spasm.tables import child_of, read_tables
@@ -36,14 +37,24 @@ class TrainingData:
     """The simulator wrote this folder, and results on it must say so."""
     warnings: tuple[DataError, ...] = ()
     """What is odd in the tables, and files that are the same under two children; `verify.py` knows more."""
+    folder: Path = Path()
+    """Where the segments are: the data folder, or what a foreign layout was converted to."""
+    judged_by: str | None = None
+    """"max": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
+    notice: str = ""
+    """One line on what was converted; empty where nothing was."""
 
 
-def load_training(data: Path, frames: int, names: str, cache: Path, progress: Progress = iter) -> TrainingData:
+def load_training(data: Path, frames: int | None, names: str, cache: Path, progress: Progress = iter) -> TrainingData:
     """Check train/ and train_data.csv, and open the poses as one array in the folder `cache`, built when needed.
 
+    A folder in another layout that `formats` knows is converted first, beneath `cache` too. frames: T; None for 150, or
+    what the layout says.
     Raises DataProblems with everything that is wrong, DataError for one class alone, and OSError (disk full, say)
     when the cache cannot be written; a cache that is not whole is never used.
     """
+    source = opened(data, frames, cache)
+    data, frames = source.folder, source.frames
     tables = read_tables(data, names)
     problems = list(tables.problems)
     digests: dict[str, str] = {}
@@ -66,7 +77,7 @@ def load_training(data: Path, frames: int, names: str, cache: Path, progress: Pr
     shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
     target = cache / f"{key}.npy"
     header = _cache_header(shape)
-    remove_stale(cache)
+    remove_stale(cache, below=False)
     if not _is_whole(target, header, shape):
         _build_cache(target, header, tables.train, digests, frames, data, progress)
     poses = np.memmap(target, dtype=np.float32, mode="r", offset=len(header), shape=shape)
@@ -80,10 +91,22 @@ def load_training(data: Path, frames: int, names: str, cache: Path, progress: Pr
         poses=poses,
         has_pose=has_pose,
         fingerprint=_sha256([key, *map(str, labels)]),
-        groups=tables.groups,
+        groups=_reported(tables.groups) if source.converted else tables.groups,
         simulated=(data / "simulated.json").is_file(),
-        warnings=(*tables.warnings, *_same_under_two_children(tables.train, digests, has_pose)),
+        warnings=(
+            *source.warnings,
+            *tables.warnings,
+            *_same_under_two_children(tables.train, digests, has_pose),
+        ),
+        folder=data,
+        judged_by=source.judged_by,
+        notice=source.notice,
     )
+
+
+def _reported(groups: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Without the ids of a converted data set: figures are reported by every column, and each id is one child."""
+    return {child: {name: cell for name, cell in row.items() if name != "source"} for child, row in groups.items()}
 
 
 def _same_under_two_children(paths: list[Path], digests: dict[str, str], has_pose: np.ndarray) -> list[DataError]:

@@ -1,7 +1,9 @@
-"""The 33 landmarks of MediaPipe Pose: names, mirror pairs, and the graph that joins them.
+"""The 33 landmarks of MediaPipe Pose: names, mirror pairs, the graph that joins them, and others' skeletons in them.
 
 Names and indices: MediaPipe Pose Landmarker guide (landmarks 0-32).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,3 +59,47 @@ def adjacency() -> np.ndarray:
     for a, b in EDGES:
         matrix[a, b] = matrix[b, a] = 1
     return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+# ---- the skeletons of published systems, each joint by the landmark it is
+
+
+# OpenPose's 18 keypoints (COCO model), which STAM reads.
+OPENPOSE_18 = (
+    "nose", "neck",
+    "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle",
+    "left_hip", "left_knee", "left_ankle",
+    "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
+# The 17 keypoints of COCO and a neck, which STA-GUNet reads.
+COCO_17_NECK = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "neck",
+)  # fmt: skip
+# VSViG's five partitions of three joints.
+VSVIG_15 = (
+    "nose", "left_eye", "right_eye",
+    "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle",
+    "left_hip", "left_knee", "left_ankle",
+)  # fmt: skip
+MIDDLES = {"neck": ("left_shoulder", "right_shoulder")}  # joints that lie between two landmarks
+
+
+def joint_weights(joints: Sequence[str]) -> np.ndarray:
+    """What makes joints of landmarks: (J, 33) float32, whose product with (33, ...) is (J, ...); rows sum to 1."""
+    weights = np.zeros((len(joints), len(LANDMARKS)), dtype=np.float32)
+    for row, joint in enumerate(joints):
+        parts = MIDDLES.get(joint, (joint,))
+        weights[row, [INDEX[part] for part in parts]] = 1 / len(parts)
+    return weights
+
+
+def mirrored_joints(joints: Sequence[str]) -> tuple[int, ...]:
+    """The joint that takes the place of each in a mirror."""
+    return tuple(joints.index(_other_side(joint)) for joint in joints)

@@ -20,12 +20,13 @@ ROWS = (
 
 
 def data_summary(data: TrainingData) -> str:
-    """One line on the data, and a warning where it is simulated."""
+    """One line on the data, after one on what was converted, and a warning where it is simulated."""
     line = (
         f"{len(data.names)} segments of {len(set(data.children))} children, {data.labels.mean():.1%} positive, "
         f"{(~data.has_pose).sum()} without any pose, T = {data.poses.shape[1]}"
     )
-    return f"{line}\n{SIMULATED}" if data.simulated else line
+    lines = [data.notice, line, SIMULATED if data.simulated else ""]
+    return "\n".join(line for line in lines if line)
 
 
 def data_name(data: dict[str, Any]) -> str:

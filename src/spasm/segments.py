@@ -26,6 +26,7 @@ Progress = Callable[[list[Path]], Iterable[Path]]
 Order: TypeAlias = Literal["C", "F"]
 
 FPS = 30.0
+FRAMES = 150  # T of the challenge
 CHANNELS = ("x", "y", "z", "visibility", "presence")
 FARTHEST = 10.0  # pictures; features hold a landmark beyond it there, see features.py
 LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overflow once squared in float32
@@ -86,17 +87,41 @@ def read_segment(path: Path, frames: int, root: Path | None = None) -> tuple[np.
 
 def raw_segment(path: Path, frames: int, root: Path | None) -> tuple[bytes, int, np.dtype, Order]:
     """The bytes of a file whose header and size are right; where its values begin, their type and their order."""
-    with open_regular(path, root) as (file, size):
-        head = file.read(12 + LONGEST_HEADER)
-        start, dtype, order = _check_header(path, head, size, frames)
-        raw = head + file.read(size - len(head))
-        if len(raw) != size:
-            raise DataError(path, "changed while it was read", "run again when nothing writes to it")
+    wanted = (frames, len(LANDMARKS), len(CHANNELS))
+
+    def check(shape: tuple[int, ...]) -> None:
+        if shape[1:] == wanted[1:] and shape != wanted:
+            hint = "all segments of a run have one T, which --frames sets in training"
+            raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
+        if shape != wanted:
+            raise DataError(path, f"has shape {brief(shape)}, not {wanted}", "axes are frames, landmarks, channels")
+
+    raw, start, dtype, order, _ = raw_array(path, root, "segment", math.prod(wanted) * 8, check)
     return raw, start, dtype, order
 
 
-def _check_header(path: Path, head: bytes, size: int, frames: int) -> tuple[int, np.dtype, Order]:
-    """Where the values begin, their type, and their order, C or F; raises DataError before anything is allocated."""
+def raw_array(
+    path: Path, root: Path | None, what: str, most: int, check: Callable[[tuple[int, ...]], None]
+) -> tuple[bytes, int, np.dtype, Order, tuple[int, ...]]:
+    """The bytes of a .npy file whose header and size are right; where its values begin, their type, order and shape.
+
+    what: a word for such a file, whose values never take more than `most` bytes. `check` raises DataError for a shape
+    that is not wanted, as this does for everything else.
+    """
+    with open_regular(path, root) as (file, size):
+        head = file.read(12 + LONGEST_HEADER)
+        start, dtype, order, shape = _check_header(path, head, size, what, most)
+        check(shape)
+        raw = head + file.read(size - len(head))
+        if len(raw) != size:
+            raise DataError(path, "changed while it was read", "run again when nothing writes to it")
+    return raw, start, dtype, order, shape
+
+
+def _check_header(
+    path: Path, head: bytes, size: int, what: str, most: int
+) -> tuple[int, np.dtype, Order, tuple[int, ...]]:
+    """Where the values begin, their type, order (C or F) and shape; raises DataError before anything is allocated."""
     copy_again = "copy or export it again"
     if not head:
         raise DataError(path, "empty file, 0 bytes", copy_again)
@@ -117,20 +142,15 @@ def _check_header(path: Path, head: bytes, size: int, frames: int) -> tuple[int,
     descr, fortran, shape = _parse_header(path, head[prefix:start], "utf-8" if version == (3, 0) else "latin-1")
     dtype = _check_dtype(path, descr)
 
-    claimed, held, wanted = math.prod(shape) * dtype.itemsize, size - start, (frames, len(LANDMARKS), len(CHANNELS))
-    if claimed > held and claimed > math.prod(wanted) * 8:
-        reason = f"its header claims {brief(claimed)} bytes of values, more than any segment has; the file holds {held}"
+    claimed, held = math.prod(shape) * dtype.itemsize, size - start
+    if claimed > held and claimed > most:
+        reason = f"its header claims {brief(claimed)} bytes of values, more than any {what} has; the file holds {held}"
         raise DataError(path, reason, "the header is damaged: export it again")
     if claimed > held:
         raise DataError(path, f"cut short: {held} of {claimed} bytes of values are there", copy_again)
     if claimed < held:
         raise DataError(path, f"{held - claimed} bytes follow the array", "nothing may follow: export it again")
-    if shape != wanted:
-        if shape[1:] == wanted[1:]:
-            hint = "all segments of a run have one T, which --frames sets in training"
-            raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
-        raise DataError(path, f"has shape {brief(shape)}, not {wanted}", "axes are frames, landmarks, channels")
-    return start, dtype, "F" if fortran else "C"
+    return start, dtype, "F" if fortran else "C", shape
 
 
 def _parse_header(path: Path, text: bytes, encoding: str) -> tuple[Any, bool, tuple[int, ...]]:

@@ -4,11 +4,13 @@ The command line is made from them (`command_line.py`), and so is the `settings`
 """
 
 import dataclasses
+import itertools
 import re
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -68,8 +70,8 @@ class Data(Checked):
 
     data: Path = Path("input")
     """Folder with train/, train_data.csv and, if wanted, test/ and groups.csv."""
-    frames: Annotated[int, Between(16, 100_000)] = 150
-    """Frames in every segment (T). Files of another length are refused."""
+    frames: Annotated[int | None, Between(16, 100_000)] = None
+    """Frames in every segment (T); 150, or what the data's own format says. Files of another length are refused."""
     names: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
 
@@ -113,18 +115,22 @@ class Augmentation(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Network(Checked):
-    """The ST-GCN with its multiple-instance head."""
+    """The networks' sizes; not every network has all of them, and one that has not refuses other than the default."""
 
     width: Annotated[int, Between(4, 1024)] = 64
-    """Channels of the first half of the blocks; the second half has twice as many."""
+    """Channels of the first blocks; later ones have more. VSViG: 24 is its base size, 12 its light one."""
     blocks: Annotated[int, Between(1, 16)] = 4
-    """Blocks, with temporal strides 2, 2, 1, 1."""
+    """Blocks of the ST-GCN, with temporal strides 2, 2, 1, 1."""
     kernel: Annotated[int, Between(1, 51), Odd()] = 9
     """Frames seen by a temporal convolution (odd)."""
     dropout: Annotated[float, Between(0, 0.9)] = 0.15
-    """Share of channels dropped in each block while training."""
+    """Share of channels dropped while training."""
     head: Literal["attn", "topk", "logsumexp"] = "attn"
-    """How frames become one answer."""
+    """How frames, or the clips of the two-stream network, become one answer."""
+    backbone: Literal["small", "resnet18", "resnet50"] = "small"
+    """Backbone of both streams of the two-stream network."""
+    weights: str = ""
+    """File with a torchvision state dict, such as ImageNet's, that both streams start from; by default none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,10 +147,13 @@ class Fit(Checked):
     """Course of the learning rate: up and down, or down only."""
     weight_decay: Annotated[float, Between(0, 1)] = 0.01
     """Weight decay (AdamW)."""
-    loss: Literal["weighted", "focal", "plain"] = "weighted"
-    """Cross-entropy with the rarer class weighted up, focal loss, or plain cross-entropy."""
+    loss: Literal["weighted", "focal", "plain", "squared"] = "weighted"
+    """Cross-entropy with the rarer class weighted up, focal loss likewise, plain cross-entropy, or the squared error of
+    the probability, which follows onsets.csv where there is one."""
     focal_gamma: Annotated[float, Between(0, 10)] = 2.0
     """How strongly the focal loss discounts easy segments."""
+    triplet: Annotated[float, Between(0, 100)] = 0.0
+    """Weight of the triplet-centre loss, which STA-GUNet alone has; its margin is 1, a tenth less in each epoch."""
     ema: Annotated[float, Between(0, 0.99999)] = 0.99
     """Decay per step of the running average of the weights, which is what is scored; 0 scores the last weights."""
     clip_norm: Annotated[float, Between(0.001, 1_000_000)] = 1.0
@@ -183,16 +192,50 @@ class Convolutions(Checked):
     """Randomly changed copies of each training segment that are trained on beside it."""
 
 
+Model: TypeAlias = Literal["stgcn_mil", "stam", "sta_gunet", "vsvig", "two_stream"]
+# The settings of `Network` that each network has.
+SIZES = {
+    "stgcn_mil": ("width", "blocks", "kernel", "dropout", "head"),
+    "stam": ("width", "kernel", "dropout"),
+    "sta_gunet": ("width", "kernel", "dropout"),
+    "vsvig": ("width", "dropout"),
+    "two_stream": ("width", "dropout", "head", "backbone", "weights"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Member(Checked):
     """Everything that decides what a network learns; a member refuses to continue under other values."""
 
-    model: Literal["stgcn_mil"] = "stgcn_mil"
-    """Network."""
+    model: Model = "stgcn_mil"
+    """Network; the defaults of other settings follow it."""
     features: Features = Features()
     augmentation: Augmentation = Augmentation()
     network: Network = Network()
     fit: Fit = Fit()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        usual = Network()
+        for field in dataclasses.fields(Network):
+            default = getattr(usual, field.name)
+            if field.name not in SIZES[self.model] and getattr(self.network, field.name) != default:
+                raise SettingsError(f"--{field.name} has no effect on --model {self.model}: leave it at {default!r}")
+        if self.fit.triplet and self.model != "sta_gunet":
+            raise SettingsError(f"--triplet has no effect on --model {self.model}: leave it at 0.0")
+
+
+# What each network is trained with by default. Sizes are the published ones, the rest came out of the searches that
+# README.md describes.
+MEMBERS: dict[str, Member] = {
+    "stgcn_mil": Member(),
+    "stam": Member(model="stam", network=Network(dropout=0.3), fit=Fit(epochs=10, ema=0.97)),
+    "sta_gunet": Member(
+        model="sta_gunet", network=Network(dropout=0.3), fit=Fit(epochs=10, ema=0.97, loss="focal", triplet=0.1)
+    ),
+    "vsvig": Member(model="vsvig", network=Network(width=12), fit=Fit(epochs=10, ema=0.97)),
+    "two_stream": Member(model="two_stream", network=Network(width=16), fit=Fit(ema=0.97)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,6 +324,13 @@ class TrainFolds(Train):
     hardware: Hardware = Hardware()
     member: Member = Member()
 
+    @classmethod
+    def default_for(cls, words: Sequence[str]) -> "TrainFolds":
+        """The defaults under the model that a command line names."""
+        named = [after for word, after in itertools.pairwise([*words, ""]) if word == "--model"]
+        named += [word.removeprefix("--model=") for word in words if word.startswith("--model=")]
+        return cls(member=MEMBERS.get(named[-1], Member()) if named else Member())
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainLgbm(Train):
@@ -321,7 +371,8 @@ class Transfer(Checked):
     cache: Path = Path("output/cache")
     """Folder for the checked poses, one file per data set; may be deleted at any time."""
     members: tuple[str, ...] = ("lgbm", "rocket")
-    """Members to train and blend: lgbm, rocket, stgcn_mil. Each is trained once for every part."""
+    """Members to train and blend: lgbm, rocket, stgcn_mil, stam, sta_gunet, vsvig, two_stream. Each is trained once for
+    every part."""
     by: str = ""
     """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are. "segment" deals
     segments without regard to children: that is the usual mistake, to see what it pretends."""
@@ -349,11 +400,11 @@ class Compare(Checked):
 
     read: Data = Data()
     out: Path = Path("output/compare")
-    """Folder for the run and the table; what is trained there is continued."""
+    """Folder for the run and the table; what is trained there is continued, model by model."""
     cache: Path = Path("output/cache")
     """Folder for the checked poses, one file per data set; may be deleted at any time."""
-    members: tuple[str, ...] = ("stgcn_mil", "lgbm", "rocket")
-    """Members to train and blend: stgcn_mil, lgbm, rocket."""
+    models: tuple[str, ...] = (*MEMBERS, "lgbm", "rocket")
+    """What to train, by commas or spaces: stgcn_mil, stam, sta_gunet, vsvig, two_stream, lgbm, rocket."""
     seeds: Annotated[int, Between(1, 100)] = 3
     """Seeds to train each with, counted from 0: single runs decide nothing."""
     workers: Annotated[int, Between(0, 256)] = 0
@@ -430,10 +481,35 @@ class Benchmark(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
+class BenchmarkPublished(Checked):
+    """Flags of benchmark_published.py."""
+
+    threads: Annotated[int, Between(1, 256)] = 2
+    """Threads of both sides."""
+    repeats: Annotated[int, Between(1, 1000)] = 15
+    """Times each is measured, in turn; the median counts."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Verify(Checked):
     """Flags of verify.py."""
 
     read: Data = Data()
+    cache: Path = Path("output/cache")
+    """Folder for data in other systems' layouts, once converted; may be deleted at any time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert(Checked):
+    """Flags of convert.py."""
+
+    read: Data = Data()
+    to: Literal["sta_gunet"] = "sta_gunet"
+    """Layout to write."""
+    out: Path = Path("output/converted")
+    """Folder to write; refused when it holds anything."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -491,7 +567,7 @@ class Tune(Checked):
     """Flags of tune.py."""
 
     read: Data = Data()
-    member: Literal["lgbm", "rocket", "stgcn_mil"] = "lgbm"
+    member: Literal["lgbm", "rocket", Model] = "lgbm"
     """Member whose settings are searched."""
     study: Annotated[str, Plain()] = "main"
     """Name of the study; the same name continues it."""

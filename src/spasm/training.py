@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,12 +21,15 @@ from spasm.errors import DataError, TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
 from spasm.models.scores import Scores
+from spasm.models.sta_gunet import triplet_centre_loss
 from spasm.process import prepare
 from spasm.runs import MemberFolder, Run
 from spasm.scoring import Scorer
 from spasm.settings import Member
+from spasm.tables import open_regular
 
 HISTORY = ("learning_rate", "loss", "gradient_norm")
+MARGIN, MARGIN_DECAY = 1.0, 0.9  # of the triplet-centre loss, and what is left of it after an epoch, as published
 
 
 class FoldTrainer:
@@ -52,7 +57,7 @@ class FoldTrainer:
             )
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
         self.settings, self.device, self.precision = settings, device, precision
-        self.entropy = [seed, fold, sorted(NETWORKS).index(settings.model)]
+        self.entropy = [seed, fold, list(NETWORKS).index(settings.model)]
         told = [seed, fold, dataclasses.asdict(settings), data.fingerprint, rows.tolist(), device.type, str(precision)]
         self.identity = torch.frombuffer(
             bytearray(hashlib.sha256(json.dumps(told).encode()).digest()), dtype=torch.uint8
@@ -61,6 +66,8 @@ class FoldTrainer:
         self.history: list[list[float]] = []
         torch.manual_seed(self._seed(0))
         self.network = NETWORKS[settings.model](settings.network).to(device)
+        if settings.network.weights:
+            self.network.network.load_imagenet(read_state_dict(Path(settings.network.weights)))
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.fit.learning_rate, weight_decay=settings.fit.weight_decay
@@ -85,7 +92,7 @@ class FoldTrainer:
             poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
             poses = augment(poses, self.settings.augmentation, generator, self.settings.features.aspect)
             labels = torch.from_numpy(self.labels[batch]).to(self.device)
-            loss = self._loss(self._forward(poses).logit, labels)
+            loss = self._loss(self._forward(poses), labels)
             self.optimiser.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), fit.clip_norm)
@@ -142,17 +149,24 @@ class FoldTrainer:
         with torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled):
             return self.network(features)
 
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        weight = 1 + labels * (self._positive_weight() - 1)
-        loss = F.binary_cross_entropy_with_logits(logits, labels, weight=weight, reduction="none")
-        if self.settings.fit.loss == "focal":  # Lin et al. 2017, arXiv 1708.02002
+    def _loss(self, scores: Scores, labels: torch.Tensor) -> torch.Tensor:
+        fit, logits = self.settings.fit, scores.logit
+        if fit.loss == "squared":
+            loss = (torch.sigmoid(logits) - labels).square()
+        else:
+            weight = 1 + labels * (self._positive_weight() - 1)
+            loss = F.binary_cross_entropy_with_logits(logits, labels, weight=weight, reduction="none")
+        if fit.loss == "focal":  # Lin et al. 2017, arXiv 1708.02002
             missed = torch.where(labels == 1, torch.sigmoid(-logits), torch.sigmoid(logits))
-            loss = loss * missed**self.settings.fit.focal_gamma
+            loss = loss * missed**fit.focal_gamma
+        if fit.triplet:
+            margin = MARGIN * MARGIN_DECAY**self.epoch
+            loss = loss + fit.triplet * triplet_centre_loss(scores.embedding, labels, self.network.centres, margin)
         return loss.mean()
 
     def _positive_weight(self) -> float:
         """Negatives for each positive among the training children, or 1 where the loss is plain."""
-        if self.settings.fit.loss == "plain":
+        if self.settings.fit.loss in ("plain", "squared"):
             return 1.0
         return float((self.labels == 0).sum() / (self.labels == 1).sum())
 
@@ -168,6 +182,20 @@ class FoldTrainer:
 
     def _seed(self, *more: int) -> int:
         return int(np.random.SeedSequence([*self.entropy, *more]).generate_state(1)[0])
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Named tensors from a file that `torch.save` wrote. Raises DataError; runs no code from the file."""
+    hint = "give a state dict, as torch.save(network.state_dict(), FILE) writes it"
+    with open_regular(path) as (file, _):
+        content = io.BytesIO(file.read())
+    try:
+        tensors = torch.load(content, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling untrusted bytes raises nearly anything
+        raise DataError(path, f"cannot be read as weights ({type(error).__name__})", hint) from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise DataError(path, "holds something else than named tensors", hint)
+    return tensors
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

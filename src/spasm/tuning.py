@@ -31,7 +31,21 @@ from spasm.blending import Rows, choose
 from spasm.dataset import TrainingData
 from spasm.decision import cross_fitted, fit_line, logit, logit_without_pose, probability
 from spasm.errors import TrainingError
-from spasm.settings import Blend, Boosting, Hardware, LgbmMember, Member, RocketMember
+from spasm.settings import MEMBERS, Blend, Boosting, Hardware, LgbmMember, RocketMember
+
+# What is searched of every published network, whose sizes stay the published ones, and of each.
+PUBLISHED: dict[str, BaseDistribution] = {
+    "learning_rate": FloatDistribution(1e-3, 1e-2, log=True),
+    "dropout": FloatDistribution(0.0, 0.6),
+    "loss": CategoricalDistribution(("plain", "weighted", "focal")),
+    "body_scale": CategoricalDistribution((False, True)),
+}
+OWN: dict[str, dict[str, BaseDistribution]] = {
+    "stam": {},
+    "sta_gunet": {"triplet": FloatDistribution(0.0, 0.5)},
+    "vsvig": {"loss": CategoricalDistribution(("plain", "weighted", "focal", "squared"))},
+    "two_stream": {"head": CategoricalDistribution(("attn", "logsumexp")), "width": IntDistribution(16, 32, step=16)},
+}
 
 # Settings by the names of their flags. The defaults lie inside, and are tried first.
 SPACES: dict[str, dict[str, BaseDistribution]] = {
@@ -58,8 +72,9 @@ SPACES: dict[str, dict[str, BaseDistribution]] = {
         "rotation_deg": FloatDistribution(0.0, 60.0),
         "stretch": FloatDistribution(0.0, 0.4),
     },
+    **{name: PUBLISHED | more for name, more in OWN.items()},
 }
-DEFAULTS: dict[str, Any] = {"lgbm": LgbmMember(), "rocket": RocketMember(), "stgcn_mil": Member()}
+DEFAULTS: dict[str, Any] = {"lgbm": LgbmMember(), "rocket": RocketMember(), **MEMBERS}
 OBJECTIVE = "cross-fitted log loss 1"  # the number changes whenever scores of before cannot be compared any more
 
 # Of 40 trials of LightGBM on Kinder-Gator, run to their end, this rule would have ended 7, none of them among the best
@@ -114,7 +129,7 @@ class Search(studies.Place):
             "outer fold": self.outer_fold,
             "seed": self.seed,
         }
-        if self.member == "stgcn_mil":
+        if self.member in MEMBERS:
             told["hardware"] = dataclasses.asdict(self.hardware)
         return json.loads(json.dumps(told))
 

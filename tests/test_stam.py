@@ -1,0 +1,90 @@
+"""STAM: its published size, its clips, and the two attentions it shows."""
+
+import itertools
+
+import pytest
+import torch
+from test_models import trained_like
+from test_stgcn_mil import some_features
+
+from spasm.features import CHANNELS
+from spasm.landmarks import OPENPOSE_18
+from spasm.models import stam
+from spasm.models.stam import Stam, StamNetwork, adjacency, clip_covers, clip_starts
+from spasm.settings import MEMBERS, Network
+
+torch.set_num_threads(1)
+
+
+def parameters(network):
+    return sum(value.numel() for value in network.parameters())
+
+
+def test_it_has_the_published_number_of_parameters_without_the_norm_that_is_never_used():
+    assert parameters(StamNetwork()) == 435_264 - 256
+    assert parameters(Stam(MEMBERS["stam"].network)) == 435_264 - 256
+
+
+@pytest.mark.parametrize(("frames", "clips"), [(30, 1), (150, 7), (200, 10), (100, 5), (20, 1)])
+def test_clips_of_thirty_frames_begin_every_twenty_and_the_last_ends_with_the_segment(frames, clips):
+    starts = clip_starts(frames)
+    assert len(starts) == clips
+    assert starts[-1] == max(0, frames - 30)
+    assert all(later - earlier <= 20 for earlier, later in itertools.pairwise(starts))
+    assert (clip_covers(frames).sum(0) >= 1).all(), "every frame lies in a clip"
+
+
+def test_the_graph_joins_joints_up_to_three_bones_apart_and_each_gives_a_whole():
+    matrix = adjacency(18)
+    assert matrix.sum(0) == pytest.approx([1.0] * 18)
+    wrist, elbow, neck, hip = (OPENPOSE_18.index(name) for name in ("right_wrist", "right_elbow", "neck", "right_hip"))
+    assert matrix[wrist, elbow] > 0
+    assert matrix[wrist, neck] > 0, "wrist, elbow, shoulder, neck: three bones"
+    assert matrix[wrist, hip] > 0
+    assert matrix[wrist, OPENPOSE_18.index("left_shoulder")] == 0, "four bones apart"
+
+
+def test_it_reads_positions_velocities_accelerations_and_displacement_of_openpose_joints():
+    features = some_features(2, 40)
+    sequences = Stam(Network()).sequences(features)
+    assert sequences.shape == (2, 7, 40, 18)
+    left, right = 11, 12
+    shoulders = features[:, CHANNELS.index("vx"), [left, right]].mean(1)
+    torch.testing.assert_close(sequences[:, 2, :, 1], shoulders)  # the neck lies between the shoulders
+    torch.testing.assert_close(sequences[:, 0, :, 0], features[:, 0, 0])  # the nose is the nose
+    torch.testing.assert_close(sequences[:, 6], sequences[:, 2:4].norm(dim=1))
+
+
+def test_both_attentions_are_shares_of_clips_and_of_joints_within_a_clip():
+    features = some_features(3, 150)
+    attention = trained_like("stam", 150).attention(features)
+    assert attention.clips.shape == (3, 7)
+    assert attention.joints.shape == (3, 7, 18)
+    torch.testing.assert_close(attention.clips.sum(1), torch.ones(3))
+    torch.testing.assert_close(attention.joints.sum(2), torch.ones(3, 7))
+
+
+def test_a_clip_without_any_pose_gets_no_weight():
+    features = some_features(2, 150)
+    features[:, :, :, 55:115] = 0
+    network = trained_like("stam", 150)
+    assert (network.attention(features).clips[:, 3] < 1e-6).all()  # frames 60 to 89
+    assert (network(features).frame_weights[:, 60:90] == 0).all()
+
+
+def test_the_frame_weights_are_those_of_the_clips_that_cover_a_frame():
+    features = some_features(2, 150)
+    features[:, CHANNELS.index("mask")] = 1
+    network = trained_like("stam", 150)
+    weights, clips = network(features).frame_weights, network.attention(features).clips
+    torch.testing.assert_close(weights[:, 0], clips[:, 0] / 30)
+    torch.testing.assert_close(weights[:, 25], (clips[:, 0] + clips[:, 1]) / 30)
+
+
+def test_a_wider_graph_mixes_more(monkeypatch):
+    features, network = some_features(1, 40), trained_like("stam")
+    before = network(features).logit
+    monkeypatch.setattr(stam, "HOPS", 1)
+    other = Stam(Network(width=8)).eval()
+    other.load_state_dict(network.state_dict())
+    assert not torch.equal(other(features).logit, before)
