@@ -21,7 +21,7 @@ TINY = {
     "src/train_lgbm.py": "--rounds 5",
     "src/train_rocket.py": "--biases 1 --copies 0",
     "src/blend.py": "--blend-trials 5",
-    "src/compare.py": "--seeds 1 --members lgbm rocket",
+    "src/compare.py": "--seeds 1 --models lgbm,rocket",
     "src/transfer.py": "--parts 2 --members lgbm",
     "src/tune.py": "--trials 2",
 }

@@ -34,6 +34,7 @@ from spasm.settings import (
     Convert,
     Convolutions,
     Data,
+    DrawAttention,
     Features,
     Fit,
     Folds,
@@ -61,7 +62,7 @@ torch.set_num_threads(1)
 
 SCRIPTS = (TrainFolds, TrainLgbm, TrainRocket, BlendMembers, Compare, Tune, Transfer, Robustness,
            ShiftPrevalence, Submission, Benchmark, BenchmarkPublished, Verify, Simulate, Calibrate,
-           Convert)  # fmt: skip
+           Convert, DrawAttention)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -94,12 +94,12 @@ def test_the_time_of_a_movement_shows_in_the_logits_of_the_frames():
 
 
 def test_the_triplet_centre_loss_is_that_of_its_formula():
-    embedding = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
-    centres = torch.tensor([[1.0, 0.0], [3.0, 3.0]])
-    loss = triplet_centre_loss(embedding, torch.tensor([0, 1]), centres, 10.0)
-    assert loss.tolist() == pytest.approx([0.5 + 10 - 9, 0.5 + 10 - 10])
-    assert triplet_centre_loss(embedding, torch.tensor([0, 1]), centres, 1.0).tolist() == [0, 0]
-    assert triplet_centre_loss(embedding, torch.tensor([1, 0]), centres, 0.0).tolist() == pytest.approx([8.5, 9.5])
+    embedding = torch.tensor([[2.0, 0.0], [3.0, 4.0]])  # towards (1, 0) and (0.6, 0.8)
+    centres = torch.tensor([[7.0, 0.0], [0.0, 0.1]])  # towards (1, 0) and (0, 1)
+    loss = triplet_centre_loss(embedding, torch.tensor([0, 1]), centres, 1.0)
+    assert loss.tolist() == pytest.approx([0 + 1 - 1, 0.2 + 1 - 0.4])
+    assert triplet_centre_loss(embedding, torch.tensor([0, 1]), centres, 0.1).tolist() == [0, 0]
+    assert triplet_centre_loss(embedding, torch.tensor([1, 0]), centres, 0.0).tolist() == pytest.approx([1.0, 0.2])
 
 
 def test_the_triplet_centre_loss_draws_the_classes_apart():

@@ -1,7 +1,6 @@
 """VSViG: published sizes, graph convolutions that depend on what they read, and its two stems."""
 
 import itertools
-import math
 
 import pytest
 import torch
@@ -18,7 +17,6 @@ from spasm.models.vsvig import (
     VsvigPatches,
     largest_elsewhere,
     largest_within,
-    onset_ramp,
 )
 
 torch.set_num_threads(1)
@@ -115,12 +113,3 @@ def test_landmarks_that_are_none_of_its_joints_are_not_read():
     unread = [place for place, name in enumerate(LANDMARKS) if name not in VSVIG_15]
     other[:, :9, unread] += 0.5
     assert torch.equal(network(features).logit, network(other).logit)
-
-
-def test_the_probability_ramps_from_the_onset_in_the_eeg_to_the_clinical_one():
-    assert onset_ramp(9.9, 10, 20) == 0
-    assert onset_ramp(20, 10, 20) == onset_ramp(50, 10, 20) == 1
-    halfway = onset_ramp(15, 10, 20)
-    assert halfway == pytest.approx((math.exp(2.5) - 1) / (math.exp(5) - 1))
-    assert onset_ramp(15, 10, 20, steepness=0.01) == pytest.approx(0.5, abs=0.01)
-    assert onset_ramp(10, 10, 10) == 1, "both at once"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from spasm import onsets
 from spasm.errors import DataError, DataProblems, collected
 from spasm.files import remove_stale, replacing
 from spasm.formats import opened
 from spasm.landmarks import LANDMARKS
-from spasm.segments import CHANNELS, Progress, found, raw_segment, read_segment
+from spasm.segments import CHANNELS, FPS, Progress, found, raw_segment, read_segment
 from spasm.tables import child_of, read_tables
 
 
@@ -30,7 +31,7 @@ class TrainingData:
     has_pose: np.ndarray
     """(N,) bool: a landmark was found in some frame."""
     fingerprint: str
-    """sha256 in hex over T, the names, the files' bytes and the labels."""
+    """sha256 in hex over T, the names, the files' bytes, the labels and what onsets.csv makes of them."""
     groups: dict[str, dict[str, str]]
     """Row of groups.csv of each child there; empty without that file."""
     simulated: bool
@@ -39,6 +40,8 @@ class TrainingData:
     """What is odd in the tables, and files that are the same under two children; `verify.py` knows more."""
     folder: Path = Path()
     """Where the segments are: the data folder, or what a foreign layout was converted to."""
+    targets: np.ndarray | None = None
+    """(N,) float32: probabilities to be taught, from onsets.csv; None without that file."""
     judged_by: str | None = None
     """"max": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
     notice: str = ""
@@ -84,13 +87,15 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
     # In blocks, so that memory stays flat however many segments there are.
     blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
     has_pose = np.concatenate([found(block).any(axis=(1, 2)) for block in blocks])
+    names_in_order = tuple(path.name for path in tables.train)
+    targets = onsets.targets(names_in_order, labels, tables.onsets, frames / FPS) if tables.onsets else None
     return TrainingData(
-        names=tuple(path.name for path in tables.train),
+        names=names_in_order,
         children=tuple(child_of(path.name) for path in tables.train),
         labels=labels,
         poses=poses,
         has_pose=has_pose,
-        fingerprint=_sha256([key, *map(str, labels)]),
+        fingerprint=_sha256([key, *map(str, labels), *map(str, [] if targets is None else targets)]),
         groups=_reported(tables.groups) if source.converted else tables.groups,
         simulated=(data / "simulated.json").is_file(),
         warnings=(
@@ -99,6 +104,7 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
             *_same_under_two_children(tables.train, digests, has_pose),
         ),
         folder=data,
+        targets=targets,
         judged_by=source.judged_by,
         notice=source.notice,
     )

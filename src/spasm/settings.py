@@ -229,12 +229,21 @@ class Member(Checked):
 # README.md describes.
 MEMBERS: dict[str, Member] = {
     "stgcn_mil": Member(),
-    "stam": Member(model="stam", network=Network(dropout=0.3), fit=Fit(epochs=10, ema=0.97)),
-    "sta_gunet": Member(
-        model="sta_gunet", network=Network(dropout=0.3), fit=Fit(epochs=10, ema=0.97, loss="focal", triplet=0.1)
+    "stam": Member(
+        model="stam", network=Network(dropout=0.3), fit=Fit(epochs=12, batch=16, learning_rate=1.5e-3, ema=0.97)
     ),
-    "vsvig": Member(model="vsvig", network=Network(width=12), fit=Fit(epochs=10, ema=0.97)),
-    "two_stream": Member(model="two_stream", network=Network(width=16), fit=Fit(ema=0.97)),
+    "sta_gunet": Member(
+        model="sta_gunet",
+        fit=Fit(epochs=10, batch=16, learning_rate=2e-3, loss="focal", triplet=0.1, ema=0.97),
+    ),
+    "vsvig": Member(
+        model="vsvig", network=Network(width=12), fit=Fit(epochs=15, batch=16, learning_rate=6e-3, ema=0.97)
+    ),
+    "two_stream": Member(
+        model="two_stream",
+        network=Network(width=16, dropout=0.35),
+        fit=Fit(learning_rate=1.7e-3, loss="focal", ema=0.97),
+    ),
 }
 
 
@@ -425,6 +434,22 @@ class Robustness(Checked):
     workers: Annotated[int, Between(0, 256)] = 0
     """Folds scored side by side, one thread each; 0 means one per CPU core."""
     hardware: Hardware = Hardware()
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawAttention(Checked):
+    """Flags of attention.py."""
+
+    run: Path = Path("output/main")
+    """Run folder with a trained STAM."""
+    data: Path | None = None
+    """Folder of the training data, if it has moved since the run was made."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    segment: str = ""
+    """Name of a training segment; the first positive one, if none is named."""
+    out: Path = Path("output/attention.png")
+    """Picture to write."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ wrong with a file becomes a `DataError`, never another exception.
 import contextlib
 import csv
 import io
+import math
 import os
 import re
 import stat
@@ -198,6 +199,26 @@ def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
     return Labels(labels, problems, warnings, set(first_line))
 
 
+def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[float, float]], list[DataError]]:
+    """The onsets in the EEG and to the eye of each segment in onsets.csv, in seconds from its start, and bad lines."""
+    onsets: dict[str, tuple[float, float]] = {}
+    problems: list[DataError] = []
+    for line, row in numbered_rows(path, ("segment_name", "eeg_onset_s", "clinical_onset_s"), root):
+        name, texts = row["segment_name"], (row["eeg_onset_s"], row["clinical_onset_s"])
+        try:
+            eeg, clinical = map(float, texts)
+        except ValueError:
+            eeg = clinical = math.nan
+        if not (math.isfinite(eeg) and math.isfinite(clinical) and eeg <= clinical):
+            reason = f"line {line}: onsets {brief(', '.join(texts))} of {brief(name)}"
+            hint = "give seconds from the segment's start, that of the EEG first; they may lie outside of it"
+            problems.append(DataError(path, reason, hint))
+        elif name in onsets:
+            problems.append(DataError(path, f"line {line}: {brief(name)} is there twice", "delete one of the two"))
+        onsets[name] = (eeg, clinical)
+    return onsets, problems
+
+
 class Tables(NamedTuple):
     """What can be told about a data folder without opening a segment."""
 
@@ -205,12 +226,13 @@ class Tables(NamedTuple):
     test: list[Path]
     labels: dict[str, int]
     groups: dict[str, dict[str, str]]
+    onsets: dict[str, tuple[float, float]]
     problems: list[DataError]
     warnings: list[DataError]
 
 
 def read_tables(data: Path, names: str) -> Tables:
-    """List train/ and test/, read train_data.csv and groups.csv, and compare them with each other."""
+    """List train/ and test/, read train_data.csv, groups.csv and onsets.csv, and compare them with each other."""
     if not os.path.isdir(data):
         raise DataError(data, "no such folder", "--data names the folder that holds train/ and train_data.csv")
     problems: list[DataError] = []
@@ -218,9 +240,10 @@ def read_tables(data: Path, names: str) -> Tables:
     train: list[Path] = []
     test: list[Path] = []
     groups: dict[str, dict[str, str]] = {}
+    onsets: dict[str, tuple[float, float]] = {}
     labels = Labels({}, [], [], set())
-    train_folder, test_folder, table, group_table = (
-        data / name for name in ("train", "test", "train_data.csv", "groups.csv")
+    train_folder, test_folder, table, group_table, onset_table = (
+        data / name for name in ("train", "test", "train_data.csv", "groups.csv", "onsets.csv")
     )
 
     with collected(problems):
@@ -262,4 +285,12 @@ def read_tables(data: Path, names: str) -> Tables:
             if absent:
                 reason = f"{len(absent)} of {len(children)} children are not in it, such as {', '.join(absent[:5])}"
                 warnings.append(DataError(group_table, reason, "ids are text: 007 is not 7"))
-    return Tables(train, test, labels.labels, groups, problems, warnings)
+    if os.path.lexists(onset_table):
+        with collected(problems):
+            onsets, wrong = read_onsets(onset_table, data)
+            problems += wrong
+            strange = sorted(set(onsets) - {path.name for path in train})
+            if strange:
+                reason = f"{len(strange)} of its segments are not in train/, such as {brief(strange[0])}"
+                warnings.append(DataError(onset_table, reason, "accepted; check the names if this surprises you"))
+    return Tables(train, test, labels.labels, groups, onsets, problems, warnings)

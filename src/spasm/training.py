@@ -56,6 +56,9 @@ class FoldTrainer:
                 f"fold {fold}: its training children have only one class; use fewer folds or another --fold-seed"
             )
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
+        # Only the squared error of a probability can be taught one.
+        ramped = settings.fit.loss == "squared" and data.targets is not None
+        self.targets = data.targets[rows] if ramped else self.labels
         self.settings, self.device, self.precision = settings, device, precision
         self.entropy = [seed, fold, list(NETWORKS).index(settings.model)]
         told = [seed, fold, dataclasses.asdict(settings), data.fingerprint, rows.tolist(), device.type, str(precision)]
@@ -91,7 +94,7 @@ class FoldTrainer:
             rows = self.rows[batch]
             poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
             poses = augment(poses, self.settings.augmentation, generator, self.settings.features.aspect)
-            labels = torch.from_numpy(self.labels[batch]).to(self.device)
+            labels = torch.from_numpy(self.targets[batch]).to(self.device)
             loss = self._loss(self._forward(poses), labels)
             self.optimiser.zero_grad()
             loss.backward()

@@ -150,6 +150,8 @@ class StaGunet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
+        # What comes out of the blocks is not small, and Xavier's head begins with logits of ten.
+        nn.init.normal_(self.network.classes.weight, 0, 0.01)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)
@@ -166,9 +168,10 @@ def triplet_centre_loss(
 ) -> torch.Tensor:
     """How much nearer than `margin` the other class's centre is than a segment's own, (N,) (He et al. 2018, CVPR).
 
-    embedding: (N, D); labels: (N,), 0 or 1; centres: (2, D), learned. Distances are half of squared ones.
+    embedding: (N, D); labels: (N,), 0 or 1; centres: (2, D), learned. Both are taken to length 1, so that the margin
+    means the same whatever their scale; distances are half of squared ones, 0 to 2.
     """
-    distance = (embedding[:, None] - centres).square().sum(2) / 2  # (N, 2)
+    distance = 1 - F.normalize(embedding, dim=1) @ F.normalize(centres, dim=1).T  # (N, 2)
     own = distance.gather(1, labels.long()[:, None])[:, 0]
     return F.relu(own + margin - (distance.sum(1) - own))
 

@@ -7,7 +7,6 @@ patch of time in the place of the patch of picture.
 """
 
 import itertools
-import math
 
 import torch
 from torch import nn
@@ -197,17 +196,3 @@ def kaiming(network: nn.Module) -> None:
             nn.init.zeros_(module.from_intra[1].weight)
         elif isinstance(module, Part3d):
             nn.init.zeros_(module.third[1].weight)
-
-
-def onset_ramp(time_s: float, eeg_onset_s: float, clinical_onset_s: float, steepness: float = 5.0) -> float:
-    """The probability that VSViG is taught for a clip that ends at `time_s`.
-
-    0 before the onset in the EEG, 1 from the clinical onset on, between them (exp(k u) - 1) / (exp(k) - 1), where u
-    runs from 0 to 1. The steepness k is not published; 5 is what a re-implementation took.
-    """
-    if time_s >= clinical_onset_s:
-        return 1.0
-    if time_s <= eeg_onset_s:
-        return 0.0
-    passed = (time_s - eeg_onset_s) / (clinical_onset_s - eeg_onset_s)
-    return math.expm1(steepness * passed) / math.expm1(steepness)
