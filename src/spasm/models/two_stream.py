@@ -24,7 +24,7 @@ FLOW_FRAMES = 5  # between the two pictures of a flow
 CLIP_STEPS = 6  # flows in a clip: one second, 12 channels
 STRIDE_STEPS = 3  # between clips; published: 6, no overlap
 PIXELS = 56  # of a drawn picture's side
-TORSO = 0.3  # of the side
+TORSO = 0.8 / 3  # of the side, as published; its middle is that of the picture
 BLUR = 0.03  # of the side: standard deviation of what is drawn
 BONE_POINTS = 3  # drawn between the two ends of a bone
 LONG_BONES = [(a, b) for a, b in EDGES if {a, b} <= {0, *range(11, 17), *range(23, 29)}]  # of trunk, arms and legs
@@ -217,7 +217,7 @@ def painted(down: torch.Tensor, across: torch.Tensor, values: torch.Tensor) -> t
 
 
 def upright(features: torch.Tensor) -> torch.Tensor:
-    """Places (N, T, 33, 2) in sides of a picture: hips in the middle, mean trunk upright and of one length, y down.
+    """Places (N, T, 33, 2) in sides of a picture: the trunk in its middle, upright and of one length, y down.
 
     Like the published adjuster, one turn and one size for the whole segment: the mean over the middle half of the
     frames, sorted by the trunk's length.
@@ -234,7 +234,8 @@ def upright(features: torch.Tensor) -> torch.Tensor:
     # Turns `up` to (0, -1), which is upwards where y points down.
     turn = torch.stack([torch.stack([-up[:, 1], up[:, 0]], 1), torch.stack([-up[:, 0], -up[:, 1]], 1)], 1)  # (N, 2, 2)
     size = torch.where(known, TORSO / length.clamp(min=SMALLEST_TORSO), 1.0)
-    return 0.5 + torch.matmul(xy, turn.transpose(1, 2)[:, None]) * size[:, None, None]
+    hips = xy.new_tensor([0.5, 0.5 + TORSO / 2])
+    return hips + torch.matmul(xy, turn.transpose(1, 2)[:, None]) * size[:, None, None]
 
 
 def blobs(places: torch.Tensor) -> torch.Tensor:
