@@ -72,7 +72,7 @@ def answer(run: runs.Run, row: int) -> tuple[Attention, np.ndarray]:
 
 
 def drawn(data: TrainingData, row: int, attention: Attention, places: np.ndarray) -> bytes:
-    """A picture: clip weights over time, joint weights of every clip, and the body in the middle of the first clip."""
+    """A picture: clip weights over time, joint weights of every clip, and the body in the middle of the heaviest."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -96,7 +96,7 @@ def drawn(data: TrainingData, row: int, attention: Attention, places: np.ndarray
     map_of_joints.set_xticks(range(len(clips)), ticks, rotation=45 if len(clips) > 8 else 0, fontsize=7)
     map_of_joints.set_xlabel("clip, s")
     figure.colorbar(image, ax=map_of_joints, label="weight of joint in its clip")
-    middle = min(len(places) - 1, int(starts[most] * FPS) + CLIP // 2)
+    middle = min(len(places) - 1, clip_starts(len(places))[most] + CLIP // 2)
     x, y = places[middle].T
     for a, b in BONES:
         body.plot(x[[a, b]], y[[a, b]], color="#7a8ca0", linewidth=1.5, zorder=1)

@@ -1,8 +1,9 @@
 """Speed of STAM and VSViG as published, against plain transcriptions of their descriptions, measured in turn.
 
 Milliseconds from STAM's sequences (7, 150, 18) and VSViG's patches (30, 15, 3, 32, 32) to the logit, in float32, of
-one segment and of 16; "listed" is what their published code took on two cores of a server (VSViG: the published layers,
-made to depend on their input). Both sides have the same weights and the same threads.
+one segment and of 16. "Listed" is what STAM's published code took on two cores of a server, and for VSViG a trial with
+the published layers made to depend on their input (39.4 is the fastest of noisy runs, the others are medians). Both
+sides have the same weights and the same threads.
 
 Example: python src/benchmark_published.py --threads 2
 """

@@ -45,6 +45,8 @@ def train(settings: Train, name: str, member_settings: Any, environment: Mapping
     print(report_text.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    if data.targets is not None and "onsets_sha256" not in environment:
+        print("warning: onsets.csv is not used; networks trained with --loss squared follow it", file=sys.stderr)
     computed = (f"{key} {value}" for key, value in environment.items())
     print(", ".join([name, f"seed {settings.seed}", f"{run.folds} folds", *computed]))
     for fold in one_class_folds(data.labels, run.fold_of):

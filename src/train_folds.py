@@ -23,6 +23,9 @@ def main(settings: TrainFolds) -> int:
     environment = {"device": device.type, "precision": str(precision).removeprefix("torch."), "threads": 1}
     if settings.member.network.weights:
         environment["weights_sha256"] = files.sha256(Path(settings.member.network.weights))
+    onsets = settings.read.data / "onsets.csv"
+    if settings.member.fit.loss == "squared" and onsets.exists():
+        environment["onsets_sha256"] = files.sha256(onsets)
     fit = functools.partial(fit_fold, device=device, precision=precision)
     return train_command.train(settings, settings.member.model, settings.member, environment, fit)
 

@@ -92,7 +92,7 @@ def answer_part(
             link_or_copy(source / "train" / name, part / name)
     table = zip(np.array(data.names)[~held_out], labels[~held_out], strict=True)
     files.write_csv(target / "train_data.csv", ("segment_name", "label"), table)
-    for name in ("groups.csv", "simulated.json", MARK):
+    for name in ("groups.csv", "onsets.csv", "simulated.json", MARK):
         if (source / name).exists():
             shutil.copy(source / name, target / name)
     run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]

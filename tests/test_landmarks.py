@@ -13,7 +13,6 @@ from spasm.landmarks import (
     VSVIG_15,
     adjacency,
     joint_weights,
-    mirrored_joints,
 )
 
 
@@ -112,11 +111,17 @@ def test_the_weights_of_a_joint_sum_to_one(joints):
     assert np.allclose(joint_weights(joints).sum(axis=1), 1)
 
 
+def mirrored_joints(joints):
+    """The joint that takes the place of each in a mirror, by their names."""
+    swapped = {"left": "right", "right": "left"}
+    return [joints.index("_".join(swapped.get(part, part) for part in joint.split("_"))) for joint in joints]
+
+
 @SKELETONS
 def test_mirrored_landmarks_make_mirrored_joints(joints):
     poses = np.random.default_rng(0).normal(size=(33, 3)).astype(np.float32)
     weights = joint_weights(joints)
-    assert np.allclose(weights @ poses[list(MIRROR)], (weights @ poses)[list(mirrored_joints(joints))], atol=1e-6)
+    assert np.allclose(weights @ poses[list(MIRROR)], (weights @ poses)[mirrored_joints(joints)], atol=1e-6)
 
 
 @SKELETONS
@@ -125,12 +130,6 @@ def test_every_joint_is_made_of_landmarks_of_its_own_side(joints):
         parts = [LANDMARKS[i] for i in np.flatnonzero(row)]
         sides = {side for side in ("left", "right") for part in parts if side in part}
         assert sides == ({joint.split("_")[0]} if "_" in joint else {"left", "right"} if joint == "neck" else set())
-
-
-@SKELETONS
-def test_mirroring_joints_twice_gives_every_joint_its_own_place(joints):
-    twice = [mirrored_joints(joints)[i] for i in mirrored_joints(joints)]
-    assert twice == list(range(len(joints)))
 
 
 def test_vsvigs_partitions_hold_three_joints_of_one_limb():

@@ -98,6 +98,14 @@ def test_the_copy_that_scores_answers_as_the_network_does(model):
 
 
 @EVERY
+def test_a_copy_in_bfloat16_keeps_its_answer_in_float32_and_weights_that_sum_to_one(model):
+    with torch.inference_mode():
+        scores = trained_like(model).folded(torch.bfloat16)(some_features())
+    assert {part.dtype for part in scores[:3]} == {torch.float32}
+    torch.testing.assert_close(scores.frame_weights.sum(1), torch.ones(4))
+
+
+@EVERY
 def test_a_movement_changes_the_answer(model):
     network, features = trained_like(model), some_features(2)
     changed = features.clone()
@@ -122,9 +130,9 @@ def test_the_optimiser_holds_every_parameter_and_the_loss_reaches_each(model):
         assert value.grad is not None, name
 
 
-@EVERY
-def test_a_training_continued_after_an_epoch_ends_with_the_same_bytes(model):
-    whole, first, second = trainer_of(model), trainer_of(model), trainer_of(model)
+@pytest.mark.parametrize(("model", "fit"), [*((model, {}) for model in NETWORKS), ("sta_gunet", {"triplet": 0.5})])
+def test_a_training_continued_after_an_epoch_ends_with_the_same_bytes(model, fit):
+    whole, first, second = (trainer_of(model, **fit) for _ in range(3))
     for _ in range(2):
         whole.run_epoch()
     first.run_epoch()
@@ -158,6 +166,11 @@ def test_sixteen_segments_can_be_learned_by_heart(model):
 def test_a_size_that_a_network_does_not_have_is_refused(model, network):
     with pytest.raises(SettingsError, match=f"has no effect on --model {model}"):
         Member(model=model, network=network)
+
+
+def test_vsvig_has_an_even_width():
+    with pytest.raises(SettingsError, match="--width 13 is odd, for --model vsvig; the nearest valid value is 12"):
+        Member(model="vsvig", network=Network(width=13))
 
 
 def test_only_sta_gunet_takes_the_triplet_centre_loss():

@@ -423,6 +423,13 @@ def test_a_tree_of_another_shape_is_refused(tree):
         from_tree(Member, tree)
 
 
+def test_a_tree_of_before_a_setting_was_added_has_its_default():
+    tree = dataclasses.asdict(Member())
+    for group, name in (("network", "backbone"), ("network", "weights"), ("fit", "triplet")):
+        del tree[group][name]
+    assert from_tree(Member, tree) == Member()
+
+
 def test_a_tree_with_a_missing_setting_is_refused():
     tree = dataclasses.asdict(Member())
     del tree["fit"]["ema"]

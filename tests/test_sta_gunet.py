@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from test_models import trainer_of
+from test_stgcn_mil import some_features
 
 from spasm.landmarks import COCO_17_NECK
 from spasm.models.sta_gunet import (
@@ -64,7 +65,7 @@ def test_a_joint_reaches_joints_that_are_many_bones_away():
 def test_the_partitions_share_out_the_graph_by_the_distance_to_the_neck():
     same, nearer, farther = partitions()
     assert ((same + nearer + farther > 0) == (graph() > 0)).all()
-    np.testing.assert_allclose((same + nearer + farther).sum(0), 1, rtol=1e-6)
+    np.testing.assert_allclose((same + nearer + farther).sum(1), 1, rtol=1e-6)
     neck, shoulder, elbow = (COCO_17_NECK.index(name) for name in ("neck", "left_shoulder", "left_elbow"))
     assert nearer[shoulder, neck] > 0 and nearer[elbow, shoulder] > 0
     assert farther[neck, shoulder] > 0 and farther[shoulder, elbow] > 0
@@ -102,10 +103,36 @@ def test_the_triplet_centre_loss_is_that_of_its_formula():
     assert triplet_centre_loss(embedding, torch.tensor([1, 0]), centres, 0.0).tolist() == pytest.approx([1.0, 0.2])
 
 
-def test_the_triplet_centre_loss_draws_the_classes_apart():
+def test_the_triplet_centre_loss_draws_segments_to_the_centre_of_their_class():
+    torch.manual_seed(0)
+    embedding = torch.randn(20, 8, requires_grad=True)
+    centres, labels = torch.randn(2, 8, requires_grad=True), torch.arange(20) % 2
+    optimiser = torch.optim.SGD([embedding, centres], lr=1.0)
+    before = triplet_centre_loss(embedding, labels, centres, 1.0).mean().item()
+    for _ in range(100):
+        optimiser.zero_grad()
+        triplet_centre_loss(embedding, labels, centres, 1.0).mean().backward()
+        optimiser.step()
+    assert triplet_centre_loss(embedding, labels, centres, 1.0).mean().item() < before / 2
+    nearest = (
+        torch.nn.functional.normalize(embedding, dim=1) @ torch.nn.functional.normalize(centres, dim=1).T
+    ).argmax(1)
+    assert (nearest == labels).float().mean() > 0.9
+
+
+def test_the_centres_are_trained_where_the_loss_is_asked_for_and_only_there():
     plain, pulled = trainer_of("sta_gunet"), trainer_of("sta_gunet", triplet=1.0)
     for trainer in (plain, pulled):
         trainer.run_epoch()
     assert plain.network.centres.grad is None
     assert pulled.network.centres.grad.abs().max() > 0
-    assert not torch.equal(plain.network.network.unet.enter.weight, pulled.network.network.unet.enter.weight)
+
+
+def test_the_triplet_centre_loss_knows_classes_also_where_probabilities_are_taught():
+    trainer = trainer_of("sta_gunet", triplet=1.0, loss="squared")
+    scores = trainer.network(some_features(8, 24))
+    labels = (torch.arange(8) % 2).float()
+    ramped = labels * 0.99
+    difference = trainer._loss(scores, labels, ramped) - trainer._loss(scores, labels, labels)
+    squared = [(torch.sigmoid(scores.logit) - of).square().mean() for of in (ramped, labels)]
+    torch.testing.assert_close(difference, squared[0] - squared[1], atol=1e-5, rtol=0)

@@ -29,11 +29,12 @@ def measure(run: Path, name: str, poses: np.ndarray) -> dict[str, Any]:
 def _measure(run: Path, name: str, poses: np.ndarray) -> dict[str, Any]:
     settings = runs.read_manifest(runs.MemberFolder(run / name).manifest)["settings"]
     seed = runs.MemberFolder(run / name).complete_seeds(runs.read_run(run)["folds"]["folds"])[0]
+    if name != "lgbm":
+        process.prepare(threads=1)
     chosen = {"settings": settings, "seeds": [seed]}
     scorer = answer.open_scorer(run, name, chosen, [0], Hardware(device="cpu"))
     cost: dict[str, Any] = {"parameters": None, "gflop": None}
     if "model" in settings:
-        process.prepare(threads=1)
         cost |= of_network(from_tree(Member, settings), poses.shape[1])
     batch = poses[np.arange(BATCH) % len(poses)]
     alone = [_seconds(scorer, batch[place : place + 1]) for place in range(REPEATS + 1)]

@@ -31,7 +31,7 @@ class TrainingData:
     has_pose: np.ndarray
     """(N,) bool: a landmark was found in some frame."""
     fingerprint: str
-    """sha256 in hex over T, the names, the files' bytes, the labels and what onsets.csv makes of them."""
+    """sha256 in hex over T, the names, the files' bytes and the labels."""
     groups: dict[str, dict[str, str]]
     """Row of groups.csv of each child there; empty without that file."""
     simulated: bool
@@ -95,7 +95,7 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
         labels=labels,
         poses=poses,
         has_pose=has_pose,
-        fingerprint=_sha256([key, *map(str, labels), *map(str, [] if targets is None else targets)]),
+        fingerprint=_sha256([key, *map(str, labels)]),
         groups=_reported(tables.groups) if source.converted else tables.groups,
         simulated=(data / "simulated.json").is_file(),
         warnings=(

@@ -98,8 +98,3 @@ def joint_weights(joints: Sequence[str]) -> np.ndarray:
         parts = MIDDLES.get(joint, (joint,))
         weights[row, [INDEX[part] for part in parts]] = 1 / len(parts)
     return weights
-
-
-def mirrored_joints(joints: Sequence[str]) -> tuple[int, ...]:
-    """The joint that takes the place of each in a mirror."""
-    return tuple(joints.index(_other_side(joint)) for joint in joints)

@@ -27,7 +27,7 @@ from spasm.dataset import TrainingData
 from spasm.decision import logit_without_pose
 from spasm.errors import DataError
 from spasm.folds import make_folds, read_folds
-from spasm.settings import Folds
+from spasm.settings import ADDED, Folds
 from spasm.tables import read_table
 
 PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "joblib")
@@ -267,7 +267,8 @@ def open_member(run: Run, name: str, settings: Mapping[str, Any], environment: M
 def _differences(made: Any, wanted: Any, key: str) -> list[tuple[str, Any]]:
     """The flags under which two settings trees differ, with what stands in the first."""
     if isinstance(made, dict) and isinstance(wanted, dict):
-        keys = sorted(set(made) | set(wanted))
+        # What an earlier version did not know of is as it was then.
+        keys = sorted((set(made) | set(wanted)) - (set(ADDED) - set(made)))
         return [pair for key in keys for pair in _differences(made.get(key), wanted.get(key), key)]
     return [] if made == wanted else [(f"--{key.replace('_', '-')}", made)]
 

@@ -118,7 +118,7 @@ class Network(Checked):
     """The networks' sizes; not every network has all of them, and one that has not refuses other than the default."""
 
     width: Annotated[int, Between(4, 1024)] = 64
-    """Channels of the first blocks; later ones have more. VSViG: 24 is its base size, 12 its light one."""
+    """Channels of the first blocks. VSViG: 24 is its base size, 12 its light one; even numbers only."""
     blocks: Annotated[int, Between(1, 16)] = 4
     """Blocks of the ST-GCN, with temporal strides 2, 2, 1, 1."""
     kernel: Annotated[int, Between(1, 51), Odd()] = 9
@@ -221,23 +221,28 @@ class Member(Checked):
             default = getattr(usual, field.name)
             if field.name not in SIZES[self.model] and getattr(self.network, field.name) != default:
                 raise SettingsError(f"--{field.name} has no effect on --model {self.model}: leave it at {default!r}")
+        if self.model == "vsvig" and self.network.width % 2:
+            nearest = self.network.width - 1
+            raise SettingsError(
+                f"--width {nearest + 1} is odd, for --model vsvig; the nearest valid value is {nearest}"
+            )
         if self.fit.triplet and self.model != "sta_gunet":
             raise SettingsError(f"--triplet has no effect on --model {self.model}: leave it at 0.0")
 
 
-# What each network is trained with by default. Sizes are the published ones, the rest came out of the searches that
-# README.md describes.
+# What each network is trained with by default, from the searches that README.md describes. STAM, STA-GUNet and VSViG
+# (light) have their published sizes; what the two-stream network draws is small, and so is its backbone.
 MEMBERS: dict[str, Member] = {
     "stgcn_mil": Member(),
     "stam": Member(
-        model="stam", network=Network(dropout=0.3), fit=Fit(epochs=12, batch=16, learning_rate=1.5e-3, ema=0.97)
+        model="stam", network=Network(dropout=0.3), fit=Fit(epochs=10, batch=16, learning_rate=1.5e-3, ema=0.97)
     ),
     "sta_gunet": Member(
         model="sta_gunet",
-        fit=Fit(epochs=10, batch=16, learning_rate=2e-3, loss="focal", triplet=0.1, ema=0.97),
+        fit=Fit(epochs=8, batch=16, learning_rate=2e-3, loss="focal", triplet=0.1, ema=0.97),
     ),
     "vsvig": Member(
-        model="vsvig", network=Network(width=12), fit=Fit(epochs=15, batch=16, learning_rate=6e-3, ema=0.97)
+        model="vsvig", network=Network(width=12), fit=Fit(epochs=12, batch=16, learning_rate=6e-3, ema=0.97)
     ),
     "two_stream": Member(
         model="two_stream",
@@ -617,9 +622,16 @@ class Tune(Checked):
     hardware: Hardware = Hardware()
 
 
+# Settings that a later version added: runs of before know nothing of them and are as their defaults say.
+ADDED = ("backbone", "weights", "triplet")
+
+
 def from_tree(settings_class: type[T], tree: Any) -> T:
     """Settings from a nested dictionary such as a manifest holds; raises SettingsError for a wrong key or type."""
     annotations = typing.get_type_hints(settings_class)
+    if isinstance(tree, dict):
+        absent = [field for field in dataclasses.fields(settings_class) if field.name in ADDED]
+        tree = {field.name: field.default for field in absent} | tree
     if not isinstance(tree, dict) or set(tree) != set(annotations):
         raise SettingsError(f"the settings of {settings_class.__name__} are not those of this version")
     values = {}

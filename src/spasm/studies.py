@@ -219,6 +219,7 @@ def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, A
     """Mark trials of dead workers as failed, and queue their settings again. `claiming` must be held.
 
     Settings are given up after TRIES, but for the default ones; and at once where an "error" says why the trial failed.
+    A trial that died while its settings were being drawn is not queued: the next one draws the same.
     """
     if place.in_database:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
@@ -230,7 +231,9 @@ def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, A
     queued = {trial.user_attrs.get("again") for trial in trials}
     for trial in trials:
         values, tries = settings_of(trial), trial.user_attrs.get("tries", 1)
-        if trial.state != TrialState.FAIL or trial.number in queued or not values or "error" in trial.user_attrs:
+        if trial.state != TrialState.FAIL or trial.number in queued or "error" in trial.user_attrs:
+            continue
+        if not values.keys() >= default.keys():
             continue
         if tries < TRIES or values == default:
             study.enqueue_trial(values, user_attrs={"wanted": values, "again": trial.number, "tries": tries + 1})
@@ -253,9 +256,9 @@ def settings_of(trial: FrozenTrial) -> dict[str, Any]:
     return trial.user_attrs.get("wanted", {}) | trial.params
 
 
-def count_begun(study: optuna.Study) -> int:
+def count_begun(study: optuna.Study, default: Mapping[str, Any]) -> int:
     """How many settings were begun and not queued again: those of finished and running trials, and those given up."""
     trials = study.get_trials(deepcopy=False)
     queued = {trial.user_attrs.get("again") for trial in trials}
     begun = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in queued]
-    return sum(trial.state != TrialState.FAIL or bool(settings_of(trial)) for trial in begun)
+    return sum(trial.state != TrialState.FAIL or settings_of(trial).keys() >= default.keys() for trial in begun)

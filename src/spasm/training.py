@@ -62,6 +62,7 @@ class FoldTrainer:
         self.settings, self.device, self.precision = settings, device, precision
         self.entropy = [seed, fold, list(NETWORKS).index(settings.model)]
         told = [seed, fold, dataclasses.asdict(settings), data.fingerprint, rows.tolist(), device.type, str(precision)]
+        told += [self.targets.tolist()] if ramped else []
         self.identity = torch.frombuffer(
             bytearray(hashlib.sha256(json.dumps(told).encode()).digest()), dtype=torch.uint8
         )
@@ -70,7 +71,7 @@ class FoldTrainer:
         torch.manual_seed(self._seed(0))
         self.network = NETWORKS[settings.model](settings.network).to(device)
         if settings.network.weights:
-            self.network.network.load_imagenet(read_state_dict(Path(settings.network.weights)))
+            self.network.load_imagenet(read_state_dict(Path(settings.network.weights)))
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.fit.learning_rate, weight_decay=settings.fit.weight_decay
@@ -94,8 +95,8 @@ class FoldTrainer:
             rows = self.rows[batch]
             poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
             poses = augment(poses, self.settings.augmentation, generator, self.settings.features.aspect)
-            labels = torch.from_numpy(self.targets[batch]).to(self.device)
-            loss = self._loss(self._forward(poses), labels)
+            labels, targets = (torch.from_numpy(of[batch]).to(self.device) for of in (self.labels, self.targets))
+            loss = self._loss(self._forward(poses), labels, targets)
             self.optimiser.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), fit.clip_norm)
@@ -152,10 +153,10 @@ class FoldTrainer:
         with torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled):
             return self.network(features)
 
-    def _loss(self, scores: Scores, labels: torch.Tensor) -> torch.Tensor:
+    def _loss(self, scores: Scores, labels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         fit, logits = self.settings.fit, scores.logit
         if fit.loss == "squared":
-            loss = (torch.sigmoid(logits) - labels).square()
+            loss = (torch.sigmoid(logits) - targets).square()
         else:
             weight = 1 + labels * (self._positive_weight() - 1)
             loss = F.binary_cross_entropy_with_logits(logits, labels, weight=weight, reduction="none")

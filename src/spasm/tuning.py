@@ -362,7 +362,7 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
             return "reached"
         if lacking <= len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))):
             return "busy"
-        study.sampler = sampler(search, worker, studies.count_begun(study))
+        study.sampler = sampler(search, worker, studies.count_begun(study, default))
 
         def objective(trial: optuna.Trial) -> float:
             nonlocal number, taken

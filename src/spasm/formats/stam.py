@@ -116,7 +116,7 @@ def read(data: Path, frames: int | None) -> Source:
         split = ""
     notice = (
         f"STAM's layout: {len(people)} infants in {sum(len(person.segments) for person in people)} blocks of {block} "
-        f"frames, an infant judged by its largest block{split}"
+        f"frames; compare.py judges an infant by its largest block, other scripts judge blocks{split}"
     )
     return Source("STAM", block, OPENPOSE_18, people, "max", notice, told_once(warnings), folds)
 

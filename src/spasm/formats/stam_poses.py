@@ -8,13 +8,14 @@ windows of the published code.
 
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from spasm.errors import DataError, brief
+from spasm.errors import DataError, brief, printable
 from spasm.formats.source import check_id, entries
 from spasm.landmarks import OPENPOSE_18
 from spasm.segments import LARGEST
@@ -125,7 +126,7 @@ def pose_tables(data: Path) -> dict[str, list[Path]]:
 def refused_pickle(path: Path, folder: str) -> DataError:
     """What is told of a pickle in one of STAM's folders, which is never loaded."""
     command, target = UNPICKLE[folder]
-    hint = f'if you trust it: python -c "{command}" {path.name} {target}'
+    hint = f'if you trust it: python -c "{command}" {shlex.quote(printable(path.name))} {target}'
     return DataError(path, "is a pickle, which can run any program and is never loaded", hint)
 
 

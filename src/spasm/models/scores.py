@@ -15,14 +15,16 @@ class Scores(NamedTuple):
 
 
 def scores_of_steps(
-    logit: torch.Tensor, step_logits: torch.Tensor, posed: torch.Tensor, embedding: torch.Tensor | None = None
+    logit: torch.Tensor, step_logits: torch.Tensor, posed: torch.Tensor, spacing: int = 1, first: int = 0
 ) -> Scores:
     """The answer of a network without attention: where its head speaks loudest is where it looked.
 
     logit: (N,); step_logits: (N, S), what its head says of each step alone; posed: (N, T), 1 where a pose was found.
+    Step s is centred on frame first + s * spacing, and stands for the frames that are nearest to it.
     """
     frames, steps = posed.shape[1], step_logits.shape[1]
-    step_of_frame = (torch.arange(frames, device=posed.device) * steps) // frames
+    time = torch.arange(frames, device=posed.device)
+    step_of_frame = ((time - first + spacing // 2) // spacing).clamp(0, steps - 1)
     frame_logits = step_logits.detach().float()[:, step_of_frame]
     weights = torch.softmax(frame_logits.masked_fill(posed == 0, -1e9), dim=1) * posed
-    return Scores(logit.float(), frame_logits, weights, embedding)
+    return Scores(logit.float(), frame_logits, weights)

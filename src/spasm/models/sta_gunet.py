@@ -155,9 +155,11 @@ class StaGunet(nn.Module):
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)
-        sequences = torch.matmul(self.joints, features[:, READ]).transpose(2, 3)  # (N, 6, T, 18)
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 would round what is not yet normalised
+            sequences = torch.matmul(self.joints, features[:, READ]).transpose(2, 3)  # (N, 6, T, 18)
         logits, frames, embedding = self.network(sequences)
-        return scores_of_steps(logits[:, 1] - logits[:, 0], frames[..., 1] - frames[..., 0], posed, embedding)
+        scores = scores_of_steps(logits[:, 1] - logits[:, 0], frames[..., 1] - frames[..., 0], posed)
+        return scores._replace(embedding=embedding)
 
     def folded(self, precision: torch.dtype = torch.float32) -> Folded:
         return Folded(self, precision)
@@ -187,7 +189,7 @@ def graph() -> np.ndarray:
 def partitions() -> np.ndarray:
     """(3, 18, 18) float32: a joint's neighbours as near to the neck as itself, nearer, and farther (Yan et al. 2018).
 
-    Column j of the sum over the partitions says what joint j gives, divided by how many joints it gives to.
+    Row i of the sum over the partitions is the mean of what joint i receives.
     """
     near = graph()
     distance, reached = np.full(len(near), np.inf), np.zeros(len(near), dtype=bool)
@@ -195,6 +197,6 @@ def partitions() -> np.ndarray:
     while np.isinf(distance).any():
         distance[reached & np.isinf(distance)] = hops
         reached, hops = reached | (near @ reached > 0), hops + 1
-    given = near / near.sum(axis=0, keepdims=True)
+    received = near / near.sum(axis=1, keepdims=True)
     giver, taker = distance[None, :], distance[:, None]
-    return np.stack([given * (giver == taker), given * (giver < taker), given * (giver > taker)])
+    return np.stack([received * (giver == taker), received * (giver < taker), received * (giver > taker)])

@@ -132,17 +132,16 @@ class Stam(nn.Module):
         self.network = StamNetwork(width=settings.width, kernel=settings.kernel, dropout=settings.dropout)
 
     def forward(self, features: torch.Tensor) -> Scores:
-        frames = features.shape[3]
         posed = features[:, MASK].amax(1)  # (N, T)
-        covers = clip_covers(frames).to(posed)  # (K, T)
-        seen = posed @ covers.T  # (N, K): frames with a pose in each clip
-        logits, clip_logits, attention = self.network(self.sequences(features), seen == 0)
-        share = attention.clips / seen.clamp(min=1)
-        share = torch.where(seen > 0, share, 0.0)
-        clip_logits = clip_logits[..., 1] - clip_logits[..., 0]
-        return Scores(
-            logits[:, 1] - logits[:, 0], clip_logits @ (covers / covers.sum(0)), (share.float() @ covers) * posed
-        )
+        covers = clip_covers(features.shape[3]).to(posed)  # (K, T)
+        with torch.autocast(features.device.type, enabled=False):
+            sequences = self.sequences(features)
+            seen = posed @ covers.T  # (N, K): frames with a pose in each clip
+        logits, clip_logits, attention = self.network(sequences, seen == 0)
+        with torch.autocast(features.device.type, enabled=False):
+            share = torch.where(seen > 0, attention.clips / seen.clamp(min=1), 0.0)
+            frame_logits = (clip_logits[..., 1] - clip_logits[..., 0]) @ (covers / covers.sum(0))
+            return Scores(logits[:, 1] - logits[:, 0], frame_logits, (share @ covers) * posed)
 
     def sequences(self, features: torch.Tensor) -> torch.Tensor:
         """STAM's own channels x, y, vx, vy, ax, ay, displacement of its 18 joints: (N, 7, T, 18)."""

@@ -37,6 +37,8 @@ class ResNet(nn.Module):
     Names are those of torchvision, so that its weights fit.
     """
 
+    FOLDS = (("conv1", "bn1"),)
+
     def __init__(self, block: "type[Basic] | type[Bottleneck]", depths: tuple[int, ...], channels: int, width: int):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
@@ -54,8 +56,6 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    FOLDS = (("conv1", "bn1"),)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
@@ -198,6 +198,10 @@ class TwoStream(nn.Module):
         field = painted(down, across, carried)  # (N, S, 3, H, W)
         flow = field[:, :, :2] / field[:, :, 2:].clamp(min=1)
         return pictures.clamp(max=1), flow[:, steps].flatten(2, 3)
+
+    def load_imagenet(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """As in `TwoStreamPictures`."""
+        self.network.load_imagenet(weights)
 
     def folded(self, precision: torch.dtype = torch.float32) -> Folded:
         return Folded(self, precision)
