@@ -111,7 +111,7 @@ def test_a_person_is_judged_by_the_largest_segment_with_a_pose():
 
 def test_the_cost_of_a_network_is_that_of_its_published_size():
     cost = costs.of_network(MEMBERS["stam"], 150)
-    assert cost["parameters"] == 435_008
+    assert cost["parameters"] == 435_500
     assert cost["gflop"] == pytest.approx(1.367, rel=0.03)  # as measured on the published code
 
 

@@ -136,7 +136,7 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
     assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0]
     assert loaded.judged_by == "max"
     assert loaded.notice.startswith(
-        "STAM's layout: 6 infants in 6 blocks of 40 frames, an infant judged by its largest"
+        "STAM's layout: 6 infants in 6 blocks of 40 frames; compare.py judges an infant by its largest"
     )
     assert loaded.folder.parent == tmp_path / "cache/formats"
     assert (loaded.folder / "groups.csv").read_text().split()[:3] == ["child,source", "1,infant_001", "2,infant_002"]

@@ -22,7 +22,8 @@ def parameters(network):
 
 def test_it_has_the_published_number_of_parameters_without_the_norm_that_is_never_used():
     assert parameters(StamNetwork()) == 435_264 - 256
-    assert parameters(Stam(MEMBERS["stam"].network)) == 435_264 - 256
+    # Depth adds three channels to the first norm, convolution and shortcut.
+    assert parameters(Stam(MEMBERS["stam"].network)) == 435_264 - 256 + 3 * (2 * 18 + 64 + 64)
 
 
 @pytest.mark.parametrize(("frames", "clips"), [(30, 1), (150, 7), (200, 10), (100, 5), (20, 1)])
@@ -44,15 +45,15 @@ def test_the_graph_joins_joints_up_to_three_bones_apart_and_each_gives_a_whole()
     assert matrix[wrist, OPENPOSE_18.index("left_shoulder")] == 0, "four bones apart"
 
 
-def test_it_reads_positions_velocities_accelerations_and_displacement_of_openpose_joints():
+def test_it_reads_positions_velocities_accelerations_and_speed_of_openpose_joints():
     features = some_features(2, 40)
     sequences = Stam(Network()).sequences(features)
-    assert sequences.shape == (2, 7, 40, 18)
+    assert sequences.shape == (2, 10, 40, 18)
     left, right = 11, 12
     shoulders = features[:, CHANNELS.index("vx"), [left, right]].mean(1)
-    torch.testing.assert_close(sequences[:, 2, :, 1], shoulders)  # the neck lies between the shoulders
+    torch.testing.assert_close(sequences[:, 3, :, 1], shoulders)  # the neck lies between the shoulders
     torch.testing.assert_close(sequences[:, 0, :, 0], features[:, 0, 0])  # the nose is the nose
-    torch.testing.assert_close(sequences[:, 6], sequences[:, 2:4].norm(dim=1))
+    torch.testing.assert_close(sequences[:, 9, :, 0], features[:, CHANNELS.index("speed"), 0])
 
 
 def test_both_attentions_are_shares_of_clips_and_of_joints_within_a_clip():

@@ -12,6 +12,7 @@ from spasm.dataset import TrainingData
 from spasm.decision import probability
 from spasm.errors import TrainingError
 from spasm.folds import make_folds
+from spasm.models.scores import Scores
 from spasm.scoring import Scorer, pick_device, pick_precision
 from spasm.settings import Augmentation, Features, Fit, Member, Network
 from spasm.training import HISTORY, FoldTrainer, learning_rate
@@ -240,8 +241,15 @@ def test_the_loss_equals_a_plain_computation(loss):
         right = 1 / (1 + math.exp(-logit if label else logit))  # probability of the true label
         weight = ratio if label and loss != "plain" else 1
         expected.append(-weight * math.log(right) * ((1 - right) ** 1.5 if loss == "focal" else 1))
-    value = trainer._loss(torch.tensor(logits), torch.tensor(labels, dtype=torch.float32))
-    assert value.item() == pytest.approx(np.mean(expected), rel=1e-5)
+    scores, labels = Scores(torch.tensor(logits), None, None), torch.tensor(labels, dtype=torch.float32)
+    assert trainer._loss(scores, labels, labels).item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_the_squared_error_is_of_the_probability():
+    trainer = trainer_of(some_data(), with_fit(TINY, loss="squared"))
+    scores, targets = Scores(torch.tensor([0.0, 2.0]), None, None), torch.tensor([0.25, 1.0])
+    wanted = np.mean([0.25**2, (1 - 1 / (1 + math.exp(-2))) ** 2])
+    assert trainer._loss(scores, targets.round(), targets).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_without_averaging_the_last_weights_are_scored_and_with_it_they_are_not():

@@ -234,12 +234,10 @@ class Member(Checked):
 # (light) have their published sizes; what the two-stream network draws is small, and so is its backbone.
 MEMBERS: dict[str, Member] = {
     "stgcn_mil": Member(),
-    "stam": Member(
-        model="stam", network=Network(dropout=0.3), fit=Fit(epochs=10, batch=16, learning_rate=1.5e-3, ema=0.97)
-    ),
+    "stam": Member(model="stam", fit=Fit(epochs=8, batch=16, learning_rate=2e-3, ema=0.97)),
     "sta_gunet": Member(
         model="sta_gunet",
-        fit=Fit(epochs=8, batch=16, learning_rate=2e-3, loss="focal", triplet=0.1, ema=0.97),
+        fit=Fit(epochs=6, batch=16, learning_rate=2e-3, loss="focal", triplet=0.1, ema=0.97),
     ),
     "vsvig": Member(
         model="vsvig", network=Network(width=12), fit=Fit(epochs=12, batch=16, learning_rate=6e-3, ema=0.97)

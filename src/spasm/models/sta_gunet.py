@@ -3,7 +3,7 @@
 Described in IEEE 11180141. The published code does not start as it stands, its U-Net never looks at the graph, one of
 its layers is drawn anew in every call, and another is made too late to be trained. This is what the paper describes:
 joints stay nodes, the U-Net is that of Gao & Ji 2019 (arXiv 1905.05178), every parameter exists before the optimiser
-does. With the published width it has 203,009 parameters; the published code's 182,800 mean nothing here.
+does. With the published width it has 203,309 parameters; the published code's 182,800 mean nothing here.
 """
 
 import numpy as np
@@ -17,7 +17,8 @@ from spasm.models.folding import Folded
 from spasm.models.scores import Scores, scores_of_steps
 from spasm.settings import Network
 
-READ = [CHANNELS.index(name) for name in ("x", "y", "vx", "vy", "ax", "ay")]
+# The published six and the same in depth, without which it did much worse on people it had not seen.
+READ = [CHANNELS.index(name) for name in ("x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az")]
 CENTRE = COCO_17_NECK.index("neck")
 BONES = (
     (0, 1), (0, 2), (1, 3), (2, 4), (5, 17), (6, 17), (5, 7), (7, 9), (6, 8), (8, 10), (11, 5), (12, 6), (11, 12),
@@ -145,7 +146,9 @@ class StaGunet(nn.Module):
     def __init__(self, settings: Network) -> None:
         super().__init__()
         self.register_buffer("joints", torch.from_numpy(joint_weights(COCO_17_NECK)), persistent=False)
-        self.network = StaGunetNetwork(width=settings.width, kernel=settings.kernel, dropout=settings.dropout)
+        self.network = StaGunetNetwork(
+            len(READ), width=settings.width, kernel=settings.kernel, dropout=settings.dropout
+        )
         self.centres = nn.Parameter(torch.randn(2, settings.width))
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -156,7 +159,7 @@ class StaGunet(nn.Module):
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)
         with torch.autocast(features.device.type, enabled=False):  # bfloat16 would round what is not yet normalised
-            sequences = torch.matmul(self.joints, features[:, READ]).transpose(2, 3)  # (N, 6, T, 18)
+            sequences = torch.matmul(self.joints, features[:, READ]).transpose(2, 3)  # (N, 9, T, 18)
         logits, frames, embedding = self.network(sequences)
         scores = scores_of_steps(logits[:, 1] - logits[:, 0], frames[..., 1] - frames[..., 0], posed)
         return scores._replace(embedding=embedding)

@@ -1,8 +1,9 @@
 """STAM: clips of a second, in each of which joints are weighed, and then the clips among each other.
 
-Nguyen-Thai et al. 2021, JBHI (arXiv 2105.09783). The published network has 435,264 parameters; this one has 435,008,
-because a batch norm that it defines and never uses (256) is left out. One thing differs: where the last clip does not
-reach the end of the segment, another one does, so that a movement there is not missed.
+Nguyen-Thai et al. 2021, JBHI (arXiv 2105.09783). The published network has 435,264 parameters; `StamNetwork` has
+435,008, because a batch norm that it defines and never uses (256) is left out. Two things differ in `Stam`: it reads
+depth as well, 10 channels instead of 7, without which it did much worse on people it had not seen; and where the last
+clip does not reach the end of the segment, another one does, so that a movement there is not missed.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,8 @@ from spasm.settings import Network
 
 CLIP, STRIDE = 30, 20  # frames
 HOPS = 3  # joints this far apart are mixed
-READ = [CHANNELS.index(name) for name in ("x", "y", "vx", "vy", "ax", "ay")]
+# The published seven, x, y, vx, vy, ax, ay and displacement, and the same in depth.
+READ = [CHANNELS.index(name) for name in ("x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed")]
 BONES = (
     (4, 3), (3, 2), (7, 6), (6, 5), (13, 12), (12, 11), (10, 9), (9, 8), (11, 5), (8, 2), (5, 1), (2, 1), (0, 1),
     (15, 0), (14, 0), (17, 15), (16, 14),
@@ -129,7 +131,7 @@ class Stam(nn.Module):
     def __init__(self, settings: Network) -> None:
         super().__init__()
         self.register_buffer("joints", torch.from_numpy(joint_weights(OPENPOSE_18)), persistent=False)
-        self.network = StamNetwork(width=settings.width, kernel=settings.kernel, dropout=settings.dropout)
+        self.network = StamNetwork(len(READ), width=settings.width, kernel=settings.kernel, dropout=settings.dropout)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)  # (N, T)
@@ -144,10 +146,8 @@ class Stam(nn.Module):
             return Scores(logits[:, 1] - logits[:, 0], frame_logits, (share @ covers) * posed)
 
     def sequences(self, features: torch.Tensor) -> torch.Tensor:
-        """STAM's own channels x, y, vx, vy, ax, ay, displacement of its 18 joints: (N, 7, T, 18)."""
-        joints = torch.matmul(self.joints, features[:, READ]).transpose(2, 3)
-        displacement = joints[:, 2:4].square().sum(1, keepdim=True).sqrt()
-        return torch.cat([joints, displacement], 1)
+        """The channels READ of its 18 joints: (N, 10, T, 18)."""
+        return torch.matmul(self.joints, features[:, READ]).transpose(2, 3)
 
     @torch.no_grad()
     def attention(self, features: torch.Tensor) -> Attention:
