@@ -3,6 +3,7 @@
 The process that answers loads neither torch nor LightGBM: the two crash together on some macOS builds.
 """
 
+import contextlib
 import itertools
 import math
 import multiprocessing
@@ -210,7 +211,8 @@ class Answerer:
         while True:
             for poses, has_pose in itertools.islice(iterator, AHEAD - len(waiting)):
                 rows = np.flatnonzero(has_pose)
-                scores = {name: worker.submit(_score, poses, rows) for name, worker in self.workers.items()}
+                with killed_in_words():  # a process that died before is noticed here
+                    scores = {name: worker.submit(_score, poses, rows) for name, worker in self.workers.items()}
                 waiting.append((poses, has_pose, scores))
             if not waiting:
                 return
@@ -241,7 +243,14 @@ class Answerer:
 
 def result(future: "Future[Any]") -> Any:
     """What a member's process gave. Raises TrainingError if it was killed."""
-    try:
+    with killed_in_words():
         return future.result()
+
+
+@contextlib.contextmanager
+def killed_in_words() -> Iterator[None]:
+    """Raises TrainingError where a member's process was killed."""
+    try:
+        yield
     except BrokenProcessPool as error:
         raise TrainingError("a member's process was killed, perhaps because memory ran out") from error
