@@ -10,12 +10,13 @@ from test_models import small_member, trained_like
 from test_stgcn_mil import some_features
 from test_training import CPU, some_data
 
+from spasm.checkpoints import read_state_dict
 from spasm.errors import DataError, TrainingError
 from spasm.features import MASK
 from spasm.landmarks import INDEX, MIRROR
 from spasm.models.two_stream import TORSO, Basic, Bottleneck, ResNet, TwoStream, TwoStreamPictures, clip_steps, upright
 from spasm.settings import Network
-from spasm.training import FoldTrainer, read_state_dict
+from spasm.training import FoldTrainer
 
 torch.set_num_threads(1)
 

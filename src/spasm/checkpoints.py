@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,23 +25,37 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Tensors that `write_tensors` wrote. Raises DataError if a single bit differs; runs no code from the file."""
     hint = "delete it to train this fold again, or restore it from a copy"
-    with open_regular(path) as (file, _):
-        content = io.BytesIO(file.read())
-    try:
-        tensors = torch.load(content, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling untrusted bytes raises nearly anything
-        raise DataError(path, f"is not a whole checkpoint ({type(error).__name__})", hint) from error
+    tensors, size = _loaded(path, "is not a whole checkpoint", hint)
     named = isinstance(tensors, dict) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     )
     plain = named and all(value.layout == torch.strided and value.device.type == "cpu" for value in tensors.values())
     # A tensor can claim to be larger than the file by repeating what is there; its digest would need all that memory.
-    if not plain or DIGEST not in tensors or sum(value.nbytes for value in tensors.values()) > len(content.getbuffer()):
+    if not plain or DIGEST not in tensors or sum(value.nbytes for value in tensors.values()) > size:
         raise DataError(path, "is not a checkpoint of this software", hint)
     digest = tensors.pop(DIGEST)
     if not torch.equal(digest, _digest(tensors)):
         raise DataError(path, "is damaged: its content does not match its sha256", hint)
     return tensors
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Named tensors that a user gives, as `torch.save` wrote them. Raises DataError; runs no code from the file."""
+    hint = "give a state dict, as torch.save(network.state_dict(), FILE) writes it"
+    tensors, _ = _loaded(path, "cannot be read as weights", hint)
+    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise DataError(path, "holds something else than named tensors", hint)
+    return tensors
+
+
+def _loaded(path: Path, refused: str, hint: str) -> tuple[Any, int]:
+    """What torch reads from a file without running anything in it, and the file's size in bytes."""
+    with open_regular(path) as (file, size):
+        content = io.BytesIO(file.read())
+    try:
+        return torch.load(content, map_location="cpu", weights_only=True), size
+    except Exception as error:  # unpickling untrusted bytes raises nearly anything
+        raise DataError(path, f"{refused} ({type(error).__name__})", hint) from error
 
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -359,15 +359,21 @@ class TrainRocket(Train):
 
 
 @dataclasses.dataclass(frozen=True)
-class BlendMembers(Checked):
-    """Flags of blend.py."""
+class OfRun(Checked):
+    """Flags of scripts that open a run with the data it was trained on."""
 
-    run: Path = Path("output/main")
-    """Run folder whose trained members are blended."""
     data: Path | None = None
     """Folder of the training data, if it has moved since the run was made."""
     cache: Path = Path("output/cache")
     """Folder for the checked poses, one file per data set; may be deleted at any time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BlendMembers(OfRun):
+    """Flags of blend.py."""
+
+    run: Path = Path("output/main")
+    """Run folder whose trained members are blended."""
     members: tuple[str, ...] = ()
     """Members to blend; all that are trained, if none is named."""
     blend: Blend = Blend()
@@ -425,30 +431,22 @@ class Compare(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class Robustness(Checked):
+class Robustness(OfRun):
     """Flags of robustness.py."""
 
     run: Path = Path("output/main")
     """Run folder to judge; robustness.csv and robustness.png are written there."""
-    data: Path | None = None
-    """Folder of the training data, if it has moved since the run was made."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
     workers: Annotated[int, Between(0, 256)] = 0
     """Folds scored side by side, one thread each; 0 means one per CPU core."""
     hardware: Hardware = Hardware()
 
 
 @dataclasses.dataclass(frozen=True)
-class DrawAttention(Checked):
+class DrawAttention(OfRun):
     """Flags of attention.py."""
 
     run: Path = Path("output/main")
     """Run folder with a trained STAM."""
-    data: Path | None = None
-    """Folder of the training data, if it has moved since the run was made."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
     segment: str = ""
     """Name of a training segment; the first positive one, if none is named."""
     out: Path = Path("output/attention.png")
@@ -456,15 +454,11 @@ class DrawAttention(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class ShiftPrevalence(Checked):
+class ShiftPrevalence(OfRun):
     """Flags of shift_prevalence.py."""
 
     run: Path = Path("output/main")
     """Run folder to judge; prevalence.csv is written there."""
-    data: Path | None = None
-    """Folder of the training data, if it has moved since the run was made."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
     by: str = ""
     """Column of groups.csv: known and new children differ in its value; otherwise they are random halves."""
     splits: Annotated[int, Between(1, 10_000)] = 40

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable
@@ -26,7 +25,6 @@ from spasm.process import prepare
 from spasm.runs import MemberFolder, Run
 from spasm.scoring import Scorer
 from spasm.settings import Member
-from spasm.tables import open_regular
 
 HISTORY = ("learning_rate", "loss", "gradient_norm")
 MARGIN, MARGIN_DECAY = 1.0, 0.9  # of the triplet-centre loss, and what is left of it after an epoch, as published
@@ -71,7 +69,7 @@ class FoldTrainer:
         torch.manual_seed(self._seed(0))
         self.network = NETWORKS[settings.model](settings.network).to(device)
         if settings.network.weights:
-            self.network.load_imagenet(read_state_dict(Path(settings.network.weights)))
+            self.network.load_imagenet(checkpoints.read_state_dict(Path(settings.network.weights)))
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.fit.learning_rate, weight_decay=settings.fit.weight_decay
@@ -186,20 +184,6 @@ class FoldTrainer:
 
     def _seed(self, *more: int) -> int:
         return int(np.random.SeedSequence([*self.entropy, *more]).generate_state(1)[0])
-
-
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Named tensors from a file that `torch.save` wrote. Raises DataError; runs no code from the file."""
-    hint = "give a state dict, as torch.save(network.state_dict(), FILE) writes it"
-    with open_regular(path) as (file, _):
-        content = io.BytesIO(file.read())
-    try:
-        tensors = torch.load(content, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling untrusted bytes raises nearly anything
-        raise DataError(path, f"cannot be read as weights ({type(error).__name__})", hint) from error
-    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise DataError(path, "holds something else than named tensors", hint)
-    return tensors
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -153,7 +153,7 @@ class StaGunet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
-        # What comes out of the blocks is not small, and Xavier's head begins with logits of ten.
+        # What comes out of the blocks is not small, and Xavier's head would begin with large logits.
         nn.init.normal_(self.network.classes.weight, 0, 0.01)
 
     def forward(self, features: torch.Tensor) -> Scores:
