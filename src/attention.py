@@ -18,9 +18,9 @@ from spasm import checkpoints, files, report_text, runs
 from spasm.dataset import TrainingData, load_training
 from spasm.errors import DataError
 from spasm.features import build_features
-from spasm.landmarks import OPENPOSE_18
+from spasm.landmarks import OPENPOSE_18, joint_weights
 from spasm.models.stam import BONES, CLIP, Attention, Stam, clip_starts
-from spasm.segments import FPS
+from spasm.segments import FPS, found
 from spasm.settings import DrawAttention, Member, from_tree
 
 
@@ -98,9 +98,12 @@ def drawn(data: TrainingData, row: int, attention: Attention, places: np.ndarray
     figure.colorbar(image, ax=map_of_joints, label="weight of joint in its clip")
     middle = min(len(places) - 1, clip_starts(len(places))[most] + CLIP // 2)
     x, y = places[middle].T
+    there = joint_weights(OPENPOSE_18) @ found(data.poses[row]).any(axis=0) > 0.999  # was ever found
     for a, b in BONES:
-        body.plot(x[[a, b]], y[[a, b]], color="#7a8ca0", linewidth=1.5, zorder=1)
-    body.scatter(x, y, s=20 + 1500 * joints[most], c=joints[most], cmap="viridis", vmin=0, zorder=2)
+        if there[a] and there[b]:
+            body.plot(x[[a, b]], y[[a, b]], color="#7a8ca0", linewidth=1.5, zorder=1)
+    shown = joints[most][there]
+    body.scatter(x[there], y[there], s=20 + 1500 * shown, c=shown, cmap="viridis", vmin=0, zorder=2)
     body.set_aspect("equal")
     body.invert_yaxis()
     body.axis("off")
