@@ -110,11 +110,11 @@ def test_the_body_is_drawn_upright_and_in_one_size_however_it_lies(degrees):
     wanted = upright(standing())
     torch.testing.assert_close(upright(turned(standing(), degrees)), wanted, atol=1e-5, rtol=0)
     larger = standing()
-    larger[:, :2] *= 3
+    larger[:, :3] *= 3
     torch.testing.assert_close(upright(larger), wanted, atol=1e-5, rtol=0)
     nose, hips = wanted[0, 0, 0], wanted[0, 0, [23, 24]].mean(0)
-    assert hips.tolist() == pytest.approx([0.5, 0.5 + TORSO / 2], abs=1e-5)
-    assert nose.tolist() == pytest.approx([0.5, 0.5 + TORSO / 2 - TORSO * 4 / 3], abs=1e-5)
+    assert hips.tolist() == pytest.approx([0.5, 0.5 + TORSO / 2, 0], abs=1e-5)
+    assert nose.tolist() == pytest.approx([0.5, 0.5 + TORSO / 2 - TORSO * 4 / 3, 0], abs=1e-5)
 
 
 def test_left_right_and_middle_are_drawn_where_they_are_in_their_colours():
@@ -137,21 +137,22 @@ def test_what_was_never_found_is_not_drawn():
     assert network.drawn(torch.zeros_like(features))[0].abs().max() == 0
 
 
-def test_a_moving_wrist_is_flow_at_the_wrist_in_its_direction_and_nothing_elsewhere():
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_moving_wrist_is_flow_at_the_wrist_in_its_direction_and_nothing_elsewhere(axis):
     features, wrist = standing(), INDEX["left_wrist"]
-    features[:, 0, wrist, 20:31] += torch.linspace(0, 0.1, 11)
-    features[:, 0, wrist, 31:] += 0.1
-    flow = TwoStream(Network(width=8)).drawn(features)[1][0]  # (K, 12, 56, 56)
+    features[:, axis, wrist, 20:31] += torch.linspace(0, 0.1, 11)
+    features[:, axis, wrist, 31:] += 0.1
+    flow = TwoStream(Network(width=8)).drawn(features)[1][0]  # (K, 18, 56, 56)
     steps = clip_steps(12)
     clip = next(number for number, of in enumerate(steps.tolist()) if 4 in of)
-    channel = 2 * steps[clip].tolist().index(4)
-    sideways, down = flow[clip, channel], flow[clip, channel + 1]
-    peak = sideways.abs().argmax().item()
+    channel = 3 * steps[clip].tolist().index(4)
+    moved, others = flow[clip, channel + axis], [flow[clip, channel + other] for other in range(3) if other != axis]
+    peak = moved.abs().argmax().item()
     place = upright(features)[0, 20, wrist]
     assert abs(peak % 56 / 56 - place[0]) < 0.05 and abs(peak // 56 / 56 - place[1]) < 0.05
-    assert sideways.max() == pytest.approx(10 * 0.05 * TORSO / 0.3, rel=0.1)
-    assert down.abs().max() < 1e-4
-    assert flow[0, :4].abs().max() < 1e-4, "before it moves"
+    assert moved.max() == pytest.approx(10 * 0.05 * TORSO / 0.3, rel=0.1)
+    assert all(other.abs().max() < 1e-4 for other in others)
+    assert flow[0, :6].abs().max() < 1e-4, "before it moves"
 
 
 @pytest.mark.parametrize(("frames", "clips"), [(150, 9), (100, 6), (30, 1), (16, 1)])
@@ -168,8 +169,8 @@ def test_a_mirrored_body_is_drawn_mirrored_with_left_and_right_exchanged():
     network = TwoStream(Network(width=8))
     (picture, flow), (seen, moved) = network.drawn(features), network.drawn(other)
     torch.testing.assert_close(seen[:, :, [1, 0, 2]].flip(4), picture, atol=1e-4, rtol=0)
-    torch.testing.assert_close(moved[:, :, 1::2].flip(4), flow[:, :, 1::2], atol=1e-3, rtol=0)
-    torch.testing.assert_close(-moved[:, :, 0::2].flip(4), flow[:, :, 0::2], atol=1e-3, rtol=0)
+    for axis, sign in enumerate([-1, 1, 1]):
+        torch.testing.assert_close(sign * moved[:, :, axis::3].flip(4), flow[:, :, axis::3], atol=1e-3, rtol=0)
 
 
 def test_the_head_weighs_the_clips():

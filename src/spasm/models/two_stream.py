@@ -21,7 +21,7 @@ from spasm.models.stgcn_mil import MilHead
 from spasm.settings import Network
 
 FLOW_FRAMES = 5  # between the two pictures of a flow
-CLIP_STEPS = 6  # flows in a clip: one second, 12 channels
+CLIP_STEPS = 6  # flows in a clip: one second
 STRIDE_STEPS = 3  # between clips; published: 6, no overlap
 PIXELS = 56  # of a drawn picture's side
 TORSO = 0.8 / 3  # of the side, as published; its middle is that of the picture
@@ -162,7 +162,7 @@ class TwoStream(nn.Module):
         super().__init__()
         self.register_buffer("points", torch.from_numpy(bone_points()), persistent=False)
         self.register_buffer("colours", torch.from_numpy(colours()), persistent=False)
-        self.network = TwoStreamPictures(2 * CLIP_STEPS, 1, settings.backbone, settings.width)
+        self.network = TwoStreamPictures(3 * CLIP_STEPS, 1, settings.backbone, settings.width)
         self.network.classes = nn.Identity()  # the head takes its place
         self.dropout = nn.Dropout(settings.dropout)
         self.head = MilHead(self.network.spatial.channels, settings.head)
@@ -178,12 +178,12 @@ class TwoStream(nn.Module):
 
     @torch.no_grad()
     def drawn(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Upright skeletons (N, K, 3, H, W), left, right and middle in three colours, and flow (N, K, 12, H, W).
+        """Upright skeletons (N, K, 3, H, W), left, right and middle in three colours, and flow (N, K, 18, H, W).
 
         The picture is that of the middle of each clip. The flow is in tenths of the picture's side per FLOW_FRAMES
-        where something is drawn, otherwise 0; channels x, y, x, y, as published.
+        where something is drawn, otherwise 0; channels x, y, z, x, y, z: unlike a camera's, it knows the depth.
         """
-        places = torch.matmul(self.points, upright(features)[:, ::FLOW_FRAMES])  # (N, S, P, 2)
+        places = torch.matmul(self.points, upright(features)[:, ::FLOW_FRAMES])  # (N, S, P, 3)
         there = (self.points @ features[:, MASK].amax(2)[..., None])[..., 0] > 0.999  # (N, P): was ever found
         across, down = blobs(places[..., 0]), blobs(places[..., 1]).transpose(2, 3)  # (N, S, P, W), (N, S, H, P)
         steps = clip_steps(places.shape[1]).to(places.device)  # (K, 6)
@@ -195,8 +195,8 @@ class TwoStream(nn.Module):
         moved = torch.zeros_like(places)
         moved[:, :-1] = 10 * (places[:, 1:] - places[:, :-1])
         carried = torch.cat([moved, torch.ones_like(moved[..., :1])], 3) * there[:, None, :, None]
-        field = painted(down, across, carried)  # (N, S, 3, H, W)
-        flow = field[:, :, :2] / field[:, :, 2:].clamp(min=1)
+        field = painted(down, across, carried)  # (N, S, 4, H, W)
+        flow = field[:, :, :3] / field[:, :, 3:].clamp(min=1)
         return pictures.clamp(max=1), flow[:, steps].flatten(2, 3)
 
     def load_imagenet(self, weights: Mapping[str, torch.Tensor]) -> None:
@@ -221,10 +221,10 @@ def painted(down: torch.Tensor, across: torch.Tensor, values: torch.Tensor) -> t
 
 
 def upright(features: torch.Tensor) -> torch.Tensor:
-    """Places (N, T, 33, 2) in sides of a picture: the trunk in its middle, upright and of one length, y down.
+    """Places (N, T, 33, 3) in sides of a picture: the trunk in its middle, upright and of one length, y down.
 
     Like the published adjuster, one turn and one size for the whole segment: the mean over the middle half of the
-    frames, sorted by the trunk's length.
+    frames, sorted by the trunk's length. Depth is grown alike and not turned; it is 0 between the hips.
     """
     xy = features[:, :2].permute(0, 3, 2, 1)  # (N, T, 33, 2), hips at 0
     trunk = xy[:, :, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(2) - xy[:, :, [LEFT_HIP, RIGHT_HIP]].mean(2)  # (N, T, 2)
@@ -239,7 +239,9 @@ def upright(features: torch.Tensor) -> torch.Tensor:
     turn = torch.stack([torch.stack([-up[:, 1], up[:, 0]], 1), torch.stack([-up[:, 0], -up[:, 1]], 1)], 1)  # (N, 2, 2)
     size = torch.where(known, TORSO / length.clamp(min=SMALLEST_TORSO), 1.0)
     hips = xy.new_tensor([0.5, 0.5 + TORSO / 2])
-    return hips + torch.matmul(xy, turn.transpose(1, 2)[:, None]) * size[:, None, None]
+    turned = hips + torch.matmul(xy, turn.transpose(1, 2)[:, None]) * size[:, None, None]
+    depth = features[:, 2:3].permute(0, 3, 2, 1) * size[:, None, None]
+    return torch.cat([turned, depth], 3)
 
 
 def blobs(places: torch.Tensor) -> torch.Tensor:
