@@ -42,10 +42,10 @@ def members_table(result: dict[str, Any]) -> str:
     rows["blend, with child context"] = result["child_context"]["with"]
     lines = ["", f"{'cross-fitted':34}{'F1':>7}   95 % interval     {'AUC':>7}{'Brier':>8}"]
     for name, figures in rows.items():
-        low, high = _number(figures["f1"]["low"]), _number(figures["f1"]["high"])
+        low, high = number(figures["f1"]["low"]), number(figures["f1"]["high"])
         lines.append(
-            f"{name:34}{_number(figures['f1']['value'])}   {low} to {high}"
-            f"{_number(figures['auc']['value'])} {_number(figures['brier']['value'])}"
+            f"{name:34}{number(figures['f1']['value'])}   {low} to {high}"
+            f"{number(figures['auc']['value'])} {number(figures['brier']['value'])}"
         )
     return "\n".join(lines)
 
@@ -57,7 +57,7 @@ def metrics_table(result: dict[str, Any]) -> str:
     lines = [figures_table(result["cross_fitted"], title)]
     plain = result["plain_out_of_fold_optimistic"]
     lines.append(
-        f"{'F1 at one threshold for all':34}{_number(plain['f1']['value'])}   optimistic: chosen on the same rows"
+        f"{'F1 at one threshold for all':34}{number(plain['f1']['value'])}   optimistic: chosen on the same rows"
     )
     lines.append(f"threshold for new children: {result['threshold']:.4f}")
     if result["data"]["simulated"]:
@@ -70,9 +70,10 @@ def figures_table(figures: dict[str, Any], title: str) -> str:
     lines = ["", title, f"{'':34}{'value':>7}   95 % interval over children"]
     for key, name in ROWS:
         figure = figures[key]
-        lines.append(f"{name:34}{_number(figure['value'])}   {_number(figure['low'])} to {_number(figure['high'])}")
+        lines.append(f"{name:34}{number(figure['value'])}   {number(figure['low'])} to {number(figure['high'])}")
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A figure in seven columns."""
     return "    n/a" if value is None else f"{value:7.3f}"

@@ -110,7 +110,7 @@ def raw_array(
     """
     with open_regular(path, root) as (file, size):
         head = file.read(12 + LONGEST_HEADER)
-        start, dtype, order, shape = _check_header(path, head, size, what, most)
+        start, dtype, order, shape = open_array(path, head, size, what, most)
         check(shape)
         raw = head + file.read(size - len(head))
         if len(raw) != size:
@@ -118,7 +118,7 @@ def raw_array(
     return raw, start, dtype, order, shape
 
 
-def _check_header(
+def open_array(
     path: Path, head: bytes, size: int, what: str, most: int
 ) -> tuple[int, np.dtype, Order, tuple[int, ...]]:
     """Where the values begin, their type, order (C or F) and shape; raises DataError before anything is allocated."""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
+import tyro
+
 T = TypeVar("T")
 
 
@@ -488,6 +490,71 @@ class Submission(Checked):
     names: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     hardware: Hardware = Hardware()
+
+
+@dataclasses.dataclass(frozen=True)
+class Hysteresis(Checked):
+    """When probability over time makes an event."""
+
+    event_on: Probability = 0.5
+    """Probability that an event reaches."""
+    event_off: Probability = 0.25
+    """Probability below which it has not begun, or is over."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.event_off > self.event_on:
+            raise SettingsError(
+                f"--event-off {self.event_off} is above --event-on; the nearest valid value is {self.event_on}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Accumulation(Checked):
+    """When accumulated probabilities of windows make an alarm, after VSViG."""
+
+    sum_windows: Annotated[int, Between(1, 10_000)] = 3
+    """Windows whose probabilities are summed."""
+    sum_threshold: Annotated[float, Between(0, 10_000)] = 1.5
+    """Sum at which the alarm is given."""
+    sum_floor: Probability = 0.0
+    """Probabilities below this count as 0."""
+    refractory_s: Annotated[float, Between(0, 86_400)] = 3.0
+    """Seconds after an alarm in which there is no other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeline(Checked):
+    """Flags of timeline.py."""
+
+    recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy."""
+    run: Path = Path("output/main")
+    """Trained run that answers; the children of its data must be others."""
+    out: Path = Path("output/timeline")
+    """Folder to write; recordings that are answered there are not answered again."""
+    stride_s: Annotated[float, Between(0.1, 60)] = 1.0
+    """Seconds between windows, in tenths."""
+    rule: Literal["hysteresis", "accumulation"] = "hysteresis"
+    """How windows become events."""
+    hysteresis: Hysteresis = Hysteresis()
+    accumulation: Accumulation = Accumulation()
+    events: Path | None = None
+    """CSV of true events (recording, onset_s, offset_s), to judge by and to choose the rule's settings on."""
+    choose: bool = True
+    """With --events: choose the settings, for each child on the other children; False judges those given."""
+    most_false_alarms: Annotated[float | None, Between(0, 3600)] = None
+    """Choose the highest sensitivity with at most so many false alarms in an hour; otherwise the highest F1."""
+    tolerance_s: Annotated[float, Between(0, 5)] = 1.0
+    """Seconds by which an event may miss a true one and still count."""
+    hardware: Hardware = Hardware()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tenths = round(self.stride_s * 10)
+        if abs(self.stride_s * 10 - tenths) > 1e-6:
+            nearest = tenths / 10
+            raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
 
 
 @dataclasses.dataclass(frozen=True)

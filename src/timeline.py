@@ -1,0 +1,405 @@
+"""When something like a spasm happens in long recordings: a trained run answers overlapping windows of them.
+
+Writes events.csv (onset, offset, peak probability, cluster, when a live run would have told it), and for each recording
+its probability over time and a figure of it. With --events, which says where the true events are, it also chooses the
+settings that make events of probabilities, for each child on the other children's recordings, judges what comes out,
+and writes rule.json, chosen on all of them, for new recordings: --settings output/timeline/rule.json.
+
+Example: python src/timeline.py input/infants/recordings/child_1_1.npy --run output/main
+"""
+
+import contextlib
+import dataclasses
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+from joblib import cpu_count
+from tqdm import tqdm
+
+import command_line
+from spasm import events, files, report_text, streams
+from spasm.answer import Answerer, open_decision
+from spasm.errors import DataError, DataProblems, brief, collected
+from spasm.events import Curve, Event, Rule, Windows
+from spasm.metrics import SZCORE, EventCounts, Overlap, compare_events, evaluate_events
+from spasm.segments import FPS, found
+from spasm.settings import SettingsError, Timeline
+from spasm.tables import child_of, numbered_rows
+
+EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
+LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of the trade-off
+LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several events
+ROW_S = 3600  # of a figure
+POINTS = 2000  # drawn in a row
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Which settings make events."""
+
+    rules: list[Rule]
+    """For each of R recordings: chosen on the other children's."""
+    of_all: Rule
+    """Chosen on all of them, for new recordings."""
+    counts: np.ndarray
+    """(S, R, 5) of each setting that was tried: the first five of `EventCounts`."""
+
+
+def main(settings: Timeline) -> int:
+    decision = open_decision(settings.run)
+    if not settings.recordings:
+        raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
+    if len({path.stem for path in settings.recordings}) < len(settings.recordings):
+        raise SettingsError("two recordings have the same name; give each its own")
+    files.check_writable(settings.out)
+    files.remove_stale(settings.out)
+    true = read_events(settings.events, settings.recordings) if settings.events else None
+    print(f"trained on {report_text.data_name(decision['data'])}")
+
+    answered = answer_all(settings, decision)
+    chosen = choose(settings, answered, true) if true and settings.choose else None
+    rules = chosen.rules if chosen else [given(settings)] * len(answered)
+    told = {path: events.told(windows, rule) for (path, windows), rule in zip(answered.items(), rules, strict=True)}
+    files.write_csv(settings.out / "events.csv", EVENTS, event_rows(told))
+    for path, windows in answered.items():
+        files.write_bytes(settings.out / path.stem / "timeline.png", drawn(path, windows, told[path], true))
+        print(summary(path, windows, told[path]))
+    if true:
+        judge(settings, answered, told, true, chosen)
+    if chosen:
+        files.write_json(settings.out / "rule.json", {"rule": settings.rule, **dataclasses.asdict(chosen.of_all)})
+        print(f"chosen on all of them, for new recordings: --settings {settings.out / 'rule.json'}")
+    print(
+        f"written: {settings.out / 'events.csv'}, and a folder for each recording with its probabilities and a figure"
+    )
+    return 0
+
+
+def event_rows(told: dict[Path, list[Event]]) -> Iterator[tuple[object, ...]]:
+    """The rows of events.csv."""
+    for path, of_recording in told.items():
+        for event, cluster in zip(of_recording, events.clusters(events.spans(of_recording)), strict=True):
+            onset_s, offset_s, known_s = (f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.known_s))
+            yield path.name, onset_s, offset_s, f"{event.peak:.4f}", cluster, known_s
+
+
+# ---- answering
+
+
+def answer_all(settings: Timeline, decision: dict[str, Any]) -> dict[Path, Windows]:
+    """Each recording's windows, kept in the folder so that none is answered twice. Raises DataProblems."""
+    problems: list[DataError] = []
+    lengths = {}
+    for path in settings.recordings:
+        with collected(problems):
+            lengths[path] = streams.frames_of(path)
+    if problems:
+        raise DataProblems(problems)
+    rests_on = {
+        "decision": files.sha256(settings.run / "decision.json"),
+        "stride_s": settings.stride_s,
+        "precision": settings.hardware.precision,
+    }
+    keys = {path: {**rests_on, "recording": files.sha256(path)} for path in lengths}
+    answered = {path: read_answer(settings, path, keys[path]) for path in lengths}
+    left = [path for path in lengths if answered[path] is None]
+    with contextlib.ExitStack() as stack:
+        answerer = (
+            stack.enter_context(Answerer(settings.run, decision, settings.hardware, cpu_count())) if left else None
+        )
+        # disable=None: a bar only where stderr is a terminal.
+        total = sum(lengths[path] for path in left)
+        bar = stack.enter_context(tqdm(total=total, desc="answering", unit="frame", unit_scale=True, disable=None))
+        for path in left:
+            write_answer(settings.out, path, keys[path], answer_one(path, lengths[path], settings, answerer, bar))
+            answered[path] = read_answer(settings, path, keys[path])
+    return answered
+
+
+def answer_one(path: Path, whole: int, settings: Timeline, answerer: Answerer, bar: tqdm) -> Windows:
+    """The windows of one recording, each answered as a segment of its own."""
+    frames = answerer.decision["frames"]
+    stride = round(settings.stride_s * FPS)
+    answerer.choice = dataclasses.replace(answerer.choice, context=None)  # its windows are no segments of their own
+    firsts: list[np.ndarray] = []
+    posed: list[np.ndarray] = []
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first, poses in streams.windows(path, frames, stride):
+            firsts.append(first)
+            posed.append(found(poses).any(axis=2))
+            yield poses, posed[-1].any(axis=1)
+
+    curve, steps, probabilities = Curve(frames), [], []
+    for number, (logits, looked) in enumerate(answerer.member_logits(batches())):
+        chances = answerer.probability(logits, [""] * len(looked), posed[number].any(axis=1))
+        for first, chance, weights, seen in zip(firsts[number], chances, looked, posed[number], strict=True):
+            steps.append(curve.add(int(first), float(chance), weights if weights.any() else seen.astype(float)))
+        probabilities.append(chances)
+        posed[number] = np.empty((0, 0), dtype=bool)  # memory does not grow
+        bar.update(len(looked) * stride)
+    steps.append(curve.finish())
+    return events.assembled(whole, frames, stride, np.concatenate(probabilities), np.concatenate(steps))
+
+
+def files_of(out: Path, path: Path) -> tuple[Path, Path, Path]:
+    """Where a recording's windows, its probability over time, and what both rest on are kept."""
+    folder = out / path.stem
+    return folder / "windows.csv", folder / "curve.csv", folder / "answered.json"
+
+
+def write_answer(out: Path, path: Path, key: dict[str, Any], windows: Windows) -> None:
+    """Keep a recording's windows; what they rest on is written last."""
+    of_windows, of_curve, rests_on = files_of(out, path)
+    rows = zip((f"{end_s:.2f}" for end_s in windows.ends_s), windows.probabilities, strict=True)
+    files.write_csv(of_windows, ("end_s", "probability"), rows)
+    rows = ((f"{step * events.STEP_S:.1f}", f"{value:.6g}") for step, value in enumerate(windows.curve))
+    files.write_csv(of_curve, ("time_s", "probability"), rows)
+    frames = {"frames": windows.frames, "window_frames": windows.length}
+    files.write_json(rests_on, {**key, **frames, "files": [files.sha256(of_windows), files.sha256(of_curve)]})
+
+
+def read_answer(settings: Timeline, path: Path, key: dict[str, Any]) -> Windows | None:
+    """What `write_answer` kept; None where there is nothing, or what it rests on has changed."""
+    of_windows, of_curve, rests_on = files_of(settings.out, path)
+    if not all(file.is_file() for file in (of_windows, of_curve, rests_on)):
+        return None
+    with contextlib.suppress(DataError, KeyError):
+        kept = files.read_json(rests_on)
+        if {name: kept[name] for name in key} == key and kept["files"] == [
+            files.sha256(of_windows),
+            files.sha256(of_curve),
+        ]:
+            stride = round(settings.stride_s * FPS)
+            values = [pandas.read_csv(file)["probability"].to_numpy() for file in (of_windows, of_curve)]
+            return events.assembled(kept["frames"], kept["window_frames"], stride, *values)
+    return None
+
+
+# ---- what is true, and which settings find it
+
+
+def read_events(path: Path, recordings: tuple[Path, ...]) -> dict[str, np.ndarray]:
+    """True events (E, 2) of each recording, by its file's name; a recording that is not named has none."""
+    problems: list[DataError] = []
+    rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in recordings}
+    for line, row in numbered_rows(path, ("recording", "onset_s", "offset_s")):
+        try:
+            onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
+        except ValueError:
+            onset_s = offset_s = float("nan")
+        if not 0 <= onset_s < offset_s < float("inf"):
+            reason = f"line {line}: {brief(row['onset_s'])} to {brief(row['offset_s'])} is no event"
+            problems.append(DataError(path, reason, "give onset_s and a later offset_s, seconds from the start"))
+        elif row["recording"] in rows:
+            rows[row["recording"]].append((onset_s, offset_s))
+    if problems:
+        raise DataProblems(problems)
+    if not any(rows.values()):
+        raise DataError(path, "has no event of these recordings", "its first column holds their file names")
+    return {name: np.array(sorted(spans)).reshape(-1, 2) for name, spans in rows.items()}
+
+
+def given(settings: Timeline) -> Rule:
+    """The rule as the flags say."""
+    return settings.hysteresis if settings.rule == "hysteresis" else settings.accumulation
+
+
+def spasms(settings: Timeline) -> Overlap:
+    """When an event that was told meets a spasm."""
+    return Overlap(settings.tolerance_s, settings.tolerance_s, longest_s=LONGEST_S)
+
+
+def count(windows: Windows, told: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
+    """How the events of one recording meet the true ones."""
+    known_s = np.array([event.known_s for event in told])
+    return compare_events(true, events.spans(told), known_s, windows.duration_s, overlap)
+
+
+def choose(settings: Timeline, answered: dict[Path, Windows], true: dict[str, np.ndarray]) -> Chosen:
+    """Try every candidate on every recording. Raises SettingsError where all are of one child."""
+    child = np.array([child_of(path.name) for path in answered])
+    if len(set(child)) < 2:
+        raise SettingsError("all recordings are of one child, and there is no other to choose on; give --choose False")
+    tried, margin = events.candidates(given(settings)), spasms(settings)
+    counts = np.array(
+        [
+            [
+                count(windows, events.told(windows, rule), true[path.name], margin)[:5]
+                for path, windows in answered.items()
+            ]
+            for rule in tried
+        ],
+        dtype=float,
+    )
+    most = settings.most_false_alarms
+    rules = [tried[events.best(counts[:, child != one].sum(1), most)] for one in child]
+    return Chosen(rules, tried[events.best(counts.sum(1), most)], counts)
+
+
+# ---- what came out
+
+
+def summary(path: Path, windows: Windows, told: list[Event]) -> str:
+    """One paragraph on a recording."""
+    minutes = windows.duration_s / 60
+    length = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{minutes:.1f} minutes"
+    if not told:
+        return f"{path.name}: nothing like a spasm in {length}."
+    numbers = events.clusters(events.spans(told))
+    sizes = np.bincount(numbers)[1:]
+    strongest = max(told, key=lambda event: event.peak)
+    return (
+        f"{path.name}: {len(told)} events like a spasm in {length}, in {len(sizes)} clusters of up to {sizes.max()}; "
+        f"the first at {clock(told[0].onset_s)}, the surest at {clock(strongest.onset_s)} "
+        f"(probability {strongest.peak:.2f})."
+    )
+
+
+def clock(seconds: float) -> str:
+    """1:02:03.4"""
+    tenths = round(seconds * 10)
+    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
+    return f"{hours}:{minutes:02}:{rest:04.1f}"
+
+
+def judge(
+    settings: Timeline,
+    answered: dict[Path, Windows],
+    told: dict[Path, list[Event]],
+    true: dict[str, np.ndarray],
+    chosen: Chosen | None,
+) -> None:
+    """Print and write how the events meet the true ones, and what fewer false alarms would cost."""
+    children = [child_of(path.name) for path in answered]
+    hours = sum(windows.duration_s for windows in answered.values()) / 3600
+    how = "settings chosen on the other children" if chosen else "settings as given"
+    tolerance = f"{settings.tolerance_s:g} s tolerance"
+    if any(map(is_simulated, answered)):
+        print(f"\n{report_text.SIMULATED}")
+    print(f"\n{len(answered)} recordings of {len(set(children))} children, {hours:.2f} h; {settings.rule}, {how}")
+    print(f"{'':34}{'value':>7}   95 % interval over children")
+    judged: dict[str, Any] = {}
+    for name, overlap in ((tolerance, spasms(settings)), ("SzCORE", SZCORE)):
+        counts = [count(windows, told[path], true[path.name], overlap) for path, windows in answered.items()]
+        figures = evaluate_events(counts, children)
+        for key, figure in figures.items():
+            value, low, high = (report_text.number(figure[part]) for part in ("value", "low", "high"))
+            print(f"{key.replace('_', ' ') + ', ' + name:34}{value}   {low} to {high}")
+        judged[name] = figures
+        if overlap is not SZCORE:
+            latency, error = (np.concatenate([one[part] for one in counts]) for part in (5, 6))
+    if len(latency):
+        judged["median_latency_s"], judged["median_onset_error_s"] = float(np.median(latency)), float(np.median(error))
+        judged["median_absolute_onset_error_s"] = float(np.median(np.abs(error)))
+        print(
+            f"told {np.median(latency):.1f} s after a spasm's onset; the onset is {np.median(error):+.2f} s off, "
+            f"{np.median(np.abs(error)):.2f} s either way (medians)"
+        )
+    pairs = [
+        (len(set(events.clusters(true[path.name]))), len(set(events.clusters(events.spans(told[path])))))
+        for path in answered
+    ]
+    judged["clusters"] = {"true": sum(a for a, _ in pairs), "told": sum(b for _, b in pairs)}
+    off = np.mean([abs(a - b) for a, b in pairs])
+    judged["clusters"]["mean_absolute_error_per_recording"] = float(off)
+    print(
+        f"clusters: {judged['clusters']['told']} told, {judged['clusters']['true']} true; {off:.1f} off in a recording"
+    )
+    print("SzCORE's margins are for seizures of minutes and flatter short events: read the other figures.")
+    files.write_json(settings.out / "judged.json", {"rule": settings.rule, "settings": how, **judged})
+    if chosen:
+        trade_off(settings, np.array(children), chosen.counts)
+
+
+def trade_off(settings: Timeline, children: np.ndarray, counts: np.ndarray) -> None:
+    """Print, write and draw what sensitivity remains under a limit on false alarms, set on the other children."""
+    rows = []
+    for limit in LIMITS:
+        reached = np.zeros(5)
+        for child in np.unique(children):
+            best = events.best(counts[:, children != child].sum(1), limit)
+            reached += counts[best][children == child].sum(0)
+        rows.append((limit, reached[3] / reached[4], reached[1] / max(reached[0], 1)))
+    header = ("limit_per_hour", "false_alarms_per_hour", "sensitivity")
+    files.write_csv(settings.out / "tradeoff.csv", header, rows)
+    print(f"\n{'at most so many false alarms an hour':>38}{'there were':>12}{'sensitivity':>13}")
+    for limit, false, sensitivity in rows:
+        print(f"{limit:38g}{false:12.2f}{sensitivity:13.3f}")
+    pyplot = plotter()
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    axes.plot([row[1] for row in rows], [row[2] for row in rows], marker="o", color="#c05020")
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("false alarms per hour")
+    axes.set_ylabel("sensitivity")
+    simulated = "SIMULATED DATA, " if any(map(is_simulated, settings.recordings)) else ""
+    axes.set_title(f"{simulated}{settings.rule}, limits set on the other children", fontsize=10)
+    axes.grid(alpha=0.3)
+    files.write_bytes(settings.out / "tradeoff.png", png(figure))
+    pyplot.close(figure)
+
+
+def drawn(path: Path, windows: Windows, told: list[Event], true: dict[str, np.ndarray] | None) -> bytes:
+    """A picture: probability over time, an hour in a row, told events shaded, true ones as ticks below."""
+    pyplot = plotter()
+    count_rows = max(1, -(-int(windows.duration_s) // ROW_S))
+    width_s = ROW_S if count_rows > 1 else windows.duration_s
+    figure, rows = pyplot.subplots(
+        count_rows, figsize=(11, 1.2 + 1.3 * count_rows), squeeze=False, layout="constrained"
+    )
+    time_s = np.arange(len(windows.curve)) * events.STEP_S
+    for number, axes in enumerate(rows[:, 0]):
+        begin_s = number * ROW_S
+        inside = (time_s >= begin_s) & (time_s < begin_s + width_s)
+        x, y = time_s[inside], windows.curve[inside]
+        every = max(1, len(x) // POINTS)
+        tops = [y[k : k + every].max() for k in range(0, len(y), every)]
+        axes.plot(x[::every] / 60, tops, color="#30506f", linewidth=0.8)
+        for event in told:
+            if event.onset_s < begin_s + width_s and event.offset_s > begin_s:
+                axes.axvspan(event.onset_s / 60, event.offset_s / 60, color="#c05020", alpha=0.35, linewidth=0.8)
+        if true is not None:
+            axes.plot(
+                true[path.name][:, 0] / 60, np.full(len(true[path.name]), -0.06), "^", color="#207040", markersize=4
+            )
+        axes.set_xlim(begin_s / 60, (begin_s + width_s) / 60)
+        axes.set_ylim(-0.12, 1)
+    rows[-1, 0].set_xlabel("minutes")
+    figure.supylabel("probability", fontsize=10)
+    note = "; triangles: true events" if true is not None else ""
+    simulated = "SIMULATED DATA, " if is_simulated(path) else ""
+    figure.suptitle(f"{simulated}{path.name}: shaded where an event is told{note}", fontsize=10)
+    content = png(figure)
+    pyplot.close(figure)
+    return content
+
+
+def is_simulated(path: Path) -> bool:
+    """Whether simulate.py wrote a recording."""
+    return any((folder / "simulated.json").is_file() for folder in path.absolute().parents[:2])
+
+
+def plotter() -> Any:
+    """The pictures' library, wanted by nothing before."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def png(figure: Any) -> bytes:
+    with io.BytesIO() as picture:
+        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
+        return picture.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, Timeline, __doc__))
