@@ -242,7 +242,7 @@ MEMBERS: dict[str, Member] = {
         fit=Fit(epochs=6, batch=16, learning_rate=2e-3, loss="focal", triplet=0.1, ema=0.97),
     ),
     "vsvig": Member(
-        model="vsvig", network=Network(width=12), fit=Fit(epochs=10, batch=16, learning_rate=7e-3, ema=0.97)
+        model="vsvig", network=Network(width=12), fit=Fit(epochs=12, batch=16, learning_rate=3e-3, ema=0.97)
     ),
     "two_stream": Member(
         model="two_stream",
