@@ -8,7 +8,7 @@ DEMO_SEGMENTS ?= 10
 DEMO_FOLDS ?=
 DEMO_FLAGS ?=
 
-.PHONY: demo test check
+.PHONY: demo test check pose-model
 
 demo: .venv/ready
 	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
@@ -19,6 +19,14 @@ demo: .venv/ready
 	$(BIN)/python src/blend.py --run output/demo --cache output/demo/cache
 	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
 	@echo "next:    put your own data into input/ (see README.md), then $(BIN)/python src/verify.py"
+
+# The models of extract_pose.py. The package is Google's own for browsers, Apache-2.0.
+pose-model: .venv/ready-video input/models/mediapipe-pose-0.5.1675469404.tgz
+	$(BIN)/python src/pose_model.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
+
+input/models/mediapipe-pose-0.5.1675469404.tgz:
+	mkdir -p input/models
+	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest
@@ -36,6 +44,10 @@ check: .venv/ready-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/ready-dev: requirements.txt requirements-dev.txt | .venv/bin/python
+.venv/ready-video: requirements.txt requirements-video.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-video.txt
+	@touch $@
+
+.venv/ready-dev: requirements.txt requirements-video.txt requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

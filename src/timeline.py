@@ -1,4 +1,4 @@
-"""When something like a spasm happens in long recordings: a trained run answers overlapping windows of them.
+"""When something like a spasm happens in long recordings or videos: a trained run answers overlapping windows of them.
 
 Writes events.csv (onset, offset, peak probability, cluster, when a live run would have told it), and for each recording
 its probability over time and a figure of it. With --events, which says where the true events are, it also chooses the
@@ -6,6 +6,7 @@ settings that make events of probabilities, for each child on the other children
 and writes rule.json, chosen on all of them, for new recordings: --settings output/timeline/rule.json.
 
 Example: python src/timeline.py input/infants/recordings/child_1_1.npy --run output/main
+or: python src/timeline.py film.mp4 --run output/main
 """
 
 import contextlib
@@ -54,10 +55,11 @@ def main(settings: Timeline) -> int:
     decision = open_decision(settings.run)
     if not settings.recordings:
         raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
-    if len({path.stem for path in settings.recordings}) < len(settings.recordings):
-        raise SettingsError("two recordings have the same name; give each its own")
     files.check_writable(settings.out)
     files.remove_stale(settings.out)
+    settings = dataclasses.replace(settings, recordings=extracted(settings))
+    if len({path.stem for path in settings.recordings}) < len(settings.recordings):
+        raise SettingsError("two recordings have the same name; give each its own")
     true = read_events(settings.events, settings.recordings) if settings.events else None
     print(f"trained on {report_text.data_name(decision['data'])}")
 
@@ -78,6 +80,26 @@ def main(settings: Timeline) -> int:
         f"written: {settings.out / 'events.csv'}, and a folder for each recording with its probabilities and a figure"
     )
     return 0
+
+
+def extracted(settings: Timeline) -> tuple[Path, ...]:
+    """The recordings, each video among them once extract_pose.py has made a recording of it."""
+    films = [path for path in settings.recordings if path.suffix != ".npy"]
+    if not films:
+        return settings.recordings
+    out = settings.out / "videos"
+    command_line.call(["extract_pose.py", *map(str, films), "--out", str(out), "--model", str(settings.model)])
+    made = {kept["video_sha256"]: kept for kept in map(files.read_json, (out / "recordings").glob("*.json"))}
+    recordings = []
+    for path in settings.recordings:
+        if path in films:
+            kept = made[files.sha256(path)]
+            if not kept["recording"]:
+                raise DataError(path, kept["note"], "name another video")
+            print(f"{path.name}: {kept['recording']}, a pose in {kept['frames_with_pose']:.0%} of its frames")
+            path = out / "recordings" / kept["recording"]
+        recordings.append(path)
+    return tuple(recordings)
 
 
 def event_rows(told: dict[Path, list[Event]]) -> Iterator[tuple[object, ...]]:

@@ -35,6 +35,7 @@ from spasm.settings import (
     Convolutions,
     Data,
     DrawAttention,
+    ExtractPose,
     Features,
     Fit,
     Folds,
@@ -42,6 +43,7 @@ from spasm.settings import (
     Member,
     Network,
     OfRun,
+    PoseModel,
     Robustness,
     RocketMember,
     SettingsError,
@@ -64,7 +66,7 @@ torch.set_num_threads(1)
 
 SCRIPTS = (TrainFolds, TrainLgbm, TrainRocket, BlendMembers, Compare, Tune, Transfer, Robustness,
            ShiftPrevalence, Submission, Benchmark, BenchmarkPublished, Verify, Simulate, Calibrate,
-           Convert, DrawAttention, Timeline)  # fmt: skip
+           Convert, DrawAttention, Timeline, PoseModel, ExtractPose)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +160,7 @@ def test_help_names_every_flag_and_its_default(capsys):
         assert run(["--help"], settings_class) == (0, None)
         text = " ".join(capsys.readouterr().out.split())  # without line breaks
         for name, _ in leaves(settings_class):
-            assert name == "recordings" or f"--{name.replace('_', '-')} " in text, "recordings need no flag"
+            assert name in ("recordings", "videos") or f"--{name.replace('_', '-')} " in text, "those need no flag"
         assert text.count("(default: ") == len(list(leaves(settings_class)))
 
 

@@ -493,6 +493,38 @@ class Submission(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
+class PoseModel(Checked):
+    """Flags of pose_model.py."""
+
+    package: Path = Path("input/models/mediapipe-pose-0.5.1675469404.tgz")
+    """The npm package @mediapipe/pose."""
+    out: Path = Path("input/models")
+    """Folder for pose_landmarker_lite.task, _full.task and _heavy.task."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractPose(Checked):
+    """Flags of extract_pose.py."""
+
+    videos: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Videos: anything OpenCV reads."""
+    out: Path = Path("input/videos")
+    """Folder to write; videos that are extracted there are not extracted again."""
+    model: Path = Path("input/models/pose_landmarker_full.task")
+    """Pose model: lite, full or heavy, as `make pose-model` builds them, or Google's own."""
+    child: Annotated[int | None, Between(1, 1_000_000_000)] = None
+    """Number of the child that all these videos show; otherwise each video is another child."""
+    people: Annotated[int, Between(1, 10)] = 2
+    """People looked for in a picture, the infant among them; each costs time."""
+    pick: Literal["smallest", "largest", "longest"] = "smallest"
+    """Which of the people that stay in the picture is the infant: by size, or whoever is seen longest."""
+    frames: Annotated[int, Between(16, 100_000)] = 150
+    """Frames in a segment (T)."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Videos extracted side by side; 0 means one for every two CPU cores."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Hysteresis(Checked):
     """When probability over time makes an event."""
 
@@ -528,7 +560,10 @@ class Timeline(Checked):
     """Flags of timeline.py."""
 
     recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy."""
+    """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy; or videos, which
+    extract_pose.py turns into such files."""
+    model: Path = Path("input/models/pose_landmarker_full.task")
+    """Pose model for videos."""
     run: Path = Path("output/main")
     """Trained run that answers; the children of its data must be others."""
     out: Path = Path("output/timeline")

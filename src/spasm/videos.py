@@ -1,0 +1,199 @@
+"""From a video to poses at 30 frames a second: decoding, MediaPipe, which of the people is the infant, even time.
+
+Needs requirements-video.txt. What is opened here never leaves the machine: the caller cuts the network off first.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from spasm.errors import DataError
+from spasm.landmarks import LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from spasm.segments import CHANNELS, FPS
+
+LONGEST_GAP_S = 0.15  # between two frames across which a landmark is taken to move evenly
+SAME_PERSON = 1.0  # trunk lengths, or twice it where small: how far a person moves between two frames at most
+STABLE = 0.5  # of the frames of the person seen most: who is seen in fewer is passing by
+TRUNK = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
+
+Pick = Literal["smallest", "largest", "longest"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Video:
+    """What a video holds."""
+
+    times_s: np.ndarray
+    """(F,) when each frame is shown, rising."""
+    people: list[np.ndarray]
+    """Of each person (F, 33, 5) float32, NaN where not seen; the infant first."""
+    width: int
+    height: int
+    promised: int
+    """Frames that the file says it has; 0 where it does not say."""
+
+
+def read(path: Path, model: Path, most: int, pick: Pick, seen: Callable[[], None]) -> Video:
+    """Decode a video and find up to `most` people in it; `seen` is called after each frame.
+
+    Frames are turned as the file says. Raises DataError for a file that is no video.
+    """
+    times_s: list[float] = []
+    detections: list[np.ndarray] = []
+    size, promised = (0, 0), 0
+    with landmarker(model, most) as find:
+        for time_s, picture, in_file in frames(path):
+            promised = in_file
+            times_s.append(time_s)
+            size = picture.shape[1], picture.shape[0]
+            detections.append(find(picture, round(time_s * 1000)))
+            seen()
+    if not times_s:
+        raise DataError(path, "holds no frame that can be decoded", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
+    people = tracks(detections)
+    return Video(np.array(times_s), chosen(people, pick), *size, promised)
+
+
+def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
+    """Time in seconds, picture (H, W, 3) uint8 RGB, and how many frames the file promises. Raises DataError."""
+    import cv2
+
+    if not path.is_file():
+        raise DataError(path, "is no file", "name a video")
+    capture = cv2.VideoCapture(os.fspath(path))
+    try:
+        if not capture.isOpened():
+            raise DataError(path, "is no video that OpenCV can open", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        promised = max(0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        step_s = 1 / fps if 1 <= fps <= 1000 else 1 / FPS
+        before_s = -step_s
+        while True:
+            there, picture = capture.read()
+            if not there:
+                return
+            time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if time_s <= before_s + 1e-4:  # a file without times, or with times that go back
+                time_s = before_s + step_s
+            yield time_s, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), promised
+            before_s = time_s
+    finally:
+        capture.release()
+
+
+class landmarker:
+    """MediaPipe's PoseLandmarker for one video: `with landmarker(model, 2) as find`, then find(picture, time_ms)."""
+
+    def __init__(self, model: Path, most: int) -> None:
+        os.environ.setdefault("GLOG_minloglevel", "3")  # before mediapipe is loaded
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import mediapipe
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        options = vision.PoseLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=os.fspath(model)),
+            running_mode=vision.RunningMode.VIDEO,
+            num_poses=most,
+        )
+        self.image = lambda picture: mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+        self.task = vision.PoseLandmarker.create_from_options(options)
+        self.before_ms = -1
+
+    def __enter__(self) -> Callable[[np.ndarray, int], np.ndarray]:
+        return self.find
+
+    def __exit__(self, *_: object) -> None:
+        self.task.close()
+
+    def find(self, picture: np.ndarray, time_ms: int) -> np.ndarray:
+        """The people in a picture, (P, 33, 5) float32."""
+        self.before_ms = max(time_ms, self.before_ms + 1)  # it wants times that rise
+        result = self.task.detect_for_video(self.image(np.ascontiguousarray(picture)), self.before_ms)
+        people = [[_channels(landmark) for landmark in person] for person in result.pose_landmarks]
+        return np.array(people, dtype=np.float32).reshape(-1, len(LANDMARKS), len(CHANNELS))
+
+
+def _channels(landmark: Any) -> tuple[float, ...]:
+    return landmark.x, landmark.y, landmark.z, landmark.visibility, landmark.presence
+
+
+# ---- who is who
+
+
+def tracks(detections: list[np.ndarray]) -> list[np.ndarray]:
+    """People over time, (F, 33, 5) each, from the people of each frame (P, 33, 5), which come in any order.
+
+    A detection goes on with the person whose trunk was last nearest, if it is near enough; otherwise it is somebody
+    new. Nearest pairs first, so that two people who pass each other keep apart.
+    """
+    found: list[tuple[np.ndarray, float, np.ndarray]] = []  # middle, size, poses of each person
+    for frame, people in enumerate(detections):
+        middles, sizes = [_middle(person) for person in people], [size(person) for person in people]
+        pairs = sorted(
+            (float(np.linalg.norm(middle - last[0])), number, track)
+            for number, middle in enumerate(middles)
+            for track, last in enumerate(found)
+        )
+        left, free = set(range(len(people))), set(range(len(found)))
+        for distance, number, track in pairs:
+            if number in left and track in free and distance <= SAME_PERSON * max(sizes[number], found[track][1]):
+                left.remove(number)
+                free.remove(track)
+                found[track][2][frame] = people[number]
+                found[track] = (middles[number], sizes[number], found[track][2])
+        for number in sorted(left):
+            poses = np.full((len(detections), len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
+            poses[frame] = people[number]
+            found.append((middles[number], sizes[number], poses))
+    return [poses for _, _, poses in found]
+
+
+def chosen(people: list[np.ndarray], pick: Pick) -> list[np.ndarray]:
+    """The people with the infant first: the smallest, or as asked, of those who are there for long enough."""
+    if not people:
+        return []
+    seen = [int(np.isfinite(poses[:, 0, 0]).sum()) for poses in people]
+    sizes = [float(np.median([size(pose) for pose in poses[np.isfinite(poses[:, 0, 0])]])) for poses in people]
+    stays = [count >= STABLE * max(seen) for count in seen]
+    order = {"smallest": sizes, "largest": [-value for value in sizes], "longest": [-count for count in seen]}[pick]
+    first = min(range(len(people)), key=lambda number: (not stays[number], order[number]))
+    return [people[first], *(poses for number, poses in enumerate(people) if number != first)]
+
+
+def size(pose: np.ndarray) -> float:
+    """How large a person (33, 5) is in the picture: the longer side of the box around all landmarks."""
+    return float(np.ptp(pose[:, :2], axis=0).max())
+
+
+def _middle(pose: np.ndarray) -> np.ndarray:
+    return pose[list(TRUNK), :2].mean(axis=0)
+
+
+# ---- even time
+
+
+def resampled(times_s: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Poses (F, 33, 5) at rising times (F,) as (T, 33, 5) at FPS, from the first frame to the last.
+
+    Between two frames in which a landmark was found it moves evenly; across a longer gap than LONGEST_GAP_S, or beside
+    a frame in which it was not found, only a frame less than half a step away counts.
+    """
+    start_s = times_s[0]
+    count = int(np.floor((times_s[-1] - start_s) * FPS + 1e-3)) + 1
+    wanted = start_s + np.arange(count) / FPS
+    after = np.clip(np.searchsorted(times_s, wanted - 1e-6), 1, max(1, len(times_s) - 1))
+    before = after - 1
+    after = np.minimum(after, len(times_s) - 1)
+    gap = np.maximum(times_s[after] - times_s[before], 1e-9)
+    share = np.clip((wanted - times_s[before]) / gap, 0, 1).astype(np.float32)[:, None, None]
+    even = (1 - share) * poses[before] + share * poses[after]
+    even[gap > LONGEST_GAP_S] = np.nan
+    near = np.where(share[:, 0, 0] < 0.5, before, after)
+    close = np.abs(times_s[near] - wanted) < 0.5 / FPS
+    alone = ~np.isfinite(even) & close[:, None, None]
+    return np.where(alone, poses[near], even)
