@@ -8,12 +8,17 @@ Example: python src/extract_pose.py film.mp4 --out input/videos
 then: python submission.py --test input/videos/test, python src/timeline.py input/videos/recordings/child_1_1.npy
 """
 
+import contextlib
+import importlib.util
 import io
+import itertools
 import multiprocessing
 import os
 import queue
 import sys
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+import zipfile
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +28,7 @@ from tqdm import tqdm
 
 import command_line
 from spasm import files, offline, process, streams, videos
-from spasm.answer import killed_in_words
-from spasm.errors import DataError, DataProblems, collected
+from spasm.errors import DataError, DataProblems, TrainingError, brief, collected
 from spasm.segments import FPS
 from spasm.settings import ExtractPose, SettingsError
 
@@ -36,25 +40,21 @@ FEWEST_FRAMES = 0.98  # of those the file promises; fewer came out of a video th
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError("name a video: python src/extract_pose.py film.mp4")
-    if not settings.model.is_file():
-        raise DataError(settings.model, "is not there", "make pose-model builds it; --model names another")
+    check_tools(settings.model)
     files.check_writable(settings.out)
-    files.remove_stale(settings.out)
-    problems: list[DataError] = []
-    planned = plan(settings, problems)
-    left = {video: name for video, name in planned.items() if name}
-    if len(left) < len(planned):
-        print(f"{len(planned) - len(left)} videos are extracted already")
-    extract_all(settings, left, problems)
-    rows, odd = [], []
-    for path in sorted((settings.out / "recordings").glob("*.json")):
-        kept = files.read_json(path)
-        rows.append([kept[column] for column in COLUMNS])
-        if kept["video"] in {video.name for video in left} and kept["note"]:
-            odd.append(f"{kept['video']}: {kept['note']}")
-    files.write_csv(settings.out / "videos.csv", COLUMNS, rows)
-    for line in odd:
-        print(f"warning: {line}", file=sys.stderr)
+    with files.lock(settings.out / ".lock", "videos are being extracted into this folder", wait_s=1.0):
+        files.remove_stale(settings.out)
+        problems: list[DataError] = []
+        planned = plan(settings, problems)
+        left = {video: name for video, name in planned.items() if name}
+        if len(left) < len(planned):
+            print(f"{len(planned) - len(left)} videos are extracted already")
+        extract_all(settings, left, problems)
+        kept = [files.read_json(path) for path in sorted((settings.out / "recordings").glob("*.json"))]
+        files.write_csv(settings.out / "videos.csv", COLUMNS, ([one[column] for column in COLUMNS] for one in kept))
+    for one in kept:
+        if one["note"] and one["video"] in {video.name for video in left}:
+            print(f"warning: {one['video']}: {one['note']}", file=sys.stderr)
     print(f"written: {settings.out / 'videos.csv'}, recordings/ and segments in test/ ({settings.frames} frames each)")
     print(f"next: python submission.py --test {settings.out / 'test'}")
     if problems:
@@ -62,28 +62,64 @@ def main(settings: ExtractPose) -> int:
     return 0
 
 
+def check_tools(model: Path) -> None:
+    """Raises TrainingError or DataError where something is lacking that every video needs."""
+    if not all(importlib.util.find_spec(name) for name in ("mediapipe", "cv2")):
+        raise TrainingError("MediaPipe is not installed: python -m pip install -r requirements-video.txt")
+    offline.check()
+    if not model.is_file():
+        raise DataError(model, "is not there", "make pose-model builds it; --model names another")
+    if not zipfile.is_zipfile(model):
+        raise DataError(model, "is no pose model", "make pose-model builds it again")
+
+
 def plan(settings: ExtractPose, problems: list[DataError]) -> dict[Path, str | None]:
     """The name of each video's recording, child_{id}_{n}; None where it is done. Unreadable ones join the problems."""
     kept = {path.stem: files.read_json(path) for path in sorted((settings.out / "recordings").glob("*.json"))}
+    named = {one["video_sha256"]: name for name, one in kept.items()}
     names: dict[Path, str | None] = {}
-    taken = set(kept)
     for video in dict.fromkeys(settings.videos):
         with collected(problems):
             if not video.is_file():
                 raise DataError(video, "is no file", "name a video")
+            if not video.name.isprintable() or video.name[0] in "=+-@":
+                raise DataError(video, "has a name that a table cannot hold", "rename it")
             rests_on = key(settings, video)
-            former = next((name for name, one in kept.items() if one["video_sha256"] == rests_on["video_sha256"]), None)
+            digest = rests_on["video_sha256"]
+            former = named.get(digest)
             if former is None:
-                child, number = settings.child or 1, 1
-                while f"child_{child}_{number}" in taken:
-                    child, number = (child, number + 1) if settings.child else (child + 1, 1)
-                former = f"child_{child}_{number}"
-                taken.add(former)
+                former = named[digest] = free_name(settings.child, set(named.values()))
                 names[video] = former
+            elif former not in kept:
+                names[video] = None  # the same film twice
+            elif settings.child and former.split("_")[1] != str(settings.child):
+                raise DataError(
+                    video, f"was extracted as {former}", f"delete recordings/{former}.json for another child"
+                )
             else:
-                same = {field: kept[former].get(field) for field in rests_on} == rests_on
-                names[video] = None if same else former
+                names[video] = None if is_whole(settings.out, former, kept[former], rests_on) else former
+                kept = {name: one for name, one in kept.items() if name != former}
     return names
+
+
+def free_name(child: int | None, taken: set[str]) -> str:
+    """The next recording of a child; the first of the next child where none is named."""
+    names = (f"child_{child}_{n}" if child else f"child_{n}_1" for n in itertools.count(1))
+    return next(name for name in names if name not in taken)
+
+
+def is_whole(out: Path, name: str, kept: dict[str, Any], rests_on: dict[str, Any]) -> bool:
+    """Whether everything that was written of a video is there, and rests on the same."""
+    if {field: kept.get(field) for field in rests_on} != rests_on:
+        return False
+    recording = out / "recordings" / f"{name}.npy"
+    digest = files.sha256(recording) if recording.is_file() else ""
+    return kept["recording_sha256"] == digest and kept["segments"] == len(segments_of(out, name))
+
+
+def segments_of(out: Path, name: str) -> list[Path]:
+    """The segments of a recording, child_3_200007.npy of child_3_2: the challenge's names end in one number."""
+    return sorted((out / "test").glob(f"{name}{5 * '[0-9]'}.npy"))
 
 
 def key(settings: ExtractPose, video: Path) -> dict[str, Any]:
@@ -103,30 +139,44 @@ def extract_all(settings: ExtractPose, left: dict[Path, str], problems: list[Dat
     if not left:
         return
     workers = min(settings.workers or max(1, cpu_count() // 2), len(left))
-    spawn = multiprocessing.get_context("spawn")
-    progress = spawn.Queue()
+    progress = multiprocessing.get_context("spawn").Queue()
     with (
-        ProcessPoolExecutor(workers, spawn, _begin, (os.getpid(), progress)) as pool,
+        ThreadPoolExecutor(workers) as pool,
         # disable=None: a bar only where stderr is a terminal.
         tqdm(desc="extracting", unit="frame", disable=None) as bar,
     ):
-        waiting = {pool.submit(extract, settings, video, name) for video, name in left.items()}
+        videos_of = {pool.submit(extract_apart, settings, video, name, progress): video for video, name in left.items()}
+        waiting = set(videos_of)
         try:
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                while True:
-                    try:
+                with contextlib.suppress(queue.Empty):
+                    while True:
                         bar.update(progress.get_nowait())
-                    except queue.Empty:
-                        break
                 for future in finished:
-                    with collected(problems), killed_in_words():
+                    with collected(problems):
                         future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()
             raise
+
+
+def extract_apart(settings: ExtractPose, video: Path, name: str, progress: Any) -> None:
+    """Extract a video in a process of its own, so that whatever happens there stops no other. Raises DataError."""
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, spawn, _begin, (os.getpid(), progress)) as pool:
+            pool.submit(extract, settings, video, name).result()
+    except DataError:
+        raise
+    except BrokenProcessPool as error:
+        hint = "try it alone, with --workers 1"
+        raise DataError(video, "its process was killed, perhaps because memory ran out", hint) from error
+    except Exception as error:
+        hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
+        raise DataError(video, f"cannot be extracted: {brief(str(error))}", hint) from error
 
 
 # What a worker's own process holds, from `_begin` on.
@@ -158,27 +208,31 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     notes = []
     if count < FEWEST_FRAMES * found.promised:
         notes.append(f"it ends early: {count} of {found.promised} frames could be read")
-    poses = videos.resampled(found.times_s, found.people[0]) if found.people else None
+    poses = videos.resampled(found.times_s, found.people[0].over(count)) if found.people else None
     if poses is None:
         notes.append("nobody is seen in it, so that there is nothing to answer")
         poses = np.empty((0, 33, 5), dtype=np.float32)
     posed = np.isfinite(poses[:, :, 0]).any(axis=1)
-    for old in (settings.out / "test").glob(f"{name}{5 * '[0-9]'}.npy"):
-        old.unlink()
+    recording = settings.out / "recordings" / f"{name}.npy"
+    # First what vouches for the others, so that a kill in between leaves nothing that seems whole.
+    for old in (recording.with_suffix(".json"), recording, *segments_of(settings.out, name)):
+        old.unlink(missing_ok=True)
     if len(poses):
-        write_array(settings.out / "recordings" / f"{name}.npy", poses)
+        write_array(recording, poses)
         for number, first in enumerate(streams.first_frames(len(poses), settings.frames, settings.frames), start=1):
             segment = np.full((settings.frames, *poses.shape[1:]), np.nan, dtype=np.float32)
             part = poses[first : first + settings.frames]
             segment[: len(part)] = part
-            write_array(settings.out / "test" / segment_name(name, number), segment)
+            write_array(settings.out / "test" / f"{name}{number:05}.npy", segment)
     import mediapipe
 
     manifest = {
         **rests_on,
         "video": video.name,
         "child": name.split("_")[1],
-        "recording": f"{name}.npy" if len(poses) else "",
+        "recording": recording.name if len(poses) else "",
+        "recording_sha256": files.sha256(recording) if len(poses) else "",
+        "segments": len(segments_of(settings.out, name)),
         "seconds": round(len(poses) / FPS, 3),
         "frames_with_pose": round(float(posed.mean()), 4) if len(poses) else 0.0,
         "people": len(found.people),
@@ -189,12 +243,7 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
         "mode": "VIDEO",
         "mediapipe": mediapipe.__version__,
     }
-    files.write_json(settings.out / "recordings" / f"{name}.json", manifest)
-
-
-def segment_name(recording: str, number: int) -> str:
-    """child_3_2 and 7 to child_3_200007.npy: the challenge's names end in one number."""
-    return f"{recording}{number:05}.npy"
+    files.write_json(recording.with_suffix(".json"), manifest)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

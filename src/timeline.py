@@ -12,6 +12,7 @@ or: python src/timeline.py film.mp4 --run output/main
 import contextlib
 import dataclasses
 import io
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,12 +31,12 @@ from spasm.events import Curve, Event, Rule, Windows
 from spasm.metrics import SZCORE, EventCounts, Overlap, compare_events, evaluate_events
 from spasm.segments import FPS, found
 from spasm.settings import SettingsError, Timeline
-from spasm.tables import child_of, numbered_rows
+from spasm.tables import NAME_PATTERNS, child_of, numbered_rows
 
 EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
 LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of the trade-off
 LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several events
-ROW_S = 3600  # of a figure
+ROW_S, MOST_ROWS = 3600, 48  # of a figure: an hour in each row, of a longer recording more
 POINTS = 2000  # drawn in a row
 
 
@@ -57,13 +58,20 @@ def main(settings: Timeline) -> int:
         raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
     files.check_writable(settings.out)
     files.remove_stale(settings.out)
-    settings = dataclasses.replace(settings, recordings=extracted(settings))
-    if len({path.stem for path in settings.recordings}) < len(settings.recordings):
+    settings, film_of = extracted(settings)
+    names = [path.name for path in settings.recordings]
+    if len(set(names)) < len(names):
         raise SettingsError("two recordings have the same name; give each its own")
-    true = read_events(settings.events, settings.recordings) if settings.events else None
+    for path in settings.recordings:
+        if not NAME_PATTERNS["safe"].fullmatch(path.name):
+            raise DataError(
+                path, "is not a recording's name", "name it {child}_{number}.npy, of letters, digits, - and _"
+            )
+    lengths = frames_of_all(settings.recordings)
+    true = read_events(settings.events, lengths, film_of) if settings.events else None
     print(f"trained on {report_text.data_name(decision['data'])}")
 
-    answered = answer_all(settings, decision)
+    answered = answer_all(settings, decision, lengths)
     chosen = choose(settings, answered, true) if true and settings.choose else None
     rules = chosen.rules if chosen else [given(settings)] * len(answered)
     told = {path: events.told(windows, rule) for (path, windows), rule in zip(answered.items(), rules, strict=True)}
@@ -74,7 +82,8 @@ def main(settings: Timeline) -> int:
     if true:
         judge(settings, answered, told, true, chosen)
     if chosen:
-        files.write_json(settings.out / "rule.json", {"rule": settings.rule, **dataclasses.asdict(chosen.of_all)})
+        rule = {"rule": settings.rule, "stride_s": settings.stride_s, **dataclasses.asdict(chosen.of_all)}
+        files.write_json(settings.out / "rule.json", rule)
         print(f"chosen on all of them, for new recordings: --settings {settings.out / 'rule.json'}")
     print(
         f"written: {settings.out / 'events.csv'}, and a folder for each recording with its probabilities and a figure"
@@ -82,24 +91,28 @@ def main(settings: Timeline) -> int:
     return 0
 
 
-def extracted(settings: Timeline) -> tuple[Path, ...]:
-    """The recordings, each video among them once extract_pose.py has made a recording of it."""
+def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
+    """The settings with a recording in the place of each video, and the video's name of each such recording."""
     films = [path for path in settings.recordings if path.suffix != ".npy"]
     if not films:
-        return settings.recordings
+        return settings, {}
     out = settings.out / "videos"
-    command_line.call(["extract_pose.py", *map(str, films), "--out", str(out), "--model", str(settings.model)])
+    words = ["extract_pose.py", *map(str, films), "--out", str(out), "--model", str(settings.model)]
+    command_line.call(words + (["--child", str(settings.child)] if settings.child else []))
     made = {kept["video_sha256"]: kept for kept in map(files.read_json, (out / "recordings").glob("*.json"))}
-    recordings = []
+    recordings: list[Path] = []
+    film_of = {}
     for path in settings.recordings:
         if path in films:
             kept = made[files.sha256(path)]
             if not kept["recording"]:
                 raise DataError(path, kept["note"], "name another video")
-            print(f"{path.name}: {kept['recording']}, a pose in {kept['frames_with_pose']:.0%} of its frames")
+            note = f"; {kept['note']}" if kept["note"] else ""
+            print(f"{path.name}: {kept['recording']}, a pose in {kept['frames_with_pose']:.0%} of its frames{note}")
+            film_of[kept["recording"]] = path.name
             path = out / "recordings" / kept["recording"]
         recordings.append(path)
-    return tuple(recordings)
+    return dataclasses.replace(settings, recordings=tuple(dict.fromkeys(recordings))), film_of
 
 
 def event_rows(told: dict[Path, list[Event]]) -> Iterator[tuple[object, ...]]:
@@ -113,15 +126,20 @@ def event_rows(told: dict[Path, list[Event]]) -> Iterator[tuple[object, ...]]:
 # ---- answering
 
 
-def answer_all(settings: Timeline, decision: dict[str, Any]) -> dict[Path, Windows]:
-    """Each recording's windows, kept in the folder so that none is answered twice. Raises DataProblems."""
+def frames_of_all(recordings: tuple[Path, ...]) -> dict[Path, int]:
+    """Frames in each recording. Raises DataProblems naming all that are none."""
     problems: list[DataError] = []
     lengths = {}
-    for path in settings.recordings:
+    for path in recordings:
         with collected(problems):
             lengths[path] = streams.frames_of(path)
     if problems:
         raise DataProblems(problems)
+    return lengths
+
+
+def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path, int]) -> dict[Path, Windows]:
+    """Each recording's windows, kept in the folder so that none is answered twice."""
     rests_on = {
         "decision": files.sha256(settings.run / "decision.json"),
         "stride_s": settings.stride_s,
@@ -147,7 +165,8 @@ def answer_one(path: Path, whole: int, settings: Timeline, answerer: Answerer, b
     """The windows of one recording, each answered as a segment of its own."""
     frames = answerer.decision["frames"]
     stride = round(settings.stride_s * FPS)
-    answerer.choice = dataclasses.replace(answerer.choice, context=None)  # its windows are no segments of their own
+    # A child's windows overlap and are mostly of nothing: what segments of a child say of each other does not hold.
+    answerer.choice = dataclasses.replace(answerer.choice, context=None)
     firsts: list[np.ndarray] = []
     posed: list[np.ndarray] = []
 
@@ -206,20 +225,29 @@ def read_answer(settings: Timeline, path: Path, key: dict[str, Any]) -> Windows 
 # ---- what is true, and which settings find it
 
 
-def read_events(path: Path, recordings: tuple[Path, ...]) -> dict[str, np.ndarray]:
-    """True events (E, 2) of each recording, by its file's name; a recording that is not named has none."""
+def read_events(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[str, np.ndarray]:
+    """True events (E, 2) of each recording, by its file's name; a recording that is not named has none.
+
+    lengths: frames in each recording; film_of: the video's name of a recording, which the table may also use.
+    """
     problems: list[DataError] = []
-    rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in recordings}
+    rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in lengths}
+    ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
+    of_film = {film: name for name, film in film_of.items()}
     for line, row in numbered_rows(path, ("recording", "onset_s", "offset_s")):
+        name = of_film.get(row["recording"], row["recording"])
+        if name not in rows:
+            continue
         try:
             onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
         except ValueError:
             onset_s = offset_s = float("nan")
-        if not 0 <= onset_s < offset_s < float("inf"):
+        if not 0 <= onset_s < offset_s <= ends_s[name] + 1:
             reason = f"line {line}: {brief(row['onset_s'])} to {brief(row['offset_s'])} is no event"
-            problems.append(DataError(path, reason, "give onset_s and a later offset_s, seconds from the start"))
-        elif row["recording"] in rows:
-            rows[row["recording"]].append((onset_s, offset_s))
+            hint = f"give onset_s and a later offset_s, in seconds; {name} lasts {ends_s[name]:.1f} s"
+            problems.append(DataError(path, reason, hint))
+        else:
+            rows[name].append((onset_s, offset_s))
     if problems:
         raise DataProblems(problems)
     if not any(rows.values()):
@@ -260,6 +288,10 @@ def choose(settings: Timeline, answered: dict[Path, Windows], true: dict[str, np
         dtype=float,
     )
     most = settings.most_false_alarms
+    for one in sorted(set(child)):
+        if not counts[0, child != one, 0].sum():
+            hint = "give recordings of more children with events, or --choose False"
+            raise DataError(settings.events, f"has no event of another child than {one} to choose settings on", hint)
     rules = [tried[events.best(counts[:, child != one].sum(1), most)] for one in child]
     return Chosen(rules, tried[events.best(counts.sum(1), most)], counts)
 
@@ -300,7 +332,7 @@ def judge(
     """Print and write how the events meet the true ones, and what fewer false alarms would cost."""
     children = [child_of(path.name) for path in answered]
     hours = sum(windows.duration_s for windows in answered.values()) / 3600
-    how = "settings chosen on the other children" if chosen else "settings as given"
+    how = "settings chosen on the other children, not those given" if chosen else "settings as given"
     tolerance = f"{settings.tolerance_s:g} s tolerance"
     if any(map(is_simulated, answered)):
         print(f"\n{report_text.SIMULATED}")
@@ -370,14 +402,15 @@ def trade_off(settings: Timeline, children: np.ndarray, counts: np.ndarray) -> N
 def drawn(path: Path, windows: Windows, told: list[Event], true: dict[str, np.ndarray] | None) -> bytes:
     """A picture: probability over time, an hour in a row, told events shaded, true ones as ticks below."""
     pyplot = plotter()
-    count_rows = max(1, -(-int(windows.duration_s) // ROW_S))
-    width_s = ROW_S if count_rows > 1 else windows.duration_s
+    row_s = max(ROW_S, windows.duration_s / MOST_ROWS)
+    count_rows = max(1, math.ceil(windows.duration_s / row_s - 1e-9))
+    width_s = row_s if count_rows > 1 else windows.duration_s
     figure, rows = pyplot.subplots(
         count_rows, figsize=(11, 1.2 + 1.3 * count_rows), squeeze=False, layout="constrained"
     )
     time_s = np.arange(len(windows.curve)) * events.STEP_S
     for number, axes in enumerate(rows[:, 0]):
-        begin_s = number * ROW_S
+        begin_s = number * row_s
         inside = (time_s >= begin_s) & (time_s < begin_s + width_s)
         x, y = time_s[inside], windows.curve[inside]
         every = max(1, len(x) // POINTS)

@@ -56,6 +56,19 @@ def test_latency_and_onset_error_are_those_of_the_first_event_that_meets_a_spasm
     assert len(count([(10, 12)], []).latencies_s) == 0
 
 
+def test_an_event_that_lasts_for_ever_is_not_early():
+    counts = count([(50, 51)], [(0, 100)], Overlap(longest_s=10))
+    assert (counts.found, counts.false) == (1, 9)
+    assert counts.onset_errors_s.tolist() == [0.0]
+    told = np.array([[0.0, 100.0]])
+    early = compare_events(np.array([[55.0, 56.0]]), told, np.array([5.0]), DURATION_S, Overlap(longest_s=10))
+    assert early.latencies_s.tolist() == [-5.0], "known when its piece begins, not 50 s before"
+
+
+def test_a_true_event_within_another_takes_nothing_from_it():
+    assert count([(10, 40), (12, 13)], [(30, 31)]).false == 0
+
+
 def test_margins_made_for_long_seizures_flatter_calls_made_at_random():
     generator = np.random.default_rng(0)
     true = np.arange(200, 36_000, 200)[:, None] + [0.0, 1.0]

@@ -52,17 +52,19 @@ def of_curve(curve):
 
 @pytest.mark.parametrize("whole", [1, 59, 60, 61, 75, 1000, T + STRIDE * (2 * BATCH + 3) + 7])
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2"])
-def test_windows_begin_every_stride_and_the_last_ends_with_the_recording(tmp_path, whole, dtype):
+@pytest.mark.parametrize("stride", [STRIDE, 2 * T])
+def test_windows_begin_every_stride_and_the_last_ends_with_the_recording(tmp_path, whole, dtype, stride):
+    whole = whole * stride // STRIDE
     poses = some_poses(whole)
     np.save(tmp_path / "a.npy", poses.astype(dtype))
     assert frames_of(tmp_path / "a.npy") == whole
-    firsts, read = zip(*windows(tmp_path / "a.npy", T, STRIDE), strict=True)
+    firsts, read = zip(*windows(tmp_path / "a.npy", T, stride), strict=True)
     firsts, read = np.concatenate(firsts), np.concatenate(read)
     padded = np.concatenate([poses.astype(dtype), np.full((T, 33, 5), np.nan)]).astype(np.float32)
     np.testing.assert_array_equal(read, np.stack([padded[first : first + T] for first in firsts]))
     assert firsts[0] == 0
     assert firsts[-1] == max(0, whole - T)
-    assert set(np.diff(firsts[:-1])) <= {STRIDE}
+    assert set(np.diff(firsts[:-1])) <= {stride}
 
 
 @pytest.mark.parametrize(

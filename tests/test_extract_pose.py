@@ -1,6 +1,7 @@
 """extract_pose.py on real films of a photographed person: decode, pose, even time, answers, and what it refuses."""
 
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -166,6 +167,45 @@ def test_killed_it_goes_on_with_the_first_film_that_is_not_done(film, tmp_path):
     assert "videos are extracted already" in finished.stdout
     assert (tmp_path / "recordings/child_1_1.npy").stat().st_mtime_ns == first
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == [f"child_{n}_1.npy" for n in (1, 2, 3)]
+
+
+def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(film, tmp_path):
+    first = film("first.mp4", seconds=1)
+    twin = first.with_name("twin.mp4")
+    twin.write_bytes(first.read_bytes())
+    words = [first, twin, "--out", tmp_path, "--people", 1, "--frames", T]
+    assert extract(*words).returncode == 0
+    assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_1_1.npy"]
+    whole = (tmp_path / "recordings/child_1_1.npy").read_bytes()
+    (tmp_path / "test/child_1_100001.npy").unlink()
+    assert extract(*words).returncode == 0
+    assert (tmp_path / "test/child_1_100001.npy").exists()
+    assert (tmp_path / "recordings/child_1_1.npy").read_bytes() == whole
+    finished = extract(*words, "--child", 9)
+    assert finished.returncode == 1
+    assert "was extracted as child_1_1" in finished.stderr
+
+
+def test_names_and_models_that_cannot_be_are_refused(film, tmp_path):
+    odd = film("first.mp4", seconds=1).with_name("=x.mp4")
+    odd.write_bytes(b"")
+    finished = extract(odd, "--out", tmp_path)
+    assert finished.returncode == 1
+    assert "rename it" in finished.stderr
+    (tmp_path / "a.task").write_bytes(b"no model")
+    words = [sys.executable, "src/extract_pose.py", "a.mp4", "--model", str(tmp_path / "a.task")]
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "is no pose model" in finished.stderr
+
+
+def test_two_at_once_do_not_write_into_one_folder(film, tmp_path):
+    (tmp_path / ".lock").touch()
+    with open(tmp_path / ".lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        finished = extract(film("first.mp4", seconds=1), "--out", tmp_path)
+    assert finished.returncode == 1
+    assert "in another process" in finished.stderr
 
 
 def test_films_of_one_child_are_its_recordings(film, tmp_path):

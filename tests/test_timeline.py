@@ -141,18 +141,26 @@ def test_with_true_events_it_chooses_on_other_children_judges_and_keeps_the_rule
     for words in ("event sensitivity, 1 s tolerance", "false alarms per hour", "SzCORE", "clusters: ", "flatter"):
         assert words in told
     judged = json.loads((tmp_path / "out/judged.json").read_text())
-    assert judged["settings"] == "settings chosen on the other children"
+    assert judged["settings"] == "settings chosen on the other children, not those given"
     assert 0 <= judged["1 s tolerance"]["event_sensitivity"]["value"] <= 1
     assert len(table(tmp_path / "out/tradeoff.csv")) >= 5
     assert (tmp_path / "out/tradeoff.png").read_bytes().startswith(b"\x89PNG")
-    code, told, errors = call("--settings", tmp_path / "out/rule.json", recordings=1, out=tmp_path / "new")
+    kept = json.loads((tmp_path / "out/rule.json").read_text())
+    assert kept["rule"] == rule and kept["stride_s"] == 1.0
+    flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--choose", "False")
+    code, told, errors = call(*flags, out=tmp_path / "new")
     assert code == 0, errors
+    assert json.loads((tmp_path / "new/judged.json").read_text())["rule"] == rule
+    by_hand = [f"--{name.replace('_', '-')}={value}" for name, value in kept.items()]
+    assert call(*by_hand, out=tmp_path / "by_hand")[0] == 0
+    assert (tmp_path / "by_hand/events.csv").read_bytes() == (tmp_path / "new/events.csv").read_bytes()
 
 
 def test_what_is_chosen_for_a_child_does_not_depend_on_its_own_events(call, recorded, tmp_path):
     events = table(recorded / "events.csv")
     assert call("--events", recorded / "events.csv")[0] == 0
     before = [row for row in table(tmp_path / "out/events.csv") if row["recording"] == "child_1_1.npy"]
+    assert before
     names = {row["recording"] for row in events}
     rows = [row for row in events if row["recording"] != "child_1_1.npy"]
     assert len(names) > 1
@@ -190,6 +198,18 @@ def test_settings_that_cannot_be_are_told_with_the_nearest_that_can(call, flags,
     code, _, errors = call(*flags, recordings=1)
     assert code == 2
     assert word in " ".join(errors.split())
+
+
+def test_events_past_the_end_and_names_that_are_none_are_refused(call, recorded, tmp_path):
+    (tmp_path / "events.csv").write_text("recording,onset_s,offset_s\nchild_1_1.npy,500,502\n")
+    code, _, errors = call("--events", tmp_path / "events.csv", recordings=1)
+    assert code == 1
+    assert "child_1_1.npy lasts 120.0 s" in errors
+    odd = tmp_path / "a$b.npy"
+    odd.write_bytes((recorded / "recordings/child_1_1.npy").read_bytes())
+    code, _, errors = call(paths=[odd])
+    assert code == 1
+    assert "is not a recording's name" in errors
 
 
 def test_settings_are_not_chosen_on_the_child_that_is_judged(call, recorded):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spasm.videos import chosen, resampled, tracks
+from spasm.videos import Person, chosen, resampled, tracks
 
 
 def person(x, y, size, seed=0):
@@ -18,8 +18,10 @@ def frames_of(*people):
     return np.array(people, dtype=np.float32).reshape(-1, 33, 5)
 
 
-def seen(poses):
-    return np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist()
+def somebody(poses):
+    """A person from poses of all frames, NaN where not seen."""
+    frames = np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist()
+    return Person(frames, list(poses[frames]))
 
 
 # ---- who is who
@@ -33,16 +35,30 @@ def test_two_people_keep_apart_whatever_order_they_come_in():
         detections.append(frames_of(*(both if generator.random() < 0.5 else both[::-1])))
     people = tracks(detections)
     assert len(people) == 2
-    for poses in people:
-        sizes = np.ptp(poses[:, :, 0], axis=1)
-        assert seen(poses) == list(range(40))
+    for one in people:
+        sizes = np.ptp(one.over(40)[:, :, 0], axis=1)
+        assert one.frames == list(range(40))
         assert np.ptp(sizes) < 1e-3, "each is of one size throughout"
 
 
 def test_who_is_lost_for_a_while_is_the_same_person_afterwards():
     detections = [frames_of(person(0.5, 0.5, 0.3)) if not 10 <= frame < 20 else frames_of() for frame in range(30)]
-    [poses] = tracks(detections)
-    assert seen(poses) == [*range(10), *range(20, 30)]
+    [one] = tracks(detections)
+    assert one.frames == [*range(10), *range(20, 30)]
+    assert np.isnan(one.over(30)[15]).all()
+
+
+def test_an_infant_that_is_found_again_elsewhere_is_the_same_infant():
+    """The camera moved while it was lost; the parent, who was there all the time, is not taken for it."""
+    detections = []
+    for frame in range(300):
+        people = [person(0.5, 0.5, 0.6)]
+        if frame % 100 > 4:
+            people.append(person(0.2 + 0.3 * (frame // 100), 0.6, 0.2, 1))
+        detections.append(frames_of(*people))
+    people = chosen(tracks(detections), "smallest")
+    assert len(people) == 2
+    assert len(people[0].frames) == 285
 
 
 def test_the_infant_is_the_smallest_of_those_who_stay():
@@ -51,11 +67,11 @@ def test_the_infant_is_the_smallest_of_those_who_stay():
         parent[frame] = person(0.5, 0.5, 0.8)
         infant[frame] = person(0.5, 0.6, 0.3, 1)
     passing[3:9] = person(0.1, 0.1, 0.05)
-    people = [parent, passing, infant]
-    assert chosen(people, "smallest")[0] is infant
-    assert chosen(people, "largest")[0] is parent
     infant[30:35] = np.nan
-    assert chosen(people, "longest")[0] is parent
+    people = [somebody(poses) for poses in (parent, passing, infant)]
+    assert chosen(people, "smallest")[0] is people[2]
+    assert chosen(people, "largest")[0] is people[0]
+    assert chosen(people, "longest")[0] is people[0]
     assert len(chosen(people, "smallest")) == 3
     assert chosen([], "smallest") == []
 

@@ -109,7 +109,7 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
         part = windows.curve[begin:end]
         if part.max() < rule.event_on:
             continue
-        known = begin + int(np.argmax(part >= rule.event_on))
+        known = begin + int(np.argmax(part >= max(rule.event_on, TRIM * part.max())))
         high = begin + np.flatnonzero(part >= TRIM * part.max())
         offset_s = min((high[-1] + 1) * STEP_S, windows.duration_s)
         events.append(Event(float(high[0] * STEP_S), float(offset_s), float(part.max()), float(windows.known_s[known])))

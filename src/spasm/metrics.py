@@ -151,15 +151,18 @@ def compare_events(
 ) -> EventCounts:
     """Count by any overlap. A told event may meet several true ones, and several may meet one; a false one meets none.
 
-    true: (E, 2), told: (D, 2), onset and offset in seconds, each in order and apart from each other; known_s: (D,),
-    when each told event was known. Latency and onset error are those of the first told event that meets a true one.
+    true: (E, 2), told: (D, 2), onset and offset in seconds, each in order of onset; known_s: (D,), when each told event
+    was known. Latency and onset error are those of the first told event that meets a true one.
     """
     margins = np.array([-overlap.before_s, overlap.after_s])
     all_true, all_told = _prepared(true, overlap), _prepared(told, overlap)
     meets = _meet((all_true + margins).clip(0, duration_s), all_told)
-    each = _meet((true + margins).clip(0, duration_s), told)
+    # A piece of an event that lasts for ever was not known before it began.
+    pieces = _prepared(told, Overlap(longest_s=overlap.longest_s))
+    known_s = np.maximum(known_s[np.searchsorted(told[:, 0], pieces[:, 0], side="right") - 1], pieces[:, 0])
+    each = _meet((true + margins).clip(0, duration_s), pieces)
     hit = each.any(axis=1)
-    first = each[hit].argmax(axis=1) if len(told) else np.zeros(0, dtype=int)
+    first = each[hit].argmax(axis=1) if len(pieces) else np.zeros(0, dtype=int)
     return EventCounts(
         true=len(all_true),
         found=int(meets.any(axis=1).sum()),
@@ -167,7 +170,7 @@ def compare_events(
         false=int((~meets.any(axis=0)).sum()),
         hours=duration_s / 3600,
         latencies_s=known_s[first] - true[hit, 0],
-        onset_errors_s=told[first, 0] - true[hit, 0],
+        onset_errors_s=pieces[first, 0] - true[hit, 0],
     )
 
 
@@ -181,8 +184,9 @@ def _prepared(events: np.ndarray, overlap: Overlap) -> np.ndarray:
     """Events (E, 2), joined and cut."""
     if not len(events):
         return np.empty((0, 2))
-    apart = events[1:, 0] - events[:-1, 1] >= overlap.join_s - 1e-9
-    joined = np.column_stack([events[np.append(True, apart), 0], events[np.append(apart, True), 1]])
+    offsets_s = np.maximum.accumulate(events[:, 1])  # an event may lie within another
+    apart = events[1:, 0] - offsets_s[:-1] >= overlap.join_s - 1e-9
+    joined = np.column_stack([events[np.append(True, apart), 0], offsets_s[np.append(apart, True)]])
     pieces = []
     for onset, offset in joined:
         cuts = np.arange(onset, offset - 1e-9, overlap.longest_s) if math.isfinite(overlap.longest_s) else [onset]

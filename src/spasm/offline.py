@@ -23,12 +23,17 @@ SYSTEMS = {"x86_64": (0xC000003E, 317, (41, 425)), "aarch64": (0xC00000B7, 277, 
 FOREIGN = 0x40000000  # system calls of another interface of the same processor begin here (x32)
 
 
-def cut() -> None:
-    """Refuse every new socket from here on, and see that it is so. Raises TrainingError where that cannot be done."""
+def check() -> None:
+    """Raises TrainingError on a system whose sockets this cannot refuse."""
     if sys.platform != "linux" or platform.machine() not in SYSTEMS:
         raise TrainingError(
             f"the network cannot be cut off on {sys.platform}, {platform.machine()}: use Linux or Docker"
         )
+
+
+def cut() -> None:
+    """Refuse every new socket from here on, and see that it is so. Raises TrainingError where that cannot be done."""
+    check()
     architecture, seccomp, refused = SYSTEMS[platform.machine()]
     last = len(refused) + 5  # the instruction that refuses
     lines = [

@@ -564,6 +564,8 @@ class Timeline(Checked):
     extract_pose.py turns into such files."""
     model: Path = Path("input/models/pose_landmarker_full.task")
     """Pose model for videos."""
+    child: Annotated[int | None, Between(1, 1_000_000_000)] = None
+    """Number of the child that all the videos show; otherwise each video is another child."""
     run: Path = Path("output/main")
     """Trained run that answers; the children of its data must be others."""
     out: Path = Path("output/timeline")

@@ -29,13 +29,13 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
     """
     with open_regular(path) as (file, size):
         start, dtype, bytes_of_frame, whole = _header(path, file.read(4200), size)
-        file.seek(start)
         firsts = first_frames(whole, frames, stride)
         held = np.empty((0, len(LANDMARKS), len(CHANNELS)), dtype=np.float32)
         begin = 0  # frame at which what is held begins
         for number in range(0, len(firsts), BATCH):
             batch = firsts[number : number + BATCH]
             end = min(int(batch[-1]) + frames, whole)
+            file.seek(start + (begin + len(held)) * bytes_of_frame)  # a long stride leaves frames out
             raw = file.read((end - begin - len(held)) * bytes_of_frame)
             if len(raw) != (end - begin - len(held)) * bytes_of_frame:
                 raise DataError(path, "changed while it was read", "run again when nothing writes to it")

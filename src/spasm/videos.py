@@ -5,7 +5,7 @@ Needs requirements-video.txt. What is opened here never leaves the machine: the 
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,9 @@ from spasm.landmarks import LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT
 from spasm.segments import CHANNELS, FPS
 
 LONGEST_GAP_S = 0.15  # between two frames across which a landmark is taken to move evenly
-SAME_PERSON = 1.0  # trunk lengths, or twice it where small: how far a person moves between two frames at most
+LONGEST_PAUSE_S = 60.0  # between two frames; after that the camera's clock is not believed
+SAME_PERSON = 1.0  # sizes: how far a person's trunk moves between two frames at most
+SAME_SIZE = 1.5  # ratio: who comes back is as large as who was lost
 STABLE = 0.5  # of the frames of the person seen most: who is seen in fewer is passing by
 TRUNK = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
 
@@ -29,8 +31,8 @@ class Video:
 
     times_s: np.ndarray
     """(F,) when each frame is shown, rising."""
-    people: list[np.ndarray]
-    """Of each person (F, 33, 5) float32, NaN where not seen; the infant first."""
+    people: "list[Person]"
+    """The infant first."""
     width: int
     height: int
     promised: int
@@ -64,7 +66,7 @@ def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
 
     if not path.is_file():
         raise DataError(path, "is no file", "name a video")
-    capture = cv2.VideoCapture(os.fspath(path))
+    capture = cv2.VideoCapture(os.path.abspath(path))  # a colon in a short name would be a protocol
     try:
         if not capture.isOpened():
             raise DataError(path, "is no video that OpenCV can open", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
@@ -78,7 +80,8 @@ def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
             if not there:
                 return
             time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if time_s <= before_s + 1e-4:  # a file without times, or with times that go back
+            # A file without times, with times that go back, or with a clock that jumps.
+            if not before_s + 1e-4 < time_s < before_s + LONGEST_PAUSE_S:
                 time_s = before_s + step_s
             yield time_s, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), promised
             before_s = time_s
@@ -125,44 +128,70 @@ def _channels(landmark: Any) -> tuple[float, ...]:
 # ---- who is who
 
 
-def tracks(detections: list[np.ndarray]) -> list[np.ndarray]:
-    """People over time, (F, 33, 5) each, from the people of each frame (P, 33, 5), which come in any order.
+@dataclasses.dataclass(eq=False)
+class Person:
+    """Somebody in a video: the frames in which they were seen, and the pose (33, 5) in each."""
 
-    A detection goes on with the person whose trunk was last nearest, if it is near enough; otherwise it is somebody
-    new. Nearest pairs first, so that two people who pass each other keep apart.
+    frames: list[int] = dataclasses.field(default_factory=list)
+    poses: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def over(self, frames: int) -> np.ndarray:
+        """Poses (F, 33, 5) float32 of all frames, NaN where not seen."""
+        whole = np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
+        whole[self.frames] = self.poses
+        return whole
+
+
+def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
+    """People over time from the people of each frame (P, 33, 5), which come in any order.
+
+    A detection goes on with the person whose trunk was last nearest, if it is near enough; nearest pairs first, so that
+    two people who pass each other keep apart. Otherwise it is who was lost last, if they are of one size: a camera
+    moves. Otherwise it is somebody new.
     """
-    found: list[tuple[np.ndarray, float, np.ndarray]] = []  # middle, size, poses of each person
-    for frame, people in enumerate(detections):
-        middles, sizes = [_middle(person) for person in people], [size(person) for person in people]
+    people: list[Person] = []
+    for frame, poses in enumerate(detections):
         pairs = sorted(
-            (float(np.linalg.norm(middle - last[0])), number, track)
-            for number, middle in enumerate(middles)
-            for track, last in enumerate(found)
+            (float(np.linalg.norm(_middle(pose) - _middle(person.poses[-1]))), number, who)
+            for number, pose in enumerate(poses)
+            for who, person in enumerate(people)
         )
-        left, free = set(range(len(people))), set(range(len(found)))
-        for distance, number, track in pairs:
-            if number in left and track in free and distance <= SAME_PERSON * max(sizes[number], found[track][1]):
+        left, free = set(range(len(poses))), set(range(len(people)))
+        goes_on: dict[int, int] = {}
+        for distance, number, who in pairs:
+            nearby = SAME_PERSON * max(size(poses[number]), size(people[who].poses[-1]))
+            if number in left and who in free and distance <= nearby:
+                goes_on[number] = who
                 left.remove(number)
-                free.remove(track)
-                found[track][2][frame] = people[number]
-                found[track] = (middles[number], sizes[number], found[track][2])
+                free.remove(who)
         for number in sorted(left):
-            poses = np.full((len(detections), len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
-            poses[frame] = people[number]
-            found.append((middles[number], sizes[number], poses))
-    return [poses for _, _, poses in found]
+            ratios = {who: size(poses[number]) / max(size(people[who].poses[-1]), 1e-6) for who in free}
+            alike = [who for who, ratio in ratios.items() if 1 / SAME_SIZE <= ratio <= SAME_SIZE]
+            if alike:
+                goes_on[number] = max(alike, key=lambda who: people[who].frames[-1])
+                free.remove(goes_on[number])
+            else:
+                goes_on[number] = len(people)
+                people.append(Person())
+        for number, who in goes_on.items():
+            people[who].frames.append(frame)
+            people[who].poses.append(poses[number])
+    return people
 
 
-def chosen(people: list[np.ndarray], pick: Pick) -> list[np.ndarray]:
+def chosen(people: list[Person], pick: Pick) -> list[Person]:
     """The people with the infant first: the smallest, or as asked, of those who are there for long enough."""
     if not people:
         return []
-    seen = [int(np.isfinite(poses[:, 0, 0]).sum()) for poses in people]
-    sizes = [float(np.median([size(pose) for pose in poses[np.isfinite(poses[:, 0, 0])]])) for poses in people]
-    stays = [count >= STABLE * max(seen) for count in seen]
-    order = {"smallest": sizes, "largest": [-value for value in sizes], "longest": [-count for count in seen]}[pick]
-    first = min(range(len(people)), key=lambda number: (not stays[number], order[number]))
-    return [people[first], *(poses for number, poses in enumerate(people) if number != first)]
+    most = max(len(person.frames) for person in people)
+    order = {
+        "smallest": lambda person: float(np.median([size(pose) for pose in person.poses])),
+        "largest": lambda person: -float(np.median([size(pose) for pose in person.poses])),
+        "longest": lambda person: -len(person.frames),
+    }[pick]
+    stay = [person for person in people if len(person.frames) >= STABLE * most]
+    infant = min(stay, key=order)
+    return [infant, *(person for person in people if person is not infant)]
 
 
 def size(pose: np.ndarray) -> float:
