@@ -145,8 +145,7 @@ def extract_all(settings: ExtractPose, left: dict[Path, str], problems: list[Dat
         # disable=None: a bar only where stderr is a terminal.
         tqdm(desc="extracting", unit="frame", disable=None) as bar,
     ):
-        videos_of = {pool.submit(extract_apart, settings, video, name, progress): video for video, name in left.items()}
-        waiting = set(videos_of)
+        waiting = {pool.submit(extract_apart, settings, video, name, progress) for video, name in left.items()}
         try:
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)

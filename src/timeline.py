@@ -11,33 +11,28 @@ or: python src/timeline.py film.mp4 --run output/main
 
 import contextlib
 import dataclasses
-import io
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas
 from joblib import cpu_count
 from tqdm import tqdm
 
 import command_line
-from spasm import events, files, report_text, streams
+from spasm import events, files, recording_answers, report_text, streams, timeline_pictures
 from spasm.answer import Answerer, open_decision
 from spasm.errors import DataError, DataProblems, brief, collected
-from spasm.events import Curve, Event, Rule, Windows
+from spasm.events import Event, Rule, Windows
 from spasm.metrics import SZCORE, EventCounts, Overlap, compare_events, evaluate_events
-from spasm.segments import FPS, found
+from spasm.segments import FPS
 from spasm.settings import SettingsError, Timeline
 from spasm.tables import NAME_PATTERNS, child_of, numbered_rows
 
 EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
 LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of the trade-off
 LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several events
-ROW_S, MOST_ROWS = 3600, 48  # of a figure: an hour in each row, of a longer recording more
-POINTS = 2000  # drawn in a row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +72,9 @@ def main(settings: Timeline) -> int:
     told = {path: events.told(windows, rule) for (path, windows), rule in zip(answered.items(), rules, strict=True)}
     files.write_csv(settings.out / "events.csv", EVENTS, event_rows(told))
     for path, windows in answered.items():
-        files.write_bytes(settings.out / path.stem / "timeline.png", drawn(path, windows, told[path], true))
+        name = f"{'SIMULATED DATA, ' if is_simulated(path) else ''}{path.name}"
+        picture = timeline_pictures.timeline(name, windows, told[path], true[path.name] if true else None)
+        files.write_bytes(settings.out / path.stem / "timeline.png", picture)
         print(summary(path, windows, told[path]))
     if true:
         judge(settings, answered, told, true, chosen)
@@ -146,7 +143,9 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
         "precision": settings.hardware.precision,
     }
     keys = {path: {**rests_on, "recording": files.sha256(path)} for path in lengths}
-    answered = {path: read_answer(settings, path, keys[path]) for path in lengths}
+    folders = {path: settings.out / path.stem for path in lengths}
+    stride = round(settings.stride_s * FPS)
+    answered = {path: recording_answers.read(folders[path], stride, keys[path]) for path in lengths}
     left = [path for path in lengths if answered[path] is None]
     with contextlib.ExitStack() as stack:
         answerer = (
@@ -156,70 +155,10 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
         total = sum(lengths[path] for path in left)
         bar = stack.enter_context(tqdm(total=total, desc="answering", unit="frame", unit_scale=True, disable=None))
         for path in left:
-            write_answer(settings.out, path, keys[path], answer_one(path, lengths[path], settings, answerer, bar))
-            answered[path] = read_answer(settings, path, keys[path])
+            windows = recording_answers.answer(path, lengths[path], stride, answerer, bar.update)
+            recording_answers.write(folders[path], keys[path], windows)
+            answered[path] = recording_answers.read(folders[path], stride, keys[path])
     return answered
-
-
-def answer_one(path: Path, whole: int, settings: Timeline, answerer: Answerer, bar: tqdm) -> Windows:
-    """The windows of one recording, each answered as a segment of its own."""
-    frames = answerer.decision["frames"]
-    stride = round(settings.stride_s * FPS)
-    # A child's windows overlap and are mostly of nothing: what segments of a child say of each other does not hold.
-    answerer.choice = dataclasses.replace(answerer.choice, context=None)
-    firsts: list[np.ndarray] = []
-    posed: list[np.ndarray] = []
-
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first, poses in streams.windows(path, frames, stride):
-            firsts.append(first)
-            posed.append(found(poses).any(axis=2))
-            yield poses, posed[-1].any(axis=1)
-
-    curve, steps, probabilities = Curve(frames), [], []
-    for number, (logits, looked) in enumerate(answerer.member_logits(batches())):
-        chances = answerer.probability(logits, [""] * len(looked), posed[number].any(axis=1))
-        for first, chance, weights, seen in zip(firsts[number], chances, looked, posed[number], strict=True):
-            steps.append(curve.add(int(first), float(chance), weights if weights.any() else seen.astype(float)))
-        probabilities.append(chances)
-        posed[number] = np.empty((0, 0), dtype=bool)  # memory does not grow
-        bar.update(len(looked) * stride)
-    steps.append(curve.finish())
-    return events.assembled(whole, frames, stride, np.concatenate(probabilities), np.concatenate(steps))
-
-
-def files_of(out: Path, path: Path) -> tuple[Path, Path, Path]:
-    """Where a recording's windows, its probability over time, and what both rest on are kept."""
-    folder = out / path.stem
-    return folder / "windows.csv", folder / "curve.csv", folder / "answered.json"
-
-
-def write_answer(out: Path, path: Path, key: dict[str, Any], windows: Windows) -> None:
-    """Keep a recording's windows; what they rest on is written last."""
-    of_windows, of_curve, rests_on = files_of(out, path)
-    rows = zip((f"{end_s:.2f}" for end_s in windows.ends_s), windows.probabilities, strict=True)
-    files.write_csv(of_windows, ("end_s", "probability"), rows)
-    rows = ((f"{step * events.STEP_S:.1f}", f"{value:.6g}") for step, value in enumerate(windows.curve))
-    files.write_csv(of_curve, ("time_s", "probability"), rows)
-    frames = {"frames": windows.frames, "window_frames": windows.length}
-    files.write_json(rests_on, {**key, **frames, "files": [files.sha256(of_windows), files.sha256(of_curve)]})
-
-
-def read_answer(settings: Timeline, path: Path, key: dict[str, Any]) -> Windows | None:
-    """What `write_answer` kept; None where there is nothing, or what it rests on has changed."""
-    of_windows, of_curve, rests_on = files_of(settings.out, path)
-    if not all(file.is_file() for file in (of_windows, of_curve, rests_on)):
-        return None
-    with contextlib.suppress(DataError, KeyError):
-        kept = files.read_json(rests_on)
-        if {name: kept[name] for name in key} == key and kept["files"] == [
-            files.sha256(of_windows),
-            files.sha256(of_curve),
-        ]:
-            stride = round(settings.stride_s * FPS)
-            values = [pandas.read_csv(file)["probability"].to_numpy() for file in (of_windows, of_curve)]
-            return events.assembled(kept["frames"], kept["window_frames"], stride, *values)
-    return None
 
 
 # ---- what is true, and which settings find it
@@ -385,75 +324,14 @@ def trade_off(settings: Timeline, children: np.ndarray, counts: np.ndarray) -> N
     print(f"\n{'at most so many false alarms an hour':>38}{'there were':>12}{'sensitivity':>13}")
     for limit, false, sensitivity in rows:
         print(f"{limit:38g}{false:12.2f}{sensitivity:13.3f}")
-    pyplot = plotter()
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    axes.plot([row[1] for row in rows], [row[2] for row in rows], marker="o", color="#c05020")
-    axes.set_xscale("symlog", linthresh=0.1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("false alarms per hour")
-    axes.set_ylabel("sensitivity")
-    simulated = "SIMULATED DATA, " if any(map(is_simulated, settings.recordings)) else ""
-    axes.set_title(f"{simulated}{settings.rule}, limits set on the other children", fontsize=10)
-    axes.grid(alpha=0.3)
-    files.write_bytes(settings.out / "tradeoff.png", png(figure))
-    pyplot.close(figure)
-
-
-def drawn(path: Path, windows: Windows, told: list[Event], true: dict[str, np.ndarray] | None) -> bytes:
-    """A picture: probability over time, an hour in a row, told events shaded, true ones as ticks below."""
-    pyplot = plotter()
-    row_s = max(ROW_S, windows.duration_s / MOST_ROWS)
-    count_rows = max(1, math.ceil(windows.duration_s / row_s - 1e-9))
-    width_s = row_s if count_rows > 1 else windows.duration_s
-    figure, rows = pyplot.subplots(
-        count_rows, figsize=(11, 1.2 + 1.3 * count_rows), squeeze=False, layout="constrained"
-    )
-    time_s = np.arange(len(windows.curve)) * events.STEP_S
-    for number, axes in enumerate(rows[:, 0]):
-        begin_s = number * row_s
-        inside = (time_s >= begin_s) & (time_s < begin_s + width_s)
-        x, y = time_s[inside], windows.curve[inside]
-        every = max(1, len(x) // POINTS)
-        tops = [y[k : k + every].max() for k in range(0, len(y), every)]
-        axes.plot(x[::every] / 60, tops, color="#30506f", linewidth=0.8)
-        for event in told:
-            if event.onset_s < begin_s + width_s and event.offset_s > begin_s:
-                axes.axvspan(event.onset_s / 60, event.offset_s / 60, color="#c05020", alpha=0.35, linewidth=0.8)
-        if true is not None:
-            axes.plot(
-                true[path.name][:, 0] / 60, np.full(len(true[path.name]), -0.06), "^", color="#207040", markersize=4
-            )
-        axes.set_xlim(begin_s / 60, (begin_s + width_s) / 60)
-        axes.set_ylim(-0.12, 1)
-    rows[-1, 0].set_xlabel("minutes")
-    figure.supylabel("probability", fontsize=10)
-    note = "; triangles: true events" if true is not None else ""
-    simulated = "SIMULATED DATA, " if is_simulated(path) else ""
-    figure.suptitle(f"{simulated}{path.name}: shaded where an event is told{note}", fontsize=10)
-    content = png(figure)
-    pyplot.close(figure)
-    return content
+    simulated = any(map(is_simulated, settings.recordings))
+    title = f"{'SIMULATED DATA, ' if simulated else ''}{settings.rule}, limits set on the other children"
+    files.write_bytes(settings.out / "tradeoff.png", timeline_pictures.trade_off(rows, title))
 
 
 def is_simulated(path: Path) -> bool:
     """Whether simulate.py wrote a recording."""
     return any((folder / "simulated.json").is_file() for folder in path.absolute().parents[:2])
-
-
-def plotter() -> Any:
-    """The pictures' library, wanted by nothing before."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def png(figure: Any) -> bytes:
-    with io.BytesIO() as picture:
-        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
-        return picture.getvalue()
 
 
 if __name__ == "__main__":

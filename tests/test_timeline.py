@@ -14,7 +14,7 @@ import pytest
 
 import command_line
 import timeline
-from spasm import simulated_data
+from spasm import recording_answers, simulated_data
 from spasm.settings import Timeline
 from spasm.simulation import World
 
@@ -96,8 +96,9 @@ def test_what_is_answered_is_not_answered_again_unless_the_recording_has_changed
     assert call(paths=paths)[0] == 0
     events = (tmp_path / "out/events.csv").read_bytes()
     answered = []
-    original = timeline.answer_one
-    monkeypatch.setattr(timeline, "answer_one", lambda path, *more: answered.append(path) or original(path, *more))
+    original = recording_answers.answer
+    counted = lambda path, *more: answered.append(path) or original(path, *more)  # noqa: E731
+    monkeypatch.setattr(recording_answers, "answer", counted)
     assert call(paths=paths)[0] == 0
     assert answered == []
     assert (tmp_path / "out/events.csv").read_bytes() == events
