@@ -9,14 +9,12 @@ then: python submission.py --test input/videos/test, python src/timeline.py inpu
 """
 
 import contextlib
-import importlib.util
 import io
 import itertools
 import multiprocessing
 import os
 import queue
 import sys
-import zipfile
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -27,9 +25,9 @@ from joblib import cpu_count
 from tqdm import tqdm
 
 import command_line
-from spasm import files, offline, process, streams, videos
-from spasm.errors import DataError, DataProblems, TrainingError, brief, collected
-from spasm.segments import FPS
+from spasm import files, offline, streams, videos
+from spasm.errors import DataError, DataProblems, brief, collected
+from spasm.segments import FPS, nobody
 from spasm.settings import ExtractPose, SettingsError
 
 COLUMNS = ("video", "child", "recording", "seconds", "frames_with_pose", "people", "note")
@@ -40,7 +38,7 @@ FEWEST_FRAMES = 0.98  # of those the file promises; fewer came out of a video th
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError("name a video: python src/extract_pose.py film.mp4")
-    check_tools(settings.model)
+    videos.check_tools(settings.model)
     files.check_writable(settings.out)
     with files.lock(settings.out / ".lock", "videos are being extracted into this folder", wait_s=1.0):
         files.remove_stale(settings.out)
@@ -60,17 +58,6 @@ def main(settings: ExtractPose) -> int:
     if problems:
         raise DataProblems(problems)
     return 0
-
-
-def check_tools(model: Path) -> None:
-    """Raises TrainingError or DataError where something is lacking that every video needs."""
-    if not all(importlib.util.find_spec(name) for name in ("mediapipe", "cv2")):
-        raise TrainingError("MediaPipe is not installed: python -m pip install -r requirements-video.txt")
-    offline.check()
-    if not model.is_file():
-        raise DataError(model, "is not there", "make pose-model builds it; --model names another")
-    if not zipfile.is_zipfile(model):
-        raise DataError(model, "is no pose model", "make pose-model builds it again")
 
 
 def plan(settings: ExtractPose, problems: list[DataError]) -> dict[Path, str | None]:
@@ -184,10 +171,7 @@ _progress: Any = None
 
 def _begin(parent: int, progress: Any) -> None:
     global _progress
-    process.follow(parent)
-    offline.cut()  # before anything of MediaPipe is loaded
-    with open(os.devnull, "w") as nowhere:  # its remarks on itself; what goes wrong comes back as an exception
-        os.dup2(nowhere.fileno(), 2)
+    offline.begin(parent)
     _progress = progress
 
 
@@ -210,7 +194,7 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     poses = videos.resampled(found.times_s, found.people[0].over(count)) if found.people else None
     if poses is None:
         notes.append("nobody is seen in it, so that there is nothing to answer")
-        poses = np.empty((0, 33, 5), dtype=np.float32)
+        poses = nobody(0)
     posed = np.isfinite(poses[:, :, 0]).any(axis=1)
     recording = settings.out / "recordings" / f"{name}.npy"
     # First what vouches for the others, so that a kill in between leaves nothing that seems whole.
@@ -219,7 +203,7 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     if len(poses):
         write_array(recording, poses)
         for number, first in enumerate(streams.first_frames(len(poses), settings.frames, settings.frames), start=1):
-            segment = np.full((settings.frames, *poses.shape[1:]), np.nan, dtype=np.float32)
+            segment = nobody(settings.frames)
             part = poses[first : first + settings.frames]
             segment[: len(part)] = part
             write_array(settings.out / "test" / f"{name}{number:05}.npy", segment)

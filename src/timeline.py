@@ -7,12 +7,15 @@ and writes rule.json, chosen on all of them, for new recordings: --settings outp
 
 Example: python src/timeline.py input/infants/recordings/child_1_1.npy --run output/main
 or: python src/timeline.py film.mp4 --run output/main
+or, as it is filmed: python src/timeline.py --camera 0 --run output/main
 """
 
 import contextlib
 import dataclasses
+import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +24,23 @@ from joblib import cpu_count
 from tqdm import tqdm
 
 import command_line
-from spasm import events, files, recording_answers, report_text, streams, timeline_pictures
+from spasm import event_choice, events, files, live, recording_answers, report_text, streams, timeline_pictures, videos
 from spasm.answer import Answerer, open_decision
-from spasm.errors import DataError, DataProblems, brief, collected
+from spasm.errors import DataError, DataProblems, TrainingError, collected
 from spasm.events import Event, Rule, Windows
-from spasm.metrics import SZCORE, EventCounts, Overlap, compare_events, evaluate_events
-from spasm.segments import FPS
+from spasm.metrics import SZCORE, Overlap, evaluate_events
+from spasm.segments import FPS, found
 from spasm.settings import SettingsError, Timeline
-from spasm.tables import NAME_PATTERNS, child_of, numbered_rows
+from spasm.tables import NAME_PATTERNS, child_of
 
 EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
-LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of the trade-off
+FEWEST_A_SECOND = 10  # frames that a camera must give, and of which poses must be found, to follow a movement
 LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several events
 
 
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    """Which settings make events."""
-
-    rules: list[Rule]
-    """For each of R recordings: chosen on the other children's."""
-    of_all: Rule
-    """Chosen on all of them, for new recordings."""
-    counts: np.ndarray
-    """(S, R, 5) of each setting that was tried: the first five of `EventCounts`."""
-
-
 def main(settings: Timeline) -> int:
+    if settings.camera is not None:
+        return watch(settings)
     decision = open_decision(settings.run)
     if not settings.recordings:
         raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
@@ -63,19 +56,21 @@ def main(settings: Timeline) -> int:
                 path, "is not a recording's name", "name it {child}_{number}.npy, of letters, digits, - and _"
             )
     lengths = frames_of_all(settings.recordings)
-    true = read_events(settings.events, lengths, film_of) if settings.events else None
+    true = event_choice.read(settings.events, lengths, film_of) if settings.events else None
     print(f"trained on {report_text.data_name(decision['data'])}")
 
     answered = answer_all(settings, decision, lengths)
-    chosen = choose(settings, answered, true) if true and settings.choose else None
+    chosen = None
+    if true and settings.choose:
+        chosen = event_choice.choose(given(settings), answered, true, spasms(settings), settings.most_false_alarms)
     rules = chosen.rules if chosen else [given(settings)] * len(answered)
     told = {path: events.told(windows, rule) for (path, windows), rule in zip(answered.items(), rules, strict=True)}
-    files.write_csv(settings.out / "events.csv", EVENTS, event_rows(told))
+    files.write_csv(settings.out / "events.csv", EVENTS, event_rows({path.name: found for path, found in told.items()}))
     for path, windows in answered.items():
         name = f"{'SIMULATED DATA, ' if is_simulated(path) else ''}{path.name}"
         picture = timeline_pictures.timeline(name, windows, told[path], true[path.name] if true else None)
         files.write_bytes(settings.out / path.stem / "timeline.png", picture)
-        print(summary(path, windows, told[path]))
+        print(summary(path.name, windows, told[path]))
     if true:
         judge(settings, answered, told, true, chosen)
     if chosen:
@@ -95,6 +90,7 @@ def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
         return settings, {}
     out = settings.out / "videos"
     words = ["extract_pose.py", *map(str, films), "--out", str(out), "--model", str(settings.model)]
+    words += ["--people", str(settings.people), "--pick", settings.pick]
     command_line.call(words + (["--child", str(settings.child)] if settings.child else []))
     made = {kept["video_sha256"]: kept for kept in map(files.read_json, (out / "recordings").glob("*.json"))}
     recordings: list[Path] = []
@@ -112,12 +108,12 @@ def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
     return dataclasses.replace(settings, recordings=tuple(dict.fromkeys(recordings))), film_of
 
 
-def event_rows(told: dict[Path, list[Event]]) -> Iterator[tuple[object, ...]]:
-    """The rows of events.csv."""
-    for path, of_recording in told.items():
+def event_rows(told: dict[str, list[Event]]) -> Iterator[tuple[object, ...]]:
+    """The rows of events.csv, from each recording's events."""
+    for name, of_recording in told.items():
         for event, cluster in zip(of_recording, events.clusters(events.spans(of_recording)), strict=True):
             onset_s, offset_s, known_s = (f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.known_s))
-            yield path.name, onset_s, offset_s, f"{event.peak:.4f}", cluster, known_s
+            yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, known_s
 
 
 # ---- answering
@@ -161,39 +157,6 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
     return answered
 
 
-# ---- what is true, and which settings find it
-
-
-def read_events(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[str, np.ndarray]:
-    """True events (E, 2) of each recording, by its file's name; a recording that is not named has none.
-
-    lengths: frames in each recording; film_of: the video's name of a recording, which the table may also use.
-    """
-    problems: list[DataError] = []
-    rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in lengths}
-    ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
-    of_film = {film: name for name, film in film_of.items()}
-    for line, row in numbered_rows(path, ("recording", "onset_s", "offset_s")):
-        name = of_film.get(row["recording"], row["recording"])
-        if name not in rows:
-            continue
-        try:
-            onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
-        except ValueError:
-            onset_s = offset_s = float("nan")
-        if not 0 <= onset_s < offset_s <= ends_s[name] + 1:
-            reason = f"line {line}: {brief(row['onset_s'])} to {brief(row['offset_s'])} is no event"
-            hint = f"give onset_s and a later offset_s, in seconds; {name} lasts {ends_s[name]:.1f} s"
-            problems.append(DataError(path, reason, hint))
-        else:
-            rows[name].append((onset_s, offset_s))
-    if problems:
-        raise DataProblems(problems)
-    if not any(rows.values()):
-        raise DataError(path, "has no event of these recordings", "its first column holds their file names")
-    return {name: np.array(sorted(spans)).reshape(-1, 2) for name, spans in rows.items()}
-
-
 def given(settings: Timeline) -> Rule:
     """The rule as the flags say."""
     return settings.hysteresis if settings.rule == "hysteresis" else settings.accumulation
@@ -204,53 +167,88 @@ def spasms(settings: Timeline) -> Overlap:
     return Overlap(settings.tolerance_s, settings.tolerance_s, longest_s=LONGEST_S)
 
 
-def count(windows: Windows, told: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
-    """How the events of one recording meet the true ones."""
-    known_s = np.array([event.known_s for event in told])
-    return compare_events(true, events.spans(told), known_s, windows.duration_s, overlap)
+# ---- while it is filmed
 
 
-def choose(settings: Timeline, answered: dict[Path, Windows], true: dict[str, np.ndarray]) -> Chosen:
-    """Try every candidate on every recording. Raises SettingsError where all are of one child."""
-    child = np.array([child_of(path.name) for path in answered])
-    if len(set(child)) < 2:
-        raise SettingsError("all recordings are of one child, and there is no other to choose on; give --choose False")
-    tried, margin = events.candidates(given(settings)), spasms(settings)
-    counts = np.array(
-        [
-            [
-                count(windows, events.told(windows, rule), true[path.name], margin)[:5]
-                for path, windows in answered.items()
-            ]
-            for rule in tried
-        ],
-        dtype=float,
-    )
-    most = settings.most_false_alarms
-    for one in sorted(set(child)):
-        if not counts[0, child != one, 0].sum():
-            hint = "give recordings of more children with events, or --choose False"
-            raise DataError(settings.events, f"has no event of another child than {one} to choose settings on", hint)
-    rules = [tried[events.best(counts[:, child != one].sum(1), most)] for one in child]
-    return Chosen(rules, tried[events.best(counts.sum(1), most)], counts)
+def watch(settings: Timeline) -> int:
+    """Answer a camera's picture as it comes, and tell of alarms, until the stream ends or somebody stops it."""
+    if settings.recordings or settings.events:
+        raise SettingsError("--camera goes without recordings and --events")
+    decision = open_decision(settings.run)
+    files.check_writable(settings.out)
+    videos.check_tools(settings.model)
+    name = time.strftime("live_%Y-%m-%d_%H-%M-%S")
+    folder, rule = settings.out / name, given(settings)
+    print(f"trained on {report_text.data_name(decision['data'])}")
+    print(f"the first answer needs {decision['frames'] / FPS:g} s of film; Ctrl-C ends it", flush=True)
+    with Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer, stopped() as is_stopped:
+        poses_so_far = recording_answers.Live(answerer, round(settings.stride_s * FPS))
+        told: list[Event] = []
+        late_s: list[float] = []
+        looked_at = left_out = 0
+        for seen in live.watch(settings.camera, settings.model, settings.people, settings.pick, is_stopped):
+            looked_at, left_out = looked_at + 1, left_out + seen.left_out
+            if windows := poses_so_far.add(seen.poses):
+                late_s.append(time.monotonic() - seen.taken_s)
+                there = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
+                print(f"{clock(windows.duration_s)}  probability {windows.probabilities[-1]:.3f}{there}", flush=True)
+                before, told = told, events.told(windows, rule)
+                for event in told[len(before) :]:
+                    print(f"{clock(windows.duration_s)}  ALARM: like a spasm at {clock(event.onset_s)}", flush=True)
+                if told != before:
+                    files.write_csv(folder / "events.csv", EVENTS, event_rows({name: told}))
+        if not poses_so_far.frames:
+            raise TrainingError("the stream ended before its first frame")
+        windows = poses_so_far.finish()
+    told = events.told(windows, rule)
+    files.write_csv(folder / "events.csv", EVENTS, event_rows({name: told}))
+    recording_answers.write(folder, {"camera": settings.camera, "stride_s": settings.stride_s}, windows)
+    files.write_bytes(folder / "timeline.png", timeline_pictures.timeline(name, windows, told, None))
+    print(summary(name, windows, told))
+    if late_s:
+        median_s, most_s = np.quantile(late_s, (0.5, 0.95))
+        print(
+            f"answers came {median_s:.2f} s after the last frame of their window was taken, 95 % within {most_s:.2f} s"
+        )
+    print(f"{looked_at} frames were looked at, {left_out} left out because looking takes time")
+    if windows.duration_s > 2 and looked_at < FEWEST_A_SECOND * windows.duration_s:
+        print("warning: too few to follow a movement; take the lite model or fewer --people", file=sys.stderr)
+    print(f"written: {folder}")
+    return 0
+
+
+@contextlib.contextmanager
+def stopped() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C or SIGTERM has come since; both only end the watching, and nothing is lost."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # ---- what came out
 
 
-def summary(path: Path, windows: Windows, told: list[Event]) -> str:
+def summary(name: str, windows: Windows, told: list[Event]) -> str:
     """One paragraph on a recording."""
     minutes = windows.duration_s / 60
     length = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{minutes:.1f} minutes"
+    if minutes < 2:
+        length = f"{windows.duration_s:.0f} seconds"
     if not told:
-        return f"{path.name}: nothing like a spasm in {length}."
-    numbers = events.clusters(events.spans(told))
-    sizes = np.bincount(numbers)[1:]
+        return f"{name}: nothing like a spasm in {length}."
     strongest = max(told, key=lambda event: event.peak)
+    surest = f"{clock(strongest.onset_s)} (probability {strongest.peak:.2f})"
+    if len(told) == 1:
+        return f"{name}: one event like a spasm in {length}, at {surest}."
+    sizes = np.bincount(events.clusters(events.spans(told)))[1:]
+    clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
-        f"{path.name}: {len(told)} events like a spasm in {length}, in {len(sizes)} clusters of up to {sizes.max()}; "
-        f"the first at {clock(told[0].onset_s)}, the surest at {clock(strongest.onset_s)} "
-        f"(probability {strongest.peak:.2f})."
+        f"{name}: {len(told)} events like a spasm in {length}, in {clusters}; "
+        f"the first at {clock(told[0].onset_s)}, the surest at {surest}."
     )
 
 
@@ -266,7 +264,7 @@ def judge(
     answered: dict[Path, Windows],
     told: dict[Path, list[Event]],
     true: dict[str, np.ndarray],
-    chosen: Chosen | None,
+    chosen: event_choice.Chosen | None,
 ) -> None:
     """Print and write how the events meet the true ones, and what fewer false alarms would cost."""
     children = [child_of(path.name) for path in answered]
@@ -279,7 +277,9 @@ def judge(
     print(f"{'':34}{'value':>7}   95 % interval over children")
     judged: dict[str, Any] = {}
     for name, overlap in ((tolerance, spasms(settings)), ("SzCORE", SZCORE)):
-        counts = [count(windows, told[path], true[path.name], overlap) for path, windows in answered.items()]
+        counts = [
+            event_choice.count(windows, told[path], true[path.name], overlap) for path, windows in answered.items()
+        ]
         figures = evaluate_events(counts, children)
         for key, figure in figures.items():
             value, low, high = (report_text.number(figure[part]) for part in ("value", "low", "high"))
@@ -307,18 +307,11 @@ def judge(
     print("SzCORE's margins are for seizures of minutes and flatter short events: read the other figures.")
     files.write_json(settings.out / "judged.json", {"rule": settings.rule, "settings": how, **judged})
     if chosen:
-        trade_off(settings, np.array(children), chosen.counts)
+        trade_off(settings, event_choice.traded(chosen))
 
 
-def trade_off(settings: Timeline, children: np.ndarray, counts: np.ndarray) -> None:
+def trade_off(settings: Timeline, rows: list[tuple[float, float, float]]) -> None:
     """Print, write and draw what sensitivity remains under a limit on false alarms, set on the other children."""
-    rows = []
-    for limit in LIMITS:
-        reached = np.zeros(5)
-        for child in np.unique(children):
-            best = events.best(counts[:, children != child].sum(1), limit)
-            reached += counts[best][children == child].sum(0)
-        rows.append((limit, reached[3] / reached[4], reached[1] / max(reached[0], 1)))
     header = ("limit_per_hour", "false_alarms_per_hour", "sensitivity")
     files.write_csv(settings.out / "tradeoff.csv", header, rows)
     print(f"\n{'at most so many false alarms an hour':>38}{'there were':>12}{'sensitivity':>13}")

@@ -4,14 +4,15 @@ The proof has a control: in a network of its own, where a name server listens, M
 cut off it does not.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from test_extract_pose import MODEL, cv2
+from test_extract_pose import MODEL, cv2, film
 
-__all__ = ["cv2"]  # the fixture
+__all__ = ["cv2", "film"]  # the fixtures
 ROOT = Path(__file__).parents[1]
 
 TRIES = """
@@ -45,10 +46,10 @@ thread.join()
 print(refused)
 """
 
-# A user, network and mount namespace with a loopback device and a name server on it, in which two processes landmark a
-# picture: one as it is, one cut off. Prints how many packets reached the name server from each.
+# A user, network and mount namespace with a loopback device and a name server on it, in which commands run. Prints how
+# many packets reached the name server from each.
 LISTENS = """
-import ctypes, fcntl, os, socket, struct, subprocess, sys, threading
+import ctypes, fcntl, json, os, socket, struct, subprocess, sys, threading
 libc = ctypes.CDLL(None, use_errno=True)
 user = os.getuid(), os.getgid()
 if libc.unshare(0x10000000 | 0x40000000 | 0x20000):
@@ -59,7 +60,7 @@ for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user[0]} 1"), ("gid_m
             file.write(text)
     except OSError:
         sys.exit(77)
-folder, script = sys.argv[1:]
+folder, commands = sys.argv[1:]
 with open(f"{folder}/resolv.conf", "w") as file:
     file.write("nameserver 127.0.0.1\\noptions timeout:1 attempts:1\\n")
 target = os.path.realpath("/etc/resolv.conf").encode()
@@ -75,9 +76,9 @@ def listen():
     while True:
         asked.append(server.recv(2000))
 threading.Thread(target=listen, daemon=True).start()
-for guard in ("", "offline.cut()"):
+for command in json.loads(commands):
     before = len(asked)
-    finished = subprocess.run([sys.executable, "-c", script.replace("GUARD", guard)], capture_output=True, text=True)
+    finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     print(len(asked) - before)
 """
@@ -103,12 +104,19 @@ def test_no_socket_can_be_opened_by_the_process_its_threads_or_what_it_starts():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
-def test_mediapipe_asks_for_its_makers_host_and_cut_off_it_does_not(cv2, tmp_path):
-    command = [sys.executable, "-c", LISTENS, str(tmp_path), LANDMARKS]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def test_mediapipe_asks_for_its_makers_host_and_our_commands_do_not(film, trained, tmp_path):
+    script = [[sys.executable, "-c", LANDMARKS.replace("GUARD", guard)] for guard in ("", "offline.cut()")]
+    seen, model = str(film("seen.mkv", seconds=2.5)), ["--model", str(MODEL)]
+    extract = [sys.executable, "src/extract_pose.py", seen, "--out", str(tmp_path / "videos"), *model]
+    live = [sys.executable, "src/timeline.py", "--camera", seen, "--run", str(trained), *model]
+    commands = json.dumps([*script, extract, [*live, "--out", str(tmp_path / "live")]])
+    finished = subprocess.run(
+        [sys.executable, "-c", LISTENS, str(tmp_path), commands], cwd=ROOT, capture_output=True, text=True
+    )
     if finished.returncode == 77:
         pytest.skip("no namespaces here")
     assert finished.returncode == 0, finished.stderr
-    asked, cut_off = map(int, finished.stdout.split())
+    asked, *cut_off = map(int, finished.stdout.split())
     assert asked > 0, "without this the test would show nothing"
-    assert cut_off == 0
+    assert cut_off == [0, 0, 0]
+    assert (tmp_path / "videos/recordings/child_1_1.npy").exists() and list((tmp_path / "live").glob("*/events.csv"))

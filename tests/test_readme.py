@@ -79,6 +79,7 @@ def test_the_commands_for_own_data_work_one_after_the_other(checkout):
     (checkout / "my.json").write_text(json.dumps({"member": {"fit": {"epochs": 1}, "network": {"width": 4}}}))
     with_videos = film_and_model(checkout)
     for command in COMMANDS:
+        command = command.replace("--camera 0", "--camera film.mp4")
         if not command.startswith("python ") or ("film.mp4" in command and not with_videos):
             continue
         words = shlex.split(command)[1:]

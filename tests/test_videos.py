@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spasm.videos import Person, chosen, resampled, tracks
+from spasm.videos import Even, Person, Tracks, chosen, resampled, tracks
 
 
 def person(x, y, size, seed=0):
@@ -20,8 +20,10 @@ def frames_of(*people):
 
 def somebody(poses):
     """A person from poses of all frames, NaN where not seen."""
-    frames = np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist()
-    return Person(frames, list(poses[frames]))
+    one = Person()
+    for frame in np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist():
+        one.seen(frame, poses[frame])
+    return one
 
 
 # ---- who is who
@@ -59,6 +61,16 @@ def test_an_infant_that_is_found_again_elsewhere_is_the_same_infant():
     people = chosen(tracks(detections), "smallest")
     assert len(people) == 2
     assert len(people[0].frames) == 285
+
+
+def test_what_is_forgotten_takes_no_memory_and_nobody_who_is_there_is_forgotten():
+    found = Tracks()
+    for frame in range(300):
+        passing = [person(0.1, 0.1, 0.05)] if frame < 20 else []
+        found.add(frame, frames_of(person(0.5, 0.5, 0.3), *passing))
+        found.forget(frame - 59)
+    [one] = found.people
+    assert one.frames == list(range(240, 300)) and len(one.poses) == len(one.sizes) == 60
 
 
 def test_the_infant_is_the_smallest_of_those_who_stay():
@@ -123,3 +135,15 @@ def test_what_was_not_seen_is_not_made_up():
 def test_a_video_of_one_frame_is_one_pose():
     poses = moving([0.0])
     np.testing.assert_array_equal(resampled(np.array([0.0]), poses), poses)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_frame_by_frame_time_is_made_even_as_in_one_go(seed):
+    generator = np.random.default_rng(seed)
+    steps_s = [generator.uniform(0, 0.2, 200), np.full(200, 1 / 30), np.full(200, 1 / 25)][seed % 3]
+    times_s = np.round(5 + np.cumsum(steps_s), generator.choice([3, 9]))
+    poses = generator.uniform(0, 1, (200, 33, 5)).astype(np.float32)
+    poses[generator.uniform(size=200) < 0.2] = np.nan
+    even = Even()
+    one_by_one = [even.add(float(time_s), pose) for time_s, pose in zip(times_s, poses, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(one_by_one), resampled(times_s, poses))

@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 
+from spasm import process
 from spasm.errors import TrainingError
 
 SECCOMP_SET_MODE_FILTER, FLAG_ALL_THREADS, NO_NEW_PRIVILEGES = 1, 1, 38
@@ -29,6 +30,17 @@ def check() -> None:
         raise TrainingError(
             f"the network cannot be cut off on {sys.platform}, {platform.machine()}: use Linux or Docker"
         )
+
+
+def begin(parent: int) -> None:
+    """What a process does first that opens videos for another: it has no network, is silent, and ends with its parent.
+
+    Before anything of MediaPipe is loaded. Its remarks on itself are not for the user, and what goes wrong is raised.
+    """
+    process.follow(parent)
+    cut()
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 def cut() -> None:

@@ -13,7 +13,37 @@ from spasm import events, files, streams
 from spasm.answer import Answerer
 from spasm.errors import DataError
 from spasm.events import Curve, Windows
-from spasm.segments import found
+from spasm.segments import found, nobody
+
+
+class Answers:
+    """The answers to a recording's windows, in order, as they come."""
+
+    def __init__(self, answerer: Answerer) -> None:
+        # A child's windows overlap and are mostly of nothing: what segments of a child say of each other does not hold.
+        answerer.choice = dataclasses.replace(answerer.choice, context=None)
+        self.answerer, self.length = answerer, answerer.decision["frames"]
+        self.curve = Curve(self.length)
+        self.steps: list[np.ndarray] = []
+        self.probabilities: list[np.ndarray] = []
+
+    def add(self, firsts: np.ndarray, posed: np.ndarray, logits: dict[str, np.ndarray], looked: np.ndarray) -> None:
+        """Count windows that begin at `firsts` (N,), with a pose where `posed` (N, T), and what members say of them."""
+        chances = self.answerer.probability(logits, [""] * len(firsts), posed.any(axis=1))
+        self.probabilities.append(chances)
+        for first, chance, weights, seen in zip(firsts, chances, looked, posed, strict=True):
+            looking = weights if weights.any() else seen.astype(float)
+            self.steps.append(self.curve.add(int(first), float(chance), looking))
+
+    def windows(self, whole: int, stride: int) -> Windows:
+        """The windows so far, of so many frames; the curve ends where the next window could begin."""
+        self.probabilities, self.steps = [np.concatenate(self.probabilities)], [np.concatenate(self.steps)]
+        return events.assembled(whole, self.length, stride, self.probabilities[0], self.steps[0])
+
+    def finish(self, whole: int, stride: int) -> Windows:
+        """The windows of the whole recording."""
+        self.steps.append(self.curve.finish())
+        return self.windows(whole, stride)
 
 
 def answer(path: Path, whole: int, stride: int, answerer: Answerer, passed: Callable[[int], Any]) -> Windows:
@@ -21,28 +51,56 @@ def answer(path: Path, whole: int, stride: int, answerer: Answerer, passed: Call
 
     `passed` is told how many frames are done.
     """
-    frames = answerer.decision["frames"]
-    # A child's windows overlap and are mostly of nothing: what segments of a child say of each other does not hold.
-    answerer.choice = dataclasses.replace(answerer.choice, context=None)
-    firsts: list[np.ndarray] = []
-    posed: list[np.ndarray] = []
+    answers = Answers(answerer)
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first, poses in streams.windows(path, frames, stride):
-            firsts.append(first)
-            posed.append(found(poses).any(axis=2))
-            yield poses, posed[-1].any(axis=1)
+        for firsts, poses in streams.windows(path, answers.length, stride):
+            waiting.append((firsts, found(poses).any(axis=2)))
+            yield poses, waiting[-1][1].any(axis=1)
 
-    curve, steps, probabilities = Curve(frames), [], []
-    for number, (logits, looked) in enumerate(answerer.member_logits(batches())):
-        chances = answerer.probability(logits, [""] * len(looked), posed[number].any(axis=1))
-        for first, chance, weights, seen in zip(firsts[number], chances, looked, posed[number], strict=True):
-            steps.append(curve.add(int(first), float(chance), weights if weights.any() else seen.astype(float)))
-        probabilities.append(chances)
-        posed[number] = np.empty((0, 0), dtype=bool)  # memory does not grow
+    for logits, looked in answerer.member_logits(batches()):
+        answers.add(*waiting.pop(0), logits, looked)
         passed(len(looked) * stride)
-    steps.append(curve.finish())
-    return events.assembled(whole, frames, stride, np.concatenate(probabilities), np.concatenate(steps))
+    return answers.finish(whole, stride)
+
+
+class Live:
+    """Windows of poses that come as they are filmed, each answered as soon as it is whole."""
+
+    def __init__(self, answerer: Answerer, stride: int) -> None:
+        self.answers, self.stride = Answers(answerer), stride
+        self.held = nobody(0)  # the frames that came last
+        self.frames = self.next = 0  # frames that came, and the first frame of the next window
+
+    def add(self, poses: np.ndarray) -> Windows | None:
+        """Take the next poses (F, 33, 5); the windows so far, if there are more now."""
+        length = self.answers.length
+        self.held = np.concatenate([self.held, poses])
+        self.frames += len(poses)
+        firsts = np.arange(self.next, self.frames - length + 1, self.stride)
+        if not len(firsts):
+            return None
+        self._answer(firsts)
+        self.next = int(firsts[-1]) + self.stride
+        self.held = self.held[-max(length, self.frames - self.next) :]
+        return self.answers.windows(int(firsts[-1]) + length, self.stride)
+
+    def finish(self) -> Windows:
+        """The windows of all that came, as of a recording: the last one ends with it."""
+        last = max(0, self.frames - self.answers.length)
+        if last != self.next - self.stride:
+            lacking = max(0, self.answers.length - len(self.held))
+            self.held = np.concatenate([self.held, nobody(lacking)])[-self.answers.length :]
+            self._answer(np.array([last]))
+        return self.answers.finish(self.frames, self.stride)
+
+    def _answer(self, firsts: np.ndarray) -> None:
+        begin = max(0, self.frames - len(self.held))
+        poses = np.stack([self.held[first - begin :][: self.answers.length] for first in firsts])
+        posed = found(poses).any(axis=2)
+        for logits, looked in self.answers.answerer.member_logits([(poses, posed.any(axis=1))]):
+            self.answers.add(firsts, posed, logits, looked)
 
 
 def files_of(folder: Path) -> tuple[Path, Path, Path]:

@@ -53,6 +53,11 @@ ACCEPTED = "accepted; look at the recording if this surprises you"
 # ---- one segment
 
 
+def nobody(frames: int) -> np.ndarray:
+    """Poses (F, 33, 5) float32 of frames in which no landmark was found."""
+    return np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
+
+
 def found(poses: np.ndarray) -> np.ndarray:
     """Where a landmark was found: x, y and z are all finite. (..., 33, 5) float -> (..., 33) bool."""
     return np.isfinite(poses[..., :3]).all(axis=-1)

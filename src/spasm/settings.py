@@ -564,6 +564,13 @@ class Timeline(Checked):
     extract_pose.py turns into such files."""
     model: Path = Path("input/models/pose_landmarker_full.task")
     """Pose model for videos."""
+    camera: str | None = None
+    """Watch a camera as it films, in place of recordings: its number, its device, a file, which is played at its own
+    pace, or - for a video stream on standard input, such as ffmpeg's."""
+    people: Annotated[int, Between(1, 10)] = 2
+    """People looked for in a video, the infant among them; each costs time."""
+    pick: Literal["smallest", "largest", "longest"] = "smallest"
+    """Which of the people that stay in the picture is the infant."""
     child: Annotated[int | None, Between(1, 1_000_000_000)] = None
     """Number of the child that all the videos show; otherwise each video is another child."""
     run: Path = Path("output/main")

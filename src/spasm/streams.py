@@ -8,7 +8,7 @@ import numpy as np
 
 from spasm.errors import DataError
 from spasm.landmarks import LANDMARKS
-from spasm.segments import CHANNELS, LARGEST, open_array
+from spasm.segments import CHANNELS, LARGEST, nobody, open_array
 from spasm.tables import open_regular
 
 BATCH = 64  # windows given at a time
@@ -30,7 +30,7 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
     with open_regular(path) as (file, size):
         start, dtype, bytes_of_frame, whole = _header(path, file.read(4200), size)
         firsts = first_frames(whole, frames, stride)
-        held = np.empty((0, len(LANDMARKS), len(CHANNELS)), dtype=np.float32)
+        held = nobody(0)
         begin = 0  # frame at which what is held begins
         for number in range(0, len(firsts), BATCH):
             batch = firsts[number : number + BATCH]
@@ -41,7 +41,7 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
                 raise DataError(path, "changed while it was read", "run again when nothing writes to it")
             held = np.concatenate([held, _checked(path, np.frombuffer(raw, dtype), begin + len(held))])
             lacking = max(0, frames - len(held))
-            held = np.concatenate([held, np.full((lacking, *held.shape[1:]), np.nan, dtype=np.float32)])
+            held = np.concatenate([held, nobody(lacking)])
             yield batch, np.stack([held[first - begin : first - begin + frames] for first in batch])
             following = int(firsts[number + BATCH]) if number + BATCH < len(firsts) else end
             held, begin = held[following - begin :], following

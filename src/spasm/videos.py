@@ -3,19 +3,26 @@
 Needs requirements-video.txt. What is opened here never leaves the machine: the caller cuts the network off first.
 """
 
+import bisect
 import dataclasses
+import importlib.util
 import os
+import statistics
+import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from spasm.errors import DataError
+from spasm import offline
+from spasm.errors import DataError, TrainingError
 from spasm.landmarks import LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
-from spasm.segments import CHANNELS, FPS
+from spasm.segments import CHANNELS, FPS, nobody
 
 LONGEST_GAP_S = 0.15  # between two frames across which a landmark is taken to move evenly
+SLACK = 1e-3  # of a step at FPS, by which a file's rounded times may come late
 LONGEST_PAUSE_S = 60.0  # between two frames; after that the camera's clock is not believed
 SAME_PERSON = 1.0  # sizes: how far a person's trunk moves between two frames at most
 SAME_SIZE = 1.5  # ratio: who comes back is as large as who was lost
@@ -39,6 +46,17 @@ class Video:
     """Frames that the file says it has; 0 where it does not say."""
 
 
+def check_tools(model: Path) -> None:
+    """Raises TrainingError or DataError where something is lacking that every video needs."""
+    if not all(importlib.util.find_spec(name) for name in ("mediapipe", "cv2")):
+        raise TrainingError("MediaPipe is not installed: python -m pip install -r requirements-video.txt")
+    offline.check()
+    if not model.is_file():
+        raise DataError(model, "is not there", "make pose-model builds it; --model names another")
+    if not zipfile.is_zipfile(model):
+        raise DataError(model, "is no pose model", "make pose-model builds it again")
+
+
 def read(path: Path, model: Path, most: int, pick: Pick, seen: Callable[[], None]) -> Video:
     """Decode a video and find up to `most` people in it; `seen` is called after each frame.
 
@@ -56,21 +74,24 @@ def read(path: Path, model: Path, most: int, pick: Pick, seen: Callable[[], None
             seen()
     if not times_s:
         raise DataError(path, "holds no frame that can be decoded", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
-    people = tracks(detections)
-    return Video(np.array(times_s), chosen(people, pick), *size, promised)
+    return Video(np.array(times_s), chosen(tracks(detections), pick), *size, promised)
 
 
 def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
-    """Time in seconds, picture (H, W, 3) uint8 RGB, and how many frames the file promises. Raises DataError."""
+    """Time in seconds, picture (H, W, 3) uint8 RGB, and how many frames the file promises. Raises DataError.
+
+    Of a camera such as /dev/video0 the time is when the frame was read.
+    """
     import cv2
 
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise DataError(path, "is no file", "name a video")
     capture = cv2.VideoCapture(os.path.abspath(path))  # a colon in a short name would be a protocol
     try:
         if not capture.isOpened():
             raise DataError(path, "is no video that OpenCV can open", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of a camera: the newest frame, not one that waited
         promised = max(0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         fps = capture.get(cv2.CAP_PROP_FPS)
         step_s = 1 / fps if 1 <= fps <= 1000 else 1 / FPS
@@ -79,7 +100,7 @@ def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
             there, picture = capture.read()
             if not there:
                 return
-            time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            time_s = time.monotonic() if path.is_char_device() else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             # A file without times, with times that go back, or with a clock that jumps.
             if not before_s + 1e-4 < time_s < before_s + LONGEST_PAUSE_S:
                 time_s = before_s + step_s
@@ -130,27 +151,39 @@ def _channels(landmark: Any) -> tuple[float, ...]:
 
 @dataclasses.dataclass(eq=False)
 class Person:
-    """Somebody in a video: the frames in which they were seen, and the pose (33, 5) in each."""
+    """Somebody in a video: the frames in which they were seen, and in each the pose (33, 5) and its size."""
 
     frames: list[int] = dataclasses.field(default_factory=list)
     poses: list[np.ndarray] = dataclasses.field(default_factory=list)
+    sizes: list[float] = dataclasses.field(default_factory=list)
+
+    def seen(self, frame: int, pose: np.ndarray) -> None:
+        """In this frame too."""
+        self.frames.append(frame)
+        self.poses.append(pose)
+        self.sizes.append(size(pose))
 
     def over(self, frames: int) -> np.ndarray:
         """Poses (F, 33, 5) float32 of all frames, NaN where not seen."""
-        whole = np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
+        whole = nobody(frames)
         whole[self.frames] = self.poses
         return whole
 
 
-def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
-    """People over time from the people of each frame (P, 33, 5), which come in any order.
+class Tracks:
+    """People over time from the people of each frame, which come in any order.
 
     A detection goes on with the person whose trunk was last nearest, if it is near enough; nearest pairs first, so that
     two people who pass each other keep apart. Otherwise it is who was lost last, if they are of one size: a camera
     moves. Otherwise it is somebody new.
     """
-    people: list[Person] = []
-    for frame, poses in enumerate(detections):
+
+    def __init__(self) -> None:
+        self.people: list[Person] = []
+
+    def add(self, frame: int, poses: np.ndarray) -> None:
+        """The people of the next frame, (P, 33, 5)."""
+        people = self.people
         pairs = sorted(
             (float(np.linalg.norm(_middle(pose) - _middle(person.poses[-1]))), number, who)
             for number, pose in enumerate(poses)
@@ -159,13 +192,13 @@ def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
         left, free = set(range(len(poses))), set(range(len(people)))
         goes_on: dict[int, int] = {}
         for distance, number, who in pairs:
-            nearby = SAME_PERSON * max(size(poses[number]), size(people[who].poses[-1]))
+            nearby = SAME_PERSON * max(size(poses[number]), people[who].sizes[-1])
             if number in left and who in free and distance <= nearby:
                 goes_on[number] = who
                 left.remove(number)
                 free.remove(who)
         for number in sorted(left):
-            ratios = {who: size(poses[number]) / max(size(people[who].poses[-1]), 1e-6) for who in free}
+            ratios = {who: size(poses[number]) / max(people[who].sizes[-1], 1e-6) for who in free}
             alike = [who for who, ratio in ratios.items() if 1 / SAME_SIZE <= ratio <= SAME_SIZE]
             if alike:
                 goes_on[number] = max(alike, key=lambda who: people[who].frames[-1])
@@ -174,9 +207,23 @@ def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
                 goes_on[number] = len(people)
                 people.append(Person())
         for number, who in goes_on.items():
-            people[who].frames.append(frame)
-            people[who].poses.append(poses[number])
-    return people
+            people[who].seen(frame, poses[number])
+
+    def forget(self, before: int) -> None:
+        """Forget frames before this one, and whoever was seen in no other."""
+        for person in self.people:
+            gone = bisect.bisect_left(person.frames, before)
+            for kept in (person.frames, person.poses, person.sizes):
+                del kept[:gone]
+        self.people = [person for person in self.people if person.frames]
+
+
+def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
+    """People over time from the people of each frame (P, 33, 5), as `Tracks` finds them."""
+    found = Tracks()
+    for frame, poses in enumerate(detections):
+        found.add(frame, poses)
+    return found.people
 
 
 def chosen(people: list[Person], pick: Pick) -> list[Person]:
@@ -185,8 +232,8 @@ def chosen(people: list[Person], pick: Pick) -> list[Person]:
         return []
     most = max(len(person.frames) for person in people)
     order = {
-        "smallest": lambda person: float(np.median([size(pose) for pose in person.poses])),
-        "largest": lambda person: -float(np.median([size(pose) for pose in person.poses])),
+        "smallest": lambda person: statistics.median(person.sizes),
+        "largest": lambda person: -statistics.median(person.sizes),
         "longest": lambda person: -len(person.frames),
     }[pick]
     stay = [person for person in people if len(person.frames) >= STABLE * most]
@@ -212,17 +259,46 @@ def resampled(times_s: np.ndarray, poses: np.ndarray) -> np.ndarray:
     Between two frames in which a landmark was found it moves evenly; across a longer gap than LONGEST_GAP_S, or beside
     a frame in which it was not found, only a frame less than half a step away counts.
     """
-    start_s = times_s[0]
-    count = int(np.floor((times_s[-1] - start_s) * FPS + 1e-3)) + 1
-    wanted = start_s + np.arange(count) / FPS
-    after = np.clip(np.searchsorted(times_s, wanted - 1e-6), 1, max(1, len(times_s) - 1))
+    wanted = times_s[0] + np.arange(_steps_until(times_s[-1] - times_s[0])) / FPS
+    after = np.clip(np.searchsorted(times_s, wanted - SLACK / FPS), 1, max(1, len(times_s) - 1))
     before = after - 1
     after = np.minimum(after, len(times_s) - 1)
-    gap = np.maximum(times_s[after] - times_s[before], 1e-9)
-    share = np.clip((wanted - times_s[before]) / gap, 0, 1).astype(np.float32)[:, None, None]
-    even = (1 - share) * poses[before] + share * poses[after]
-    even[gap > LONGEST_GAP_S] = np.nan
-    near = np.where(share[:, 0, 0] < 0.5, before, after)
-    close = np.abs(times_s[near] - wanted) < 0.5 / FPS
+    return _between(wanted, times_s[before], times_s[after], poses[before], poses[after])
+
+
+class Even:
+    """The same, frame by frame as they come."""
+
+    def __init__(self) -> None:
+        self.start_s = self.before_s = 0.0
+        self.before: np.ndarray | None = None
+        self.given = 0
+
+    def add(self, time_s: float, pose: np.ndarray) -> np.ndarray:
+        """The poses (T, 33, 5) at FPS up to a frame with this pose (33, 5)."""
+        if self.before is None:
+            self.start_s, self.before_s, self.before = time_s, time_s, pose
+        count = _steps_until(time_s - self.start_s)
+        wanted = self.start_s + np.arange(self.given, count) / FPS
+        even = _between(wanted, self.before_s, time_s, self.before, pose)
+        self.before_s, self.before, self.given = time_s, pose, count
+        return even
+
+
+def _steps_until(duration_s: float) -> int:
+    """Steps of 1 / FPS from 0 to a duration, both counted."""
+    return int(np.floor(duration_s * FPS + SLACK)) + 1
+
+
+def _between(
+    wanted: np.ndarray, before_s: np.ndarray | float, after_s: np.ndarray | float, before: np.ndarray, after: np.ndarray
+) -> np.ndarray:
+    """Poses at the times `wanted` (T,) from the frame before and the frame after each."""
+    gap = np.maximum(after_s - before_s, 1e-9)
+    share = np.clip((wanted - before_s) / gap, 0, 1).astype(np.float32)[:, None, None]
+    even = (1 - share) * before + share * after
+    even[np.broadcast_to(gap > LONGEST_GAP_S, len(wanted))] = np.nan
+    earlier = share < 0.5
+    close = np.abs(np.where(earlier[:, 0, 0], before_s, after_s) - wanted) < 0.5 / FPS
     alone = ~np.isfinite(even) & close[:, None, None]
-    return np.where(alone, poses[near], even)
+    return np.where(alone, np.where(earlier, before, after), even)
