@@ -112,7 +112,7 @@ def test_features_are_those_of_the_papers(frames):
 
 
 def test_poolings_of_outputs_worked_out_by_hand():
-    outputs = torch.tensor([[-1.0, 1, 2, -1, 3], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, -1, -1, 2, 2]])[None]
+    outputs = torch.tensor([[-1.0, 1, 2, -1, 3], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, -1, -1, 2, 2]]).T[:, None]
     pooled = rocket.pool(outputs, torch.zeros(4, 1))[0, :, 0]
     assert pooled[0].tolist() == pytest.approx([3 / 5, 2, (1 + 2 + 4) / 3 / 5, 2 / 5])
     assert pooled[1].tolist() == pytest.approx([1, 1, 2 / 5, 1])

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from spasm import checkpoints
 from spasm.augment import augment, mirror
@@ -28,7 +27,7 @@ HIGH_TAPS = np.array(list(itertools.combinations(range(TAPS), 3)))
 MOST_DILATIONS = 6  # from 1 frame to the widest kernel that fits into the segment
 MOST_CHANNELS = 9  # that one kernel adds up, as in MiniRocket
 POOLINGS = 4
-BATCH = 32  # segments; what is pooled over time is POOLINGS * biases times as large as the input
+BATCH = 64  # segments: for fewer, calling torch costs more than what it does
 BIAS_SEGMENTS = 64  # whose outputs the biases are quantiles of
 BIAS_VALUES = 10_000
 PENALTIES = np.geomspace(1e-3, 10, 9)  # of the ridge, in units of the mean squared length of a segment's features
@@ -72,32 +71,42 @@ def draw_channels(generator: np.random.Generator, alive: np.ndarray, count: int)
 
 
 def convolve(values: torch.Tensor, channels: torch.Tensor, dilation: int) -> torch.Tensor:
-    """values (N, C, T) to (N, 84, T): each kernel over the sum of its channels, zeros beyond both ends."""
-    padding = dilation * (TAPS // 2)
-    summed = torch.matmul(channels, values)
-    return F.conv1d(summed, kernels(), padding=padding, dilation=dilation, groups=len(HIGH_TAPS))
+    """values (T, N, C) to (T, N, 84): each kernel over the sum of its channels, zeros beyond both ends."""
+    frames, count, _ = values.shape
+    margin = dilation * (TAPS // 2)
+    summed = torch.zeros(frames + 2 * margin, count, len(HIGH_TAPS))
+    torch.mm(values.flatten(0, 1), channels.T, out=summed[margin : margin + frames].flatten(0, 1))
+    # Time first, every tap is one contiguous block: three times as fast as a grouped convolution.
+    outputs = torch.zeros(frames, count, len(HIGH_TAPS))
+    for tap, weights in enumerate(kernels()[:, 0].T.contiguous()):
+        outputs.addcmul_(summed[tap * dilation : tap * dilation + frames], weights)
+    return outputs
 
 
 def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
-    """outputs (N, 84, T), biases (84, B) to (N, 84, B, 4): MultiRocket's poolings over the frames above each bias.
+    """outputs (T, N, 84), biases (84, B) to (N, 84, B, 4): MultiRocket's poolings over the frames above each bias.
 
     Their share; the mean excess over the bias; their mean place, from 0 to 1, or -1 / T where there is none; and the
     longest stretch of them, as a share of T.
     """
-    count, kernel, frames = outputs.shape
-    # Time first: the longest stretch is then a walk over contiguous rows, and all of it is 2.7 times as fast.
-    excess = (outputs.permute(2, 0, 1)[..., None] - biases).flatten(1)  # (T, N * 84 * B)
-    above = excess.sign().clamp_(min=0)
-    frames_above = above.sum(0)
+    frames, count, kernel = outputs.shape
+    biases = biases.T[:, None].contiguous()
+    shape = (len(biases), count, kernel)
+    # Frame by frame, so that all of it stays in the processor's cache.
+    excess, above = torch.empty(shape), torch.empty(shape)
+    frames_above, total, places, stretch, longest = (torch.zeros(shape) for _ in range(5))
+    for place, output in enumerate(outputs):
+        torch.sub(output, biases, out=excess)
+        torch.sign(excess, out=above).clamp_(min=0)
+        frames_above.add_(above)
+        total.addcmul_(excess, above)
+        places.add_(above, alpha=place)
+        torch.addcmul(above, stretch, above, out=stretch)
+        torch.maximum(longest, stretch, out=longest)
     at_least_one = frames_above.clamp(min=1)
-    mean_excess = excess.relu_().sum(0) / at_least_one
-    place = torch.arange(frames, dtype=torch.float32) @ above / at_least_one
-    place = torch.where(frames_above > 0, place, -1.0)
-    stretch, longest = torch.zeros_like(place), torch.zeros_like(place)
-    for row in above:
-        torch.maximum(longest, stretch.add_(1).mul_(row), out=longest)
-    pooled = torch.stack([frames_above / frames, mean_excess, place / frames, longest / frames], -1)
-    return pooled.view(count, kernel, biases.shape[1], POOLINGS)
+    mean_place = torch.where(frames_above > 0, places / at_least_one, -1.0)
+    pooled = torch.stack([frames_above / frames, total / at_least_one, mean_place / frames, longest / frames], -1)
+    return pooled.permute(1, 2, 0, 3)
 
 
 def draw_kernels(examples: dict[str, torch.Tensor], biases: int, generator: np.random.Generator) -> Tensors:
@@ -109,9 +118,10 @@ def draw_kernels(examples: dict[str, torch.Tensor], biases: int, generator: np.r
         if not alive.any():
             raise TrainingError("nothing moves in the training segments: look at them with src/verify.py")
         rows = generator.choice(len(values), min(len(values), BIAS_SEGMENTS), replace=False)
+        examined = values[rows].permute(2, 0, 1).contiguous()
         for dilation in dilations(values.shape[2]):
             channels = draw_channels(generator, alive, len(HIGH_TAPS))
-            outputs = convolve(values[rows], channels, int(dilation)).transpose(0, 1).flatten(1)
+            outputs = convolve(examined, channels, int(dilation)).permute(2, 1, 0).flatten(1)
             outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)]
             drawn[f"{stream}.{dilation}.channels"] = channels
             drawn[f"{stream}.{dilation}.biases"] = torch.quantile(outputs, shares, dim=1).T.contiguous()
@@ -122,9 +132,10 @@ def transform(streams: dict[str, torch.Tensor], drawn: Tensors) -> torch.Tensor:
     """The pooled features (N, F) float32 of segments; F = 84 * biases * 4 for each stream and dilation."""
     pooled = []
     for stream in STREAMS:
-        for dilation in dilations(streams[stream].shape[2]):
+        values = streams[stream].permute(2, 0, 1).contiguous()
+        for dilation in dilations(len(values)):
             name = f"{stream}.{dilation}"
-            outputs = convolve(streams[stream], drawn[f"{name}.channels"], int(dilation))
+            outputs = convolve(values, drawn[f"{name}.channels"], int(dilation))
             pooled.append(pool(outputs, drawn[f"{name}.biases"]).flatten(1))
     return torch.cat(pooled, 1)
 
