@@ -187,10 +187,12 @@ class PlainStgcnMil(nn.Module):
         self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
         self.stem = nn.Conv2d(len(CHANNELS), width, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
-        widths = (width, width, width, 2 * width, 2 * width)
+        halves = [width if block < (settings.blocks + 1) // 2 else 2 * width for block in range(settings.blocks)]
+        widths = [width, *halves]
+        strides = [STRIDES[block % len(STRIDES)] for block in range(settings.blocks)]
         self.blocks = nn.ModuleList(
             PlainBlock(c_in, c_out, stride, settings.kernel, settings.dropout)
-            for c_in, c_out, stride in zip(widths[:-1], widths[1:], STRIDES, strict=True)
+            for c_in, c_out, stride in zip(widths[:-1], widths[1:], strides, strict=True)
         )
         self.head = MilHead(widths[-1], settings.head)
 

@@ -79,3 +79,15 @@ def test_the_benchmark_of_published_networks_prints_a_ratio_for_each():
     lines = finished.stdout.splitlines()[2:]
     assert [line[:14].strip() for line in lines] == [name for name in published() for _ in range(2)]
     assert all(float(cell) > 0 for line in lines for cell in line[14:61].split())
+
+
+def test_the_benchmark_of_timelines_prints_how_much_faster_than_real_time_each_stage_is(trained):
+    flags = ["--run", trained, "--minutes", "0.5", "--repeats", "1", "--models", "nowhere", "--precision", "float32"]
+    command = [sys.executable, "src/benchmark_timeline.py", *map(str, flags)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    *rows, last, difference = finished.stdout.splitlines()[2:]
+    names = ["features of the networks", "statistics", "stgcn_mil, 3 folds", "stgcn_mil, the naive way"]
+    assert [line[:34].strip() for line in rows] == names
+    assert all(float(line[34:50]) > 0 and float(line[50:59]) > 0 for line in rows)
+    assert "times as fast as the naive way" in last
+    assert float(difference.split()[1]) < 1e-4, "windows in batches are answered as windows alone"

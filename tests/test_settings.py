@@ -25,6 +25,7 @@ from spasm.settings import (
     Augmentation,
     Benchmark,
     BenchmarkPublished,
+    BenchmarkTimeline,
     Blend,
     BlendMembers,
     Boosting,
@@ -65,7 +66,7 @@ from spasm.training import FoldTrainer
 torch.set_num_threads(1)
 
 SCRIPTS = (TrainFolds, TrainLgbm, TrainRocket, BlendMembers, Compare, Tune, Transfer, Robustness,
-           ShiftPrevalence, Submission, Benchmark, BenchmarkPublished, Verify, Simulate, Calibrate,
+           ShiftPrevalence, Submission, Benchmark, BenchmarkPublished, BenchmarkTimeline, Verify, Simulate, Calibrate,
            Convert, DrawAttention, Timeline, PoseModel, ExtractPose)  # fmt: skip
 
 

@@ -624,6 +624,23 @@ class BenchmarkPublished(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
+class BenchmarkTimeline(Checked):
+    """Flags of benchmark_timeline.py."""
+
+    run: Path = Path("output/main")
+    """Trained run that answers."""
+    models: Path = Path("input/models")
+    """Folder of the pose models."""
+    stride_s: Annotated[float, Between(0.1, 60)] = 1.0
+    """Seconds between windows."""
+    minutes: Annotated[float, Between(0.2, 60)] = 5.0
+    """Length of the recording that is answered."""
+    hardware: Hardware = Hardware()
+    repeats: Annotated[int, Between(1, 1000)] = 3
+    """Times each is measured; the median counts."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Verify(Checked):
     """Flags of verify.py."""
 

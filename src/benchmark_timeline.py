@@ -1,0 +1,191 @@
+"""How many times faster than real time each stage from a film to events is on this machine.
+
+The recording moves at random, a third of it lost; the film is a photograph, panned. Poses need scikit-image, MediaPipe
+and the models that `make pose-model` builds, and are left out without them. The network is compared with the naive
+way, in turn: one window after another through one fold after another, features landmark by landmark, the network in
+float32 as first written down.
+
+Example: python src/benchmark_timeline.py --run output/main
+"""
+
+import functools
+import importlib.util
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import cpu_count
+
+import command_line
+from spasm import kinematics, offline, process, recording_answers, streams, videos
+from spasm.answer import Answerer, open_decision
+from spasm.decision import probability
+from spasm.runs import MemberFolder
+from spasm.segments import FPS, found
+from spasm.settings import BenchmarkTimeline, Features, Member, from_tree
+
+# torch is imported where it is used: LightGBM must not be loaded beside it.
+
+MODELS = ("lite", "full", "heavy")
+FILM_FRAMES = 120
+PIXELS = (640, 480)
+NETWORK = "stgcn_mil"  # which has a reference
+NAIVE_WINDOWS = 20
+
+
+def main(settings: BenchmarkTimeline) -> int:
+    decision = open_decision(settings.run)
+    print(f"{cpu_count()} cores, windows of {decision['frames']} frames every {settings.stride_s:g} s")
+    print(f"{'':34}{'times real time':>16}{'ms':>9}")
+    for name in MODELS:
+        model = settings.models / f"pose_landmarker_{name}.task"
+        if model.is_file() and all(map(importlib.util.find_spec, ("mediapipe", "cv2", "skimage"))):
+            row(f"poses, model {name}", 1 / FPS, apart(pose_seconds, model), "a frame of one person")
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Path(folder) / "child_1_1.npy"
+        np.save(recording, moving(round(settings.minutes * 60 * FPS)))
+        for name, seconds in (("features of the networks", feature_seconds), ("statistics", statistic_seconds)):
+            row(name, settings.stride_s, apart(seconds, settings, decision["frames"], recording), "a window")
+        for name in decision["members"]:
+            alone = {**decision, "members": {name: {**decision["members"][name], "weight": 1.0}}}
+            row(f"{name}, {decision['folds']} folds", settings.stride_s,
+                apart(answer_seconds, settings, alone, recording), "a window")  # fmt: skip
+        if len(decision["members"]) > 1:
+            row("the blend of all", settings.stride_s, answer_seconds(settings, decision, recording), "a window")
+        if NETWORK in decision["members"]:
+            ours_s, naive_s, difference = apart(beside_naive, settings, decision, recording)
+            row(f"{NETWORK}, the naive way", settings.stride_s, naive_s, "a window")
+            print(f"{NETWORK}: {naive_s / ours_s:.1f} times as fast as the naive way, in turn; largest difference of a")
+            print(f"probability {difference:.1g} with --precision {settings.hardware.precision}")
+    return 0
+
+
+def row(name: str, every_s: float, seconds: float, of: str) -> None:
+    """Print how much faster than real time something is that is needed every so often."""
+    print(f"{name:34}{every_s / seconds:16.1f}{1000 * seconds:9.2f} {of}", flush=True)
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def moving(frames: int) -> np.ndarray:
+    """Poses (F, 33, 5) float32 that move at random around a place, with gaps."""
+    generator = np.random.default_rng(0)
+    poses = 0.5 + generator.normal(0, 0.01, (frames, 33, 5)).cumsum(axis=0)
+    poses = (poses % 1).astype(np.float32)
+    poses[np.arange(frames) // 60 % 3 == 0] = np.nan
+    return poses
+
+
+def timed(work: Callable[[], object], repeats: int) -> float:
+    """Seconds, the median of several times after one that warms up."""
+    times = []
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:])
+
+
+def batches(settings: BenchmarkTimeline, frames: int, recording: Path) -> list[np.ndarray]:
+    return [poses for _, poses in streams.windows(recording, frames, round(settings.stride_s * FPS))]
+
+
+# ---- each in a process of its own
+
+
+def pose_seconds(model: Path) -> float:
+    """Of a frame."""
+    offline.begin(os.getppid())
+    import cv2
+    from skimage import data
+
+    photograph, film = data.astronaut(), []
+    for frame in range(FILM_FRAMES):
+        view = np.array([[0.9, 0, 60 + 20 * np.sin(frame / 10)], [0, 0.9, 10]])
+        film.append(cv2.warpAffine(photograph, view, PIXELS))
+    with videos.landmarker(model, 1) as find:
+        times = []
+        for number, picture in enumerate(film):
+            begin = time.perf_counter()
+            find(picture, round(number / FPS * 1000))
+            times.append(time.perf_counter() - begin)
+    return statistics.mean(times[10:])
+
+
+def feature_seconds(settings: BenchmarkTimeline, frames: int, recording: Path) -> float:
+    """Of a window."""
+    process.prepare(cpu_count())
+    import torch
+
+    from spasm.features import build_features
+
+    parts = [torch.from_numpy(part) for part in batches(settings, frames, recording)]
+    work = lambda: [build_features(part, Features()) for part in parts]  # noqa: E731
+    return timed(work, settings.repeats) / sum(map(len, parts))
+
+
+def statistic_seconds(settings: BenchmarkTimeline, frames: int, recording: Path) -> float:
+    """Of a window."""
+    parts = batches(settings, frames, recording)
+    return timed(lambda: list(map(kinematics.statistics, parts)), settings.repeats) / sum(map(len, parts))
+
+
+def answer_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> float:
+    """Of a window, from the file to its probability."""
+    whole, stride = streams.frames_of(recording), round(settings.stride_s * FPS)
+    with Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer:
+        work = functools.partial(recording_answers.answer, recording, whole, stride, answerer, lambda done: None)
+        return timed(work, settings.repeats) / len(streams.first_frames(whole, decision["frames"], stride))
+
+
+def beside_naive(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> tuple[float, float, float]:
+    """Seconds of a window, ours and the naive way, and how far their probabilities are apart at most."""
+    process.prepare(cpu_count())
+    import torch
+
+    from benchmark import PlainStgcnMil, plain_features
+    from spasm import checkpoints, scoring
+
+    chosen = decision["members"][NETWORK]
+    member = from_tree(Member, chosen["settings"])
+    folder = MemberFolder(settings.run / NETWORK)
+    paths = [folder.weights(seed, fold) for fold in range(decision["folds"]) for seed in chosen["seeds"]]
+    ours = scoring.open_scorer(paths, member, settings.hardware)
+    networks, offsets = [], []
+    for weights in map(checkpoints.read_tensors, paths):
+        offsets.append(float(weights.pop("offset")))
+        networks.append(PlainStgcnMil(member.network).eval())
+        networks[-1].load_state_dict(weights)
+    windows = np.concatenate(batches(settings, decision["frames"], recording))
+    windows = windows[found(windows).any((1, 2))]
+    few = windows[:NAIVE_WINDOWS]
+
+    def naive() -> np.ndarray:
+        logits = []
+        with torch.inference_mode():
+            for window in few:
+                built = [torch.from_numpy(plain_features(window))[None] for _ in networks]
+                logits.append([float(network(one).logit) for network, one in zip(networks, built, strict=True)])
+        return np.array(logits).T + np.array(offsets)[:, None]
+
+    difference = np.abs(probability(ours.score(few, np.arange(len(few)))[0]).mean(0) - probability(naive()).mean(0))
+    ours_s, naive_s = [], []
+    for _ in range(settings.repeats):
+        ours_s.append(timed(lambda: ours.score(windows, np.arange(len(windows))), 1) / len(windows))
+        naive_s.append(timed(naive, 1) / len(few))
+    return statistics.median(ours_s), statistics.median(naive_s), float(difference.max())
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(main, BenchmarkTimeline, __doc__))
