@@ -25,7 +25,7 @@ from joblib import cpu_count
 from tqdm import tqdm
 
 import command_line
-from spasm import files, offline, streams, videos
+from spasm import files, offline, pictures, streams, videos
 from spasm.errors import DataError, DataProblems, brief, collected
 from spasm.segments import FPS, nobody
 from spasm.settings import ExtractPose, SettingsError
@@ -101,12 +101,22 @@ def is_whole(out: Path, name: str, kept: dict[str, Any], rests_on: dict[str, Any
         return False
     recording = out / "recordings" / f"{name}.npy"
     digest = files.sha256(recording) if recording.is_file() else ""
-    return kept["recording_sha256"] == digest and kept["segments"] == len(segments_of(out, name))
+    count = len(segments_of(out, name))
+    pictures = {kind: len(segments_of(out, name, kind)) for kind in kinds(rests_on["pictures"])}
+    return kept["recording_sha256"] == digest and kept["segments"] == count and set(pictures.values()) <= {count}
 
 
-def segments_of(out: Path, name: str) -> list[Path]:
-    """The segments of a recording, child_3_200007.npy of child_3_2: the challenge's names end in one number."""
-    return sorted((out / "test").glob(f"{name}{5 * '[0-9]'}.npy"))
+def segments_of(out: Path, name: str, kind: str = "test") -> list[Path]:
+    """The segments of a recording, child_3_200007.npy of child_3_2: the challenge's names end in one number.
+
+    Or, of a kind of pictures, their files.
+    """
+    return sorted((out / kind).glob(f"{name}{5 * '[0-9]'}.np[yz]"))
+
+
+def kinds(pictures: str) -> tuple[str, ...]:
+    """The kinds of pictures that --pictures asks for."""
+    return {"none": (), "both": ("vsvig", "two_stream")}.get(pictures, (pictures,))
 
 
 def key(settings: ExtractPose, video: Path) -> dict[str, Any]:
@@ -118,6 +128,8 @@ def key(settings: ExtractPose, video: Path) -> dict[str, Any]:
         "people_looked_for": settings.people,
         "pick": settings.pick,
         "segment_frames": settings.frames,
+        "pictures": settings.pictures,
+        "mask_model_sha256": files.sha256(settings.mask_model) if settings.mask_model else "",
     }
 
 
@@ -198,11 +210,15 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     posed = np.isfinite(poses[:, :, 0]).any(axis=1)
     recording = settings.out / "recordings" / f"{name}.npy"
     # First what vouches for the others, so that a kill in between leaves nothing that seems whole.
-    for old in (recording.with_suffix(".json"), recording, *segments_of(settings.out, name)):
+    old_segments = (path for kind in ("test", *kinds("both")) for path in segments_of(settings.out, name, kind))
+    for old in (recording.with_suffix(".json"), recording, *old_segments):
         old.unlink(missing_ok=True)
     if len(poses):
+        firsts = streams.first_frames(len(poses), settings.frames, settings.frames)
         write_array(recording, poses)
-        for number, first in enumerate(streams.first_frames(len(poses), settings.frames, settings.frames), start=1):
+        for kind in kinds(settings.pictures):
+            write_pictures(settings, video, name, kind, found.times_s[0], poses, firsts)
+        for number, first in enumerate(firsts, start=1):
             segment = nobody(settings.frames)
             part = poses[first : first + settings.frames]
             segment[: len(part)] = part
@@ -227,6 +243,21 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
         "mediapipe": mediapipe.__version__,
     }
     files.write_json(recording.with_suffix(".json"), manifest)
+
+
+def write_pictures(
+    settings: ExtractPose, video: Path, name: str, kind: str, start_s: float, poses: np.ndarray, firsts: np.ndarray
+) -> None:
+    """Write what a network that sees pictures reads of each segment, from the video decoded once more."""
+    mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    if kind == "two_stream":
+        mask = pictures.opened(settings.mask_model, settings.model, settings.people)
+    with mask as masked:
+        of_steps = pictures.steps(video, start_s, poses, masked)
+        for number, segment in enumerate(pictures.in_segments(of_steps, firsts, settings.frames), start=1):
+            with io.BytesIO() as content:
+                np.savez_compressed(content, **segment)
+                files.write_bytes(settings.out / kind / f"{name}{number:05}.npz", content.getvalue())
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -294,15 +294,21 @@ def judge(
             f"told {np.median(latency):.1f} s after a spasm's onset; the onset is {np.median(error):+.2f} s off, "
             f"{np.median(np.abs(error)):.2f} s either way (medians)"
         )
+    met = [events.clusters_met(true[path.name], told[path], settings.tolerance_s) for path in answered]
     pairs = [
         (len(set(events.clusters(true[path.name]))), len(set(events.clusters(events.spans(told[path])))))
         for path in answered
     ]
-    judged["clusters"] = {"true": sum(a for a, _ in pairs), "told": sum(b for _, b in pairs)}
-    off = np.mean([abs(a - b) for a, b in pairs])
-    judged["clusters"]["mean_absolute_error_per_recording"] = float(off)
+    clusters = judged["clusters"] = {
+        "true": sum(a for a, _ in pairs),
+        "told": sum(b for _, b in pairs),
+        "mean_absolute_error_per_recording": float(np.mean([abs(a - b) for a, b in pairs])),
+        "share_with_an_event_told": float(np.concatenate(met).mean()),
+    }
     print(
-        f"clusters: {judged['clusters']['told']} told, {judged['clusters']['true']} true; {off:.1f} off in a recording"
+        f"clusters: {clusters['told']} told, {clusters['true']} true, "
+        f"{clusters['mean_absolute_error_per_recording']:.1f} off in a recording; "
+        f"an event is told in {clusters['share_with_an_event_told']:.2f} of the true ones"
     )
     print("SzCORE's margins are for seizures of minutes and flatter short events: read the other figures.")
     files.write_json(settings.out / "judged.json", {"rule": settings.rule, "settings": how, **judged})

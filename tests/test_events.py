@@ -14,12 +14,14 @@ from spasm.events import (
     STEP_S,
     TRIM,
     Curve,
+    Event,
     assembled,
     best,
     by_accumulation,
     by_hysteresis,
     candidates,
     clusters,
+    clusters_met,
     told,
 )
 from spasm.settings import Accumulation, Hysteresis
@@ -155,7 +157,7 @@ def test_hysteresis_is_what_a_machine_that_goes_step_by_step_tells(values, on, o
 
 def test_an_event_is_known_when_the_last_window_that_covers_it_has_ended():
     curve = np.zeros(400)
-    curve[100:105] = 0.8
+    curve[100:105] = 0.9
     [event] = by_hysteresis(of_curve(curve), Hysteresis())
     assert (event.onset_s, event.offset_s) == (pytest.approx(10), pytest.approx(10.5))
     assert 10 + T / 30 - STRIDE / 30 <= event.known_s <= 10 + T / 30
@@ -179,14 +181,38 @@ def test_accumulation_is_what_a_machine_that_goes_window_by_window_tells(values,
             alarms.append(now)
     events = by_accumulation(windows_, rule)
     assert [event.known_s for event in events] == alarms
-    assert all(event.onset_s < event.offset_s == event.known_s for event in events)
+    assert all(event.onset_s < event.offset_s <= event.known_s for event in events)
     assert all(following.onset_s >= event.offset_s for event, following in itertools.pairwise(events))
+
+
+def test_an_alarm_lies_where_the_members_looked_and_is_the_whole_window_before_that_is_known():
+    rule = Accumulation(1, 0.8, 0.0, 10.0)
+    whole = answers(np.where(np.arange(19) == 8, 0.9, 0.1))
+    curve = np.zeros(len(whole.curve))
+    end_s = whole.ends_s[8]
+    at = round((end_s - 1) * 10)
+    curve[at : at + 4] = 0.85
+    curve[at + 8] = 0.5
+    [event] = by_accumulation(whole._replace(curve=curve), rule)
+    assert (event.onset_s, event.offset_s) == (pytest.approx(end_s - 1), pytest.approx(end_s - 0.6))
+    [early] = by_accumulation(whole._replace(curve=curve[:at]), rule)
+    assert (early.onset_s, early.offset_s) == (pytest.approx(end_s - T / 30), pytest.approx(end_s))
+    assert event.known_s == early.known_s == end_s and event.peak == early.peak == 0.9
 
 
 def test_events_within_thirty_seconds_are_a_cluster():
     spans = np.array([[0, 1], [31, 32], [62.1, 63], [70, 71]], float)
     assert clusters(spans).tolist() == [1, 1, 2, 2]
     assert clusters(np.empty((0, 2))).tolist() == []
+
+
+def test_a_cluster_is_met_by_an_event_that_meets_one_of_its_spasms():
+    true = np.array([[10, 11], [20, 21], [100, 101], [200, 201]], float)
+    told_ = [Event(22.5, 23, 0.9, 25.0), Event(102.9, 104, 0.9, 105.0)]
+    assert clusters_met(true, told_, 2.0).tolist() == [True, True, False]
+    assert clusters_met(true, told_, 1.0).tolist() == [False, False, False]
+    assert clusters_met(true, [], 2.0).tolist() == [False] * 3
+    assert clusters_met(np.empty((0, 2)), told_, 2.0).tolist() == []
 
 
 # ---- which settings

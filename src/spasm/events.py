@@ -1,5 +1,6 @@
 """From the answers to overlapping windows to events: when something happened, and when it could be told."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -119,7 +120,8 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
 def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     """Alarms where the last windows' probabilities sum to enough, as VSViG decides; none while one is fresh.
 
-    The rule does not say when in its last window something happened, so that the whole of it is the event.
+    The rule does not say when in its last window something happened: it is where the members looked, around the highest
+    of the curve, or the whole window while the curve does not reach that far.
     """
     counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)
     sums = np.cumsum(counted)
@@ -131,8 +133,20 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
             continue
         begin_s = max(0.0, alarm_s - windows.length / FPS, *(event.offset_s for event in events[-1:]))
         peak = float(windows.probabilities[max(0, number - rule.sum_windows + 1) : number + 1].max())
-        events.append(Event(begin_s, alarm_s, peak, alarm_s))
+        events.append(Event(*_moment(windows, begin_s, alarm_s), peak, alarm_s))
     return events
+
+
+def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, float]:
+    """Where the curve is high, TRIM of its highest there, around its highest between two times."""
+    first, last = math.ceil(begin_s / STEP_S - 1e-6), math.floor(end_s / STEP_S + 1e-6)
+    part = windows.curve[first:last]
+    if len(part) < last - first or not len(part):
+        return begin_s, end_s
+    highest = int(part.argmax())
+    low = np.flatnonzero(np.concatenate([[True], part < TRIM * part[highest], [True]]))
+    after = int(np.searchsorted(low, highest + 1))
+    return float((first + low[after - 1]) * STEP_S), float(min(end_s, (first + low[after] - 1) * STEP_S))
 
 
 def told(windows: Windows, rule: Rule) -> list[Event]:
@@ -146,6 +160,14 @@ def clusters(onsets_offsets_s: np.ndarray) -> np.ndarray:
         return np.zeros(0, dtype=int)
     gaps = onsets_offsets_s[1:, 0] - np.maximum.accumulate(onsets_offsets_s[:-1, 1])
     return np.append(1, 1 + np.cumsum(gaps > CLUSTER_S))
+
+
+def clusters_met(true: np.ndarray, told: Sequence[Event], tolerance_s: float) -> np.ndarray:
+    """For each cluster (C,) of true events (E, 2), whether an event is told that meets one of them."""
+    onsets_s, offsets_s = spans(told).T[:, None]
+    meets = (onsets_s < true[:, 1:] + tolerance_s) & (offsets_s > true[:, :1] - tolerance_s)  # (E, told)
+    numbers = clusters(true)
+    return np.array([meets[numbers == one].any() for one in np.unique(numbers)], dtype=bool)
 
 
 def spans(events: Sequence[Event]) -> np.ndarray:

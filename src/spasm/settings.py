@@ -520,6 +520,12 @@ class ExtractPose(Checked):
     """Which of the people that stay in the picture is the infant: by size, or whoever is seen longest."""
     frames: Annotated[int, Between(16, 100_000)] = 150
     """Frames in a segment (T)."""
+    pictures: Literal["none", "vsvig", "two_stream", "both"] = "none"
+    """Pictures to write of each segment: patches around joints, as VSViG reads them, or the infant upright and its
+    optical flow, as the two-stream network does. Both show the child."""
+    mask_model: Path | None = None
+    """Model that tells the infant from the background for two_stream, an ONNX file such as U2-Net's; otherwise the pose
+    model does."""
     workers: Annotated[int, Between(0, 256)] = 0
     """Videos extracted side by side; 0 means one for every two CPU cores."""
 
@@ -528,7 +534,7 @@ class ExtractPose(Checked):
 class Hysteresis(Checked):
     """When probability over time makes an event."""
 
-    event_on: Probability = 0.5
+    event_on: Probability = 0.85
     """Probability that an event reaches."""
     event_off: Probability = 0.25
     """Probability below which it has not begun, or is over."""
@@ -545,9 +551,9 @@ class Hysteresis(Checked):
 class Accumulation(Checked):
     """When accumulated probabilities of windows make an alarm, after VSViG."""
 
-    sum_windows: Annotated[int, Between(1, 10_000)] = 3
+    sum_windows: Annotated[int, Between(1, 10_000)] = 2
     """Windows whose probabilities are summed."""
-    sum_threshold: Annotated[float, Between(0, 10_000)] = 1.5
+    sum_threshold: Annotated[float, Between(0, 10_000)] = 1.8
     """Sum at which the alarm is given."""
     sum_floor: Probability = 0.0
     """Probabilities below this count as 0."""
@@ -579,8 +585,8 @@ class Timeline(Checked):
     """Folder to write; recordings that are answered there are not answered again."""
     stride_s: Annotated[float, Between(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
-    rule: Literal["hysteresis", "accumulation"] = "hysteresis"
-    """How windows become events."""
+    rule: Literal["hysteresis", "accumulation"] = "accumulation"
+    """How windows become events. Both find as much; accumulation tells it some three seconds earlier."""
     hysteresis: Hysteresis = Hysteresis()
     accumulation: Accumulation = Accumulation()
     events: Path | None = None
@@ -599,6 +605,11 @@ class Timeline(Checked):
         if abs(self.stride_s * 10 - tenths) > 1e-6:
             nearest = tenths / 10
             raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
+        other = Hysteresis() if self.rule == "accumulation" else Accumulation()
+        if getattr(self, type(other).__name__.lower()) != other:
+            name = type(other).__name__.lower()
+            flags = ", ".join("--" + field.name.replace("_", "-") for field in dataclasses.fields(other))
+            raise SettingsError(f"{flags} belong to --rule {name}, which is not the rule")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -114,18 +114,7 @@ class landmarker:
     """MediaPipe's PoseLandmarker for one video: `with landmarker(model, 2) as find`, then find(picture, time_ms)."""
 
     def __init__(self, model: Path, most: int) -> None:
-        os.environ.setdefault("GLOG_minloglevel", "3")  # before mediapipe is loaded
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import mediapipe
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        options = vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=os.fspath(model)),
-            running_mode=vision.RunningMode.VIDEO,
-            num_poses=most,
-        )
-        self.image = lambda picture: mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
-        self.task = vision.PoseLandmarker.create_from_options(options)
+        self.task, self.image = open_task(model, most, "VIDEO")
         self.before_ms = -1
 
     def __enter__(self) -> Callable[[np.ndarray, int], np.ndarray]:
@@ -137,9 +126,34 @@ class landmarker:
     def find(self, picture: np.ndarray, time_ms: int) -> np.ndarray:
         """The people in a picture, (P, 33, 5) float32."""
         self.before_ms = max(time_ms, self.before_ms + 1)  # it wants times that rise
-        result = self.task.detect_for_video(self.image(np.ascontiguousarray(picture)), self.before_ms)
-        people = [[_channels(landmark) for landmark in person] for person in result.pose_landmarks]
-        return np.array(people, dtype=np.float32).reshape(-1, len(LANDMARKS), len(CHANNELS))
+        return people_of(self.task.detect_for_video(self.image(picture), self.before_ms))
+
+
+def open_task(
+    model: Path, most: int, mode: Literal["VIDEO", "IMAGE"], **options: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """A PoseLandmarker for up to `most` people, and what makes its pictures of arrays."""
+    os.environ.setdefault("GLOG_minloglevel", "3")  # before mediapipe is loaded
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    task = vision.PoseLandmarker.create_from_options(
+        vision.PoseLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=os.fspath(model)),
+            running_mode=vision.RunningMode[mode],
+            num_poses=most,
+            **options,
+        )
+    )
+    srgb = mediapipe.ImageFormat.SRGB
+    return task, lambda picture: mediapipe.Image(image_format=srgb, data=np.ascontiguousarray(picture))
+
+
+def people_of(result: Any) -> np.ndarray:
+    """The people of a PoseLandmarker's result, (P, 33, 5) float32."""
+    people = [[_channels(landmark) for landmark in person] for person in result.pose_landmarks]
+    return np.array(people, dtype=np.float32).reshape(-1, len(LANDMARKS), len(CHANNELS))
 
 
 def _channels(landmark: Any) -> tuple[float, ...]:
