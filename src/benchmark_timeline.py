@@ -8,6 +8,7 @@ float32 as first written down.
 Example: python src/benchmark_timeline.py --run output/main
 """
 
+import dataclasses
 import functools
 import importlib.util
 import multiprocessing
@@ -53,17 +54,23 @@ def main(settings: BenchmarkTimeline) -> int:
         np.save(recording, moving(round(settings.minutes * 60 * FPS)))
         for name, seconds in (("features of the networks", feature_seconds), ("statistics", statistic_seconds)):
             row(name, settings.stride_s, apart(seconds, settings, decision["frames"], recording), "a window")
-        for name in decision["members"]:
-            alone = {**decision, "members": {name: {**decision["members"][name], "weight": 1.0}}}
-            row(f"{name}, {decision['folds']} folds", settings.stride_s,
-                apart(answer_seconds, settings, alone, recording), "a window")  # fmt: skip
+        for name, member in decision["members"].items():
+            alone = {**decision, "members": {name: {**member, "weight": 1.0}}}
+            seconds = answer_seconds(settings, alone, recording)
+            row(f"{name}, {decision['folds']} folds", settings.stride_s, seconds, "a window")
         if len(decision["members"]) > 1:
             row("the blend of all", settings.stride_s, answer_seconds(settings, decision, recording), "a window")
         if NETWORK in decision["members"]:
-            ours_s, naive_s, difference = apart(beside_naive, settings, decision, recording)
-            row(f"{NETWORK}, the naive way", settings.stride_s, naive_s, "a window")
-            print(f"{NETWORK}: {naive_s / ours_s:.1f} times as fast as the naive way, in turn; largest difference of a")
-            print(f"probability {difference:.1g} with --precision {settings.hardware.precision}")
+            alone = {**decision, "members": {NETWORK: {**decision["members"][NETWORK], "weight": 1.0}}}
+            ours_s, naive_s = [], []
+            for _ in range(settings.repeats):
+                ours_s.append(answer_seconds(dataclasses.replace(settings, repeats=1), alone, recording))
+                seconds, difference = apart(naive_seconds, settings, decision, recording)
+                naive_s.append(seconds)
+            ratio = statistics.median(naive_s) / statistics.median(ours_s)
+            row(f"{NETWORK}, the naive way", settings.stride_s, statistics.median(naive_s), "a window")
+            print(f"{NETWORK}: {ratio:.1f} times as fast as the naive way, in turn; largest difference of")
+            print(f"a probability {difference:.1g} with --precision {settings.hardware.precision}")
     return 0
 
 
@@ -149,9 +156,8 @@ def answer_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], record
         return timed(work, settings.repeats) / len(streams.first_frames(whole, decision["frames"], stride))
 
 
-def beside_naive(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> tuple[float, float, float]:
-    """Seconds of a window, ours and the naive way, and how far their probabilities are apart at most."""
-    process.prepare(cpu_count())
+def naive_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> tuple[float, float]:
+    """Of a window, the naive way, and how far its probability is from ours at most."""
     import torch
 
     from benchmark import PlainStgcnMil, plain_features
@@ -161,30 +167,25 @@ def beside_naive(settings: BenchmarkTimeline, decision: dict[str, Any], recordin
     member = from_tree(Member, chosen["settings"])
     folder = MemberFolder(settings.run / NETWORK)
     paths = [folder.weights(seed, fold) for fold in range(decision["folds"]) for seed in chosen["seeds"]]
-    ours = scoring.open_scorer(paths, member, settings.hardware)
     networks, offsets = [], []
     for weights in map(checkpoints.read_tensors, paths):
         offsets.append(float(weights.pop("offset")))
         networks.append(PlainStgcnMil(member.network).eval())
         networks[-1].load_state_dict(weights)
     windows = np.concatenate(batches(settings, decision["frames"], recording))
-    windows = windows[found(windows).any((1, 2))]
-    few = windows[:NAIVE_WINDOWS]
+    windows = windows[found(windows).any((1, 2))][:NAIVE_WINDOWS]
 
     def naive() -> np.ndarray:
         logits = []
         with torch.inference_mode():
-            for window in few:
+            for window in windows:
                 built = [torch.from_numpy(plain_features(window))[None] for _ in networks]
                 logits.append([float(network(one).logit) for network, one in zip(networks, built, strict=True)])
         return np.array(logits).T + np.array(offsets)[:, None]
 
-    difference = np.abs(probability(ours.score(few, np.arange(len(few)))[0]).mean(0) - probability(naive()).mean(0))
-    ours_s, naive_s = [], []
-    for _ in range(settings.repeats):
-        ours_s.append(timed(lambda: ours.score(windows, np.arange(len(windows))), 1) / len(windows))
-        naive_s.append(timed(naive, 1) / len(few))
-    return statistics.median(ours_s), statistics.median(naive_s), float(difference.max())
+    ours = scoring.open_scorer(paths, member, settings.hardware).score(windows, np.arange(len(windows)))[0]
+    difference = np.abs(probability(ours).mean(0) - probability(naive()).mean(0)).max()
+    return timed(naive, 1) / len(windows), float(difference)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Answering new segments with a decided run; of several members each works in a process of its own.
+"""Answering new segments with a decided run; its members work in processes of their own.
 
 The process that answers loads neither torch nor LightGBM: the two crash together on some macOS builds.
 """
@@ -9,7 +9,7 @@ import math
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -24,7 +24,7 @@ from spasm.errors import DataError, TrainingError
 from spasm.runs import MemberFolder, check_files
 from spasm.settings import Blend, Hardware, LgbmMember, Member, RocketMember, SettingsError, from_tree
 
-AHEAD = 2  # batches handed to the members before the first is answered
+MOST_PROCESSES = 4  # of a member; each holds all its folds
 
 
 class Scorer(Protocol):
@@ -137,48 +137,55 @@ def open_scorer(run: Path, name: str, chosen: dict[str, Any], folds: Iterable[in
         raise DataError(folder.path, f"holds weights that do not fit decision.json ({error})", hint) from error
 
 
-# What a member's own process holds, from `_begin` on.
+# What a member's own process holds: what it is to open, from `_begin` on, and once it is opened the scorer.
+_work: tuple[Path, str, dict[str, Any], int, Hardware]
 _scorer: Scorer | None = None
 
 
-def _begin(parent: int, threads: int, run: Path, name: str, chosen: dict[str, Any], folds: int, hw: Hardware) -> None:
-    global _scorer
+def _begin(parent: int, *work: Any) -> None:
+    global _work
     process.follow(parent)
-    if name != "lgbm":
-        process.prepare(threads)
-    _scorer = open_scorer(run, name, chosen, range(folds), hw)
+    _work = work
+
+
+def _open() -> Scorer:
+    """Here and not in `_begin`, from which no error comes back."""
+    global _scorer
+    if _scorer is None:
+        run, name, chosen, folds, hardware = _work
+        if name != "lgbm":
+            process.prepare(threads=1)
+        _scorer = open_scorer(run, name, chosen, range(folds), hardware)
+    return _scorer
+
+
+def _ready() -> None:
+    _open()
 
 
 def _score(poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    return _scorer.score(poses, rows)
-
-
-class _Here(Executor):
-    """Runs at once, in this process: a single member needs no other."""
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+    return _open().score(poses, rows)
 
 
 class Answerer:
-    """Every trained fold of a decision, each of several members held by its own process. To be used in a `with`."""
+    """Every trained fold of a decision, held by processes of each member. To be used in a `with`.
 
-    def __init__(self, run: Path, decision: dict[str, Any], hardware: Hardware, threads: int) -> None:
+    Batches are dealt to a member's processes, one for each core and each with one thread: that is faster than threads,
+    and no answer depends on how many there are.
+    """
+
+    def __init__(self, run: Path, decision: dict[str, Any], hardware: Hardware, cores: int) -> None:
         self.decision = decision
         self.choice = choice_of(decision)
         self.workers: dict[str, Executor] = {}
+        self.ahead = min(cores, MOST_PROCESSES) + 1
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
         begun = []
         for name, chosen in decision["members"].items():
-            self.workers[name] = ProcessPoolExecutor(1, spawn) if len(decision["members"]) > 1 else _Here()
-            begun.append(
-                self.workers[name].submit(_begin, os.getpid(), threads, run, name, chosen, decision["folds"], hardware)
-            )
+            count = 1 if name == "lgbm" else min(cores, MOST_PROCESSES)
+            work = (os.getpid(), run, name, chosen, decision["folds"], hardware)
+            self.workers[name] = ProcessPoolExecutor(count, spawn, _begin, work)
+            begun.append(self.workers[name].submit(_ready))
         try:
             for future in begun:
                 result(future)
@@ -209,7 +216,7 @@ class Answerer:
         waiting: list[tuple[np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
         iterator = iter(batches)
         while True:
-            for poses, has_pose in itertools.islice(iterator, AHEAD - len(waiting)):
+            for poses, has_pose in itertools.islice(iterator, self.ahead - len(waiting)):
                 rows = np.flatnonzero(has_pose)
                 with killed_in_words():  # a process that died before is noticed here
                     scores = {name: worker.submit(_score, poses, rows) for name, worker in self.workers.items()}
