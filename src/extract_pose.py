@@ -97,6 +97,9 @@ def free_name(child: int | None, taken: set[str]) -> str:
 
 def is_whole(out: Path, name: str, kept: dict[str, Any], rests_on: dict[str, Any]) -> bool:
     """Whether everything that was written of a video is there, and rests on the same."""
+    kept = {"pictures": "none", "mask_model_sha256": ""} | kept  # as when there were none
+    if rests_on["pictures"] == "none":  # those that were asked for before stay
+        rests_on = rests_on | {"pictures": kept["pictures"], "mask_model_sha256": kept["mask_model_sha256"]}
     if {field: kept.get(field) for field in rests_on} != rests_on:
         return False
     recording = out / "recordings" / f"{name}.npy"
@@ -198,6 +201,9 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
         if count % AT_ONCE == 0:
             _progress.put(AT_ONCE)
 
+    if settings.mask_model:  # seen to work before the long part begins
+        with pictures.opened(settings.mask_model, settings.model, 1) as mask:
+            mask(np.zeros((480, 640, 3), dtype=np.uint8), nobody(1)[0])
     found = videos.read(video, settings.model, settings.people, settings.pick, seen)
     _progress.put(count % AT_ONCE)
     notes = []

@@ -34,6 +34,7 @@ from spasm.settings import SettingsError, Timeline
 from spasm.tables import NAME_PATTERNS, child_of
 
 EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
+LATE_S = 3.0  # after the last frame; who watches is told when answers come later
 FEWEST_A_SECOND = 10  # frames that a camera must give, and of which poses must be found, to follow a movement
 LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several events
 
@@ -177,44 +178,64 @@ def watch(settings: Timeline) -> int:
     decision = open_decision(settings.run)
     files.check_writable(settings.out)
     videos.check_tools(settings.model)
-    name = time.strftime("live_%Y-%m-%d_%H-%M-%S")
-    folder, rule = settings.out / name, given(settings)
     print(f"trained on {report_text.data_name(decision['data'])}")
     print(f"the first answer needs {decision['frames'] / FPS:g} s of film; Ctrl-C ends it", flush=True)
-    with Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer, stopped() as is_stopped:
+    with stopped() as is_stopped, Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer:
         poses_so_far = recording_answers.Live(answerer, round(settings.stride_s * FPS))
+        folder, failed = None, None
         told: list[Event] = []
         late_s: list[float] = []
-        looked_at = left_out = 0
-        for seen in live.watch(settings.camera, settings.model, settings.people, settings.pick, is_stopped):
-            looked_at, left_out = looked_at + 1, left_out + seen.left_out
-            if windows := poses_so_far.add(seen.poses):
+        looked_at = left_out = answers = 0
+        try:
+            for seen in live.watch(settings.camera, settings.model, settings.people, settings.pick, is_stopped):
+                folder = folder or fresh_folder(settings.out)
+                looked_at, left_out = looked_at + seen.looked_at, left_out + seen.left_out
+                windows = poses_so_far.add(seen.poses)
+                if not windows:
+                    continue
                 late_s.append(time.monotonic() - seen.taken_s)
-                there = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
-                print(f"{clock(windows.duration_s)}  probability {windows.probabilities[-1]:.3f}{there}", flush=True)
-                before, told = told, events.told(windows, rule)
+                nobody = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
+                for end_s, chance in zip(windows.ends_s[answers:], windows.probabilities[answers:], strict=True):
+                    print(f"{clock(end_s)}  probability {chance:.3f}{nobody}", flush=True)
+                before, told = told, events.told(windows, given(settings))
                 for event in told[len(before) :]:
-                    print(f"{clock(windows.duration_s)}  ALARM: like a spasm at {clock(event.onset_s)}", flush=True)
+                    between = f"{clock(event.onset_s)} and {clock(event.offset_s)}"
+                    print(f"{clock(windows.duration_s)}  ALARM: like a spasm between {between}", flush=True)
                 if told != before:
-                    files.write_csv(folder / "events.csv", EVENTS, event_rows({name: told}))
-        if not poses_so_far.frames:
-            raise TrainingError("the stream ended before its first frame")
-        windows = poses_so_far.finish()
-    told = events.told(windows, rule)
-    files.write_csv(folder / "events.csv", EVENTS, event_rows({name: told}))
-    recording_answers.write(folder, {"camera": settings.camera, "stride_s": settings.stride_s}, windows)
-    files.write_bytes(folder / "timeline.png", timeline_pictures.timeline(name, windows, told, None))
-    print(summary(name, windows, told))
+                    files.write_csv(folder / "events.csv", EVENTS, event_rows({folder.name: told}))
+                if late_s[-1] > LATE_S and (not answers or late_s[-2] <= LATE_S):
+                    print(f"warning: {late_s[-1]:.0f} s late; give a longer --stride-s", file=sys.stderr, flush=True)
+                answers = len(windows.probabilities)
+        except (DataError, TrainingError, OSError) as error:
+            failed = error  # what was answered until then is kept
+        windows = poses_so_far.so_far() if failed else poses_so_far.finish() if poses_so_far.frames else None
+        if not windows or not folder:
+            raise failed or TrainingError("stopped before its first answer" if is_stopped() else "there was no frame")
+        told = events.told(windows, given(settings))
+        files.write_csv(folder / "events.csv", EVENTS, event_rows({folder.name: told}))
+        recording_answers.write(folder, {"camera": settings.camera, "stride_s": settings.stride_s}, windows)
+        files.write_bytes(folder / "timeline.png", timeline_pictures.timeline(folder.name, windows, told, None))
+    print(summary(folder.name, windows, told))
     if late_s:
         median_s, most_s = np.quantile(late_s, (0.5, 0.95))
-        print(
-            f"answers came {median_s:.2f} s after the last frame of their window was taken, 95 % within {most_s:.2f} s"
-        )
+        print(f"answers came {median_s:.2f} s after the last frame that they rest on was taken, 95 % in {most_s:.2f} s")
     print(f"{looked_at} frames were looked at, {left_out} left out because looking takes time")
     if windows.duration_s > 2 and looked_at < FEWEST_A_SECOND * windows.duration_s:
         print("warning: too few to follow a movement; take the lite model or fewer --people", file=sys.stderr)
     print(f"written: {folder}")
+    if failed:
+        raise failed
     return 0
+
+
+def fresh_folder(out: Path) -> Path:
+    """A new folder for what is watched from now on, also where two begin in the same second."""
+    name = time.strftime("live_%Y-%m-%d_%H-%M-%S")
+    for suffix in ("", *(f"_{number}" for number in range(2, 100))):
+        with contextlib.suppress(FileExistsError):
+            (out / f"{name}{suffix}").mkdir(parents=True)
+            return out / f"{name}{suffix}"
+    raise TrainingError(f"{out} holds too many folders of this second")
 
 
 @contextlib.contextmanager

@@ -203,4 +203,5 @@ def test_a_mask_model_of_ones_own_is_used_and_one_that_is_none_is_named(film, tm
     model.write_bytes(b"none" + struct.pack("<d", 1.0))
     finished = extract(*words, "--out", tmp_path / "none", "--mask-model", model)
     assert finished.returncode == 1
+    assert not list((tmp_path / "none").glob("recordings/*")), "told before the long part"
     assert "brightness.onnx: is no model that OpenCV reads" in finished.stderr

@@ -138,7 +138,7 @@ def open_scorer(run: Path, name: str, chosen: dict[str, Any], folds: Iterable[in
 
 
 # What a member's own process holds: what it is to open, from `_begin` on, and once it is opened the scorer.
-_work: tuple[Path, str, dict[str, Any], int, Hardware]
+_work: tuple[int, Path, str, dict[str, Any], int, Hardware]
 _scorer: Scorer | None = None
 
 
@@ -152,9 +152,9 @@ def _open() -> Scorer:
     """Here and not in `_begin`, from which no error comes back."""
     global _scorer
     if _scorer is None:
-        run, name, chosen, folds, hardware = _work
+        threads, run, name, chosen, folds, hardware = _work
         if name != "lgbm":
-            process.prepare(threads=1)
+            process.prepare(threads)
         _scorer = open_scorer(run, name, chosen, range(folds), hardware)
     return _scorer
 
@@ -170,8 +170,8 @@ def _score(poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray 
 class Answerer:
     """Every trained fold of a decision, held by processes of each member. To be used in a `with`.
 
-    Batches are dealt to a member's processes, one for each core and each with one thread: that is faster than threads,
-    and no answer depends on how many there are.
+    Batches are dealt to a member's processes, which is faster than threads: one for each core, of up to four, or a
+    single one where a GPU works.
     """
 
     def __init__(self, run: Path, decision: dict[str, Any], hardware: Hardware, cores: int) -> None:
@@ -181,9 +181,11 @@ class Answerer:
         self.ahead = min(cores, MOST_PROCESSES) + 1
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
         begun = []
+        on_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()  # torch would say, but is not loaded here
         for name, chosen in decision["members"].items():
-            count = 1 if name == "lgbm" else min(cores, MOST_PROCESSES)
-            work = (os.getpid(), run, name, chosen, decision["folds"], hardware)
+            alone = name == "lgbm" or (on_gpu and name != "rocket")
+            count = 1 if alone else min(cores, MOST_PROCESSES)
+            work = (os.getpid(), max(1, cores // count), run, name, chosen, decision["folds"], hardware)
             self.workers[name] = ProcessPoolExecutor(count, spawn, _begin, work)
             begun.append(self.workers[name].submit(_ready))
         try:

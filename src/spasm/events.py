@@ -37,7 +37,7 @@ class Windows(NamedTuple):
     ends_s: np.ndarray  # (K,) end of each window
     probabilities: np.ndarray  # (K,)
     curve: np.ndarray  # (B,) float32 probability over time, see `Curve`
-    known_s: np.ndarray  # (B,) when each step had been seen by its last window
+    known_s: np.ndarray  # (B,) when the first window that does not cover a step had been seen
 
     @property
     def duration_s(self) -> float:
@@ -49,9 +49,10 @@ def assembled(whole: int, length: int, stride: int, probabilities: np.ndarray, c
     """The windows of a recording of so many frames, from their probabilities (K,) and the steps of a `Curve`."""
     firsts = first_frames(whole, length, stride)
     steps = -(-whole // STEP_FRAMES)
-    last = np.searchsorted(firsts // STEP_FRAMES, np.arange(steps), side="right") - 1
+    following = np.searchsorted(firsts // STEP_FRAMES, np.arange(steps), side="right")
     ends_s = np.minimum(firsts + length, whole) / FPS
-    return Windows(whole, length, ends_s, probabilities, curve[:steps], ends_s[last])
+    known_s = ends_s[np.minimum(following, len(ends_s) - 1)]
+    return Windows(whole, length, ends_s, probabilities, curve[:steps], known_s)
 
 
 class Curve:
@@ -129,7 +130,7 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     events: list[Event] = []
     for number in np.flatnonzero(sums >= rule.sum_threshold):
         alarm_s = float(windows.ends_s[number])
-        if events and alarm_s < events[-1].known_s + rule.refractory_s:
+        if events and alarm_s < events[-1].known_s + max(rule.refractory_s, windows.length / FPS):
             continue
         begin_s = max(0.0, alarm_s - windows.length / FPS, *(event.offset_s for event in events[-1:]))
         peak = float(windows.probabilities[max(0, number - rule.sum_windows + 1) : number + 1].max())
@@ -187,7 +188,7 @@ def candidates(rule: Rule) -> list[Rule]:
         for count in (1, 2, 3, 5)
         for level in LEVELS
         for floor in (0.0, 0.3)
-        for refractory_s in (3.0, 6.0, 12.0)
+        for refractory_s in (5.0, 8.0, 12.0)
     ]
 
 

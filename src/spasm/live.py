@@ -1,8 +1,11 @@
 """Watching a camera: poses at 30 frames a second as they are filmed, found by a process without a network."""
 
+import contextlib
 import multiprocessing
 import os
 import queue
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +18,13 @@ from spasm import offline, videos
 from spasm.errors import DataError, TrainingError, brief
 from spasm.segments import FPS, nobody
 
+SILENT_S = 15.0  # without a frame, after which that is told; models take some seconds to load
 REMEMBERED = round(60 * FPS)  # frames by which the infant is told from others
 CATCH_UP = 1.25  # times the pace of filming at which a stream is read that had to wait, as it has when this begins
 
 
 class Seen(NamedTuple):
-    """What a frame adds."""
+    """What a frame adds, or some that had to wait."""
 
     poses: np.ndarray
     """(F, 33, 5) at FPS, up to this frame."""
@@ -28,6 +32,8 @@ class Seen(NamedTuple):
     """When it was taken, by `time.monotonic`, which all processes of a machine share."""
     left_out: int
     """Frames before it that came while another was looked at."""
+    looked_at: int = 1
+    """Frames that this stands for, if they had to wait."""
 
 
 def watch(camera: str, model: Path, most: int, pick: videos.Pick, is_stopped: Callable[[], bool]) -> Iterator[Seen]:
@@ -46,22 +52,37 @@ def watch(camera: str, model: Path, most: int, pick: videos.Pick, is_stopped: Ca
     spawn = multiprocessing.get_context("spawn")
     told = spawn.Queue()
     process = spawn.Process(target=_watch, args=(os.getpid(), told, source, model, most, pick), daemon=True)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # while it starts, Ctrl-C must not reach it
     process.start()
+    signal.signal(signal.SIGINT, before)
+    waiting: list[Any] = []
+    last_s = time.monotonic()
     try:
         while not is_stopped():
-            try:
-                seen = told.get(timeout=0.2)
-            except queue.Empty:
-                if process.is_alive():
-                    continue
-                raise TrainingError("the process that looks for poses was killed") from None
-            if seen is None:
+            with contextlib.suppress(queue.Empty):
+                waiting.append(told.get(timeout=0.2))
+                while True:
+                    waiting.append(told.get_nowait())
+            seen = [one for one in waiting if isinstance(one, Seen)]
+            if seen:
+                last_s = time.monotonic()
+                poses = np.concatenate([one.poses for one in seen])
+                yield Seen(poses, seen[-1].taken_s, sum(one.left_out for one in seen), len(seen))
+            ended = waiting[len(seen) :]
+            waiting.clear()
+            if ended and ended[0] is None:
+                if source.is_char_device():
+                    raise DataError(name, "gives no more frames", "see whether it is still plugged in")
                 return
-            if isinstance(seen, DataError):
-                raise DataError(name, seen.reason, seen.hint)
-            if isinstance(seen, Exception):
-                raise TrainingError(f"{name}: poses cannot be found: {brief(str(seen))}") from seen
-            yield seen
+            if ended and isinstance(ended[0], DataError):
+                raise DataError(name, ended[0].reason, ended[0].hint)
+            if ended:
+                raise TrainingError(f"{name}: poses cannot be found: {brief(str(ended[0]))}") from ended[0]
+            if not seen and not process.is_alive():
+                raise TrainingError("the process that looks for poses was killed")
+            if time.monotonic() - last_s > SILENT_S:
+                last_s = time.monotonic()
+                print(f"warning: {name} has given no frame for {SILENT_S:g} s", file=sys.stderr, flush=True)
     finally:
         process.terminate()
         process.join()

@@ -86,6 +86,12 @@ class Live:
         self.held = self.held[-max(length, self.frames - self.next) :]
         return self.answers.windows(int(firsts[-1]) + length, self.stride)
 
+    def so_far(self) -> Windows | None:
+        """The windows that were answered, if there are any; of what came since, nothing is known."""
+        if not self.next:
+            return None
+        return self.answers.finish(self.next - self.stride + self.answers.length, self.stride)
+
     def finish(self) -> Windows:
         """The windows of all that came, as of a recording: the last one ends with it."""
         last = max(0, self.frames - self.answers.length)

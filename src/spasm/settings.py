@@ -529,6 +529,11 @@ class ExtractPose(Checked):
     workers: Annotated[int, Between(0, 256)] = 0
     """Videos extracted side by side; 0 means one for every two CPU cores."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mask_model and self.pictures not in ("two_stream", "both"):
+            raise SettingsError("--mask-model is for --pictures two_stream or both")
+
 
 @dataclasses.dataclass(frozen=True)
 class Hysteresis(Checked):
@@ -557,8 +562,8 @@ class Accumulation(Checked):
     """Sum at which the alarm is given."""
     sum_floor: Probability = 0.0
     """Probabilities below this count as 0."""
-    refractory_s: Annotated[float, Between(0, 86_400)] = 3.0
-    """Seconds after an alarm in which there is no other."""
+    refractory_s: Annotated[float, Between(0, 86_400)] = 5.0
+    """Seconds after an alarm in which there is no other; at least as long as a window, or one spasm would give two."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,7 @@ from spasm.segments import CHANNELS, FPS, nobody
 LONGEST_GAP_S = 0.15  # between two frames across which a landmark is taken to move evenly
 SLACK = 1e-3  # of a step at FPS, by which a file's rounded times may come late
 LONGEST_PAUSE_S = 60.0  # between two frames; after that the camera's clock is not believed
+LONGEST_STEP_BACK_S = 1.0  # of a camera's clock that goes on as before; beyond that it has begun anew
 SAME_PERSON = 1.0  # sizes: how far a person's trunk moves between two frames at most
 SAME_SIZE = 1.5  # ratio: who comes back is as large as who was lost
 STABLE = 0.5  # of the frames of the person seen most: who is seen in fewer is passing by
@@ -95,15 +96,18 @@ def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
         promised = max(0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         fps = capture.get(cv2.CAP_PROP_FPS)
         step_s = 1 / fps if 1 <= fps <= 1000 else 1 / FPS
-        before_s = -step_s
+        before_s, shift_s = -step_s, 0.0
         while True:
             there, picture = capture.read()
             if not there:
                 return
-            time_s = time.monotonic() if path.is_char_device() else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            # A file without times, with times that go back, or with a clock that jumps.
+            clock_s = time.monotonic() if path.is_char_device() else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            time_s = clock_s + shift_s
+            # A file without times, with times that go back, or with a clock that jumps or does not begin at 0.
             if not before_s + 1e-4 < time_s < before_s + LONGEST_PAUSE_S:
                 time_s = before_s + step_s
+                if abs(time_s - clock_s - shift_s) > LONGEST_STEP_BACK_S:
+                    shift_s = time_s - clock_s
             yield time_s, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), promised
             before_s = time_s
     finally:
