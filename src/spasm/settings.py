@@ -556,9 +556,9 @@ class Hysteresis(Checked):
 class Accumulation(Checked):
     """When accumulated probabilities of windows make an alarm, after VSViG."""
 
-    sum_windows: Annotated[int, Between(1, 10_000)] = 2
+    sum_windows: Annotated[int, Between(1, 10_000)] = 1
     """Windows whose probabilities are summed."""
-    sum_threshold: Annotated[float, Between(0, 10_000)] = 1.8
+    sum_threshold: Annotated[float, Between(0, 10_000)] = 0.9
     """Sum at which the alarm is given."""
     sum_floor: Probability = 0.0
     """Probabilities below this count as 0."""
@@ -591,7 +591,7 @@ class Timeline(Checked):
     stride_s: Annotated[float, Between(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
     rule: Literal["hysteresis", "accumulation"] = "accumulation"
-    """How windows become events. Both find as much; accumulation tells it some three seconds earlier."""
+    """How windows become events. Both find as much; accumulation tells it some four seconds earlier."""
     hysteresis: Hysteresis = Hysteresis()
     accumulation: Accumulation = Accumulation()
     events: Path | None = None
