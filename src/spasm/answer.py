@@ -170,7 +170,7 @@ def _score(poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray 
 class Answerer:
     """Every trained fold of a decision, held by processes of each member. To be used in a `with`.
 
-    Batches are dealt to a member's processes, which is faster than threads: one for each core, of up to four, or a
+    Batches are dealt to a member's processes, which is faster than threads: one for each of its cores, up to four, or a
     single one where a GPU works.
     """
 
@@ -178,14 +178,15 @@ class Answerer:
         self.decision = decision
         self.choice = choice_of(decision)
         self.workers: dict[str, Executor] = {}
-        self.ahead = min(cores, MOST_PROCESSES) + 1
+        share = max(1, cores // max(1, len(set(decision["members"]) - {"lgbm"})))  # of the cores; lgbm needs few
+        self.ahead = min(share, MOST_PROCESSES) + 1
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
         begun = []
         on_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()  # torch would say, but is not loaded here
         for name, chosen in decision["members"].items():
             alone = name == "lgbm" or (on_gpu and name != "rocket")
-            count = 1 if alone else min(cores, MOST_PROCESSES)
-            work = (os.getpid(), max(1, cores // count), run, name, chosen, decision["folds"], hardware)
+            count = 1 if alone else min(share, MOST_PROCESSES)
+            work = (os.getpid(), max(1, share // count), run, name, chosen, decision["folds"], hardware)
             self.workers[name] = ProcessPoolExecutor(count, spawn, _begin, work)
             begun.append(self.workers[name].submit(_ready))
         try:
