@@ -179,13 +179,14 @@ class Answerer:
         self.choice = choice_of(decision)
         self.workers: dict[str, Executor] = {}
         share = max(1, cores // max(1, len(set(decision["members"]) - {"lgbm"})))  # of the cores; lgbm needs few
-        self.ahead = min(share, MOST_PROCESSES) + 1
+        self.ahead = min(cores, MOST_PROCESSES) + 1
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
         begun = []
         on_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()  # torch would say, but is not loaded here
         for name, chosen in decision["members"].items():
             alone = name == "lgbm" or (on_gpu and name != "rocket")
-            count = 1 if alone else min(share, MOST_PROCESSES)
+            own = cores if name == "rocket" else share  # it takes as long as two networks
+            count = 1 if alone else min(own, MOST_PROCESSES)
             work = (os.getpid(), max(1, share // count), run, name, chosen, decision["folds"], hardware)
             self.workers[name] = ProcessPoolExecutor(count, spawn, _begin, work)
             begun.append(self.workers[name].submit(_ready))
