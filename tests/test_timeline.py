@@ -223,3 +223,10 @@ def test_settings_are_not_chosen_on_the_child_that_is_judged(call, recorded):
     code, told, _ = call("--events", recorded / "events.csv", "--choose", "False", recordings=1)
     assert code == 0
     assert "settings as given" in told
+
+
+def test_settings_are_not_chosen_where_one_child_has_all_the_events(call, tmp_path):
+    (tmp_path / "events.csv").write_text("recording,onset_s,offset_s\nchild_1_1.npy,5,7\n")
+    code, _, errors = call("--events", tmp_path / "events.csv", recordings=2)
+    assert code == 2
+    assert "no event of another child than 1" in errors

@@ -72,7 +72,7 @@ def choose(
 ) -> Chosen:
     """Try every candidate of a rule on every recording, for the best F1 or at most so many false alarms in an hour.
 
-    Raises SettingsError where all recordings are of one child, DataError where one has all the events.
+    Raises SettingsError where all recordings are of one child, or one child has all the events.
     """
     child = np.array([child_of(path.name) for path in answered])
     if len(set(child)) < 2:
@@ -90,8 +90,8 @@ def choose(
     )
     for one in sorted(set(child)):
         if not counts[0, child != one, 0].sum():
-            hint = "give recordings of more children with events, or --choose False"
-            raise DataError("events", f"there is none of another child than {one} to choose settings on", hint)
+            reason = f"there is no event of another child than {one} to choose settings on"
+            raise SettingsError(f"{reason}; give recordings of more children with events, or --choose False")
     rules = [tried[events.best(counts[:, child != one].sum(1), most)] for one in child]
     return Chosen(rules, tried[events.best(counts.sum(1), most)], child, counts)
 
