@@ -222,6 +222,40 @@ def test_a_model_that_found_nothing_to_split_has_no_importance_and_one_answer():
     assert len(set(model.predict(values, raw_score=True))) == 1
 
 
+# ---- why it answers so
+
+
+def test_contributions_of_the_statistics_sum_to_the_mean_logit_of_the_folds(member):
+    poses, _ = children(count=2, seed=5)
+    poses[1, 3:] = np.nan
+    poses[2, :, 25:] = np.nan
+    rows = np.arange(len(poses))[::-1]
+    scorer = boosting.open_scorer([member.weights(0, fold) for fold in range(3)], SMALL)
+    values, contributions = scorer.contributions(poses, rows)
+    assert values.dtype == np.float32
+    assert np.array_equal(values, boosting.statistics(poses, rows, SMALL), equal_nan=True)
+    assert contributions.dtype == np.float64
+    assert contributions.shape == (len(poses), values.shape[1] + 1)
+    np.testing.assert_allclose(contributions.sum(axis=1), scorer.score(poses, rows)[0].mean(axis=0), rtol=0, atol=1e-6)
+    assert np.ptp(contributions[:, -1]) == 0  # what is expected of a segment not yet seen
+    assert np.ptp(contributions[:, :-1], axis=0).max() > 0.1
+
+
+def test_no_segments_have_no_contributions(member):
+    poses, _ = children(count=1)
+    values, contributions = boosting.open_scorer([member.weights(0, 0)], SMALL).contributions(poses, np.arange(0))
+    assert values.shape == (0, len(boosting.used(SMALL)))
+    assert contributions.shape == (0, len(boosting.used(SMALL)) + 1)
+
+
+def test_a_model_that_found_nothing_to_split_has_its_one_answer_for_expected_value():
+    poses, _ = children(count=1)
+    model = boosting.fit(np.zeros((8, len(boosting.used(SMALL))), np.float32), np.arange(8) < 2, SMALL, 0)
+    contributions = boosting.Scorer([model], SMALL).contributions(poses, np.arange(8))[1]
+    assert not contributions[:, :-1].any()
+    assert contributions[:, -1] == pytest.approx(np.log(2 / 6))
+
+
 # ---- what it refuses
 
 

@@ -24,8 +24,7 @@ def statistics(poses: np.ndarray, rows: np.ndarray, settings: LgbmMember) -> np.
 
 def used(settings: LgbmMember) -> np.ndarray:
     """Which statistics are read, (F,) int64."""
-    left_out = () if settings.boosting.gaps else kinematics.GROUPS["gaps and visibility"]
-    return np.array([number for number, name in enumerate(kinematics.NAMES) if name not in left_out])
+    return kinematics.used(settings.boosting.gaps)
 
 
 def parameters(settings: LgbmMember, seed: int) -> dict[str, Any]:
@@ -100,6 +99,19 @@ class Scorer:
         if not len(values):
             return np.empty((len(self.models), 0)), None
         return np.stack([model.predict(values, raw_score=True, num_threads=1) for model in self.models]), None
+
+    def contributions(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The statistics (N, F) float32 of the segments `rows`, and what each adds to the log-odds (N, F + 1) float64.
+
+        The last column is the expected value; a row sums to the mean of the folds' logits. Shapley values of trees:
+        Lundberg et al. 2020, https://doi.org/10.1038/s42256-019-0138-9.
+        """
+        values = statistics(poses, rows, self.settings)
+        total = np.zeros((len(values), values.shape[1] + 1))
+        if len(values):
+            for model in self.models:
+                total += model.predict(values, pred_contrib=True, num_threads=1)
+        return values, total / len(self.models)
 
 
 def open_scorer(paths: list[Path], settings: LgbmMember) -> Scorer:

@@ -50,6 +50,7 @@ SIDES = np.array([1] + [1, -1] * len(PAIRS), dtype=np.float32)[:, None]  # what 
 REACH = 45  # frames to each side of the event in the longest window
 BANDS_HZ = ((0.3, 1), (1, 2), (2, 4), (4, 8))
 SERIES = ("body", "head", "arms", "legs")
+PARTS = {"head": [HEAD], "arms": MOVERS[1:5], "trunk": list(range(1, 5)), "legs": MOVERS[5:]}  # which points each has
 
 
 class Columns(dict[str, np.ndarray]):
@@ -118,6 +119,16 @@ def columns(poses: np.ndarray) -> Columns:
     put_camera(table, {"translation": shift, "rotation": np.abs(turn), "zoom": np.abs(zoom)}, moving, activity, event)
     put_gaps(table, poses, seen)
     return table
+
+
+def part_speeds(poses: np.ndarray) -> np.ndarray:
+    """Speed of each of PARTS against the rest of the body, (N, 4, T) float32 in body lengths per second.
+
+    poses: (N, T, 33, 5). What moves the body as a whole, such as the camera, is taken out. NaN in gaps and beside them.
+    """
+    points = body_points(poses, found(poses))
+    articulated = rigid_motion(fitted(points, 0), fitted(points, 1))[3]
+    return np.stack([mean(articulated[:, members], axis=1) for members in PARTS.values()], axis=1)
 
 
 # ---- from poses to points in body lengths
@@ -563,3 +574,9 @@ GROUP_OF: dict[str, str] = _NOTHING.group_of
 GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(name for name in NAMES if GROUP_OF[name] == group) for group in dict.fromkeys(GROUP_OF.values())
 }
+
+
+def used(gaps: bool) -> np.ndarray:
+    """Which statistics are read, (F,) int64: all, or all but those of gaps and visibility."""
+    left_out = () if gaps else GROUPS["gaps and visibility"]
+    return np.array([number for number, name in enumerate(NAMES) if name not in left_out])

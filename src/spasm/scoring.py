@@ -1,6 +1,6 @@
 """Scoring poses with trained networks; out-of-fold rows and submissions both come from here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from spasm import checkpoints
 from spasm.errors import TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
+from spasm.models.scores import Scores
 from spasm.settings import Hardware, Member
 
 SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
@@ -34,7 +35,6 @@ class Scorer:
                 raise TrainingError("the weights are not those of a network with these settings") from error
             self.networks.append(network.folded(precision).to(device))
 
-    @torch.inference_mode()
     def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """poses: (M, T, 33, 5) float32; rows: (N,) which to score, each with a pose.
 
@@ -43,15 +43,29 @@ class Scorer:
         """
         logits = np.empty((len(self.networks), len(rows)))
         weights = np.empty((len(rows), poses.shape[1]))
-        for start in range(0, len(rows), SCORING_BATCH):
-            part = slice(start, start + SCORING_BATCH)
-            batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
-            features = build_features(batch, self.settings.features)
-            scores = [network(features) for network in self.networks]
+        for part, scores in self._scores(poses, rows):
             for fold, score in enumerate(scores):
                 logits[fold, part] = score.logit.cpu().double().numpy() + self.offsets[fold]
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
         return logits, weights
+
+    def frames(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the folds see in each frame, their mean: weights (N, T), and logits (N, T) that speak for a spasm."""
+        weights, logits = np.empty((2, len(rows), poses.shape[1]))
+        for part, scores in self._scores(poses, rows):
+            weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
+            together = torch.stack([score.frame_logits for score in scores]).float().mean(0)
+            logits[part] = together.cpu().numpy() + np.mean(self.offsets)
+        return weights, logits
+
+    @torch.inference_mode()
+    def _scores(self, poses: np.ndarray, rows: np.ndarray) -> Iterator[tuple[slice, list[Scores]]]:
+        """The answer of every fold to a few segments at a time, and which of `rows` they are."""
+        for start in range(0, len(rows), SCORING_BATCH):
+            part = slice(start, start + SCORING_BATCH)
+            batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
+            features = build_features(batch, self.settings.features)
+            yield part, [network(features) for network in self.networks]
 
 
 def open_scorer(paths: Sequence[Path], settings: Member, hardware: Hardware) -> Scorer:
