@@ -18,6 +18,7 @@ demo: .venv/ready
 	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FOLDS) $(DEMO_FLAGS)
 	$(BIN)/python src/blend.py --run output/demo --cache output/demo/cache
 	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
+	$(BIN)/python src/report.py --run output/demo --cache output/demo/cache
 	@echo "next:    put your own data into input/ (see README.md), then $(BIN)/python src/verify.py"
 
 # The models of extract_pose.py. The package is Google's own for browsers, Apache-2.0.
@@ -48,6 +49,6 @@ check: .venv/ready-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-video.txt
 	@touch $@
 
-.venv/ready-dev: requirements.txt requirements-video.txt requirements-dev.txt | .venv/bin/python
+.venv/ready-dev: requirements.txt requirements-video.txt requirements-report.txt requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from tqdm import tqdm
 
 import command_line
 from spasm import files, prevalence, report_text
 from spasm.answer import Answerer, open_decision
+from spasm.dataset import SegmentFiles
 from spasm.errors import DataError, DataProblems, collected
+from spasm.results import read_figures
 from spasm.segments import FPS, found, inside_picture, read_segment
 from spasm.settings import SettingsError, Submission
 from spasm.tables import child_of, list_segments, read_table
@@ -35,6 +36,7 @@ def main(settings: Submission) -> int:
     if settings.prevalence is not None and settings.adapt_prevalence:
         raise SettingsError("--prevalence gives what --adapt-prevalence True would estimate; use one of them")
     decision = open_decision(settings.run)
+    figures = read_figures(settings.run, decision) if settings.report else {}  # said now, not after the answer
     probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
     files.check_writable(settings.out.parent)
     files.remove_stale(settings.out.parent, below=False)  # what a killed submission left
@@ -64,7 +66,7 @@ def main(settings: Submission) -> int:
     moments: list[str] = []
     with (
         Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer,
-        tqdm(total=len(paths), desc="answering", unit="segment", disable=None) as bar,
+        command_line.progress("answering", total=len(paths), unit="segment") as bar,
     ):
         for scores, frame_weights in answerer.member_logits(batches()):
             for name, values in scores.items():
@@ -92,10 +94,38 @@ def main(settings: Submission) -> int:
     if poor:
         print(f"{poor} segments are too poor to judge; the probabilities file says why, their labels are a guess")
     print(f"trained on {report_text.data_name(decision['data'])}")
-    print(f"written: {settings.out}, {probabilities_path}")
+    written = [settings.out, probabilities_path]
+    if settings.report and names:
+        path = settings.out.with_name(f"{settings.out.stem}_report.html")
+        told = {"names": names, "children": children, "probability": probabilities, "positive": labels == 1}
+        told |= {"thresholds": np.full(len(names), threshold), "logits": rows}
+        told |= {"notes": dict(zip(names, notes, strict=True))}
+        told |= {"poses": SegmentFiles(paths, decision["frames"], settings.test)}
+        write_report(settings, decision, figures, told, path)
+        written.append(path)
+    print("written:", ", ".join(map(str, written)))
     if not names:
         raise DataError(settings.test, "holds no segment", "the answer has a header only; --test names their folder")
     return 0
+
+
+def write_report(
+    settings: Submission, decision: dict[str, Any], figures: dict[str, Any], told: dict[str, Any], path: Path
+) -> None:
+    """The page on which answers can be looked at; figures: of metrics.json; told: fields of `Answers`."""
+    from spasm.evidence import explaining, gather  # here: nothing of this is loaded for answers alone
+    from spasm.report import origin
+    from spasm.report.answers import Answers, kept, most_films
+    from spasm.report.page import page
+
+    answers = Answers(**told)
+    chosen = kept(answers, most_films(settings.films, decision["frames"]))
+    poses = answers.poses[chosen]
+    with command_line.progress("explaining", total=len(explaining(decision)) * len(chosen), unit="segment") as bar:
+        evidence = gather(settings.run, decision, poses, None, settings.hardware, bar.update)
+    made, members = origin.how_made(settings.run, sys.argv), origin.members(settings.run, decision)
+    html, _ = page(answers, chosen, evidence, decision, figures, made, members)
+    files.write_bytes(path, html.encode())
 
 
 def choose_threshold(

@@ -7,8 +7,6 @@ import shlex
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 import command_line
 from spasm import report_text, runs
 from spasm.dataset import load_training
@@ -22,9 +20,7 @@ def main(settings: BlendMembers) -> int:
         raise DataError(settings.run, "holds no run", f"train first: python src/train_folds.py --run {settings.run}")
     made = runs.read_run(settings.run)
     data_path = settings.data or Path(made["data"]["path"])
-    data = load_training(
-        data_path, made["frames"], "safe", settings.cache, lambda paths: tqdm(paths, "reading", disable=None)
-    )
+    data = load_training(data_path, made["frames"], "safe", settings.cache, command_line.reading)
     run = runs.reopen_run(settings.run, data)
     trained = tuple(complete_logits(run))
     if not trained:

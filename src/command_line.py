@@ -1,27 +1,32 @@
-"""What every script shares: flags from the settings, messages on stderr, exit codes, interrupts.
+"""What every script shares: flags from the settings, messages and progress on stderr, exit codes, interrupts.
 
 Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
 """
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+import typing
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 # Idle OpenMP threads that spin stall two-core machines for seconds when processes share them. OpenMP reads this
 # when torch is imported, so it stands before any import that could bring torch in.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
+from tqdm import tqdm
 
 from spasm.errors import DataError, TrainingError
 from spasm.settings import MEMBERS, SettingsError
 
 S = TypeVar("S")
+T = TypeVar("T")
 SETTINGS_HELP = "--settings FILE takes settings from a JSON file, such as a member's manifest.json; flags win over it."
 
 
@@ -64,7 +69,7 @@ def run(
 
 def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
     """Settings from flags; `--settings FILE` becomes flags placed before the user's own, checked the same way."""
-    words = _with_settings_file(argv)
+    words = _with_true(_with_settings_file(argv), _switches(settings_class))
     default = settings_class.default_for(words) if hasattr(settings_class, "default_for") else None
     return tyro.cli(
         settings_class,
@@ -81,6 +86,64 @@ def call(words: list[str]) -> None:
     finished = subprocess.run([sys.executable, str(script), *words[1:]], capture_output=True, text=True)
     if finished.returncode:
         raise TrainingError(f"{words[0]} ended with {finished.returncode}: {finished.stderr.strip()}")
+
+
+class Lines(Generic[T]):
+    """Has what the scripts use of a tqdm bar, and tells the progress of long work in whole lines on stderr.
+
+    The first comes after `first_s`, another every `every_s`: what ends sooner says nothing.
+    """
+
+    def __init__(
+        self, items: Iterable[T], what: str, total: int | None, unit: str, first_s: float, every_s: float
+    ) -> None:
+        self.items, self.what, self.total, self.unit, self.every_s = items, what, total, unit, every_s
+        self.done, self.begun_s = 0, time.monotonic()
+        self.next_s = self.begun_s + first_s
+
+    def __iter__(self) -> Iterator[T]:
+        for item in self.items:
+            yield item
+            self.update()
+
+    def __enter__(self) -> "Lines[T]":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def update(self, more: int = 1) -> None:
+        self.done += more
+        now_s = time.monotonic()
+        if now_s < self.next_s or self.done in (0, self.total):
+            return
+        self.next_s = now_s + self.every_s
+        of = left = ""
+        if self.total:
+            of = f" of {self.total}"
+            left = f", {_span((now_s - self.begun_s) / self.done * (self.total - self.done))} left"
+        unit = f" {self.unit}s" if self.unit else ""
+        print(f"{self.what}: {self.done}{of}{unit}{left}", file=sys.stderr, flush=True)
+
+
+def progress(
+    what: str,
+    items: Iterable[T] = (),
+    total: int | None = None,
+    unit: str = "",
+    unit_scale: bool = False,
+    first_s: float = 10.0,
+    every_s: float = 30.0,
+) -> "tqdm[T] | Lines[T]":
+    """Tell how far long work is: by a bar on a terminal, elsewhere by lines. `unit_scale` shortens a bar's numbers."""
+    if sys.stderr.isatty():
+        return tqdm(items, what, total, unit=unit or "it", unit_scale=unit_scale)
+    return Lines(items, what, total, unit, first_s, every_s)
+
+
+def reading(paths: list[Path]) -> Iterable[Path]:
+    """The progress of reading segments."""
+    return progress("reading", paths, len(paths), "segment")
 
 
 def check_members(names: tuple[str, ...], flag: str = "--members") -> None:
@@ -111,6 +174,22 @@ def _with_settings_file(argv: list[str]) -> list[str]:
     return [*_flags(tree), *argv[:at], *argv[at + 2 :]]
 
 
+def _switches(settings_class: type) -> set[str]:
+    """The flags that take True or False."""
+    hints = typing.get_type_hints(settings_class)
+    inner = [hint for hint in hints.values() if dataclasses.is_dataclass(hint)]
+    switches = {f"--{name.replace('_', '-')}" for name, hint in hints.items() if hint is bool}
+    return switches.union(*map(_switches, inner))
+
+
+def _with_true(words: list[str], switches: set[str]) -> list[str]:
+    """A switch without a value, such as --report, means True."""
+    following = [*words, "--"][1:]
+    parts = ([word, "True"] if word in switches and after.startswith("--") else [word]
+             for word, after in zip(words, following, strict=True))  # fmt: skip
+    return [word for part in parts for word in part]
+
+
 def _flags(tree: dict[str, Any]) -> Iterator[str]:
     for key, value in tree.items():
         if isinstance(value, dict):
@@ -118,6 +197,13 @@ def _flags(tree: dict[str, Any]) -> Iterator[str]:
         else:
             values = value if isinstance(value, list) else [value]
             yield from [f"--{key.replace('_', '-')}", *map(str, values)]
+
+
+def _span(seconds: float) -> str:
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _terminate(_signal: int, _frame: object) -> None:

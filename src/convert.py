@@ -10,8 +10,6 @@ import os
 import shlex
 import sys
 
-from tqdm import tqdm
-
 import command_line
 from spasm import report_text
 from spasm.dataset import load_training
@@ -26,9 +24,7 @@ def main(settings: Convert) -> int:
     read, out = settings.read, settings.out
     if out.is_dir() and os.listdir(out):
         raise DataError(out, "holds something already", "name a new folder with --out")
-    data = load_training(
-        read.data, read.frames, read.names, settings.cache, lambda paths: tqdm(paths, "reading", disable=None)
-    )
+    data = load_training(read.data, read.frames, read.names, settings.cache, command_line.reading)
     print(report_text.data_summary(data))
     WRITERS[settings.to](out, data.names, data.poses, data.labels)
     print(f"written: {out}")

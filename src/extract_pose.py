@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from tqdm import tqdm
 
 import command_line
 from spasm import files, offline, pictures, streams, videos
@@ -144,8 +143,7 @@ def extract_all(settings: ExtractPose, left: dict[Path, str], problems: list[Dat
     progress = multiprocessing.get_context("spawn").Queue()
     with (
         ThreadPoolExecutor(workers) as pool,
-        # disable=None: a bar only where stderr is a terminal.
-        tqdm(desc="extracting", unit="frame", disable=None) as bar,
+        command_line.progress("extracting", unit="frame") as bar,
     ):
         waiting = {pool.submit(extract_apart, settings, video, name, progress) for video, name in left.items()}
         try:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from tqdm import tqdm
 
 import command_line
 from spasm import files, metrics, process, report_text, runs
@@ -42,7 +41,7 @@ def main(settings: Robustness) -> int:
     tasks = [(name, fold) for name in decision["members"] for fold in range(run.folds)]
     damaged = {name: {key: logits[name].copy() for key in all_damage()} for name in decision["members"]}
     spawn = multiprocessing.get_context("spawn")
-    with tqdm(total=len(tasks), desc="scoring", unit="fold", disable=None) as bar:
+    with command_line.progress("scoring", total=len(tasks), unit="fold") as bar:
         for name in decision["members"]:  # a new pool for each, so that torch and LightGBM never share a process
             with ProcessPoolExecutor(settings.workers or cpu_count(), spawn) as pool:
                 waiting = {

@@ -8,10 +8,9 @@ pictures of what every behaviour looks like.
 Example: python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
 """
 
+import functools
 import shlex
 import sys
-
-from tqdm import tqdm
 
 import command_line
 from spasm import simulated_data
@@ -31,8 +30,7 @@ def main(settings: Simulate) -> int:
         settings.minutes,
         settings.preview,
         settings.workers,
-        # disable=None: a bar only where stderr is a terminal.
-        lambda items, count: tqdm(items, "simulate", count, file=sys.stderr, disable=None),
+        functools.partial(command_line.progress, "simulate"),
     )
     print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it says anything about patients.")
     for split in ("train", "test"):

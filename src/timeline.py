@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from tqdm import tqdm
 
 import command_line
 from spasm import event_choice, events, files, live, recording_answers, report_text, streams, timeline_pictures, videos
@@ -148,9 +147,8 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
         answerer = (
             stack.enter_context(Answerer(settings.run, decision, settings.hardware, cpu_count())) if left else None
         )
-        # disable=None: a bar only where stderr is a terminal.
         total = sum(lengths[path] for path in left)
-        bar = stack.enter_context(tqdm(total=total, desc="answering", unit="frame", unit_scale=True, disable=None))
+        bar = stack.enter_context(command_line.progress("answering", total=total, unit="frame", unit_scale=True))
         for path in left:
             windows = recording_answers.answer(path, lengths[path], stride, answerer, bar.update)
             recording_answers.write(folders[path], keys[path], windows)

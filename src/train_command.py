@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
 from joblib import Parallel, cpu_count, delayed
-from tqdm import tqdm
 
+import command_line
 from spasm import process, report_text
 from spasm.dataset import load_training
 from spasm.errors import DataError, TrainingError
@@ -34,9 +34,7 @@ def train(settings: Train, name: str, member_settings: Any, environment: Mapping
         last = settings.split.folds - 1
         raise SettingsError(f"--fold {settings.fold} is outside 0 to {last}; the nearest valid value is {last}")
     read = settings.read
-    data = load_training(
-        read.data, read.frames, read.names, settings.cache, lambda paths: tqdm(paths, "reading", disable=None)
-    )
+    data = load_training(read.data, read.frames, read.names, settings.cache, command_line.reading)
     run = open_run(settings.run, data, read.data, data.poses.shape[1], settings.split)
     member = open_member(run, name, dataclasses.asdict(member_settings), environment)
     folds = range(run.folds) if settings.fold is None else [settings.fold]

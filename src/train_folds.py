@@ -11,13 +11,15 @@ from pathlib import Path
 
 import command_line
 import train_command
-from spasm import files
+from spasm import files, tensorboard
 from spasm.scoring import pick_device, pick_precision
 from spasm.settings import TrainFolds
 from spasm.training import fit_fold
 
 
 def main(settings: TrainFolds) -> int:
+    if settings.tensorboard:
+        tensorboard.check()
     device = pick_device(settings.hardware.device)
     precision = pick_precision(settings.hardware.precision, device)
     environment = {"device": device.type, "precision": str(precision).removeprefix("torch."), "threads": 1}
@@ -26,7 +28,7 @@ def main(settings: TrainFolds) -> int:
     onsets = settings.read.data / "onsets.csv"
     if settings.member.fit.loss == "squared" and onsets.exists():
         environment["onsets_sha256"] = files.sha256(onsets)
-    fit = functools.partial(fit_fold, device=device, precision=precision)
+    fit = functools.partial(fit_fold, device=device, precision=precision, with_tensorboard=settings.tensorboard)
     return train_command.train(settings, settings.member.model, settings.member, environment, fit)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
-from tqdm import tqdm
 
 import command_line
 import train_command
@@ -33,9 +32,7 @@ STUDIES = Path("output/studies")
 def main(settings: Tune) -> int:
     check(settings)
     read, split = settings.read, settings.split
-    data = load_training(
-        read.data, read.frames, read.names, settings.cache, lambda paths: tqdm(paths, "reading", disable=None)
-    )
+    data = load_training(read.data, read.frames, read.names, settings.cache, command_line.reading)
     if split.folds_file is None:
         fold_of = make_folds(data.labels, data.children, split.folds, split.fold_kind, split.fold_seed)
     else:

@@ -9,8 +9,6 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 import command_line
 from spasm.errors import DataError, printable
 from spasm.formats import opened
@@ -23,7 +21,7 @@ def main(settings: Verify) -> int:
     source = opened(read.data, read.frames, settings.cache)
     if source.notice:
         print(source.notice)
-    report = check_folder(source.folder, source.frames, read.names, progress)
+    report = check_folder(source.folder, source.frames, read.names, command_line.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
     print_warnings(report.warnings)
     for problem in report.problems:
@@ -35,10 +33,6 @@ def main(settings: Verify) -> int:
         return 1
     print(f"No problems. Next:\n  python src/train_folds.py{flags}")
     return 0
-
-
-def progress(paths: list[Path]) -> "tqdm[Path]":
-    return tqdm(paths, desc="reading", unit="segment", disable=None)  # None: only where stderr is a terminal
 
 
 def print_warnings(warnings: list[DataError]) -> None:

@@ -45,6 +45,7 @@ from spasm.settings import (
     Network,
     OfRun,
     PoseModel,
+    Report,
     Robustness,
     RocketMember,
     SettingsError,
@@ -67,7 +68,7 @@ torch.set_num_threads(1)
 
 SCRIPTS = (TrainFolds, TrainLgbm, TrainRocket, BlendMembers, Compare, Tune, Transfer, Robustness,
            ShiftPrevalence, Submission, Benchmark, BenchmarkPublished, BenchmarkTimeline, Verify, Simulate, Calibrate,
-           Convert, DrawAttention, Timeline, PoseModel, ExtractPose)  # fmt: skip
+           Convert, DrawAttention, Report, Timeline, PoseModel, ExtractPose)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +130,13 @@ def test_a_flag_changes_its_field_and_no_other():
     expected = dataclasses.replace(TrainFolds(), member=Member(fit=Fit(epochs=3)), run=Path("elsewhere"))
     assert parsed("--epochs", 3, "--run", "elsewhere") == expected
     assert parsed("--body-scale", "True").member.features == Features(body_scale=True)
+
+
+def test_a_switch_needs_no_value_and_takes_one():
+    assert parsed("--report", settings_class=Submission) == Submission(report=True)
+    assert parsed("--report", "--films", 7, settings_class=Submission) == Submission(report=True, films=7)
+    assert parsed("--body-scale", "--epochs", 3).member.features == Features(body_scale=True)
+    assert parsed("--films", 7, "--report", "False", settings_class=Submission) == Submission(films=7)
 
 
 def test_the_flags_that_others_rely_on_exist():

@@ -350,7 +350,6 @@ def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answere
         (["--prevalence", "0"], "--prevalence 0.0 is outside 0.001 to 0.999"),
         (["--prevalence", "20"], "--prevalence 20.0 is outside 0.001 to 0.999"),
         (["--abstain", "1.5"], "--abstain 1.5 is outside 0 to 1"),
-        (["--adapt-prevalence"], "--adapt-prevalence"),
     ],
 )
 def test_wrong_combinations_and_values_are_wrong_usage(answer, tmp_path, flags, words):

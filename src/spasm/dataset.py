@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,25 @@ class TrainingData:
     """"max": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
     notice: str = ""
     """One line on what was converted; empty where nothing was."""
+
+
+class SegmentFiles:
+    """The poses (N, T, 33, 5) float32 of segment files, read and checked when rows are asked for."""
+
+    def __init__(self, paths: Sequence[Path], frames: int, root: Path) -> None:
+        self.paths, self.frames, self.root = paths, frames, root
+        self.shape = (len(paths), frames, len(LANDMARKS), len(CHANNELS))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        if isinstance(rows, np.ndarray):
+            read = [self[int(row)] for row in rows]
+            return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.float32)
+        return read_segment(self.paths[rows], self.frames, self.root)[0]
 
 
 def load_training(data: Path, frames: int | None, names: str, cache: Path, progress: Progress = iter) -> TrainingData:

@@ -5,6 +5,7 @@ RUN/<member>/manifest.json    settings, versions, and the sha256 of every file t
 RUN/<member>/seed_S/          fold_K.pt weights (.txt of LightGBM), fold_K_oof.csv scores, and fold_K_last.pt while a
                               network can be resumed
 RUN/<member>/history.csv      of a network: one row per epoch
+RUN/<member>/tensorboard/     the same for TensorBoard, where it is asked for
 RUN/lgbm/importance.csv       what each group of statistics contributed
 RUN/<member>/oof.csv          out-of-fold logits: the mean over seeds
 RUN/oof.csv, decision.json, metrics.json    from the members that are complete
@@ -162,6 +163,9 @@ class MemberFolder:
 
     def last(self, seed: int, fold: int) -> Path:
         return self.path / f"seed_{seed}" / f"fold_{fold}_last.pt"
+
+    def tensorboard(self, seed: int, fold: int) -> Path:
+        return self.path / "tensorboard" / f"seed_{seed}_fold_{fold}"
 
     @contextlib.contextmanager
     def begun_fold(self, seed: int, fold: int) -> Iterator[bool]:

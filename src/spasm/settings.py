@@ -64,6 +64,7 @@ class Checked:
 Probability = Annotated[float, Between(0, 1)]
 Count = Annotated[int, Between(1, 1_000_000)]
 Seed = Annotated[int, Between(0, 2**31 - 1)]
+Films = Annotated[int, Between(1, 100_000)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,6 +337,8 @@ class TrainFolds(Train):
     """Flags of train_folds.py."""
 
     hardware: Hardware = Hardware()
+    tensorboard: bool = False
+    """Write learning curves too, to be watched by tensorboard --logdir RUN; needs requirements-report.txt."""
     member: Member = Member()
 
     @classmethod
@@ -444,6 +447,17 @@ class Robustness(OfRun):
 
 
 @dataclasses.dataclass(frozen=True)
+class Report(OfRun):
+    """Flags of report.py."""
+
+    run: Path = Path("output/main")
+    """Run folder, with at least one member whose folds are all trained; the report goes into it."""
+    films: Films = 1500
+    """Segments of 5 s that can be played in the page; of more, the worst, the least certain and a sample are."""
+    hardware: Hardware = Hardware()
+
+
+@dataclasses.dataclass(frozen=True)
 class DrawAttention(OfRun):
     """Flags of attention.py."""
 
@@ -489,6 +503,10 @@ class Submission(Checked):
     """Mark segments as too poor to judge where less than this share of landmarks is found inside the picture."""
     names: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
+    report: bool = False
+    """Write a page beside the answer too, in which every segment can be played; needs requirements-report.txt."""
+    films: Films = 1500
+    """Segments of 5 s that can be played in that page; of more, the most probable, least certain and a sample."""
     hardware: Hardware = Hardware()
 
 

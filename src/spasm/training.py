@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spasm import checkpoints
+from spasm import checkpoints, tensorboard
 from spasm.augment import augment
 from spasm.dataset import TrainingData
 from spasm.errors import DataError, TrainingError
@@ -207,11 +207,12 @@ def fit_fold(
     report: Callable[[dict[str, float]], None],
     device: torch.device,
     precision: torch.dtype,
+    with_tensorboard: bool = False,
 ) -> None:
     """Train one fold and score its held-out children, or continue where an earlier call stopped.
 
     After every epoch all that the next one depends on is on disk. Depends on its arguments alone, whichever process
-    calls it: one thread, and every seed derived from `seed`, `fold` and the member.
+    calls it: one thread, and every seed derived from `seed`, `fold` and the member. TensorBoard changes none of it.
     """
     prepare(threads=1)
     last, weights_path = member.last(seed, fold), member.weights(seed, fold)
@@ -230,15 +231,20 @@ def fit_fold(
             except (KeyError, ValueError, RuntimeError) as error:
                 reason = f"is not a checkpoint of fold {fold}, seed {seed} of this run"
                 raise DataError(last, reason, "delete it to train the fold from the start") from error
-        while trainer.epoch < settings.fit.epochs:
-            row = trainer.run_epoch()
-            checkpoints.write_tensors(last, trainer.state())
-            member.note_history(seed, fold, HISTORY, trainer.history)
-            report({"seed": seed, "fold": fold, "epoch": trainer.epoch, **row})
+        with tensorboard.written(member.tensorboard(seed, fold) if with_tensorboard else None) as note:
+            for epoch, values in enumerate(trainer.history, 1):
+                note(epoch, dict(zip(HISTORY, values, strict=True)))
+            while trainer.epoch < settings.fit.epochs:
+                row = trainer.run_epoch()
+                checkpoints.write_tensors(last, trainer.state())
+                member.note_history(seed, fold, HISTORY, trainer.history)
+                note(trainer.epoch, row)
+                report({"seed": seed, "fold": fold, "epoch": trainer.epoch, **row})
 
-        weights = trainer.final_weights()
-        posed = np.flatnonzero(scored & data.has_pose)
-        logits, _ = Scorer([weights], settings, device, precision).score(data.poses, posed)
+            weights = trainer.final_weights()
+            posed = np.flatnonzero(scored & data.has_pose)
+            logits, _ = Scorer([weights], settings, device, precision).score(data.poses, posed)
+            note(trainer.epoch, tensorboard.out_of_fold(data.labels[posed], logits[0]))
         checkpoints.write_tensors(weights_path, weights)
         member.finish_fold(run, seed, fold, logits[0], weights_path)
         member.note_history(seed, fold, HISTORY, trainer.history)

@@ -1,0 +1,51 @@
+"""Run the notebooks and store them with their pictures, without times and versions.
+
+Example: SPASM_RUN=output/demo python notebooks/execute.py notebooks/*.ipynb
+"""
+
+import base64
+import io
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+COLOURS = 128  # of a stored picture: a third of the bytes
+
+
+def executed(path: Path, *more: str) -> nbformat.NotebookNode:
+    """A notebook, run in its folder from a fresh start; more: code of further cells. Raises CellExecutionError."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
+    client = NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(path.parent)}})
+    return client.execute()
+
+
+def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Without what differs from run to run."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata, cell.id = {}, f"cell-{number}"
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = smaller(output.data["image/png"])
+    return notebook
+
+
+def smaller(picture: str) -> str:
+    """The same PNG, as base64, in fewer colours."""
+    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+    with io.BytesIO() as file:
+        image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        return base64.b64encode(file.getvalue()).decode()
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        nbformat.write(stripped(executed(Path(name))), name)
+        print(f"written: {name} ({Path(name).stat().st_size / 1000:.0f} kB)")

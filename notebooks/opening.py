@@ -1,0 +1,96 @@
+"""What the notebooks look at: the training data, or a finished run.
+
+The environment variables SPASM_DATA and SPASM_RUN name other folders than the default, SPASM_CACHE the one for checked
+poses, SPASM_FRAMES another T than 150. Neither torch nor LightGBM is loaded here: the two may crash together.
+"""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+warnings.filterwarnings("ignore", "IProgress not found")  # a progress bar of Optuna's that is not drawn here
+
+from spasm import report_text, runs
+from spasm.answer import open_decision
+from spasm.dataset import TrainingData, load_training
+from spasm.results import read_figures
+from spasm.tables import read_table
+
+ROOT = Path(__file__).parents[1]
+DEMO_FLAGS = ("--out", "input/demo", "--children", "60", "--segments-per-child", "10", "--seed", "7")
+
+
+def training_data() -> TrainingData:
+    """The user's data in input/ where there is any, else the simulated infants of `make demo`, made if need be."""
+    frames = os.environ.get("SPASM_FRAMES")
+    return _introduced(load_training(_data_folder(), int(frames) if frames else None, "safe", _cache()))
+
+
+def finished_run() -> tuple[runs.Run, dict[str, Any], dict[str, Any]]:
+    """A run with its decision and figures: output/main, else output/demo; without either, boosting is trained."""
+    path = _run_folder()
+    made = runs.read_run(path)
+    folder = ROOT / os.environ.get("SPASM_DATA", made["data"]["path"])
+    run = runs.reopen_run(path, _introduced(load_training(folder, made["frames"], "safe", _cache())))
+    decision = open_decision(path)
+    return run, decision, read_figures(path, decision)
+
+
+def truth(data: TrainingData) -> list[dict[str, str]]:
+    """What the simulator knows of each segment, the row of truth.csv; nothing of real ones."""
+    path = data.folder / "truth.csv"
+    known = {row["segment_name"]: row for row in read_table(path, ("segment_name",))} if path.exists() else {}
+    return [known.get(name, {}) for name in data.names]
+
+
+def title(data: TrainingData, text: str) -> str:
+    """The title of a figure, which says so where the data is simulated."""
+    return f"SIMULATED DATA: {text}" if data.simulated else text
+
+
+def _introduced(data: TrainingData) -> TrainingData:
+    lines = report_text.data_summary(data).splitlines()
+    print("\n".join(sorted(lines, key=lambda line: line != report_text.SIMULATED)))
+    return data
+
+
+def _data_folder() -> Path:
+    if "SPASM_DATA" in os.environ:
+        return ROOT / os.environ["SPASM_DATA"]
+    own, demo = ROOT / "input", ROOT / "input/demo"
+    if (own / "train_data.csv").exists():
+        return own
+    if not (demo / "train_data.csv").exists():
+        print("SIMULATED DATA are made in input/demo, as `make demo` makes them.")
+        _run("src/simulate.py", *DEMO_FLAGS)
+    return demo
+
+
+def _run_folder() -> Path:
+    if "SPASM_RUN" in os.environ:
+        return ROOT / os.environ["SPASM_RUN"]
+    for path in (ROOT / "output/main", ROOT / "output/demo"):
+        if (path / "decision.json").exists():
+            return path
+    data = _data_folder()
+    demo = data == ROOT / "input/demo"
+    run = "output/demo" if demo else "output/main"
+    note = "no run is there, so boosting alone is trained; `make demo` trains three members and blends them"
+    print(f"SIMULATED DATA: {note}" if demo else note)
+    folder = data.relative_to(ROOT) if data.is_relative_to(ROOT) else data
+    frames = ("--frames", os.environ["SPASM_FRAMES"]) if "SPASM_FRAMES" in os.environ else ()
+    _run("src/train_lgbm.py", "--data", str(folder), "--run", run, "--cache", str(_cache()), *frames)
+    return ROOT / run
+
+
+def _cache() -> Path:
+    return ROOT / os.environ.get("SPASM_CACHE", "output/cache")
+
+
+def _run(script: str, *flags: str) -> None:
+    finished = subprocess.run([sys.executable, script, *flags], cwd=ROOT, capture_output=True, text=True)
+    if finished.returncode:
+        raise RuntimeError(finished.stderr)

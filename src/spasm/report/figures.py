@@ -1,0 +1,345 @@
+"""The figures of a report, drawn once: as SVG for the page, where they follow its colours, and as PNG for papers.
+
+Colours are Okabe and Ito's (2008), which colour-blind people tell apart; each also has its own dash or marker, so that
+a grey print can be read.
+"""
+
+import functools
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib.figure import Figure
+
+from spasm.curves import Bin, Curve
+
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+INK, FAINT = "#1b1b1f", "#8a8a93"
+# What the page sets for light and for dark.
+VARIABLES = {BLUE: "--blue", ORANGE: "--orange", GREEN: "--green", PINK: "--pink", INK: "--ink", FAINT: "--faint"}
+SIZE, WIDE = (4.6, 3.5), 11.0  # inches
+RC = {
+    "font.size": 9, "axes.titlesize": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
+    "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.linewidth": 0.8, "axes.grid": True, "grid.color": FAINT, "grid.alpha": 0.25, "grid.linewidth": 0.6,
+    "legend.frameon": False, "legend.fontsize": 8, "figure.constrained_layout.use": True, "svg.fonttype": "none",
+    "text.parse_math": False, "lines.linewidth": 1.6, "figure.facecolor": "none", "axes.facecolor": "none",
+}  # fmt: skip
+MOST_NAMED = 30  # children whose ids fit below an axis
+
+P = ParamSpec("P")
+Line = tuple[str, np.ndarray, np.ndarray]  # what can be read off a figure: its name, x and y
+
+
+class Drawing:
+    """A figure, and the lines that can be read off it."""
+
+    def __init__(self, width: float = SIZE[0], height: float = SIZE[1], **options: Any) -> None:
+        self.figure = Figure(figsize=(width, height))
+        self.axes = self.figure.subplots(**options)
+        self.lines: list[Line] = []
+
+    def banded(self, curve: Curve, name: str, colour: str = BLUE) -> None:
+        """A line and its band, both of which can be read off."""
+        self.axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+        self.axes.plot(curve.x, curve.y, color=colour, label=name)
+        self.lines += [(name, curve.x, curve.y), ("from", curve.x, curve.low), ("to", curve.x, curve.high)]
+
+    def png(self) -> bytes:
+        """For print: on white."""
+        with matplotlib.rc_context(RC), io.BytesIO() as picture:
+            self.figure.savefig(picture, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+            return picture.getvalue()
+
+    def svg(self, name: str) -> str:
+        """For the page: without a background, text as text, colours as variables; ids begin with `name`."""
+        with matplotlib.rc_context({**RC, "svg.hashsalt": name}), io.StringIO() as text:
+            self.figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+            drawn = text.getvalue()
+        drawn = drawn[drawn.index("<svg") :]
+        drawn = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawn, flags=re.DOTALL)
+        drawn = re.sub(r' (?:width|height)="[\d.]+pt"', "", drawn, count=2)
+        drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
+        drawn = re.sub(r'(xlink:href="#|url\(#)', rf"\1{name}-", drawn)
+        for colour, variable in VARIABLES.items():
+            drawn = drawn.replace(colour, f"var({variable})")
+        return drawn
+
+    def readings(self) -> dict[str, Any]:
+        """Where the axes lie in the picture, and the lines, for a pointer that reads them off."""
+        axes = self.axes
+        box = axes.get_position()
+        (low, high), (left, right) = axes.get_ylim(), axes.get_xlim()
+        return {
+            "box": [round(value, 5) for value in (box.x0, 1 - box.y1, box.width, box.height)],
+            "x": [left, right],
+            "y": [low, high],
+            "name": axes.get_xlabel(),
+            "lines": [
+                {"name": name, "x": [_short(v) for v in x], "y": [_short(v) for v in y]} for name, x, y in self.lines
+            ],
+        }
+
+
+def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
+    """Draw with this module's style, whatever matplotlib is set to elsewhere."""
+
+    @functools.wraps(draw)
+    def within(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+        with matplotlib.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return within
+
+
+def _short(value: float) -> float | None:
+    return None if not math.isfinite(value) else float(f"{value:.4g}")
+
+
+@styled
+def roc(curve: Curve, point: tuple[float, float], area: Mapping[str, Any]) -> Drawing:
+    """point: share of false alarms and sensitivity at the cross-fitted thresholds."""
+    drawing = Drawing()
+    axes = drawing.axes
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="chance")
+    drawing.banded(curve, "sensitivity")
+    axes.plot(*point, "D", color=ORANGE, markersize=7, label="as answered")
+    _unit(axes, "share of other segments called positive", "sensitivity")
+    axes.set_title(f"ROC, area {interval(area)}", loc="left")
+    axes.legend(loc="lower right")
+    return drawing
+
+
+@styled
+def precision_recall(curve: Curve, point: tuple[float, float], prevalence: float, area: Mapping[str, Any]) -> Drawing:
+    """point: sensitivity and precision at the cross-fitted thresholds."""
+    drawing = Drawing()
+    axes = drawing.axes
+    axes.axhline(prevalence, color=FAINT, linestyle=":", label="chance: the prevalence")
+    drawing.banded(curve, "precision")
+    axes.plot(*point, "D", color=ORANGE, markersize=7, label="as answered")
+    _unit(axes, "sensitivity", "precision (share of calls that are right)")
+    axes.set_title(f"Average precision {interval(area)}", loc="left")
+    axes.legend(loc="lower left")
+    return drawing
+
+
+@styled
+def reliability(bins: Sequence[Bin], children: np.ndarray) -> Drawing:
+    """children: (C, 2), mean probability of each child and its share of positives."""
+    drawing = Drawing()
+    axes = drawing.axes
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfectly calibrated")
+    axes.plot(children[:, 0], children[:, 1], "o", color=PINK, alpha=0.55, markersize=3.5, label="a child", zorder=1)
+    x, y = np.array([part.mean for part in bins]), np.array([part.observed for part in bins])
+    low, high = np.array([part.observed_low for part in bins]), np.array([part.observed_high for part in bins])
+    axes.vlines(x, low, high, color=BLUE, linewidth=1.6)
+    axes.plot(x, y, "s-", color=BLUE, markersize=5, linewidth=1, label="bin of segments, 95 % over children")
+    drawing.lines = [("positive", x, y), ("from", x, low), ("to", x, high)]
+    _unit(axes, "probability told", "share that is positive")
+    axes.set_title("Reliability", loc="left")
+    axes.legend(loc="upper left")
+    return drawing
+
+
+@styled
+def f1_by_threshold(curve: Curve, chosen: float, of_folds: Sequence[float], always: float) -> Drawing:
+    """chosen: the threshold for new children; of_folds: those that judged each fold."""
+    drawing = Drawing()
+    axes = drawing.axes
+    axes.axhline(always, color=FAINT, linestyle=":", label="always answering positive")
+    drawing.banded(curve, "F1")
+    axes.axvline(chosen, color=ORANGE, linestyle="--", label=f"for new children, {chosen:.2f}")
+    axes.plot(of_folds, np.full(len(of_folds), 0.02), "^", color=GREEN, markersize=5, label="chosen for each fold")
+    _unit(axes, "threshold of the probability", "F1")
+    axes.set_title("F1 against the threshold", loc="left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.42, 0.06))
+    return drawing
+
+
+@styled
+def decision_curve(curve: Curve, everything: np.ndarray) -> Drawing:
+    """everything: (G,) the net benefit of calling all segments positive."""
+    drawing = Drawing()
+    axes = drawing.axes
+    axes.plot(curve.x, everything, color=PINK, linestyle="--", label="call everything")
+    axes.axhline(0, color=FAINT, linestyle=":", label="call nothing")
+    drawing.banded(curve, "call what reaches the threshold")
+    axes.set_xlim(curve.x[0], curve.x[-1])
+    top = max(curve.high.max(), everything[0], 1)
+    axes.set_ylim(-0.25 * top, 1.1 * top)
+    axes.set_xlabel("threshold: the probability from which one would act")
+    axes.set_ylabel("net benefit, hits per 100 segments")
+    axes.set_title("Decision curve", loc="left")
+    axes.legend(loc="upper right")
+    return drawing
+
+
+@styled
+def f1_by_prevalence(curve: Curve, here: float) -> Drawing:
+    """here: the prevalence in this data."""
+    drawing = Drawing()
+    axes = drawing.axes
+    drawing.banded(curve, "F1 at the same threshold")
+    always = 2 * curve.x / (1 + curve.x)
+    axes.plot(curve.x, always, color=FAINT, linestyle=":", label="always answering positive")
+    drawing.lines.append(("always positive", curve.x, always))
+    axes.axvline(here, color=ORANGE, linestyle="--", label=f"in this data, {here:.2f}")
+    _unit(axes, "prevalence (share of segments that are positive)", "F1")
+    axes.set_xlim(0, curve.x[-1])
+    axes.set_title("F1 against the prevalence", loc="left")
+    axes.legend(loc="lower right")
+    return drawing
+
+
+@styled
+def leaderboard(rows: Sequence[tuple[str, Mapping[str, Any]]], always: float) -> Drawing:
+    """rows: each member's name and its F1 with an interval, the best last."""
+    drawing = Drawing(height=1.4 + 0.38 * len(rows))
+    axes = drawing.axes
+    for place, (name, figure) in enumerate(rows):
+        colour, marker = (ORANGE, "D") if name.startswith("blend") else (BLUE, "o")
+        axes.plot([figure["low"], figure["high"]], [place, place], color=colour)
+        axes.plot(figure["value"], place, marker, color=colour, markersize=6)
+        axes.annotate(f"{figure['value']:.3f}", (figure["value"], place), (0, 6), textcoords="offset points",
+                      ha="center", fontsize=8)  # fmt: skip
+    axes.axvline(always, color=FAINT, linestyle=":")
+    axes.annotate("always\npositive", (always, -0.55), (3, 0), textcoords="offset points", fontsize=8, color=INK)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.3)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("cross-fitted F1, 95 % interval over children")
+    axes.set_title("Members and blend", loc="left")
+    return drawing
+
+
+@styled
+def scores_by_fold(
+    fold_of: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float]
+) -> Drawing:
+    """Every segment as a point, beside the threshold that judged its fold."""
+    folds = len(thresholds)
+    drawing = Drawing()
+    axes = drawing.axes
+    aside = np.random.default_rng(0).uniform(-0.14, 0.14, len(labels))
+    for label, shift, marker, colour, name in KINDS:
+        rows = labels == label
+        axes.plot(fold_of[rows] + shift + aside[rows], probabilities[rows], marker, color=colour, markersize=2.5,
+                  alpha=0.5, label=name, linestyle="none", rasterized=False)  # fmt: skip
+    for fold, threshold in enumerate(thresholds):
+        axes.hlines(threshold, fold - 0.42, fold + 0.42, color=INK, linewidth=1.4, label="" if fold else "threshold")
+    axes.set_xticks(range(folds), [str(fold) for fold in range(folds)])
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("fold")
+    axes.set_ylabel("probability")
+    axes.set_title("Scores by fold", loc="left", pad=20)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.98), ncols=3, markerscale=2, borderaxespad=0.2)
+    return drawing
+
+
+KINDS = ((0, -0.2, "o", BLUE, "no spasm"), (1, 0.2, "^", ORANGE, "spasm"))
+
+
+@styled
+def scores_by_child(
+    children: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, threshold: float
+) -> Drawing:
+    """Every segment as a point above its child; children by their mean probability."""
+    names, place = np.unique(np.asarray(children), return_inverse=True)
+    means = np.bincount(place, probabilities) / np.bincount(place)
+    rank = np.empty(len(names), dtype=int)
+    rank[np.argsort(means, kind="stable")] = np.arange(len(names))
+    drawing = Drawing(width=WIDE)
+    axes = drawing.axes
+    size = 4 if len(names) <= 60 else 2.5
+    for label, _, marker, colour, name in KINDS:
+        rows = labels == label
+        axes.plot(rank[place[rows]], probabilities[rows], marker, color=colour, markersize=size, alpha=0.6, label=name)
+    axes.axhline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold for new children")
+    _children_axis(axes, names[np.argsort(rank)])
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("probability")
+    axes.set_title("Scores by child", loc="left", pad=20)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.98), ncols=3, markerscale=1.5, borderaxespad=0.2)
+    return drawing
+
+
+@styled
+def answers(probabilities: np.ndarray, threshold: float) -> Drawing:
+    """How many segments, whose truth is not known, got which probability."""
+    drawing = Drawing()
+    axes = drawing.axes
+    axes.hist(probabilities, np.linspace(0, 1, 26), color=BLUE, alpha=0.8)
+    axes.axvline(threshold, color=ORANGE, linestyle="--", label=f"threshold, {threshold:.2f}")
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("probability")
+    axes.set_ylabel("segments")
+    axes.set_title("Probabilities told", loc="left")
+    axes.legend(loc="upper right")
+    return drawing
+
+
+@styled
+def quality(names: Sequence[str], measures: Mapping[str, tuple[str, np.ndarray]]) -> Drawing:
+    """One panel for each measure of the recordings, its unit and values (C,) by child; the worst child first."""
+    drawing = Drawing(width=WIDE, height=2.8, ncols=len(measures))
+    for axes, (title, (unit, values)) in zip(drawing.axes, measures.items(), strict=True):
+        order = np.argsort(-np.nan_to_num(values, nan=-1), kind="stable")
+        axes.bar(np.arange(len(values)), values[order], color=BLUE, width=0.9)
+        axes.set_xlim(-0.7, len(values) - 0.3)
+        _children_axis(axes, [names[row] for row in order], most=12)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(unit)
+        axes.set_title(title, loc="left")
+    return drawing
+
+
+@styled
+def folds(prevalence: Sequence[float], f1: Sequence[float | None]) -> Drawing:
+    """The share of positives in each fold beside the F1 there."""
+    drawing = Drawing(height=2.9)
+    axes = drawing.axes
+    place = np.arange(len(prevalence))
+    axes.bar(place - 0.2, prevalence, 0.38, color=BLUE, label="prevalence")
+    axes.bar(place + 0.2, [value or 0 for value in f1], 0.38, color=ORANGE, hatch="//", edgecolor="white",
+             linewidth=0, label="F1")  # fmt: skip
+    axes.set_xticks(place, [str(fold) for fold in place])
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("fold")
+    axes.set_ylabel("share, or F1")
+    axes.set_title("Folds", loc="left", pad=18)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.97), ncols=2, borderaxespad=0.2)
+    return drawing
+
+
+def interval(figure: Mapping[str, float | None], digits: int = 2) -> str:
+    """A figure with its interval, as text."""
+    value, low, high = (figure[key] for key in ("value", "low", "high"))
+    if value is None:
+        return "not defined"
+    return (
+        f"{value:.{digits}f}" if low is None else f"{value:.{digits}f} ({low:.{digits}f}\N{EN DASH}{high:.{digits}f})"
+    )
+
+
+def _unit(axes: Any, x: str, y: str) -> None:
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_ylim(-0.01, 1.03)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def _children_axis(axes: Any, names: Sequence[str], most: int = MOST_NAMED) -> None:
+    if len(names) <= most:
+        axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 8 else 0, fontsize=7)
+        axes.set_xlabel("child")
+    else:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(names)} children, in order")
+    axes.grid(axis="x", visible=False)
