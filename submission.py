@@ -20,7 +20,7 @@ from spasm import files, prevalence, report_text
 from spasm.answer import Answerer, open_decision
 from spasm.dataset import SegmentFiles
 from spasm.errors import DataError, DataProblems, collected
-from spasm.results import read_figures
+from spasm.results import read_figures, read_out_of_fold
 from spasm.segments import FPS, found, inside_picture, read_segment
 from spasm.settings import SettingsError, Submission
 from spasm.tables import child_of, list_segments, read_table
@@ -40,7 +40,8 @@ def main(settings: Submission) -> int:
     probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
     files.check_writable(settings.out.parent)
     files.remove_stale(settings.out.parent, below=False)  # what a killed submission left
-    for path in (settings.out, probabilities_path):
+    report_path = settings.out.with_name(f"{settings.out.stem}_report.html")
+    for path in (settings.out, probabilities_path, *[report_path] * settings.report):
         if path.is_dir():
             raise DataError(path, "is a folder, not a file to write", "give another --out")
     paths = list_segments(settings.test, settings.names)
@@ -58,9 +59,9 @@ def main(settings: Submission) -> int:
                     poses.append(read_segment(path, decision["frames"], settings.test)[0])
             if not problems:
                 batch = np.stack(poses)
-                posed = found(batch).any(axis=2)
+                posed = np.asarray(found(batch).any(axis=2))
                 seen.append((posed, inside_picture(batch).mean(axis=(1, 2))))
-                yield batch, posed.any(axis=1)
+                yield batch, np.asarray(posed.any(axis=1))
 
     logits: dict[str, list[np.ndarray]] = {name: [] for name in decision["members"]}
     moments: list[str] = []
@@ -78,7 +79,8 @@ def main(settings: Submission) -> int:
     posed = np.concatenate([np.empty((0, decision["frames"]), bool), *(frames for frames, _ in seen)])
     inside = np.concatenate([np.empty(0), *(share for _, share in seen)])
     rows = {name: np.concatenate([np.empty(0), *parts]) for name, parts in logits.items()}
-    probabilities = answerer.probability(rows, children, posed.any(axis=1))
+    has_pose = np.asarray(posed.any(axis=1))
+    probabilities = answerer.probability(rows, children, has_pose)
     threshold, reason = choose_threshold(settings, decision, probabilities, children)
     labels = (probabilities >= threshold).astype(int)
     notes = [note(frames, share, settings.abstain) for frames, share in zip(posed, inside, strict=True)]
@@ -87,7 +89,7 @@ def main(settings: Submission) -> int:
     files.write_csv(probabilities_path, PROBABILITIES, table)
     files.write_csv(settings.out, (settings.header, "label"), zip(names, labels, strict=True))
     print(f"{len(names)} segments, {labels.sum()} positive at threshold {threshold:.4f}{reason}")
-    without_pose = int((~posed.any(axis=1)).sum())
+    without_pose = int((~has_pose).sum())
     if without_pose:
         print(f"{without_pose} segments have no pose in any frame; the probabilities file names them")
     poor = sum("too poor to judge" in text for text in notes)
@@ -96,13 +98,12 @@ def main(settings: Submission) -> int:
     print(f"trained on {report_text.data_name(decision['data'])}")
     written = [settings.out, probabilities_path]
     if settings.report and names:
-        path = settings.out.with_name(f"{settings.out.stem}_report.html")
         told = {"names": names, "children": children, "probability": probabilities, "positive": labels == 1}
         told |= {"thresholds": np.full(len(names), threshold), "logits": rows}
-        told |= {"notes": dict(zip(names, notes, strict=True))}
+        told |= {"has_pose": has_pose, "notes": dict(zip(names, notes, strict=True))}
         told |= {"poses": SegmentFiles(paths, decision["frames"], settings.test)}
-        write_report(settings, decision, figures, told, path)
-        written.append(path)
+        write_report(settings, decision, figures, told, report_path)
+        written.append(report_path)
     print("written:", ", ".join(map(str, written)))
     if not names:
         raise DataError(settings.test, "holds no segment", "the answer has a header only; --test names their folder")
@@ -121,10 +122,12 @@ def write_report(
     answers = Answers(**told)
     chosen = kept(answers, most_films(settings.films, decision["frames"]))
     poses = answers.poses[chosen]
-    with command_line.progress("explaining", total=len(explaining(decision)) * len(chosen), unit="segment") as bar:
+    total = len(explaining(decision)) * int(answers.has_pose[chosen].sum())
+    with command_line.progress("explaining", total=total, unit="answer") as bar:
         evidence = gather(settings.run, decision, poses, None, settings.hardware, bar.update)
     made, members = origin.how_made(settings.run, sys.argv), origin.members(settings.run, decision)
-    html, _ = page(answers, chosen, evidence, decision, figures, made, members)
+    held_out = read_out_of_fold(settings.run, figures)
+    html, _ = page(answers, chosen, evidence, decision, figures, held_out, made, members)
     files.write_bytes(path, html.encode())
 
 

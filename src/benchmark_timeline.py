@@ -52,8 +52,8 @@ def main(settings: BenchmarkTimeline) -> int:
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder) / "child_1_1.npy"
         np.save(recording, moving(round(settings.minutes * 60 * FPS)))
-        for name, seconds in (("features of the networks", feature_seconds), ("statistics", statistic_seconds)):
-            row(name, settings.stride_s, apart(seconds, settings, decision["frames"], recording), "a window")
+        for name, seconds_of in (("features of the networks", feature_seconds), ("statistics", statistic_seconds)):
+            row(name, settings.stride_s, apart(seconds_of, settings, decision["frames"], recording), "a window")
         for name, member in decision["members"].items():
             alone = {**decision, "members": {name: {**member, "weight": 1.0}}}
             seconds = answer_seconds(settings, alone, recording)

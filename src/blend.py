@@ -29,6 +29,7 @@ def main(settings: BlendMembers) -> int:
         if name not in trained:
             raise SettingsError(f"--members {name} is not trained in {settings.run}; there are {', '.join(trained)}")
     result = rebuild(run, settings.blend, settings.members or trained)
+    assert result is not None  # a member is complete
     print(report_text.data_summary(data))
     print(report_text.members_table(result))
     print(report_text.metrics_table(result))

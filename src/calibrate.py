@@ -22,6 +22,7 @@ from spasm.errors import DataError, printable
 from spasm.segments import FPS, found, read_segment
 from spasm.settings import Calibrate
 from spasm.simulation import World, simulate_child
+from spasm.streams import frames_of
 from spasm.tables import child_of, list_segments, read_table
 
 TABLE_CHILDREN, TABLE_SEGMENTS = 120, 4  # simulated at a table, to compare with
@@ -152,7 +153,8 @@ def print_moments(data: Path, answers: Path) -> None:
             raise DataError(answers, f"{row['segment_name']} is not in {printable(data / 'truth.csv')}", hint)
         if true["label"] != "1" or not row["moment_s"]:
             continue
-        pose = np.load(data / true["split"] / row["segment_name"], allow_pickle=False)
+        path = data / true.get("split", "") / row["segment_name"]
+        pose = read_segment(path, frames_of(path), data)[0]
         inside = np.zeros(len(pose), dtype=bool)
         for prefix in ("event", "second"):
             if true[f"{prefix}_start_frame"]:

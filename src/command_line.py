@@ -70,14 +70,15 @@ def run(
 def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
     """Settings from flags; `--settings FILE` becomes flags placed before the user's own, checked the same way."""
     words = _with_true(_with_settings_file(argv), _switches(settings_class))
-    default = settings_class.default_for(words) if hasattr(settings_class, "default_for") else None
-    return tyro.cli(
+    made_for: Any = getattr(settings_class, "default_for", None)
+    settings: Any = tyro.cli(
         settings_class,
         args=words,
-        default=default,
+        default=made_for(words) if made_for else None,
         description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
     )
+    return settings
 
 
 def call(words: list[str]) -> None:
@@ -128,13 +129,13 @@ class Lines(Generic[T]):
 
 def progress(
     what: str,
-    items: Iterable[T] = (),
+    items: Iterable[Any] = (),
     total: int | None = None,
     unit: str = "",
     unit_scale: bool = False,
     first_s: float = 10.0,
     every_s: float = 30.0,
-) -> "tqdm[T] | Lines[T]":
+) -> "tqdm[Any] | Lines[Any]":
     """Tell how far long work is: by a bar on a terminal, elsewhere by lines. `unit_scale` shortens a bar's numbers."""
     if sys.stderr.isatty():
         return tqdm(items, what, total, unit=unit or "it", unit_scale=unit_scale)
@@ -174,7 +175,7 @@ def _with_settings_file(argv: list[str]) -> list[str]:
     return [*_flags(tree), *argv[:at], *argv[at + 2 :]]
 
 
-def _switches(settings_class: type) -> set[str]:
+def _switches(settings_class: Any) -> set[str]:
     """The flags that take True or False."""
     hints = typing.get_type_hints(settings_class)
     inner = [hint for hint in hints.values() if dataclasses.is_dataclass(hint)]
@@ -183,9 +184,9 @@ def _switches(settings_class: type) -> set[str]:
 
 
 def _with_true(words: list[str], switches: set[str]) -> list[str]:
-    """A switch without a value, such as --report, means True."""
+    """A switch before another flag, or at the end, such as --report, means True."""
     following = [*words, "--"][1:]
-    parts = ([word, "True"] if word in switches and after.startswith("--") else [word]
+    parts = ([word, "True"] if word.replace("_", "-") in switches and after.startswith("--") else [word]
              for word, after in zip(words, following, strict=True))  # fmt: skip
     return [word for part in parts for word in part]
 

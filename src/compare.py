@@ -8,6 +8,7 @@ Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds
 """
 
 import io
+import math
 import resource
 import shlex
 import sys
@@ -135,7 +136,7 @@ def judge_one(run: Run, logits: dict[str, np.ndarray]) -> Resampled:
     probabilities, positive, _ = nested(rows, labels, fold_of, Blend())
     once, drawn = metrics.resampled(labels, probabilities, positive, list(children))
     best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
-    return once | {"best_f1": best["f1"]}, drawn
+    return once | {"best_f1": math.nan if best["f1"] is None else best["f1"]}, drawn
 
 
 def largest(values: np.ndarray, person: np.ndarray, has_pose: np.ndarray) -> np.ndarray:
@@ -147,7 +148,7 @@ def largest(values: np.ndarray, person: np.ndarray, has_pose: np.ndarray) -> np.
 
 def rows(judged: dict[str, list[Resampled]], known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each member: means over seeds with intervals over people, how far the blend is ahead, and costs."""
-    mean = {name: np.mean([once["f1"] for once, _ in of_seeds]) for name, of_seeds in judged.items()}
+    mean = {name: float(np.mean([once["f1"] for once, _ in of_seeds])) for name, of_seeds in judged.items()}
     over_people = {name: np.mean([drawn["f1"] for _, drawn in of_seeds], axis=0) for name, of_seeds in judged.items()}
     table = []
     for name, of_seeds in judged.items():

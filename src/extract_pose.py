@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import queue
 import sys
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -256,11 +257,12 @@ def write_pictures(
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
         mask = pictures.opened(settings.mask_model, settings.model, settings.people)
+    save: Callable[..., None] = np.savez_compressed  # by its own annotation any name might be its `allow_pickle`
     with mask as masked:
         of_steps = pictures.steps(video, start_s, poses, masked)
         for number, segment in enumerate(pictures.in_segments(of_steps, firsts, settings.frames), start=1):
             with io.BytesIO() as content:
-                np.savez_compressed(content, **segment)
+                save(content, **segment)
                 files.write_bytes(settings.out / kind / f"{name}{number:05}.npz", content.getvalue())
 
 

@@ -23,7 +23,7 @@ from spasm.model_card import model_card
 from spasm.report import origin
 from spasm.report.answers import Answers, kept, most_films
 from spasm.report.page import page
-from spasm.results import read_figures
+from spasm.results import read_figures, read_out_of_fold
 from spasm.settings import Report
 from spasm.tables import read_table
 
@@ -44,13 +44,19 @@ def main(settings: Report) -> int:
     run = runs.reopen_run(settings.run, data)
     figures = read_figures(run.path, decision)
     answers = out_of_fold(run, decision, figures)
-    rows = kept(answers, most_films(settings.films, begun["frames"]))
-    poses = np.array(data.poses[rows])
-    with command_line.progress("explaining", total=len(explaining(decision)) * len(rows), unit="segment") as bar:
-        evidence = gather(run.path, decision, poses, run.fold_of[rows], settings.hardware, bar.update)
-    card = model_card(run.path)
+    # Whatever can be wrong is said now, not after minutes of work.
+    files.check_writable(run.path)
+    files.remove_stale(run.path)
+    for name in ("report.html", "model_card.md"):
+        if (run.path / name).is_dir():
+            raise DataError(run.path / name, "is a folder, not a file to write", "move it away")
+    held_out, card = read_out_of_fold(run.path, figures), model_card(run.path)
     made, members = origin.how_made(run.path, sys.argv), origin.members(run.path, decision)
-    html, drawings = page(answers, rows, evidence, decision, figures, made, members)
+    rows = kept(answers, most_films(settings.films, begun["frames"]))
+    total = len(explaining(decision)) * int(data.has_pose[rows].sum())
+    with command_line.progress("explaining", total=total, unit="answer") as bar:
+        evidence = gather(run.path, decision, data.poses[rows], run.fold_of[rows], settings.hardware, bar.update)
+    html, drawings = page(answers, rows, evidence, decision, figures, held_out, made, members)
     files.write_bytes(run.path / "report.html", html.encode())
     for name, drawing in drawings.items():
         files.write_bytes(run.path / "figures" / f"{name}.png", drawing.png())
@@ -75,6 +81,8 @@ def out_of_fold(run: runs.Run, decision: Mapping[str, Any], figures: Mapping[str
         chances, called = (np.array([float(row[column]) for row in table]) for column in COLUMNS[1:])
         logits = {name: np.array([float(row[f"{name}_logit"]) for row in table]) for name in names}
         thresholds = np.array(figures["cross_fitted_thresholds"], dtype=float)[run.fold_of]
+        if not all(np.isfinite(values).all() for values in (chances, called, *logits.values())):
+            raise ValueError("a cell is no finite number")
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(path, f"or metrics.json beside it is damaged ({error})", hint) from error
     return Answers(
@@ -89,6 +97,8 @@ def out_of_fold(run: runs.Run, decision: Mapping[str, Any], figures: Mapping[str
         fold_of=run.fold_of,
         groups=data.groups,
         events=true_events(data),
+        judged_by=data.judged_by,
+        has_pose=data.has_pose,
         notes={name: WITHOUT_POSE for name, posed in zip(data.names, data.has_pose, strict=True) if not posed},
         warnings=[str(warning) for warning in data.warnings],
     )
@@ -97,19 +107,19 @@ def out_of_fold(run: runs.Run, decision: Mapping[str, Any], figures: Mapping[str
 def true_events(data: TrainingData) -> dict[str, list[tuple[float, float, str]]]:
     """First and last frame and kind of the true events of segments, from truth.csv, where the data has one."""
     path = data.folder / "truth.csv"
-    if not path.exists():
+    if not (path.exists() and data.simulated):  # another program's file of that name says nothing to us
         return {}
     events: dict[str, list[tuple[float, float, str]]] = {}
     for row in read_table(path, ("segment_name", "event_start_frame", "event_end_frame")):
         for first, last, kind in EVENTS:
             try:
                 if row.get(first) and row.get(last):
-                    event = (float(row[first]), float(row[last]), row.get(kind) or "")
+                    event = (int(row[first]), int(row[last]), row.get(kind) or "")
                     events.setdefault(row["segment_name"], []).append(event)
             except ValueError as error:
-                raise DataError(path, f"holds an event that is no number ({error})", "mend or delete it") from error
+                raise DataError(path, f"holds an event whose frames are no numbers ({error})", "mend it") from error
     return events
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Report, __doc__))
+    sys.exit(command_line.run(main, Report, __doc__, stopped="the old report is as it was"))

@@ -11,6 +11,7 @@ Example: python src/shift_prevalence.py --run output/main
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from spasm.settings import ShiftPrevalence
 from spasm.tables import read_table
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-KIND = "expected"  # the rule by which every threshold here is chosen
+KIND: Final = "expected"  # the rule by which every threshold here is chosen
 COLUMNS = ("share", "split", "fixed", "adapted", "known", "followed", "estimated", "low", "high")
 
 

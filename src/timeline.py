@@ -40,7 +40,7 @@ LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several ev
 
 def main(settings: Timeline) -> int:
     if settings.camera is not None:
-        return watch(settings)
+        return watch(settings, settings.camera)
     decision = open_decision(settings.run)
     if not settings.recordings:
         raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
@@ -141,19 +141,22 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
     keys = {path: {**rests_on, "recording": files.sha256(path)} for path in lengths}
     folders = {path: settings.out / path.stem for path in lengths}
     stride = round(settings.stride_s * FPS)
-    answered = {path: recording_answers.read(folders[path], stride, keys[path]) for path in lengths}
-    left = [path for path in lengths if answered[path] is None]
-    with contextlib.ExitStack() as stack:
-        answerer = (
-            stack.enter_context(Answerer(settings.run, decision, settings.hardware, cpu_count())) if left else None
-        )
+    before = {path: recording_answers.read(folders[path], stride, keys[path]) for path in lengths}
+    left = [path for path in lengths if before[path] is None]
+    now: dict[Path, Windows] = {}
+    if left:
         total = sum(lengths[path] for path in left)
-        bar = stack.enter_context(command_line.progress("answering", total=total, unit="frame", unit_scale=True))
-        for path in left:
-            windows = recording_answers.answer(path, lengths[path], stride, answerer, bar.update)
-            recording_answers.write(folders[path], keys[path], windows)
-            answered[path] = recording_answers.read(folders[path], stride, keys[path])
-    return answered
+        with (
+            Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer,
+            command_line.progress("answering", total=total, unit="frame", unit_scale=True) as bar,
+        ):
+            for path in left:
+                answers = recording_answers.answer(path, lengths[path], stride, answerer, bar.update)
+                recording_answers.write(folders[path], keys[path], answers)
+                written = recording_answers.read(folders[path], stride, keys[path])
+                assert written is not None  # just now
+                now[path] = written
+    return {path: now[path] if windows is None else windows for path, windows in before.items()}
 
 
 def given(settings: Timeline) -> Rule:
@@ -169,7 +172,7 @@ def spasms(settings: Timeline) -> Overlap:
 # ---- while it is filmed
 
 
-def watch(settings: Timeline) -> int:
+def watch(settings: Timeline, camera: str) -> int:
     """Answer a camera's picture as it comes, and tell of alarms, until the stream ends or somebody stops it."""
     if settings.recordings or settings.events:
         raise SettingsError("--camera goes without recordings and --events")
@@ -185,7 +188,7 @@ def watch(settings: Timeline) -> int:
         late_s: list[float] = []
         looked_at = left_out = answers = 0
         try:
-            for seen in live.watch(settings.camera, settings.model, settings.people, settings.pick, is_stopped):
+            for seen in live.watch(camera, settings.model, settings.people, settings.pick, is_stopped):
                 folder = folder or fresh_folder(settings.out)
                 looked_at, left_out = looked_at + seen.looked_at, left_out + seen.left_out
                 windows = poses_so_far.add(seen.poses)
@@ -301,7 +304,7 @@ def judge(
         ]
         figures = evaluate_events(counts, children)
         for key, figure in figures.items():
-            value, low, high = (report_text.number(figure[part]) for part in ("value", "low", "high"))
+            value, low, high = map(report_text.number, (figure["value"], figure["low"], figure["high"]))
             print(f"{key.replace('_', ' ') + ', ' + name:34}{value}   {low} to {high}")
         judged[name] = figures
         if overlap is not SZCORE:

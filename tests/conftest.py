@@ -42,6 +42,23 @@ def trained(train_flags: Callable[..., list[str]], tmp_path_factory: pytest.Temp
     return run
 
 
+@pytest.fixture(scope="session")
+def blended(trained: Path, train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run with LightGBM and random convolutions beside the network, all of the same weight."""
+    run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("blended") / "run"))
+    flags = train_flags(run)
+    shared = [*flags[:4], *flags[flags.index("--data") :]]
+    cache = flags[flags.index("--cache") : flags.index("--cache") + 2]
+    for command in (
+        ["src/train_lgbm.py", *shared, "--rounds", "20", "--leaf-segments", "3"],
+        ["src/train_rocket.py", *shared, "--biases", "1", "--copies", "0"],
+        ["src/blend.py", "--run", str(run), *cache, "--blend-trials", "1"],  # the first trial is equal weights
+    ):
+        finished = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+        assert finished.returncode == 0, finished.stderr
+    return run
+
+
 @pytest.fixture
 def copied(trained: Path, tmp_path: Path) -> Path:
     """A copy of the finished run, to be changed."""

@@ -2,8 +2,11 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,11 +162,14 @@ ONES = torch.ones(2)
         {"w": ONES, DIGEST: torch.eye(2).to_sparse()},
         {"w": torch.eye(2).to_sparse(), DIGEST: torch.zeros(32, dtype=torch.uint8)},
         {"w": torch.empty(2, device="meta"), DIGEST: torch.zeros(32, dtype=torch.uint8)},
+        {"w": np.float64(1), DIGEST: torch.zeros(32, dtype=torch.uint8)},
+        {"w": np.random.RandomState(0).get_state(), DIGEST: torch.zeros(32, dtype=torch.uint8)},
         {"w": torch.ones(1).expand(10**13), DIGEST: torch.zeros(32, dtype=torch.uint8)},
         {"w": torch.ones(1).expand(10**9, 5), DIGEST: torch.zeros(32, dtype=torch.uint8)},
     ],
     ids=["list", "tensor", "number", "empty", "no-digest", "number-in-it", "number-as-name", "nested", "float-digest",
-         "wrong-digest", "short-digest", "sparse-digest", "sparse", "meta", "terabytes", "gigabytes"],
+         "wrong-digest", "short-digest", "sparse-digest", "sparse", "meta", "numpys-number", "numpys-state",
+         "terabytes", "gigabytes"],
 )  # fmt: skip
 def test_anything_else_that_torch_can_load_is_refused_by_name(tmp_path, tree):
     torch.save(tree, tmp_path / "a.pt")
@@ -176,3 +182,10 @@ def test_anything_else_that_torch_can_load_is_refused_by_name(tmp_path, tree):
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"absent\.pt: cannot be read"):
         read_tensors(tmp_path / "absent.pt")
+
+
+def test_the_required_torch_is_one_whose_safe_loading_has_no_known_hole():
+    required = (Path(__file__).parents[1] / "requirements.txt").read_text()
+    (exactly,) = re.findall(r"^torch==(\S+)$", required, re.MULTILINE)
+    assert tuple(map(int, exactly.split(".")[:2])) >= (2, 10)
+    assert version("torch").split("+")[0] == exactly

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spasm import files, metrics
 from spasm.errors import DataError, printable
-from spasm.model_card import BLANK, GUIDELINES, Answers, calibration, model_card, plain, precision_at, table
+from spasm.model_card import BLANK, GUIDELINES, OutOfFold, calibration, model_card, plain, precision_at, table
 from spasm.report_text import ROWS, SIMULATED
 
 HOSTILE = "<script>x</script> | **b** _i_ [a](http://e.org) `c` # www.e.org <!-- \n- x & \\| \x1b[2J"
@@ -275,12 +275,12 @@ def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positive
     probabilities = np.append(generator.random(600), [0.0, 1.0])
     labels = (generator.random(602) < probabilities).astype(int)
     children = np.array([f"{row // 6}" for row in range(602)])
-    rows = calibration(Answers(labels, probabilities, probabilities > 0.5, children))
+    rows = calibration(OutOfFold(labels, probabilities, probabilities > 0.5, children))
     assert sum(int(row[1]) for row in rows) == 602
-    last = probabilities >= 0.8
+    last = probabilities >= 0.9
     share = metrics.evaluate(labels[last], probabilities[last], last[last], list(children[last]))["prevalence"]
     expected = (str(last.sum()), str(len(set(children[last]))), told(probabilities[last].mean()))
-    assert rows[-1][:5] == ("0.8 to 1.0", *expected, told(labels[last].mean()))
+    assert rows[-1][:5] == ("0.9 to 1.0", *expected, told(labels[last].mean()))
     # Other draws of the same children, so not to the last digit.
     assert list(map(float, rows[-1][5].split(" to "))) == pytest.approx([share["low"], share["high"]], abs=0.02)
     for _, _, _, mean, observed, interval in rows:
@@ -290,7 +290,7 @@ def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positive
 
 
 def test_a_band_with_one_child_is_not_judged_and_an_empty_one_not_told():
-    answers = Answers(np.array([0, 1]), np.array([0.05, 0.07]), np.array([False, False]), np.array(["a", "a"]))
+    answers = OutOfFold(np.array([0, 1]), np.array([0.05, 0.07]), np.array([False, False]), np.array(["a", "a"]))
     assert calibration(answers) == [("0.0 to 0.1", "2", "1", "", "", "too few to judge")]
 
 

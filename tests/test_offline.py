@@ -103,6 +103,26 @@ def test_no_socket_can_be_opened_by_the_process_its_threads_or_what_it_starts():
     assert finished.stdout.strip() == "7", finished.stderr
 
 
+ANSWERS = """
+import runpy, sys
+sys.path.insert(0, "src")
+from spasm import offline
+offline.cut()
+sys.argv = ["submission.py", *sys.argv[1:]]
+runpy.run_path("submission.py", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
+def test_a_submission_needs_no_network(trained, simulated, tmp_path):
+    flags = ["--run", trained, "--test", simulated / "test", "--device", "cpu", "--out"]
+    for way, name in ((["-c", ANSWERS], "cut_off.csv"), (["submission.py"], "answer.csv")):
+        command = [sys.executable, *way, *flags, tmp_path / name]
+        finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert (finished.returncode, finished.stderr) == (0, "")
+    assert (tmp_path / "cut_off.csv").read_bytes() == (tmp_path / "answer.csv").read_bytes()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 def test_mediapipe_asks_for_its_makers_host_and_our_commands_do_not(film, trained, tmp_path):
     script = [[sys.executable, "-c", LANDMARKS.replace("GUARD", guard)] for guard in ("", "offline.cut()")]

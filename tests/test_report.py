@@ -1,5 +1,6 @@
 """A run can be looked at: the page is opened in a real browser, as a file, and used."""
 
+import dataclasses
 import json
 import os
 import re
@@ -21,9 +22,10 @@ from spasm.evidence import Evidence, _explain, gather
 from spasm.report import figures
 from spasm.report.answers import Answers, kept, least_certain, most_films, worst
 from spasm.report.children import child_quality
+from spasm.report.mistakes import mistakes, unseen
 from spasm.report.packed import STEPS, pack
 from spasm.report.page import page
-from spasm.results import read_figures
+from spasm.results import read_figures, read_out_of_fold
 from spasm.segments import found, read_segment
 from spasm.settings import Hardware
 from spasm.tables import read_table
@@ -47,15 +49,11 @@ def done(*words: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def both(trained: Path, train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a network and LightGBM, blended, and its report; tests must not change it."""
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("report") / "run"))
+def both(blended: Path, train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three members, and its report; tests must not change it."""
+    folder = Path(shutil.copytree(blended, tmp_path_factory.mktemp("report") / "run"))
     flags = train_flags(folder)
-    shared = [*flags[:4], *flags[flags.index("--data") :]]
-    done("src/train_lgbm.py", *shared, "--rounds", 1, "--leaf-segments", 3)
-    cache = flags[flags.index("--cache") + 1]
-    done("src/blend.py", "--run", folder, "--cache", cache, "--blend-trials", 1)
-    done("src/report.py", "--run", folder, "--cache", cache)
+    done("src/report.py", "--run", folder, "--cache", flags[flags.index("--cache") + 1])
     return folder
 
 
@@ -271,7 +269,11 @@ def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opene
     button.focus()
     opened.page.keyboard.press("Enter")
     assert opened.page.locator("#segments-title").inner_text().startswith(f"Child {child}: 5 segments")
-    chip = opened.page.locator("#segment-list button").nth(2)
+    shown = opened.page.locator("#player .player").get_attribute("data-segment")
+    chips = opened.page.locator("#segment-list button")
+    assert shown.split(".")[0].removeprefix("child_") in chips.first.inner_text()  # the child's worst plays at once
+    assert chips.first.get_attribute("aria-pressed") == "true"
+    chip = chips.nth(2)
     label = chip.get_attribute("aria-label")
     chip.click()
     name = label.split(",")[0]
@@ -279,16 +281,17 @@ def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opene
     assert opened.page.locator("#player .segment-title").inner_text() == f"{name}, child {child}"
     assert "called" in opened.page.locator("#player .verdict").inner_text()
     assert opened.page.locator("#player ol.because li").count() >= 1
-    assert opened.page.locator("#player .bars .bar").count() == 2
+    assert opened.page.locator("#player .bars .bar").count() == 3
 
 
 @needs_browser
 def test_errors_stand_side_by_side_and_can_be_gone_through(opened: Seen, both: Path) -> None:
     table = read_table(both / "oof.csv", ("segment_name", "label", "answer"))
     wrong = {row["segment_name"] for row in table if row["label"] != row["answer"]}
+    empty = set(opened.page.evaluate("page.segments.filter((segment) => segment.empty).map((segment) => segment.name)"))
     left = opened.page.locator("#wrong-here .player")
     first = left.get_attribute("data-segment")
-    assert first in wrong
+    assert first in wrong - empty  # a picture without a pose shows nothing
     opened.page.click("#wrong-here .next")
     opened.until(f"document.querySelector('#wrong-here .player').dataset.segment !== '{first}'")
     assert left.get_attribute("data-segment") in wrong
@@ -363,10 +366,10 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
     answers = Answers(
         names=[f"child_{row}{hostile}.npy" for row in range(count)], children=children, poses=poses,
         probability=chances, positive=chances >= 0.5, thresholds=np.full(count, 0.5),
-        logits={"lgbm": generator.normal(size=count), "stgcn_mil": generator.normal(size=count)},
+        logits={member: generator.normal(size=count) for member in ("lgbm", "rocket", "stgcn_mil")},
         notes={f"child_{row}{hostile}.npy": hostile for row in range(count)},
         labels=labels if labelled else None, fold_of=np.arange(count) % 3 if labelled else None,
-        groups={child: {"cohort" + hostile: hostile} for child in children},
+        has_pose=np.ones(count, dtype=bool), groups={child: {"cohort" + hostile: hostile} for child in children},
         events={f"child_0{hostile}.npy": [(5.0, 20.0, hostile)]}, warnings=[hostile] * 30,
     )  # fmt: skip
     attention = np.full((count, T), 1 / T)
@@ -380,7 +383,8 @@ def test_names_that_want_to_be_scripts_do_nothing(browser: Any, both: Path, tmp_
     decision["data"]["path"] = EVIL
     answers, evidence = invented(hostile=EVIL)
     made, members = [(EVIL, EVIL)], [{"name": EVIL, "command": EVIL, "settings": [(EVIL, EVIL)]}]
-    html, _ = page(answers, np.arange(6), evidence, decision, told, made, members)
+    held_out = read_out_of_fold(both, told)
+    html, _ = page(answers, np.arange(6), evidence, decision, told, held_out, made, members)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     seen = Seen(browser, tmp_path / "page.html")
     seen.page.locator("#table tbody button").first.click()
@@ -411,7 +415,7 @@ def test_a_report_is_written_whole_with_its_figures_and_card(both: Path) -> None
     pictures = sorted(path.stem for path in (both / "figures").iterdir())
     assert pictures == sorted(
         ["roc", "precision-recall", "reliability", "f1-threshold", "decision-curve", "f1-prevalence", "scores-fold",
-         "scores-child", "leaderboard", "quality", "folds"]
+         "scores-child", "leaderboard", "quality-missing", "quality-outside", "quality-jitter", "folds"]
     )  # fmt: skip
     assert (both / "model_card.md").read_text().startswith("**SIMULATED DATA")
     html = (both / "report.html").read_text(encoding="utf-8")
@@ -426,8 +430,9 @@ def test_every_figure_has_axes_with_names_and_can_be_told_apart_without_colour(b
     decision = open_decision(both)
     told = read_figures(both, decision)
     told["cross_fitted_thresholds"] = [0.5] * 3
-    _, drawings = page(answers, np.arange(0), Evidence(np.zeros((0, T)), np.zeros((0, T)), []), decision, told, [], [])
-    assert len(drawings) == 11
+    nothing, held_out = Evidence(np.zeros((0, T)), np.zeros((0, T)), []), read_out_of_fold(both, told)
+    _, drawings = page(answers, np.arange(0), nothing, decision, told, held_out, [], [])
+    assert len(drawings) == 13
     for name, drawing in drawings.items():
         for axes in np.ravel(drawing.axes):
             assert axes.get_xlabel(), name
@@ -507,7 +512,6 @@ def test_children_are_measured_by_what_their_recordings_lack() -> None:
     assert quality.names == ["0", "1"]
     assert quality.missing == pytest.approx([0, 10 / T / 3])
     assert quality.twice == 0
-    assert quality.without_pose == 0
     assert (quality.outside == 0).all()
     answers.poses[2] = answers.poses[0]
     answers.poses[4, ..., 0] += 1
@@ -526,6 +530,7 @@ def test_new_segments_get_the_same_page_without_claims_about_them(
     text = seen.page.inner_text("main")
     assert "Their truth is not known here" in text
     assert "missed" not in text
+    assert "false alarm" not in text
     assert seen.page.locator("#table tbody tr").count() == 2
     named = seen.page.evaluate("page.segments.map((segment) => [segment.name, segment.p, segment.answer])")
     answered = read_table(tmp_path / "s_probabilities.csv", ("segment_name", "probability", "label"))
@@ -593,3 +598,35 @@ def test_no_process_of_a_report_holds_both_torch_and_lightgbm(
     processes = [process for process, _ in lines]
     assert {name for _, name in lines} == {"torch", "lightgbm"}
     assert len(processes) == len(set(processes))
+
+
+def test_what_made_spasms_be_missed_is_counted() -> None:
+    answers, evidence = invented(8)
+    events = {f"child_{row}.npy": [(10.0, 19.0, "flexor")] for row in range(8)}
+    answers = dataclasses.replace(answers, events=events, positive=np.zeros(8, dtype=bool))
+    answers.poses[3, 20:30] = np.nan
+    evidence.attention[5] = np.arange(T) == 12
+    evidence.attention[7] = np.arange(T) == 40
+    evidence.attention[3] = np.arange(T) == 15
+    lines = mistakes(answers, np.arange(8), evidence)
+    # Segment 1 has no pose in frames 10 to 19, which are its event; 3 and 5 were looked at, 7 elsewhere.
+    assert any("Of 4 missed spasms whose time is known 1 lie mostly in gaps" in line for line in lines)
+    assert any("in 1 others the network looked elsewhere, in 2 it looked there" in line for line in lines)
+    assert any("flexor 0 of 4 (0 %)" in line for line in lines)
+    assert any(
+        "Of 1 children with a spasm 0 have one that was found; of 1 children without 0" in line for line in lines
+    )
+    assert unseen(answers, 1) == 1
+    assert unseen(answers, 3) == 0
+
+
+def test_segments_without_a_pose_are_told_apart_and_not_among_those_worth_a_look() -> None:
+    answers, evidence = invented(8)
+    has_pose = np.arange(8) != 6
+    answers = dataclasses.replace(answers, has_pose=has_pose)
+    assert 6 not in worst(answers)
+    assert 6 not in least_certain(answers)
+    assert any(
+        "Of 1 segments without any pose 1 were called positive" in line
+        for line in mistakes(answers, np.arange(8), evidence)
+    )

@@ -269,9 +269,9 @@ def test_a_segment_is_answered_the_same_alone_and_among_others(scorer, others):
     poses = np.concatenate([others[0], moving(8, T, 40)])  # more than a batch
     together = score(scorer, poses)
     for row in (0, 15, 40, 55):
-        assert score(scorer, poses[row : row + 1])[0] == pytest.approx(together[row], abs=1e-4)
+        assert score(scorer, poses[row : row + 1])[0] == pytest.approx(together[row], abs=1e-6)
     order = np.random.default_rng(0).permutation(len(poses))
-    assert scorer.score(poses, order)[0][0] == pytest.approx(together[order], abs=1e-4)
+    assert scorer.score(poses, order)[0][0] == pytest.approx(together[order], abs=1e-6)
     assert scorer.score(poses, np.arange(0))[0].shape == (1, 0)
 
 

@@ -3,13 +3,17 @@
 import csv
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
+import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -577,6 +581,29 @@ def test_stopped_before_or_after_any_save_and_continued_it_ends_with_the_same_by
         small.train()
         assert contents(small.run_path) == expected, f"stopped at save {at}"
         assert not list(small.run_path.rglob("*_last.pt"))
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_bytes(whole, tmp_path, contents):
+    expected, kills = contents(whole.run_path), 0
+    for attempt in itertools.count():
+        small = Training(tmp_path / str(attempt), whole.data)
+        ended = False
+        while not ended:
+            child = os.fork()
+            if not child:
+                try:
+                    small.train()
+                finally:
+                    os._exit(0)
+            time.sleep(random.uniform(0, 0.3))
+            os.kill(child, signal.SIGKILL)
+            ended = os.WIFEXITED(os.waitpid(child, 0)[1])  # it was faster
+            kills += not ended
+        small.train()
+        assert contents(small.run_path) == expected
+        if kills >= 20:
+            break
 
 
 def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_after(

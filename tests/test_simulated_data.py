@@ -383,6 +383,28 @@ def test_an_interrupted_simulation_leaves_the_old_folder_and_no_other(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
+# No file may grow beyond 20,000 bytes: a segment would have 39,728.
+FULL = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.path.insert(0, "src")
+sys.argv[0] = "src/simulate.py"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_full_disk_is_a_message_and_leaves_the_old_folder_and_no_other(tmp_path):
+    out = tmp_path / "demo"
+    simulated_data.write_dataset(out, **SMALL)
+    before = contents(out)
+    flags = ["--out", str(out), "--children", "4", "--frames", "60", "--workers", "1"]
+    finished = subprocess.run([sys.executable, "-c", FULL, *flags], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("error: ")
+    assert contents(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
 def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
     out = tmp_path / "demo"
     simulated_data.write_dataset(out, **SMALL)

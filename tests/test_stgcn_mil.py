@@ -297,7 +297,7 @@ def test_a_segment_gets_the_same_answer_alone_and_among_thirty_two(head, precisi
     assert all(value.dtype == torch.float32 for value in together[:3])
     for i, scores in enumerate(alone):
         for mine, theirs in zip(scores[:3], together[:3], strict=True):
-            assert torch.allclose(mine[0], theirs[i], atol=1e-6)
+            assert torch.allclose(mine[0], theirs[i], rtol=0, atol=1e-6)
 
 
 def test_dropout_acts_while_training_and_never_while_scoring():

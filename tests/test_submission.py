@@ -18,7 +18,7 @@ import torch
 
 import command_line
 import submission
-from spasm import prevalence, scoring
+from spasm import files, prevalence, scoring
 from spasm.checkpoints import read_tensors, write_tensors
 from spasm.decision import expected_threshold, logit, logit_without_pose, probability
 from spasm.errors import DataError
@@ -242,6 +242,16 @@ def test_batch_size_and_file_order_never_change_a_label(answered, monkeypatch, t
     for name, row in fewer.items():
         assert row["label"] == expected[name]["label"]
         assert float(row["probability"]) == pytest.approx(float(expected[name]["probability"]), abs=1e-6)
+
+
+def test_the_number_of_processes_never_changes_a_label(answered, monkeypatch):
+    monkeypatch.setattr(submission, "BATCH", 2)  # so that each process has something to do
+    rows = []
+    for cores in (1, 2):
+        monkeypatch.setattr(submission, "cpu_count", lambda cores=cores: cores)
+        rows.append(answered())
+    assert labels(rows[0]) == labels(rows[1])
+    assert probabilities(rows[0]) == pytest.approx(probabilities(rows[1]), abs=1e-6)
 
 
 def test_a_process_of_its_own_gives_the_same_bytes(answer, trained, test_folder, tmp_path):
@@ -579,6 +589,26 @@ def test_an_answer_that_cannot_be_written_is_a_message(answer, tmp_path):
     assert code == 1
     assert stderr.startswith("error: ")
     assert str(tmp_path / "file") in stderr
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_path, monkeypatch, at):
+    old = tmp_path / "answer.csv"
+    old.write_text("segment_name,label\n")
+    fsync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) == at + 1:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    code, stdout, stderr = answer()
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith("error: [Errno 28] No space left on device: ")
+    assert old.read_text() == "segment_name,label\n"
+    assert not list(tmp_path.glob(f"{files.TEMPORARY}*"))
 
 
 def test_a_run_without_a_threshold_is_refused_with_the_command_to_run(answer, copied, tmp_path):

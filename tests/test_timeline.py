@@ -230,3 +230,27 @@ def test_settings_are_not_chosen_where_one_child_has_all_the_events(call, tmp_pa
     code, _, errors = call("--events", tmp_path / "events.csv", recordings=2)
     assert code == 2
     assert "no event of another child than 1" in errors
+
+
+DRAWS = """
+import sys, numpy as np
+sys.path.insert(0, "src")
+{control}
+from spasm import timeline_pictures
+from spasm.report import figures
+timeline_pictures.trade_off([(1.0, 2.0, 0.5)], "title")
+figures.scores_by_child(["1", "2"], np.array([0, 1]), np.array([0.1, 0.7]), 0.5).png()
+"""
+
+
+def test_figures_are_drawn_without_a_screen_whatever_matplotlib_is_told(tmp_path):
+    told = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    told |= {"MPLBACKEND": "module://needs_a_screen"}
+    codes = []
+    for control in ("", "import matplotlib; matplotlib.use = lambda name: None"):
+        command = [sys.executable, "-c", DRAWS.format(control=control)]
+        codes.append(subprocess.run(command, cwd=ROOT, env=told, capture_output=True).returncode)
+    assert codes == [0, 1], "without a choice of its own it must fail, or the test shows nothing"
+    for path in (ROOT / "src").rglob("*.py"):
+        before, _, after = path.read_text().partition("from matplotlib import pyplot")
+        assert not after or 'matplotlib.use("Agg")' in before, path

@@ -181,6 +181,14 @@ def test_interrupted_and_terminated_it_exits_130_and_143_and_continues_to_the_sa
     assert leftovers(tmp_path / "run") == []
 
 
+def test_threads_that_the_shell_asks_for_change_no_byte(train_flags, trained, tmp_path, contents):
+    command = [sys.executable, "src/train_folds.py", *train_flags(tmp_path / "run", "--fold", "1")]
+    threads = dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "3")
+    subprocess.run(command, cwd=ROOT, env=os.environ | threads, check=True, capture_output=True)
+    name = "stgcn_mil/seed_0/fold_1.pt"
+    assert contents(tmp_path / "run")[name] == contents(trained)[name]
+
+
 def test_a_worker_that_is_killed_ends_the_command_with_a_message(start, tmp_path):
     command = start("fold_1_last.pt before")
     os.kill(command.held(), signal.SIGKILL)  # as the system does when memory runs out

@@ -485,6 +485,33 @@ def test_a_line_torn_by_a_killed_writer_is_cut_off_before_others_write_on(search
     )
 
 
+FULL = """
+import resource, runpy, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.path.insert(0, "src")
+sys.argv[0] = "src/tune.py"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_disk_that_fills_up_ends_the_command_and_the_same_command_continues(tuned, flags, tmp_path):
+    folder = Path(shutil.copytree(tuned, tmp_path / "copy"))
+    words = flags(folder, "--workers", "1", trials=TRIALS + 1)
+    room = (folder / "small.journal").stat().st_size + 700  # for the beginning of a trial
+    command = [sys.executable, "-c", FULL, str(room), *words]
+    stopped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert stopped.returncode == 1
+    assert "Traceback" not in stopped.stderr
+    assert "small.journal" in stopped.stderr or "No space left" in stopped.stderr or "too large" in stopped.stderr
+    assert (folder / "small.json").read_bytes() == (tuned / "small.json").read_bytes()
+    tune(words)
+    trials = read_trials(folder / "small.journal")
+    assert finished(trials)[:TRIALS] == finished(read_trials(tuned / "small.journal"))
+    assert len(finished(trials)) == TRIALS + 1
+    assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+
 def test_a_damaged_journal_is_named_and_left_as_it_is(search):
     tuning.open_study(search)
     lines = Path(search.storage).read_bytes().splitlines(keepends=True)
@@ -568,6 +595,20 @@ def test_a_pruned_trial_is_never_the_best(search):
     found = tuning.result(study, search)
     assert found["settings"]["boosting"]["leaves"] == 4
     assert found["trials"] == {"complete": 1, "pruned": 1, "waiting": 1}
+
+
+# Several workers, and one that comes back
+
+
+def test_with_one_seed_each_worker_proposes_something_else_and_so_does_who_continues(search):
+    def proposed(worker, begun):
+        study = optuna.create_study(sampler=tuning.sampler(search, worker, begun))
+        trial = study.ask()
+        return json.dumps({name: tuning.suggest(trial, name, of) for name, of in SPACES["lgbm"].items()})
+
+    asked = [(worker, begun) for worker in range(3) for begun in (0, 1, 7)]
+    assert len({proposed(*one) for one in asked}) == len(asked)
+    assert proposed(2, 7) == proposed(2, 7)
 
 
 # Databases

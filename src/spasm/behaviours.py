@@ -6,7 +6,7 @@ Sources are named where a number has one; all others, marked or not, are judgeme
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def least_jerk(share: np.ndarray) -> np.ndarray:
     return x * x * x * (10 - x * (15 - 6 * x))
 
 
-def columns(table: dict[str, float], side: str = "") -> np.ndarray:
+def columns(table: Mapping[str, float], side: str = "") -> np.ndarray:
     """A table by column as (38,); a limb's joint without its side stands for `side`, or for both."""
     row = np.zeros(len(COLUMNS))
     for name, value in table.items():
@@ -112,7 +112,7 @@ def columns(table: dict[str, float], side: str = "") -> np.ndarray:
     return row
 
 
-def varied(rng: np.random.Generator, table: dict[str, float], side: str = "") -> np.ndarray:
+def varied(rng: np.random.Generator, table: Mapping[str, float], side: str = "") -> np.ndarray:
     """The same, each column a little more or less (judgement: 0.7 to 1.3 times)."""
     return columns(table, side) * rng.uniform(0.7, 1.3, len(COLUMNS))
 

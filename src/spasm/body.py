@@ -5,6 +5,7 @@ Sources are named where a number has one; all others, marked or not, are judgeme
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -92,7 +93,7 @@ SPREAD = {
 }  # fmt: skip
 
 
-def of_joints(table: dict[str, float]) -> np.ndarray:
+def of_joints(table: Mapping[str, float]) -> np.ndarray:
     """A table by joint as an array (28,); a limb's joint without its side stands for both sides."""
     both = {f"{side}_{name}": value for side in SIDES for name, value in table.items()}
     return np.array([table.get(name, both.get(name, 0)) for name in JOINTS], dtype=float)

@@ -70,8 +70,8 @@ BABYJOKES = {
 def noise_figures(poses: np.ndarray) -> dict[str, float]:
     """The figures of BABYJOKES for poses (N, T, 33, 5); medians are over absolute values at 30 frames per second."""
     landmarks = found(poses)
-    whole = landmarks.all(axis=-1)
-    lost = ~whole.any(axis=1)
+    whole = np.all(landmarks, axis=-1)
+    lost = ~np.any(whole, axis=1)
     gaps = gap_lengths(whole[~lost])
     seen = poses[whole]
     figures = {
@@ -105,7 +105,7 @@ def noise_statistics(poses: np.ndarray) -> np.ndarray:
     """What tells how a window was filmed and sensed, (N, 41) of poses (N, T, 33, 5); NaN where there is no pose."""
     rows = []
     for pose in poses:
-        whole = found(pose).all(axis=-1)
+        whole = np.all(found(pose), axis=-1)
         gaps = gap_lengths(whole[None])
         row = [1 - whole.mean(), gaps.size, gaps.mean() if gaps.size else 0, gaps.max() if gaps.size else 0]
         seen = pose[whole]

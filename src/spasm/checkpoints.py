@@ -62,5 +62,6 @@ def _digest(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     digest = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.contiguous().flatten().view(torch.uint8).numpy() if value.numel() else b"")
+        if value.numel():
+            digest.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)

@@ -12,7 +12,7 @@ RESAMPLES = 400  # of the bands; figures have more, see metrics.py
 MOST_POINTS = 300  # thresholds of a curve
 SHARES = np.linspace(0, 1, 101)  # where an ROC or precision-recall curve is read
 BINS = 8  # of a reliability diagram
-BANDS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # in which probabilities are held against labels in tables
+BANDS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)  # in which probabilities are held against labels in tables
 TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
@@ -68,11 +68,9 @@ def roc(counts: Counts) -> Curve:
     with np.errstate(invalid="ignore"):
         sensitivity = counts.hits / counts.spasms
         alarms = (counts.calls - counts.hits) / (counts.total - counts.spasms)
-    # Both never fall along the thresholds; a tiny slope makes the vertical parts of a step readable at their top.
-    slope = np.arange(counts.hits.shape[1]) * 1e-12
-    read = [
-        np.interp(SHARES, x + slope, y) for x, y in zip(alarms, sensitivity, strict=True) if np.isfinite(x + y).all()
-    ]
+    # Both never fall along the thresholds: of several sensitivities at one share the last, highest one is read.
+    drawn = [(x, y) for x, y in zip(alarms, sensitivity, strict=True) if np.isfinite(x + y).all()]
+    read = [y[np.searchsorted(x, SHARES + 1e-9, side="right") - 1] for x, y in drawn]
     return _banded(SHARES, np.array(read))
 
 
@@ -84,8 +82,8 @@ def precision_recall(counts: Counts) -> Curve:
     for x, y in zip(sensitivity, precision, strict=True):
         if np.isfinite(x).all():
             there = np.isfinite(y)
-            # The best precision at this sensitivity or beyond: the lowest threshold that reaches it comes first.
-            first = np.searchsorted(x[there], np.maximum(SHARES, 1e-9), side="left")
+            # At the highest threshold that finds such a share of spasms.
+            first = np.searchsorted(x[there], np.maximum(SHARES, 1e-9) - 1e-10, side="left")
             read.append(y[there][np.minimum(first, there.sum() - 1)])
     return _banded(SHARES, np.array(read))
 
@@ -144,6 +142,7 @@ def reliability(
     """Bins of equally many segments, or between the given edges; the interval of each is over the children in it."""
     if edges is None:
         edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, BINS + 1)))
+        edges = edges if len(edges) > 1 else np.repeat(edges, 2)  # all probabilities are one
     child = np.asarray(children)
     generator = np.random.default_rng(0)
     bins = []

@@ -128,7 +128,7 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     sums = np.cumsum(counted)
     sums[rule.sum_windows :] -= sums[: -rule.sum_windows].copy()
     events: list[Event] = []
-    for number in np.flatnonzero(sums >= rule.sum_threshold):
+    for number in np.flatnonzero(sums >= rule.sum_threshold).tolist():
         alarm_s = float(windows.ends_s[number])
         if events and alarm_s < events[-1].known_s + max(rule.refractory_s, windows.length / FPS):
             continue

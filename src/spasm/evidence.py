@@ -6,6 +6,7 @@ Members work in processes of their own, because torch and LightGBM crash togethe
 import dataclasses
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from spasm import kinematics, process
-from spasm.answer import open_scorer, result
+from spasm.answer import killed_in_words, open_scorer
 from spasm.reasons import Reason, top_reasons
 from spasm.segments import found
 from spasm.settings import Hardware, LgbmMember, from_tree
 
-BATCH = 64  # segments explained at a time
+BATCH = 32  # segments explained at a time
+AHEAD = 2  # batches that wait for a member
 REASONS = 6  # of each segment
 FEWEST = 20  # segments that a value is compared with
 
@@ -53,32 +55,37 @@ def gather(
     rows = np.flatnonzero(found(poses).any(axis=(1, 2)))
     folds = range(decision["folds"])
     asked = [(list(folds), rows)] if fold_of is None else [([fold], rows[fold_of[rows] == fold]) for fold in folds]
+    batches = [(those, part[start : start + BATCH]) for those, part in asked for start in range(0, len(part), BATCH)]
     members = explaining(decision)
+    looking = sum(chosen["weight"] for name, chosen in members.items() if name != "lgbm")
+    attention, logits = np.zeros(poses.shape[:2]), np.full(poses.shape[:2], np.nan)
+    values, pushes = np.full((2, len(poses), 0), np.nan)
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
     pools = {name: ProcessPoolExecutor(1, spawn, process.follow, (os.getpid(),)) for name in members}
-    waiting: dict[str, list[tuple[np.ndarray, Future[Any]]]] = {name: [] for name in members}
+    waiting: deque[tuple[str, np.ndarray, Future[Any]]] = deque()
     try:
-        for name, chosen in members.items():
-            for those, part in asked:
-                for start in range(0, len(part), BATCH):
-                    some = part[start : start + BATCH]
+        with killed_in_words():
+            for those, some in [*batches, *[([], rows[:0])] * AHEAD]:
+                for name, chosen in members.items() if len(some) else ():
                     work = (run, name, chosen, those, hardware)
-                    waiting[name].append((some, pools[name].submit(_explain, work, np.array(poses[some]))))
-        attention, logits = np.zeros(poses.shape[:2]), np.full(poses.shape[:2], np.nan)
-        values, pushes = np.full((2, len(poses), 0), np.nan)
-        looking = sum(chosen["weight"] for name, chosen in members.items() if name != "lgbm")
-        for name, parts in waiting.items():
-            for some, future in parts:
-                first, second = result(future)
-                if name == "lgbm":
-                    if not values.shape[1]:
-                        values, pushes = np.full((2, len(poses), first.shape[1]), np.nan)
-                    values[some], pushes[some] = first, second[:, :-1]
-                else:
-                    share = members[name]["weight"] / looking
-                    attention[some] += share * first
-                    logits[some] = np.nan_to_num(logits[some]) + share * second
-                progress(len(some))
+                    waiting.append((name, some, pools[name].submit(_explain, work, poses[some])))
+                while len(waiting) > (AHEAD * len(members) if len(some) else 0):
+                    name, done, future = waiting.popleft()
+                    first, second = future.result()
+                    if name == "lgbm":
+                        if not values.shape[1]:
+                            values, pushes = np.full((2, len(poses), first.shape[1]), np.nan)
+                        values[done], pushes[done] = first, second[:, :-1]
+                    else:
+                        share = members[name]["weight"] / looking
+                        attention[done] += share * first
+                        logits[done] = np.nan_to_num(logits[done]) + share * second
+                    progress(len(done))
+    except BaseException:
+        for pool in pools.values():  # what is being worked on is of no use any more
+            for worker in list(pool._processes.values()):
+                worker.terminate()
+        raise
     finally:
         for pool in pools.values():
             pool.shutdown(cancel_futures=True)
@@ -87,8 +94,8 @@ def gather(
     if "lgbm" in members:
         gaps = from_tree(LgbmMember, members["lgbm"]["settings"]).boosting.gaps
         names = [kinematics.NAMES[number] for number in kinematics.used(gaps)]
-        others = values[rows] if len(rows) >= FEWEST else None
         for row in rows:
+            others = values[rows[rows != row]] if len(rows) > FEWEST else None
             reasons[row] = top_reasons(pushes[row], values[row], names, others, REASONS)
     return Evidence(attention, logits, reasons)
 
@@ -110,5 +117,7 @@ def _explain(work: tuple[Any, ...], poses: np.ndarray) -> tuple[np.ndarray, np.n
         if name != "lgbm":
             process.prepare(1)
         _opened = folds, open_scorer(run, name, chosen, folds, hardware)
-    scorer, rows = _opened[1], np.arange(len(poses))
-    return scorer.contributions(poses, rows) if name == "lgbm" else scorer.frames(poses, rows)
+    scorer: Any = _opened[1]
+    explained = scorer.contributions if name == "lgbm" else scorer.frames
+    first, second = explained(poses, np.arange(len(poses)))
+    return first, second

@@ -5,24 +5,22 @@ Medicine 2025;31:3283-3289).
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from spasm import curves, files, metrics
+from spasm import curves, files
 from spasm.answer import open_decision
 from spasm.decision import probability
 from spasm.errors import DataError, printable
 from spasm.report_text import ROWS, SIMULATED, number
-from spasm.results import again, read_figures
+from spasm.results import OutOfFold, again, read_figures, read_out_of_fold
 from spasm.runs import MemberFolder, read_manifest, read_run
 from spasm.segments import FPS
 from spasm.settings import MEMBERS, Blend, LgbmMember, Member, RocketMember, SettingsError, from_tree
-from spasm.tables import read_table
 
 FEWEST_CHILDREN, FEWEST_POSITIVES = 10, 20  # with less of either, figures of a subgroup say next to nothing
 SHARES = (0.01, 0.05, 0.2)  # of positives, for which the card says how many alarms would be true
@@ -114,19 +112,6 @@ GUIDELINES = (
 )
 
 
-class Answers(NamedTuple):
-    """Out-of-fold rows: every segment judged by choices that never saw its fold."""
-
-    labels: np.ndarray
-    """(N,) of 0 and 1."""
-    probabilities: np.ndarray
-    """(N,) in 0..1."""
-    positive: np.ndarray
-    """(N,) bool."""
-    children: np.ndarray
-    """(N,) text."""
-
-
 def plain(text: str) -> str:
     """Text from a file as a reader sees it: it cannot become markup, a link or another table cell."""
     return UNSAFE.sub(lambda found: f"&#{ord(found[0])};", printable(text))
@@ -137,10 +122,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
 
 
-def calibration(answers: Answers) -> list[tuple[str, ...]]:
+def calibration(answers: OutOfFold) -> list[tuple[str, ...]]:
     """Per band of probability: segments, children, mean probability, share of positives and its interval over them."""
-    rows = []
-    for part in curves.reliability(answers.labels, answers.probabilities, answers.children, np.array(curves.BANDS)):
+    rows: list[tuple[str, ...]] = []
+    for part in curves.reliability(
+        answers.labels, answers.probabilities, answers.children.tolist(), np.array(curves.BANDS)
+    ):
         shown = (f"{part.mean:.3f}", f"{part.observed:.3f}", f"{part.observed_low:.3f} to {part.observed_high:.3f}")
         if part.children < 2:  # one child drawn again and again has no interval
             shown = ("", "", "too few to judge")
@@ -182,7 +169,7 @@ def _changed(made: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
 
 def _settings(name: str, tree: Any) -> str:
     """What of a member's settings is not the default. Raises SettingsError for settings of another version."""
-    made = from_tree({"lgbm": LgbmMember, "rocket": RocketMember}.get(name, Member), tree)
+    made: Any = from_tree({"lgbm": LgbmMember, "rocket": RocketMember}.get(name, Member), tree)
     usual = MEMBERS[made.model] if isinstance(made, Member) else type(made)()
     return plain(", ".join(_changed(dataclasses.asdict(made), dataclasses.asdict(usual)))) or "defaults"
 
@@ -237,7 +224,7 @@ def _training_data(data: dict[str, Any]) -> str:
   counts is {data["children"]} children; the share of positives is that of these data, not of any clinic."""
 
 
-def _results(result: dict[str, Any], answers: Answers) -> str:
+def _results(result: dict[str, Any], answers: OutOfFold) -> str:
     headline, warning = result["cross_fitted"], f"{SIMULATED} " if result["data"]["simulated"] else ""
     f1, chance, share = headline["f1"], headline["always_positive_f1"], headline["prevalence"]
     cells = [str(count) for count in np.bincount(2 * answers.positive + answers.labels, minlength=4)]
@@ -299,7 +286,7 @@ and specificity. A group of few children can give a child away: look before you 
 {table(header, rows)}"""
 
 
-def _threshold(decision: dict[str, Any], result: dict[str, Any], answers: Answers) -> str:
+def _threshold(decision: dict[str, Any], result: dict[str, Any], answers: OutOfFold) -> str:
     brier, share = result["cross_fitted"]["brier"], answers.labels.mean()
     header = ("probability", "segments", "children", "mean", "share of positives", "95 % interval over children")
     thresholds, told = result["cross_fitted_thresholds"], decision["blend"]["prevalence"] or decision["prevalence"]
@@ -402,28 +389,6 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_answers(run: Path, headline: Mapping[str, Mapping[str, float | None]]) -> Answers:
-    path = run / "oof.csv"
-    rows = read_table(path, ("child", "label", "cross_fitted", "answer"))
-    try:
-        answers = Answers(
-            np.array([int(row["label"]) for row in rows]),
-            np.array([float(row["cross_fitted"]) for row in rows]),
-            np.array([int(row["answer"]) for row in rows]) == 1,
-            np.array([row["child"] for row in rows], dtype=str),
-        )
-        told = {name: figure["value"] for name, figure in headline.items()}
-        found = metrics.figures(*answers[:3])
-        same = set(answers.labels) <= {0, 1} and all(
-            found[key] == told[key] or math.isclose(found[key], told[key]) for key, _ in ROWS
-        )
-    except (ValueError, TypeError, IndexError):  # no numbers, no rows, or figures that only one of the two has
-        same = False
-    if not same:
-        raise DataError(path, "is not what metrics.json was made of", again(run))
-    return answers
-
-
 def model_card(run: Path) -> str:
     """The card of a finished run, from what is in its folder alone; the same run gives the same text.
 
@@ -432,7 +397,7 @@ def model_card(run: Path) -> str:
     decision, settings = _read_decision(run)
     made = _read_made(run, decision)
     result = read_figures(run, decision)
-    answers = _read_answers(run, result["cross_fitted"])
+    answers = read_out_of_fold(run, result)
     manifests = {name: _read_manifest(MemberFolder(run / name).manifest) for name in decision["members"]}
     protocol = f"""\
 How it was judged: {plain(result["protocol"])}

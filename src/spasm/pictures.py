@@ -176,9 +176,10 @@ def flow_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Farneback's optical flow between two pictures (224, 224, 3): (224, 224, 2) uint8, 255 steps from -20 to 20."""
     import cv2
 
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, after)]
+    first, second = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, after))
+    room = np.zeros((*first.shape, 2), dtype=np.float32)
     flow = cv2.calcOpticalFlowFarneback(
-        *grey, None, pyr_scale=0.5, levels=3, winsize=5, iterations=3, poly_n=7, poly_sigma=1.5, flags=0
+        first, second, room, pyr_scale=0.5, levels=3, winsize=5, iterations=3, poly_n=7, poly_sigma=1.5, flags=0
     )
     return ((np.clip(flow, -FLOW_PIXELS, FLOW_PIXELS) + FLOW_PIXELS) * (255 / (2 * FLOW_PIXELS))).astype(np.uint8)
 

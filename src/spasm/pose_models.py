@@ -42,8 +42,9 @@ def read_package(path: Path) -> dict[str, bytes]:
             with tarfile.open(fileobj=file, mode="r:gz") as package:
                 for member in package:
                     name = member.name.removeprefix("package/")
-                    if name in SOURCES and member.isreg() and member.size < LARGEST:
-                        found[name] = package.extractfile(member).read()
+                    content = package.extractfile(member) if name in SOURCES and member.isreg() else None
+                    if content is not None and member.size < LARGEST:
+                        found[name] = content.read()
         except (tarfile.TarError, EOFError, OSError) as error:
             raise DataError(path, f"is no npm package ({error})", hint) from error
     for name, digest in SOURCES.items():

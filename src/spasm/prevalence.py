@@ -57,7 +57,7 @@ def weights_at(labels: np.ndarray, prevalence: float) -> np.ndarray:
     Raises ValueError where the prevalence is outside 0..1 or needs a class that no row has.
     """
     labels = np.asarray(labels)
-    spasms, rest = np.count_nonzero(labels == 1), np.count_nonzero(labels != 1)
+    spasms, rest = int(np.count_nonzero(labels == 1)), int(np.count_nonzero(labels != 1))
     if not 0 <= prevalence <= 1 or (prevalence > 0 and not spasms) or (prevalence < 1 and not rest):
         raise ValueError(f"{spasms} positives and {rest} negatives cannot be weighted to a prevalence of {prevalence}")
     each = prevalence * len(labels) / max(spasms, 1), (1 - prevalence) * len(labels) / max(rest, 1)

@@ -1,7 +1,7 @@
 """Pictures of what the simulator draws: contact sheets and short films of each behaviour."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -29,7 +29,11 @@ SHOWN = {
     "reflux": ("held", 5, "rest"), "lifted": ("bouncer", 6, "rest"), "touched": ("supine", 6, "rest"),
     "camera_jerk": ("supine", 6, "rest"),
 }  # fmt: skip
-SUBTLE = {"nod": NOD, "shrug": SHRUG, "grimace": {name: GRIMACE * by for name, by in REACH["flexor"].items()}}
+SUBTLE: dict[str, Mapping[str, float]] = {
+    "nod": NOD,
+    "shrug": SHRUG,
+    "grimace": {name: GRIMACE * by for name, by in REACH["flexor"].items()},
+}
 SPASM_POSTURES = {"spasm_mixed": "bouncer", "spasm_nod": "chair", "spasm_shrug": "held"}
 SPASMS = {f"spasm_{kind}": reach for kind, reach in {**REACH, **SUBTLE}.items()}
 

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -206,9 +206,14 @@ RULES: dict[str, dict[str, str]] = {
 
 def _compiled(name: str) -> re.Pattern[str]:
     """The rule's name as a pattern; tables give the alternatives, numbers are written 0_5 for 0.5."""
-    choices = FIELDS | {"part": PARTS, "signal": SIGNALS, "unit": UNITS, "side": ("_most", "_least", "")}
+    sides = ("_most", "_least", "")
+    choices: dict[str, Iterable[str]] = {**FIELDS, "part": PARTS, "signal": SIGNALS, "unit": UNITS, "side": sides}
     number = r"\d+(?:_\d+)?"
-    return re.compile(re.sub(r"{(\w+)}", lambda at: f"(?P<{at[1]}>{'|'.join(choices.get(at[1], [number]))})", name))
+
+    def alternatives(at: re.Match[str]) -> str:
+        return f"(?P<{at[1]}>{'|'.join(choices.get(at[1], [number]))})"
+
+    return re.compile(re.sub(r"{(\w+)}", alternatives, name))
 
 
 _RULES = [(kind, _compiled(name), phrase) for kind, rules in RULES.items() for name, phrase in rules.items()]
@@ -303,18 +308,23 @@ def _share_below(value: float, others: np.ndarray) -> float | None:
     return float((known < value).mean()) if len(known) and np.isfinite(value) else None
 
 
-def sentence(reason: Reason) -> str:
-    """A reason for a reader, in ASCII."""
+def told(reason: Reason) -> str:
+    """What was measured, and how it compares, in ASCII."""
     compared = ""
     if reason.share_below is not None:
         percent = min(max(round(100 * reason.share_below), 1), 99)
-        than = {0: "none of the", 1: "all other"}.get(reason.share_below, f"{percent} % of")
+        than = {0.0: "none of the", 1.0: "all other"}.get(reason.share_below, f"{percent} % of")
         compared = f", higher than {than} segments"
+    return f"{_measured(reason)}{compared}"
+
+
+def sentence(reason: Reason) -> str:
+    """A reason for a reader, in ASCII."""
     verdict = "weighs little"
     if abs(reason.push) >= 0.005:
         like = f" with {reason.others} like it" if reason.others else ""
         verdict = f"speaks {'for' if reason.push > 0 else 'against'} a spasm ({reason.push:+.2f}{like})"
-    return f"{_measured(reason)}{compared}; {verdict}"
+    return f"{told(reason)}; {verdict}"
 
 
 def _measured(reason: Reason) -> str:

@@ -29,7 +29,7 @@ class Answers:
 
     def add(self, firsts: np.ndarray, posed: np.ndarray, logits: dict[str, np.ndarray], looked: np.ndarray) -> None:
         """Count windows that begin at `firsts` (N,), with a pose where `posed` (N, T), and what members say of them."""
-        chances = self.answerer.probability(logits, [""] * len(firsts), posed.any(axis=1))
+        chances = self.answerer.probability(logits, [""] * len(firsts), np.any(posed, axis=1))
         self.probabilities.append(chances)
         for first, chance, weights, seen in zip(firsts, chances, looked, posed, strict=True):
             looking = weights if weights.any() else seen.astype(float)
@@ -56,8 +56,8 @@ def answer(path: Path, whole: int, stride: int, answerer: Answerer, passed: Call
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for firsts, poses in streams.windows(path, answers.length, stride):
-            waiting.append((firsts, found(poses).any(axis=2)))
-            yield poses, waiting[-1][1].any(axis=1)
+            waiting.append((firsts, np.any(found(poses), axis=2)))
+            yield poses, np.any(waiting[-1][1], axis=1)
 
     for logits, looked in answerer.member_logits(batches()):
         answers.add(*waiting.pop(0), logits, looked)
@@ -104,8 +104,8 @@ class Live:
     def _answer(self, firsts: np.ndarray) -> None:
         begin = max(0, self.frames - len(self.held))
         poses = np.stack([self.held[first - begin :][: self.answers.length] for first in firsts])
-        posed = found(poses).any(axis=2)
-        for logits, looked in self.answers.answerer.member_logits([(poses, posed.any(axis=1))]):
+        posed = np.any(found(poses), axis=2)
+        for logits, looked in self.answers.answerer.member_logits([(poses, np.any(posed, axis=1))]):
             self.answers.add(firsts, posed, logits, looked)
 
 
@@ -117,10 +117,10 @@ def files_of(folder: Path) -> tuple[Path, Path, Path]:
 def write(folder: Path, key: dict[str, Any], windows: Windows) -> None:
     """Keep a recording's windows; what they rest on is written last."""
     of_windows, of_curve, rests_on = files_of(folder)
-    rows = zip((f"{end_s:.2f}" for end_s in windows.ends_s), windows.probabilities, strict=True)
-    files.write_csv(of_windows, ("end_s", "probability"), rows)
-    rows = ((f"{step * events.STEP_S:.1f}", f"{value:.6g}") for step, value in enumerate(windows.curve))
-    files.write_csv(of_curve, ("time_s", "probability"), rows)
+    ends = zip((f"{end_s:.2f}" for end_s in windows.ends_s), windows.probabilities, strict=True)
+    files.write_csv(of_windows, ("end_s", "probability"), ends)
+    steps = ((f"{step * events.STEP_S:.1f}", f"{value:.6g}") for step, value in enumerate(windows.curve))
+    files.write_csv(of_curve, ("time_s", "probability"), steps)
     frames = {"frames": windows.frames, "window_frames": windows.length}
     files.write_json(rests_on, {**key, **frames, "files": [files.sha256(of_windows), files.sha256(of_curve)]})
 

@@ -1,13 +1,29 @@
-"""What a run's metrics.json says, once it is known to be whole and of the run's own decision."""
+"""What a run's metrics.json and oof.csv say, once they are known to be whole and of the run's own decision."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from spasm import files
+import numpy as np
+
+from spasm import files, metrics
 from spasm.errors import DataError, printable
 from spasm.report_text import ROWS
+from spasm.tables import read_table
+
+
+class OutOfFold(NamedTuple):
+    """Out-of-fold rows: every segment judged by choices that never saw its fold."""
+
+    labels: np.ndarray
+    """(N,) of 0 and 1."""
+    probabilities: np.ndarray
+    """(N,) in 0..1."""
+    positive: np.ndarray
+    """(N,) bool."""
+    children: np.ndarray
+    """(N,) text."""
 
 
 def again(run: Path) -> str:
@@ -52,3 +68,26 @@ def _is_well_formed(result: dict[str, Any]) -> bool:
 
 def _is_figure(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and math.isfinite(value))
+
+
+def read_out_of_fold(run: Path, result: Mapping[str, Any]) -> OutOfFold:
+    """The rows of oof.csv that metrics.json was made of. Raises DataError where it was made of others."""
+    path = run / "oof.csv"
+    rows = read_table(path, ("child", "label", "cross_fitted", "answer"))
+    try:
+        answers = OutOfFold(
+            np.array([int(row["label"]) for row in rows]),
+            np.array([float(row["cross_fitted"]) for row in rows]),
+            np.array([int(row["answer"]) for row in rows]) == 1,
+            np.array([row["child"] for row in rows], dtype=str),
+        )
+        told = {name: figure["value"] for name, figure in result["cross_fitted"].items()}
+        found = metrics.figures(*answers[:3])
+        same = set(answers.labels) <= {0, 1} and all(
+            found[key] == told[key] or math.isclose(found[key] or math.nan, told[key]) for key, _ in ROWS
+        )
+    except (ValueError, TypeError, IndexError):  # no numbers, no rows, or figures that only one of the two has
+        same = False
+    if not same:
+        raise DataError(path, "is not what metrics.json was made of", again(run))
+    return answers

@@ -10,11 +10,14 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import tyro
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class SettingsError(ValueError):
@@ -57,8 +60,8 @@ class Checked:
                         f"--{name.replace('_', '-')} {value} is not odd; the nearest valid value is {value - 1}"
                     )
                 if isinstance(limit, Plain) and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
-                    nearest = re.sub(r"[^A-Za-z0-9_-]+", "_", value) or "segment_name"
-                    raise SettingsError(f"--{name} {value!r} is not a plain name; the nearest valid value is {nearest}")
+                    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", value) or "segment_name"
+                    raise SettingsError(f"--{name} {value!r} is not a plain name; the nearest valid value is {plain}")
 
 
 Probability = Annotated[float, Between(0, 1)]
@@ -790,7 +793,7 @@ def from_tree(settings_class: type[T], tree: Any) -> T:
         raise SettingsError(f"the settings of {settings_class.__name__} are not those of this version")
     values = {}
     for name, annotation in annotations.items():
-        if dataclasses.is_dataclass(annotation):
+        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
             values[name] = from_tree(annotation, tree[name])
             continue
         if not _fits(tree[name], annotation):

@@ -149,7 +149,7 @@ def draw_cluster(rng: np.random.Generator, semiology: Semiology, onset_s: float)
     """
     count = int(np.clip(round(rng.lognormal(np.log(14), 0.6)), 3, 120))
     peak = rng.uniform(0.25, 0.6) * (count - 1)
-    spasms = []
+    spasms: list[Spasm] = []
     for n in range(count):
         place = 1 - abs(n - peak) / max(peak, count - 1 - peak)
         # A spasm waits for the one before it to end.

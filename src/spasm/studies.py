@@ -16,7 +16,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -25,6 +25,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from spasm import files
 from spasm.errors import DataError, brief
+
+if TYPE_CHECKING:
+    from optuna.storages.journal._file import BaseJournalFileLock  # no public class, but what a lock is said to be
 
 TRIES = 5  # of a trial whose workers die; the default settings are tried without end
 HEARTBEAT_S, GRACE_S = 10, 60
@@ -98,7 +101,7 @@ def open_storage(place: Place) -> optuna.storages.BaseStorage:
                 check_journal(path)
             finally:
                 lock.release()
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", lock)))
     options = {"connect_args": {"timeout": 60}} if place.storage.startswith("sqlite") else {"pool_pre_ping": True}
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # the heartbeat
         return optuna.storages.RDBStorage(place.storage, options, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)

@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from spasm.errors import DataError, DataProblems, brief, collected, printable
 
@@ -29,7 +29,7 @@ NAME_HINTS = {
 
 
 @contextlib.contextmanager
-def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
+def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open a regular file for reading; gives the file and its size in bytes.
 
     With `root`, a link may point anywhere inside that folder and nowhere else. Raises DataError, also for an

@@ -55,4 +55,5 @@ def out_of_fold(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         return {}
     log_loss = np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean()
     auc = metrics.figures(labels, probability(logits), logits > 0)["auc"]
+    assert auc is not None  # where both classes are
     return {"out_of_fold/log_loss": float(log_loss), "out_of_fold/auc": auc}

@@ -20,7 +20,8 @@ from spasm.errors import DataError, TrainingError
 from spasm.features import build_features
 from spasm.models import NETWORKS
 from spasm.models.scores import Scores
-from spasm.models.sta_gunet import triplet_centre_loss
+from spasm.models.sta_gunet import StaGunet, triplet_centre_loss
+from spasm.models.two_stream import TwoStream
 from spasm.process import prepare
 from spasm.runs import MemberFolder, Run
 from spasm.scoring import Scorer
@@ -55,12 +56,12 @@ class FoldTrainer:
             )
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
         # Only the squared error of a probability can be taught one.
-        ramped = settings.fit.loss == "squared" and data.targets is not None
-        self.targets = data.targets[rows] if ramped else self.labels
+        ramped = data.targets if settings.fit.loss == "squared" else None
+        self.targets = self.labels if ramped is None else ramped[rows]
         self.settings, self.device, self.precision = settings, device, precision
         self.entropy = [seed, fold, list(NETWORKS).index(settings.model)]
         told = [seed, fold, dataclasses.asdict(settings), data.fingerprint, rows.tolist(), device.type, str(precision)]
-        told += [self.targets.tolist()] if ramped else []
+        told += [] if ramped is None else [self.targets.tolist()]
         self.identity = torch.frombuffer(
             bytearray(hashlib.sha256(json.dumps(told).encode()).digest()), dtype=torch.uint8
         )
@@ -69,6 +70,7 @@ class FoldTrainer:
         torch.manual_seed(self._seed(0))
         self.network = NETWORKS[settings.model](settings.network).to(device)
         if settings.network.weights:
+            assert isinstance(self.network, TwoStream)
             self.network.load_imagenet(checkpoints.read_state_dict(Path(settings.network.weights)))
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
@@ -162,6 +164,7 @@ class FoldTrainer:
             missed = torch.where(labels == 1, torch.sigmoid(-logits), torch.sigmoid(logits))
             loss = loss * missed**fit.focal_gamma
         if fit.triplet:
+            assert isinstance(self.network, StaGunet) and scores.embedding is not None
             margin = MARGIN * MARGIN_DECAY**self.epoch
             loss = loss + fit.triplet * triplet_centre_loss(scores.embedding, labels, self.network.centres, margin)
         return loss.mean()

@@ -149,7 +149,7 @@ def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
 
 def values_of(settings: Any, names: Sequence[str]) -> dict[str, Any]:
     """The fields `names`, at any depth of the settings."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         found |= values_of(value, names) if dataclasses.is_dataclass(value) else {field.name: value}
@@ -189,9 +189,12 @@ def suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> A
     """The value of one setting in a trial."""
     if isinstance(distribution, CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    draw = trial.suggest_int if isinstance(distribution, IntDistribution) else trial.suggest_float
-    return draw(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 # How a trial is scored
@@ -219,7 +222,7 @@ def fold_scorer(search: Search) -> Score:
             values, random = statistics[rows][:, used], boosting.fold_seed(seed, fold)
             try:
                 model = boosting.fit(values, data.labels[rows], settings, random)
-                return model.predict(statistics[scored][:, used], raw_score=True, num_threads=1)
+                return np.asarray(model.predict(statistics[scored][:, used], raw_score=True, num_threads=1))
             except LightGBMError as error:
                 raise TrialFailed(f"LightGBM on fold {fold}: {error}") from error
 
@@ -384,12 +387,21 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
 
         try:
             study.optimize(objective, n_trials=1, catch=(TrialFailed,))
-        except Exception:
+        except Exception as error:
             if not taken:
-                raise
+                # Optuna answers a full disk with an assertion of its own; what the disk said is the reason.
+                raise next(filter(lambda cause: isinstance(cause, OSError), _causes(error)), error) from None
             # This process stood still for so long that another took its trial over; Optuna has several errors for that.
     report_trial(study, search, number, report)
     return "ran"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def report_trial(study: optuna.Study, search: Search, number: int, report: Report) -> None:

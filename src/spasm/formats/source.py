@@ -56,7 +56,7 @@ def to_landmarks(xy: np.ndarray, joints: Sequence[str]) -> np.ndarray:
     places = [INDEX[joints[column]] for column in columns]
     poses[:, places, :2] = xy[:, columns]
     there = np.isfinite(xy[:, columns]).all(axis=-1, keepdims=True)
-    poses[:, places, 2:] = np.where(there, np.float32([0, 1, 1]), np.nan)
+    poses[:, places, 2:] = np.where(there, np.array([0, 1, 1], dtype=np.float32), np.nan)
     return poses
 
 

@@ -136,7 +136,7 @@ def read_labels(path: Path, root: Path | None = None) -> dict[str, int]:
     return labels
 
 
-def write_clips(folder: Path, names: Sequence[str], segments: np.ndarray, labels: Sequence[int]) -> None:
+def write_clips(folder: Path, names: Sequence[str], segments: np.ndarray, labels: Sequence[int] | np.ndarray) -> None:
     """Write segments (N, T, 33, 5) as kinetics_train/, its labels, and groups.csv with the children.
 
     names: of the segment files. Speed and acceleration are differences between frames, 0 where there is none. A frame
@@ -214,8 +214,12 @@ def _joint(path: Path, frame: int, joint: Any) -> list[float]:
     for quantity in QUANTITIES:
         pair = joint.get(quantity, (0, 0) if quantity == "acceleration" else None) if isinstance(joint, dict) else None
         # type() and not isinstance(): True is an int to Python, but not a coordinate.
-        good = isinstance(pair, (list, tuple)) and len(pair) == 2 and all(type(value) in (int, float) for value in pair)
-        if not good or any(abs(value) > LARGEST for value in pair):
+        if (
+            not isinstance(pair, (list, tuple))
+            or len(pair) != 2
+            or not all(type(value) in (int, float) for value in pair)
+            or any(abs(value) > LARGEST for value in pair)
+        ):
             reason = f"frame {frame} has a joint whose {quantity} is {brief(pair)}"
             raise DataError(path, reason, f"it is two numbers, at most {LARGEST:g}")
         values += pair

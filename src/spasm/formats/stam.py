@@ -86,7 +86,7 @@ def read(data: Path, frames: int | None) -> Source:
     if problems:
         raise DataProblems(problems)
     if not sequences:
-        raise DataError(_pose_folder(data), "holds no pose sequence", f"of each infant {' or '.join(ARRAYS)}")
+        raise DataError(_pose_folder(data) or data, "holds no pose sequence", f"of each infant {' or '.join(ARRAYS)}")
     if absent := sorted(set(labels) - set(sequences)):
         reason = f"{len(absent)} infants have a label but no pose sequence: {some(absent)}"
         warnings.append(DataError(data / "labels.txt", reason, "they are left out"))
@@ -94,7 +94,7 @@ def read(data: Path, frames: int | None) -> Source:
     shortest, infant = min((len(xy), infant) for infant, parts in sequences.items() for xy in parts)
     if frames is not None and frames > shortest:
         reason = f"the shortest sequence, of {infant}, has {shortest} frames and makes no block of --frames {frames}"
-        raise DataError(_pose_folder(data), reason, f"use {shortest} or fewer, or leave --frames out")
+        raise DataError(_pose_folder(data) or data, reason, f"use {shortest} or fewer, or leave --frames out")
     block = frames or min(BLOCK, shortest)
     people = [
         Person(
@@ -189,11 +189,11 @@ def read_splits(
             unknown = sorted(set(named) - set(infants)) if infants is not None else []
             if unknown:
                 raise DataError(path, f"{len(unknown)} infants are not in labels.txt: {some(unknown)}", "correct them")
-    for number, parts in sorted(splits.items()):
+    for split, parts in sorted(splits.items()):
         seen: set[str] = set()
         for infant in [infant for part in parts.values() for infant in part]:
             if infant in seen:
-                reason = f"split {number}: {infant} is in two of its parts"
+                reason = f"split {split}: {infant} is in two of its parts"
                 hint = "a leak; our own folds keep infants whole"
                 warnings.append(DataError(_split_files(data)[0].parent, reason, hint))
             seen.add(infant)

@@ -172,9 +172,9 @@ def read_estimated(path: Path, root: Path, picture: Picture | None) -> np.ndarra
         keypoints[joint] = place
     first = min(people)
     poses = np.full((max(people) - first + 1, 18, 2), np.nan)
-    for frame, persons in people.items():
+    for number, persons in people.items():
         for joint, place in max(persons.values(), key=len).items():
-            poses[frame - first, joint] = place
+            poses[number - first, joint] = place
     if len(never := np.flatnonzero(np.isnan(poses).all(axis=(0, 2)))):
         reason = f"{OPENPOSE_18[never[0]]} is never found"
         raise DataError(path, reason, "STAM's preprocessing needs every joint: leave this infant out")

@@ -60,7 +60,9 @@ def read_tree(folder: Path) -> list[Subject]:
 
     Raises DataProblems where a class, or a subject's pictures, are missing.
     """
-    tree, subjects, problems = _tree(folder), [], []
+    tree = _tree(folder)
+    subjects: list[Subject] = []
+    problems: list[DataError] = []
     for class_name in CLASSES:
         with collected(problems):
             for name in entries(tree / class_name, folder):

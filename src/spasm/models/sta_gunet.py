@@ -55,6 +55,8 @@ class StaGunetNetwork(nn.Module):
 class GraphUnet(nn.Module):
     """Pose graphs (N, T, V, C) to (N, T, V, D): fewer and fewer joints, those that matter most in a frame, and back."""
 
+    graph: torch.Tensor
+
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.register_buffer("graph", torch.from_numpy(graph()), persistent=False)
@@ -82,8 +84,8 @@ class GraphUnet(nn.Module):
             wider = (torch.matmul(graph, graph) > 0).to(graph.dtype)
             graph = pick(pick(wider, kept.indices).transpose(1, 2), kept.indices)
         x = F.relu(self.bottom(mean_of(graph, x)))
-        for layer, skip, (graph, before, kept) in zip(self.up, self.skip, reversed(levels), strict=True):
-            x = torch.zeros_like(before).scatter(1, kept[..., None].expand_as(x), x.to(before.dtype))
+        for layer, skip, (graph, before, nodes) in zip(self.up, self.skip, reversed(levels), strict=True):
+            x = torch.zeros_like(before).scatter(1, nodes[..., None].expand_as(x), x.to(before.dtype))
             x = F.relu(layer(mean_of(graph, x)) + skip(before))
         return self.leave(x + entered).unflatten(0, frames)
 
@@ -102,6 +104,7 @@ class Block(nn.Module):
     """Mix joints along the bones in three ways, then frames; (N, T, V, D) to the same shape."""
 
     FOLDS = (("temporal", "norm"),)
+    partitions: torch.Tensor
 
     def __init__(self, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -125,6 +128,8 @@ class Block(nn.Module):
 class GraphAttention(nn.Module):
     """Each joint looks at its neighbours of each partition as much as they matter to it (Velickovic et al. 2018)."""
 
+    near: torch.Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("near", torch.from_numpy(partitions() > 0), persistent=False)
@@ -142,6 +147,8 @@ class GraphAttention(nn.Module):
 
 class StaGunet(nn.Module):
     """Features (N, 14, 33, T) to `Scores`, with the embedding and centres that the triplet-centre loss needs."""
+
+    joints: torch.Tensor
 
     def __init__(self, settings: Network) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from spasm.features import CHANNELS, MASK
 from spasm.landmarks import OPENPOSE_18, joint_weights
 from spasm.models.folding import Folded
+from spasm.models.layout import channels_last
 from spasm.models.scores import Scores
 from spasm.settings import Network
 
@@ -40,7 +41,13 @@ class StamNetwork(nn.Module):
     """The published network: sequences (N, C, T, V) to class logits (N, classes), clip logits and `Attention`."""
 
     def __init__(
-        self, channels: int = 7, joints: int = 18, width: int = 64, kernel: int = 9, dropout: float = 0.3, classes=2
+        self,
+        channels: int = 7,
+        joints: int = 18,
+        width: int = 64,
+        kernel: int = 9,
+        dropout: float = 0.3,
+        classes: int = 2,
     ) -> None:
         super().__init__()
         hidden = 2 * width
@@ -59,10 +66,11 @@ class StamNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, 0, 0.02)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1, 0.02)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(
         self, x: torch.Tensor, unseen: torch.Tensor | None = None
@@ -90,6 +98,7 @@ class Block(nn.Module):
     """Mix joints, then frames; (M, C, T, V) to (M, C', T / stride, V)."""
 
     FOLDS = (("spatial", "spatial_norm"), ("temporal", "norm"))
+    adjacency: torch.Tensor
 
     def __init__(self, c_in: int, c_out: int, stride: int, kernel: int, dropout: float, joints: int) -> None:
         super().__init__()
@@ -127,6 +136,8 @@ class Weigh(nn.Module):
 
 class Stam(nn.Module):
     """Features (N, 14, 33, T) to `Scores`."""
+
+    joints: torch.Tensor
 
     def __init__(self, settings: Network) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from spasm.features import CHANNELS, MASK
 from spasm.landmarks import adjacency
+from spasm.models.layout import channels_last
 from spasm.models.scores import Scores
 from spasm.settings import Network
 
@@ -37,7 +38,7 @@ class StgcnMil(nn.Module):
             for c_in, c_out, stride in zip([settings.width, *widths[:-1]], widths, strides, strict=True)
         )
         self.head = MilHead(widths[-1], settings.head)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, features: torch.Tensor) -> Scores:
         frames = features.shape[3]
@@ -63,6 +64,8 @@ class StgcnMil(nn.Module):
 
 class Block(nn.Module):
     """Mix neighbouring landmarks, then neighbouring frames; (N, C, T, 33) to (N, C', T / stride, 33)."""
+
+    adjacency: torch.Tensor
 
     def __init__(self, c_in: int, c_out: int, stride: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -110,9 +113,12 @@ class FoldedStgcnMil(nn.Module):
         # Not folded: bfloat16 would round raw channels whose spread is small beside their mean, such as visibility.
         self.scale = network.scale
         self.stem = fuse_conv_bn_eval(network.stem, network.stem_norm).to(precision)
-        self.blocks = nn.ModuleList(FoldedBlock(block).to(precision) for block in network.blocks)
+        self.blocks = nn.ModuleList()
+        for block in network.blocks:
+            assert isinstance(block, Block)
+            self.blocks.append(FoldedBlock(block).to(precision))
         self.head, self.answer = network.head, network.answer
-        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        channels_last(self.requires_grad_(False).eval())
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)
@@ -126,6 +132,8 @@ class FoldedStgcnMil(nn.Module):
 class FoldedBlock(nn.Module):
     """`Block` for scoring."""
 
+    adjacency: torch.Tensor
+
     def __init__(self, block: Block) -> None:
         super().__init__()
         self.register_buffer("adjacency", block.adjacency)
@@ -135,8 +143,11 @@ class FoldedBlock(nn.Module):
         self.pointwise = fuse_conv_bn_eval(block.pointwise, block.norm)
         self.residual: nn.Module = nn.Identity()
         if isinstance(block.residual, nn.Sequential):
-            self.residual = fuse_conv_bn_eval(*block.residual)
-            self.residual.stride = (block.stride, 1)
+            convolution, norm = block.residual
+            assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            residual = fuse_conv_bn_eval(convolution, norm)
+            residual.stride = (block.stride, 1)
+            self.residual = residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = convolve_relu(mix(self.adjacency, x), self.spatial)

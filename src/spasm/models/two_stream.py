@@ -16,6 +16,7 @@ from spasm.errors import TrainingError
 from spasm.features import MASK
 from spasm.landmarks import EDGES, LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.models.folding import Folded
+from spasm.models.layout import channels_last
 from spasm.models.scores import Scores
 from spasm.models.stgcn_mil import MilHead
 from spasm.settings import Network
@@ -109,7 +110,7 @@ def shortcut(c_in: int, c_out: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm2d(c_out))
 
 
-BACKBONES = {
+BACKBONES: dict[str, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
     "small": (Basic, (1, 1, 1, 1)),
     "resnet18": (Basic, (2, 2, 2, 2)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
@@ -126,8 +127,8 @@ class TwoStreamPictures(nn.Module):
         self.temporal = ResNet(block, depths, flow_channels, width)
         channels = self.spatial.channels
         self.fuse = nn.Conv2d(2 * channels, channels, 1)
-        self.classes = nn.Linear(channels, classes)
-        self.to(memory_format=torch.channels_last)
+        self.classes: nn.Module = nn.Linear(channels, classes)
+        channels_last(self)
 
     def forward(self, pictures: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         return self.classes(self.embedding(pictures, flow))
@@ -157,6 +158,9 @@ class TwoStreamPictures(nn.Module):
 
 class TwoStream(nn.Module):
     """Features (N, 14, 33, T) to `Scores`, by drawn pictures of clips of a second; the head weighs the clips."""
+
+    points: torch.Tensor
+    colours: torch.Tensor
 
     def __init__(self, settings: Network) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from spasm.features import CHANNELS, MASK
 from spasm.landmarks import VSVIG_15, joint_weights
 from spasm.models.folding import Folded
+from spasm.models.layout import channels_last
 from spasm.models.scores import Scores, scores_of_steps
 from spasm.settings import Network
 
@@ -107,6 +108,8 @@ def largest_elsewhere(x: torch.Tensor) -> torch.Tensor:
 class Part3d(nn.Module):
     """A convolution over time and over joints that lie beside each other; (B, C, T, 15) to (B, 2 c, T / stride, 15)."""
 
+    order: torch.Tensor
+
     def __init__(self, channels: int, narrow: int, stride: int, order: tuple[int, ...]) -> None:
         super().__init__()
         joints = [PART * part + joint for part in order for joint in range(PART)]
@@ -128,6 +131,13 @@ class Part3d(nn.Module):
 def pointwise(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
     """A 1x1 convolution with its batch norm."""
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=(stride, 1)), nn.BatchNorm2d(c_out))
+
+
+def parts(branch: nn.Sequential) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """The two that `pointwise` made one of."""
+    convolution, norm = branch
+    assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    return convolution, norm
 
 
 class VsvigPatches(nn.Module):
@@ -154,6 +164,8 @@ class VsvigPatches(nn.Module):
 class Vsvig(nn.Module):
     """Features (N, 14, 33, T) to `Scores`: a patch of 14 channels and some frames stands where the picture's was."""
 
+    joints: torch.Tensor
+
     def __init__(self, settings: Network) -> None:
         super().__init__()
         self.register_buffer("joints", torch.from_numpy(joint_weights(VSVIG_15)), persistent=False)
@@ -165,7 +177,7 @@ class Vsvig(nn.Module):
         self.place = pointwise(len(KEYPOINT), settings.width)
         self.network = VsvigNetwork(settings.width, settings.dropout)
         start(self)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)  # (N, T)
@@ -175,8 +187,9 @@ class Vsvig(nn.Module):
         x = F.pad(x, (0, 0, 0, lacking), mode="replicate")
         places = x[:, KEYPOINT].unflatten(2, (-1, PATCH_FRAMES)).mean(3)
         x = (self.patch(x) + self.place(places)).contiguous(memory_format=torch.channels_last)
+        logit, steps = self.network(x)
         # A strided convolution is centred on the first of the steps that it makes one of.
-        return scores_of_steps(*self.network(x), posed, spacing=8 * PATCH_FRAMES, first=PATCH_FRAMES // 2)
+        return scores_of_steps(logit, steps, posed, spacing=8 * PATCH_FRAMES, first=PATCH_FRAMES // 2)
 
     def folded(self, precision: torch.dtype = torch.float32) -> Folded:
         return Folded(self, precision)
@@ -192,13 +205,14 @@ def start(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, Grapher):
-            nn.init.constant_(module.from_inter[1].weight, BRANCH)
-            nn.init.constant_(module.from_intra[1].weight, BRANCH)
+            nn.init.constant_(parts(module.from_inter)[1].weight, BRANCH)
+            nn.init.constant_(parts(module.from_intra)[1].weight, BRANCH)
         elif isinstance(module, Part3d):
-            convolution, norm = module.down
+            convolution, norm = parts(module.down)
             c_out, c_in = convolution.weight.shape[:2]
             copies = torch.eye(c_in).repeat(-(-c_out // c_in), 1)[:c_out]
             copies[c_in:] *= -1  # where there are more channels than before, the new ones start as the old ones' mirror
@@ -206,4 +220,4 @@ def start(network: nn.Module) -> None:
             with torch.no_grad():
                 convolution.weight.copy_(copies[..., None, None])
             if convolution.stride == (1, 1):
-                nn.init.constant_(module.third[1].weight, BRANCH)
+                nn.init.constant_(parts(module.third)[1].weight, BRANCH)

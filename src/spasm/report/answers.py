@@ -26,6 +26,8 @@ class Answers:
     """(N,) that each was held against."""
     logits: Mapping[str, np.ndarray]
     """(N,) of each member that decides."""
+    has_pose: np.ndarray
+    """(N,) bool: a landmark was found in some frame."""
     notes: Mapping[str, str]
     """What stands beside an answer."""
     labels: np.ndarray | None = None
@@ -37,6 +39,8 @@ class Answers:
     events: Mapping[str, list[tuple[float, float, str]]] = dataclasses.field(default_factory=dict)
     """First and last frame and kind of the true events of segments, where known."""
     warnings: Sequence[str] = ()
+    judged_by: str | None = None
+    """"max": a label belongs to the child, not to its segments; see `dataset.TrainingData`."""
 
 
 def most_films(films: int, frames: int) -> int:
@@ -56,18 +60,26 @@ def kept(answers: Answers, most: int) -> np.ndarray:
 
 
 def worst(answers: Answers) -> np.ndarray:
-    """Rows of wrong answers, the surest first; of new segments the positive ones, the most probable first."""
+    """Rows of wrong answers, the surest first; of new segments all, the most probable first. Only with a pose."""
     above = distance(answers)
-    there = answers.positive if answers.labels is None else answers.positive != (answers.labels == 1)
-    rows = np.flatnonzero(there)
+    if answers.labels is None:
+        rows = np.flatnonzero(answers.has_pose)
+        return rows[np.argsort(-above[rows], kind="stable")]
+    rows = np.flatnonzero((answers.positive != (answers.labels == 1)) & answers.has_pose)
     return rows[np.argsort(-np.abs(above[rows]), kind="stable")]
 
 
 def least_certain(answers: Answers) -> np.ndarray:
-    """Rows by how close the probability is to its threshold."""
-    return np.argsort(np.abs(distance(answers)), kind="stable")
+    """Rows with a pose by how close the probability is to its threshold."""
+    rows = np.argsort(np.abs(distance(answers)), kind="stable")
+    return rows[answers.has_pose[rows]]
 
 
 def distance(answers: Answers) -> np.ndarray:
     """How far each answer's log-odds are above its threshold's."""
     return logit(answers.probability) - logit(answers.thresholds)
+
+
+def percent(share: float) -> str:
+    """A share as text."""
+    return f"{100 * share:.0f} %"

@@ -8,11 +8,11 @@ import numpy as np
 
 from spasm.errors import printable
 from spasm.report import figures
-from spasm.report.answers import Answers
+from spasm.report.answers import Answers, percent
 from spasm.report.figures import Drawing
 from spasm.segments import found, inside_picture
 
-BLOCK = 256  # poses read at once
+BLOCK = 40_000  # frames read at once
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,16 +26,17 @@ class Quality:
     """Share of found landmarks outside the picture."""
     jitter: np.ndarray
     """Median absolute second difference of x and y, in hundredths of the picture."""
+    missing_of_all: float
+    """The share of all frames without any landmark."""
     twice: int
-    """Segments whose values are those of another one."""
-    without_pose: int
-    """Segments in which nothing was found."""
+    """Segments whose values are those of an earlier one."""
 
 
-QUALITY_CAPTION = (
-    "Children by each measure, the worst first. Frames missing: no landmark found. Outside: found landmarks beyond the "
-    "picture's edge. Jitter: median second difference of positions; it grows with movement too."
-)
+QUALITY_CAPTIONS = {
+    "quality-missing": "Frames in which no landmark was found, by child, the worst first.",
+    "quality-outside": "Found landmarks beyond the picture's edge, by child, the worst first.",
+    "quality-jitter": "Median second difference of positions, by child, the worst first. It grows with movement too.",
+}
 
 
 def child_quality(answers: Answers) -> Quality:
@@ -44,8 +45,9 @@ def child_quality(answers: Answers) -> Quality:
     missing, outside, jitter = np.full((3, count), np.nan)
     seen: dict[bytes, int] = {}
     twice = 0
-    for start in range(0, count, BLOCK):
-        poses = np.array(answers.poses[start : start + BLOCK])
+    step = max(1, BLOCK // answers.poses.shape[1])
+    for start in range(0, count, step):
+        poses = np.array(answers.poses[start : start + step])
         there = found(poses)
         block = slice(start, start + len(poses))
         missing[block] = 1 - there.any(axis=2).mean(axis=1)
@@ -66,29 +68,30 @@ def child_quality(answers: Answers) -> Quality:
         known = np.isfinite(values)
         with np.errstate(invalid="ignore"):
             means.append(np.bincount(place[known], values[known], count) / np.bincount(place[known], minlength=count))
-    return Quality([str(name) for name in names], *means, twice, int((missing == 1).sum()))
+    by_child = [str(name) for name in names]
+    return Quality(by_child, means[0], means[1], means[2], float(missing.mean()), twice)
 
 
-def quality_figure(quality: Quality) -> Drawing:
-    return figures.quality(
-        quality.names,
-        {
-            "Frames missing": ("share of frames", quality.missing),
-            "Outside the picture": ("share of landmarks", quality.outside),
-            "Jitter": ("hundredths of the picture", quality.jitter),
-        },
+def quality_figures(quality: Quality) -> dict[str, Drawing]:
+    """One figure for each of QUALITY_CAPTIONS."""
+    measures = (
+        ("Frames missing", "share of frames", quality.missing),
+        ("Outside the picture", "share of landmarks", quality.outside),
+        ("Jitter", "hundredths of the picture", quality.jitter),
     )
+    return {
+        name: figures.quality(quality.names, *measure) for name, measure in zip(QUALITY_CAPTIONS, measures, strict=True)
+    }
 
 
 def quality_lines(answers: Answers, quality: Quality) -> list[str]:
-    lines = [
-        f"{np.nanmean(quality.missing):.1%} of frames have no pose, in the median child "
-        f"{np.nanmedian(quality.missing):.1%}; {quality.without_pose} of {len(answers.names)} segments have none.",
-        f"{quality.twice} segments hold exactly the same values as another one.",
+    """What there is to say of the recordings together."""
+    return [
+        f"{percent(quality.missing_of_all)} of frames have no pose, in the median child "
+        f"{percent(float(np.nanmedian(quality.missing)))}; {(~answers.has_pose).sum()} of {len(answers.names)} "
+        "segments have none.",
+        f"{quality.twice} segments repeat the very values of another one.",
     ]
-    if answers.labels is not None:
-        lines.append("Whether errors go with bad recordings: sort the table of children by these columns.")
-    return lines
 
 
 def group_columns(answers: Answers) -> list[str]:
@@ -100,52 +103,53 @@ def children_table(answers: Answers, quality: Quality) -> dict[str, Any]:
     """The table of children: columns, rows with what is shown and what is sorted by, the worst first."""
     groups, labels = group_columns(answers), answers.labels
     place = np.unique(np.asarray(answers.children, dtype=str), return_inverse=True)[1]
-    columns = [
-        ("child", "the child's id"),
-        *((name, "from groups.csv") for name in groups),
-        ("segments", "of the child"),
-    ]
-    columns += (
-        [("spasms", "segments labelled 1"), ("wrong", "share of segments answered wrongly"),
-         ("missed", "labelled 1, called negative"), ("false alarms", "labelled 0, called positive"),
-         ("Brier", "mean squared error of the probability")]
-        if labels is not None else
-        [("positive", "segments called positive"), ("highest", "highest probability"), ("mean", "mean probability")]
-    )  # fmt: skip
+    columns = [("child", "the child's id; a click opens its segments")]
+    if labels is not None:
+        columns += [("wrong", "segments answered wrongly, and their share"), ("missed", "labelled 1, called negative"),
+                    ("false alarms", "labelled 0, called positive"), ("segments", "of the child"),
+                    ("spasms", "segments labelled 1"), ("Brier", "mean squared error of the probability")]  # fmt: skip
+    else:
+        columns += [("highest", "highest probability"), ("positive", "segments called positive"),
+                    ("segments", "of the child"), ("mean", "mean probability")]  # fmt: skip
     columns += [("frames missing", "share without any landmark"), ("outside", "landmarks beyond the picture's edge"),
                 ("jitter", "median second difference, hundredths of the picture")]  # fmt: skip
+    columns += [(name, "from groups.csv") for name in groups]
     rows = []
     for number, name in enumerate(quality.names):
         mine = np.flatnonzero(place == number)
         chances, called = answers.probability[mine], answers.positive[mine]
         cells: list[tuple[Any, str]] = [(name, printable(name))]
-        cells += [
-            (value, printable(value)) for value in (answers.groups.get(name, {}).get(group, "") for group in groups)
-        ]
-        cells.append((len(mine), str(len(mine))))
         if labels is not None:
             truth = labels[mine] == 1
             missed, alarms = int((truth & ~called).sum()), int((~truth & called).sum())
-            share, loss = (missed + alarms) / len(mine), float(((chances - truth) ** 2).mean())
-            cells += [(int(truth.sum()), str(int(truth.sum()))), (share, f"{missed + alarms} ({share:.0%})"),
-                      (missed, str(missed)), (alarms, str(alarms)), (loss, f"{loss:.3f}")]  # fmt: skip
-            wrong, order = missed + alarms, (-share, -loss)
+            wrong, share, loss = missed + alarms, (missed + alarms) / len(mine), float(((chances - truth) ** 2).mean())
+            cells += [(share, f"{wrong} ({percent(share)})"), *_counted(missed, alarms, len(mine), int(truth.sum()))]
+            cells.append((loss, f"{loss:.3f}"))
+            order = (-share, -loss)
         else:
-            cells += [(int(called.sum()), str(int(called.sum()))), (float(chances.max()), f"{chances.max():.2f}"),
-                      (float(chances.mean()), f"{chances.mean():.2f}")]  # fmt: skip
-            wrong, order = 0, (-float(chances.max()), 0.0)
-        for values, shown in ((quality.missing, "{:.0%}"), (quality.outside, "{:.0%}"), (quality.jitter, "{:.2f}")):
-            value = float(values[number])
-            cells.append((value, shown.format(value)) if np.isfinite(value) else ("", "–"))
-        shown_cells = [{"value": value, "text": text} for value, text in cells]
-        rows.append((order, {"number": number, "wrong": wrong, "cells": shown_cells}))
+            highest, mean = float(chances.max()), float(chances.mean())
+            cells += [(highest, f"{highest:.2f}"), *_counted(int(called.sum()), len(mine)), (mean, f"{mean:.2f}")]
+            wrong, order = 0, (-highest, -mean)
+        for value in (float(quality.missing[number]), float(quality.outside[number])):
+            cells.append((value, percent(value)) if np.isfinite(value) else ("", "–"))
+        jitter = float(quality.jitter[number])
+        cells.append((jitter, f"{jitter:.2f}") if np.isfinite(jitter) else ("", "–"))
+        row = answers.groups.get(name, {})
+        cells += [(row.get(group, ""), printable(row.get(group, ""))) for group in groups]
+        words = " ".join([printable(name), *(printable(row.get(group, "")) for group in groups)]).lower()
+        shown = [{"value": value, "text": text} for value, text in cells]
+        rows.append((order, {"number": number, "wrong": wrong, "words": words, "cells": shown}))
     rows.sort(key=lambda row: row[0])
-    order = "The worst first: by the share of wrong answers, then by the Brier score."
+    sorted_by = "The worst first: by the share of wrong answers, then by the Brier score."
     if labels is None:
-        order = "The highest probability first."
+        sorted_by = "The highest probability first."
     return {
         "child_columns": [{"name": name, "title": title} for name, title in columns],
-        "first_sort": len(groups) + 3,  # the column of wrong answers, or of the highest probability
+        "first_sort": 1,
         "children": [row for _, row in rows],
-        "children_line": f"{order} A click on a column sorts by it; a click on a child opens its segments.",
+        "children_line": f"{sorted_by} A click on a column sorts by it; a click on a child opens its segments.",
     }
+
+
+def _counted(*counts: int) -> list[tuple[int, str]]:
+    return [(count, str(count)) for count in counts]

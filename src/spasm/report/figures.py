@@ -24,13 +24,14 @@ INK, FAINT = "#1b1b1f", "#8a8a93"
 # What the page sets for light and for dark.
 VARIABLES = {BLUE: "--blue", ORANGE: "--orange", GREEN: "--green", PINK: "--pink", INK: "--ink", FAINT: "--faint"}
 SIZE, WIDE = (4.6, 3.5), 11.0  # inches
-RC = {
+RC: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
     "axes.linewidth": 0.8, "axes.grid": True, "grid.color": FAINT, "grid.alpha": 0.25, "grid.linewidth": 0.6,
     "legend.frameon": False, "legend.fontsize": 8, "figure.constrained_layout.use": True, "svg.fonttype": "none",
     "text.parse_math": False, "lines.linewidth": 1.6, "figure.facecolor": "none", "axes.facecolor": "none",
 }  # fmt: skip
+MOST_DRAWN = 3000  # segments drawn one by one; of more a picture goes into the page
 MOST_NAMED = 30  # children whose ids fit below an axis
 
 P = ParamSpec("P")
@@ -137,6 +138,7 @@ def reliability(bins: Sequence[Bin], children: np.ndarray) -> Drawing:
     axes = drawing.axes
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfectly calibrated")
     axes.plot(children[:, 0], children[:, 1], "o", color=PINK, alpha=0.55, markersize=3.5, label="a child", zorder=1)
+    bins = [part for part in bins if part.children > 1]  # one child drawn again and again has no interval
     x, y = np.array([part.mean for part in bins]), np.array([part.observed for part in bins])
     low, high = np.array([part.observed_low for part in bins]), np.array([part.observed_high for part in bins])
     axes.vlines(x, low, high, color=BLUE, linewidth=1.6)
@@ -231,7 +233,7 @@ def scores_by_fold(
     for label, shift, marker, colour, name in KINDS:
         rows = labels == label
         axes.plot(fold_of[rows] + shift + aside[rows], probabilities[rows], marker, color=colour, markersize=2.5,
-                  alpha=0.5, label=name, linestyle="none", rasterized=False)  # fmt: skip
+                  alpha=0.5, label=name, linestyle="none", rasterized=len(labels) > MOST_DRAWN)  # fmt: skip
     for fold, threshold in enumerate(thresholds):
         axes.hlines(threshold, fold - 0.42, fold + 0.42, color=INK, linewidth=1.4, label="" if fold else "threshold")
     axes.set_xticks(range(folds), [str(fold) for fold in range(folds)])
@@ -260,9 +262,10 @@ def scores_by_child(
     size = 4 if len(names) <= 60 else 2.5
     for label, _, marker, colour, name in KINDS:
         rows = labels == label
-        axes.plot(rank[place[rows]], probabilities[rows], marker, color=colour, markersize=size, alpha=0.6, label=name)
+        axes.plot(rank[place[rows]], probabilities[rows], marker, color=colour, markersize=size, alpha=0.6, label=name,
+                  rasterized=len(labels) > MOST_DRAWN)  # fmt: skip
     axes.axhline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold for new children")
-    _children_axis(axes, names[np.argsort(rank)])
+    _children_axis(axes, names[np.argsort(rank)].tolist())
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("probability")
     axes.set_title("Scores by child", loc="left", pad=20)
@@ -286,17 +289,17 @@ def answers(probabilities: np.ndarray, threshold: float) -> Drawing:
 
 
 @styled
-def quality(names: Sequence[str], measures: Mapping[str, tuple[str, np.ndarray]]) -> Drawing:
-    """One panel for each measure of the recordings, its unit and values (C,) by child; the worst child first."""
-    drawing = Drawing(width=WIDE, height=2.8, ncols=len(measures))
-    for axes, (title, (unit, values)) in zip(drawing.axes, measures.items(), strict=True):
-        order = np.argsort(-np.nan_to_num(values, nan=-1), kind="stable")
-        axes.bar(np.arange(len(values)), values[order], color=BLUE, width=0.9)
-        axes.set_xlim(-0.7, len(values) - 0.3)
-        _children_axis(axes, [names[row] for row in order], most=12)
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel(unit)
-        axes.set_title(title, loc="left")
+def quality(names: Sequence[str], title: str, unit: str, values: np.ndarray) -> Drawing:
+    """A measure of the recordings, values (C,) by child, the worst child first."""
+    drawing = Drawing(height=2.8)
+    axes = drawing.axes
+    order = np.argsort(-np.nan_to_num(values, nan=-1), kind="stable")
+    axes.bar(np.arange(len(values)), values[order], color=BLUE, width=0.9)
+    axes.set_xlim(-0.7, len(values) - 0.3)
+    _children_axis(axes, [names[row] for row in order], most=16)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(unit)
+    axes.set_title(title, loc="left")
     return drawing
 
 

@@ -14,31 +14,51 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from spasm import curves
+from spasm import curves, metrics
 from spasm.answer import choice_of
 from spasm.decision import probability
 from spasm.errors import printable
 from spasm.evidence import Evidence, explaining
 from spasm.kinematics import PARTS, part_speeds
 from spasm.landmarks import EDGES, LANDMARKS, LEFT_HIP, RIGHT_HIP
-from spasm.metrics import resampled
-from spasm.reasons import NOTES, sentence
+from spasm.reasons import NOTES, told
 from spasm.report import figures as draw
-from spasm.report.answers import Answers, distance, least_certain, worst
+from spasm.report.answers import Answers, distance, least_certain, percent, worst
 from spasm.report.children import (
-    QUALITY_CAPTION,
+    QUALITY_CAPTIONS,
     child_quality,
     children_table,
     group_columns,
-    quality_figure,
+    quality_figures,
     quality_lines,
 )
 from spasm.report.figures import Drawing, interval
+from spasm.report.mistakes import mistakes, unseen
 from spasm.report.packed import pack
 from spasm.report_text import ROWS, data_name
+from spasm.results import OutOfFold
 from spasm.segments import FPS, found
 
 HERE = Path(__file__).parent
+KINDS = {"lgbm": "LightGBM", "rocket": "random convolutions", "stgcn_mil": "network (ST-GCN)"}
+WORDS = (
+    "Segment: a few seconds of film, as 33 landmarks of the body in each frame. Positive: said to hold a spasm.",
+    "F1: one number for how many spasms are found and how many calls are right, from 0 to 1; it depends on how many "
+    "segments are positive. Sensitivity: share of spasms found. Specificity: share of the other segments left alone. "
+    "Precision: share of positive answers that are right.",
+    "AUC: how often a segment with a spasm gets a higher probability than one without; 0.5 is chance. Brier score: "
+    "mean squared error of the probability; 0 is perfect.",
+    "Fold: a fifth, or so, of the children, answered by models that learned from the others. Cross-fitted: the "
+    "threshold and weights that judge a fold were chosen on the other folds too.",
+    "Attention: where in the segment the network looked; all frames together are 100 %. Frame log-odds: what it saw "
+    "in a frame, above 0 speaks for a spasm, below against; 2 is about 9 in 10, -2 about 1 in 10.",
+    "Jitter: how much positions shake from frame to frame, in hundredths of the picture.",
+    "What LightGBM weighed: Shapley values, in log-odds, of like measurements together; “like it” counts these.",
+)
+OF_CHILDREN = (
+    " In this layout a label belongs to the child: every segment of a positive child counts as a spasm here, though "
+    "most hold none, so that sensitivity is told too low. compare.py judges children by their largest segment."
+)
 LISTED = 20  # errors to go through, and warnings
 
 
@@ -48,18 +68,19 @@ def page(
     evidence: Evidence,
     decision: Mapping[str, Any],
     figures: Mapping[str, Any],
+    held_out: OutOfFold,
     made: Sequence[tuple[str, str]],
     members: Sequence[Mapping[str, Any]],
 ) -> tuple[str, dict[str, Drawing]]:
     """The page as HTML, and its figures by name.
 
-    rows: whose films are in it, as `kept` says; evidence: of these; figures: the run's metrics.json; made: how the page
-    came to be, as names and values; members: `name`, `command` and `settings` of each.
+    rows: whose films are in it, as `kept` says; evidence: of these; figures, held_out: the run's metrics.json
+    and oof.csv; made: how the page came to be, as names and values; members: `name`, `command` and `settings` of each.
     """
     labelled, simulated = answers.labels is not None, bool(decision["data"]["simulated"])
     quality = child_quality(answers)
     drawings = _run_figures(answers, decision, figures) if labelled else _answer_figures(answers, decision)
-    others = {"quality": (quality_figure(quality), QUALITY_CAPTION)}
+    others = {name: (drawing, QUALITY_CAPTIONS[name]) for name, drawing in quality_figures(quality).items()}
     if labelled:
         others["folds"] = (_folds_figure(figures), "Prevalence and cross-fitted F1 of each fold.")
     table = children_table(answers, quality)
@@ -72,9 +93,11 @@ def page(
         "sections": _sections(labelled),
         "cards": _cards(figures),
         "in_words": _in_words(answers, decision, figures),
-        "trust": _trust(answers),
+        "trust": _trust(held_out),
+        "mistakes": mistakes(answers, rows, evidence) if labelled else [],
+        "words": [*WORDS, *NOTES],
         "answered_line": _answered(answers, decision),
-        "protocol": figures["protocol"],
+        "protocol": figures["protocol"] + (OF_CHILDREN if answers.judged_by else ""),
         "figures": [_shown(name, *drawing) for name, drawing in drawings.items()],
         "leaderboard": _leaderboard(figures, decision) if labelled else None,
         "groups": group_columns(answers),
@@ -82,7 +105,7 @@ def page(
         "films_missing": len(rows) < len(answers.names),
         "films_line": _films(answers, rows),
         "quality_lines": quality_lines(answers, quality),
-        "quality_figure": _shown("quality", *others["quality"]),
+        "quality_figures": [_shown(name, *others[name]) for name in QUALITY_CAPTIONS],
         "warnings": _some(answers.warnings),
         "folds": _folds(figures) if labelled else None,
         "folds_line": "Folds hold whole children: no child is in two. Each is judged by a threshold of the others.",
@@ -130,36 +153,60 @@ def _cards(figures: Mapping[str, Any]) -> list[dict[str, str]]:
 def _in_words(answers: Answers, decision: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
     """The headline as sentences."""
     whole = {key: interval(figures["cross_fitted"][key]) for key, _ in ROWS}
-    percent = {key: _percent(figures["cross_fitted"][key]) for key in ("sensitivity", "specificity", "precision")}
+    shares = {key: _percent(figures["cross_fitted"][key]) for key in ("sensitivity", "specificity", "precision")}
+    prevalence = percent(decision["prevalence"])
     plain = figures["plain_out_of_fold_optimistic"]["f1"]
     words = [
-        f"On children it has never seen: F1 {whole['f1']}, where {decision['prevalence']:.0%} of segments are positive "
-        f"and always answering “positive” scores {whole['always_positive_f1'].split(' ')[0]}. New children elsewhere "
-        "may be harder: expect less until it is measured on them.",
-        f"It finds {percent['sensitivity']} of segments with a spasm, and leaves {percent['specificity']} of the "
-        f"others alone; of its positive answers {percent['precision']} are right. (In brackets: 95 % interval over "
+        f"On children it has never seen: F1 {whole['f1']}, where {prevalence} of segments are "
+        f"positive and always answering “positive” scores {whole['always_positive_f1'].split(' ')[0]}. New children "
+        "elsewhere may be harder: expect less until it is measured on them.",
+        f"It finds {shares['sensitivity']} of segments with a spasm, and leaves {shares['specificity']} of the "
+        f"others alone; of its positive answers {shares['precision']} are right. (In brackets: 95 % interval over "
         "children.)",
+        *_other_threshold(answers, decision),
         f"For new children a segment is positive from a probability of {decision['threshold']:.3f} on. At one "
         f"threshold for all children here F1 would be {_number(plain['value'])}, which is optimistic: it was chosen on "
         "the same rows.",
     ]
     if answers.labels is not None:
-        words.append(_worst_child(answers))
+        words += [_worst_child(answers), *_without_pose(answers)]
     return words
 
 
-def _trust(answers: Answers) -> list[list[str]]:
-    """What a probability was worth here, band by band."""
-    if answers.labels is None:
-        return []
-    bins = curves.reliability(answers.labels, answers.probability, answers.children, np.array(curves.BANDS))
+def _trust(held_out: OutOfFold) -> list[list[str]]:
+    """What a probability was worth on the run's own children, band by band."""
+    labels, chances, _, children = held_out
     rows = []
-    for part in bins:
-        observed = f"{part.observed:.0%} ({part.observed_low:.0%} to {part.observed_high:.0%})"
+    for part in curves.reliability(labels, chances, children.tolist(), np.array(curves.BANDS)):
+        observed = f"{percent(part.observed)} ({percent(part.observed_low)} to {percent(part.observed_high)})"
         if part.children < 2:
             observed = "too few to judge"
         rows.append([f"{part.low:.1f} to {part.high:.1f}", observed, str(part.segments), str(part.children)])
     return rows
+
+
+def _without_pose(answers: Answers) -> list[str]:
+    """What segments without any pose do to the headline."""
+    assert answers.labels is not None
+    posed = answers.has_pose
+    if posed.all() or not posed.any():
+        return []
+    without = metrics.figures(answers.labels[posed], answers.probability[posed], answers.positive[posed])["f1"]
+    return [
+        f"{(~posed).sum()} of {len(posed)} segments have no pose in any frame, and {(answers.positive & ~posed).sum()} "
+        "of them count as called positive, as their like were labelled in training. Without such segments F1 is "
+        f"{_number(without)}."
+    ]
+
+
+def _other_threshold(answers: Answers, decision: Mapping[str, Any]) -> list[str]:
+    """A warning where new segments were held against another threshold than the figures were."""
+    if answers.labels is not None or not len(answers.names) or answers.thresholds[0] == decision["threshold"]:
+        return []
+    return [
+        f"The new segments were held against {answers.thresholds[0]:.3f}, chosen for another prevalence: the figures "
+        f"of the run are of thresholds near {decision['threshold']:.3f}, and do not say how good these answers are."
+    ]
 
 
 def _worst_child(answers: Answers) -> str:
@@ -171,9 +218,12 @@ def _worst_child(answers: Answers) -> str:
     order = np.lexsort((-losses, -errors / count))
     without = int((errors == 0).sum())
     first = order[0]
+    level = int(((errors / count) == errors[first] / count[first]).sum())
+    alone = "" if level == 1 else f", as in {level - 1} other children; its probabilities were farthest off"
+    name = printable(str(names[first]))
     return (
-        f"The worst child is {printable(str(names[first]))}, with {int(errors[first])} of {int(count[first])} segments "
-        f"wrong; {without} of {len(names)} children have no wrong answer."
+        f"The worst child is {name}: {int(errors[first])} of {int(count[first])} segments wrong{alone}. "
+        f"{without} of {len(names)} children have no wrong answer."
     )
 
 
@@ -205,7 +255,7 @@ def _run_figures(
     whole = figures["cross_fitted"]
     value = {key: whole[key]["value"] for key, _ in ROWS}
     counts = curves.count(labels, chances, children)
-    once, drawn = resampled(labels, chances, answers.positive, children)
+    once, drawn = metrics.resampled(labels, chances, answers.positive, children)
     both = [np.concatenate([[once[key]], drawn[key]]) for key in ("sensitivity", "specificity")]
     benefit, everything = curves.net_benefit(counts, np.linspace(0.01, 0.8, 80))
     shares = np.linspace(0.01, 0.6, 60)
@@ -243,7 +293,7 @@ def _run_figures(
             f"A hit counts 1, a false alarm the odds of the threshold. {band}",
         ),
         "f1-prevalence": (
-            draw.f1_by_prevalence(curves.f1_at_prevalence(*both, shares), value["prevalence"]),
+            draw.f1_by_prevalence(curves.f1_at_prevalence(both[0], both[1], shares), value["prevalence"]),
             f"What F1 becomes where spasms are rarer, sensitivity and specificity as here. {band}",
         ),
         "scores-fold": (
@@ -281,7 +331,7 @@ def _leaderboard(figures: Mapping[str, Any], decision: Mapping[str, Any]) -> dic
     ordered = sorted(rows.items(), key=lambda pair: -(pair[1]["f1"]["value"] or 0))
     return {
         "columns": [name for _, name in ROWS[:7]],
-        "rows": [{"name": name, "cells": [interval(each[key]) for key, _ in ROWS[:7]]} for name, each in ordered],
+        "rows": [{"name": name, "cells": [_two(interval(each[key])) for key, _ in ROWS[:7]]} for name, each in ordered],
     }
 
 
@@ -344,6 +394,7 @@ def _payload(
             "threshold": round(float(answers.thresholds[row]), 5),
             "wrongness": round(_wrongness(answers, row, apart), 4),
             "film": None,
+            "empty": not answers.has_pose[row],
         }
         if pose is not None and number is not None:
             looked = evidence.attention[number]
@@ -351,18 +402,21 @@ def _payload(
             segment |= {
                 "film": pack(pose, looked, evidence.frame_logits[number], part_speeds(pose[None])[0]),
                 "moment": round(int(looked.argmax()) / FPS, 3) if looked.any() else None,
-                "events": [[start, end, printable(kind)] for start, end, kind in answers.events.get(name, [])],
-                "reasons": [[sentence(reason), round(reason.push, 3)] for reason in evidence.reasons[number]],
+                "events": [[*frames, printable(kind)] for *frames, kind in answers.events.get(name, [])],
+                "reasons": [
+                    [told(reason), round(reason.push, 3), reason.others] for reason in evidence.reasons[number]
+                ],
                 "members": [round(float(values[row]), 4) for values in said.values()] if posed else [],
                 "note": answers.notes.get(name, ""),
+                "posed": round(float(found(pose).any(axis=1).mean()), 3),
+                "unseen": unseen(answers, row),
             }
         segments.append(segment)
     playable = set(film_of)
     wrong = [int(row) for row in worst(answers) if int(row) in playable][:LISTED]
     unsure = [int(row) for row in least_certain(answers) if int(row) in playable][:LISTED]
-    # The page opens with the worst segment of the child at the top of the table that can be played.
-    order = sorted(playable, key=lambda row: (top.index(int(place[row])), -segments[row]["wrongness"]))
-    first = order[0] if order else None
+    # The page opens with the first child of the table that can be played.
+    first = next((child for child in top if any(place[row] == child for row in playable)), None)
     sides = ["l" if "left" in name else "r" if "right" in name else "m" for name in LANDMARKS]
     return {
         "frames": answers.poses.shape[1],
@@ -374,11 +428,10 @@ def _payload(
         "hips": [LEFT_HIP, RIGHT_HIP],
         "parts": list(PARTS),
         "labelled": answers.labels is not None,
-        "notes": list(NOTES),
         "explains": "lgbm" in explaining(dict(decision)),
-        "groups": len(group_columns(answers)),
         "children": [printable(str(name)) for name in names],
-        "members": [[name, round(weight, 3)] for name, weight in choice.weights.items()],
+        "members": [[KINDS.get(name, name), round(weight, 3)] for name, weight in choice.weights.items()],
+        "speed": _speed_scale(segments),
         "segments": segments,
         "wrong": wrong,
         "unsure": unsure,
@@ -387,8 +440,14 @@ def _payload(
     }
 
 
+def _speed_scale(segments: Sequence[Mapping[str, Any]]) -> float:
+    """Trunk lengths per second at the top of every player, so that calm segments look calm; some go beyond."""
+    fastest = [segment["film"]["speed"] for segment in segments if segment["film"]]
+    return round(float(np.percentile(fastest, 75)), 1) if fastest else 1.0
+
+
 def _wrongness(answers: Answers, row: int, apart: np.ndarray) -> float:
-    """What a child's segments are ordered by: wrong ones first, the surest first, then the least sure right ones."""
+    """What a child's segments are ordered by: surely wrong ones first, then the least sure right ones."""
     if answers.labels is None:
         return float(answers.probability[row])
     wrong = bool(answers.positive[row]) != (answers.labels[row] == 1)
@@ -405,14 +464,21 @@ def _films(answers: Answers, rows: np.ndarray) -> str:
     if len(rows) == len(answers.names):
         return f"All {len(rows)} segments are here; choose one above."
     return (
-        f"{len(rows)} of {len(answers.names)} segments are here, so that the page stays small: the most wrong, the "
-        "least certain, and a sample of the others. Figures and tables count all."
+        f"{len(rows)} of {len(answers.names)} segments are here, so that the page stays small: the "
+        f"{'most wrong' if answers.labels is not None else 'most probable'}, the least certain, and a sample of the "
+        "others. Figures and tables count all."
     )
 
 
 def _json(tree: Mapping[str, Any]) -> str:
     """JSON that cannot end the element it stands in."""
     return json.dumps(tree, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _two(text: str) -> tuple[str, str]:
+    """A figure and its interval, to stand below each other."""
+    value, _, range_ = text.partition(" ")
+    return value, range_
 
 
 def _some(lines: Sequence[str]) -> list[str]:
@@ -427,4 +493,4 @@ def _percent(figure: Mapping[str, float | None]) -> str:
     value, low, high = figure["value"], figure["low"], figure["high"]
     if value is None or low is None or high is None:
         return "an unknown share"
-    return f"{value:.0%} ({low:.0%} to {high:.0%})"
+    return f"{percent(value)} ({percent(low)} to {percent(high)})"

@@ -91,7 +91,7 @@ class Player {
     this.playing = false;
     this.part("scrub").max = T - 1;
     this.part("play").onclick = () => this.toggle();
-    this.part("scrub").oninput = (event) => { this.stop(); this.seek(+event.target.value); };
+    this.part("scrub").oninput = (event) => { this.stop(); this.fresh = false; this.seek(+event.target.value); };
     this.part("mirror").onchange = this.part("relative").onchange = () => this.draw();
     this.part("previous").onclick = () => this.step(-1);
     this.part("next").onclick = () => this.step(1);
@@ -100,14 +100,15 @@ class Player {
     const seek = (event) => {
       const box = time.getBoundingClientRect();
       this.stop();
+      this.fresh = false;
       this.seek(Math.round(((event.clientX - box.left - this.left) / (box.width - this.left - 8)) * (T - 1)));
     };
     time.onpointerdown = (event) => { time.setPointerCapture(event.pointerId); seek(event); };
     time.onpointermove = (event) => { if (event.buttons) seek(event); };
     new ResizeObserver(() => this.draw()).observe(this.part("pose"));
-    if (!rows) this.part("before").replaceChildren();
-    if (rows && !rows.length) this.root.replaceChildren(made("p", "", "None."));
-    else if (rows) this.step(0);
+    this.shown = () => {};
+    if (rows.length) this.step(0);
+    else this.root.replaceChildren(made("p", "", "None."));
   }
   key(event) {
     const typing = event.target.matches("select, input[type=checkbox], button");
@@ -115,27 +116,35 @@ class Player {
     const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -T, End: T };
     if (event.key in steps && !event.target.matches("select")) {
       this.stop();
+      this.fresh = false;
       this.seek(this.frame + steps[event.key]);
       event.preventDefault();
     }
   }
-  step(by) {
-    this.at = clamp((this.at || 0) + by, 0, this.rows.length - 1);
-    this.part("previous").disabled = this.at === 0;
-    this.part("next").disabled = this.at === this.rows.length - 1;
-    this.part("place").textContent = `${this.at + 1} of ${this.rows.length}`;
-    return this.show(this.rows[this.at]);
+  step(by) { this.go(this.rows, (this.at || 0) + by); }
+  // One of several segments, which previous and next go through.
+  go(rows, at) {
+    this.rows = rows;
+    this.at = clamp(at, 0, rows.length - 1);
+    this.part("previous").setAttribute("aria-disabled", this.at === 0);  // disabled would lose the focus
+    this.part("next").setAttribute("aria-disabled", this.at === rows.length - 1);
+    this.part("place").textContent = `${this.at + 1} of ${rows.length}`;
+    return this.show(rows[this.at]);
   }
   async show(row) {
     this.stop();
     const segment = page.segments[row];
     this.segment = segment;
     this.film = null;
-    const film = await unpack(segment.film);
+    let film;
+    try { film = await unpack(segment.film); }
+    catch (error) { this.part("segment-title").textContent = `${segment.name} cannot be shown: this browser is too old (${error})`; return; }
     if (this.segment !== segment) return;  // another was asked for meanwhile
     this.film = film;
     this.hips = hipsOf(film);
     this.part("relative").disabled = !this.hips;
+    this.fresh = true;
+    this.shown(row);
     this.part("segment-title").textContent = `${segment.name}, child ${page.children[segment.child]}`;
     this.part("verdict").textContent = verdict(segment);
     said(this.part("members"), segment);
@@ -146,7 +155,8 @@ class Player {
   toggle() { if (this.playing) this.stop(); else this.play(); }
   play() {
     if (!this.film) return;
-    if (this.frame >= T - 1) this.frame = 0;
+    if (this.fresh || this.frame >= T - 1) this.frame = 0;  // a segment is first shown where the network looked
+    this.fresh = false;
     this.playing = true;
     this.part("play").textContent = "❚❚ pause";
     let last = null, at = this.frame;
@@ -176,7 +186,7 @@ class Player {
   values() {
     const film = this.film, f = this.frame, words = [`${fixed(f / FPS)} s (frame ${f})`, `${film.seen[f]} of ${JOINTS} landmarks found`];
     if (film.looked) words.push(`attention ${fixed(100 * film.attention[f], 1)} %`);
-    if (film.logits[f] !== null) words.push(`frame log-odds ${fixed(film.logits[f], 1)}`);
+    if (film.logits[f] !== null) words.push(`frame log-odds ${fixed(film.logits[f], 1)}${Math.abs(film.logits[f]) > 7.99 ? " or beyond" : ""}`);
     const moving = page.parts.map((name, part) => (film.speeds[part][f] === null ? null : `${name} ${fixed(film.speeds[part][f])}`)).filter(Boolean);
     if (moving.length) words.push(`speed ${moving.join(", ")} trunk lengths/s`);
     return words.join(" · ");
@@ -251,7 +261,14 @@ class Player {
     pen.font = "11px system-ui, sans-serif";
     pen.textBaseline = "top";
     const band = axis / 8.4;
-    const title = (text, y) => { pen.fillStyle = ink; pen.fillText(text, left, y); };
+    const title = (text, y) => {
+      pen.globalAlpha = 0.8;
+      pen.fillStyle = colour("--paper");
+      pen.fillRect(left, y - 1, pen.measureText(text).width + 4, 13);
+      pen.globalAlpha = 1;
+      pen.fillStyle = ink;
+      pen.fillText(text, left, y);
+    };
     const curve = (values, top, tall, low, high, style, dash, fill) => {
       pen.strokeStyle = pen.fillStyle = style;
       pen.lineWidth = 1.5;
@@ -292,7 +309,7 @@ class Player {
       curve(film.logits, top, tall, -reach, reach, colour("--orange"), [], false);
     }
     const third = second + 13 + 1.45 * band + 4;
-    const fastest = Math.max(0.01, ...film.speeds.flat().filter((value) => value !== null));
+    const fastest = page.speed;
     title(`speed, 0 to ${fixed(fastest, 1)} trunk lengths/s:`, third);
     let at = left + pen.measureText(`speed, 0 to ${fixed(fastest, 1)} trunk lengths/s: `).width + 6, down = third;
     page.parts.forEach((name, part) => {
@@ -309,14 +326,15 @@ class Player {
     pen.fillStyle = colour("--bad");
     for (let frame = 0; frame < T; frame++) {
       const lost = 1 - film.seen[frame] / JOINTS;
-      if (lost) pen.fillRect(x(frame) - (right - left) / T / 2, gaps + 9 - 8 * lost, (right - left) / T + 0.5, 8 * lost);
+      const from = Math.max(left, x(frame) - (right - left) / T / 2);
+      if (lost) pen.fillRect(from, gaps + 9 - 8 * lost, (right - left) / T + 0.5, 8 * lost);
     }
     pen.strokeStyle = rule; pen.lineWidth = 1;
     pen.beginPath(); pen.moveTo(left, gaps + 9.5); pen.lineTo(right, gaps + 9.5); pen.stroke();
     pen.fillStyle = ink;
     pen.textBaseline = "bottom";
     const each = [0.1, 0.5, 1, 2, 5, 10, 60].find((s) => T / FPS / s <= Math.max(4, width / 70)) || 60;
-    for (let s = 0; s * FPS <= T - 1; s += each) {
+    for (let s = 0; s * FPS <= T; s += each) {
       const text = `${+s.toFixed(1)}${s === 0 ? " s" : ""}`;
       pen.fillText(text, clamp(x(s * FPS) - 3, left, right - 18), height - 1);
       pen.fillRect(x(s * FPS), axis, 1, 3);
@@ -329,22 +347,26 @@ class Player {
 // ---- why, in words
 
 function verdict(segment) {
-  const reached = segment.answer === 1, number = fixed(segment.p);
-  let text = `Probability ${number}, ${reached ? "at or above" : "below"} the threshold ${fixed(segment.threshold)}: called ${reached ? "positive" : "negative"}.`;
+  const reached = segment.answer === 1, number = fixed(segment.p, 3);
+  let text = `Probability ${number}, ${reached ? "at or above" : "below"} the threshold ${fixed(segment.threshold, 3)}: called ${reached ? "positive" : "negative"}.`;
   if (segment.label !== null) {
     const right = segment.label === segment.answer;
     text += ` Labelled ${segment.label ? "a spasm" : "no spasm"}: ${right ? "right." : reached ? "a false alarm." : "a missed spasm."}`;
   }
   if (segment.fold !== null) text += ` Answered by fold ${segment.fold}, which never saw this child.`;
   if (segment.note) text += ` ${segment.note}.`;
-  if (segment.moment !== null) text += ` The networks looked most at ${fixed(segment.moment)} s.`;
+  if (!segment.film) return text;
+  if (segment.posed > 0 && segment.posed < 1) text += ` ${fixed(100 * segment.posed, 0)} % of frames have a pose${segment.posed < 0.5 ? ": thin evidence" : ""}.`;
+  if (segment.moment !== null) text += ` The network looked most at ${fixed(segment.moment)} s.`;
   for (const [start, end, kind] of segment.events) text += ` True event: ${kind || "spasm"}, ${fixed(start / FPS)} to ${fixed(end / FPS)} s.`;
+  if (segment.events.length && segment.label === 0) text += " Too little of it lies inside this segment for the label of a spasm.";
+  if (segment.unseen) text += ` ${fixed(100 * segment.unseen, 0)} % of it has no pose${segment.unseen > 0.5 ? ": it could hardly be seen" : ""}.`;
   return text;
 }
 function said(place, segment) {
   place.replaceChildren();
   if (!segment.members.length) return;
-  place.append(made("h4", "small", "What each member says by itself (calibrated), and its weight"));
+  place.append(made("h4", "small", "What each member says by itself, and its weight in the final blend, which is calibrated again: the answer can lie beyond them."));
   const bars = made("div", "bars said");
   segment.members.forEach((p, number) => {
     const bar = made("span", "bar"), inner = made("i");
@@ -360,29 +382,32 @@ function because(place, segment) {
     if (page.explains) place.append(made("p", "small", "LightGBM saw nothing to weigh."));
     return;
   }
-  place.append(made("h4", "small", "What LightGBM weighed most. It speaks for itself alone; the other members may say otherwise."));
+  place.append(made("h4", "small", "What LightGBM weighed most, for and against a spasm. It speaks for itself alone."));
   const list = made("ol", "because");
-  for (const [text, push] of segment.reasons) {
+  for (const [text, push, others] of segment.reasons) {
     const item = made("li");
-    item.append(made("b", push > 0 ? "for" : "against", push > 0 ? "▲ " : "▼ "), text);
+    const told = ` (${push > 0 ? "+" : ""}${fixed(push)}${others ? ` with ${others} like it` : ""})`;
+    item.append(made("b", push > 0 ? "for" : "against", push > 0 ? "▲ for: " : "▼ against: "), text, told);
     list.append(item);
   }
   place.append(list);
-  const notes = made("details", "small");
-  notes.append(made("summary", "", "What these words mean"), ...page.notes.map((note) => made("p", "", note)));
-  place.append(notes);
 }
 
 // ---- the children, and the segments of one
 
-const main = new Player(el("#player-here"), null);
 const rowsOf = page.children.map(() => []);
 page.segments.forEach((segment, row) => rowsOf[segment.child].push(row));
 
+// The worst segment of a child comes first; those without a pose, which nobody can look at, last.
+rowsOf.forEach((rows) => rows.sort((a, b) => page.segments[a].empty - page.segments[b].empty || page.segments[b].wrongness - page.segments[a].wrongness));
+const played = (number) => rowsOf[number].filter((row) => page.segments[row].film);
+const main = new Player(el("#player-here"), page.first === null ? [] : played(page.first));
+
 function outcome(segment) {
-  if (segment.label === null) return segment.answer ? ["called", "▲ "] : ["right", ""];
-  if (segment.label === segment.answer) return ["right", ""];
-  return segment.answer ? ["alarm", "! "] : ["missed", "✗ "];
+  const truth = segment.label === null ? "" : segment.label ? "●" : "○", empty = segment.empty ? "∅" : "";
+  if (segment.label === null) return segment.answer ? ["called", `▲${empty}`] : ["right", empty];
+  if (segment.label === segment.answer) return ["right", truth + empty];
+  return segment.answer ? ["alarm", `!${truth}${empty}`] : ["missed", `✗${truth}${empty}`];
 }
 function openChild(number, focus = true) {
   all("#table tr.chosen").forEach((row) => row.classList.remove("chosen"));
@@ -390,10 +415,10 @@ function openChild(number, focus = true) {
   if (button) button.closest("tr").classList.add("chosen");
   const list = el("#segment-list");
   list.replaceChildren();
-  const rows = [...rowsOf[number]].sort((a, b) => page.segments[b].wrongness - page.segments[a].wrongness);
+  const rows = rowsOf[number];
   for (const row of rows) {
     const segment = page.segments[row], [kind, sign] = outcome(segment);
-    const chip = made("button", `chip ${kind}${segment.film ? "" : " filmless"}`, `${sign}${fixed(segment.p)}`);
+    const chip = made("button", `chip ${kind}${segment.film ? "" : " filmless"}`, `${sign} ${segment.name.replace(/^child_|\.npy$/g, "")}: ${fixed(segment.p)}`);
     chip.type = "button";
     chip.title = segment.name;
     chip.dataset.row = row;
@@ -401,8 +426,7 @@ function openChild(number, focus = true) {
     chip.setAttribute("aria-pressed", "false");
     chip.disabled = !segment.film;
     chip.onclick = () => {
-      all("#segment-list button").forEach((other) => other.setAttribute("aria-pressed", other === chip));
-      main.show(row);
+      main.go(played(number), played(number).indexOf(row));
       el("#player").scrollIntoView({ block: "start" });
       main.part("scrub").focus({ preventScroll: true });
     };
@@ -411,15 +435,18 @@ function openChild(number, focus = true) {
   el("#segments").hidden = false;
   const title = el("#segments-title");
   title.textContent = `Child ${page.children[number]}: ${rows.length} segments${page.labelled ? ", the worst first" : ""}`;
+  if (played(number).length) main.go(played(number), 0);
   if (focus) { title.focus({ preventScroll: true }); el("#segments").scrollIntoView({ block: "nearest" }); }
 }
+main.shown = (row) => all("#segment-list button").forEach((chip) => chip.setAttribute("aria-pressed", +chip.dataset.row === row));
 all("#table button[data-child]").forEach((button) => { button.onclick = () => openChild(+button.dataset.child); });
 
 const body = el("#table tbody");
 all("#table thead button").forEach((button) => {
   button.onclick = () => {
     const head = button.closest("th"), column = +button.dataset.column;
-    const down = head.getAttribute("aria-sort") !== "descending";
+    const sorted = head.getAttribute("aria-sort"), first = column === 0 ? "ascending" : "descending";
+    const down = sorted ? sorted === "ascending" : first === "descending";
     all("#table thead th").forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const value = (row) => row.children[column].dataset.value;
@@ -435,11 +462,10 @@ function filter() {
   const wanted = el("#find").value.trim().toLowerCase(), wrong = el("#only-wrong");
   let shown = 0;
   for (const row of body.rows) {
-    const cells = [...row.children].slice(0, 1 + page.groups).map((cell) => cell.textContent.toLowerCase());
-    row.hidden = !cells.some((cell) => cell.includes(wanted)) || (wrong && wrong.checked && row.dataset.wrong === "0");
+    row.hidden = !row.dataset.words.includes(wanted) || (wrong && wrong.checked && row.dataset.wrong === "0");
     shown += !row.hidden;
   }
-  el("#found").textContent = `${shown} of ${body.rows.length} children`;
+  el("#found").textContent = `${shown || "none"} of ${body.rows.length} children`;
 }
 el("#find").oninput = filter;
 if (el("#only-wrong")) el("#only-wrong").onchange = filter;
@@ -448,7 +474,9 @@ filter();
 // ---- reading values off the figures
 
 for (const drawn of all(".drawn[data-figure]")) {
-  const figure = page.figures[drawn.dataset.figure], reading = drawn.nextElementSibling, mark = made("div", "mark");
+  const figure = page.figures[drawn.dataset.figure];
+  if (!figure.lines[0].x.length) continue;
+  const reading = drawn.nextElementSibling, mark = made("div", "mark");
   const [left, top, wide, tall] = figure.box, [x0, x1] = figure.x, xs = figure.lines[0].x;
   mark.hidden = true;
   drawn.append(mark);
@@ -479,9 +507,6 @@ for (const drawn of all(".drawn[data-figure]")) {
 // ---- at the start
 
 const players = [main, new Player(el("#wrong-here"), page.wrong), new Player(el("#unsure-here"), page.unsure)];
-if (page.first !== null) {
-  openChild(page.segments[page.first].child, false);
-  main.show(page.first);
-} else main.root.replaceChildren(made("p", "", "No segment has a film in this page."));
+if (page.first !== null) openChild(page.first, false);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => players.forEach((player) => player.draw()));
 document.documentElement.dataset.ready = "1";
