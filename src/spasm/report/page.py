@@ -155,7 +155,6 @@ def _in_words(answers: Answers, decision: Mapping[str, Any], figures: Mapping[st
     whole = {key: interval(figures["cross_fitted"][key]) for key, _ in ROWS}
     shares = {key: _percent(figures["cross_fitted"][key]) for key in ("sensitivity", "specificity", "precision")}
     prevalence = percent(decision["prevalence"])
-    plain = figures["plain_out_of_fold_optimistic"]["f1"]
     words = [
         f"On children it has never seen: F1 {whole['f1']}, where {prevalence} of segments are "
         f"positive and always answering “positive” scores {whole['always_positive_f1'].split(' ')[0]}. New children "
@@ -163,10 +162,7 @@ def _in_words(answers: Answers, decision: Mapping[str, Any], figures: Mapping[st
         f"It finds {shares['sensitivity']} of segments with a spasm, and leaves {shares['specificity']} of the "
         f"others alone; of its positive answers {shares['precision']} are right. (In brackets: 95 % interval over "
         "children.)",
-        *_other_threshold(answers, decision),
-        f"For new children a segment is positive from a probability of {decision['threshold']:.3f} on. At one "
-        f"threshold for all children here F1 would be {_number(plain['value'])}, which is optimistic: it was chosen on "
-        "the same rows.",
+        *_of_threshold(answers, decision, figures),
     ]
     if answers.labels is not None:
         words += [_worst_child(answers), *_without_pose(answers)]
@@ -199,13 +195,19 @@ def _without_pose(answers: Answers) -> list[str]:
     ]
 
 
-def _other_threshold(answers: Answers, decision: Mapping[str, Any]) -> list[str]:
-    """A warning where new segments were held against another threshold than the figures were."""
-    if answers.labels is not None or not len(answers.names) or answers.thresholds[0] == decision["threshold"]:
-        return []
+def _of_threshold(answers: Answers, decision: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
+    """What the threshold is; a warning where new segments were held against another than the figures were."""
+    if answers.labels is None and len(answers.names) and answers.thresholds[0] != decision["threshold"]:
+        return [
+            f"The new segments were held against {answers.thresholds[0]:.3f}, chosen for another prevalence: the "
+            f"figures of the run are of thresholds near {decision['threshold']:.3f}, and do not say how good these "
+            "answers are."
+        ]
+    plain = figures["plain_out_of_fold_optimistic"]["f1"]
     return [
-        f"The new segments were held against {answers.thresholds[0]:.3f}, chosen for another prevalence: the figures "
-        f"of the run are of thresholds near {decision['threshold']:.3f}, and do not say how good these answers are."
+        f"For new children a segment is positive from a probability of {decision['threshold']:.3f} on. At one "
+        f"threshold for all children here F1 would be {_number(plain['value'])}, which is optimistic: it was chosen on "
+        "the same rows."
     ]
 
 
