@@ -98,4 +98,5 @@ def test_figures_are_of_all_recordings_together_with_intervals_over_children():
     assert figures["event_sensitivity"] == {"value": 0.5, "low": pytest.approx(0.1), "high": pytest.approx(0.9)}
     assert figures["false_alarms_per_hour"]["value"] == pytest.approx(1.5)
     assert figures["event_f1"]["value"] == pytest.approx(20 / (20 + 3 + 10))
+    assert figures["event_precision"]["value"] == pytest.approx(10 / (10 + 3))
     assert evaluate_events(counts[:1], ["a"])["event_sensitivity"]["low"] == pytest.approx(0.9)

@@ -107,6 +107,23 @@ def test_fewer_children_than_folds_are_refused_with_the_number_that_works(kind):
         make_folds(labels, tuple("aaaaaa"), 5, kind, 0)
 
 
+@pytest.mark.parametrize("kind", ["stratified", "grouped"])
+def test_as_many_children_as_folds_have_one_each(kind):
+    labels, children = np.array([0, 1] * 6), [f"{row // 2}" for row in range(12)]
+    fold_of = make_folds(labels, children, 6, kind, 0)
+    assert sorted(fold_of[::2]) == list(range(6))
+    assert (fold_of[::2] == fold_of[1::2]).all()
+    assert fold_of.dtype == np.int64
+
+
+def test_fewer_segments_of_each_label_than_folds_are_refused_with_what_to_do():
+    labels, children = np.array([0, 1, 0, 1, 0]), ["1", "2", "3", "4", "5"]
+    with pytest.raises(DataError) as caught:
+        make_folds(labels, children, 4, "stratified", 0)
+    reason = "the training data: has fewer than 4 segments of each label"
+    assert str(caught.value) == f"{reason} (use fewer --folds, or --fold-kind grouped)"
+
+
 def test_folds_of_one_class_are_named():
     labels, fold_of = np.array([0, 0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
     assert one_class_folds(labels, fold_of) == [0, 2]
