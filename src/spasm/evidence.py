@@ -65,7 +65,7 @@ def gather(
     waiting: deque[tuple[str, np.ndarray, Future[Any]]] = deque()
     try:
         with killed_in_words():
-            for those, some in [*batches, *[([], rows[:0])] * AHEAD]:
+            for those, some in [*batches, ([], rows[:0])]:  # the last, without rows, waits for all
                 for name, chosen in members.items() if len(some) else ():
                     work = (run, name, chosen, those, hardware)
                     waiting.append((name, some, pools[name].submit(_explain, work, poses[some])))
@@ -83,7 +83,7 @@ def gather(
                     progress(len(done))
     except BaseException:
         for pool in pools.values():  # what is being worked on is of no use any more
-            for worker in list(pool._processes.values()):
+            for worker in list((pool._processes or {}).values()):
                 worker.terminate()
         raise
     finally:
