@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import tyro
 from tqdm import tqdm
 
-from spasm.errors import DataError, TrainingError
+from spasm.errors import DataError, TrainingError, in_words
 from spasm.settings import MEMBERS, SettingsError
 
 S = TypeVar("S")
@@ -56,8 +56,11 @@ def run(
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (DataError, TrainingError, OSError) as error:
+    except (DataError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: {stopped}", file=sys.stderr)

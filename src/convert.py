@@ -11,7 +11,7 @@ import shlex
 import sys
 
 import command_line
-from spasm import report_text
+from spasm import files, report_text
 from spasm.dataset import load_training
 from spasm.errors import DataError
 from spasm.formats import sta_gunet
@@ -26,13 +26,12 @@ def main(settings: Convert) -> int:
         raise DataError(out, "holds something already", "name a new folder with --out")
     data = load_training(read.data, read.frames, read.names, settings.cache, command_line.reading)
     print(report_text.data_summary(data))
-    WRITERS[settings.to](out, data.names, data.poses, data.labels)
+    with files.new_folder(out) as building:
+        WRITERS[settings.to](building, data.names, data.poses, data.labels)
     print(f"written: {out}")
     print(f"next:    python src/verify.py --data {shlex.quote(str(out))}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(
-        command_line.run(main, Convert, __doc__, stopped="what was written is kept; delete it before trying again")
-    )
+    sys.exit(command_line.run(main, Convert, __doc__, stopped="nothing was written"))

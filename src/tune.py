@@ -7,6 +7,7 @@ To watch: pip install -r requirements-tune.txt, then optuna-dashboard output/stu
 Example: python src/tune.py --data input --member lgbm --study main --trials 50
 """
 
+import functools
 import os
 import shlex
 import sys
@@ -49,8 +50,7 @@ def main(settings: Tune) -> int:
     in_workers([delayed(tuning.work)(searches, worker, *told) for worker in range(min(missing, workers))], workers)
     best = []
     for search in searches:
-        with studies.storage_errors(search):
-            found = tuning.result(tuning.open_study(search), search)
+        found = studies.patiently(search, functools.partial(read_result, search))
         files.write_json(search.out, found)
         print(result_table(found))
         best.append(found["best"]["values"])
@@ -109,6 +109,11 @@ def plan(settings: Tune, data: TrainingData, fold_of: np.ndarray) -> list[Search
         )
         searches.append(search)
     return searches
+
+
+def read_result(search: Search) -> dict[str, Any]:
+    """What the search found."""
+    return tuning.result(tuning.open_study(search), search)
 
 
 def in_workers(jobs: list[Any], workers: int) -> list[Any]:

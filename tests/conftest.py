@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side, so that a command by itself takes one core
+    for name in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 SMALL = ["--frames", "60", "--folds", "3", "--epochs", "3", "--width", "8", "--blocks", "2", "--kernel", "5",
          "--device", "cpu", "--precision", "float32"]  # fmt: skip
 

@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.signal import savgol_coeffs
 
 from samples import SOURCE
+from spasm import kinematics
 from spasm.kinematics import BLOCK, GROUP_OF, GROUPS, LONGEST_BRIDGE, NAMES, bridged, mean, quantiles, statistics
 from spasm.landmarks import INDEX, LANDMARKS, MIRROR
 
@@ -474,3 +476,9 @@ def test_quantiles_and_means_are_those_of_what_is_known() -> None:
 def test_it_needs_no_torch() -> None:
     check = "import spasm.kinematics, sys; sys.exit('torch' in sys.modules or 'lightgbm' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=SOURCE, check=True)
+
+
+@pytest.mark.parametrize(("derivative", "frames", "order"), [(0, 5, 2), (1, 7, 2), (2, 9, 2), (3, 13, 3)])
+def test_fits_are_those_of_savitzky_and_golay_as_scipy_gives_them(derivative, frames, order):
+    scipys = savgol_coeffs(frames, order, deriv=derivative, delta=1 / FPS, use="dot")
+    np.testing.assert_allclose(kinematics.FITS[derivative], scipys, rtol=1e-6, atol=1e-9)

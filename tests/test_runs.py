@@ -625,7 +625,8 @@ def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_afte
             patch.setattr(files.os, "fsync", full)
             assert train(small, "--folds", 3) == 1, f"write {at}"
         error = capsys.readouterr().err
-        assert error.startswith("error: [Errno 28] No space left on device: ")
+        assert error.startswith(f"error: {tmp_path}")
+        assert error.endswith(": No space left on device (make room, then the same command goes on)\n")
         assert files.TEMPORARY not in error
         assert train(small, "--folds", 3) == 0
         assert contents(small.run_path) == expected

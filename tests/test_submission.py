@@ -606,7 +606,8 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_pat
     monkeypatch.setattr(files.os, "fsync", full)
     code, stdout, stderr = answer()
     assert (code, stdout) == (1, "")
-    assert stderr.startswith("error: [Errno 28] No space left on device: ")
+    assert stderr.startswith(f"error: {tmp_path}")
+    assert stderr.endswith(": No space left on device (make room, then the same command goes on)\n")
     assert old.read_text() == "segment_name,label\n"
     assert not list(tmp_path.glob(f"{files.TEMPORARY}*"))
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,7 @@ from spasm.tuning import SPACES, Search
 
 ROOT = Path(__file__).parents[1]
 TRIALS = 5
+DOWN_S = 4  # for which a database that is restarted is gone
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -475,6 +478,35 @@ def test_a_journal_torn_at_any_byte_of_its_end_is_cut_back_and_continued(tuned, 
     assert len(finished(read_trials(tmp_path / "torn/small.journal"))) == TRIALS
 
 
+def test_four_workers_killed_at_once_and_a_journal_torn_at_a_random_byte_lose_no_finished_trial(flags, start, tmp_path):
+    journal = tmp_path / "small.journal"
+    words = flags(tmp_path, "--workers", "1", trials=16)
+    commands = [start(words) for _ in range(4)]
+    for command in commands:
+        command.wait_for_trials(1)
+    for command in commands:
+        os.killpg(command.process.pid, signal.SIGKILL)
+        command.end()
+    whole = journal.read_bytes().splitlines(keepends=True)
+    cut = random.randrange(1, len(whole[-1]) + 1)
+    journal.write_bytes(b"".join(whole)[:-cut])
+    kept = finished_by_number(copied(journal, tmp_path), "small")  # without the line that is torn
+    tune(flags(tmp_path, "--workers", "4", trials=16))
+    trials = read_trials(journal)
+    assert kept, f"cut {cut} bytes"
+    assert kept.items() <= finished_by_number(journal, "small").items()
+    assert sum(map(is_finished, trials)) == 16
+    assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+
+def copied(journal, folder):
+    """A journal without its torn end, so that reading it mends nothing in the other."""
+    copy = folder / "copy.journal"
+    content = journal.read_bytes()
+    copy.write_bytes(content[: content.rfind(b"\n") + 1])
+    return copy
+
+
 def test_a_line_torn_by_a_killed_writer_is_cut_off_before_others_write_on(search):
     study = tuning.open_study(search)
     with open(search.storage, "ab") as journal:
@@ -622,9 +654,18 @@ def test_two_workers_share_a_new_sqlite_file(flags, tmp_path):
     assert trials[0].params == tuning.default_values("lgbm")
 
 
+@dataclasses.dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL of our own."""
+
+    url: str
+    restart: Callable[[], None]
+    """As after a crash: every connection and every open transaction is lost."""
+
+
 @pytest.fixture(scope="module")
-def postgres():
-    """The URL of a PostgreSQL of our own: the system's, or else the one in the wheel pgserver."""
+def postgres_server():
+    """The system's PostgreSQL, or else the one in the wheel pgserver."""
     folder = Path(tempfile.mkdtemp(prefix="postgres"))  # short: the name of a socket may have 107 characters
     folder.chmod(0o755)
     found = [shutil.which("initdb"), *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
@@ -638,7 +679,14 @@ def postgres():
             pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL, and no wheel of it for this Python")
             server = pgserver.get_server(folder / "data", cleanup_mode="stop")
             stack.callback(server.cleanup)
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+
+            def restart():
+                stop = ["-w", "-m", "immediate", "stop"]
+                pgserver.pg_ctl(stop, pgdata=server.pgdata, user=server.system_user)
+                time.sleep(DOWN_S)
+                server.ensure_postgres_running()
+
+            yield Postgres(server.get_uri().replace("postgresql://", "postgresql+psycopg://"), restart)
             return
         ours = {"user": "postgres", "group": "postgres", "extra_groups": []} if as_root else {}
         if as_root:
@@ -653,7 +701,19 @@ def postgres():
         subprocess.run([*make, "--locale=C"], **quiet)
         subprocess.run([*control, "-o", settings, "start"], **quiet)
         stack.callback(subprocess.run, [*control, "-m", "immediate", "stop"], **quiet)
-        yield f"postgresql+psycopg://test@127.0.0.1:{port}/postgres"
+
+        def restart():
+            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+            time.sleep(DOWN_S)
+            subprocess.run([*control, "-o", settings, "start"], **quiet)
+
+        yield Postgres(f"postgresql+psycopg://test@127.0.0.1:{port}/postgres", restart)
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """The URL of a PostgreSQL of our own."""
+    return postgres_server.url
 
 
 def has_user(name):
@@ -684,13 +744,55 @@ def test_workers_share_a_postgresql_and_a_kill_loses_nothing(flags, start, postg
         assert len(again) == bool(trial.params)
 
 
-def forget_heartbeats(url):
-    """As if the last signs of life of all workers were an hour old."""
+def test_four_workers_outlast_two_kills_and_a_database_that_is_restarted_under_them(
+    flags, start, postgres_server, tmp_path
+):
+    url, study = postgres_server.url, "fire"
+    words = flags(tmp_path, "--workers", "1", "--study", study, trials=40, storage=url)
+    commands = [start(words) for _ in range(4)]
+    for command in commands:
+        command.wait_for_trials(1)
+    os.killpg(commands[0].process.pid, signal.SIGKILL)
+    kept = finished_by_number(url, study)
+    postgres_server.restart()
+    for command in commands[1:]:  # they go on
+        command.wait_for_trials(1)
+    os.killpg(commands[1].process.pid, signal.SIGKILL)
+    dead = [trial for trial in read_trials(url, study) if is_lost(trial, tmp_path)]
+    forget_heartbeats(url, [trial.number for trial in dead])
+    ends = [command.end() for command in commands[2:]]
+    assert [code for code, _, _ in ends] == [0, 0]
+    assert all("Traceback" not in stderr for _, _, stderr in ends)
+    assert any("trying again" in stderr for _, _, stderr in ends)
+    trials = read_trials(url, study)
+    assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
+    assert sum(map(is_finished, trials)) == 40
+    assert kept.items() <= finished_by_number(url, study).items()
+    failed = [trial for trial in trials if trial.state == TrialState.FAIL and "wanted" in trial.user_attrs]
+    again = {trial.user_attrs.get("again") for trial in trials}
+    assert {trial.number for trial in failed} <= again, "what was lost was tried again"
+
+
+def finished_by_number(url, study):
+    return {trial.number: (str(trial.params), trial.value) for trial in read_trials(url, study) if is_finished(trial)}
+
+
+def is_lost(trial, folder):
+    """Whether a trial was begun by a worker that is dead."""
+    locks = next(folder.glob("*.locks"))
+    return trial.state == TrialState.RUNNING and not studies.is_held(locks / trial.user_attrs.get("worker", "none"))
+
+
+def forget_heartbeats(url, numbers=None):
+    """As if the last signs of life, of all trials or of those of these numbers, were an hour old."""
     from sqlalchemy import create_engine, text
 
+    of = "" if numbers is None else f" WHERE number IN ({', '.join(map(str, [-1, *numbers]))})"
     with create_engine(url).begin() as connection:
-        connection.execute(text("UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour'"))
-        connection.execute(text("UPDATE trials SET datetime_start = datetime_start - interval '1 hour'"))
+        trials = f"SELECT trial_id FROM trials{of}"
+        old = "heartbeat = heartbeat - interval '1 hour'"
+        connection.execute(text(f"UPDATE trial_heartbeats SET {old} WHERE trial_id IN ({trials})"))
+        connection.execute(text(f"UPDATE trials SET datetime_start = datetime_start - interval '1 hour'{of}"))
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage")

@@ -116,7 +116,8 @@ def percentile(logits: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
     Never among the segments answered together: an answer must not depend on what else is in the folder.
     """
     margin = 0.5 / len(quantiles)
-    return np.interp(logits, quantiles, np.linspace(margin, 1 - margin, len(quantiles)))
+    apart = np.round(quantiles, 12)  # or equal: between numbers that differ by less than 1e-308 np.interp overflows
+    return np.interp(logits, apart, np.linspace(margin, 1 - margin, len(quantiles)))
 
 
 def log_loss(scores: Sequence[np.ndarray], weights: np.ndarray, labels: np.ndarray, averaging: str) -> float:

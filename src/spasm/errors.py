@@ -1,6 +1,7 @@
 """The errors a user can do something about."""
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,29 @@ def collected(problems: list[DataError]) -> Iterator[None]:
         problems += error.problems
     except DataError as error:
         problems.append(error)
+
+
+ROOM = "make room, then the same command goes on"
+RIGHTS = "name another place, or change its rights"
+WHAT_TO_DO = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: ROOM,
+    errno.EIO: "the disk or the network drive fails; once it is mended, the same command goes on",
+    errno.EROFS: RIGHTS,
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.ENOENT: "it was moved or removed; put it back, or name another folder",
+    errno.ENOTDIR: "a part of this path is a file; name another folder",
+}
+
+
+def in_words(error: OSError) -> str:
+    """Which file, what the system said of it, and what the user can do about it."""
+    path = error.filename2 or error.filename  # of two, the one that was to be written
+    said = error.strerror or str(error)
+    told = said if path is None else f"{printable(path)}: {said}"
+    return f"{told} ({WHAT_TO_DO[error.errno]})" if error.errno in WHAT_TO_DO else told
 
 
 def printable(path: Path | str) -> str:

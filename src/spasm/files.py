@@ -48,6 +48,27 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of `path`, which is absent or empty, at the end; see `replacing`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(path.parent, below=False)
+    temporary = temporary_in(path.parent)
+    try:
+        temporary.mkdir()
+        yield temporary
+        for made in [*temporary.rglob("*"), temporary]:
+            sync(made)
+        os.replace(temporary, path)
+        sync(path.parent)
+    except OSError as error:
+        if error.filename is None or TEMPORARY in str(error.filename):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's names, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
@@ -87,7 +108,10 @@ def temporary_in(folder: Path) -> Path:
 def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
     probe = temporary_in(folder)  # a name that is nobody else's file
-    write_bytes(probe, b"")
+    try:
+        write_bytes(probe, b"")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     probe.unlink()
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from spasm.errors import DataError, DataProblems
 from spasm.tables import child_of, read_table
@@ -19,6 +18,8 @@ def make_folds(
     labels: (N,) of 0 and 1. "stratified" also evens out the prevalence over folds.
     Raises DataError where there are fewer children than folds.
     """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # a second that only a new run need spend
+
     count = len(set(children))
     if count < folds:
         hint = f"use --folds {count} or fewer" if count > 1 else "at least two children are needed"

@@ -15,8 +15,9 @@ A gap is bridged where it is short; elsewhere it is NaN, and so is every local f
 Figures without a source are judgement.
 """
 
+import math
+
 import numpy as np
-from scipy.signal import savgol_coeffs
 
 from spasm.landmarks import INDEX
 from spasm.segments import FARTHEST, FPS, found
@@ -26,8 +27,11 @@ LONGEST_BRIDGE = 6  # frames; gaps of the BabyJokes children have a median of 26
 SMALLEST_TRUNK = 0.02  # of the picture, as in features.py
 # Savitzky-Golay fits for position, velocity, acceleration and jerk: frames and order of the polynomial. Jitter of 0.002
 # pictures on a trunk of 0.2 becomes 0.06 bl/s and 1 bl/s^2.
-FITS = tuple(
-    savgol_coeffs(frames, order, deriv=derivative, delta=1 / FPS, use="dot").astype(np.float32)
+FITS = tuple(  # as scipy.signal.savgol_coeffs gives them, whose import takes most of a second
+    (
+        np.linalg.pinv(np.vander(np.arange(frames) - frames // 2, order + 1, increasing=True))[derivative]
+        * (math.factorial(derivative) * FPS**derivative)
+    ).astype(np.float32)
     for derivative, (frames, order) in enumerate(((5, 2), (7, 2), (9, 2), (13, 3)))
 )
 

@@ -2,7 +2,8 @@
 
 A study lives in Optuna's journal file, or in a database. Whoever works on it holds locks beside it, which end with the
 process. So a trial whose worker was killed is known at once, is marked as failed, and its settings are queued again.
-Workers on other machines, which share a database alone, are known by Optuna's heartbeat.
+Workers on other machines, which share a database alone, are known by Optuna's heartbeat. A database's server may be
+restarted: workers wait for it.
 """
 
 import contextlib
@@ -13,10 +14,12 @@ import json
 import os
 import re
 import secrets
+import sys
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 TRIES = 5  # of a trial whose workers die; the default settings are tried without end
 HEARTBEAT_S, GRACE_S = 10, 60
+OUTAGE_S = 300  # for which workers wait for a database's server that is being restarted
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +109,17 @@ def open_storage(place: Place) -> optuna.storages.BaseStorage:
         return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", lock)))
     options = {"connect_args": {"timeout": 60}} if place.storage.startswith("sqlite") else {"pool_pre_ping": True}
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # the heartbeat
-        return optuna.storages.RDBStorage(place.storage, options, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
+        return Database(place.storage, options, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
+
+
+class Database(optuna.storages.RDBStorage):
+    """A database in which a sign of life may be lost; there are several more before it is missed."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        with contextlib.suppress(SQLAlchemyError, StorageInternalError):
+            super().record_heartbeat(trial_id)
 
 
 @contextlib.contextmanager
@@ -118,10 +133,45 @@ def storage_errors(place: Place) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
-        cause = error.__cause__ or error
+        cause = error.__cause__ or error.__context__ or error
         reason = f"cannot be used: {str(cause).strip().splitlines()[0]}"
-        hint = "is the server running? PostgreSQL needs requirements-tune.txt; what was finished is kept"
-        raise DataError(place.shown_storage, reason, hint) from None
+        if place.storage.startswith("sqlite"):
+            raise DataError(place.shown_storage, reason, "make room, or give another --storage") from None
+        if isinstance(error, ImportError):
+            raise DataError(place.shown_storage, reason, "pip install -r requirements-tune.txt") from None
+        raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
+
+
+def said_by_storage(error: BaseException) -> BaseException:
+    """What a disk or a database said, where Optuna hides it behind an assertion or a slip of its own; or the error."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError | StorageInternalError | SQLAlchemyError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+class Unreachable(DataError):
+    """The server of a database does not answer; it may do so again."""
+
+
+def patiently(place: Place, call: Callable[[], T]) -> T:
+    """What `call` returns; it is called again while the server of a database does not answer, for OUTAGE_S."""
+    give_up = None
+    while True:
+        try:
+            with storage_errors(place):
+                return call()
+        except Unreachable as error:
+            if give_up is None:
+                give_up = time.monotonic() + OUTAGE_S
+                print(f"warning: {error}; trying again for {OUTAGE_S // 60} minutes", file=sys.stderr, flush=True)
+            elif time.monotonic() > give_up:
+                raise
+            time.sleep(1)
 
 
 # The journal
@@ -218,17 +268,18 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, Any]) -> None:
+def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, Any], idle: str | None = None) -> None:
     """Mark trials of dead workers as failed, and queue their settings again. `claiming` must be held.
 
-    Settings are given up after TRIES, but for the default ones; and at once where an "error" says why the trial failed.
-    A trial that died while its settings were being drawn is not queued: the next one draws the same.
+    So are trials of the living worker `idle`, which runs none: it lost them when a database did not answer. Settings
+    are given up after TRIES, but for the default ones; and at once where an "error" says why the trial failed. A trial
+    that died while its settings were being drawn is not queued: the next one draws the same.
     """
     if place.in_database:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
             optuna.storages.fail_stale_trials(study)  # no sign of life for GRACE_S
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if is_abandoned(trial, place):
+        if is_abandoned(trial, place) or (idle is not None and trial.user_attrs.get("worker") == idle):
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     trials = study.get_trials(deepcopy=False)
     queued = {trial.user_attrs.get("again") for trial in trials}

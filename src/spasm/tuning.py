@@ -6,6 +6,7 @@ folds. F1 and AUC are only noted: with few people they jump with the luck of sin
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -334,20 +335,22 @@ def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -
     process.follow(parent)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     score = fold_scorer(searches[0])  # the same for all: they differ in the people they look at
-    with studies.holding(searches[0]) as token, contextlib.ExitStack() as stack:
-        waiting = []
-        for search in searches:
-            stack.enter_context(studies.storage_errors(search))
-            storage = studies.open_storage(search)
-            waiting.append((optuna.load_study(study_name=search.study, storage=storage, pruner=Behind()), search))
+    with studies.holding(searches[0]) as token:
+        waiting = [(studies.patiently(search, functools.partial(load_study, search)), search) for search in searches]
         while waiting:
             for study, search in list(waiting):
-                while (state := step(study, search, score, worker, token, report)) == "ran":
+                run = functools.partial(step, study, search, score, worker, token, report)
+                while (state := studies.patiently(search, run)) == "ran":
                     pass
                 if state == "reached":
                     waiting.remove((study, search))
             if waiting:
                 time.sleep(WAIT_S)  # others are still at the last trials, and might be killed
+
+
+def load_study(search: Search) -> optuna.Study:
+    """A study that was made before."""
+    return optuna.load_study(study_name=search.study, storage=studies.open_storage(search), pruner=Behind())
 
 
 def step(study: optuna.Study, search: Search, score: Score, worker: int, token: str, report: Report) -> str:
@@ -359,11 +362,14 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
     number, taken = -1, False
     with contextlib.ExitStack() as claim:
         claim.enter_context(search.claiming())
-        studies.requeue_abandoned(study, search, default)
-        lacking = missing(study, search)
-        if lacking == 0:
+        studies.requeue_abandoned(study, search, default, idle=token)
+        states = [
+            trial.state for trial in study.get_trials(deepcopy=False)
+        ]  # read once: others finish trials meanwhile
+        lacking = trials_wanted(search) - states.count(TrialState.COMPLETE) - states.count(TrialState.PRUNED)
+        if lacking <= 0:
             return "reached"
-        if lacking <= len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))):
+        if lacking <= states.count(TrialState.RUNNING):
             return "busy"
         study.sampler = sampler(search, worker, studies.count_begun(study, default))
 
@@ -389,19 +395,10 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
             study.optimize(objective, n_trials=1, catch=(TrialFailed,))
         except Exception as error:
             if not taken:
-                # Optuna answers a full disk with an assertion of its own; what the disk said is the reason.
-                raise next(filter(lambda cause: isinstance(cause, OSError), _causes(error)), error) from None
+                raise studies.said_by_storage(error) from None
             # This process stood still for so long that another took its trial over; Optuna has several errors for that.
     report_trial(study, search, number, report)
     return "ran"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def report_trial(study: optuna.Study, search: Search, number: int, report: Report) -> None:

@@ -111,9 +111,8 @@ def _read_mark(folder: Path) -> dict:
 
 def _write(source: Source, data: Path, target: Path) -> dict:
     """Write a converted folder that is whole or absent; gives what its mark says."""
-    temporary = files.temporary_in(target.parent)
     labels, groups, folds = [], [], []
-    try:
+    with files.new_folder(target) as temporary:
         (temporary / "train").mkdir(parents=True)
         for child, person in enumerate(source.people, 1):
             groups.append((child, person.id))
@@ -139,13 +138,7 @@ def _write(source: Source, data: Path, target: Path) -> dict:
             ],
         }
         files.write_json(temporary / MARK, mark)
-        for path in [*temporary.rglob("*"), temporary]:
-            files.sync(path)
         shutil.rmtree(target, ignore_errors=True)  # a torn one, which `os.replace` would not take the place of
-        os.replace(temporary, target)
-        files.sync(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return mark
 
 

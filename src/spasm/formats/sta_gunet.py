@@ -144,8 +144,8 @@ def write_clips(folder: Path, names: Sequence[str], segments: np.ndarray, labels
     longer than the format holds.
     """
     if segments.shape[1] > LONGEST:
-        reason = f"segments of {segments.shape[1]} frames; STA-GUNet's layout holds {LONGEST}"
-        raise DataError(folder, reason, "use shorter segments")
+        reason = f"have {segments.shape[1]} frames; STA-GUNet's layout holds {LONGEST}"
+        raise DataError("the segments", reason, "use shorter segments")
     weights = joint_weights(COCO_17_NECK)
     parts = [np.flatnonzero(row) for row in weights]  # not a product with `weights`: 0 times NaN would be NaN
     for name, poses in zip(names, segments, strict=True):

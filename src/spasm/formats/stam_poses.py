@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from spasm.errors import DataError, brief, printable
 from spasm.formats.source import check_id, entries
@@ -64,6 +63,8 @@ def preprocess(poses: np.ndarray, fps: float, width: float, height: float) -> np
     the last 0.25 s, per second. The frames at both ends that lack something are cut off; what is not finite in between
     has a trunk without length. (The published code gives vx for vy; this does not.)
     """
+    import pandas as pd  # here, because every command loads this module
+
     picture = (poses - np.array([width, height]) / 2) / height
     half_s, quarter_s = int(0.5 * fps), int(0.25 * fps)
     filled = pd.DataFrame(picture.reshape(len(poses), -1)).interpolate()
@@ -99,6 +100,8 @@ def _upright(xy: np.ndarray) -> np.ndarray:
 
 def _trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Mean over the last `window` frames of (T, 18, 2); NaN where one of them is."""
+    import pandas as pd
+
     table = pd.DataFrame(values.reshape(len(values), -1))
     return table.rolling(window).mean().to_numpy().reshape(values.shape)
 
