@@ -96,17 +96,23 @@ COMMANDS = {
     ),
 }
 MINUTE = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC"  # at which a page was made
-# Read by the command's own process: takes its folder away just before its file number VANISH, from 0, is put in place.
+# Read by the command's own process: takes its folder away before file number VANISH, from 0, is put in place, or once
+# it is durable there.
 SITE = """
 import os, shutil
-number, folder = os.environ["VANISH"].split()
-replace, left = os.replace, [int(number)]
-def vanish(old, new):
-    if not left[0]:
+number, moment, folder = os.environ["VANISH"].split()
+replace, fsync, left = os.replace, os.fsync, [int(number)]
+def renaming(old, new):
+    if not left[0] and moment == "before":
         shutil.rmtree(folder)
     left[0] -= 1
     replace(old, new)
-os.replace = vanish
+def syncing(handle):
+    fsync(handle)
+    if left[0] == -1 and moment == "after":
+        left[0] -= 1
+        shutil.rmtree(folder)
+os.replace, os.fsync = renaming, syncing
 """
 ENVIRONMENT = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -263,14 +269,16 @@ class Campaign:
         count = sum(name == "rename" for name, _, _ in self.points)
         (self.log.parent / "site").mkdir(exist_ok=True)
         (self.log.parent / "site/sitecustomize.py").write_text(SITE)
-        for number in sorted({0, count // 2, count - 1})[:limit]:
+        for number, moment in [(0, "before"), (0, "after"), (count // 2, "before"), (count // 2, "after")][:limit]:
+            if moment == "after" and number == count - 1:
+                continue  # nothing is written after it
             self.restore()
-            more = {"PYTHONPATH": str(self.log.parent / "site"), "VANISH": f"{number} {self.command.writes[0]}"}
+            more = {"VANISH": f"{number} {moment} {self.command.writes[0]}"}
+            more["PYTHONPATH"] = str(self.log.parent / "site")
             code, said = call(self.command.words, self.work, more=more)
-            wrong = (
-                [] if code == 1 and "error: " in said and "Traceback" not in said else [f"exit {code}: {said[-1500:]}"]
-            )
-            yield f"vanished at file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
+            in_words = code == 1 and "error: " in said and "Traceback" not in said
+            wrong = [] if in_words else [f"exit {code}: {said[-1500:]}"]
+            yield f"vanished {moment} file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
 
 
 def main() -> int:

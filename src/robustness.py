@@ -24,7 +24,7 @@ from spasm.answer import open_decision, open_scorer, result
 from spasm.blending import Choice, Rows, nested
 from spasm.damage import TRIED
 from spasm.dataset import TrainingData, load_training
-from spasm.outcome import complete_logits
+from spasm.outcome import complete_logits, require_complete
 from spasm.runs import Run
 from spasm.settings import Blend, Hardware, Robustness, from_tree
 
@@ -38,6 +38,7 @@ def main(settings: Robustness) -> int:
     data = load_training(settings.data or Path(made["data"]["path"]), made["frames"], "safe", settings.cache)
     run = runs.reopen_run(settings.run, data)
     logits = complete_logits(run)
+    require_complete(run, logits, decision["members"])
     tasks = [(name, fold) for name in decision["members"] for fold in range(run.folds)]
     damaged = {name: {key: logits[name].copy() for key in all_damage()} for name in decision["members"]}
     spawn = multiprocessing.get_context("spawn")

@@ -154,7 +154,8 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
                 answers = recording_answers.answer(path, lengths[path], stride, answerer, bar.update)
                 recording_answers.write(folders[path], keys[path], answers)
                 written = recording_answers.read(folders[path], stride, keys[path])
-                assert written is not None  # just now
+                if written is None:
+                    raise DataError(folders[path], "was removed or changed as it was written", "run the same again")
                 now[path] = written
     return {path: now[path] if windows is None else windows for path, windows in before.items()}
 

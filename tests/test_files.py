@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,18 @@ def test_a_folder_that_cannot_be_written_is_found_so(tmp_path):
         files.check_writable(tmp_path / "file" / "below")
     with pytest.raises(OSError, match="/proc"):
         files.check_writable(Path("/proc"))
+
+
+@pytest.mark.parametrize("again", [files.write_bytes, lambda path, _: files.lock(path, "held").__enter__()])
+def test_a_folder_that_vanished_is_told_once_and_not_made_again_with_what_came_later_alone(tmp_path, again):
+    files.write_bytes(tmp_path / "run/seed/a.bin", b"first")
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(FileNotFoundError) as caught:
+        again(tmp_path / "run/seed/b.bin", b"second")
+    assert caught.value.filename == str(tmp_path / "run/seed")
+    assert not (tmp_path / "run").exists()
+    files.write_bytes(tmp_path / "run/seed/b.bin", b"begun anew")
+    assert names(tmp_path / "run/seed") == ["b.bin"]
 
 
 # ---- what killed writers leave

@@ -175,6 +175,7 @@ def _build_cache(
     progress: Progress,
 ) -> None:
     problems: list[DataError] = []
+    target.parent.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
     with replacing(target) as file:
         file.write(header)
         for path in progress(paths):

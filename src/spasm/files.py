@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import fcntl
 import hashlib
 import io
@@ -25,13 +26,31 @@ HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 STALE_S = 3600  # after which a temporary file of another host is taken for abandoned
 
 
+_made: set[str] = set()  # folders in which this process has written
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises OSError where this process wrote there before and it is gone.
+
+    Were it made again, a run or an answer would hold what is written from here on alone, and look whole.
+    """
+    absolute = Path(os.path.abspath(folder))
+    parts = [str(part) for part in (absolute, *absolute.parents)]
+    gone = [part for part in parts if part in _made and not os.path.exists(part)]
+    if gone:
+        _made.difference_update(gone)  # once told, it may be begun anew
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    _made.update(parts)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` at the end.
 
     A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = temporary_in(path.parent)
     try:
         with open(temporary, "xb") as file:
@@ -112,7 +131,8 @@ def check_writable(folder: Path) -> None:
         write_bytes(probe, b"")
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
-    probe.unlink()
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
@@ -154,7 +174,7 @@ def lock(path: Path, holder: str, wait_s: float = 30.0) -> Iterator[None]:
 
     Raises DataError after `wait_s` seconds: another process then holds it, which `holder` describes.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with open(path, "ab") as file:
         give_up = time.monotonic() + wait_s
         while True:

@@ -1,6 +1,7 @@
 """What a run's complete members say together: its out-of-fold table, decision and figures."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def rebuild(run: Run, blend: Blend | None = None, members: tuple[str, ...] = ())
             return None
         if blend is None:
             blend, members = _as_before(run, list(logits))
+        require_complete(run, logits, members)
         rows = Rows({name: logits[name] for name in members}, np.array(run.data.children), run.data.has_pose)
         labels = run.data.labels
         choice = choose(rows, labels, blend)
@@ -58,6 +60,14 @@ def complete_logits(run: Run) -> dict[str, np.ndarray]:
     names = sorted(path.parent.name for path in run.path.glob("*/manifest.json"))
     found = {name: _member_logits(run, MemberFolder(run.path / name)) for name in names}
     return {name: values for name, values in found.items() if values is not None}
+
+
+def require_complete(run: Run, logits: Mapping[str, np.ndarray], members: Iterable[str]) -> None:
+    """Raise DataError for a member that is not among the complete ones."""
+    for name in members:
+        if name not in logits:
+            reason = "is not, or no longer, trained in every fold"
+            raise DataError(run.path / name, reason, "put it back, or train it, then run this again")
 
 
 def _as_before(run: Run, complete: list[str]) -> tuple[Blend, tuple[str, ...]]:

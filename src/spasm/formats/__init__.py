@@ -60,6 +60,7 @@ def opened(data: Path, frames: int | None, cache: Path) -> Opened:
 
 
 def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) -> Opened:
+    cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
     with files.lock(cache / ".lock", "data is being converted", wait_s=3600):
         files.remove_stale(cache, below=False)
         before = _digest(layout, data)
