@@ -70,13 +70,13 @@ COMMANDS = {
         f"{TUNE} --storage studies/small.journal --out studies/small.json",
         ["studies"],
         ["studies"],
-        r"\.journal|\.torn|\.locks",
+        r"\.journal|\.torn|\.locks|small\.json",  # which counts the trials that failed
     ),
     "tune_sqlite": Command(
         f"{TUNE} --storage sqlite:///studies/small.db --out studies/small.json",
         ["studies"],
         ["studies/small.db", "studies/small.json"],
-        r"\.db|\.locks",
+        r"\.db|\.locks|small\.json",
     ),
     "transfer": Command(
         "src/transfer.py --data data --frames 60 --cache cache --out transfer --members lgbm --parts 2 --workers 1",

@@ -220,14 +220,14 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
         old.unlink(missing_ok=True)
     if len(poses):
         firsts = streams.first_frames(len(poses), settings.frames, settings.frames)
-        write_array(recording, poses)
+        files.write_bytes(recording, files.npy(poses))
         for kind in kinds(settings.pictures):
             write_pictures(settings, video, name, kind, found.times_s[0], poses, firsts)
         for number, first in enumerate(firsts, start=1):
             segment = nobody(settings.frames)
             part = poses[first : first + settings.frames]
             segment[: len(part)] = part
-            write_array(settings.out / "test" / f"{name}{number:05}.npy", segment)
+            files.write_bytes(settings.out / "test" / f"{name}{number:05}.npy", files.npy(segment))
     import mediapipe
 
     manifest = {
@@ -264,12 +264,6 @@ def write_pictures(
             with io.BytesIO() as content:
                 save(content, **segment)
                 files.write_bytes(settings.out / kind / f"{name}{number:05}.npz", content.getvalue())
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    with io.BytesIO() as content:
-        np.save(content, array)
-        files.write_bytes(path, content.getvalue())
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import os
 import pickle
 import re
+import resource
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 from samples import SOURCE
-from spasm.checkpoints import DIGEST, read_tensors, write_tensors
+from spasm.checkpoints import DIGEST, read_state_dict, read_tensors, write_tensors
 from spasm.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch, on files that are refused
@@ -177,6 +179,26 @@ def test_anything_else_that_torch_can_load_is_refused_by_name(tmp_path, tree):
         read_tensors(tmp_path / "a.pt")
     assert caught.value.path == tmp_path / "a.pt"
     assert caught.value.hint
+
+
+def test_a_checkpoint_that_would_unpack_to_gigabytes_is_refused_before_memory_is_taken(tmp_path):
+    write_tensors(tmp_path / "a.pt", {"w": ONES})
+    for packed in ("archive/data.pkl", "archive/data/0"):
+        with (
+            zipfile.ZipFile(tmp_path / "a.pt") as whole,
+            zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+        ):
+            for name in whole.namelist():
+                with bomb.open(name, "w") as file:
+                    file.write(whole.read(name))
+                    for _ in range(700 if name == packed else 0):
+                        file.write(bytes(1 << 20))
+        assert (tmp_path / "bomb.pt").stat().st_size < 1 << 21
+        for read in (read_tensors, read_state_dict):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            with pytest.raises(DataError, match=r"bomb\.pt"):
+                read(tmp_path / "bomb.pt")
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10  # kB
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):

@@ -3,7 +3,12 @@
 Amounts are those of this small run with a margin; probabilities of ten test segments and more.
 """
 
+import json
+import os
+import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from spasm.segments import found, read_segment
 from spasm.settings import Submission
 from spasm.tables import read_table
 
+ROOT = Path(__file__).parents[1]
 T = 60
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -139,3 +145,27 @@ def test_a_segment_alone_gets_the_answer_it_gets_among_others(blended, segments,
     alone = answered(blended, tmp_path / "test", tmp_path / "answer.csv")
     assert alone[name][1] == as_it_is[name][1]
     assert alone[name][0] == pytest.approx(as_it_is[name][0], abs=1e-6)
+
+
+# What torch, its two libraries, OpenBLAS and NumPy choose their instructions by.
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
+SSE = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE",
+       "OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 X86_V3 X86_V4"}  # fmt: skip
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instruction sets of another processor")
+@pytest.mark.parametrize(("older", "most"), [(AVX2, 1e-5), (SSE, 0.01)], ids=["avx2", "sse"])
+def test_an_older_processor_changes_probabilities_by_no_more_than_stated(
+    blended, segments, tmp_path, as_it_is, older, most
+):
+    out = tmp_path / "answer.csv"
+    flags = ["--test", str(segments), "--run", str(blended), "--out", str(out), "--device", "cpu"]
+    command = [sys.executable, "submission.py", *flags, "--precision", "float32"]
+    finished = subprocess.run(command, cwd=ROOT, env=os.environ | older, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    rows = read_table(out.with_name("answer_probabilities.csv"), ("segment_name", "probability", "label"))
+    threshold = json.loads((blended / "decision.json").read_text())["threshold"]
+    for row in rows:
+        probability, label = as_it_is[row["segment_name"]]
+        assert abs(float(row["probability"]) - probability) < most
+        assert row["label"] == label or abs(probability - threshold) < most

@@ -1,6 +1,7 @@
 """Pictures for the two networks that see them: what is cut out, turned and measured, from a film to their answers."""
 
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 from test_extract_pose import MODEL, cv2, extract, film
 
 from spasm import pictures
+from spasm.errors import DataError
+from spasm.files import npy
 from spasm.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.models.two_stream import TwoStreamPictures
 from spasm.models.vsvig import LIGHT, VsvigPatches
@@ -205,3 +208,20 @@ def test_a_mask_model_of_ones_own_is_used_and_one_that_is_none_is_named(film, tm
     assert finished.returncode == 1
     assert not list((tmp_path / "none").glob("recordings/*")), "told before the long part"
     assert "brightness.onnx: is no model that OpenCV reads" in finished.stderr
+
+
+def test_archives_that_unpack_to_gigabytes_or_are_damaged_are_refused_by_name(tmp_path):
+    bomb = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("patches.npy", "w") as file:
+        file.write(npy(np.zeros((1, 1), np.uint8))[:128].replace(b"(1, 1)", b"(1,99)"))
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    assert bomb.stat().st_size < 1 << 20
+    with pytest.raises(DataError, match=r"bomb\.npz: is no file of pictures .*unpack to 314572928 bytes"):
+        pictures.vsvig_inputs(bomb)
+    np.savez_compressed(tmp_path / "other.npz", patches=np.zeros(3))
+    whole = (tmp_path / "other.npz").read_bytes()
+    for content in (b"", whole[: len(whole) // 2], whole, b"PK" + bytes(50)):
+        (tmp_path / "damaged.npz").write_bytes(content)
+        with pytest.raises(DataError, match=r"damaged\.npz: is no file of pictures"):
+            pictures.vsvig_inputs(tmp_path / "damaged.npz")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,13 @@ def _loaded(path: Path, refused: str, hint: str) -> tuple[Any, int]:
     with open_regular(path) as (file, size):
         content = io.BytesIO(file.read())
     try:
+        if zipfile.is_zipfile(content):  # as all are since torch 1.6, and without compression
+            with zipfile.ZipFile(content) as archive:
+                entries = archive.infolist()
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            if packed or sum(entry.file_size for entry in entries) > size:
+                raise ValueError("it would unpack to more than its size")
+        content.seek(0)
         return torch.load(content, map_location="cpu", weights_only=True), size
     except Exception as error:  # unpickling untrusted bytes raises nearly anything
         raise DataError(path, f"{refused} ({type(error).__name__})", hint) from error

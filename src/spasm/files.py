@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from spasm.errors import DataError
 from spasm.tables import open_regular
 
@@ -45,6 +47,17 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors of the disk that name no file, or a temporary one, which the user does not know, name `path` instead."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or TEMPORARY in str(error.filename):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` at the end.
 
@@ -53,16 +66,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     make_folder(path.parent)
     temporary = temporary_in(path.parent)
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync(path.parent)  # without it a power cut can undo the rename
-    except OSError as error:
-        if error.filename in (None, str(temporary)):  # the user does not know the temporary name
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        with named(path):
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync(path.parent)  # without it a power cut can undo the rename
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -74,16 +84,13 @@ def new_folder(path: Path) -> Iterator[Path]:
     remove_stale(path.parent, below=False)
     temporary = temporary_in(path.parent)
     try:
-        temporary.mkdir()
-        yield temporary
-        for made in [*temporary.rglob("*"), temporary]:
-            sync(made)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except OSError as error:
-        if error.filename is None or TEMPORARY in str(error.filename):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        with named(path):
+            temporary.mkdir()
+            yield temporary
+            for made in [*temporary.rglob("*"), temporary]:
+                sync(made)
+            os.replace(temporary, path)
+            sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -128,11 +135,17 @@ def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
     probe = temporary_in(folder)  # a name that is nobody else's file
     try:
-        write_bytes(probe, b"")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from error
+        with named(folder):
+            write_bytes(probe, b"")
     finally:
         probe.unlink(missing_ok=True)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """What np.save writes; written as bytes, a full disk says so."""
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:

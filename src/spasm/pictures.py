@@ -5,6 +5,7 @@ Needs requirements-video.txt.
 """
 
 import itertools
+import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from spasm import videos
 from spasm.errors import DataError
 from spasm.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, VSVIG_15, joint_weights
 from spasm.segments import FPS
+from spasm.tables import open_regular
 
 STEP = 5  # frames at FPS between two pictures: six a second, 30 in five seconds
 NEAR_S = 0.1  # between when a picture is wanted and the frame that is taken for it, at most
@@ -27,6 +29,7 @@ TORSO = 0.8 / 3  # of the side, from neck to hips
 FLOW_PIXELS = 20.0  # largest movement between two pictures that is kept
 STILL = 127  # how no movement is written
 MASK_SIDE = 320  # pixels that a mask model reads
+MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which mask models expect
 
 Arrays = dict[str, np.ndarray]
@@ -253,8 +256,8 @@ def opened(mask_model: Path | None, model: Path, most: int) -> Any:
 
 def vsvig_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Patches (S, 15, 3, 32, 32) float32 from 0 to 255 and keypoints (S, 15, 3) of a segment's file of patches."""
-    with np.load(path, allow_pickle=False) as kept:
-        return kept["patches"].astype(np.float32), kept["keypoints"]
+    kept = _arrays(path, ("patches", "keypoints"))
+    return kept["patches"].astype(np.float32), kept["keypoints"]
 
 
 def two_stream_inputs(path: Path, first: int, flows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -262,8 +265,24 @@ def two_stream_inputs(path: Path, first: int, flows: int) -> tuple[np.ndarray, n
 
     first: the step at which the clip begins; flows: how many it has, 6 in a second.
     """
-    with np.load(path, allow_pickle=False) as kept:
-        picture = kept["pictures"][first + flows // 2].astype(np.float32)[..., ::-1].transpose(2, 0, 1)
-        flow = kept["flow"][first : first + flows].astype(np.float32)
+    kept = _arrays(path, ("pictures", "flow"))
+    picture = kept["pictures"][first + flows // 2].astype(np.float32)[..., ::-1].transpose(2, 0, 1)
+    flow = kept["flow"][first : first + flows].astype(np.float32)
     flow = flow / 127.5 - 1 + 1 / 255  # written by cutting off, so that no movement is 127
     return picture / max(float(picture.max()), 1.0), flow.transpose(0, 3, 1, 2).reshape(-1, SIDE, SIDE)
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> Arrays:
+    """The named arrays of an archive of extract_pose.py. Raises DataError, also for one that unpacks to far more."""
+    with open_regular(path) as (file, _):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MOST_BYTES:
+                raise ValueError(f"it would unpack to {unpacked} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as kept:
+                return {name: kept[name] for name in names}
+        except Exception as error:  # a damaged archive raises nearly anything
+            hint = "make it again with src/extract_pose.py"
+            raise DataError(path, f"is no file of pictures ({type(error).__name__}: {error})", hint) from error

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.lib import format as npy
 
@@ -57,20 +56,21 @@ def write_dataset(
     building = files.temporary_in(out.parent)
     building.mkdir()
     try:
-        rows = _write_segments(building, children, segments_per_child, seed, world, workers, progress)
-        made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES)
-        if recordings:
-            made += _write_recordings(building, children, recordings, minutes, seed, world, workers, progress)
-        if preview:
-            made += _write_previews(building, seed, world)
-        marker = {
-            "simulated": True, "seed": seed, "children": children, "segments_per_child": segments_per_child,
-            **vars(world), "recordings": recordings, "minutes": minutes if recordings else 0, "file_count": len(made),
-            "files": sorted(made),
-        }  # fmt: skip
-        files.write_json(building / MARKER, marker)
-        check_replaceable(out)  # again: somebody may have put a file there in the meantime
-        _swap(building, out)
+        with files.named(out):
+            rows = _write_segments(building, children, segments_per_child, seed, world, workers, progress)
+            made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES)
+            if recordings:
+                made += _write_recordings(building, children, recordings, minutes, seed, world, workers, progress)
+            if preview:
+                made += _write_previews(building, seed, world)
+            marker = {
+                "simulated": True, "seed": seed, "children": children, "segments_per_child": segments_per_child,
+                **vars(world), "recordings": recordings, "minutes": minutes if recordings else 0,
+                "file_count": len(made), "files": sorted(made),
+            }  # fmt: skip
+            files.write_json(building / MARKER, marker)
+            check_replaceable(out)  # again: somebody may have put a file there in the meantime
+            _swap(building, out)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -132,7 +132,7 @@ def _write_child(folder: Path, split: str, child: int, segments: int, seed: int,
     rows = []
     for k, segment in enumerate(simulate_child(seed, child, segments, world), start=1):
         name = f"child_{child}_{k}.npy"
-        np.save(folder / split / name, segment.pose)
+        (folder / split / name).write_bytes(files.npy(segment.pose))
         events = [(event.start, event.end, event.kind) for event in segment.events[:2]]
         first, second = (events + [("", "", "")] * 2)[:2]
         row = (

@@ -142,13 +142,15 @@ def storage_errors(place: Place) -> Iterator[None]:
         raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
 
 
-def said_by_storage(error: BaseException) -> BaseException:
+def said_by_storage(place: Place, error: BaseException) -> BaseException:
     """What a disk or a database said, where Optuna hides it behind an assertion or a slip of its own; or the error."""
     from sqlalchemy.exc import SQLAlchemyError
 
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError | StorageInternalError | SQLAlchemyError):
+            if isinstance(cause, OSError) and cause.filename is None:  # Optuna's journal does not say which file
+                return OSError(cause.errno, cause.strerror, place.storage)
             return cause
         cause = cause.__cause__ or cause.__context__
     return error

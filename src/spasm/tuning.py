@@ -395,7 +395,7 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
             study.optimize(objective, n_trials=1, catch=(TrialFailed,))
         except Exception as error:
             if not taken:
-                raise studies.said_by_storage(error) from None
+                raise studies.said_by_storage(search, error) from None
             # This process stood still for so long that another took its trial over; Optuna has several errors for that.
     report_trial(study, search, number, report)
     return "ran"

@@ -5,14 +5,12 @@
 """
 
 import hashlib
-import io
 import os
 import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-import numpy as np
 
 from spasm import files
 from spasm.errors import DataError
@@ -119,7 +117,7 @@ def _write(source: Source, data: Path, target: Path) -> dict:
             groups.append((child, person.id))
             for number, (label, xy) in enumerate(person.segments, 1):
                 name = f"child_{child}_{number}.npy"
-                (temporary / "train" / name).write_bytes(_npy(to_landmarks(xy, source.joints)))
+                (temporary / "train" / name).write_bytes(files.npy(to_landmarks(xy, source.joints)))
                 labels.append((name, label))
                 if source.folds is not None:
                     folds.append((name, source.folds[person.id]))
@@ -141,9 +139,3 @@ def _write(source: Source, data: Path, target: Path) -> dict:
         files.write_json(temporary / MARK, mark)
         shutil.rmtree(target, ignore_errors=True)  # a torn one, which `os.replace` would not take the place of
     return mark
-
-
-def _npy(array: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()
