@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-
 from spasm import files
 from spasm.errors import DataError
 from spasm.formats import sta_gunet, stam, two_stream
