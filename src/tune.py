@@ -1,7 +1,8 @@
 """Search for better settings of one member, by the log loss of children that its models never saw.
 
-Stopped or killed at any moment, the same command continues; no finished trial is lost. The best score is optimistic,
-because the settings were chosen by it: --nested True says what the search is worth on children it never looked at.
+Stopped or killed at any moment, the same command continues; no finished trial is lost. A database may be restarted:
+workers wait five minutes for it. The best score is optimistic, because the settings were chosen by it: --nested True
+says what the search is worth on children it never looked at.
 To watch: pip install -r requirements-tune.txt, then optuna-dashboard output/studies/main.journal
 
 Example: python src/tune.py --data input --member lgbm --study main --trials 50

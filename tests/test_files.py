@@ -155,6 +155,18 @@ def test_a_folder_that_cannot_be_written_is_found_so(tmp_path):
         files.check_writable(Path("/proc"))
 
 
+def test_a_disk_on_which_nothing_can_be_removed_either_is_told_by_the_users_path(tmp_path, monkeypatch):
+    def refuse(*arguments, **named):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
+
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(files.os, name, refuse)
+    for write in (lambda: files.write_bytes(tmp_path / "a.bin", b"new"), lambda: files.check_writable(tmp_path)):
+        with pytest.raises(OSError) as caught:
+            write()
+        assert caught.value.filename in (str(tmp_path / "a.bin"), str(tmp_path))
+
+
 @pytest.mark.parametrize("again", [files.write_bytes, lambda path, _: files.lock(path, "held").__enter__()])
 def test_a_folder_that_vanished_is_told_once_and_not_made_again_with_what_came_later_alone(tmp_path, again):
     files.write_bytes(tmp_path / "run/seed/a.bin", b"first")

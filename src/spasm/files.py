@@ -74,7 +74,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
             sync(path.parent)  # without it a power cut can undo the rename
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be written cannot be removed either, and that says less
+            temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -138,7 +139,8 @@ def check_writable(folder: Path) -> None:
         with named(folder):
             write_bytes(probe, b"")
     finally:
-        probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
 def npy(array: np.ndarray) -> bytes:
