@@ -94,7 +94,7 @@ def answer_part(
     files.write_csv(target / "train_data.csv", ("segment_name", "label"), table)
     for name in ("groups.csv", "onsets.csv", "simulated.json", MARK):
         if (source / name).exists():
-            shutil.copy(source / name, target / name)
+            files.write_bytes(target / name, (source / name).read_bytes())
     run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]
     common = [*run, "--data", str(target), "--names", settings.read.names, "--frames", str(data.poses.shape[1])]
     common += ["--seed", str(settings.seed), "--workers", str(settings.workers)]
