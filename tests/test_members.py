@@ -275,7 +275,7 @@ def test_trainings_and_blending_killed_at_bad_moments_end_with_the_bytes_of_an_u
     code, stdout, stderr = start("blend", blending).end()
     assert (code, stderr) == (0, "")
     assert stdout.splitlines()[-1].startswith(f"next:    python submission.py --run {run} --test ")
-    kept = {name: content for name, content in contents(run).items() if files.TEMPORARY not in name}
+    kept = contents(run)  # and nothing that a killed command left
     assert kept == contents(undisturbed)
 
 

@@ -98,6 +98,7 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
 
 def reopen_run(path: Path, data: TrainingData) -> Run:
     """Open a finished run with the data it was made for. Raises DataError if that has changed."""
+    files.remove_stale(path)
     _require(path / "run.json", "data", read_run(path)["data"]["fingerprint"], data.fingerprint)
     return Run(path, data, read_folds(path / "folds.csv", data.names))
 
