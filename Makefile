@@ -29,7 +29,7 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 	mkdir -p input/models
 	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
 
-# Side by side, whole files at a time and in their order, which keeps the long ones from being the last.
+# Side by side, whole files at a time; else the files of few tests, which are the longest, would come last.
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 

@@ -65,9 +65,8 @@ def main(settings: Submission) -> int:
 
     logits: dict[str, list[np.ndarray]] = {name: [] for name in decision["members"]}
     moments: list[str] = []
-    cores = min(cpu_count(), max(1, math.ceil(len(paths) / BATCH)))  # a process without a batch would only be loaded
     with (
-        Answerer(settings.run, decision, settings.hardware, cores) as answerer,
+        Answerer(settings.run, decision, settings.hardware, cpu_count(), math.ceil(len(paths) / BATCH)) as answerer,
         command_line.progress("answering", total=len(paths), unit="segment") as bar,
     ):
         for scores, frame_weights in answerer.member_logits(batches()):

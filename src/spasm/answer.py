@@ -174,7 +174,10 @@ class Answerer:
     single one where a GPU works.
     """
 
-    def __init__(self, run: Path, decision: dict[str, Any], hardware: Hardware, cores: int) -> None:
+    def __init__(
+        self, run: Path, decision: dict[str, Any], hardware: Hardware, cores: int, batches: int = MOST_PROCESSES
+    ) -> None:
+        """batches: how many there will be at most; a process without one would only be loaded."""
         self.decision = decision
         self.choice = choice_of(decision)
         self.workers: dict[str, Executor] = {}
@@ -187,8 +190,9 @@ class Answerer:
             alone = name == "lgbm" or (on_gpu and name != "rocket")
             own = cores if name == "rocket" else share  # it takes as long as two networks
             count = 1 if alone else min(own, MOST_PROCESSES)
-            work = (os.getpid(), max(1, share // count), run, name, chosen, decision["folds"], hardware)
-            self.workers[name] = ProcessPoolExecutor(count, spawn, _begin, work)
+            threads = max(1, share // count)
+            work = (os.getpid(), threads, run, name, chosen, decision["folds"], hardware)
+            self.workers[name] = ProcessPoolExecutor(max(1, min(count, batches)), spawn, _begin, work)
             begun.append(self.workers[name].submit(_ready))
         try:
             for future in begun:

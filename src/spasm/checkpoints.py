@@ -54,16 +54,24 @@ def _loaded(path: Path, refused: str, hint: str) -> tuple[Any, int]:
     with open_regular(path) as (file, size):
         content = io.BytesIO(file.read())
     try:
-        if zipfile.is_zipfile(content):  # as all are since torch 1.6, and without compression
-            with zipfile.ZipFile(content) as archive:
-                entries = archive.infolist()
-            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-            if packed or sum(entry.file_size for entry in entries) > size:
-                raise ValueError("it would unpack to more than its size")
-        content.seek(0)
+        if _unpacks_to_more(content, size):
+            raise DataError(path, f"{refused}: it would unpack to more than its size", hint)
         return torch.load(content, map_location="cpu", weights_only=True), size
+    except DataError:
+        raise
     except Exception as error:  # unpickling untrusted bytes raises nearly anything
         raise DataError(path, f"{refused} ({type(error).__name__})", hint) from error
+
+
+def _unpacks_to_more(content: io.BytesIO, size: int) -> bool:
+    """Whether a file is an archive that is compressed, which those of torch are not, or claims more than it has."""
+    if not zipfile.is_zipfile(content):
+        return False
+    with zipfile.ZipFile(content) as archive:
+        entries = archive.infolist()
+    content.seek(0)
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    return packed or sum(entry.file_size for entry in entries) > size
 
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -57,7 +57,7 @@ WHAT_TO_DO = {
     errno.EROFS: RIGHTS,
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,
-    errno.ENOENT: "it was moved or removed; put it back, or name another folder",
+    errno.ENOENT: "it is not there, or no longer; put it back, or name another place",
     errno.ENOTDIR: "a part of this path is a file; name another folder",
 }
 

@@ -81,6 +81,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill that takes the place of `path`, which is absent or empty, at the end; see `replacing`."""
+    path = Path(os.path.realpath(path))  # a link to an empty folder stays
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_stale(path.parent, below=False)
     temporary = temporary_in(path.parent)

@@ -172,6 +172,8 @@ class MemberFolder:
     def begun_fold(self, seed: int, fold: int) -> Iterator[bool]:
         """Hold a fold, so that no other process trains it; gives whether it is trained already."""
         path = self.path / f"seed_{seed}" / f".fold_{fold}.lock"
+        if not self.manifest.exists():  # a worker that had written nothing yet would make the folder again
+            raise DataError(self.manifest, "is not there, or no longer", "put the run back, or begin it again")
         with files.lock(path, f"fold {fold} of seed {seed} is being trained"):
             yield self.is_trained(seed, fold)
 

@@ -54,7 +54,8 @@ def write_dataset(
     out.parent.mkdir(parents=True, exist_ok=True)
     files.remove_stale(out.parent, below=False)  # what a killed simulation left
     building = files.temporary_in(out.parent)
-    building.mkdir()
+    with files.named(out):
+        building.mkdir()
     try:
         with files.named(out):
             rows = _write_segments(building, children, segments_per_child, seed, world, workers, progress)

@@ -128,32 +128,34 @@ def storage_errors(place: Place) -> Iterator[None]:
     if not place.in_database:
         yield
         return
-    from sqlalchemy.exc import SQLAlchemyError  # here, because journals do without
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # here: journals do without
 
     try:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
-        cause = error.__cause__ or error.__context__ or error
-        reason = f"cannot be used: {str(cause).strip().splitlines()[0]}"
-        if place.storage.startswith("sqlite"):
-            raise DataError(place.shown_storage, reason, "make room, or give another --storage") from None
+        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        said = str(cause).strip().splitlines() or [type(cause).__name__]
+        reason = f"cannot be used: {said[0]}"
         if isinstance(error, ImportError):
             raise DataError(place.shown_storage, reason, "pip install -r requirements-tune.txt") from None
-        raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
+        if isinstance(cause, OperationalError | InterfaceError) and not place.storage.startswith("sqlite"):
+            raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
+        hint = "see that it can be written and has room, or give another --storage; what was finished is kept"
+        raise DataError(place.shown_storage, reason, hint) from None
 
 
 def said_by_storage(place: Place, error: BaseException) -> BaseException:
     """What a disk or a database said, where Optuna hides it behind an assertion or a slip of its own; or the error."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    cause: BaseException | None = error
+    found, cause = error, error.__cause__ or error.__context__
     while cause is not None:
         if isinstance(cause, OSError | StorageInternalError | SQLAlchemyError):
-            if isinstance(cause, OSError) and cause.filename is None:  # Optuna's journal does not say which file
-                return OSError(cause.errno, cause.strerror, place.storage)
-            return cause
+            found = cause  # the deepest one: those above it may be slips
         cause = cause.__cause__ or cause.__context__
-    return error
+    if isinstance(found, OSError) and found.filename is None:  # Optuna's journal does not say which file
+        return OSError(found.errno, found.strerror, place.storage)
+    return found
 
 
 class Unreachable(DataError):
@@ -164,14 +166,16 @@ def patiently(place: Place, call: Callable[[], T]) -> T:
     """What `call` returns; it is called again while the server of a database does not answer, for OUTAGE_S."""
     give_up = None
     while True:
+        begun = time.monotonic()
         try:
             with storage_errors(place):
                 return call()
         except Unreachable as error:
-            if give_up is None:
-                give_up = time.monotonic() + OUTAGE_S
+            now = time.monotonic()
+            if give_up is None or now - begun > OUTAGE_S:  # it worked for a while: another outage
+                give_up = now + OUTAGE_S
                 print(f"warning: {error}; trying again for {OUTAGE_S // 60} minutes", file=sys.stderr, flush=True)
-            elif time.monotonic() > give_up:
+            elif now > give_up:
                 raise
             time.sleep(1)
 

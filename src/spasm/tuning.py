@@ -324,10 +324,14 @@ def open_study(search: Search) -> optuna.Study:
     return studies.open_study(search, search.about(), first_settings(search))
 
 
-def missing(study: optuna.Study, search: Search) -> int:
-    """Finished trials that a study still lacks."""
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return max(0, trials_wanted(search) - len(finished))
+def missing(states: Sequence[TrialState], search: Search) -> int:
+    """Finished trials that a study whose trials have these states still lacks."""
+    return max(0, trials_wanted(search) - states.count(TrialState.COMPLETE) - states.count(TrialState.PRUNED))
+
+
+def states_of(study: optuna.Study) -> list[TrialState]:
+    """The states of all trials at one moment; read twice, others would have ended in between."""
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
 
 
 def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -> None:
@@ -363,11 +367,9 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
     with contextlib.ExitStack() as claim:
         claim.enter_context(search.claiming())
         studies.requeue_abandoned(study, search, default, idle=token)
-        states = [
-            trial.state for trial in study.get_trials(deepcopy=False)
-        ]  # read once: others finish trials meanwhile
-        lacking = trials_wanted(search) - states.count(TrialState.COMPLETE) - states.count(TrialState.PRUNED)
-        if lacking <= 0:
+        states = states_of(study)
+        lacking = missing(states, search)
+        if lacking == 0:
             return "reached"
         if lacking <= states.count(TrialState.RUNNING):
             return "busy"
