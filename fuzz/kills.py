@@ -81,7 +81,7 @@ def killed(words: str, work: Path, longest_s: float | None, counts: Counter[str]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--longest-s", type=float, default=8.0, help="a command is killed after 0.3 s to this")
+    parser.add_argument("--longest-s", type=float, default=25.0, help="killed after 0.3 s to this")
     settings = parser.parse_args()
     room = Path(tempfile.mkdtemp(prefix="kills"))
     (room / "site").mkdir()

@@ -40,6 +40,7 @@ SUBMIT = "submission.py --run run --test data/test --out answers/answers.csv --r
 REPORT = "src/report.py --run run --cache cache"
 TUNE = "src/tune.py --data data --frames 60 --folds 3 --cache cache --study small --trials 3 --workers 1"
 CALLS = ("openat", "mkdir", "write", "pwrite64", "fsync", "fdatasync", "rename", "link")
+FAULTS = ("fault", "full", "read-only", "vanished")
 ERRORS = {"write": "ENOSPC", "pwrite64": "ENOSPC", "openat": "ENOSPC", "mkdir": "ENOSPC"}  # others: EIO
 
 
@@ -283,8 +284,10 @@ class Campaign:
             more["PYTHONPATH"] = str(self.log.parent / "site")
             code, said = call(self.command.words, self.work, more=more)
             in_words = code == 1 and "error: " in said and "Traceback" not in said
+            if code == 0 and contents(self.work, self.command) == self.after:
+                in_words = True  # it was made anew as a whole
             wrong = [] if in_words else [f"exit {code}: {said[-1500:]}"]
-            if (self.work / self.command.writes[0]).exists():
+            if code and (self.work / self.command.writes[0]).exists():
                 wrong.append("the folder was made again")
             yield f"vanished {moment} file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
 
@@ -292,9 +295,9 @@ class Campaign:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS)
-    parser.add_argument("--faults", nargs="+", default=["fault"])
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--base", type=Path)
+    parser.add_argument("--faults", nargs="+", default=FAULTS, choices=FAULTS)
+    parser.add_argument("--limit", type=int, help="of each kind of fault; all, if not given")
+    parser.add_argument("--base", type=Path, help="folder in which everything is prepared, made if it is not there")
     settings = parser.parse_args()
     room = Path(tempfile.mkdtemp(prefix="storage"))
     base = settings.base or room / "base"

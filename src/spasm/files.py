@@ -26,8 +26,6 @@ TEMPORARY = ".tmp-"
 # A process id says nothing about a process of another machine or container that shares the disk.
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 STALE_S = 3600  # after which a temporary file of another host is taken for abandoned
-
-
 _made: set[str] = set()  # folders in which this process has written
 
 
