@@ -23,7 +23,7 @@ demo: .venv/ready
 
 # The models of extract_pose.py. The package is Google's own for browsers, Apache-2.0.
 pose-model: .venv/ready-video input/models/mediapipe-pose-0.5.1675469404.tgz
-	$(BIN)/python src/pose_model.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
+	$(BIN)/python src/build_pose_models.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
 
 input/models/mediapipe-pose-0.5.1675469404.tgz:
 	mkdir -p input/models

@@ -26,4 +26,4 @@ def arguments(environment: dict[str, str]) -> list[str]:
 
 if __name__ == "__main__":
     flags = [*arguments(dict(os.environ)), *sys.argv[1:]]
-    sys.exit(submission.command_line.run(submission.main, submission.Submission, __doc__, flags))
+    sys.exit(submission.app.run(submission.main, submission.Submission, __doc__, flags))

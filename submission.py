@@ -3,28 +3,64 @@
 Example: python submission.py --test input/test --run output/main --out output/submission.csv
 """
 
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+if TYPE_CHECKING:
+    pass
 import math
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent / "src"))
-
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from joblib import cpu_count
 
-import command_line
-from spasm import files, prevalence, report_text
-from spasm.answer import Answerer, open_decision
-from spasm.dataset import SegmentFiles
-from spasm.errors import DataError, DataProblems, collected
-from spasm.results import read_figures, read_out_of_fold
-from spasm.segments import FPS, found, inside_picture, read_segment
-from spasm.settings import SettingsError, Submission
-from spasm.tables import child_of, list_segments, read_table
+from spasm.cli import app, progress
+from spasm.config.fields import Between, Checked, Plain, Probability, SettingsError
+from spasm.config.runtime import Films, Hardware
+from spasm.core import files
+from spasm.core.errors import DataError, DataProblems, collected
+from spasm.core.tables import read_table
+from spasm.data.dataset import SegmentFiles
+from spasm.data.naming import child_of, list_segments
+from spasm.data.pose import FPS, found, inside_picture
+from spasm.data.segments import read_segment
+from spasm.ensemble import label_shift
+from spasm.inference.ensemble_predictor import Answerer
+from spasm.report import console
+from spasm.runs.decision_json import open_decision
+from spasm.runs.metrics_json import read_figures, read_out_of_fold
 
+
+@dataclasses.dataclass(frozen=True)
+class Submission(Checked):
+    """Flags of submission.py."""
+
+    test: Path = Path("input/test")
+    """Folder with the segments to answer."""
+    run: Path = Path("output/main")
+    """Trained run; it says T and the threshold."""
+    out: Path = Path("output/submission.csv")
+    """Answer to write; probabilities go beside it."""
+    header: Annotated[str, Plain()] = "segment_name"
+    """Name of the first column."""
+    prevalence: Annotated[float | None, Between(0.001, 0.999)] = None
+    """Share of positives among these segments, if it is known: the threshold is chosen again for it."""
+    adapt_prevalence: bool = False
+    """Estimate that share from these segments, and follow it where the evidence is not thin."""
+    abstain: Probability = 0.0
+    """Mark segments as too poor to judge where less than this share of landmarks is found inside the picture."""
+    names: Literal["challenge", "safe"] = "challenge"
+    """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
+    report: bool = False
+    """Write a page beside the answer too, in which every segment can be played; needs requirements-report.txt."""
+    films: Films = 1500
+    """Segments of 5 s that can be played in that page; of more, the most probable, least certain and a sample."""
+    hardware: Hardware = Hardware()
+
+
+sys.path.insert(0, str(Path(__file__).parent / "src"))
 BATCH = 64  # segments read before they are scored
 PROBABILITIES = ("segment_name", "probability", "label", "moment_s", "frames_with_pose", "note")
 WITHOUT_POSE = "no pose in any frame: answered as such segments were labelled in training"
@@ -67,7 +103,7 @@ def main(settings: Submission) -> int:
     moments: list[str] = []
     with (
         Answerer(settings.run, decision, settings.hardware, cpu_count(), math.ceil(len(paths) / BATCH)) as answerer,
-        command_line.progress("answering", total=len(paths), unit="segment") as bar,
+        progress.progress("answering", total=len(paths), unit="segment") as bar,
     ):
         for scores, frame_weights in answerer.member_logits(batches()):
             for name, values in scores.items():
@@ -95,7 +131,7 @@ def main(settings: Submission) -> int:
     poor = sum("too poor to judge" in text for text in notes)
     if poor:
         print(f"{poor} segments are too poor to judge; the probabilities file says why, their labels are a guess")
-    print(f"trained on {report_text.data_name(decision['data'])}")
+    print(f"trained on {console.data_name(decision['data'])}")
     written = [settings.out, probabilities_path]
     if settings.report and names:
         told = {"names": names, "children": children, "probability": probabilities, "positive": labels == 1}
@@ -114,18 +150,18 @@ def write_report(
     settings: Submission, decision: dict[str, Any], figures: dict[str, Any], told: dict[str, Any], path: Path
 ) -> None:
     """The page on which answers can be looked at; figures: of metrics.json; told: fields of `Answers`."""
-    from spasm.evidence import explaining, gather  # here: nothing of this is loaded for answers alone
-    from spasm.report import origin
-    from spasm.report.answers import Answers, kept, most_films
+    from spasm.explain.attributions import explaining, gather
+    from spasm.report import provenance
     from spasm.report.page import page
+    from spasm.report.predictions import Answers, kept, most_films
 
     answers = Answers(**told)
     chosen = kept(answers, most_films(settings.films, decision["frames"]))
     poses = answers.poses[chosen]
     total = len(explaining(decision)) * int(answers.has_pose[chosen].sum())
-    with command_line.progress("explaining", total=total, unit="answer") as bar:
+    with progress.progress("explaining", total=total, unit="answer") as bar:
         evidence = gather(settings.run, decision, poses, None, settings.hardware, bar.update)
-    made, members = origin.how_made(settings.run, sys.argv), origin.members(settings.run, decision)
+    made, members = provenance.how_made(settings.run, sys.argv), provenance.members(settings.run, decision)
     held_out = read_out_of_fold(settings.run, figures)
     html, _ = page(answers, chosen, evidence, decision, figures, held_out, made, members)
     files.write_bytes(path, html.encode())
@@ -142,7 +178,7 @@ def choose_threshold(
     try:
         labels = np.array([int(row["label"]) for row in oof])
         expected = np.array([float(row["probability"]) for row in oof])
-        chosen = prevalence.threshold_at(labels, expected, told, kind)
+        chosen = label_shift.threshold_at(labels, expected, told, kind)
     except ValueError:  # no numbers, or labels of one class
         chosen = math.nan
     if not math.isclose(chosen, decision["threshold"], abs_tol=1e-9):
@@ -151,13 +187,13 @@ def choose_threshold(
     share, reason = settings.prevalence, f", chosen for the prevalence {settings.prevalence}"
     if share is None:
         trained_on = np.array([row["child"] for row in oof])
-        estimate = prevalence.estimate(labels, expected, trained_on, probabilities, np.array(children, dtype=str))
+        estimate = label_shift.estimate(labels, expected, trained_on, probabilities, np.array(children, dtype=str))
         low, high = estimate.likelihood_interval
         told = f"estimated prevalence {estimate.likelihood:.3f} (95 % interval {low:.3f} to {high:.3f})"
         if estimate.thin:
             return decision["threshold"], f"; it stands: {told}, {estimate.reason}"
         share, reason = estimate.prevalence, f", chosen for the prevalence {estimate.prevalence:.3f}; {told}"
-    return prevalence.threshold_at(labels, expected, share, kind), reason
+    return label_shift.threshold_at(labels, expected, share, kind), reason
 
 
 def note(posed: np.ndarray, inside: float, abstain: float) -> str:
@@ -170,4 +206,4 @@ def note(posed: np.ndarray, inside: float, abstain: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Submission, __doc__))
+    sys.exit(app.run(main, Submission, __doc__))

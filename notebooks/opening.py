@@ -13,11 +13,12 @@ from typing import Any
 
 warnings.filterwarnings("ignore", "IProgress not found")  # a progress bar of Optuna's that is not drawn here
 
-from spasm import report_text, runs
-from spasm.answer import open_decision
-from spasm.dataset import TrainingData, load_training
-from spasm.results import read_figures
-from spasm.tables import read_table
+from spasm.core.tables import read_table
+from spasm.data.dataset import TrainingData, load_training
+from spasm.report import console
+from spasm.runs.decision_json import open_decision
+from spasm.runs.metrics_json import read_figures
+from spasm.runs.run import Run, read_run, reopen_run
 
 ROOT = Path(__file__).parents[1]
 DEMO_FLAGS = ("--out", "input/demo", "--children", "60", "--segments-per-child", "10", "--seed", "7")
@@ -29,12 +30,12 @@ def training_data() -> TrainingData:
     return _introduced(load_training(_data_folder(), int(frames) if frames else None, "safe", _cache()))
 
 
-def finished_run() -> tuple[runs.Run, dict[str, Any], dict[str, Any]]:
+def finished_run() -> tuple[Run, dict[str, Any], dict[str, Any]]:
     """A run with its decision and figures: output/main, else output/demo; without either, boosting is trained."""
     path = _run_folder()
-    made = runs.read_run(path)
+    made = read_run(path)
     folder = ROOT / os.environ.get("SPASM_DATA", made["data"]["path"])
-    run = runs.reopen_run(path, _introduced(load_training(folder, made["frames"], "safe", _cache())))
+    run = reopen_run(path, _introduced(load_training(folder, made["frames"], "safe", _cache())))
     decision = open_decision(path)
     return run, decision, read_figures(path, decision)
 
@@ -52,8 +53,8 @@ def title(data: TrainingData, text: str) -> str:
 
 
 def _introduced(data: TrainingData) -> TrainingData:
-    lines = report_text.data_summary(data).splitlines()
-    print("\n".join(sorted(lines, key=lambda line: line != report_text.SIMULATED)))
+    lines = console.data_summary(data).splitlines()
+    print("\n".join(sorted(lines, key=lambda line: line != console.SIMULATED)))
     return data
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from spasm.kinematics import PARTS
-from spasm.landmarks import EDGES, INDEX, LANDMARKS
+from spasm.data.landmarks import EDGES, INDEX, LANDMARKS
+from spasm.data.pose import FPS, found
+from spasm.features.body_frame import PARTS
 from spasm.report import figures
 from spasm.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, PINK
-from spasm.segments import FPS, found
 
 # Small pictures, on white, so that a notebook can be stored with them.
 RC = figures.RC | {"figure.dpi": 72, "figure.facecolor": "white", "axes.facecolor": "white", "figure.titlesize": 11}

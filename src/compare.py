@@ -7,6 +7,7 @@ folds. Of our own members, where two or more are named, the blend stands in the 
 Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
 """
 
+import dataclasses
 import io
 import math
 import resource
@@ -14,18 +15,43 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-import command_line
-from spasm import costs, files, metrics, report_text, runs
-from spasm.blending import Rows, nested
-from spasm.dataset import load_training
-from spasm.decision import best_threshold
-from spasm.outcome import rebuild, seed_logits
-from spasm.runs import MemberFolder, Run
-from spasm.settings import Blend, Compare
+from spasm.cli import app
+from spasm.config.data import Data, Folds
+from spasm.config.ensemble import Blend
+from spasm.config.fields import Between, Checked
+from spasm.config.models import MEMBERS
+from spasm.core import files
+from spasm.data.dataset import load_training
+from spasm.ensemble.blending import Rows, nested
+from spasm.ensemble.thresholds import best_threshold
+from spasm.evaluation import bootstrap, metrics
+from spasm.models import profiling
+from spasm.report import console
+from spasm.runs.run import MemberFolder, Run, reopen_run
+from spasm.runs.summarize import rebuild, seed_logits
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare(Checked):
+    """Flags of compare.py."""
+
+    read: Data = Data()
+    out: Path = Path("output/compare")
+    """Folder for the run and the table; what is trained there is continued, model by model."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    models: tuple[str, ...] = (*MEMBERS, "lgbm", "rocket")
+    """What to train, by commas or spaces: stgcn_mil, stam, sta_gunet, vsvig, two_stream, lgbm, rocket."""
+    seeds: Annotated[int, Between(1, 100)] = 3
+    """Seeds to train each with, counted from 0: single runs decide nothing."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Folds trained side by side; 0 means one per CPU core."""
+    split: Folds = Folds()
+
 
 OURS = ("stgcn_mil", "lgbm", "rocket")  # what is blended
 SHOWN = ("f1", "auc", "average_precision", "sensitivity", "specificity", "brier")
@@ -35,16 +61,16 @@ FEW = 10  # people with a positive segment, below which figures mean nothing
 
 def main(settings: Compare) -> int:
     models = tuple(dict.fromkeys(name for word in settings.models for name in word.split(",") if name))
-    command_line.check_members(models, "--models")
+    app.check_members(models, "--models")
     read, run_path = settings.read, settings.out / "run"
     data = load_training(read.data, read.frames, read.names, settings.cache)
-    print(report_text.data_summary(data))
+    print(console.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for seed in range(settings.seeds):
         for name in models:
             train(settings, name, seed)
-    run = runs.reopen_run(run_path, data)
+    run = reopen_run(run_path, data)
     # The run answers by our own members, as many as are there; published ones stand in the table alone.
     ours = tuple(name for name in OURS if MemberFolder(run_path / name).complete_seeds(run.folds))
     result = rebuild(run, Blend(), ours) if ours else rebuild(run)
@@ -75,7 +101,7 @@ def train(settings: Compare, name: str, seed: int) -> None:
         flags += ["--folds-file", str(split.folds_file)]
     complete = seed in MemberFolder(settings.out / "run" / name).seeds()
     start, before = time.monotonic(), processor_seconds()
-    command_line.call([*command_line.MEMBER_SCRIPTS[name], *flags])
+    app.call([*app.MEMBER_SCRIPTS[name], *flags])
     if not complete:  # of a continued training only the last part is known, and it is not noted
         cost = {"seconds": time.monotonic() - start, "processor_seconds": processor_seconds() - before}
         files.write_json(cost_file(settings, name, seed), cost)
@@ -94,12 +120,12 @@ def cost_file(settings: Compare, name: str, seed: int) -> Path:
 
 def all_costs(settings: Compare, run: Run, models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """What each member costs: training, the mean over the seeds where it is known, and what `costs.measure` says."""
-    poses = run.data.poses[np.flatnonzero(run.data.has_pose)[: costs.BATCH]]
+    poses = run.data.poses[np.flatnonzero(run.data.has_pose)[: profiling.BATCH]]
     known: dict[str, dict[str, Any]] = {}
     for name in models:
         path = settings.out / "costs" / f"{name}.json"
         if not path.exists():
-            files.write_json(path, costs.measure(run.path, name, poses))
+            files.write_json(path, profiling.measure(run.path, name, poses))
         known[name] = files.read_json(path)
         paths = [cost_file(settings, name, seed) for seed in range(settings.seeds)]
         noted = [files.read_json(path)["processor_seconds"] for path in paths if path.exists()]
@@ -155,14 +181,14 @@ def rows(judged: dict[str, list[Resampled]], known: dict[str, dict[str, Any]]) -
         row: dict[str, Any] = {"member": name, "seeds": len(of_seeds)}
         for figure in SHOWN:
             value = float(np.mean([once[figure] for once, _ in of_seeds]))
-            interval = metrics.estimate(value, np.mean([drawn[figure] for _, drawn in of_seeds], axis=0))
+            interval = bootstrap.estimate(value, np.mean([drawn[figure] for _, drawn in of_seeds], axis=0))
             row |= {figure: value, f"{figure}_low": interval["low"], f"{figure}_high": interval["high"]}
         f1 = [once["f1"] for once, _ in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([once["best_f1"] for once, _ in of_seeds]))
         row |= dict.fromkeys(("blend_ahead", "blend_ahead_low", "blend_ahead_high"))
         if "blend" in judged:
-            ahead = metrics.estimate(mean["blend"] - mean[name], over_people["blend"] - over_people[name])
+            ahead = bootstrap.estimate(mean["blend"] - mean[name], over_people["blend"] - over_people[name])
             row |= {"blend_ahead": ahead["value"], "blend_ahead_low": ahead["low"], "blend_ahead_high": ahead["high"]}
         cost = known.get(name, {})
         row |= {key: cost.get(key) for key in ("parameters", "gflop", "processor_seconds")}
@@ -187,7 +213,7 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
         "",
     ]
     if data.simulated:
-        lines.insert(0, report_text.SIMULATED + "\n")
+        lines.insert(0, console.SIMULATED + "\n")
     positives = {child for child, label in zip(data.children, data.labels, strict=True) if label}
     if len(positives) < FEW:
         lines.insert(0, f"Only {len(positives)} people have a positive segment: these figures mean nothing.\n")
@@ -203,7 +229,8 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
     lines += [
         "",
         "What it costs: training in seconds of processor time for all folds of a seed, answering in milliseconds of "
-        f"one core from pose to logit by one fold, of a segment alone and of one among {costs.BATCH}. GFLOP: thousand "
+        f"one core from pose to logit by one fold, of a segment alone and of one among {profiling.BATCH}. GFLOP: "
+        "thousand "
         "million operations of a network for a segment, a multiplication with its addition counting two.",
         "",
         "| member | parameters | GFLOP | training, s | alone, ms | in a batch, ms |",
@@ -250,4 +277,4 @@ def drawn(table: list[dict[str, Any]], run: Run) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Compare, __doc__))
+    sys.exit(app.run(main, Compare, __doc__))

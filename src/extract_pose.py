@@ -9,6 +9,7 @@ then: python submission.py --test input/videos/test, python src/timeline.py inpu
 """
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import multiprocessing
@@ -19,16 +20,54 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import tyro
 from joblib import cpu_count
 
-import command_line
-from spasm import files, offline, pictures, streams, videos
-from spasm.errors import DataError, DataProblems, brief, collected
-from spasm.segments import FPS, nobody
-from spasm.settings import ExtractPose, SettingsError
+from spasm.cli import app
+from spasm.cli import progress as progress_module
+from spasm.config.fields import Between, Checked, SettingsError
+from spasm.core import files
+from spasm.core.errors import DataError, DataProblems, brief, collected
+from spasm.data import recordings
+from spasm.data.pose import FPS, nobody
+from spasm.video import decode, image_inputs, landmarker, resampling, sandbox
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractPose(Checked):
+    """Flags of extract_pose.py."""
+
+    videos: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Videos: anything OpenCV reads."""
+    out: Path = Path("input/videos")
+    """Folder to write; videos that are extracted there are not extracted again."""
+    model: Path = Path("input/models/pose_landmarker_full.task")
+    """Pose model: lite, full or heavy, as `make pose-model` builds them, or Google's own."""
+    child: Annotated[int | None, Between(1, 1_000_000_000)] = None
+    """Number of the child that all these videos show; otherwise each video is another child."""
+    people: Annotated[int, Between(1, 10)] = 2
+    """People looked for in a picture, the infant among them; each costs time."""
+    pick: Literal["smallest", "largest", "longest"] = "smallest"
+    """Which of the people that stay in the picture is the infant: by size, or whoever is seen longest."""
+    frames: Annotated[int, Between(16, 100_000)] = 150
+    """Frames in a segment (T)."""
+    pictures: Literal["none", "vsvig", "two_stream", "both"] = "none"
+    """Pictures to write of each segment: patches around joints, as VSViG reads them, or the infant upright and its
+    optical flow, as the two-stream network does. Both show the child."""
+    mask_model: Path | None = None
+    """Model that tells the infant from the background for two_stream, an ONNX file such as U2-Net's; otherwise the pose
+    model does."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Videos extracted side by side; 0 means one for every two CPU cores."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mask_model and self.pictures not in ("two_stream", "both"):
+            raise SettingsError("--mask-model is for --pictures two_stream or both")
+
 
 COLUMNS = ("video", "child", "recording", "seconds", "frames_with_pose", "people", "note")
 AT_ONCE = 100  # frames between two reports of progress
@@ -38,7 +77,7 @@ FEWEST_FRAMES = 0.98  # of those the file promises; fewer came out of a video th
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError("name a video: python src/extract_pose.py film.mp4")
-    videos.check_tools(settings.model)
+    landmarker.check_tools(settings.model)
     files.check_writable(settings.out)
     with files.lock(settings.out / ".lock", "videos are being extracted into this folder", wait_s=1.0):
         files.remove_stale(settings.out)
@@ -144,7 +183,7 @@ def extract_all(settings: ExtractPose, left: dict[Path, str], problems: list[Dat
     progress = multiprocessing.get_context("spawn").Queue()
     with (
         ThreadPoolExecutor(workers) as pool,
-        command_line.progress("extracting", unit="frame") as bar,
+        progress_module.progress("extracting", unit="frame") as bar,
     ):
         waiting = {pool.submit(extract_apart, settings, video, name, progress) for video, name in left.items()}
         try:
@@ -185,7 +224,7 @@ _progress: Any = None
 
 def _begin(parent: int, progress: Any) -> None:
     global _progress
-    offline.begin(parent)
+    sandbox.begin(parent)
     _progress = progress
 
 
@@ -201,14 +240,14 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
             _progress.put(AT_ONCE)
 
     if settings.mask_model:  # seen to work before the long part begins
-        with pictures.opened(settings.mask_model, settings.model, 1) as mask:
+        with image_inputs.opened(settings.mask_model, settings.model, 1) as mask:
             mask(np.zeros((480, 640, 3), dtype=np.uint8), nobody(1)[0])
-    found = videos.read(video, settings.model, settings.people, settings.pick, seen)
+    found = decode.read(video, settings.model, settings.people, settings.pick, seen)
     _progress.put(count % AT_ONCE)
     notes = []
     if count < FEWEST_FRAMES * found.promised:
         notes.append(f"it ends early: {count} of {found.promised} frames could be read")
-    poses = videos.resampled(found.times_s, found.people[0].over(count)) if found.people else None
+    poses = resampling.resampled(found.times_s, found.people[0].over(count)) if found.people else None
     if poses is None:
         notes.append("nobody is seen in it, so that there is nothing to answer")
         poses = nobody(0)
@@ -219,7 +258,7 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     for old in (recording.with_suffix(".json"), recording, *old_segments):
         old.unlink(missing_ok=True)
     if len(poses):
-        firsts = streams.first_frames(len(poses), settings.frames, settings.frames)
+        firsts = recordings.first_frames(len(poses), settings.frames, settings.frames)
         files.write_bytes(recording, files.npy(poses))
         for kind in kinds(settings.pictures):
             write_pictures(settings, video, name, kind, found.times_s[0], poses, firsts)
@@ -256,15 +295,15 @@ def write_pictures(
     """Write what a network that sees pictures reads of each segment, from the video decoded once more."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
-        mask = pictures.opened(settings.mask_model, settings.model, settings.people)
+        mask = image_inputs.opened(settings.mask_model, settings.model, settings.people)
     save: Callable[..., None] = np.savez_compressed  # by its own annotation any name might be its `allow_pickle`
     with mask as masked:
-        of_steps = pictures.steps(video, start_s, poses, masked)
-        for number, segment in enumerate(pictures.in_segments(of_steps, firsts, settings.frames), start=1):
+        of_steps = image_inputs.steps(video, start_s, poses, masked)
+        for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, settings.frames), start=1):
             with io.BytesIO() as content:
                 save(content, **segment)
                 files.write_bytes(settings.out / kind / f"{name}{number:05}.npz", content.getvalue())
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, ExtractPose, __doc__, stopped="videos that were finished are kept; run it again"))
+    sys.exit(app.run(main, ExtractPose, __doc__, stopped="videos that were finished are kept; run it again"))

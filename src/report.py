@@ -6,6 +6,7 @@ says what the run is for and how good it is.
 Example: python src/report.py --run output/main
 """
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,19 +14,32 @@ from typing import Any
 
 import numpy as np
 
-import command_line
-from spasm import files, report_text, runs
-from spasm.answer import open_decision
-from spasm.dataset import TrainingData, load_training
-from spasm.errors import DataError
-from spasm.evidence import explaining, gather
-from spasm.model_card import model_card
-from spasm.report import origin
-from spasm.report.answers import Answers, kept, most_films
+from spasm.cli import app, progress
+from spasm.config.runtime import Films, Hardware, OfRun
+from spasm.core import files
+from spasm.core.errors import DataError
+from spasm.core.tables import read_table
+from spasm.data.dataset import TrainingData, load_training
+from spasm.explain.attributions import explaining, gather
+from spasm.report import console, provenance
+from spasm.report.model_card import model_card
 from spasm.report.page import page
-from spasm.results import read_figures, read_out_of_fold
-from spasm.settings import Report
-from spasm.tables import read_table
+from spasm.report.predictions import Answers, kept, most_films
+from spasm.runs.decision_json import open_decision
+from spasm.runs.metrics_json import read_figures, read_out_of_fold
+from spasm.runs.run import Run, read_run, reopen_run
+
+
+@dataclasses.dataclass(frozen=True)
+class Report(OfRun):
+    """Flags of report.py."""
+
+    run: Path = Path("output/main")
+    """Run folder, with at least one member whose folds are all trained; the report goes into it."""
+    films: Films = 1500
+    """Segments of 5 s that can be played in the page; of more, the worst, the least certain and a sample are."""
+    hardware: Hardware = Hardware()
+
 
 COLUMNS = ("segment_name", "cross_fitted", "answer")
 WITHOUT_POSE = "No pose in any frame: answered as such segments were labelled in training"
@@ -37,11 +51,11 @@ EVENTS = (
 
 def main(settings: Report) -> int:
     decision = open_decision(settings.run)
-    begun = runs.read_run(settings.run)
+    begun = read_run(settings.run)
     data = load_training(
-        settings.data or Path(begun["data"]["path"]), begun["frames"], "safe", settings.cache, command_line.reading
+        settings.data or Path(begun["data"]["path"]), begun["frames"], "safe", settings.cache, progress.reading
     )
-    run = runs.reopen_run(settings.run, data)
+    run = reopen_run(settings.run, data)
     figures = read_figures(run.path, decision)
     answers = out_of_fold(run, decision, figures)
     # Whatever can be wrong is said now, not after minutes of work.
@@ -51,17 +65,17 @@ def main(settings: Report) -> int:
         if (run.path / name).is_dir():
             raise DataError(run.path / name, "is a folder, not a file to write", "move it away")
     held_out, card = read_out_of_fold(run.path, figures), model_card(run.path)
-    made, members = origin.how_made(run.path, sys.argv), origin.members(run.path, decision)
+    made, members = provenance.how_made(run.path, sys.argv), provenance.members(run.path, decision)
     rows = kept(answers, most_films(settings.films, begun["frames"]))
     total = len(explaining(decision)) * int(data.has_pose[rows].sum())
-    with command_line.progress("explaining", total=total, unit="answer") as bar:
+    with progress.progress("explaining", total=total, unit="answer") as bar:
         evidence = gather(run.path, decision, data.poses[rows], run.fold_of[rows], settings.hardware, bar.update)
     html, drawings = page(answers, rows, evidence, decision, figures, held_out, made, members)
     files.write_bytes(run.path / "report.html", html.encode())
     for name, drawing in drawings.items():
         files.write_bytes(run.path / "figures" / f"{name}.png", drawing.png())
     files.write_bytes(run.path / "model_card.md", card.encode())
-    print(report_text.data_summary(data))
+    print(console.data_summary(data))
     if len(rows) < len(data.names):
         print(f"{len(rows)} of {len(data.names)} segments can be played in the page: the worst and a sample")
     print(f"written: {run.path / 'report.html'} ({len(html) / 1e6:.1f} MB), model_card.md, figures/*.png")
@@ -69,7 +83,7 @@ def main(settings: Report) -> int:
     return 0
 
 
-def out_of_fold(run: runs.Run, decision: Mapping[str, Any], figures: Mapping[str, Any]) -> Answers:
+def out_of_fold(run: Run, decision: Mapping[str, Any], figures: Mapping[str, Any]) -> Answers:
     """Every training segment as the fold answered it that never saw its child. Raises DataError for a damaged table."""
     path, data = run.path / "oof.csv", run.data
     hint = f"python src/blend.py --run {run.path} makes it again"
@@ -122,4 +136,4 @@ def true_events(data: TrainingData) -> dict[str, list[tuple[float, float, str]]]
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Report, __doc__, stopped="the old report is as it was"))
+    sys.exit(app.run(main, Report, __doc__, stopped="the old report is as it was"))

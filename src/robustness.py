@@ -13,20 +13,38 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from joblib import cpu_count
 
-import command_line
-from spasm import files, metrics, process, report_text, runs
-from spasm.answer import open_decision, open_scorer, result
-from spasm.blending import Choice, Rows, nested
-from spasm.damage import TRIED
-from spasm.dataset import TrainingData, load_training
-from spasm.outcome import complete_logits, require_complete
-from spasm.runs import Run
-from spasm.settings import Blend, Hardware, Robustness, from_tree
+from spasm.cli import app, progress
+from spasm.config.ensemble import Blend
+from spasm.config.fields import Between, from_tree
+from spasm.config.runtime import Hardware, OfRun
+from spasm.core import files, processes
+from spasm.data.dataset import TrainingData, load_training
+from spasm.ensemble.blending import Choice, Rows, nested
+from spasm.evaluation import metrics
+from spasm.evaluation.corruptions import TRIED
+from spasm.inference.ensemble_predictor import result
+from spasm.models.registry import open_scorer
+from spasm.report import console
+from spasm.runs.decision_json import open_decision
+from spasm.runs.run import Run, read_run, reopen_run
+from spasm.runs.summarize import complete_logits, require_complete
+
+
+@dataclasses.dataclass(frozen=True)
+class Robustness(OfRun):
+    """Flags of robustness.py."""
+
+    run: Path = Path("output/main")
+    """Run folder to judge; robustness.csv and robustness.png are written there."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Folds scored side by side, one thread each; 0 means one per CPU core."""
+    hardware: Hardware = Hardware()
+
 
 BATCH = 64  # segments
 COLUMNS = ("damage", "amount", "member", "f1", "f1_low", "f1_high", "sensitivity", "specificity", "auc")
@@ -34,15 +52,15 @@ COLUMNS = ("damage", "amount", "member", "f1", "f1_low", "f1_high", "sensitivity
 
 def main(settings: Robustness) -> int:
     decision = open_decision(settings.run)
-    made = runs.read_run(settings.run)
+    made = read_run(settings.run)
     data = load_training(settings.data or Path(made["data"]["path"]), made["frames"], "safe", settings.cache)
-    run = runs.reopen_run(settings.run, data)
+    run = reopen_run(settings.run, data)
     logits = complete_logits(run)
     require_complete(run, logits, decision["members"])
     tasks = [(name, fold) for name in decision["members"] for fold in range(run.folds)]
     damaged = {name: {key: logits[name].copy() for key in all_damage()} for name in decision["members"]}
     spawn = multiprocessing.get_context("spawn")
-    with command_line.progress("scoring", total=len(tasks), unit="fold") as bar:
+    with progress.progress("scoring", total=len(tasks), unit="fold") as bar:
         for name in decision["members"]:  # a new pool for each, so that torch and LightGBM never share a process
             with ProcessPoolExecutor(settings.workers or cpu_count(), spawn) as pool:
                 waiting = {
@@ -59,7 +77,7 @@ def main(settings: Robustness) -> int:
     table = figures(run, from_tree(Blend, decision["blend"]), logits, damaged)
     files.write_csv(settings.run / "robustness.csv", COLUMNS, table)
     files.write_bytes(settings.run / "robustness.png", drawn(table, data))
-    print(report_text.data_summary(data))
+    print(console.data_summary(data))
     print(text(table))
     print(f"written: {settings.run}/robustness.csv, robustness.png")
     return 0
@@ -73,9 +91,9 @@ def score_fold(
     parent: int, run: Run, name: str, chosen: dict[str, Any], fold: int, hardware: Hardware
 ) -> dict[tuple[str, str], np.ndarray]:
     """Logits of a fold's held-out segments with a pose by that fold's model, for every damage."""
-    process.follow(parent)
+    processes.follow(parent)
     if name != "lgbm":
-        process.prepare(threads=1)
+        processes.prepare(threads=1)
     scorer = open_scorer(run.path, name, chosen, [fold], hardware)
     rows = np.flatnonzero((run.fold_of == fold) & run.data.has_pose)
     scored = {}
@@ -163,4 +181,4 @@ def drawn(table: list[tuple[Any, ...]], data: TrainingData) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Robustness, __doc__))
+    sys.exit(app.run(main, Robustness, __doc__))

@@ -8,19 +8,55 @@ pictures of what every behaviour looks like.
 Example: python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
 """
 
+import dataclasses
 import functools
 import shlex
 import sys
+from pathlib import Path
+from typing import Annotated, Literal
 
-import command_line
-from spasm import simulated_data
-from spasm.segments import FPS, FRAMES, child_of
-from spasm.settings import Simulate
-from spasm.simulation import World
+from spasm.cli import app, progress
+from spasm.config.fields import Between, Checked, Count, Probability, Seed
+from spasm.data.naming import child_of
+from spasm.data.pose import FPS, FRAMES
+from spasm.simulation import dataset_writer
+from spasm.simulation.infant import World
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulate(Checked):
+    """Flags of simulate.py."""
+
+    out: Path = Path("input/demo")
+    """Folder to write; refused when it holds anything this script did not make."""
+    children: Annotated[int, Between(4, 100_000)] = 60
+    """Children in train/ and test/ together."""
+    segments_per_child: Count = 10
+    """Segments of each child."""
+    frames: Annotated[int, Between(60, 100_000)] = 150
+    """Frames in every segment (T), at 30 frames per second."""
+    prevalence: Annotated[float, Between(0, 0.55)] = 0.25
+    """Share of positive segments among all; two fifths of the children are controls and have none."""
+    mimics: Probability = 0.0
+    """Share of the negative segments with a benign movement just like a spasm, which nobody could tell apart."""
+    filming: Literal["home", "table", "ward"] = "home"
+    """Phones at home, webcams at a table (what the sensor is calibrated on), or a ward's tripod."""
+    confound: bool = False
+    """Film the controls on a ward, so that a model can cheat by telling cohorts apart."""
+    recordings: Annotated[int, Between(0, 100_000)] = 0
+    """Long recordings to write into recordings/ beside the segments, with events.csv."""
+    minutes: Annotated[float, Between(1, 1440)] = 10.0
+    """Length of each recording."""
+    preview: bool = False
+    """Draw contact sheets and short films of each behaviour into preview/."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Children simulated side by side; 0 means one per CPU core. The files do not depend on it."""
+    seed: Seed = 7
+    """Seed: the same seed gives the same files, byte for byte."""
 
 
 def main(settings: Simulate) -> int:
-    rows = simulated_data.write_dataset(
+    rows = dataset_writer.write_dataset(
         settings.out,
         settings.children,
         settings.segments_per_child,
@@ -30,14 +66,14 @@ def main(settings: Simulate) -> int:
         settings.minutes,
         settings.preview,
         settings.workers,
-        functools.partial(command_line.progress, "simulate"),
+        functools.partial(progress.progress, "simulate"),
     )
     print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it says anything about patients.")
     for split in ("train", "test"):
         labels = [row["label"] for row in rows if row["split"] == split]
         children = {child_of(str(row["segment_name"])) for row in rows if row["split"] == split}
         print(f"{split}: {len(labels)} segments, {len(children)} children, prevalence {sum(labels) / len(labels):.3f}")
-    names = ["train/", "train_data.csv", "test/", "groups.csv", "truth.csv", simulated_data.MARKER]
+    names = ["train/", "train_data.csv", "test/", "groups.csv", "truth.csv", dataset_writer.MARKER]
     if settings.recordings:
         minutes = f"{settings.recordings * settings.minutes:g} minutes"
         print(f"recordings: {settings.recordings}, {minutes}, float32 at {FPS:g} frames per second")
@@ -51,4 +87,4 @@ def main(settings: Simulate) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Simulate, __doc__, stopped="nothing was written, an earlier set is as it was"))
+    sys.exit(app.run(main, Simulate, __doc__, stopped="nothing was written, an earlier set is as it was"))

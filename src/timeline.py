@@ -17,20 +17,81 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import tyro
 from joblib import cpu_count
 
-import command_line
-from spasm import event_choice, events, files, live, recording_answers, report_text, streams, timeline_pictures, videos
-from spasm.answer import Answerer, open_decision
-from spasm.errors import DataError, DataProblems, TrainingError, collected
-from spasm.events import Event, Rule, Windows
-from spasm.metrics import SZCORE, Overlap, evaluate_events
-from spasm.segments import FPS, found
-from spasm.settings import SettingsError, Timeline
-from spasm.tables import NAME_PATTERNS, child_of
+from spasm.cli import app, progress
+from spasm.config.events import Accumulation, Hysteresis
+from spasm.config.fields import Between, Checked, SettingsError
+from spasm.config.runtime import Hardware
+from spasm.core import files
+from spasm.core.errors import DataError, DataProblems, TrainingError, collected
+from spasm.data.naming import NAME_PATTERNS, child_of
+from spasm.data.pose import FPS, found
+from spasm.data.recordings import frames_of
+from spasm.evaluation.event_metrics import SZCORE, Overlap, evaluate_events
+from spasm.inference import event_detection, event_rule_selection, sliding_window
+from spasm.inference.ensemble_predictor import Answerer
+from spasm.inference.event_detection import Event, Rule, Windows
+from spasm.report import console, timeline_plots
+from spasm.runs.decision_json import open_decision
+from spasm.video import camera as camera_module
+from spasm.video import landmarker
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeline(Checked):
+    """Flags of timeline.py."""
+
+    recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy; or videos, which
+    extract_pose.py turns into such files."""
+    model: Path = Path("input/models/pose_landmarker_full.task")
+    """Pose model for videos."""
+    camera: str | None = None
+    """Watch a camera as it films, in place of recordings: its number, its device, a file, which is played at its own
+    pace, or - for a video stream on standard input, such as ffmpeg's."""
+    people: Annotated[int, Between(1, 10)] = 2
+    """People looked for in a video, the infant among them; each costs time."""
+    pick: Literal["smallest", "largest", "longest"] = "smallest"
+    """Which of the people that stay in the picture is the infant."""
+    child: Annotated[int | None, Between(1, 1_000_000_000)] = None
+    """Number of the child that all the videos show; otherwise each video is another child."""
+    run: Path = Path("output/main")
+    """Trained run that answers; the children of its data must be others."""
+    out: Path = Path("output/timeline")
+    """Folder to write; recordings that are answered there are not answered again."""
+    stride_s: Annotated[float, Between(0.1, 60)] = 1.0
+    """Seconds between windows, in tenths."""
+    rule: Literal["hysteresis", "accumulation"] = "accumulation"
+    """How windows become events. Both find as much; accumulation tells it some four seconds earlier."""
+    hysteresis: Hysteresis = Hysteresis()
+    accumulation: Accumulation = Accumulation()
+    events: Path | None = None
+    """CSV of true events (recording, onset_s, offset_s), to judge by and to choose the rule's settings on."""
+    choose: bool = True
+    """With --events: choose the settings, for each child on the other children; False judges those given."""
+    most_false_alarms: Annotated[float | None, Between(0, 3600)] = None
+    """Choose the highest sensitivity with at most so many false alarms in an hour; otherwise the highest F1."""
+    tolerance_s: Annotated[float, Between(0, 5)] = 1.0
+    """Seconds by which an event may miss a true one and still count."""
+    hardware: Hardware = Hardware()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        tenths = round(self.stride_s * 10)
+        if abs(self.stride_s * 10 - tenths) > 1e-6:
+            nearest = tenths / 10
+            raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
+        other = Hysteresis() if self.rule == "accumulation" else Accumulation()
+        if getattr(self, type(other).__name__.lower()) != other:
+            name = type(other).__name__.lower()
+            flags = ", ".join("--" + field.name.replace("_", "-") for field in dataclasses.fields(other))
+            raise SettingsError(f"{flags} belong to --rule {name}, which is not the rule")
+
 
 EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
 LATE_S = 3.0  # after the last frame; who watches is told when answers come later
@@ -56,19 +117,23 @@ def main(settings: Timeline) -> int:
                 path, "is not a recording's name", "name it {child}_{number}.npy, of letters, digits, - and _"
             )
     lengths = frames_of_all(settings.recordings)
-    true = event_choice.read(settings.events, lengths, film_of) if settings.events else None
-    print(f"trained on {report_text.data_name(decision['data'])}")
+    true = event_rule_selection.read(settings.events, lengths, film_of) if settings.events else None
+    print(f"trained on {console.data_name(decision['data'])}")
 
     answered = answer_all(settings, decision, lengths)
     chosen = None
     if true and settings.choose:
-        chosen = event_choice.choose(given(settings), answered, true, spasms(settings), settings.most_false_alarms)
+        chosen = event_rule_selection.choose(
+            given(settings), answered, true, spasms(settings), settings.most_false_alarms
+        )
     rules = chosen.rules if chosen else [given(settings)] * len(answered)
-    told = {path: events.told(windows, rule) for (path, windows), rule in zip(answered.items(), rules, strict=True)}
+    told = {
+        path: event_detection.told(windows, rule) for (path, windows), rule in zip(answered.items(), rules, strict=True)
+    }
     files.write_csv(settings.out / "events.csv", EVENTS, event_rows({path.name: found for path, found in told.items()}))
     for path, windows in answered.items():
         name = f"{'SIMULATED DATA, ' if is_simulated(path) else ''}{path.name}"
-        picture = timeline_pictures.timeline(name, windows, told[path], true[path.name] if true else None)
+        picture = timeline_plots.timeline(name, windows, told[path], true[path.name] if true else None)
         files.write_bytes(settings.out / path.stem / "timeline.png", picture)
         print(summary(path.name, windows, told[path]))
     if true:
@@ -91,7 +156,7 @@ def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
     out = settings.out / "videos"
     words = ["extract_pose.py", *map(str, films), "--out", str(out), "--model", str(settings.model)]
     words += ["--people", str(settings.people), "--pick", settings.pick]
-    command_line.call(words + (["--child", str(settings.child)] if settings.child else []))
+    app.call(words + (["--child", str(settings.child)] if settings.child else []))
     made = {kept["video_sha256"]: kept for kept in map(files.read_json, (out / "recordings").glob("*.json"))}
     recordings: list[Path] = []
     film_of = {}
@@ -111,7 +176,9 @@ def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
 def event_rows(told: dict[str, list[Event]]) -> Iterator[tuple[object, ...]]:
     """The rows of events.csv, from each recording's events."""
     for name, of_recording in told.items():
-        for event, cluster in zip(of_recording, events.clusters(events.spans(of_recording)), strict=True):
+        for event, cluster in zip(
+            of_recording, event_detection.clusters(event_detection.spans(of_recording)), strict=True
+        ):
             onset_s, offset_s, known_s = (f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.known_s))
             yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, known_s
 
@@ -125,7 +192,7 @@ def frames_of_all(recordings: tuple[Path, ...]) -> dict[Path, int]:
     lengths = {}
     for path in recordings:
         with collected(problems):
-            lengths[path] = streams.frames_of(path)
+            lengths[path] = frames_of(path)
     if problems:
         raise DataProblems(problems)
     return lengths
@@ -141,19 +208,19 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
     keys = {path: {**rests_on, "recording": files.sha256(path)} for path in lengths}
     folders = {path: settings.out / path.stem for path in lengths}
     stride = round(settings.stride_s * FPS)
-    before = {path: recording_answers.read(folders[path], stride, keys[path]) for path in lengths}
+    before = {path: sliding_window.read(folders[path], stride, keys[path]) for path in lengths}
     left = [path for path in lengths if before[path] is None]
     now: dict[Path, Windows] = {}
     if left:
         total = sum(lengths[path] for path in left)
         with (
             Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer,
-            command_line.progress("answering", total=total, unit="frame", unit_scale=True) as bar,
+            progress.progress("answering", total=total, unit="frame", unit_scale=True) as bar,
         ):
             for path in left:
-                answers = recording_answers.answer(path, lengths[path], stride, answerer, bar.update)
-                recording_answers.write(folders[path], keys[path], answers)
-                written = recording_answers.read(folders[path], stride, keys[path])
+                answers = sliding_window.answer(path, lengths[path], stride, answerer, bar.update)
+                sliding_window.write(folders[path], keys[path], answers)
+                written = sliding_window.read(folders[path], stride, keys[path])
                 if written is None:
                     raise DataError(folders[path], "was removed or changed as it was written", "run the same again")
                 now[path] = written
@@ -179,17 +246,17 @@ def watch(settings: Timeline, camera: str) -> int:
         raise SettingsError("--camera goes without recordings and --events")
     decision = open_decision(settings.run)
     files.check_writable(settings.out)
-    videos.check_tools(settings.model)
-    print(f"trained on {report_text.data_name(decision['data'])}")
+    landmarker.check_tools(settings.model)
+    print(f"trained on {console.data_name(decision['data'])}")
     print(f"the first answer needs {decision['frames'] / FPS:g} s of film; Ctrl-C ends it", flush=True)
     with stopped() as is_stopped, Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer:
-        poses_so_far = recording_answers.Live(answerer, round(settings.stride_s * FPS))
+        poses_so_far = sliding_window.Live(answerer, round(settings.stride_s * FPS))
         folder, failed = None, None
         told: list[Event] = []
         late_s: list[float] = []
         looked_at = left_out = answers = 0
         try:
-            for seen in live.watch(camera, settings.model, settings.people, settings.pick, is_stopped):
+            for seen in camera_module.watch(camera, settings.model, settings.people, settings.pick, is_stopped):
                 folder = folder or fresh_folder(settings.out)
                 looked_at, left_out = looked_at + seen.looked_at, left_out + seen.left_out
                 windows = poses_so_far.add(seen.poses)
@@ -199,7 +266,7 @@ def watch(settings: Timeline, camera: str) -> int:
                 nobody = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
                 for end_s, chance in zip(windows.ends_s[answers:], windows.probabilities[answers:], strict=True):
                     print(f"{clock(end_s)}  probability {chance:.3f}{nobody}", flush=True)
-                before, told = told, events.told(windows, given(settings))
+                before, told = told, event_detection.told(windows, given(settings))
                 for event in told[len(before) :]:
                     between = f"{clock(event.onset_s)} and {clock(event.offset_s)}"
                     print(f"{clock(windows.duration_s)}  ALARM: like a spasm between {between}", flush=True)
@@ -213,10 +280,10 @@ def watch(settings: Timeline, camera: str) -> int:
         windows = poses_so_far.so_far() if failed else poses_so_far.finish() if poses_so_far.frames else None
         if not windows or not folder:
             raise failed or TrainingError("stopped before its first answer" if is_stopped() else "there was no frame")
-        told = events.told(windows, given(settings))
+        told = event_detection.told(windows, given(settings))
         files.write_csv(folder / "events.csv", EVENTS, event_rows({folder.name: told}))
-        recording_answers.write(folder, {"camera": settings.camera, "stride_s": settings.stride_s}, windows)
-        files.write_bytes(folder / "timeline.png", timeline_pictures.timeline(folder.name, windows, told, None))
+        sliding_window.write(folder, {"camera": settings.camera, "stride_s": settings.stride_s}, windows)
+        files.write_bytes(folder / "timeline.png", timeline_plots.timeline(folder.name, windows, told, None))
     print(summary(folder.name, windows, told))
     if late_s:
         median_s, most_s = np.quantile(late_s, (0.5, 0.95))
@@ -267,7 +334,7 @@ def summary(name: str, windows: Windows, told: list[Event]) -> str:
     surest = f"{clock(strongest.onset_s)} (probability {strongest.peak:.2f})"
     if len(told) == 1:
         return f"{name}: one event like a spasm in {length}, at {surest}."
-    sizes = np.bincount(events.clusters(events.spans(told)))[1:]
+    sizes = np.bincount(event_detection.clusters(event_detection.spans(told)))[1:]
     clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
         f"{name}: {len(told)} events like a spasm in {length}, in {clusters}; "
@@ -287,7 +354,7 @@ def judge(
     answered: dict[Path, Windows],
     told: dict[Path, list[Event]],
     true: dict[str, np.ndarray],
-    chosen: event_choice.Chosen | None,
+    chosen: event_rule_selection.Chosen | None,
 ) -> None:
     """Print and write how the events meet the true ones, and what fewer false alarms would cost."""
     children = [child_of(path.name) for path in answered]
@@ -295,17 +362,18 @@ def judge(
     how = "settings chosen on the other children, not those given" if chosen else "settings as given"
     tolerance = f"{settings.tolerance_s:g} s tolerance"
     if any(map(is_simulated, answered)):
-        print(f"\n{report_text.SIMULATED}")
+        print(f"\n{console.SIMULATED}")
     print(f"\n{len(answered)} recordings of {len(set(children))} children, {hours:.2f} h; {settings.rule}, {how}")
     print(f"{'':34}{'value':>7}   95 % interval over children")
     judged: dict[str, Any] = {}
     for name, overlap in ((tolerance, spasms(settings)), ("SzCORE", SZCORE)):
         counts = [
-            event_choice.count(windows, told[path], true[path.name], overlap) for path, windows in answered.items()
+            event_rule_selection.count(windows, told[path], true[path.name], overlap)
+            for path, windows in answered.items()
         ]
         figures = evaluate_events(counts, children)
         for key, figure in figures.items():
-            value, low, high = map(report_text.number, (figure["value"], figure["low"], figure["high"]))
+            value, low, high = map(console.number, (figure["value"], figure["low"], figure["high"]))
             print(f"{key.replace('_', ' ') + ', ' + name:34}{value}   {low} to {high}")
         judged[name] = figures
         if overlap is not SZCORE:
@@ -317,9 +385,12 @@ def judge(
             f"told {np.median(latency):.1f} s after a spasm's onset; the onset is {np.median(error):+.2f} s off, "
             f"{np.median(np.abs(error)):.2f} s either way (medians)"
         )
-    met = [events.clusters_met(true[path.name], told[path], settings.tolerance_s) for path in answered]
+    met = [event_detection.clusters_met(true[path.name], told[path], settings.tolerance_s) for path in answered]
     pairs = [
-        (len(set(events.clusters(true[path.name]))), len(set(events.clusters(events.spans(told[path])))))
+        (
+            len(set(event_detection.clusters(true[path.name]))),
+            len(set(event_detection.clusters(event_detection.spans(told[path])))),
+        )
         for path in answered
     ]
     clusters = judged["clusters"] = {
@@ -336,7 +407,7 @@ def judge(
     print("SzCORE's margins are for seizures of minutes and flatter short events: read the other figures.")
     files.write_json(settings.out / "judged.json", {"rule": settings.rule, "settings": how, **judged})
     if chosen:
-        trade_off(settings, event_choice.traded(chosen))
+        trade_off(settings, event_rule_selection.traded(chosen))
 
 
 def trade_off(settings: Timeline, rows: list[tuple[float, float, float]]) -> None:
@@ -348,7 +419,7 @@ def trade_off(settings: Timeline, rows: list[tuple[float, float, float]]) -> Non
         print(f"{limit:38g}{false:12.2f}{sensitivity:13.3f}")
     simulated = any(map(is_simulated, settings.recordings))
     title = f"{'SIMULATED DATA, ' if simulated else ''}{settings.rule}, limits set on the other children"
-    files.write_bytes(settings.out / "tradeoff.png", timeline_pictures.trade_off(rows, title))
+    files.write_bytes(settings.out / "tradeoff.png", timeline_plots.trade_off(rows, title))
 
 
 def is_simulated(path: Path) -> bool:
@@ -357,4 +428,4 @@ def is_simulated(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Timeline, __doc__))
+    sys.exit(app.run(main, Timeline, __doc__))

@@ -5,21 +5,43 @@ Stopped at any moment, the same command continues and ends with the same bytes.
 Example: python src/train_folds.py --data input --run output/main --seed 0
 """
 
+import dataclasses
 import functools
+import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import command_line
-import train_command
-from spasm import files, tensorboard
-from spasm.scoring import pick_device, pick_precision
-from spasm.settings import TrainFolds
-from spasm.training import fit_fold
+from spasm.cli import app, train
+from spasm.cli.train import Train
+from spasm.config.models import MEMBERS, Member
+from spasm.config.runtime import Hardware
+from spasm.core import files
+from spasm.models.scorer import pick_device, pick_precision
+from spasm.training.tensorboard import check
+from spasm.training.trainer import fit_fold
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainFolds(Train):
+    """Flags of train_folds.py."""
+
+    hardware: Hardware = Hardware()
+    tensorboard: bool = False
+    """Write learning curves too, to be watched by tensorboard --logdir RUN; needs requirements-report.txt."""
+    member: Member = Member()
+
+    @classmethod
+    def default_for(cls, words: Sequence[str]) -> "TrainFolds":
+        """The defaults under the model that a command line names."""
+        named = [after for word, after in itertools.pairwise([*words, ""]) if word == "--model"]
+        named += [word.removeprefix("--model=") for word in words if word.startswith("--model=")]
+        return cls(member=MEMBERS.get(named[-1], Member()) if named else Member())
 
 
 def main(settings: TrainFolds) -> int:
     if settings.tensorboard:
-        tensorboard.check()
+        check()
     device = pick_device(settings.hardware.device)
     precision = pick_precision(settings.hardware.precision, device)
     environment = {"device": device.type, "precision": str(precision).removeprefix("torch."), "threads": 1}
@@ -29,8 +51,8 @@ def main(settings: TrainFolds) -> int:
     if settings.member.fit.loss == "squared" and onsets.exists():
         environment["onsets_sha256"] = files.sha256(onsets)
     fit = functools.partial(fit_fold, device=device, precision=precision, with_tensorboard=settings.tensorboard)
-    return train_command.train(settings, settings.member.model, settings.member, environment, fit)
+    return train.train(settings, settings.member.model, settings.member, environment, fit)
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, TrainFolds, __doc__))
+    sys.exit(app.run(main, TrainFolds, __doc__))

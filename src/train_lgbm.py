@@ -5,17 +5,25 @@ Stopped at any moment, the same command continues and ends with the same bytes.
 Example: python src/train_lgbm.py --data input --run output/main --seed 0
 """
 
+import dataclasses
 import sys
 
-import command_line
-import train_command
-from spasm.boosting import fit_fold
-from spasm.settings import TrainLgbm
+from spasm.cli import app, train
+from spasm.cli.train import Train
+from spasm.config.models import LgbmMember
+from spasm.models.lgbm import fit_fold
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainLgbm(Train):
+    """Flags of train_lgbm.py."""
+
+    member: LgbmMember = LgbmMember()
 
 
 def main(settings: TrainLgbm) -> int:
-    return train_command.train(settings, "lgbm", settings.member, {"threads": 1}, fit_fold)
+    return train.train(settings, "lgbm", settings.member, {"threads": 1}, fit_fold)
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, TrainLgbm, __doc__))
+    sys.exit(app.run(main, TrainLgbm, __doc__))

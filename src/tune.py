@@ -8,25 +8,65 @@ To watch: pip install -r requirements-tune.txt, then optuna-dashboard output/stu
 Example: python src/tune.py --data input --member lgbm --study main --trials 50
 """
 
+import dataclasses
 import functools
 import os
 import shlex
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
-import command_line
-import train_command
-from spasm import files, report_text, studies, tuning
-from spasm.dataset import TrainingData, load_training
-from spasm.errors import DataError, TrainingError
-from spasm.folds import make_folds, read_folds
-from spasm.settings import Folds, SettingsError, Tune
-from spasm.tuning import Search
+from spasm.cli import app, progress, train
+from spasm.config.data import Data, Folds
+from spasm.config.fields import Between, Checked, Plain, Seed, SettingsError
+from spasm.config.models import Model
+from spasm.config.runtime import Hardware
+from spasm.core import files
+from spasm.core.errors import DataError, TrainingError
+from spasm.data.dataset import TrainingData, load_training
+from spasm.data.folds import make_folds, read_folds
+from spasm.report import console
+from spasm.tuning import nested as nested_module
+from spasm.tuning import search as search_module
+from spasm.tuning import spaces
+from spasm.tuning.nested import nested_figures
+from spasm.tuning.search import Search, open_study, result, states_of, work
+from spasm.tuning.storage import patiently
+
+
+@dataclasses.dataclass(frozen=True)
+class Tune(Checked):
+    """Flags of tune.py."""
+
+    read: Data = Data()
+    member: Literal["lgbm", "rocket", Model] = "lgbm"
+    """Member whose settings are searched."""
+    study: Annotated[str, Plain()] = "main"
+    """Name of the study; the same name continues it."""
+    storage: str = ""
+    """Where trials are kept: a journal file, by default output/studies/STUDY.journal, or the URL of a database, such as
+    sqlite:///output/studies.db or postgresql+psycopg://user@host/name, which several machines may share."""
+    trials: Annotated[int, Between(1, 1_000_000)] = 50
+    """Finished trials that each study shall have."""
+    workers: Annotated[int, Between(0, 256)] = 0
+    """Trials run side by side, one thread each; 0 means one per CPU core."""
+    seed: Seed = 0
+    """Seed of every training and of the search."""
+    split: Folds = Folds()
+    outer_fold: Annotated[int | None, Between(0, 99)] = None
+    """Search on the people outside this fold only, scored on the other folds."""
+    nested: bool = False
+    """Search without each fold in turn, and judge what was chosen, and the defaults, on the people of that fold."""
+    out: Path | None = None
+    """Result to write; by default output/studies/STUDY.json, or STUDY_outer_F.json, or STUDY_nested.json."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    hardware: Hardware = Hardware()
+
 
 STUDIES = Path("output/studies")
 
@@ -34,24 +74,24 @@ STUDIES = Path("output/studies")
 def main(settings: Tune) -> int:
     check(settings)
     read, split = settings.read, settings.split
-    data = load_training(read.data, read.frames, read.names, settings.cache, command_line.reading)
+    data = load_training(read.data, read.frames, read.names, settings.cache, progress.reading)
     if split.folds_file is None:
         fold_of = make_folds(data.labels, data.children, split.folds, split.fold_kind, split.fold_seed)
     else:
         fold_of = read_folds(split.folds_file, data.names)
     searches = plan(settings, data, fold_of)
-    print(report_text.data_summary(data))
+    print(console.data_summary(data))
     missing = 0
     for search in searches:
         files.check_writable(search.out.parent)
         files.remove_stale(search.out.parent, below=False)
-        missing += tuning.missing(tuning.states_of(tuning.open_study(search)), search)
+        missing += search_module.missing(states_of(open_study(search)), search)
     workers = settings.workers or cpu_count()
-    told = os.getpid(), train_command.print_row
-    in_workers([delayed(tuning.work)(searches, worker, *told) for worker in range(min(missing, workers))], workers)
+    told = os.getpid(), train.print_row
+    in_workers([delayed(work)(searches, worker, *told) for worker in range(min(missing, workers))], workers)
     best = []
     for search in searches:
-        found = studies.patiently(search, functools.partial(read_result, search))
+        found = patiently(search, functools.partial(read_result, search))
         files.write_json(search.out, found)
         print(result_table(found))
         best.append(found["best"]["values"])
@@ -114,7 +154,7 @@ def plan(settings: Tune, data: TrainingData, fold_of: np.ndarray) -> list[Search
 
 def read_result(search: Search) -> dict[str, Any]:
     """What the search found."""
-    return tuning.result(tuning.open_study(search), search)
+    return result(open_study(search), search)
 
 
 def in_workers(jobs: list[Any], workers: int) -> list[Any]:
@@ -129,20 +169,20 @@ def in_workers(jobs: list[Any], workers: int) -> list[Any]:
 
 def judge(settings: Tune, searches: list[Search], best: list[dict[str, Any]], workers: int) -> None:
     """Answer the people of each fold by the settings chosen without them, and by the defaults; print and write it."""
-    default = tuning.default_values(settings.member)
+    default = spaces.default_values(settings.member)
     pairs = zip(searches, best, strict=True)
     judged = in_workers(
-        [delayed(tuning.judge)(search, [mine, default], os.getpid()) for search, mine in pairs], workers
+        [delayed(nested_module.judge)(search, [mine, default], os.getpid()) for search, mine in pairs], workers
     )
     data = searches[0].data
-    figures = tuning.nested_figures(data, [tuned for tuned, _ in judged], [plain for _, plain in judged])
+    figures = nested_figures(data, [tuned for tuned, _ in judged], [plain for _, plain in judged])
     out = settings.out or STUDIES / f"{settings.study}_nested.json"
     chosen = {f"fold_{search.outer_fold}": values for search, values in zip(searches, best, strict=True)}
     tree = {"tuned_member": settings.member, "study": settings.study, "simulated": data.simulated}
     files.write_json(out, {**tree, "trials": settings.trials, "chosen_without": chosen, **figures})
     print(nested_table(figures))
     if data.simulated:
-        print(report_text.SIMULATED)
+        print(console.SIMULATED)
     print(f"written: {', '.join(str(search.out) for search in searches)}, {out}")
     flags = [*read_flags(settings), "--member", settings.member, "--study", settings.study]
     if settings.storage:
@@ -162,13 +202,13 @@ def result_table(found: dict[str, Any]) -> str:
             cells = ["n/a" if trial[key] is None else f"{trial[key]:.3f}" for key in ("f1", "auc")]
             lines.append(f"{name} (trial {trial['trial']})".ljust(22) + f"{trial['log_loss']:10.4f}")
             lines[-1] += "".join(f"{cell:>8}" for cell in cells)
-    default = tuning.default_values(found["member"])
+    default = spaces.default_values(found["member"])
     for name, value in found["best"]["values"].items():
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         lines.append(f"  --{name.replace('_', '-'):20}{shown:>10}   default {default[name]}")
     lines.append("The best score is optimistic, for it chose the settings; --nested True judges the search honestly.")
     if found["simulated"]:
-        lines.append(report_text.SIMULATED)
+        lines.append(console.SIMULATED)
     return "\n".join(lines)
 
 
@@ -191,7 +231,7 @@ def _interval(figure: dict[str, float | None]) -> str:
 def next_command(settings: Tune, search: Search) -> str:
     """Train with what was found, in a run of its own."""
     flags = ["--settings", str(search.out), *read_flags(settings), "--run", f"output/{search.study}"]
-    return f"python src/{shlex.join(command_line.MEMBER_SCRIPTS[search.member])} {shlex.join(flags)}"
+    return f"python src/{shlex.join(app.MEMBER_SCRIPTS[search.member])} {shlex.join(flags)}"
 
 
 def read_flags(settings: Tune) -> list[str]:
@@ -215,4 +255,4 @@ def read_flags(settings: Tune) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Tune, __doc__, stopped="finished trials are kept; the same command continues"))
+    sys.exit(app.run(main, Tune, __doc__, stopped="finished trials are kept; the same command continues"))

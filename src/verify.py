@@ -9,11 +9,21 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import command_line
-from spasm.errors import DataError, printable
-from spasm.formats import opened
-from spasm.segments import Report, check_folder
-from spasm.settings import Data, Verify
+from spasm.cli import app, progress
+from spasm.config.data import Data
+from spasm.config.fields import Checked
+from spasm.core.errors import DataError, printable
+from spasm.data.formats.convert import opened
+from spasm.data.validation import Report, check_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify(Checked):
+    """Flags of verify.py."""
+
+    read: Data = Data()
+    cache: Path = Path("output/cache")
+    """Folder for data in other systems' layouts, once converted; may be deleted at any time."""
 
 
 def main(settings: Verify) -> int:
@@ -21,7 +31,7 @@ def main(settings: Verify) -> int:
     source = opened(read.data, read.frames, settings.cache)
     if source.notice:
         print(source.notice)
-    report = check_folder(source.folder, source.frames, read.names, command_line.reading)
+    report = check_folder(source.folder, source.frames, read.names, progress.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
     print_warnings(report.warnings)
     for problem in report.problems:
@@ -72,4 +82,4 @@ def shown_flags(read: Data) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main, Verify, __doc__))
+    sys.exit(app.run(main, Verify, __doc__))

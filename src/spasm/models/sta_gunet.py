@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spasm.features import CHANNELS, MASK
-from spasm.landmarks import COCO_17_NECK, joint_weights
-from spasm.models.folding import Folded
-from spasm.models.scores import Scores, scores_of_steps
-from spasm.settings import Network
+from spasm.config.models import Network
+from spasm.data.landmarks import COCO_17_NECK, joint_weights
+from spasm.features.channels import CHANNELS, MASK
+from spasm.models.layers import Folded
+from spasm.models.output import Scores, scores_of_steps
 
 # The published six and the same in depth, without which it did much worse on people it had not seen.
 READ = [CHANNELS.index(name) for name in ("x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az")]

@@ -13,12 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spasm.features import CHANNELS, MASK
-from spasm.landmarks import OPENPOSE_18, joint_weights
-from spasm.models.folding import Folded
-from spasm.models.layout import channels_last
-from spasm.models.scores import Scores
-from spasm.settings import Network
+from spasm.config.models import Network
+from spasm.data.landmarks import OPENPOSE_18, joint_weights
+from spasm.features.channels import CHANNELS, MASK
+from spasm.models.layers import Folded, channels_last
+from spasm.models.output import Scores
 
 CLIP, STRIDE = 30, 20  # frames
 HOPS = 3  # joints this far apart are mixed

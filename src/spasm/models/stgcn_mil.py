@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from spasm.features import CHANNELS, MASK
-from spasm.landmarks import adjacency
-from spasm.models.layout import channels_last
-from spasm.models.scores import Scores
-from spasm.settings import Network
+from spasm.config.models import Network
+from spasm.data.landmarks import adjacency
+from spasm.features.channels import CHANNELS, MASK
+from spasm.models.layers import channels_last
+from spasm.models.output import Scores
 
 STRIDES = (2, 2, 1, 1)  # early: what runs at the full frame rate costs most and gains nothing
 # What torch's own compiler emits for a convolution with its ReLU. It is not public, but torch is pinned.

@@ -12,14 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spasm.errors import TrainingError
-from spasm.features import MASK
-from spasm.landmarks import EDGES, LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
-from spasm.models.folding import Folded
-from spasm.models.layout import channels_last
-from spasm.models.scores import Scores
+from spasm.config.models import Network
+from spasm.core.errors import TrainingError
+from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from spasm.features.channels import MASK
+from spasm.models.layers import Folded, channels_last
+from spasm.models.output import Scores
 from spasm.models.stgcn_mil import MilHead
-from spasm.settings import Network
 
 FLOW_FRAMES = 5  # between the two pictures of a flow
 CLIP_STEPS = 6  # flows in a clip: one second

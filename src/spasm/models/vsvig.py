@@ -12,12 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spasm.features import CHANNELS, MASK
-from spasm.landmarks import VSVIG_15, joint_weights
-from spasm.models.folding import Folded
-from spasm.models.layout import channels_last
-from spasm.models.scores import Scores, scores_of_steps
-from spasm.settings import Network
+from spasm.config.models import Network
+from spasm.data.landmarks import VSVIG_15, joint_weights
+from spasm.features.channels import CHANNELS, MASK
+from spasm.models.layers import Folded, channels_last
+from spasm.models.output import Scores, scores_of_steps
 
 DEPTHS = (2, 2, 6, 2)
 BASE, LIGHT = 24, 12  # width of the first stage

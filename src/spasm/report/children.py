@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from spasm.errors import printable
+from spasm.core.errors import printable
+from spasm.data.pose import found, inside_picture
 from spasm.report import figures
-from spasm.report.answers import Answers, percent
 from spasm.report.figures import Drawing
-from spasm.segments import found, inside_picture
+from spasm.report.predictions import Answers, percent
 
 BLOCK = 40_000  # frames read at once
 

@@ -17,7 +17,7 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
-from spasm.curves import Bin, Curve
+from spasm.evaluation.curves import Bin, Curve
 
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 INK, FAINT = "#1b1b1f", "#8a8a93"

@@ -6,7 +6,6 @@ scripts but its own and every request.
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from spasm import curves, metrics
-from spasm.answer import choice_of
-from spasm.decision import probability
-from spasm.errors import printable
-from spasm.evidence import Evidence, explaining
-from spasm.kinematics import PARTS, part_speeds
-from spasm.landmarks import EDGES, LANDMARKS, LEFT_HIP, RIGHT_HIP
-from spasm.reasons import NOTES, told
+from spasm.evaluation import curves, metrics
+from spasm.evaluation.metrics import ROWS
+from spasm.explain.attributions import Evidence
+from spasm.explain.descriptions import NOTES
 from spasm.report import figures as draw
-from spasm.report.answers import Answers, distance, least_certain, percent, worst
 from spasm.report.children import (
     QUALITY_CAPTIONS,
     child_quality,
@@ -32,34 +26,15 @@ from spasm.report.children import (
     quality_figures,
     quality_lines,
 )
+from spasm.report.console import data_name
+from spasm.report.error_analysis import mistakes
 from spasm.report.figures import Drawing, interval
-from spasm.report.mistakes import mistakes, unseen
-from spasm.report.packed import pack
-from spasm.report_text import ROWS, data_name
-from spasm.results import OutOfFold
-from spasm.segments import FPS, found
+from spasm.report.payload import LISTED, _json, _payload
+from spasm.report.predictions import Answers
+from spasm.report.sentences import OF_CHILDREN, WORDS, _answered, _films, _in_words, _number, _trust
+from spasm.runs.metrics_json import OutOfFold
 
 HERE = Path(__file__).parent
-KINDS = {"lgbm": "LightGBM", "rocket": "random convolutions", "stgcn_mil": "network (ST-GCN)"}
-WORDS = (
-    "Segment: a few seconds of film, as 33 landmarks of the body in each frame. Positive: said to hold a spasm.",
-    "F1: one number for how many spasms are found and how many calls are right, from 0 to 1; it depends on how many "
-    "segments are positive. Sensitivity: share of spasms found. Specificity: share of the other segments left alone. "
-    "Precision: share of positive answers that are right.",
-    "AUC: how often a segment with a spasm gets a higher probability than one without; 0.5 is chance. Brier score: "
-    "mean squared error of the probability; 0 is perfect.",
-    "Fold: a fifth, or so, of the children, answered by models that learned from the others. Cross-fitted: the "
-    "threshold and weights that judge a fold were chosen on the other folds too.",
-    "Attention: where in the segment the network looked; all frames together are 100 %. Frame log-odds: what it saw "
-    "in a frame, above 0 speaks for a spasm, below against; 2 is about 9 in 10, -2 about 1 in 10.",
-    "Jitter: how much positions shake from frame to frame, in hundredths of the picture.",
-    "What LightGBM weighed: Shapley values, in log-odds, of like measurements together; “like it” counts these.",
-)
-OF_CHILDREN = (
-    " In this layout a label belongs to the child: every segment of a positive child counts as a spasm here, though "
-    "most hold none, so that sensitivity is told too low. compare.py judges children by their largest segment."
-)
-LISTED = 20  # errors to go through, and warnings
 
 
 def page(
@@ -148,94 +123,6 @@ def _cards(figures: Mapping[str, Any]) -> list[dict[str, str]]:
             }
         )
     return cards
-
-
-def _in_words(answers: Answers, decision: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
-    """The headline as sentences."""
-    whole = {key: interval(figures["cross_fitted"][key]) for key, _ in ROWS}
-    shares = {key: _percent(figures["cross_fitted"][key]) for key in ("sensitivity", "specificity", "precision")}
-    prevalence = percent(decision["prevalence"])
-    words = [
-        f"On children it has never seen: F1 {whole['f1']}, where {prevalence} of segments are "
-        f"positive and always answering “positive” scores {whole['always_positive_f1'].split(' ')[0]}. New children "
-        "elsewhere may be harder: expect less until it is measured on them.",
-        f"It finds {shares['sensitivity']} of segments with a spasm, and leaves {shares['specificity']} of the "
-        f"others alone; of its positive answers {shares['precision']} are right. (In brackets: 95 % interval over "
-        "children.)",
-        *_of_threshold(answers, decision, figures),
-    ]
-    if answers.labels is not None:
-        words += [_worst_child(answers), *_without_pose(answers)]
-    return words
-
-
-def _trust(held_out: OutOfFold) -> list[list[str]]:
-    """What a probability was worth on the run's own children, band by band."""
-    labels, chances, _, children = held_out
-    rows = []
-    for part in curves.reliability(labels, chances, children.tolist(), np.array(curves.BANDS)):
-        observed = f"{percent(part.observed)} ({percent(part.observed_low)} to {percent(part.observed_high)})"
-        if part.children < 2:
-            observed = "too few to judge"
-        rows.append([f"{part.low:.1f} to {part.high:.1f}", observed, str(part.segments), str(part.children)])
-    return rows
-
-
-def _without_pose(answers: Answers) -> list[str]:
-    """What segments without any pose do to the headline."""
-    assert answers.labels is not None
-    posed = answers.has_pose
-    if posed.all() or not posed.any():
-        return []
-    without = metrics.figures(answers.labels[posed], answers.probability[posed], answers.positive[posed])["f1"]
-    return [
-        f"{(~posed).sum()} of {len(posed)} segments have no pose in any frame, and {(answers.positive & ~posed).sum()} "
-        "of them count as called positive, as their like were labelled in training. Without such segments F1 is "
-        f"{_number(without)}."
-    ]
-
-
-def _of_threshold(answers: Answers, decision: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
-    """What the threshold is; a warning where new segments were held against another than the figures were."""
-    if answers.labels is None and len(answers.names) and answers.thresholds[0] != decision["threshold"]:
-        return [
-            f"The new segments were held against {answers.thresholds[0]:.3f}, chosen for another prevalence: the "
-            f"figures of the run are of thresholds near {decision['threshold']:.3f}, and do not say how good these "
-            "answers are."
-        ]
-    plain = figures["plain_out_of_fold_optimistic"]["f1"]
-    return [
-        f"For new children a segment is positive from a probability of {decision['threshold']:.3f} on. At one "
-        f"threshold for all children here F1 would be {_number(plain['value'])}, which is optimistic: it was chosen on "
-        "the same rows."
-    ]
-
-
-def _worst_child(answers: Answers) -> str:
-    assert answers.labels is not None
-    wrong = answers.positive != (answers.labels == 1)
-    names, place = np.unique(np.asarray(answers.children), return_inverse=True)
-    count, errors = np.bincount(place), np.bincount(place, wrong)
-    losses = np.bincount(place, (answers.probability - answers.labels) ** 2) / count
-    order = np.lexsort((-losses, -errors / count))
-    without = int((errors == 0).sum())
-    first = order[0]
-    level = int(((errors / count) == errors[first] / count[first]).sum())
-    alone = "" if level == 1 else f", as in {level - 1} other children; its probabilities were farthest off"
-    name = printable(str(names[first]))
-    return (
-        f"The worst child is {name}: {int(errors[first])} of {int(count[first])} segments wrong{alone}. "
-        f"{without} of {len(names)} children have no wrong answer."
-    )
-
-
-def _answered(answers: Answers, decision: Mapping[str, Any]) -> str:
-    count, positive = len(answers.names), int(answers.positive.sum())
-    threshold = float(answers.thresholds[0]) if count else decision["threshold"]
-    return (
-        f"{count} segments of {len(set(answers.children))} children, {positive} called positive at the threshold "
-        f"{threshold:.3f}. Their truth is not known here: nothing on this page says how many of them are right."
-    )
 
 
 # ---- figures
@@ -366,117 +253,6 @@ def _folds(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# ---- what the page's script reads
-
-
-def _payload(
-    answers: Answers,
-    rows: np.ndarray,
-    evidence: Evidence,
-    decision: Mapping[str, Any],
-    drawings: Mapping[str, Any],
-    top: list[int],
-) -> dict[str, Any]:
-    names, place = np.unique(np.asarray(answers.children, dtype=str), return_inverse=True)
-    choice = choice_of(dict(decision))
-    said = {name: probability(line[0] * answers.logits[name] + line[1]) for name, line in choice.lines.items()}
-    film_of = {int(row): number for number, row in enumerate(rows)}
-    apart = np.abs(distance(answers))
-    segments = []
-    for row, name in enumerate(answers.names):
-        number = film_of.get(row)
-        pose = np.array(answers.poses[row]) if number is not None else None
-        segment: dict[str, Any] = {
-            "name": printable(name),
-            "child": int(place[row]),
-            "fold": None if answers.fold_of is None else int(answers.fold_of[row]),
-            "label": None if answers.labels is None else int(answers.labels[row]),
-            "answer": int(answers.positive[row]),
-            "p": round(float(answers.probability[row]), 5),
-            "threshold": round(float(answers.thresholds[row]), 5),
-            "wrongness": round(_wrongness(answers, row, apart), 4),
-            "film": None,
-            "empty": not answers.has_pose[row],
-        }
-        if pose is not None and number is not None:
-            looked = evidence.attention[number]
-            posed = bool(found(pose).any())
-            segment |= {
-                "film": pack(pose, looked, evidence.frame_logits[number], part_speeds(pose[None])[0]),
-                "moment": round(int(looked.argmax()) / FPS, 3) if looked.any() else None,
-                "events": [[*frames, printable(kind)] for *frames, kind in answers.events.get(name, [])],
-                "reasons": [
-                    [told(reason), round(reason.push, 3), reason.others] for reason in evidence.reasons[number]
-                ],
-                "members": [round(float(values[row]), 4) for values in said.values()] if posed else [],
-                "note": answers.notes.get(name, ""),
-                "posed": round(float(found(pose).any(axis=1).mean()), 3),
-                "unseen": unseen(answers, row),
-            }
-        segments.append(segment)
-    playable = set(film_of)
-    wrong = [int(row) for row in worst(answers) if int(row) in playable][:LISTED]
-    unsure = [int(row) for row in least_certain(answers) if int(row) in playable][:LISTED]
-    # The page opens with the first child of the table that can be played.
-    first = next((child for child in top if any(place[row] == child for row in playable)), None)
-    sides = ["l" if "left" in name else "r" if "right" in name else "m" for name in LANDMARKS]
-    return {
-        "frames": answers.poses.shape[1],
-        "fps": FPS,
-        "aspect": _aspect(decision),
-        "landmarks": list(LANDMARKS),
-        "edges": [list(edge) for edge in EDGES],
-        "sides": sides,
-        "hips": [LEFT_HIP, RIGHT_HIP],
-        "parts": list(PARTS),
-        "labelled": answers.labels is not None,
-        "explains": "lgbm" in explaining(dict(decision)),
-        "children": [printable(str(name)) for name in names],
-        "members": [[KINDS.get(name, name), round(weight, 3)] for name, weight in choice.weights.items()],
-        "speed": _speed_scale(segments),
-        "segments": segments,
-        "wrong": wrong,
-        "unsure": unsure,
-        "first": first,
-        "figures": {name: drawing.readings() for name, (drawing, _) in drawings.items() if drawing.lines},
-    }
-
-
-def _speed_scale(segments: Sequence[Mapping[str, Any]]) -> float:
-    """Trunk lengths per second at the top of every player, so that calm segments look calm; some go beyond."""
-    fastest = [segment["film"]["speed"] for segment in segments if segment["film"]]
-    return round(float(np.percentile(fastest, 75)), 1) if fastest else 1.0
-
-
-def _wrongness(answers: Answers, row: int, apart: np.ndarray) -> float:
-    """What a child's segments are ordered by: surely wrong ones first, then the least sure right ones."""
-    if answers.labels is None:
-        return float(answers.probability[row])
-    wrong = bool(answers.positive[row]) != (answers.labels[row] == 1)
-    return float(apart[row]) if wrong else -float(apart[row])
-
-
-def _aspect(decision: Mapping[str, Any]) -> float:
-    """Width of the pictures by height, if a member was told."""
-    told = [member["settings"].get("features", {}).get("aspect", 1.0) for member in decision["members"].values()]
-    return next((float(value) for value in told if value != 1.0), 1.0)
-
-
-def _films(answers: Answers, rows: np.ndarray) -> str:
-    if len(rows) == len(answers.names):
-        return f"All {len(rows)} segments are here; choose one above."
-    return (
-        f"{len(rows)} of {len(answers.names)} segments are here, so that the page stays small: the "
-        f"{'most wrong' if answers.labels is not None else 'most probable'}, the least certain, and a sample of the "
-        "others. Figures and tables count all."
-    )
-
-
-def _json(tree: Mapping[str, Any]) -> str:
-    """JSON that cannot end the element it stands in."""
-    return json.dumps(tree, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
-
-
 def _two(text: str) -> tuple[str, str]:
     """A figure and its interval, to stand below each other."""
     value, _, range_ = text.partition(" ")
@@ -485,14 +261,3 @@ def _two(text: str) -> tuple[str, str]:
 
 def _some(lines: Sequence[str]) -> list[str]:
     return [*lines[:LISTED], f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else list(lines)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _percent(figure: Mapping[str, float | None]) -> str:
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    if value is None or low is None or high is None:
-        return "an unknown share"
-    return f"{percent(value)} ({percent(low)} to {percent(high)})"

@@ -1,0 +1,258 @@
+"""Speed on this machine, per core, against a plain reference measured in the same run.
+
+The reference is the same work as first written down: features landmark by landmark, the network in NCHW and float32
+with einsum, strided convolutions, elementwise dropout and unfolded batch norms. The two take turns; medians count.
+Five networks are measured alone, and as inference: from poses to the answers of five folds, features built once.
+
+Example: python benchmarks/stgcn.py --frames 150
+"""
+
+import dataclasses
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from spasm.cli import app
+from spasm.config.fields import Between, Checked
+from spasm.config.models import Features, Member, Network
+from spasm.core.processes import prepare
+from spasm.data.landmarks import LEFT_HIP, RIGHT_HIP, adjacency
+from spasm.features.channels import CHANNELS, MASK, build_features
+from spasm.models.output import Scores
+from spasm.models.scorer import SCORING_BATCH, Scorer, pick_precision
+from spasm.models.stgcn_mil import STRIDES, MilHead, StgcnMil
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark(Checked):
+    """Flags of benchmarks/stgcn.py."""
+
+    frames: Annotated[int, Between(16, 100_000)] = 150
+    """Frames in a segment (T)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of our convolutions; the reference's are always float32."""
+    repeats: Annotated[int, Between(1, 1000)] = 7
+    """Times each is measured, in turn; the median counts."""
+
+
+BATCH = 32  # segments in a training step
+FOLDS = 5
+CPU = torch.device("cpu")
+Work = Callable[[], object]
+REFERENCE: dict[str, Work] = {}  # in the reference's process
+
+
+def main(settings: Benchmark) -> int:
+    prepare(threads=1)
+    precision = pick_precision(settings.precision, CPU)
+    ours = our_work(settings.frames, precision)
+    # The reference has a process of its own: `prepare` would speed it up as well.
+    with multiprocessing.get_context("spawn").Pool(1, start_reference, [settings.frames]) as reference:
+        print(f"T = {settings.frames}, one core, {torch.backends.cpu.get_cpu_capability()}, ours in {precision}")
+        print(f"{'':20}{'ours':>12}{'reference':>12}{'ratio':>8}   segments per second, median of {settings.repeats}")
+        for name, work in ours.items():
+            fast, slow = [], []
+            for repeat in tqdm(range(settings.repeats + 1), name, disable=None, leave=False):
+                fast_s, slow_s = seconds(work), reference.apply(reference_seconds, [name])
+                if repeat > 0:  # the first time warms up
+                    fast.append(fast_s)
+                    slow.append(slow_s)
+            fast_s, slow_s = statistics.median(fast), statistics.median(slow)
+            print(f"{name:20}{BATCH / fast_s:12.0f}{BATCH / slow_s:12.0f}{slow_s / fast_s:8.1f}")
+    return 0
+
+
+def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
+    """What training and submission do with a batch of segments."""
+    poses, networks = sample_poses(BATCH, frames), sample_networks()
+    weights = [{**network.state_dict(), "offset": torch.tensor(0.0)} for network in networks]
+    scorer = Scorer(weights, Member(), CPU, precision)
+    parts = [build_features(torch.from_numpy(part), Features()) for part in np.split(poses, BATCH // SCORING_BATCH)]
+
+    def networks_alone() -> None:
+        with torch.inference_mode():
+            for part in parts:
+                for network in scorer.networks:
+                    network(part)
+
+    return {
+        "features": lambda: build_features(torch.from_numpy(poses), Features()),
+        "training step": training_step(networks[0], poses, precision),
+        "5 networks": networks_alone,
+        "5-fold inference": lambda: scorer.score(poses, np.arange(BATCH)),
+    }
+
+
+def plain_work(frames: int) -> dict[str, Work]:
+    """The same, as first written down; its features are built once for all folds, as ours are."""
+    poses = sample_poses(BATCH, frames)
+    networks = [same_weights(PlainStgcnMil(Network()), network).eval() for network in sample_networks()]
+
+    def networks_alone(features: torch.Tensor) -> None:
+        with torch.inference_mode():
+            for network in networks:
+                network(features)
+
+    built = build_features(torch.from_numpy(poses), Features()).contiguous()
+    return {
+        "features": lambda: [plain_features(pose) for pose in poses],
+        "training step": training_step(PlainStgcnMil(Network()), poses, torch.float32),
+        "5 networks": lambda: networks_alone(built),
+        "5-fold inference": lambda: networks_alone(
+            torch.from_numpy(np.stack([plain_features(pose) for pose in poses]))
+        ),
+    }
+
+
+def start_reference(frames: int) -> None:
+    torch.set_num_threads(1)
+    REFERENCE.update(plain_work(frames))
+
+
+def reference_seconds(name: str) -> float:
+    return seconds(REFERENCE[name])
+
+
+def seconds(work: Work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def sample_networks() -> list[StgcnMil]:
+    torch.manual_seed(0)
+    return [StgcnMil(Network()) for _ in range(FOLDS)]
+
+
+def sample_poses(count: int, frames: int) -> np.ndarray:
+    """Poses (count, frames, 33, 5) float32 that move, a third of them with a gap."""
+    generator = np.random.default_rng(0)
+    poses = generator.normal(0, 0.01, (count, frames, 33, 5)).cumsum(axis=1).astype(np.float32)
+    poses[: count // 3, frames // 4 : frames // 2] = np.nan
+    return poses
+
+
+def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype) -> Work:
+    """Features to updated weights."""
+    features = build_features(torch.from_numpy(poses), Features())
+    network.train()
+    optimiser = torch.optim.AdamW(network.parameters())
+    labels = (torch.arange(len(features)) % 4 == 0).float()
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision != torch.float32):
+            logit = network(features).logit
+        loss = F.binary_cross_entropy_with_logits(logit, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+def plain_features(pose: np.ndarray) -> np.ndarray:
+    """The 14 channels (14, 33, T) of one pose (T, 33, 5), landmark by landmark; a plain oracle of `build_features`."""
+    frames = len(pose)
+    time_axis = np.arange(frames)
+    found = np.isfinite(pose[..., :3]).all(axis=2)
+    filled = np.zeros((frames, 33, 3))
+    for landmark in range(33):
+        seen = found[:, landmark]
+        if seen.any():
+            for axis in range(3):
+                filled[:, landmark, axis] = np.interp(time_axis, time_axis[seen], pose[seen, landmark, axis])
+    root = (filled[:, LEFT_HIP] + filled[:, RIGHT_HIP]) / 2
+    channels = np.zeros((14, 33, frames), dtype=np.float32)
+    for landmark in range(33):
+        if not found[:, landmark].any():
+            continue
+        position = filled[:, landmark] - root
+        velocity, acceleration = np.zeros((frames, 3)), np.zeros((frames, 3))
+        for t in range(1, frames):
+            if found[t, landmark] and found[t - 1, landmark]:
+                velocity[t] = position[t] - position[t - 1]
+        for t in range(2, frames):
+            if found[t - 2 : t + 1, landmark].all():
+                acceleration[t] = velocity[t] - velocity[t - 1]
+        channels[0:3, landmark] = position.T
+        channels[3:6, landmark] = velocity.T
+        channels[6:9, landmark] = acceleration.T
+        channels[9, landmark] = np.linalg.norm(velocity, axis=1)
+    channels[10:12] = np.clip(np.nan_to_num(pose[..., 3:5], nan=0.0), 0, 1).transpose(2, 1, 0)
+    channels[12] = found.T
+    channels[13] = found.mean(axis=1)
+    return channels
+
+
+class PlainStgcnMil(nn.Module):
+    """The network of `models/stgcn_mil.py` as first written down; it takes the same weights."""
+
+    def __init__(self, settings: Network) -> None:
+        super().__init__()
+        width = settings.width
+        self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
+        self.stem = nn.Conv2d(len(CHANNELS), width, 1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(width)
+        halves = [width if block < (settings.blocks + 1) // 2 else 2 * width for block in range(settings.blocks)]
+        widths = [width, *halves]
+        strides = [STRIDES[block % len(STRIDES)] for block in range(settings.blocks)]
+        self.blocks = nn.ModuleList(
+            PlainBlock(c_in, c_out, stride, settings.kernel, settings.dropout)
+            for c_in, c_out, stride in zip(widths[:-1], widths[1:], strides, strict=True)
+        )
+        self.head = MilHead(widths[-1], settings.head)
+
+    def forward(self, features: torch.Tensor) -> Scores:
+        x = features.transpose(2, 3).contiguous()
+        x = F.relu(self.stem_norm(self.stem(self.scale(x))))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean(3).transpose(1, 2), features[:, MASK].amax(1), features.shape[3])
+
+
+class PlainBlock(nn.Module):
+    """The block of `models/stgcn_mil.py` as first written down."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", torch.from_numpy(adjacency()), persistent=False)
+        self.spatial = nn.Conv2d(c_in, c_out, 1, bias=False)
+        self.spatial_norm = nn.BatchNorm2d(c_out)
+        self.temporal = nn.Conv2d(
+            c_out, c_out, (kernel, 1), stride=(stride, 1), padding=(kernel // 2, 0), groups=c_out, bias=False
+        )
+        self.pointwise = nn.Conv2d(c_out, c_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(c_out)
+        self.dropout = nn.Dropout(dropout)
+        self.residual: nn.Module = nn.Identity()
+        if c_in != c_out or stride != 1:
+            self.residual = nn.Sequential(
+                nn.Conv2d(c_in, c_out, 1, stride=(stride, 1), bias=False), nn.BatchNorm2d(c_out)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.einsum("vw,nctw->nctv", self.adjacency, x)
+        y = F.relu(self.spatial_norm(self.spatial(y)))
+        y = self.dropout(self.norm(self.pointwise(self.temporal(y))))
+        return F.relu(y + self.residual(x))
+
+
+def same_weights(plain: PlainStgcnMil, network: StgcnMil) -> PlainStgcnMil:
+    plain.load_state_dict(network.state_dict())
+    return plain
+
+
+if __name__ == "__main__":
+    sys.exit(app.run(main, Benchmark, __doc__))

@@ -1,0 +1,58 @@
+"""Write training segments in the layout of another system, to train that system on the same data.
+
+Into --out go kinetics_train/, kinetics_train_label.json, and groups.csv, which says whose each clip is. Data in another
+system's layout needs no conversion by hand: every script reads it where --data names its folder.
+
+Example: python src/export_dataset.py --data input --to sta_gunet --out output/sta_gunet
+"""
+
+import dataclasses
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Literal
+
+from spasm.cli import app, progress
+from spasm.config.data import Data
+from spasm.config.fields import Checked
+from spasm.core import files
+from spasm.core.errors import DataError
+from spasm.data.dataset import load_training
+from spasm.data.formats import sta_gunet
+from spasm.report import console
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert(Checked):
+    """Flags of export_dataset.py."""
+
+    read: Data = Data()
+    to: Literal["sta_gunet"] = "sta_gunet"
+    """Layout to write."""
+    out: Path = Path("output/converted")
+    """Folder to write; refused when it holds anything."""
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+
+
+WRITERS = {"sta_gunet": sta_gunet.write_clips}
+
+
+def main(settings: Convert) -> int:
+    read, out = settings.read, settings.out
+    if out.is_dir() and os.listdir(out):
+        raise DataError(out, "holds something already", "name a new folder with --out")
+    if out.exists() and (not out.is_dir() or os.path.ismount(out) or out.samefile(".")):
+        raise DataError(out, "cannot be made as a whole", "name a new folder with --out")
+    data = load_training(read.data, read.frames, read.names, settings.cache, progress.reading)
+    print(console.data_summary(data))
+    with files.new_folder(out) as building:
+        WRITERS[settings.to](building, data.names, data.poses, data.labels)
+    print(f"written: {out}")
+    print(f"next:    python src/verify.py --data {shlex.quote(str(out))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(app.run(main, Convert, __doc__))

@@ -1,0 +1,76 @@
+"""Progress of long work: a bar on a terminal, lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Generic
+
+from tqdm import tqdm
+
+from spasm.cli.app import T
+
+
+class Lines(Generic[T]):
+    """Has what the scripts use of a tqdm bar, and tells the progress of long work in whole lines on stderr.
+
+    The first comes after `first_s`, another every `every_s`: what ends sooner says nothing.
+    """
+
+    def __init__(
+        self, items: Iterable[T], what: str, total: int | None, unit: str, first_s: float, every_s: float
+    ) -> None:
+        self.items, self.what, self.total, self.unit, self.every_s = items, what, total, unit, every_s
+        self.done, self.begun_s = 0, time.monotonic()
+        self.next_s = self.begun_s + first_s
+
+    def __iter__(self) -> Iterator[T]:
+        for item in self.items:
+            yield item
+            self.update()
+
+    def __enter__(self) -> "Lines[T]":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def update(self, more: int = 1) -> None:
+        self.done += more
+        now_s = time.monotonic()
+        if now_s < self.next_s or self.done in (0, self.total):
+            return
+        self.next_s = now_s + self.every_s
+        of = left = ""
+        if self.total:
+            of = f" of {self.total}"
+            left = f", {_span((now_s - self.begun_s) / self.done * (self.total - self.done))} left"
+        unit = f" {self.unit}s" if self.unit else ""
+        print(f"{self.what}: {self.done}{of}{unit}{left}", file=sys.stderr, flush=True)
+
+
+def progress(
+    what: str,
+    items: Iterable[Any] = (),
+    total: int | None = None,
+    unit: str = "",
+    unit_scale: bool = False,
+    first_s: float = 10.0,
+    every_s: float = 30.0,
+) -> "tqdm[Any] | Lines[Any]":
+    """Tell how far long work is: by a bar on a terminal, elsewhere by lines. `unit_scale` shortens a bar's numbers."""
+    if sys.stderr.isatty():
+        return tqdm(items, what, total, unit=unit or "it", unit_scale=unit_scale)
+    return Lines(items, what, total, unit, first_s, every_s)
+
+
+def reading(paths: list[Path]) -> Iterable[Path]:
+    """The progress of reading segments."""
+    return progress("reading", paths, len(paths), "segment")
+
+
+def _span(seconds: float) -> str:
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

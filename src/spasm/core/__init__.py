@@ -1,0 +1,1 @@
+"""Files, errors, tables and processes: what everything else stands on."""

@@ -1,0 +1,235 @@
+"""Files that are whole or absent: atomic writes, digests and locks."""
+
+import contextlib
+import csv
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from spasm.core.errors import DataError, printable
+
+TEMPORARY = ".tmp-"
+# A process id says nothing about a process of another machine or container that shares the disk.
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+STALE_S = 3600  # after which a temporary file of another host is taken for abandoned
+_made: set[str] = set()  # folders in which this process has written
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises OSError where this process wrote there before and it is gone.
+
+    Were it made again, a run or an answer would hold what is written from here on alone, and look whole.
+    """
+    absolute = Path(os.path.abspath(folder))
+    parts = [str(part) for part in (absolute, *absolute.parents)]
+    gone = [part for part in parts if part in _made and not os.path.exists(part)]
+    if gone:
+        _made.difference_update(gone)  # once told, it may be begun anew
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    _made.update(parts)
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors of the disk that name no file, or a temporary one, which the user does not know, name `path` instead."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or TEMPORARY in str(error.filename):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` at the end.
+
+    A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
+    """
+    make_folder(path.parent)
+    temporary = temporary_in(path.parent)
+    try:
+        with named(path):
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync(path.parent)  # without it a power cut can undo the rename
+    finally:
+        with contextlib.suppress(OSError):  # what cannot be written cannot be removed either, and that says less
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of `path`, which is absent or empty, at the end; see `replacing`."""
+    path = Path(os.path.realpath(path))  # a link to an empty folder stays
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(path.parent, below=False)
+    temporary = temporary_in(path.parent)
+    try:
+        with named(path):
+            temporary.mkdir()
+            yield temporary
+            for made in [*temporary.rglob("*"), temporary]:
+                sync(made)
+            os.replace(temporary, path)
+            sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, see `replacing`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def remove_stale(folder: Path, below: bool = True) -> None:
+    """Remove what killed writers left in a folder, and below it: temporary files and folders whose process is gone."""
+    for path in folder.rglob(f"{TEMPORARY}*") if below else folder.glob(f"{TEMPORARY}*"):
+        owner = re.fullmatch(rf"{re.escape(TEMPORARY)}([0-9]+)-([0-9a-f]+)-[0-9a-f]+", path.name)
+        with contextlib.suppress(OSError):
+            if owner and owner[2] == HOST:
+                abandoned = not _is_alive(int(owner[1]))
+            else:
+                abandoned = owner is not None and time.time() - path.stat().st_mtime > STALE_S
+            if path.is_dir() and not path.is_symlink():
+                if abandoned and owner and owner[2] == HOST:  # a folder's age says little about what is below it
+                    shutil.rmtree(path)
+            elif abandoned:
+                path.unlink()
+
+
+def temporary_in(folder: Path) -> Path:
+    """A name in a folder that is nobody else's, and that `remove_stale` knows when this process is gone."""
+    return folder / f"{TEMPORARY}{os.getpid()}-{HOST}-{secrets.token_hex(4)}"
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError now rather than after hours of training if a folder cannot be written."""
+    probe = temporary_in(folder)  # a name that is nobody else's file
+    try:
+        with named(folder):
+            write_bytes(probe, b"")
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def npy(array: np.ndarray) -> bytes:
+    """What np.save writes; written as bytes, a full disk says so."""
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write JSON in UTF-8; NaN is refused, because other programs cannot read it."""
+    write_bytes(path, (json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One JSON object. Raises DataError for anything else."""
+    hint = "restore it from a copy; decision.json may be deleted, train_folds.py makes it again"
+    with open_regular(path) as (file, _):
+        try:
+            tree = json.loads(file.read())
+        except (ValueError, RecursionError) as error:
+            raise DataError(path, f"is not readable JSON: {error}", hint) from error
+    if not isinstance(tree, dict):
+        raise DataError(path, "does not hold one JSON object", hint)
+    return tree
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV in UTF-8 with `\\n` at the end of every line; floats keep all their digits."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file, in hex."""
+    with open_regular(path) as (file, _):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock(path: Path, holder: str, wait_s: float = 30.0) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; it ends with the process, however that ends.
+
+    Raises DataError after `wait_s` seconds: another process then holds it, which `holder` describes.
+    """
+    make_folder(path.parent)
+    with open(path, "ab") as file:
+        give_up = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > give_up:
+                    raise DataError(path, f"{holder} in another process", "wait for it, or stop it first") from error
+                time.sleep(0.1)
+        yield
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.BufferedReader, int]]:
+    """Open a regular file for reading; gives the file and its size in bytes.
+
+    With `root`, a link may point anywhere inside that folder and nowhere else. Raises DataError, also for an
+    operating system error while the file is being read.
+    """
+    real = Path(os.path.realpath(path))
+    if root is not None and not real.is_relative_to(os.path.realpath(root)):
+        raise DataError(path, f"is a link that leaves the folder {printable(root)}", "put the file itself there")
+    try:
+        # Opening a FIFO waits for a writer, perhaps for ever, unless O_NONBLOCK is set; regular files ignore it.
+        with open(real, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(path, "is a device, a pipe or a socket, not a regular file", "delete it")
+            yield file, status.st_size
+    except OSError as error:
+        raise DataError(
+            path, f"cannot be read: {error.strerror}", "check that it is there and its permissions"
+        ) from error

@@ -1,0 +1,1 @@
+"""Segments, labels, folds and recordings, checked."""

@@ -1,0 +1,184 @@
+"""What can be told about a data folder without opening a segment: its names, labels and groups.
+
+Files are opened without surprises; every CSV is read by one function. All of it is untrusted input: whatever is
+wrong with a file becomes a `DataError`, never another exception.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from spasm.core.errors import DataError, brief, collected
+from spasm.core.tables import numbered_rows
+from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
+
+
+class Labels(NamedTuple):
+    """What train_data.csv says."""
+
+    labels: dict[str, int]
+    """Label 0 or 1 of each segment name."""
+    problems: list[DataError]
+    warnings: list[DataError]
+    named: set[str]
+    """Every valid segment name in the table, also where its label is refused."""
+
+
+def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
+    """Read segment_name and label, and name every bad line. Raises DataError if the table itself is unreadable."""
+    labels: dict[str, int] = {}
+    problems: list[DataError] = []
+    decimal_lines: list[int] = []
+    first_line: dict[str, int] = {}
+    for line, row in numbered_rows(path, ("segment_name", "label"), root):
+        name, text = row["segment_name"], row["label"]
+        if not NAME_PATTERNS[names].fullmatch(name):
+            lacks_end = NAME_PATTERNS[names].fullmatch(f"{name}.npy")
+            hint = "write the whole file name, with .npy" if lacks_end else NAME_HINTS[names]
+            problems.append(DataError(path, f"line {line}: {brief(name)} is not a segment's name", hint))
+            continue
+        if name in first_line:
+            reason = f"line {line}: {name} is already in line {first_line[name]}"
+            problems.append(DataError(path, reason, "delete one of the two"))
+            continue
+        first_line[name] = line
+        if text not in ("0", "1", "0.0", "1.0"):
+            problems.append(DataError(path, f"line {line}: label {brief(text)} of {name}", "a label is 0 or 1"))
+            continue
+        labels[name] = int(text[0])
+        if "." in text:  # pandas writes it so when the column once had a blank
+            decimal_lines.append(line)
+    warnings = []
+    if decimal_lines:
+        reason = f"line {decimal_lines[0]}: {len(decimal_lines)} labels are written as 0.0 or 1.0"
+        warnings.append(DataError(path, reason, "accepted as 0 and 1"))
+    return Labels(labels, problems, warnings, set(first_line))
+
+
+def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[float, float]], list[DataError]]:
+    """The onsets in the EEG and to the eye of each segment in onsets.csv, in seconds from its start, and bad lines."""
+    onsets: dict[str, tuple[float, float]] = {}
+    problems: list[DataError] = []
+    for line, row in numbered_rows(path, ("segment_name", "eeg_onset_s", "clinical_onset_s"), root):
+        name, texts = row["segment_name"], (row["eeg_onset_s"], row["clinical_onset_s"])
+        try:
+            eeg, clinical = map(float, texts)
+        except ValueError:
+            eeg = clinical = math.nan
+        if not (math.isfinite(eeg) and math.isfinite(clinical) and eeg <= clinical):
+            reason = f"line {line}: onsets {brief(', '.join(texts))} of {brief(name)}"
+            hint = "give seconds from the segment's start, that of the EEG first; they may lie outside of it"
+            problems.append(DataError(path, reason, hint))
+        elif name in onsets:
+            problems.append(DataError(path, f"line {line}: {brief(name)} is there twice", "delete one of the two"))
+        onsets[name] = (eeg, clinical)
+    return onsets, problems
+
+
+class Tables(NamedTuple):
+    """What can be told about a data folder without opening a segment."""
+
+    train: list[Path]
+    test: list[Path]
+    labels: dict[str, int]
+    groups: dict[str, dict[str, str]]
+    onsets: dict[str, tuple[float, float]]
+    problems: list[DataError]
+    warnings: list[DataError]
+
+
+def read_tables(data: Path, names: str) -> Tables:
+    """List train/ and test/, read train_data.csv, groups.csv and onsets.csv, and compare them with each other."""
+    if not os.path.isdir(data):
+        raise DataError(data, "no such folder", "--data names the folder that holds train/ and train_data.csv")
+    problems: list[DataError] = []
+    warnings: list[DataError] = []
+    train: list[Path] = []
+    test: list[Path] = []
+    groups: dict[str, dict[str, str]] = {}
+    onsets: dict[str, tuple[float, float]] = {}
+    labels = Labels({}, [], [], set())
+    train_folder, test_folder, table, group_table, onset_table = (
+        data / name for name in ("train", "test", "train_data.csv", "groups.csv", "onsets.csv")
+    )
+
+    with collected(problems):
+        train, wrong = _list(train_folder, names, data)
+        problems += wrong
+        if not train and not wrong:
+            problems.append(DataError(train_folder, "holds no segment", NAME_HINTS[names]))
+    if os.path.lexists(test_folder):
+        with collected(problems):
+            test, wrong = _list(test_folder, names, data)
+            problems += wrong
+    with collected(problems):
+        labels = read_labels(table, names, data)
+        problems += labels.problems
+        warnings += labels.warnings
+        # Without any file the one problem above is told, not one more per row.
+        entries = {entry.name for entry in train_folder.glob("*.npy")} if train else labels.named
+        for path in train:
+            if path.name not in labels.named:
+                problems.append(DataError(path, "has no label", "add it to train_data.csv or delete it"))
+        for name in sorted(labels.named - entries):
+            problems.append(DataError(table, f"{name} has a label but no file", "add it to train/ or delete the row"))
+        if labels.labels and len(set(labels.labels.values())) == 1:
+            reason = f"every label is {next(iter(labels.labels.values()))}"
+            warnings.append(DataError(table, reason, "training refuses one class: it needs 0 and 1"))
+
+    children = {child_of(path.name) for path in train}
+    for child in sorted(children & {child_of(path.name) for path in test}):
+        hint = "a child on both sides makes every result look better than it is: move it to one side"
+        problems.append(DataError(test_folder, f"child {child} is in train and in test", hint))
+    if os.path.lexists(group_table):
+        with collected(problems):
+            for line, row in numbered_rows(group_table, ("child",), data):
+                if row["child"] in groups:
+                    reason = f"line {line}: child {brief(row['child'])} is there twice"
+                    problems.append(DataError(group_table, reason, "delete one of the two"))
+                groups[row["child"]] = row
+            absent = sorted(children - set(groups))
+            if absent:
+                reason = f"{len(absent)} of {len(children)} children are not in it, such as {', '.join(absent[:5])}"
+                warnings.append(DataError(group_table, reason, "ids are text: 007 is not 7"))
+    if os.path.lexists(onset_table):
+        with collected(problems):
+            onsets, wrong = read_onsets(onset_table, data)
+            problems += wrong
+            strange = sorted(set(onsets) - {path.name for path in train})
+            if strange:
+                reason = f"{len(strange)} of its segments are not in train/, such as {brief(strange[0])}"
+                warnings.append(DataError(onset_table, reason, "accepted; check the names if this surprises you"))
+    return Tables(train, test, labels.labels, groups, onsets, problems, warnings)
+
+
+STEEPNESS = 5.0  # not published by VSViG; what a re-implementation took
+
+
+def ramp(time_s: float, eeg_onset_s: float, clinical_onset_s: float) -> float:
+    """The probability that VSViG is taught for a clip that ends at `time_s`.
+
+    0 before the onset in the EEG, 1 from the clinical onset on, between them (exp(k u) - 1) / (exp(k) - 1), where u
+    runs from 0 to 1 and k is STEEPNESS (Xu et al. 2024, arXiv 2311.14775).
+    """
+    if time_s >= clinical_onset_s:
+        return 1.0
+    if time_s <= eeg_onset_s:
+        return 0.0
+    passed = (time_s - eeg_onset_s) / (clinical_onset_s - eeg_onset_s)
+    return math.expm1(STEEPNESS * passed) / math.expm1(STEEPNESS)
+
+
+def targets(
+    names: Sequence[str], labels: np.ndarray, onsets: Mapping[str, tuple[float, float]], length_s: float
+) -> np.ndarray:
+    """(N,) float32: the ramp at the end of segments whose onsets are known, else labels; onsets in s from the start."""
+    values = labels.astype(np.float32)
+    for row, name in enumerate(names):
+        if name in onsets:
+            values[row] = ramp(length_s, *onsets[name])
+    return values

@@ -1,0 +1,95 @@
+"""What every foreign layout becomes before it is written: people and their segments, as joints in the picture."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spasm.core.errors import DataError, brief, printable
+from spasm.data.landmarks import INDEX, LANDMARKS
+from spasm.data.pose import CHANNELS
+
+SHORTEST = 16  # frames; --frames has the same limit
+# An id becomes a cell of a table: never a first character that a spreadsheet takes for a formula.
+PERSON_ID = re.compile(r"\w[\w .()-]*")
+
+
+@dataclasses.dataclass
+class Person:
+    """One child as the format knows it."""
+
+    id: str
+    segments: list[tuple[int, np.ndarray]]
+    """Label 0 or 1, and (T, J, 2) float32: x, y of each joint in parts of the picture; NaN: not found."""
+
+
+@dataclasses.dataclass
+class Source:
+    """A foreign data set, read and checked."""
+
+    format: str
+    frames: int
+    """T of every segment."""
+    joints: Sequence[str]
+    """Each of the J joints by its name in `landmarks.py`; one that is no landmark is left out."""
+    people: list[Person]
+    """In the order of their ids."""
+    judged_by: str | None
+    """"max": the label is the person's, whose largest segment counts; None: each segment stands for itself."""
+    notice: str
+    warnings: list[DataError]
+    folds: dict[str, int] | None = None
+    """Fold of each person, where the format's own split has such folds."""
+
+
+def to_landmarks(xy: np.ndarray, joints: Sequence[str]) -> np.ndarray:
+    """Joints (T, J, 2) as poses (T, 33, 5) float32; the 33 landmarks that are no joint are NaN.
+
+    z is 0, visibility and presence are 1 where a joint was found: these formats have none of them. A neck is left out,
+    because it is the middle of the shoulders.
+    """
+    poses = np.full((len(xy), len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
+    columns = [column for column, joint in enumerate(joints) if joint in INDEX]
+    places = [INDEX[joints[column]] for column in columns]
+    poses[:, places, :2] = xy[:, columns]
+    there = np.isfinite(xy[:, columns]).all(axis=-1, keepdims=True)
+    poses[:, places, 2:] = np.where(there, np.array([0, 1, 1], dtype=np.float32), np.nan)
+    return poses
+
+
+def entries(folder: Path, root: Path) -> list[str]:
+    """Names in a folder below `root` that are not hidden, sorted. Raises DataError, also for a link that leaves it."""
+    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
+        raise DataError(folder, f"is a link that leaves the folder {printable(root)}", "put the folder itself there")
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise DataError(folder, f"cannot be listed: {error.strerror}", "check the path") from error
+
+
+def check_id(path: Path, name: str) -> str:
+    """The id, if it can stand in a table. Raises DataError."""
+    if not PERSON_ID.fullmatch(name):
+        raise DataError(path, f"the id {brief(name)} is not a plain name", "use letters, digits, spaces and . _ - ( )")
+    return name
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names, for a message."""
+    return ", ".join(map(printable, names[:5])) + (", ..." if len(names) > 5 else "")
+
+
+def told_once(warnings: Sequence[DataError]) -> list[DataError]:
+    """Warnings that differ in their file only become one, which counts the other files."""
+    alike: dict[tuple[str, str], list[DataError]] = {}
+    for warning in warnings:
+        alike.setdefault((warning.reason, warning.hint), []).append(warning)
+    return [
+        DataError(
+            first.path, f"{first.reason} (so do {len(others)} other files)" if others else first.reason, first.hint
+        )
+        for first, *others in alike.values()
+    ]

@@ -1,0 +1,140 @@
+"""Data sets in the layouts of other published systems, turned once into the challenge's layout beneath the cache.
+
+`opened` recognises a layout by its files. What it writes is a folder like any other that `--data` may name, with
+`converted.json` (the mark that it is whole) and `groups.csv` (whose id each child number stands for).
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from spasm.core import files
+from spasm.core.errors import DataError
+from spasm.core.files import open_regular
+from spasm.data.formats import sta_gunet, stam, two_stream
+from spasm.data.formats.base import Source, to_landmarks
+from spasm.data.pose import FRAMES
+
+FORMATS = (stam, sta_gunet)
+MARK = "converted.json"
+VERSION = "formats 1"  # of what is written; another version converts again
+
+
+class Opened(NamedTuple):
+    """A data folder in the challenge's layout, and what is known beyond its files."""
+
+    folder: Path
+    frames: int
+    judged_by: str | None
+    """"max": a label belongs to the person, and the largest of its segments counts; None: each stands for itself."""
+    converted: bool
+    notice: str
+    """One line on what was converted; empty where nothing was."""
+    warnings: tuple[DataError, ...]
+
+
+def opened(data: Path, frames: int | None, cache: Path) -> Opened:
+    """The folder itself where it has the challenge's layout, or is not recognised; otherwise what it is converted to.
+
+    frames: T, if the user names one. Raises DataError, DataProblems with everything that is wrong with a recognised
+    data set, and OSError when the cache cannot be written.
+    """
+    if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
+        mark = _read_mark(data) if os.path.lexists(data / MARK) else None
+        if mark is None:
+            return Opened(data, frames or FRAMES, None, False, "", ())
+        return Opened(data, frames or mark["frames"], mark["judged_by"], True, "", ())
+    if two_stream.recognised(data):
+        hint = "spasm.data.formats.two_stream reads it: read_tree(folder), then chunk(subject, start)"
+        raise DataError(data, "holds pictures in the layout of the two-stream network, not poses", hint)
+    for layout in FORMATS:
+        if layout.recognised(data):
+            return _converted(layout, data, frames, cache / "formats")
+    return Opened(data, frames or FRAMES, None, False, "", ())
+
+
+def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) -> Opened:
+    cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
+    with files.lock(cache / ".lock", "data is being converted", wait_s=3600):
+        files.remove_stale(cache, below=False)
+        before = _digest(layout, data)
+        # What was made for a T that nobody named also serves who names it.
+        for asked in (None, frames):
+            folder = cache / f"{before[:24]}_{asked or 'own'}"
+            found = _whole(folder)
+            if found and frames in (None, found["frames"]):
+                break
+        else:
+            source = layout.read(data, frames)
+            if _digest(layout, data) != before:
+                raise DataError(data, "changed while it was read", "run again when nothing writes to it")
+            found = _write(source, data, folder)
+    warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in found["warnings"])
+    return Opened(folder, found["frames"], found["judged_by"], True, f"{found['notice']}; see {folder}", warnings)
+
+
+def _digest(layout: ModuleType, data: Path) -> str:
+    """sha256 in hex over the version, and the names and bytes of everything that a conversion reads."""
+    whole = hashlib.sha256(f"{VERSION}\n{layout.__name__.rpartition('.')[2]}\n".encode())
+    for path in layout.source_files(data):
+        with open_regular(path, data) as (file, _):
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{os.fspath(path.relative_to(data))!a} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _whole(folder: Path) -> dict | None:
+    """What the mark of a converted folder says; None where there is none, or segments are missing beside it."""
+    try:
+        mark = _read_mark(folder)
+        count = len(list((folder / "train").glob("*.npy")))
+        tables = all((folder / name).is_file() for name in ("train_data.csv", "groups.csv"))
+        return mark if tables and count == mark["segments"] else None
+    except (DataError, OSError):
+        return None
+
+
+def _read_mark(folder: Path) -> dict:
+    path = folder / MARK
+    mark = files.read_json(path)
+    kinds = {"format": str, "frames": int, "segments": int, "notice": str, "warnings": list}
+    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("judged_by") in (None, "max")
+    if not good or not all(isinstance(row, list) and list(map(type, row)) == [str] * 3 for row in mark["warnings"]):
+        raise DataError(path, "is not a mark of this software", "delete it, or convert the data again")
+    return mark
+
+
+def _write(source: Source, data: Path, target: Path) -> dict:
+    """Write a converted folder that is whole or absent; gives what its mark says."""
+    labels, groups, folds = [], [], []
+    with files.new_folder(target) as temporary:
+        (temporary / "train").mkdir(parents=True)
+        for child, person in enumerate(source.people, 1):
+            groups.append((child, person.id))
+            for number, (label, xy) in enumerate(person.segments, 1):
+                name = f"child_{child}_{number}.npy"
+                (temporary / "train" / name).write_bytes(files.npy(to_landmarks(xy, source.joints)))
+                labels.append((name, label))
+                if source.folds is not None:
+                    folds.append((name, source.folds[person.id]))
+        files.write_csv(temporary / "train_data.csv", ("segment_name", "label"), labels)
+        files.write_csv(temporary / "groups.csv", ("child", "source"), groups)
+        if source.folds is not None:
+            files.write_csv(temporary / "folds.csv", ("segment_name", "fold"), folds)
+        mark = {
+            "format": source.format,
+            "source": os.fspath(data).encode("utf-8", "replace").decode(),
+            "frames": source.frames,
+            "judged_by": source.judged_by,
+            "segments": len(labels),
+            "notice": source.notice,
+            "warnings": [
+                [os.path.relpath(warning.path, data), warning.reason, warning.hint] for warning in source.warnings
+            ],
+        }
+        files.write_json(temporary / MARK, mark)
+        shutil.rmtree(target, ignore_errors=True)  # a torn one, which `os.replace` would not take the place of
+    return mark

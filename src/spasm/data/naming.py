@@ -1,0 +1,59 @@
+"""Segment names, and the child that each belongs to."""
+
+import os
+import re
+from pathlib import Path
+
+from spasm.core.errors import DataError, DataProblems, printable
+
+NAME_PATTERNS = {
+    "challenge": re.compile(r"child_[0-9]+_[0-9]+\.npy"),
+    # Never a path, a control character, or a first character that a spreadsheet takes for a formula.
+    "safe": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)+\.npy"),
+}
+NAME_HINTS = {
+    "challenge": "segments are named child_{number}_{number}.npy; --names safe allows other plain names",
+    "safe": "segments are named {child}_{segment}.npy, of ASCII letters, digits, - and _",
+}
+
+
+# ---- names, labels, groups
+
+
+def child_of(name: str) -> str:
+    """The child's id, as text: child_007_1.npy -> 007, child_NA_3.npy -> NA, site-2_ann_4.npy -> site-2_ann."""
+    return name.removesuffix(".npy").rpartition("_")[0].removeprefix("child_")
+
+
+def list_segments(folder: Path, names: str, root: Path | None = None) -> list[Path]:
+    """The segments of a folder, sorted by name as plain text; `names` is a key of NAME_PATTERNS.
+
+    Entries that are hidden or do not end in .npy are ignored. Raises DataProblems naming every offending entry,
+    DataError where there is no such folder or, with `root`, where it is a link that leaves that folder.
+    """
+    paths, problems = _list(folder, names, root)
+    if problems:
+        raise DataProblems(problems)
+    return paths
+
+
+def _list(folder: Path, names: str, root: Path | None) -> tuple[list[Path], list[DataError]]:
+    if root is not None and not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
+        raise DataError(folder, f"is a link that leaves the folder {printable(root)}", "put the folder itself there")
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError as error:
+        hint = "check the path"
+        raise DataError(folder, f"cannot be listed: {error.strerror}", hint) from error
+    paths, problems = [], []
+    for entry in entries:
+        if entry.startswith(".") or not entry.lower().endswith(".npy"):
+            continue
+        path = folder / entry
+        if os.path.isdir(path):
+            problems.append(DataError(path, "is a folder, not a segment", "move it away or rename it"))
+        elif not NAME_PATTERNS[names].fullmatch(entry):
+            problems.append(DataError(path, "is not a segment's name", NAME_HINTS[names]))
+        else:
+            paths.append(path)
+    return paths, problems

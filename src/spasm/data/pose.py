@@ -1,0 +1,29 @@
+"""A pose array: its channels, its frame rate, and which landmarks were found."""
+
+import numpy as np
+
+from spasm.data.landmarks import LANDMARKS
+
+FPS = 30.0
+FRAMES = 150  # T of the challenge
+CHANNELS = ("x", "y", "z", "visibility", "presence")
+FARTHEST = 10.0  # pictures; features hold a landmark beyond it there, see features.py
+LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overflow once squared in float32
+
+
+# ---- one segment
+
+
+def nobody(frames: int) -> np.ndarray:
+    """Poses (F, 33, 5) float32 of frames in which no landmark was found."""
+    return np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
+
+
+def found(poses: np.ndarray) -> np.ndarray:
+    """Where a landmark was found: x, y and z are all finite. (..., 33, 5) float -> (..., 33) bool."""
+    return np.isfinite(poses[..., :3]).all(axis=-1)
+
+
+def inside_picture(poses: np.ndarray) -> np.ndarray:
+    """Where a landmark was found inside the picture. (..., 33, 5) float -> (..., 33) bool."""
+    return found(poses) & (poses[..., :2] >= 0).all(axis=-1) & (poses[..., :2] <= 1).all(axis=-1)

@@ -1,0 +1,81 @@
+"""Long recordings of poses, read window by window: memory does not grow with their length."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spasm.core.errors import DataError
+from spasm.core.files import open_regular
+from spasm.core.npy import open_array
+from spasm.data.landmarks import LANDMARKS
+from spasm.data.pose import CHANNELS, LARGEST, nobody
+
+BATCH = 64  # windows given at a time
+LONGEST = 30 * 24 * 3600 * 30  # frames: a month at 30 a second
+
+
+def frames_of(path: Path) -> int:
+    """Frames in a recording. Raises DataError where it is none."""
+    with open_regular(path) as (file, size):
+        return _header(path, file.read(4200), size)[3]
+
+
+def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """First frames (N,) and poses (N, T, 33, 5) float32 of the windows of a recording, some at a time.
+
+    The last window ends with the recording, whatever the stride; of a recording shorter than T frames the only window
+    ends without a pose. Raises DataError.
+    """
+    with open_regular(path) as (file, size):
+        start, dtype, bytes_of_frame, whole = _header(path, file.read(4200), size)
+        firsts = first_frames(whole, frames, stride)
+        held = nobody(0)
+        begin = 0  # frame at which what is held begins
+        for number in range(0, len(firsts), BATCH):
+            batch = firsts[number : number + BATCH]
+            end = min(int(batch[-1]) + frames, whole)
+            file.seek(start + (begin + len(held)) * bytes_of_frame)  # a long stride leaves frames out
+            raw = file.read((end - begin - len(held)) * bytes_of_frame)
+            if len(raw) != (end - begin - len(held)) * bytes_of_frame:
+                raise DataError(path, "changed while it was read", "run again when nothing writes to it")
+            held = np.concatenate([held, _checked(path, np.frombuffer(raw, dtype), begin + len(held))])
+            lacking = max(0, frames - len(held))
+            held = np.concatenate([held, nobody(lacking)])
+            yield batch, np.stack([held[first - begin : first - begin + frames] for first in batch])
+            following = int(firsts[number + BATCH]) if number + BATCH < len(firsts) else end
+            held, begin = held[following - begin :], following
+
+
+def first_frames(whole: int, frames: int, stride: int) -> np.ndarray:
+    """Where the windows of a recording begin, (K,): every `stride` frames, and one at the end."""
+    last = max(0, whole - frames)
+    firsts = np.arange(0, last + 1, stride)
+    return firsts if firsts[-1] == last else np.append(firsts, last)
+
+
+def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:
+    """Where the values begin, their type, the bytes of a frame, and the number of frames."""
+    frame = (len(LANDMARKS), len(CHANNELS))
+    start, dtype, order, shape = open_array(path, head, size, "recording", LONGEST * math.prod(frame) * 8)
+    if shape[1:] != frame:
+        raise DataError(path, f"has shape {shape}, not (frames, 33, 5)", "axes are frames, landmarks, channels")
+    if not shape[0]:
+        raise DataError(path, "holds no frame", "export it again")
+    if order != "C" and shape[0] > 1:
+        raise DataError(path, "is in Fortran order, which cannot be read frame by frame", "save it in C order")
+    return start, dtype, math.prod(frame) * dtype.itemsize, shape[0]
+
+
+@np.errstate(invalid="ignore")
+def _checked(path: Path, values: np.ndarray, begin: int) -> np.ndarray:
+    """Poses (F, 33, 5) float32 of raw values, the first of them frame `begin`."""
+    # Holds the range of every accepted type, so nothing overflows before the check.
+    poses = values.astype(np.float64).reshape(-1, len(LANDMARKS), len(CHANNELS))
+    too_large = np.abs(poses) > LARGEST
+    if too_large.any():
+        frame = begin + int(np.argwhere(too_large)[0, 0])
+        hint = "write NaN where a landmark was not found, picture units elsewhere"
+        raise DataError(path, f"a value in frame {frame} is infinite or beyond {LARGEST:g}", hint)
+    return poses.astype(np.float32)

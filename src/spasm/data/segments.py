@@ -1,0 +1,84 @@
+"""Finding, reading and checking segment files and labels.
+
+A segment is one .npy file, `(T, 33, 5)`: frames, landmarks, [x, y, z, visibility, presence], NaN where a landmark
+was not found. The files are untrusted: `np.load` raises TokenError, OverflowError, RuntimeError and others on bad
+ones, accepts bytes after the array in silence and can run a pickle, so the header is checked here instead.
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from spasm.core.errors import DataError, brief
+from spasm.core.npy import Order, raw_array
+from spasm.data.landmarks import LANDMARKS
+from spasm.data.pose import CHANNELS, FARTHEST, LARGEST, found
+
+Progress = Callable[[list[Path]], Iterable[Path]]
+ACCEPTED = "accepted; look at the recording if this surprises you"
+
+
+@np.errstate(invalid="ignore")  # a signalling NaN in the file is a NaN like any other
+def read_segment(path: Path, frames: int, root: Path | None = None) -> tuple[np.ndarray, str, list[DataError]]:
+    """Read and check one segment; the only place where segment files are read.
+
+    Gives the poses `(T, 33, 5) float32` in C order (NaN: not found), the sha256 of the file's bytes in hex, and
+    warnings about what is odd but usable. With `root`, a link that leaves that folder is refused. Raises DataError.
+    """
+    raw, start, dtype, order = raw_segment(path, frames, root)
+    values = np.frombuffer(raw, dtype, offset=start).reshape((frames, len(LANDMARKS), len(CHANNELS)), order=order)
+    exact = values.astype(np.float64)  # holds the range of every accepted type, so nothing overflows before the check
+    too_large = np.abs(exact) > LARGEST
+    if too_large.any():
+        frame, landmark, channel = (int(i) for i in np.argwhere(too_large)[0])
+        reason = (
+            f"{CHANNELS[channel]} of {LANDMARKS[landmark]} in frame {frame} is {exact[frame, landmark, channel]:g}, "
+            f"infinite or beyond {LARGEST:g}"
+        )
+        raise DataError(path, reason, "write NaN where a landmark was not found, picture units elsewhere")
+    poses = np.ascontiguousarray(exact, dtype=np.float32)
+    return poses, hashlib.sha256(raw).hexdigest(), [DataError(path, odd, ACCEPTED) for odd in _oddities(poses)]
+
+
+def raw_segment(path: Path, frames: int, root: Path | None) -> tuple[bytes, int, np.dtype, Order]:
+    """The bytes of a file whose header and size are right; where its values begin, their type and their order."""
+    wanted = (frames, len(LANDMARKS), len(CHANNELS))
+
+    def check(shape: tuple[int, ...]) -> None:
+        if shape[1:] == wanted[1:] and shape != wanted:
+            hint = "all segments of a run have one T, which --frames sets in training"
+            raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
+        if shape != wanted:
+            raise DataError(path, f"has shape {brief(shape)}, not {wanted}", "axes are frames, landmarks, channels")
+
+    raw, start, dtype, order, _ = raw_array(path, root, "segment", math.prod(wanted) * 8, check)
+    return raw, start, dtype, order
+
+
+def _oddities(poses: np.ndarray) -> list[str]:
+    """What is odd but usable about poses (T, 33, 5) float32."""
+    odd = []
+    for channel, name in ((3, "visibility"), (4, "presence")):
+        if ((poses[..., channel] < 0) | (poses[..., channel] > 1)).any():
+            odd.append(f"{name} outside 0..1")
+    there = found(poses)
+    if not there.any():
+        return [*odd, "no pose in any frame"]
+    far = (np.abs(poses[there][:, :2]) > FARTHEST).any(axis=1).mean()
+    if far > 0.01:
+        far_off = f"{far:.0%} of its landmarks are over {FARTHEST:.0f} pictures away"
+        odd.append(f"{far_off}: if these are pixels, divide x by the width and y by the height")
+    missing = [LANDMARKS[i] for i in np.flatnonzero(~there.any(axis=0))]
+    if missing:
+        some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        odd.append(f"{len(missing)} of {len(LANDMARKS)} landmarks never found: {some}")
+    seen = there[..., None]
+    highest = np.where(seen, poses[..., :3], -np.inf).max(axis=0)
+    lowest = np.where(seen, poses[..., :3], np.inf).min(axis=0)
+    if there.sum(axis=0).max() > 1 and (highest <= lowest).all():
+        odd.append("the pose never moves")
+    return odd

@@ -1,0 +1,85 @@
+"""Checking a whole data folder: every problem is found before anything is computed."""
+
+import dataclasses
+import hashlib
+import math
+from pathlib import Path
+
+from spasm.core.errors import DataError, collected
+from spasm.data.annotations import read_tables
+from spasm.data.naming import child_of
+from spasm.data.pose import found
+from spasm.data.segments import Progress, read_segment
+
+# ---- the whole folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `check_folder` found. Figures are of the readable training segments unless they say test."""
+
+    problems: list[DataError]
+    warnings: list[DataError]
+    segments: int
+    """Files in train/."""
+    children: int
+    labelled: int
+    """Rows of train_data.csv with a valid label, `positives` of them 1."""
+    positives: int
+    missing_frames: float
+    """Fraction of frames in which no landmark was found; NaN without any readable segment."""
+    without_pose: int
+    """Segments without a landmark in any frame."""
+    test_segments: int
+    test_children: int
+
+    @property
+    def prevalence(self) -> float:
+        """Positive fraction of the labels; NaN without any."""
+        return self.positives / self.labelled if self.labelled else math.nan
+
+
+def check_folder(data: Path, frames: int, names: str, progress: Progress = iter) -> Report:
+    """Read everything in a data folder, one segment at a time, and tell all that is wrong or odd.
+
+    `progress` wraps the list of segment paths. Raises DataError only where there is no such folder.
+    """
+    tables = read_tables(data, names)
+    problems, warnings = list(tables.problems), list(tables.warnings)
+    train = set(tables.train)
+    first_with: dict[str, Path] = {}
+    read = without_pose = missing = 0
+    for path in progress(tables.train + tables.test):
+        with collected(problems):
+            poses, _, odd = read_segment(path, frames, data)
+            warnings += odd
+            seen = found(poses).any(axis=1)
+            if path in train:
+                read += 1
+                missing += int((~seen).sum())
+                without_pose += not seen.any()
+            if seen.any():  # segments without any pose are all the same array, which is no leak
+                first = first_with.setdefault(hashlib.sha256(poses.data).hexdigest(), path)
+                if first != path:
+                    warnings.append(_same_array(path, first))
+    return Report(
+        problems=problems,
+        warnings=warnings,
+        segments=len(tables.train),
+        children=len({child_of(path.name) for path in tables.train}),
+        labelled=len(tables.labels),
+        positives=sum(tables.labels.values()),
+        missing_frames=missing / (read * frames) if read else math.nan,
+        without_pose=without_pose,
+        test_segments=len(tables.test),
+        test_children=len({child_of(path.name) for path in tables.test}),
+    )
+
+
+def _same_array(path: Path, first: Path) -> DataError:
+    if child_of(path.name) == child_of(first.name):
+        return DataError(path, f"the same array as {first.name}", "accepted; delete one unless both are wanted")
+    reason = f"the same array as {first.name}, under another child"
+    return DataError(
+        path, reason, "a leak when one is trained on and the other scored: delete one, or use one child id"
+    )

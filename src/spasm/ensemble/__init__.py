@@ -1,0 +1,1 @@
+"""Several models into one probability and one label."""

@@ -1,0 +1,210 @@
+"""Several members into one probability: weights, averaging, calibration, child context, threshold; judged by child."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import optuna
+
+from spasm.config.ensemble import Blend
+from spasm.ensemble.calibration import fit_line, fit_logistic, logit, probability
+from spasm.ensemble.label_shift import threshold_at
+
+# Pull towards equal weights, in nats for the squared distance from them: members that say the same share the weight,
+# and a few segments do not drive a member out.
+PULL = 0.02
+SMALLEST_WEIGHT = 0.02  # below it a member costs time and changes nothing
+QUANTILES = 201  # of a member's out-of-fold logits, from which percentiles are read
+ALONE = np.array([1.0, 0.0, 0.0])  # the second stage as it is expected: each segment for itself
+CONTEXT_PRIOR = 1.0  # inverse variance about that
+FEWEST_SEGMENTS = 5  # of a child with a pose, for its context to count
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """Segments and what the members say of them."""
+
+    logits: dict[str, np.ndarray]
+    """(N,) by member; for segments without a pose all members say the same."""
+    children: np.ndarray
+    """(N,) text."""
+    has_pose: np.ndarray
+    """(N,) bool."""
+
+    def at(self, rows: np.ndarray) -> "Rows":
+        """Some of the rows."""
+        logits = {name: values[rows] for name, values in self.logits.items()}
+        return Rows(logits, self.children[rows], self.has_pose[rows])
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What was chosen, enough to answer new segments; all of it goes into decision.json."""
+
+    averaging: str
+    """The space in which members are averaged: probability, logit or percentile."""
+    weights: dict[str, float]
+    lines: dict[str, tuple[float, float]]
+    """Slope and offset that calibrate each member's logit, before averaging."""
+    quantiles: dict[str, list[float]]
+    """Quantiles of each member's out-of-fold logits; empty unless percentiles are averaged."""
+    line: tuple[float, float]
+    """Slope and offset that calibrate the average."""
+    context: tuple[float, ...] | None
+    """Coefficients of the second stage, which also sees the child's other segments; None: each segment alone."""
+    threshold: float
+
+    def probability(self, rows: Rows) -> np.ndarray:
+        """Probabilities (N,) of segments; those without a pose keep what their logits say."""
+        chances = probability(np.mean(list(rows.logits.values()), axis=0))
+        posed = rows.has_pose
+        scores = [self._place(name, rows.logits[name][posed]) for name in self.weights]
+        blended = self.line[0] * average(scores, list(self.weights.values()), self.averaging) + self.line[1]
+        if self.context is not None:
+            blended = _second_stage(blended, rows.children[posed], np.array(self.context))
+        chances[posed] = probability(blended)
+        return chances
+
+    def _place(self, name: str, logits: np.ndarray) -> np.ndarray:
+        if self.averaging == "percentile":
+            return percentile(logits, self.quantiles[name])
+        slope, offset = self.lines[name]
+        return slope * logits + offset
+
+
+def choose(rows: Rows, labels: np.ndarray, settings: Blend) -> Choice:
+    """The blend of out-of-fold rows, and its threshold; labels: (N,) of 0 and 1."""
+    averaging, posed = settings.averaging, rows.has_pose
+    seen, truth = {name: values[posed] for name, values in rows.logits.items()}, labels[posed]
+    lines = {name: fit_line(values, truth) for name, values in seen.items()}
+    quantiles = {}
+    if averaging == "percentile":
+        shares = np.linspace(0, 1, QUANTILES)
+        quantiles = {name: [float(value) for value in np.quantile(values, shares)] for name, values in seen.items()}
+    draft = Choice(averaging, dict.fromkeys(seen, 1.0), lines, quantiles, (1.0, 0.0), None, 0.5)
+    best = search_weights([draft._place(name, values) for name, values in seen.items()], truth, settings)
+    kept = {name: float(weight) for name, weight in zip(seen, best, strict=True) if weight >= SMALLEST_WEIGHT}
+    kept = {name: weight / sum(kept.values()) for name, weight in kept.items()}
+    blended = average([draft._place(name, seen[name]) for name in kept], list(kept.values()), averaging)
+    line = fit_line(blended, truth)
+    choice = dataclasses.replace(
+        draft,
+        weights=kept,
+        lines={name: lines[name] for name in kept},
+        quantiles={name: quantiles[name] for name in kept if quantiles},
+        line=line,
+    )
+    if settings.context:
+        context = fit_context(line[0] * blended + line[1], truth, rows.children[posed])
+        choice = dataclasses.replace(choice, context=context)
+    chances = choice.probability(rows)
+    prevalence = float(labels.mean()) if settings.prevalence is None else settings.prevalence
+    return dataclasses.replace(choice, threshold=threshold_at(labels, chances, prevalence, settings.threshold))
+
+
+def average(scores: Sequence[np.ndarray], weights: Sequence[float], averaging: str) -> np.ndarray:
+    """The weighted mean of the members' scores in the space asked for, as log-odds (N,)."""
+    values = [probability(score) for score in scores] if averaging == "probability" else scores
+    mean = np.sum([weight * value for weight, value in zip(weights, values, strict=True)], axis=0)
+    return mean if averaging == "logit" else logit(mean)
+
+
+def percentile(logits: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
+    """Where each logit (N,) lies among a member's out-of-fold logits, from 1 / 2Q to 1 - 1 / 2Q.
+
+    Never among the segments answered together: an answer must not depend on what else is in the folder.
+    """
+    margin = 0.5 / len(quantiles)
+    apart = np.round(quantiles, 12)  # or equal: between numbers that differ by less than 1e-308 np.interp overflows
+    return np.interp(logits, apart, np.linspace(margin, 1 - margin, len(quantiles)))
+
+
+def log_loss(scores: Sequence[np.ndarray], weights: np.ndarray, labels: np.ndarray, averaging: str) -> float:
+    """What the weights are chosen by: the mean negative log-likelihood of the calibrated blend, and the pull."""
+    blended = average(scores, list(weights), averaging)
+    slope, offset = fit_line(blended, labels)
+    values = slope * blended + offset
+    pull = PULL * ((weights - 1 / len(weights)) ** 2).sum()
+    return float(np.logaddexp(0, np.where(labels == 1, -values, values)).mean() + pull)
+
+
+def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: Blend) -> np.ndarray:
+    """Weights (M,) on the simplex with the lowest `log_loss`, found by Optuna; they sum to 1."""
+    count = len(scores)
+    if count == 1:
+        return np.ones(1)
+    places = [f"u{number}" for number in range(count)]
+
+    def weights_of(values: Mapping[str, float]) -> np.ndarray:
+        # The normalised logarithms of uniform numbers lie evenly on the simplex.
+        parts = -np.log([values[place] for place in places])
+        return parts / parts.sum()
+
+    def objective(trial: optuna.Trial) -> float:
+        values = {place: trial.suggest_float(place, 1e-6, 1 - 1e-6) for place in places}
+        return log_loss(scores, weights_of(values), labels, settings.averaging)
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=settings.blend_seed, multivariate=True, n_startup_trials=20)
+    study = optuna.create_study(sampler=sampler)
+    study.enqueue_trial(dict.fromkeys(places, math.exp(-1)))  # equal weights
+    for place in places:  # each member nearly alone
+        study.enqueue_trial(dict.fromkeys(places, 1 - 1e-3) | {place: 1e-6})
+    study.optimize(objective, n_trials=settings.blend_trials)
+    return weights_of(study.best_params)
+
+
+def context_features(blended: np.ndarray, children: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """What the second stage sees (N, 3), and which segments (N,) bool have enough beside them to use it.
+
+    A segment's log-odds; the mean probability of the child's other segments, as log-odds; and how far the segment
+    stands above their median.
+    """
+    blended = np.asarray(blended, dtype=np.float64)
+    features = np.zeros((len(blended), 3))
+    enough = np.zeros(len(blended), dtype=bool)
+    child = np.asarray(children)
+    for name in np.unique(child):
+        rows = np.flatnonzero(child == name)
+        if len(rows) < FEWEST_SEGMENTS:
+            continue
+        enough[rows] = True
+        values, chances = blended[rows], probability(blended[rows])
+        others = (chances.sum() - chances) / (len(rows) - 1)
+        features[rows] = np.stack([values, logit(others), values - _median_of_others(values)], 1)
+    return features, enough
+
+
+def _median_of_others(values: np.ndarray) -> np.ndarray:
+    return np.array([np.median(np.delete(values, row)) for row in range(len(values))])
+
+
+def fit_context(blended: np.ndarray, labels: np.ndarray, children: Sequence[str]) -> tuple[float, ...] | None:
+    """Coefficients of the second stage; None where too few children have enough segments of both labels."""
+    features, enough = context_features(blended, children)
+    if len(np.unique(labels[enough])) < 2 or len(set(np.asarray(children)[enough])) < FEWEST_SEGMENTS:
+        return None
+    return tuple(float(value) for value in fit_logistic(features[enough], labels[enough], ALONE, CONTEXT_PRIOR))
+
+
+def _second_stage(blended: np.ndarray, children: Sequence[str], coefficients: np.ndarray) -> np.ndarray:
+    features, enough = context_features(blended, children)
+    return np.where(enough, features @ coefficients[:-1] + coefficients[-1], blended)
+
+
+def nested(
+    rows: Rows, labels: np.ndarray, fold_of: np.ndarray, settings: Blend
+) -> tuple[np.ndarray, np.ndarray, list[Choice]]:
+    """Probabilities (N,) and answers (N,) bool in which each fold is judged by what was chosen on the other folds.
+
+    The members are not trained again for that; the small dependence that remains is named where the figures stand.
+    """
+    chances, positive, choices = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool), []
+    for fold in np.unique(fold_of):
+        scored = fold_of == fold
+        choice = choose(rows.at(~scored), labels[~scored], settings)
+        chances[scored] = choice.probability(rows.at(scored))
+        positive[scored] = chances[scored] >= choice.threshold
+        choices.append(choice)
+    return chances, positive, choices

@@ -1,0 +1,172 @@
+"""Curves over thresholds, with bands from resampling children: ROC, precision, F1, net benefit, reliability."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from spasm.evaluation.bootstrap import LEVEL
+
+RESAMPLES = 400  # of the bands; figures have more, see metrics.py
+MOST_POINTS = 300  # thresholds of a curve
+SHARES = np.linspace(0, 1, 101)  # where an ROC or precision-recall curve is read
+BINS = 8  # of a reliability diagram
+BANDS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)  # in which probabilities are held against labels in tables
+TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curve:
+    """A line of G points, and its 95 % band."""
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Counts:
+    """Segments at or above each of G thresholds: first of all children, then of each resample of them."""
+
+    thresholds: np.ndarray
+    """(G,), falling from above 1, where nothing is called, to 0, where everything is."""
+    hits: np.ndarray
+    """(1 + R, G): positive segments among those called."""
+    calls: np.ndarray
+    """(1 + R, G)"""
+    spasms: np.ndarray
+    """(1 + R, 1)"""
+    total: np.ndarray
+    """(1 + R, 1)"""
+
+
+def count(labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], seed: int = 0) -> Counts:
+    """What all curves are made of; labels (N,) of 0 and 1, probabilities (N,) in 0..1."""
+    child = np.unique(np.asarray(children), return_inverse=True)[1]
+    known = np.unique(probabilities)
+    if len(known) > MOST_POINTS:
+        known = np.unique(np.quantile(probabilities, np.linspace(0, 1, MOST_POINTS)))
+    thresholds = np.concatenate([[np.nextafter(1, 2)], known[::-1], [0.0]])
+    # How many thresholds a segment fails: it is called at all that come after.
+    first = np.searchsorted(-thresholds, -probabilities)
+    shape = (child.max() + 1, len(thresholds))
+    calls, hits = np.zeros(shape), np.zeros(shape)
+    np.add.at(calls, (child, first), 1)
+    np.add.at(hits, (child, first), labels)
+    calls, hits = calls.cumsum(1), hits.cumsum(1)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(len(calls), np.full(len(calls), 1 / len(calls)), RESAMPLES)
+    weights = np.concatenate([np.ones((1, len(calls))), drawn])
+    calls, hits = weights @ calls, weights @ hits
+    return Counts(thresholds, hits, calls, hits[:, -1:], calls[:, -1:])
+
+
+def roc(counts: Counts) -> Curve:
+    """Sensitivity (y) against the share of other segments that raise an alarm (x)."""
+    with np.errstate(invalid="ignore"):
+        sensitivity = counts.hits / counts.spasms
+        alarms = (counts.calls - counts.hits) / (counts.total - counts.spasms)
+    # Both never fall along the thresholds: of several sensitivities at one share the last, highest one is read.
+    drawn = [(x, y) for x, y in zip(alarms, sensitivity, strict=True) if np.isfinite(x + y).all()]
+    read = [y[np.searchsorted(x, SHARES + 1e-9, side="right") - 1] for x, y in drawn]
+    return _banded(SHARES, np.array(read))
+
+
+def precision_recall(counts: Counts) -> Curve:
+    """Precision (y) against sensitivity (x)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sensitivity, precision = counts.hits / counts.spasms, counts.hits / counts.calls
+    read = []
+    for x, y in zip(sensitivity, precision, strict=True):
+        if np.isfinite(x).all():
+            there = np.isfinite(y)
+            # At the highest threshold that finds such a share of spasms.
+            first = np.searchsorted(x[there], np.maximum(SHARES, 1e-9) - 1e-10, side="left")
+            read.append(y[there][np.minimum(first, there.sum() - 1)])
+    return _banded(SHARES, np.array(read))
+
+
+def f1(counts: Counts) -> Curve:
+    """F1 (y) against the threshold (x)."""
+    order = slice(None, 0, -1)  # without the threshold above 1
+    with np.errstate(invalid="ignore"):  # a resample can have neither spasms nor calls
+        values = 2 * counts.hits / (counts.calls + counts.spasms)
+    return _banded(counts.thresholds[order], values[:, order])
+
+
+def net_benefit(counts: Counts, worth: np.ndarray) -> tuple[Curve, np.ndarray]:
+    """Net benefit per 100 segments (y) at threshold probabilities `worth` (x) in 0..1, and that of calling everything.
+
+    Hits less false alarms, each of which costs worth / (1 - worth) of a hit: what somebody accepts who acts on a
+    probability of `worth` (Vickers and Elkin 2006).
+    """
+    at = np.searchsorted(-counts.thresholds, -worth, side="right") - 1  # the last threshold that is not below
+    cost = worth / (1 - worth)
+    hits, calls = counts.hits[:, at], counts.calls[:, at]
+    benefit = 100 * (hits - cost * (calls - hits)) / counts.total
+    prevalence = counts.spasms[0, 0] / counts.total[0, 0]
+    return _banded(worth, benefit), 100 * (prevalence - cost * (1 - prevalence))
+
+
+def f1_at_prevalence(sensitivity: np.ndarray, specificity: np.ndarray, prevalence: np.ndarray) -> Curve:
+    """F1 (y) where a share `prevalence` (x) is positive and both kinds of segments are as they were.
+
+    sensitivity, specificity: (1 + R,), first as observed, then of each resample.
+    """
+    hits = prevalence * sensitivity[:, None]
+    alarms = (1 - prevalence) * (1 - specificity[:, None])
+    return _banded(prevalence, 2 * hits / (hits + alarms + prevalence))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bin:
+    """Segments of like probability, and how many of them are positive."""
+
+    low: float
+    high: float
+    mean: float
+    """The mean probability."""
+    observed: float
+    """The share that is positive, with its interval over children."""
+    observed_low: float
+    observed_high: float
+    segments: int
+    children: int
+
+
+def reliability(
+    labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], edges: np.ndarray | None = None
+) -> list[Bin]:
+    """Bins of equally many segments, or between the given edges; the interval of each is over the children in it."""
+    if edges is None:
+        edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, BINS + 1)))
+        edges = edges if len(edges) > 1 else np.repeat(edges, 2)  # all probabilities are one
+    child = np.asarray(children)
+    generator = np.random.default_rng(0)
+    bins = []
+    for number, (low, high) in enumerate(itertools.pairwise(edges)):
+        last = number == len(edges) - 2
+        rows = (probabilities >= low) & ((probabilities <= high) if last else (probabilities < high))
+        if not rows.any():
+            continue
+        inside = np.unique(child[rows], return_inverse=True)[1]
+        segments, positive = np.bincount(inside), np.bincount(inside, labels[rows])
+        drawn = generator.multinomial(len(segments), np.full(len(segments), 1 / len(segments)), RESAMPLES)
+        shares = (drawn @ positive) / (drawn @ segments)
+        least, most = np.percentile(shares, TAILS)
+        bins.append(
+            Bin(float(low), float(high), float(probabilities[rows].mean()), float(labels[rows].mean()), float(least),
+                float(most), int(rows.sum()), len(segments))
+        )  # fmt: skip
+    return bins
+
+
+def _banded(x: np.ndarray, drawn: np.ndarray) -> Curve:
+    """drawn: (1 + R, G), the first as observed."""
+    if not len(drawn):
+        nothing = np.full(len(x), np.nan)
+        return Curve(x, nothing, nothing, nothing)
+    low, high = np.nanpercentile(drawn[1:] if len(drawn) > 1 else drawn, TAILS, axis=0)
+    return Curve(x, drawn[0], low, high)

@@ -1,0 +1,1 @@
+"""Channels and kinematic features of a pose."""

@@ -1,0 +1,122 @@
+"""Thirteen points of the body in trunk lengths, in a frame of reference that moves with the body."""
+
+import numpy as np
+
+from spasm.data.landmarks import INDEX
+from spasm.data.pose import FARTHEST, found
+from spasm.features.nan_math import fitted, mean, over, quantiles
+
+BLOCK = 32  # segments at once; fewer cost more time each, many more cost memory in long segments
+LONGEST_BRIDGE = 6  # frames; gaps of the BabyJokes children have a median of 26 and are left open
+SMALLEST_TRUNK = 0.02  # of the picture, as in features.py
+FACE, ARMS, LEGS = range(11), range(13, 23), range(25, 33)
+HANDS, FEET = ("wrist", "pinky", "index", "thumb"), ("ankle", "heel", "foot_index")
+# The 13 points, each the mean of its landmarks: the head, then left and right of each pair.
+PAIRS = {
+    "shoulders": ("shoulder",), "hips": ("hip",), "elbows": ("elbow",), "hands": HANDS, "knees": ("knee",),
+    "feet": FEET,
+}  # fmt: skip
+POINTS = (
+    tuple(FACE),
+    *(tuple(INDEX[f"{side}_{name}"] for name in names) for names in PAIRS.values() for side in ("left", "right")),
+)
+HEAD, LEFT = 0, {part: 1 + 2 * i for i, part in enumerate(PAIRS)}  # the right one follows
+LIMBS = ("elbows", "hands", "knees", "feet")
+MOVERS = [HEAD, *range(LEFT["elbows"], len(POINTS))]  # all but the trunk
+SIDES = np.array([1] + [1, -1] * len(PAIRS), dtype=np.float32)[:, None]  # what turns "to the left" into "outward"
+PARTS = {"head": [HEAD], "arms": MOVERS[1:5], "trunk": list(range(1, 5)), "legs": MOVERS[5:]}  # which points each has
+
+
+def part_speeds(poses: np.ndarray) -> np.ndarray:
+    """Speed of each of PARTS against the rest of the body, (N, 4, T) float32 in body lengths per second.
+
+    poses: (N, T, 33, 5). What moves the body as a whole, such as the camera, is taken out. NaN in gaps and beside them.
+    """
+    points = body_points(poses, found(poses))
+    articulated = rigid_motion(fitted(points, 0), fitted(points, 1))[3]
+    return np.stack([mean(articulated[:, members], axis=1) for members in PARTS.values()], axis=1)
+
+
+# ---- from poses to points in body lengths
+
+
+def body_points(poses: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The 13 points in the body's axes: along, to the child's left, depth; (N, 13, 3, T) float32 in body lengths.
+
+    poses (N, T, 33, 5) and where a landmark was found (N, T, 33). The axes and the origin are fixed in the picture for
+    the whole segment, and so is the scale: one per frame would erase flexion. NaN where a point is not known, and
+    everywhere if the trunk never is.
+    """
+    points = _points(np.ascontiguousarray(np.moveaxis(poses[..., :3], 1, -1), np.float32), np.moveaxis(seen, 1, -1))
+    left_shoulder, right_shoulder, left_hip, right_hip = (points[:, i] for i in range(1, 5))
+    shoulders, hips = (left_shoulder + right_shoulder) / 2, (left_hip + right_hip) / 2  # (N, 3, T)
+    upward, leftward = shoulders - hips, left_shoulder - right_shoulder + left_hip - right_hip
+    size = np.hypot(upward[:, 0], upward[:, 1])
+    trunk = quantiles(size, 0.5)[0]
+    trunk = np.where(trunk >= SMALLEST_TRUNK, trunk, np.nan)
+    centre = quantiles(shoulders + hips, 0.5)[0] / 2
+    # Mean directions turn with the camera; medians of x and of y would not.
+    upward = mean(over(upward[:, :2], size[:, None], 1e-6))
+    upward = over(upward, np.hypot(upward[:, :1], upward[:, 1:]), 1e-6)
+    across = np.stack([-upward[:, 1], upward[:, 0]], axis=1)
+    across[(across * mean(leftward[:, :2])).sum(axis=1) < 0] *= -1
+    x, y, z = np.moveaxis(points - centre[:, None, :, None], 2, 0)
+    turned = [x * axis[:, 0, None, None] + y * axis[:, 1, None, None] for axis in (upward, across)]
+    return np.stack([*turned, z], axis=2) / trunk[:, None, None, None]
+
+
+def _points(landmarks: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The 13 points (N, 13, 3, T) of landmarks (N, 33, 3, T), where seen (N, 33, T); short gaps bridged."""
+    landmarks = np.where(seen[:, :, None], np.clip(landmarks, -FARTHEST, FARTHEST), np.nan)
+    gappy = seen.any(axis=-1) & ~seen.all(axis=-1)
+    landmarks[gappy] = bridged(landmarks[gappy], seen[gappy])
+    often = seen.sum(axis=-1)
+    points = []
+    for members in POINTS:
+        # A landmark that is hardly ever found must not take the others with it.
+        used = often[:, members] * 2 > often[:, members].max(axis=1, keepdims=True)
+        total = np.where(used[..., None, None], landmarks[:, members], 0).sum(axis=1)
+        points.append(total / np.where(used.any(axis=1), used.sum(axis=1), np.nan)[:, None, None])
+    return np.stack(points, axis=1, dtype=np.float32)
+
+
+def bridged(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """values (S, 3, T), where seen (S, T), with gaps of at most LONGEST_BRIDGE frames filled by straight lines."""
+    frames = seen.shape[-1]
+    time = np.arange(frames)
+    before = np.maximum.accumulate(np.where(seen, time, -1), axis=-1)
+    after = np.minimum.accumulate(np.where(seen, time, frames)[:, ::-1], axis=-1)[:, ::-1]
+    row, at = np.nonzero(~seen & (before >= 0) & (after < frames) & (after - before <= LONGEST_BRIDGE + 1))
+    first, last = before[row, at], after[row, at]
+    share = ((at - first) / (last - first)).astype(np.float32)[:, None]
+    values[row, :, at] = values[row, :, first] * (1 - share) + values[row, :, last] * share
+    return values
+
+
+def rigid_motion(points: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Speed of translation (bl/s), rotation (rad/s) and zoom (1/s), (N, T) each, and what remains, (N, 13, T) bl/s.
+
+    points and velocity (N, 13, 3, T). In each frame, least squares over the known points of
+    v = translation + (zoom + i rotation) (p - centre), with the picture as the complex plane.
+    """
+    vx, vy = velocity[:, :, 0], velocity[:, :, 1]
+    x, y = points[:, :, 0] + 0 * vx, points[:, :, 1] + 0 * vx  # known where the velocity is
+    mx, my = mean(vx, axis=1), mean(vy, axis=1)
+    x, y, vx, vy = x - mean(x, axis=1)[:, None], y - mean(y, axis=1)[:, None], vx - mx[:, None], vy - my[:, None]
+    size = np.maximum(mean(x * x + y * y, axis=1), 1e-6)
+    zoom, turn = mean(x * vx + y * vy, axis=1) / size, mean(x * vy - y * vx, axis=1) / size
+    rest_x = vx - zoom[:, None] * x + turn[:, None] * y
+    rest_y = vy - zoom[:, None] * y - turn[:, None] * x
+    return np.sqrt(mx * mx + my * my), turn, zoom, np.sqrt(rest_x * rest_x + rest_y * rest_y)
+
+
+def event_frame(activity: np.ndarray) -> np.ndarray:
+    """The frame (N,) in the middle of the 0.3 s with the highest mean activity (N, T), most of it known; else 0."""
+    width = 9
+    known = np.isfinite(activity)
+    total, count = (
+        np.cumsum(np.pad(values, ((0, 0), (width // 2 + 1, width // 2))), axis=-1, dtype=np.float64)
+        for values in (np.where(known, activity, 0), known)
+    )
+    total, count = total[:, width:] - total[:, :-width], count[:, width:] - count[:, :-width]
+    return np.where(count > width / 2, total / np.maximum(count, 1), -1).argmax(axis=-1)

@@ -1,0 +1,107 @@
+"""Poses (N, T, 33, 5) to the 14 channels (N, 14, 33, T) that every network reads.
+
+Training, out-of-fold scoring and submission all call `build_features`; nothing else makes channels.
+"""
+
+import torch
+
+from spasm.config.models import Features
+from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from spasm.data.pose import FARTHEST
+
+CHANNELS = (
+    "x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed", "visibility", "presence", "mask", "valid_fraction",
+)  # fmt: skip
+MASK = CHANNELS.index("mask")
+SMALLEST_TORSO = 0.02  # of the picture; below this a torso length is noise and would blow the pose up
+
+
+def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
+    """The 14 channels of a batch.
+
+    poses: (N, T, 33, 5) float32, [x, y, z, visibility, presence]; x, y in picture widths and heights; a landmark
+        that was not found is NaN.
+    Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
+        In memory the channels lie innermost, as the convolutions want them.
+    """
+    # A landmark ten pictures away is the estimator's error, and one such value would spoil a batch norm.
+    positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
+    found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
+    ever_found = found.any(1)  # (N, 33)
+    positions = interpolate(positions, found)
+    if settings.aspect != 1:
+        positions = positions * positions.new_tensor([settings.aspect, 1, settings.aspect])
+    root = _root(positions, found, ever_found, hold=settings.root == "hold")
+    positions = (positions - root) * ever_found[:, None, :, None]
+    if settings.body_scale:
+        positions = positions / _torso_length(positions, found)[:, None, None, None]
+
+    moves = found[:, 1:] & found[:, :-1]
+    velocity = torch.zeros_like(positions)
+    velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
+    accelerates = moves[:, 1:] & moves[:, :-1]
+    acceleration = torch.zeros_like(positions)
+    acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
+
+    mask = found.to(positions.dtype)[..., None]
+    channels = (
+        positions,
+        velocity,
+        acceleration,
+        velocity.square().sum(-1, keepdim=True).sqrt(),
+        torch.nan_to_num(poses[..., 3:5], nan=0.0).clamp(0, 1),
+        mask,
+        mask.mean(2, keepdim=True).expand_as(mask),
+    )
+    return torch.cat(channels, dim=-1).permute(0, 3, 2, 1)
+
+
+def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """Fill each landmark's missing frames on a line between its neighbours in time, as `np.interp` does.
+
+    positions: (N, T, 33, 3), found: (N, T, 33) bool. Before the first and after the last found frame the nearest value
+    stands; a landmark that is never found becomes zero.
+    """
+    filled = torch.where(found[..., None], positions, 0).transpose(1, 2).contiguous()  # (N, 33, T, 3)
+    found = found.transpose(1, 2)
+    gappy = found.any(2) & ~found.all(2)  # only these cost anything
+    if gappy.any():
+        values, valid = filled[gappy], found[gappy]  # (S, T, 3), (S, T)
+        frames = valid.shape[1]
+        time = torch.arange(frames, device=values.device).expand_as(valid)
+        before = torch.where(valid, time, -1).cummax(1).values
+        after = frames - 1 - torch.where(valid, frames - 1 - time, -1).flip(1).cummax(1).values.flip(1)
+        left = torch.where(before < 0, after, before)  # before the first found frame
+        right = torch.where(after >= frames, left, after)  # after the last one
+        weight = ((time - left) / (right - left).clamp(min=1))[..., None]
+        at_left, at_right = (values.gather(1, at[..., None].expand_as(values)) for at in (left, right))
+        filled[gappy] = at_left + weight * (at_right - at_left)
+    return filled.transpose(1, 2)
+
+
+def _root(positions: torch.Tensor, found: torch.Tensor, ever_found: torch.Tensor, hold: bool) -> torch.Tensor:
+    """Where the body is, (N, T, 1, 3): mid-hips, else mid-shoulders, else the centre of all that was ever found."""
+    count = ever_found.sum(1).clamp(min=1)[:, None, None, None]
+    root = (positions * ever_found[:, None, :, None]).sum(2, keepdim=True) / count
+    for pair in ([LEFT_SHOULDER, RIGHT_SHOULDER], [LEFT_HIP, RIGHT_HIP]):
+        middle = positions[:, :, pair].mean(2, keepdim=True)
+        if hold:  # the published rule: in a gap the last valid root stays, and every landmark jumps at its end
+            both = found[:, :, pair].all(2)
+            last = torch.where(both, torch.arange(both.shape[1], device=both.device), -1).cummax(1).values
+            first = both.float().argmax(1, keepdim=True)
+            last = torch.where(last < 0, first, last)
+            middle = middle.gather(1, last[:, :, None, None].expand_as(middle))
+        root = torch.where(ever_found[:, pair].all(1)[:, None, None, None], middle, root)
+    return root
+
+
+def _torso_length(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """One length per segment (N,): the median over time of mid-shoulder to mid-hip in the picture; 1 where unknown.
+
+    One scale per segment, never one per frame, which would erase flexion.
+    """
+    trunk = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]
+    seen = found[:, :, trunk].all(2)
+    length = (positions[:, :, trunk[:2], :2].mean(2) - positions[:, :, trunk[2:], :2].mean(2)).norm(dim=-1)
+    median = torch.where(seen, length, torch.nan).nanmedian(1).values
+    return torch.where(median >= SMALLEST_TORSO, median, 1.0)

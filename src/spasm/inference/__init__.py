@@ -1,0 +1,1 @@
+"""Predictions for new segments and recordings."""

@@ -1,0 +1,206 @@
+"""From the answers to overlapping windows to events: when something happened, and when it could be told."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from spasm.config.events import Accumulation, Hysteresis
+from spasm.data.pose import FPS
+from spasm.data.recordings import first_frames
+
+Rule: TypeAlias = Hysteresis | Accumulation
+STEP_FRAMES = 3
+STEP_S = STEP_FRAMES / FPS  # between two values of a curve
+NEAR_STEPS = 2  # what lies this near to where a member looked was looked at too
+TRIM = 0.8  # of an event's peak: where it begins and ends
+CLUSTER_S = 30.0  # between the events of a cluster, at most
+LEVELS = (*(step / 20 for step in range(1, 20)), 0.98)  # probabilities that are tried
+
+
+class Event(NamedTuple):
+    """Something like a spasm in a recording; seconds from its start."""
+
+    onset_s: float
+    offset_s: float
+    peak: float  # highest probability
+    known_s: float  # when a live run would have told it
+
+
+class Windows(NamedTuple):
+    """The answers to a recording: K windows, and B steps of STEP_S."""
+
+    frames: int  # in the recording
+    length: int  # frames in a window
+    ends_s: np.ndarray  # (K,) end of each window
+    probabilities: np.ndarray  # (K,)
+    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`
+    known_s: np.ndarray  # (B,) when the first window that does not cover a step had been seen
+
+    @property
+    def duration_s(self) -> float:
+        """Of the recording."""
+        return self.frames / FPS
+
+
+def assembled(whole: int, length: int, stride: int, probabilities: np.ndarray, curve: np.ndarray) -> Windows:
+    """The windows of a recording of so many frames, from their probabilities (K,) and the steps of a `Curve`."""
+    firsts = first_frames(whole, length, stride)
+    steps = -(-whole // STEP_FRAMES)
+    following = np.searchsorted(firsts // STEP_FRAMES, np.arange(steps), side="right")
+    ends_s = np.minimum(firsts + length, whole) / FPS
+    known_s = ends_s[np.minimum(following, len(ends_s) - 1)]
+    return Windows(whole, length, ends_s, probabilities, curve[:steps], known_s)
+
+
+class Curve:
+    """Probability over time, finer than the windows: each window's probability stands where its members looked.
+
+    A window's probability counts in full where they looked most, elsewhere in proportion; a moment gets the mean over
+    the windows that cover it. Where no member looks at frames, all frames with a pose count alike. Windows may be added
+    as they come: what no later window covers is given back, so that memory does not grow.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.steps = -(-length // STEP_FRAMES)
+        self.begin = 0  # step at which what is kept begins
+        self.total, self.count = np.zeros(self.steps), np.zeros(self.steps)
+
+    def add(self, start: int, probability: float, looked: np.ndarray) -> np.ndarray:
+        """The steps that are finished now (S,) float32, once the window beginning at frame `start` is counted.
+
+        looked: (T,) frame weights, or 1 and 0. Starts must not fall, and lie on whole steps.
+        """
+        passed = start // STEP_FRAMES - self.begin
+        finished = self._take(passed)
+        share = np.zeros(self.steps * STEP_FRAMES)
+        share[: len(looked)] = looked / (looked.max() or 1.0)
+        share = share.reshape(self.steps, STEP_FRAMES).max(1)
+        near = np.pad(share, NEAR_STEPS)
+        near = np.lib.stride_tricks.sliding_window_view(near, 2 * NEAR_STEPS + 1).max(1)
+        self.total += probability * near
+        self.count += 1
+        return finished
+
+    def finish(self) -> np.ndarray:
+        """The steps that are left."""
+        return self._take(self.steps)
+
+    def _take(self, steps: int) -> np.ndarray:
+        gone = np.zeros(steps, dtype=np.float32)
+        inside = min(steps, self.steps)
+        gone[:inside] = self.total[:inside] / np.maximum(self.count[:inside], 1)
+        for values in (self.total, self.count):
+            values[: self.steps - inside] = values[inside:]
+            values[self.steps - inside :] = 0
+        self.begin += steps
+        return gone
+
+
+def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
+    """Events between two crossings of `event_off` that reach `event_on`; they last from TRIM of their peak on.
+
+    The sides of a peak tell of the windows' length, not of the spasm's; what counts of them is only that they join.
+    """
+    above = windows.curve >= rule.event_off
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
+    events = []
+    for begin, end in edges.reshape(-1, 2):
+        part = windows.curve[begin:end]
+        if part.max() < rule.event_on:
+            continue
+        known = begin + int(np.argmax(part >= max(rule.event_on, TRIM * part.max())))
+        high = begin + np.flatnonzero(part >= TRIM * part.max())
+        offset_s = min((high[-1] + 1) * STEP_S, windows.duration_s)
+        events.append(Event(float(high[0] * STEP_S), float(offset_s), float(part.max()), float(windows.known_s[known])))
+    return events
+
+
+def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
+    """Alarms where the last windows' probabilities sum to enough, as VSViG decides; none while one is fresh.
+
+    The rule does not say when in its last window something happened: it is where the members looked, around the highest
+    of the curve, or the whole window while the curve does not reach that far.
+    """
+    counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)
+    sums = np.cumsum(counted)
+    sums[rule.sum_windows :] -= sums[: -rule.sum_windows].copy()
+    events: list[Event] = []
+    for number in np.flatnonzero(sums >= rule.sum_threshold).tolist():
+        alarm_s = float(windows.ends_s[number])
+        if events and alarm_s < events[-1].known_s + max(rule.refractory_s, windows.length / FPS):
+            continue
+        begin_s = max(0.0, alarm_s - windows.length / FPS, *(event.offset_s for event in events[-1:]))
+        peak = float(windows.probabilities[max(0, number - rule.sum_windows + 1) : number + 1].max())
+        events.append(Event(*_moment(windows, begin_s, alarm_s), peak, alarm_s))
+    return events
+
+
+def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, float]:
+    """Where the curve is high, TRIM of its highest there, around its highest between two times."""
+    first, last = math.ceil(begin_s / STEP_S - 1e-6), math.floor(end_s / STEP_S + 1e-6)
+    part = windows.curve[first:last]
+    if len(part) < last - first or not len(part):
+        return begin_s, end_s
+    highest = int(part.argmax())
+    low = np.flatnonzero(np.concatenate([[True], part < TRIM * part[highest], [True]]))
+    after = int(np.searchsorted(low, highest + 1))
+    return float((first + low[after - 1]) * STEP_S), float(min(end_s, (first + low[after] - 1) * STEP_S))
+
+
+def told(windows: Windows, rule: Rule) -> list[Event]:
+    """The events of a recording by either rule."""
+    return by_hysteresis(windows, rule) if isinstance(rule, Hysteresis) else by_accumulation(windows, rule)
+
+
+def clusters(onsets_offsets_s: np.ndarray) -> np.ndarray:
+    """The number (E,) of the cluster of each event (E, 2), counted from 1: the next begins within CLUSTER_S."""
+    if not len(onsets_offsets_s):
+        return np.zeros(0, dtype=int)
+    gaps = onsets_offsets_s[1:, 0] - np.maximum.accumulate(onsets_offsets_s[:-1, 1])
+    return np.append(1, 1 + np.cumsum(gaps > CLUSTER_S))
+
+
+def clusters_met(true: np.ndarray, told: Sequence[Event], tolerance_s: float) -> np.ndarray:
+    """For each cluster (C,) of true events (E, 2), whether an event is told that meets one of them."""
+    onsets_s, offsets_s = spans(told).T[:, None]
+    meets = (onsets_s < true[:, 1:] + tolerance_s) & (offsets_s > true[:, :1] - tolerance_s)  # (E, told)
+    numbers = clusters(true)
+    return np.array([meets[numbers == one].any() for one in np.unique(numbers)], dtype=bool)
+
+
+def spans(events: Sequence[Event]) -> np.ndarray:
+    """Onsets and offsets (E, 2) of events."""
+    return np.array([event[:2] for event in events]).reshape(-1, 2)
+
+
+# ---- which settings
+
+
+def candidates(rule: Rule) -> list[Rule]:
+    """The settings of a rule that are tried."""
+    if isinstance(rule, Hysteresis):
+        return [Hysteresis(round(on, 3), round(on * off, 3)) for on in LEVELS for off in (0.3, 0.6, 0.9)]
+    return [
+        Accumulation(count, round(level * count, 3), floor, refractory_s)
+        for count in (1, 2, 3, 5)
+        for level in LEVELS
+        for floor in (0.0, 0.3)
+        for refractory_s in (5.0, 8.0, 12.0)
+    ]
+
+
+def best(counts: np.ndarray, most_false_alarms: float | None) -> int:
+    """Which of S settings is best by its counts (S, 5), summed over recordings: those of `metrics.EventCounts`.
+
+    The highest F1; or the highest sensitivity with at most so many false alarms in an hour. Of equals the one with the
+    fewest false alarms.
+    """
+    true, found, _, false, hours = counts.T
+    if most_false_alarms is None:
+        score = 2 * found / np.maximum(found + false + true, 1)
+    else:
+        few = false <= most_false_alarms * hours
+        score = np.where(few, found, -1) if few.any() else -false
+    return int(np.lexsort([false, -score])[0])

@@ -1,0 +1,109 @@
+"""Which settings make events of probabilities: chosen on recordings whose true events are known."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from spasm.config.fields import SettingsError
+from spasm.core.errors import DataError, DataProblems, brief
+from spasm.core.tables import numbered_rows
+from spasm.data.naming import child_of
+from spasm.data.pose import FPS
+from spasm.evaluation.event_metrics import EventCounts, Overlap, compare_events
+from spasm.inference import event_detection
+from spasm.inference.event_detection import Event, Rule, Windows
+
+LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of the trade-off
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Which settings make events."""
+
+    rules: list[Rule]
+    """For each of R recordings: chosen on the other children's."""
+    of_all: Rule
+    """Chosen on all of them, for new recordings."""
+    children: np.ndarray
+    """(R,) of each recording."""
+    counts: np.ndarray
+    """(S, R, 5) of each setting that was tried: the first five of `EventCounts`."""
+
+
+def read(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[str, np.ndarray]:
+    """True events (E, 2) of each recording, by its file's name; a recording that is not named has none.
+
+    lengths: frames in each recording; film_of: the video's name of a recording, which the table may also use.
+    """
+    problems: list[DataError] = []
+    rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in lengths}
+    ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
+    of_film = {film: name for name, film in film_of.items()}
+    for line, row in numbered_rows(path, ("recording", "onset_s", "offset_s")):
+        name = of_film.get(row["recording"], row["recording"])
+        if name not in rows:
+            continue
+        try:
+            onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
+        except ValueError:
+            onset_s = offset_s = float("nan")
+        if not 0 <= onset_s < offset_s <= ends_s[name] + 1:
+            reason = f"line {line}: {brief(row['onset_s'])} to {brief(row['offset_s'])} is no event"
+            hint = f"give onset_s and a later offset_s, in seconds; {name} lasts {ends_s[name]:.1f} s"
+            problems.append(DataError(path, reason, hint))
+        else:
+            rows[name].append((onset_s, offset_s))
+    if problems:
+        raise DataProblems(problems)
+    if not any(rows.values()):
+        raise DataError(path, "has no event of these recordings", "its first column holds their file names")
+    return {name: np.array(sorted(spans)).reshape(-1, 2) for name, spans in rows.items()}
+
+
+def count(windows: Windows, told: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
+    """How the events of one recording meet the true ones."""
+    known_s = np.array([event.known_s for event in told])
+    return compare_events(true, event_detection.spans(told), known_s, windows.duration_s, overlap)
+
+
+def choose(
+    rule: Rule, answered: Mapping[Path, Windows], true: dict[str, np.ndarray], overlap: Overlap, most: float | None
+) -> Chosen:
+    """Try every candidate of a rule on every recording, for the best F1 or at most so many false alarms in an hour.
+
+    Raises SettingsError where all recordings are of one child, or one child has all the events.
+    """
+    child = np.array([child_of(path.name) for path in answered])
+    if len(set(child)) < 2:
+        raise SettingsError("all recordings are of one child, and there is no other to choose on; give --choose False")
+    tried = event_detection.candidates(rule)
+    counts = np.array(
+        [
+            [
+                count(windows, event_detection.told(windows, one), true[path.name], overlap)[:5]
+                for path, windows in answered.items()
+            ]
+            for one in tried
+        ],
+        dtype=float,
+    )
+    for one in sorted(set(child)):
+        if not counts[0, child != one, 0].sum():
+            reason = f"there is no event of another child than {one} to choose settings on"
+            raise SettingsError(f"{reason}; give recordings of more children with events, or --choose False")
+    rules = [tried[event_detection.best(counts[:, child != one].sum(1), most)] for one in child]
+    return Chosen(rules, tried[event_detection.best(counts.sum(1), most)], child, counts)
+
+
+def traded(chosen: Chosen) -> list[tuple[float, float, float]]:
+    """A limit on false alarms per hour, set on the other children, how many there then are, and the sensitivity."""
+    rows = []
+    for limit in LIMITS:
+        reached = np.zeros(5)
+        for child in np.unique(chosen.children):
+            best = event_detection.best(chosen.counts[:, chosen.children != child].sum(1), limit)
+            reached += chosen.counts[best][chosen.children == child].sum(0)
+        rows.append((limit, reached[3] / reached[4], reached[1] / max(reached[0], 1)))
+    return rows

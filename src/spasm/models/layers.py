@@ -1,0 +1,46 @@
+"""A network for scoring: batch norms gone into the convolutions before them."""
+
+import copy
+import itertools
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class Folded(nn.Module):
+    """A copy of a network whose convolutions and batch norms are one, computed in the given precision.
+
+    A module tells which of its convolutions a batch norm follows by `FOLDS`, pairs of attribute names; in an
+    `nn.Sequential` every batch norm right after a convolution belongs to it.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: nn.Module, precision: torch.dtype) -> None:
+        super().__init__()
+        self.network, self.precision = copy.deepcopy(network).eval().requires_grad_(False), precision
+        for module in self.network.modules():
+            if isinstance(module, nn.Sequential):
+                parts = list(module)
+                for place, (first, second) in enumerate(itertools.pairwise(parts)):
+                    if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                        module[place], module[place + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+            for convolution, norm in getattr(module, "FOLDS", ()):
+                setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """What the network answers: `Scores`, or what one that reads pictures or sequences gives."""
+        enabled = self.precision != torch.float32
+        with torch.autocast(inputs[0].device.type, self.precision if enabled else None, enabled=enabled):
+            return self.network(*inputs)
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def channels_last(network: N) -> N:
+    """The network itself, the channels of its convolutions innermost from now on: so they are fastest."""
+    # Of the four ways to call `to` that torch's manual names, its annotations leave out this one.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

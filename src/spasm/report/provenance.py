@@ -1,0 +1,61 @@
+"""How a run and its report came to be, as names and values to show."""
+
+import datetime
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spasm.core import files
+from spasm.core.errors import printable
+from spasm.data.pose import FPS
+from spasm.report import console
+from spasm.runs.run import read_manifest, read_run
+
+
+def how_made(run: Path, argv: Sequence[str]) -> list[tuple[str, str]]:
+    """Data, folds, dates, versions and digest of a run; argv: the command that shows it."""
+    made = read_run(run)
+    first, last = (_time((run / name).stat().st_mtime) for name in ("run.json", "metrics.json"))
+    manifest = read_manifest(sorted(run.glob("*/manifest.json"))[0])
+    versions = manifest.get("versions", {})
+    pairs = {
+        "data": console.data_name(made["data"]),
+        "fingerprint of the data": made["data"]["fingerprint"],
+        "frames of a segment (T)": f"{made['frames']}: {made['frames'] / FPS:g} s at {FPS:g} per second",
+        "folds": _listed(made["folds"]),
+        "trained": f"{first} to {last}, by the dates of the run's files",
+        "versions": _listed(versions),
+        "sha256 of decision.json": files.sha256(run / "decision.json"),
+        "report made": _time(datetime.datetime.now(datetime.UTC).timestamp()),
+        "by the command": shlex.join(["python", *argv]),
+    }
+    return [(name, printable(str(value))) for name, value in pairs.items()]
+
+
+def members(run: Path, decision: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`name`, `command` and `settings`, as names and values, of each member that decides."""
+    shown = []
+    for name, chosen in decision["members"].items():
+        manifest = read_manifest(run / name / "manifest.json")
+        script, *flags = map(str, manifest.get("command") or ["(not noted)"])
+        told = [("weight in the blend", f"{chosen['weight']:.3f}"), ("seeds", ", ".join(map(str, chosen["seeds"])))]
+        settings = [(flag, printable(str(value))) for flag, value in _flat(manifest["settings"])]
+        command = printable(shlex.join(["python", f"src/{script}", *flags]))
+        shown.append({"name": name, "command": command, "settings": [*told, *settings]})
+    return shown
+
+
+def _flat(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    pairs = []
+    for name, value in tree.items():
+        pairs += _flat(value) if isinstance(value, dict) else [(f"--{name.replace('_', '-')}", value)]
+    return pairs
+
+
+def _listed(tree: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(tree.items()))
+
+
+def _time(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

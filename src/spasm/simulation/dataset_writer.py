@@ -1,0 +1,240 @@
+"""Simulated infants as a data folder, in the layout of the challenge."""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, cpu_count, delayed
+from numpy.lib import format as npy
+
+from spasm.core import files
+from spasm.core.errors import DataError, printable
+from spasm.data.pose import FPS
+from spasm.simulation.infant import World, cohort, held_out_children, simulate_child
+from spasm.simulation.recordings import simulate_recording
+
+Row = dict[str, Any]
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+MARKER = "simulated.json"
+TABLES = ("groups.csv", "train_data.csv", "truth.csv")
+FOLDERS = ("train", "test", "recordings", "preview")
+TRUTH_COLUMNS = (
+    "segment_name", "label", "event_start_frame", "event_end_frame", "event_type", "behaviours", "posture", "camera",
+    "cohort", "split", "video", "second_start_frame", "second_end_frame", "second_type",
+)  # fmt: skip
+EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "type")
+CHILDREN_WORTH_A_WORKER = 20  # starting one takes about as long as simulating so many
+
+
+def write_dataset(
+    out: Path,
+    children: int,
+    segments_per_child: int,
+    seed: int,
+    world: World,
+    recordings: int = 0,
+    minutes: float = 10.0,
+    preview: bool = False,
+    workers: int = 0,
+    progress: Progress = lambda items, count: items,
+) -> list[Row]:
+    """Simulate a data set into the folder `out`, and return the rows of its truth.csv.
+
+    An earlier set of the simulator at the same place is replaced as a whole, at the end. Raises DataError, and changes
+    nothing, when `out` is or holds something else. `workers` of 0 means one per CPU core; no file depends on it.
+    """
+    out = Path(os.path.abspath(out))
+    _put_back(out)
+    check_replaceable(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files.remove_stale(out.parent, below=False)  # what a killed simulation left
+    building = files.temporary_in(out.parent)
+    with files.named(out):
+        building.mkdir()
+    try:
+        with files.named(out):
+            rows = _write_segments(building, children, segments_per_child, seed, world, workers, progress)
+            made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES)
+            if recordings:
+                made += _write_recordings(building, children, recordings, minutes, seed, world, workers, progress)
+            if preview:
+                made += _write_previews(building, seed, world)
+            marker = {
+                "simulated": True, "seed": seed, "children": children, "segments_per_child": segments_per_child,
+                **vars(world), "recordings": recordings, "minutes": minutes if recordings else 0,
+                "file_count": len(made), "files": sorted(made),
+            }  # fmt: skip
+            files.write_json(building / MARKER, marker)
+            check_replaceable(out)  # again: somebody may have put a file there in the meantime
+            _swap(building, out)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return rows
+
+
+def check_replaceable(out: Path) -> None:
+    """Raise DataError unless `out` is absent, an empty folder, or a set of the simulator and nothing besides."""
+    hint = "choose another --out, or move it away yourself"
+    if out.is_symlink():
+        raise DataError(out, "is a symbolic link", hint)
+    around = next((folder for folder in out.parents if (folder / MARKER).exists()), None)
+    if around:
+        raise DataError(out, f"is inside the simulated data set {printable(around)}", hint)
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise DataError(out, "is not a folder", hint)
+    if not any(out.iterdir()):
+        return
+    try:
+        marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
+        ours = set(marker["files"]) if marker["simulated"] is True else None
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = None
+    if ours is None:
+        first = min(path.name for path in out.iterdir())
+        raise DataError(out, f"holds files that the simulator did not make, {first!r} among them", hint)
+    found = sorted(str(path.relative_to(out).as_posix()) for path in out.rglob("*"))
+    folders = {name for name in FOLDERS if (out / name).is_dir() and not (out / name).is_symlink()}
+    foreign = [name for name in found if name not in ours | {MARKER} | folders]
+    if foreign:
+        raise DataError(out / foreign[0], "is in a simulated data set, but the simulator did not write it", hint)
+
+
+def _write_segments(
+    folder: Path, children: int, segments_per_child: int, seed: int, world: World, workers: int, progress: Progress
+) -> list[Row]:
+    for split in ("train", "test"):
+        (folder / split).mkdir()
+    tested = held_out_children(seed, children)
+    jobs = (
+        delayed(_write_child)(folder, "test" if child in tested else "train", child, segments_per_child, seed, world)
+        for child in range(1, children + 1)
+    )
+    share = (children * segments_per_child) // (10 * CHILDREN_WORTH_A_WORKER)
+    rows = [row for rows in progress(_side_by_side(jobs, workers, share), children) for row in rows]
+    rows.sort(key=lambda row: row["segment_name"])
+    training = ((row["segment_name"], row["label"]) for row in rows if row["split"] == "train")
+    files.write_csv(folder / "truth.csv", TRUTH_COLUMNS, (list(row.values()) for row in rows))
+    files.write_csv(folder / "train_data.csv", TRUTH_COLUMNS[:2], training)
+    cohorts = ((child, cohort(seed, child)) for child in range(1, children + 1))
+    files.write_csv(folder / "groups.csv", ("child", "cohort"), cohorts)
+    return rows
+
+
+def _write_child(folder: Path, split: str, child: int, segments: int, seed: int, world: World) -> list[Row]:
+    """One child's segment files, and their rows of truth.csv."""
+    rows = []
+    for k, segment in enumerate(simulate_child(seed, child, segments, world), start=1):
+        name = f"child_{child}_{k}.npy"
+        (folder / split / name).write_bytes(files.npy(segment.pose))
+        events = [(event.start, event.end, event.kind) for event in segment.events[:2]]
+        first, second = (events + [("", "", "")] * 2)[:2]
+        row = (
+            name, segment.label, *first, ";".join(segment.behaviours), segment.posture, segment.camera,
+            cohort(seed, child), split, segment.video, *second,
+        )  # fmt: skip
+        rows.append(dict(zip(TRUTH_COLUMNS, row, strict=True)))
+    return rows
+
+
+def _write_recordings(
+    folder: Path,
+    children: int,
+    recordings: int,
+    minutes: float,
+    seed: int,
+    world: World,
+    workers: int,
+    progress: Progress,
+) -> list[str]:
+    """recordings/child_{id}_{n}.npy, dealt to the children in turn, and events.csv; returns what was written."""
+    (folder / "recordings").mkdir()
+    dealt = sorted((k % children + 1, k // children + 1) for k in range(recordings))
+    jobs = (delayed(_write_recording)(folder, child, number, minutes, seed, world) for child, number in dealt)
+    events = [row for rows in progress(_side_by_side(jobs, workers, recordings), recordings) for row in rows]
+    files.write_csv(folder / "events.csv", EVENT_COLUMNS, events)
+    return ["events.csv", *(f"recordings/child_{child}_{number}.npy" for child, number in dealt)]
+
+
+def _write_recording(
+    folder: Path, child: int, number: int, minutes: float, seed: int, world: World
+) -> list[tuple[str, float, float, str]]:
+    """One recording, scene after scene, so that memory does not grow with its length; returns its events."""
+    name = f"child_{child}_{number}.npy"
+    whole = round(minutes * 60 * FPS)
+    events = []
+    with open(folder / "recordings" / name, "xb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (whole, 33, 5)}
+        npy.write_array_header_1_0(file, header)
+        for pose, spasms in simulate_recording(seed, child, number, minutes, world):
+            file.write(pose.astype("<f4").tobytes())
+            for spasm in spasms:
+                events.append((name, round(spasm.onset_s, 3), round(min(spasm.end_s, whole / FPS), 3), spasm.kind))
+    return events
+
+
+def _write_previews(folder: Path, seed: int, world: World) -> list[str]:
+    from spasm.simulation.preview import pictures  # the pictures' library, wanted by nothing else here
+
+    (folder / "preview").mkdir()
+    made = []
+    for name, images in pictures(seed, world):
+        path = folder / "preview" / name
+        if len(images) == 1:
+            images[0].save(path)
+        else:
+            images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // 15, loop=0)
+        made.append(f"preview/{name}")
+    return made
+
+
+def _side_by_side(jobs: Iterable[Any], workers: int, most: int) -> Iterable[Any]:
+    """Results of delayed calls in their order, by so many processes, but never more than `most`."""
+    with warnings.catch_warnings():
+        # Ctrl-C cancels what is under way; that needs no words of joblib's.
+        warnings.filterwarnings("ignore", message=".*tasks? .*cancelled", category=UserWarning)
+        yield from Parallel(n_jobs=max(1, min(workers or cpu_count(), most)), return_as="generator")(jobs)
+
+
+def _former(out: Path) -> Path:
+    return out.parent / f".{out.name}-former"
+
+
+def _put_back(out: Path) -> None:
+    """Undo what a kill left of `_swap`: restore the former set, or remove it where the new one is in its place."""
+    old = _former(out)
+    if (old / MARKER).is_file() and not old.is_symlink():
+        if out.exists():
+            check_replaceable(old)  # what somebody put into it is not ours to remove
+            shutil.rmtree(old)
+        else:
+            os.rename(old, out)
+
+
+def _swap(building: Path, out: Path) -> None:
+    """Put a finished folder in its place; its bytes reach the disk before its name does.
+
+    No portable call exchanges two folders, so for an instant the old one has only its other name, and is whole there;
+    after a kill at that instant the next simulation puts it back.
+    """
+    for path in [*building.rglob("*"), building]:
+        files.sync(path)
+    if not out.exists():
+        os.rename(building, out)
+        files.sync(out.parent)
+        return
+    old = _former(out)
+    os.rename(out, old)
+    try:
+        os.rename(building, out)
+    except BaseException:
+        os.rename(old, out)
+        raise
+    files.sync(out.parent)
+    shutil.rmtree(old)

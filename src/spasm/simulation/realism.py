@@ -1,0 +1,250 @@
+"""How the simulation compares with real recordings, and how hard it is: figures of poses, and small classifiers."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import lightgbm
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+
+from spasm.data.pose import found
+from spasm.simulation.pose_noise import GROUPS
+
+PARTS = {
+    "face": ("face",), "shoulders": ("shoulders",), "arms": ("elbows", "wrists", "fingers"), "hips": ("hips",),
+    "knees": ("knees",), "feet": ("ankles", "feet"),
+}  # fmt: skip
+LANDMARKS_OF = {part: [i for group in groups for i in GROUPS[group]] for part, groups in PARTS.items()}
+FIFTH = 6  # frames in a fifth of a second
+SMALLEST_TRUNK = 0.02  # of the picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """One figure of real recordings, and the bounds that simulated ones are held to."""
+
+    real: float
+    low: float
+    high: float
+
+
+# The 184 child windows of InfantLab/babyjokes, and bounds for segments filmed in the same way (`--filming table`): the
+# four children differ among themselves by far more (frames missing 4 to 37 %).
+BABYJOKES = {
+    "frames missing": Noise(0.277, 0.20, 0.36),
+    "windows wholly missing": Noise(0.043, 0.02, 0.10),
+    "other windows with a gap": Noise(0.636, 0.50, 0.75),
+    "gap frames, 5th centile": Noise(3, 2, 8),
+    "gap frames, median": Noise(25, 16, 38),
+    "gap frames, 95th centile": Noise(102, 80, 140),
+    "single landmarks missing": Noise(0, 0, 0),
+    "coordinates outside": Noise(0.139, 0.09, 0.21),
+    "visibility, face": Noise(0.99, 0.97, 1.0),
+    "visibility, shoulders": Noise(0.98, 0.94, 1.0),
+    "visibility, arms": Noise(0.63, 0.50, 0.76),
+    "visibility, hips": Noise(0.60, 0.44, 0.76),
+    "visibility, knees": Noise(0.33, 0.20, 0.46),
+    "visibility, feet": Noise(0.14, 0.06, 0.26),
+    "presence, face": Noise(0.96, 0.92, 1.0),
+    "presence, shoulders": Noise(0.92, 0.84, 1.0),
+    "presence, arms": Noise(0.66, 0.52, 0.80),
+    "presence, hips": Noise(0.50, 0.35, 0.66),
+    "presence, knees": Noise(0.31, 0.17, 0.46),
+    "presence, feet": Noise(0.19, 0.08, 0.32),
+    "step of x and y, face": Noise(0.00203, 0.0010, 0.0041),
+    "step of x and y, arms": Noise(0.0054, 0.0027, 0.0108),
+    "step of x and y, feet": Noise(0.0097, 0.0049, 0.0195),
+    "second difference of x and y, face": Noise(0.00078, 0.00040, 0.0016),
+    "second difference of x and y, shoulders": Noise(0.00099, 0.00050, 0.0020),
+    "second difference of x and y, arms": Noise(0.0021, 0.0011, 0.0042),
+    "second difference of x and y, knees": Noise(0.0032, 0.0016, 0.0064),
+    "second difference of x and y, feet": Noise(0.0041, 0.0020, 0.0082),
+    "second difference of z, face": Noise(0.0090, 0.0045, 0.018),
+    "second difference of z, feet": Noise(0.0134, 0.0067, 0.027),
+}
+
+
+def noise_figures(poses: np.ndarray) -> dict[str, float]:
+    """The figures of BABYJOKES for poses (N, T, 33, 5); medians are over absolute values at 30 frames per second."""
+    landmarks = found(poses)
+    whole = np.all(landmarks, axis=-1)
+    lost = ~np.any(whole, axis=1)
+    gaps = gap_lengths(whole[~lost])
+    seen = poses[whole]
+    figures = {
+        "frames missing": 1 - whole.mean(),
+        "windows wholly missing": lost.mean(),
+        "other windows with a gap": (~whole[~lost]).any(axis=1).mean(),
+        "gap frames, 5th centile": np.percentile(gaps, 5) if gaps.size else 0,
+        "gap frames, median": np.median(gaps) if gaps.size else 0,
+        "gap frames, 95th centile": np.percentile(gaps, 95) if gaps.size else 0,
+        "single landmarks missing": (landmarks.any(axis=-1) & ~whole).mean(),
+        "coordinates outside": ((seen[..., :2] < 0) | (seen[..., :2] > 1)).mean(),
+    }
+    one, two = whole[:, 1:] & whole[:, :-1], whole[:, 2:] & whole[:, 1:-1] & whole[:, :-2]
+    step, bend = np.diff(poses[..., :3], axis=1), np.diff(poses[..., :3], n=2, axis=1)
+    for part, landmark in LANDMARKS_OF.items():
+        figures[f"visibility, {part}"] = seen[:, landmark, 3].mean()
+        figures[f"presence, {part}"] = seen[:, landmark, 4].mean()
+        figures[f"step of x and y, {part}"] = np.median(np.abs(step[:, :, landmark, :2][one]))
+        figures[f"second difference of x and y, {part}"] = np.median(np.abs(bend[:, :, landmark, :2][two]))
+        figures[f"second difference of z, {part}"] = np.median(np.abs(bend[:, :, landmark, 2][two]))
+    return {name: float(figures[name]) for name in BABYJOKES}
+
+
+def gap_lengths(whole: np.ndarray) -> np.ndarray:
+    """Lengths in frames of all runs without a pose, from (N, T) bool: where there is one."""
+    edges = np.diff(np.pad(~whole, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    return np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+
+
+def noise_statistics(poses: np.ndarray) -> np.ndarray:
+    """What tells how a window was filmed and sensed, (N, 41) of poses (N, T, 33, 5); NaN where there is no pose."""
+    rows = []
+    for pose in poses:
+        whole = np.all(found(pose), axis=-1)
+        gaps = gap_lengths(whole[None])
+        row = [1 - whole.mean(), gaps.size, gaps.mean() if gaps.size else 0, gaps.max() if gaps.size else 0]
+        seen = pose[whole]
+        two = whole[2:] & whole[1:-1] & whole[:-2]
+        bend = np.abs(np.diff(pose[..., :3], n=2, axis=0))[two]
+        if len(seen) < 5 or not len(bend):
+            rows.append(row + [np.nan] * 37)
+            continue
+        row.append(((seen[..., :2] < 0) | (seen[..., :2] > 1)).mean())
+        for landmark in LANDMARKS_OF.values():
+            row += [seen[:, landmark, 3].mean(), seen[:, landmark, 3].std(axis=0).mean(), seen[:, landmark, 4].mean()]
+            row += [np.median(bend[:, landmark, :2]), np.median(bend[:, landmark, 2])]
+            row.append(np.percentile(bend[:, landmark, :2], 95))
+        rows.append(row)
+    return np.array(rows, dtype=float)
+
+
+def motion_statistics(poses: np.ndarray, window: int = 7) -> np.ndarray:
+    """What tells how a child moves, noise smoothed away, (N, 30) of poses (N, T, 33, 5); NaN where there is no pose.
+
+    Per part: speed relative to the trunk in trunk lengths per frame, its spread and greatest, how far the part gets and
+    how long one speed lasts, after a running mean over `window` frames.
+    """
+    total = np.cumsum(_positions(poses)[:, :2], axis=-1, dtype=float)
+    smooth = (total[..., window:] - total[..., :-window]) / window
+    speed = np.linalg.norm(np.diff(smooth, axis=-1), axis=1)  # (N, 33, T - window)
+    columns = []
+    for landmark in LANDMARKS_OF.values():
+        part = speed[:, landmark].mean(axis=1)
+        spread = part.std(axis=1)
+        lagged = (
+            (part[:, window:] - part.mean(1, keepdims=True)) * (part[:, :-window] - part.mean(1, keepdims=True))
+        ).mean(1)
+        reach = np.ptp(smooth[:, :, landmark], axis=-1).mean(axis=(1, 2))
+        columns += [part.mean(axis=1), spread, part.max(axis=1), reach, lagged / (spread * spread + 1e-12)]
+    table = np.stack(columns, axis=1).astype(float)
+    table[~found(poses).any(axis=(1, 2))] = np.nan
+    return table
+
+
+def plain_statistics(poses: np.ndarray) -> np.ndarray:
+    """Plain kinematic statistics (N, 135) in trunk lengths, relative to the hips.
+
+    Per group of landmarks: mean, deviation, 90th centile and greatest of the speed from frame to frame, and over a
+    fifth of a second; 90th centile and greatest of the acceleration over a fifth of a second; when it was fastest; and
+    how far it gets in x, y and z.
+    """
+    position = _positions(poses)
+    columns = []
+    for landmark in GROUPS.values():
+        part = position[:, :, list(landmark)]
+        for lag in (1, FIFTH):
+            speed = np.linalg.norm(part[:, :2, :, lag:] - part[:, :2, :, :-lag], axis=1).mean(axis=1)  # (N, T - lag)
+            columns += [speed.mean(1), speed.std(1), np.quantile(speed, 0.9, axis=1), speed.max(1)]
+        turn = part[:, :2, :, 2 * FIFTH :] - 2 * part[:, :2, :, FIFTH:-FIFTH] + part[:, :2, :, : -2 * FIFTH]
+        acceleration = np.linalg.norm(turn, axis=1).mean(axis=1)
+        columns += [np.quantile(acceleration, 0.9, axis=1), acceleration.max(1), speed.argmax(1)]
+        columns += list(np.ptp(part, axis=-1).mean(axis=2).T)
+    return np.stack(columns, axis=1).astype(float)
+
+
+def peak_speed(poses: np.ndarray) -> np.ndarray:
+    """The greatest speed of all landmarks together, in trunk lengths per frame, (N,)."""
+    steps = np.diff(_positions(poses)[:, :2], axis=-1)
+    return np.linalg.norm(steps, axis=1).mean(axis=1).max(axis=1)
+
+
+def leak_statistics(names: Sequence[str], poses: np.ndarray) -> np.ndarray:
+    """What must not tell the label: number of child and segment, length, and where frames are missing, (N, 14)."""
+    numbers = np.array([[int(part) for part in name.removesuffix(".npy").split("_")[1:]] for name in names])
+    lost = ~found(poses).all(axis=-1)
+    starts = (np.diff(lost.astype(int), axis=1, prepend=0) == 1).sum(axis=1)
+    parts = np.array_split(lost, 8, axis=1)
+    shares = np.stack([part.mean(axis=1) for part in parts], axis=1)
+    length = np.full(len(names), poses.shape[1])
+    return np.column_stack([numbers, np.arange(len(names)), length, lost.mean(axis=1), starts, shares])
+
+
+def grouped_auc(statistics: np.ndarray, labels: np.ndarray, children: np.ndarray, folds: int = 5) -> float:
+    """Mean over folds of the AUC of a small LightGBM on children it has not seen."""
+    fold_of = child_folds(children, folds)
+    return roc_auc(labels, out_of_fold(statistics, labels, fold_of), fold_of)
+
+
+def child_folds(children: np.ndarray, folds: int) -> np.ndarray:
+    """A fold (N,) for each segment, whole children together."""
+    fold_of = np.zeros(len(children), dtype=int)
+    split = GroupKFold(folds, shuffle=True, random_state=0).split(children, groups=children)
+    for fold, (_, scored) in enumerate(split):
+        fold_of[scored] = fold
+    return fold_of
+
+
+def out_of_fold(statistics: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """Scores (N,) of a small LightGBM, each fold by one that has not seen it."""
+    settings = {
+        "objective": "binary", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 10, "feature_fraction": 0.5,
+        "bagging_fraction": 0.8, "bagging_freq": 1, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True,
+        "force_row_wise": True,
+    }  # fmt: skip
+    scores = np.zeros(len(labels))
+    for fold in np.unique(fold_of):
+        learned = fold_of != fold
+        data = lightgbm.Dataset(statistics[learned], labels[learned])
+        scores[~learned] = lightgbm.train(settings, data, 120).predict(statistics[~learned])
+    return scores
+
+
+def told_apart(real: np.ndarray, real_children: np.ndarray, simulated: np.ndarray, children: np.ndarray) -> float:
+    """AUC of a small LightGBM that tells statistics (N, S) of real windows from simulated ones.
+
+    Each fold leaves out one real child and as large a share of the simulated ones; the mean over folds.
+    """
+    folds = len(np.unique(real_children))
+    fold_of = np.concatenate([np.unique(real_children, return_inverse=True)[1], child_folds(children, folds)])
+    labels = np.repeat([1, 0], [len(real), len(simulated)])
+    return roc_auc(labels, out_of_fold(np.concatenate([real, simulated]), labels, fold_of), fold_of)
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray, fold_of: np.ndarray) -> float:
+    """Mean over the folds that hold both classes."""
+    both = [fold for fold in np.unique(fold_of) if 0 < labels[fold_of == fold].mean() < 1]
+    return float(np.mean([roc_auc_score(labels[fold_of == fold], scores[fold_of == fold]) for fold in both]))
+
+
+def _positions(poses: np.ndarray) -> np.ndarray:
+    """Landmarks (N, 3, 33, T) float32 relative to the hips, in the segment's median trunk length, gaps interpolated.
+
+    In numpy alone: torch and LightGBM in one process crash on some machines.
+    """
+    positions = np.zeros((len(poses), 3, 33, poses.shape[1]), dtype=np.float32)
+    time = np.arange(poses.shape[1])
+    for pose, row in zip(poses, positions, strict=True):
+        valid = np.flatnonzero(found(pose).all(axis=-1))
+        if not valid.size:
+            continue
+        after = np.clip(np.searchsorted(valid, time), 1, max(1, valid.size - 1)) % valid.size
+        left, right = valid[after - 1], valid[after]
+        share = np.clip((time - left) / np.maximum(right - left, 1), 0, 1)[:, None, None]
+        at = pose[left, :, :3] * (1 - share) + pose[right, :, :3] * share
+        hips, shoulders = at[:, 23:25].mean(axis=1, keepdims=True), at[:, 11:13].mean(axis=1, keepdims=True)
+        trunk = np.median(np.linalg.norm((shoulders - hips)[:, 0, :2], axis=-1))
+        row[:] = ((at - hips) / max(trunk, SMALLEST_TRUNK)).transpose(2, 1, 0)
+    return positions

@@ -1,0 +1,375 @@
+"""A search for better settings by Optuna: what is tried, how a trial is scored, and what came out.
+
+A trial is scored by the log loss of its out-of-fold logits, each fold calibrated by a line that was fitted on the other
+folds. F1 and AUC are only noted: with few people they jump with the luck of single segments.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    distribution_to_json,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from spasm.config.models import MEMBERS, Boosting, LgbmMember
+from spasm.config.runtime import Hardware
+from spasm.core import files, processes
+from spasm.core.errors import TrainingError
+from spasm.data.dataset import TrainingData
+from spasm.ensemble.calibration import fit_line, probability
+from spasm.ensemble.thresholds import cross_fitted
+from spasm.evaluation import metrics
+from spasm.tuning import storage
+from spasm.tuning.spaces import DEFAULTS, SPACES, default_values, every_setting, suggest, with_values
+
+OBJECTIVE = "cross-fitted log loss 1"  # the number changes whenever scores of before cannot be compared any more
+# Of 40 trials of LightGBM on Kinder-Gator, run to their end, this rule would have ended 7, none of them among the best
+# 13, and saved 6 % of the time. From the second fold on it would have ended the best of all; so would a median.
+PRUNE_AFTER_FOLDS = 3
+PRUNE_AFTER_TRIALS = 8
+PRUNE_ABOVE = 66  # percentile of the finished trials, after the same folds
+WAIT_S = 0.5
+Report = Callable[[dict[str, Any]], None]
+Score = Callable[[Any, np.ndarray, np.ndarray, int], np.ndarray]
+
+
+class TrialFailed(TrainingError):
+    """A trial ended by an error that has nothing to do with how good its settings are."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Search(storage.Place):
+    """One study: which member is tuned, on which people, and where its trials are kept."""
+
+    data: TrainingData
+    fold_of: np.ndarray
+    """(N,) int64: the fold of each segment."""
+    outer_fold: int | None
+    """A fold whose people this search never looks at; None: it looks at all."""
+    member: str
+    seed: int
+    """Seed of every training and of the proposals."""
+    hardware: Hardware
+    out: Path
+    """JSON file of the result."""
+    trials: int
+    """Finished trials wanted."""
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds a trial is scored on, in their order."""
+        return [int(fold) for fold in np.unique(self.fold_of) if fold != self.outer_fold]
+
+    def about(self) -> dict[str, Any]:
+        """What scores of two trials must share to be compared, as it comes back from a storage."""
+        seen = [int(fold) if fold != self.outer_fold else -1 for fold in self.fold_of]
+        space = {name: json.loads(distribution_to_json(of)) for name, of in SPACES[self.member].items()}
+        told = {
+            "member": self.member,
+            "objective": OBJECTIVE,
+            "search space": space,
+            "default settings": dataclasses.asdict(DEFAULTS[self.member]),
+            "data": self.data.fingerprint,
+            "folds": hashlib.sha256(json.dumps(seen).encode()).hexdigest(),
+            "outer fold": self.outer_fold,
+            "seed": self.seed,
+        }
+        if self.member in MEMBERS:
+            told["hardware"] = dataclasses.asdict(self.hardware)
+        return json.loads(json.dumps(told))
+
+
+def first_settings(search: Search) -> list[dict[str, Any]]:
+    """The default settings, and after them all others where they are so few that every one is tried."""
+    default, every = default_values(search.member), every_setting(search.member)
+    if len(every) > search.trials:
+        return [default]
+    order = np.random.default_rng(search.seed).permutation(len(every))
+    return [default, *(every[place] for place in order if every[place] != default)]
+
+
+def trials_wanted(search: Search) -> int:
+    """Finished trials at which a search ends: those asked for, or all there are."""
+    return min(search.trials, len(every_setting(search.member)) or search.trials)
+
+
+# How a trial is scored
+
+
+def fold_scorer(search: Search) -> Score:
+    """A function (settings, rows, scored, fold) that trains on the segments `rows` and gives the logits of `scored`.
+
+    Both are row numbers of segments with a pose. It trains just as the member's own script does for that fold and seed.
+    """
+    data, seed = search.data, search.seed
+    # LightGBM and torch stay apart: each is only imported where it is used.
+    if search.member == "lgbm":
+        from lightgbm.basic import LightGBMError
+
+        from spasm.models import lgbm
+
+        posed = np.flatnonzero(data.has_pose)
+        whole = lgbm.statistics(data.poses, posed, LgbmMember(Boosting(gaps=True)))
+        statistics = np.zeros((len(data.labels), whole.shape[1]), whole.dtype)  # once for all trials and folds
+        statistics[posed] = whole
+
+        def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
+            used = lgbm.used(settings)
+            values, random = statistics[rows][:, used], lgbm.fold_seed(seed, fold)
+            try:
+                model = lgbm.fit(values, data.labels[rows], settings, random)
+                return np.asarray(model.predict(statistics[scored][:, used], raw_score=True, num_threads=1))
+            except LightGBMError as error:
+                raise TrialFailed(f"LightGBM on fold {fold}: {error}") from error
+
+    elif search.member == "rocket":
+        from spasm.models import rocket
+
+        processes.prepare(threads=1)
+
+        def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
+            weights = rocket.fit(data, rows, settings, [seed, fold])
+            return rocket.Scorer([weights], settings).score(data.poses, scored)[0][0]
+
+    else:
+        from spasm.models.scorer import Scorer, pick_device, pick_precision
+        from spasm.training.trainer import FoldTrainer
+
+        processes.prepare(threads=1)
+        device = pick_device(search.hardware.device)
+        precision = pick_precision(search.hardware.precision, device)
+
+        def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
+            trainer = FoldTrainer(data, rows, settings, seed, fold, device, precision)
+            while trainer.epoch < settings.fit.epochs:
+                trainer.run_epoch()
+            return Scorer([trainer.final_weights()], settings, device, precision).score(data.poses, scored)[0][0]
+
+    return score
+
+
+def out_of_fold(search: Search, score: Score, settings: Any) -> Iterator[np.ndarray]:
+    """The logits (N,) so far, after each fold; NaN: not scored yet, of other people, or without a pose."""
+    posed, seen = search.data.has_pose, search.fold_of != search.outer_fold
+    logits = np.full(len(posed), np.nan)
+    for fold in search.folds:
+        scored = search.fold_of == fold
+        rows = np.flatnonzero(seen & ~scored & posed)
+        logits[scored & posed] = score(settings, rows, np.flatnonzero(scored & posed), fold)
+        yield logits
+
+
+def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """Log-odds (N,) in which each fold is calibrated by the line of the other folds; two folds at least."""
+    values = np.empty(len(logits))
+    for fold in np.unique(fold_of):
+        scored = fold_of == fold
+        slope, offset = fit_line(logits[~scored], labels[~scored])
+        values[scored] = slope * logits[scored] + offset
+    return values
+
+
+def log_losses(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood (N,), in nats, of log-odds (N,)."""
+    return np.logaddexp(0, np.where(labels == 1, -values, values))
+
+
+def run_trial(trial: optuna.Trial, search: Search, score: Score, settings: Any) -> float:
+    """The log loss of one trial, reported after each fold from the second on, so that a hopeless one ends early."""
+    labels = search.data.labels
+    for done, logits in enumerate(out_of_fold(search, score, settings), 1):
+        rows = np.flatnonzero(np.isfinite(logits))
+        if done > 1:
+            values = calibrated(logits[rows], labels[rows], search.fold_of[rows])
+            loss = float(log_losses(values, labels[rows]).mean())
+            trial.report(loss, done)
+            if done < len(search.folds) and trial.should_prune():
+                raise optuna.TrialPruned
+    chances = probability(values)
+    positive, _ = cross_fitted(labels[rows], chances, search.fold_of[rows])
+    figures = metrics.figures(labels[rows], chances, positive)
+    trial.set_user_attr("f1", figures["f1"])
+    trial.set_user_attr("auc", figures["auc"])
+    return loss
+
+
+class Behind(optuna.pruners.BasePruner):
+    """Ends a trial that is worse than most finished ones were on the same folds.
+
+    Optuna's MedianPruner takes a trial's best value so far, which is that of its easiest fold; folds differ more than
+    settings do, so here only values after the same folds are compared.
+    """
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        step = trial.last_step
+        if step is None or step < PRUNE_AFTER_FOLDS:
+            return False
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        others = [other.intermediate_values[step] for other in finished if step in other.intermediate_values]
+        if len(others) < PRUNE_AFTER_TRIALS:
+            return False
+        return bool(trial.intermediate_values[step] > np.percentile(others, PRUNE_ABOVE))
+
+
+# The search
+
+
+def open_study(search: Search) -> optuna.Study:
+    """The study of a search, new or continued, see `studies.open_study`."""
+    return storage.open_study(search, search.about(), first_settings(search))
+
+
+def missing(states: Sequence[TrialState], search: Search) -> int:
+    """Finished trials that a study whose trials have these states still lacks."""
+    return max(0, trials_wanted(search) - states.count(TrialState.COMPLETE) - states.count(TrialState.PRUNED))
+
+
+def states_of(study: optuna.Study) -> list[TrialState]:
+    """The states of all trials at one moment; read twice, others would have ended in between."""
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
+
+
+def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -> None:
+    """Run trials until every study has the finished trials it wants; several workers may do so at once."""
+    processes.follow(parent)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    score = fold_scorer(searches[0])  # the same for all: they differ in the people they look at
+    with storage.holding(searches[0]) as token:
+        waiting = [(storage.patiently(search, functools.partial(load_study, search)), search) for search in searches]
+        while waiting:
+            for study, search in list(waiting):
+                run = functools.partial(step, study, search, score, worker, token, report)
+                while (state := storage.patiently(search, run)) == "ran":
+                    pass
+                if state == "reached":
+                    waiting.remove((study, search))
+            if waiting:
+                time.sleep(WAIT_S)  # others are still at the last trials, and might be killed
+
+
+def load_study(search: Search) -> optuna.Study:
+    """A study that was made before."""
+    return optuna.load_study(study_name=search.study, storage=storage.open_storage(search), pruner=Behind())
+
+
+def step(study: optuna.Study, search: Search, score: Score, worker: int, token: str, report: Report) -> str:
+    """Run the next trial of a study: "ran"; or say that others run the last ones, "busy", or that it has "reached".
+
+    Raises TrainingError where the default settings cannot be trained.
+    """
+    default = default_values(search.member)
+    number, taken = -1, False
+    with contextlib.ExitStack() as claim:
+        claim.enter_context(search.claiming())
+        storage.requeue_abandoned(study, search, default, idle=token)
+        states = states_of(study)
+        lacking = missing(states, search)
+        if lacking == 0:
+            return "reached"
+        if lacking <= states.count(TrialState.RUNNING):
+            return "busy"
+        study.sampler = sampler(search, worker, storage.count_begun(study, default))
+
+        def objective(trial: optuna.Trial) -> float:
+            nonlocal number, taken
+            number = trial.number
+            trial.set_user_attr("worker", token)
+            values = {name: suggest(trial, name, of) for name, of in SPACES[search.member].items()}
+            claim.close()
+            try:
+                return run_trial(trial, search, score, with_values(DEFAULTS[search.member], values))
+            except TrainingError as error:
+                if values == default:
+                    raise TrainingError(f"the default settings cannot be trained: {error}") from error
+                trial.set_user_attr("error", str(error))
+                if isinstance(error, TrialFailed):
+                    raise
+                raise optuna.TrialPruned from error  # a loss that is NaN, say
+            finally:
+                taken = study.get_trials(deepcopy=False)[number].state != TrialState.RUNNING
+
+        try:
+            study.optimize(objective, n_trials=1, catch=(TrialFailed,))
+        except Exception as error:
+            if not taken:
+                raise storage.said_by_storage(search, error) from None
+            # This process stood still for so long that another took its trial over; Optuna has several errors for that.
+    report_trial(study, search, number, report)
+    return "ran"
+
+
+def report_trial(study: optuna.Study, search: Search, number: int, report: Report) -> None:
+    """Write the result as it is now, and report one trial."""
+    trial, best = study.get_trials(deepcopy=False)[number], best_trial(study)
+    row: dict[str, Any] = {"study": search.study, "trial": number, "state": trial.state.name.lower()}
+    if trial.value is not None:
+        row["log_loss"] = trial.value
+    if best is not None:
+        files.write_json(search.out, result(study, search))
+        row |= {"best": best.value, "of_trial": best.number}
+    report(row | trial.params)
+
+
+def sampler(search: Search, worker: int, begun: int) -> optuna.samplers.BaseSampler:
+    """Proposes the next settings.
+
+    Its seed says who asks and when: with one seed, workers would propose the same, and a continued search what it has
+    tried already.
+    """
+    seed = int(np.random.SeedSequence([search.seed, worker, begun]).generate_state(1)[0] >> 1)
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        return optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
+
+
+# The result
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The finished trial with the lowest log loss, the first of equals; None while none is finished."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return min(finished, key=lambda trial: (trial.value, trial.number), default=None)
+
+
+def result(study: optuna.Study, search: Search) -> dict[str, Any]:
+    """What a study has found so far. Its "member" and "settings" are what --settings of the training scripts reads.
+
+    Raises TrainingError while no trial is finished.
+    """
+    best, trials = best_trial(study), study.get_trials(deepcopy=False)
+    if best is None:
+        raise TrainingError(f"the study {search.study} has no finished trial; the default settings stay")
+    values, states = default_values(search.member), [trial.state.name.lower() for trial in trials]
+    default = next((one for one in trials if one.state == TrialState.COMPLETE and one.params == values), None)
+    seen = search.fold_of != search.outer_fold
+    return {
+        "member": search.member,
+        "settings": dataclasses.asdict(with_values(DEFAULTS[search.member], best.params)),
+        "study": search.study,
+        "storage": search.shown_storage,
+        "note": "The best score is optimistic: it was chosen by that score. tune.py --nested True judges the search.",
+        "simulated": search.data.simulated,
+        "data": search.data.fingerprint,
+        "children": len(set(np.array(search.data.children)[seen])),
+        "outer_fold": search.outer_fold,
+        "folds": search.folds,
+        "seed": search.seed,
+        "trials": {state: states.count(state) for state in sorted(set(states))},
+        "best": _summary(best),
+        "default": None if default is None else _summary(default),
+    }
+
+
+def _summary(trial: FrozenTrial) -> dict[str, Any]:
+    figures = {"f1": trial.user_attrs.get("f1"), "auc": trial.user_attrs.get("auc")}
+    return {"trial": trial.number, "log_loss": trial.value, **figures, "values": trial.params}

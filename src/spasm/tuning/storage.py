@@ -1,0 +1,324 @@
+"""Studies of Optuna that no kill can harm: where their trials are kept, who works on them, what becomes of lost trials.
+
+A study lives in Optuna's journal file, or in a database. Whoever works on it holds locks beside it, which end with the
+process. So a trial whose worker was killed is known at once, is marked as failed, and its settings are queued again.
+Workers on other machines, which share a database alone, are known by Optuna's heartbeat. A database's server may be
+restarted: workers wait for it.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import re
+import secrets
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from spasm.core import files
+from spasm.core.errors import DataError, brief
+
+if TYPE_CHECKING:
+    from optuna.storages.journal._file import BaseJournalFileLock  # no public class, but what a lock is said to be
+
+TRIES = 5  # of a trial whose workers die; the default settings are tried without end
+HEARTBEAT_S, GRACE_S = 10, 60
+OUTAGE_S = 300  # for which workers wait for a database's server that is being restarted
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Place:
+    """Where one study is kept."""
+
+    study: str
+    storage: str
+    """A journal file, or the URL of a database."""
+    locks: Path
+    """Folder of the locks: beside the journal, so that all who work on it share them."""
+
+    @property
+    def in_database(self) -> bool:
+        return "://" in self.storage
+
+    @property
+    def shown_storage(self) -> str:
+        """The storage as a message may show it: without a password."""
+        shown = re.sub(r"(://[^:/@]*:).*@", r"\1***@", self.storage)
+        return re.sub(r"(password=)[^&]*", r"\1***", shown)
+
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Held while the next trial is chosen, by one worker at a time."""
+        with files.lock(self.locks / "claim", "the next trial is being chosen", wait_s=600):
+            yield
+
+
+# Opening
+
+
+def open_study(place: Place, about: dict[str, Any], first: Sequence[dict[str, Any]]) -> optuna.Study:
+    """Make a study, or open one that was made with the same `about`; the settings `first` are queued once.
+
+    Raises DataError where it was made with another `about`, and where the storage cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with place.claiming(), storage_errors(place):  # also so that tables are made by one process alone
+        storage = open_storage(place)
+        if place.study in optuna.get_all_study_names(storage):
+            study = optuna.load_study(study_name=place.study, storage=storage)
+        else:
+            study = optuna.create_study(study_name=place.study, storage=storage)
+        made = study.user_attrs.get("search")
+        if made is None and not study.get_trials(deepcopy=False):
+            study.set_user_attr("search", about)
+        elif made != about:
+            made = made if isinstance(made, dict) else {}
+            keys = [key for key in about | made if made.get(key) != about.get(key)]
+            reason = f"the study {place.study} was begun with another {' and another '.join(keys)}"
+            raise DataError(place.shown_storage, reason, "give another --study name")
+        for values in first:
+            study.enqueue_trial(values, user_attrs={"wanted": values}, skip_if_exists=True)
+    return study
+
+
+def open_storage(place: Place) -> optuna.storages.BaseStorage:
+    """The storage of a study; a journal whose last line a power cut has torn is repaired first."""
+    if not place.in_database:
+        path = Path(place.storage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place.locks.mkdir(parents=True, exist_ok=True)
+        lock = JournalLock(path, place.locks)
+        if path.exists():
+            lock.acquire()
+            try:
+                check_journal(path)
+            finally:
+                lock.release()
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=cast("BaseJournalFileLock", lock)))
+    options = {"connect_args": {"timeout": 60}} if place.storage.startswith("sqlite") else {"pool_pre_ping": True}
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):  # the heartbeat
+        return Database(place.storage, options, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
+
+
+class Database(optuna.storages.RDBStorage):
+    """A database in which a sign of life may be lost; there are several more before it is missed."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        with contextlib.suppress(SQLAlchemyError, StorageInternalError):
+            super().record_heartbeat(trial_id)
+
+
+@contextlib.contextmanager
+def storage_errors(place: Place) -> Iterator[None]:
+    """Turns what databases raise into a DataError that shows no password."""
+    if not place.in_database:
+        yield
+        return
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # here: journals do without
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        said = str(cause).strip().splitlines() or [type(cause).__name__]
+        reason = f"cannot be used: {said[0]}"
+        if isinstance(error, ImportError):
+            raise DataError(place.shown_storage, reason, "pip install -r requirements-tune.txt") from None
+        if isinstance(cause, OperationalError | InterfaceError) and not place.storage.startswith("sqlite"):
+            raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
+        hint = "see that it can be written and has room, or give another --storage; what was finished is kept"
+        raise DataError(place.shown_storage, reason, hint) from None
+
+
+def said_by_storage(place: Place, error: BaseException) -> BaseException:
+    """What a disk or a database said, where Optuna hides it behind an assertion or a slip of its own; or the error."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    found, cause = error, error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, OSError | StorageInternalError | SQLAlchemyError):
+            found = cause  # the deepest one: those above it may be slips
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(found, OSError) and found.filename is None:  # Optuna's journal does not say which file
+        return OSError(found.errno, found.strerror, place.storage)
+    return found
+
+
+class Unreachable(DataError):
+    """The server of a database does not answer; it may do so again."""
+
+
+def patiently(place: Place, call: Callable[[], T]) -> T:
+    """What `call` returns; it is called again while the server of a database does not answer, for OUTAGE_S."""
+    give_up = None
+    while True:
+        begun = time.monotonic()
+        try:
+            with storage_errors(place):
+                return call()
+        except Unreachable as error:
+            now = time.monotonic()
+            if give_up is None or now - begun > OUTAGE_S:  # it worked for a while: another outage
+                give_up = now + OUTAGE_S
+                print(f"warning: {error}; trying again for {OUTAGE_S // 60} minutes", file=sys.stderr, flush=True)
+            elif now > give_up:
+                raise
+            time.sleep(1)
+
+
+# The journal
+
+
+class JournalLock:
+    """Held while something is appended to a journal.
+
+    Optuna's own lock is a file that stays behind when its holder is killed, and holds everyone up for 30 s; this one
+    ends with its process. And a line that a killed writer did not finish is cut off first: what is appended to it would
+    make the whole journal unreadable.
+    """
+
+    def __init__(self, journal: Path, folder: Path) -> None:
+        self.journal, self.path = journal, folder / "append"
+
+    def acquire(self) -> bool:
+        self.file = open(self.path, "ab")  # noqa: SIM115, held until release
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        cut_torn_line(self.journal)
+        return True
+
+    def release(self) -> None:
+        self.file.close()
+
+
+def cut_torn_line(journal: Path) -> None:
+    """Cut a journal back to its last whole line; what is cut off is kept in JOURNAL.torn. The lock must be held."""
+    if not journal.exists():
+        return
+    with open(journal, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        if file.read() in (b"", b"\n"):
+            return
+    _cut(journal, journal.read_bytes().rfind(b"\n") + 1)
+
+
+def check_journal(journal: Path) -> None:
+    """Cut off a last line that is not JSON. Raises DataError where an earlier one is not. The lock must be held."""
+    with open(journal, "rb") as file:
+        lines = file.readlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            whole = isinstance(json.loads(line).get("op_code"), int)
+        except (ValueError, AttributeError, RecursionError):
+            whole = False
+        if not whole and number < len(lines):
+            reason = f"line {number} is damaged, or this is no journal of Optuna: {brief(line[:60])}"
+            raise DataError(journal, reason, "restore it from a copy, or give another --study name")
+        if not whole:
+            _cut(journal, journal.stat().st_size - len(line))
+
+
+def _cut(journal: Path, start: int) -> None:
+    torn = Path(f"{journal}.torn")
+    with open(journal, "r+b") as file:
+        file.seek(start)
+        with open(torn, "ab") as copy:
+            copy.write(file.read() + b"\n")
+        files.sync(torn)
+        file.truncate(start)
+    files.sync(journal)
+
+
+# Workers
+
+
+@contextlib.contextmanager
+def holding(place: Place) -> Iterator[str]:
+    """Hold a lock that tells others that this worker is alive; gives its name."""
+    token = f"worker-{secrets.token_hex(8)}"
+    path = place.locks / token
+    with contextlib.ExitStack() as stack:
+        with place.claiming():
+            for old in place.locks.glob("worker-*"):
+                if not is_held(old):
+                    old.unlink(missing_ok=True)
+            stack.enter_context(files.lock(path, "a worker is alive"))
+        try:
+            yield token
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds this lock."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, Any], idle: str | None = None) -> None:
+    """Mark trials of dead workers as failed, and queue their settings again. `claiming` must be held.
+
+    So are trials of the living worker `idle`, which runs none: it lost them when a database did not answer. Settings
+    are given up after TRIES, but for the default ones; and at once where an "error" says why the trial failed. A trial
+    that died while its settings were being drawn is not queued: the next one draws the same.
+    """
+    if place.in_database:
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            optuna.storages.fail_stale_trials(study)  # no sign of life for GRACE_S
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if is_abandoned(trial, place) or (idle is not None and trial.user_attrs.get("worker") == idle):
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    trials = study.get_trials(deepcopy=False)
+    queued = {trial.user_attrs.get("again") for trial in trials}
+    for trial in trials:
+        values, tries = settings_of(trial), trial.user_attrs.get("tries", 1)
+        if trial.state != TrialState.FAIL or trial.number in queued or "error" in trial.user_attrs:
+            continue
+        if not values.keys() >= default.keys():
+            continue
+        if tries < TRIES or values == default:
+            study.enqueue_trial(values, user_attrs={"wanted": values, "again": trial.number, "tries": tries + 1})
+
+
+def is_abandoned(trial: FrozenTrial, place: Place) -> bool:
+    """Whether the worker of a running trial is dead, as far as locks can tell. `claiming` must be held."""
+    token = trial.user_attrs.get("worker")
+    if not place.in_database:  # trials are begun, and their worker noted, under the lock that is held here
+        return token is None or not is_held(place.locks / token)
+    if token is not None:  # perhaps on another machine
+        return False
+    # Killed between its first line in the database and its first heartbeat, and so without an end to be seen.
+    begun = trial.datetime_start
+    return begun is not None and datetime.datetime.now(begun.tzinfo) - begun > datetime.timedelta(seconds=GRACE_S)
+
+
+def settings_of(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial was queued with, and what it has drawn."""
+    return trial.user_attrs.get("wanted", {}) | trial.params
+
+
+def count_begun(study: optuna.Study, default: Mapping[str, Any]) -> int:
+    """How many settings were begun and not queued again: those of finished and running trials, and those given up."""
+    trials = study.get_trials(deepcopy=False)
+    queued = {trial.user_attrs.get("again") for trial in trials}
+    begun = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in queued]
+    return sum(trial.state != TrialState.FAIL or settings_of(trial).keys() >= default.keys() for trial in begun)

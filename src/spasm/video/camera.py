@@ -1,0 +1,150 @@
+"""Watching a camera: poses at 30 frames a second as they are filmed, found by a process without a network."""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spasm.core.errors import DataError, TrainingError, brief
+from spasm.data.pose import FPS, nobody
+from spasm.video import decode, landmarker, resampling, sandbox, tracking
+
+SILENT_S = 15.0  # without a frame, after which that is told; models take some seconds to load
+REMEMBERED = round(60 * FPS)  # frames by which the infant is told from others
+CATCH_UP = 1.25  # times the pace of filming at which a stream is read that had to wait, as it has when this begins
+
+
+class Seen(NamedTuple):
+    """What a frame adds, or some that had to wait."""
+
+    poses: np.ndarray
+    """(F, 33, 5) at FPS, up to this frame."""
+    taken_s: float
+    """When it was taken, by `time.monotonic`, which all processes of a machine share."""
+    left_out: int
+    """Frames before it that came while another was looked at."""
+    looked_at: int = 1
+    """Frames that this stands for, if they had to wait."""
+
+
+def watch(camera: str, model: Path, most: int, pick: tracking.Pick, is_stopped: Callable[[], bool]) -> Iterator[Seen]:
+    """Every frame that is looked at, until the stream ends or it is stopped. Raises DataError where it is no video.
+
+    camera: its number, its device, a file or, as -, this process's standard input. Frames that come while another is
+    looked at are left out, so that what is told is always of now.
+    """
+    name, source = camera, Path(camera)
+    if camera == "-":
+        name, source = "standard input", Path(f"/proc/{os.getpid()}/fd/0")
+    elif camera.isdecimal():
+        name, source = f"camera {camera}", Path(f"/dev/video{camera}")
+        if not source.exists():
+            raise DataError(name, "is not there", "ls /dev/video* lists the cameras that there are")
+    spawn = multiprocessing.get_context("spawn")
+    told = spawn.Queue()
+    process = spawn.Process(target=_watch, args=(os.getpid(), told, source, model, most, pick), daemon=True)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # while it starts, Ctrl-C must not reach it
+    process.start()
+    signal.signal(signal.SIGINT, before)
+    waiting: list[Any] = []
+    last_s = time.monotonic()
+    try:
+        while not is_stopped():
+            with contextlib.suppress(queue.Empty):
+                waiting.append(told.get(timeout=0.2))
+                while True:
+                    waiting.append(told.get_nowait())
+            seen = [one for one in waiting if isinstance(one, Seen)]
+            if seen:
+                last_s = time.monotonic()
+                poses = np.concatenate([one.poses for one in seen])
+                yield Seen(poses, seen[-1].taken_s, sum(one.left_out for one in seen), len(seen))
+            ended = waiting[len(seen) :]
+            waiting.clear()
+            if ended and ended[0] is None:
+                if source.is_char_device():
+                    raise DataError(name, "gives no more frames", "see whether it is still plugged in")
+                return
+            if ended and isinstance(ended[0], DataError):
+                raise DataError(name, ended[0].reason, ended[0].hint)
+            if ended:
+                raise TrainingError(f"{name}: poses cannot be found: {brief(str(ended[0]))}") from ended[0]
+            if not seen and not process.is_alive():
+                raise TrainingError("the process that looks for poses was killed")
+            if time.monotonic() - last_s > SILENT_S:
+                last_s = time.monotonic()
+                print(f"warning: {name} has given no frame for {SILENT_S:g} s", file=sys.stderr, flush=True)
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _watch(parent: int, told: Any, source: Path, model: Path, most: int, pick: tracking.Pick) -> None:
+    """In a process of its own: tell of every frame, and at the end None or what went wrong."""
+    try:
+        sandbox.begin(parent)
+        even, tracks = resampling.Even(), tracking.Tracks()
+        with landmarker.landmarker(model, most) as find:
+            for number, (time_s, picture, taken_s, left_out) in enumerate(_Newest(source)):
+                tracks.add(number, find(picture, round(time_s * 1000)))
+                tracks.forget(number + 1 - REMEMBERED)
+                infant = tracking.chosen(tracks.people, pick)[:1]
+                there = [person.poses[-1] for person in infant if person.frames[-1] == number]
+                told.put(Seen(even.add(time_s, there[0] if there else nobody(1)[0]), taken_s, left_out))
+        told.put(None)
+    except Exception as error:
+        told.put(error)
+
+
+class _Newest:
+    """The newest frame of a stream: time, picture, when it was taken, and how many before it were left out.
+
+    A thread reads on while a frame is looked at. A file is played at the pace at which it was filmed.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self.source, self.changed = source, threading.Condition()
+        self.frame: tuple[float, np.ndarray, float, int] | None = None
+        self.ended: Exception | bool = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray, float, int]]:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.frame is not None or self.ended)
+                frame, self.frame = self.frame, None
+            if frame is not None:
+                yield frame
+            elif isinstance(self.ended, Exception):
+                raise self.ended
+            else:
+                return
+
+    def _read(self) -> None:
+        ended: Exception | bool = True
+        try:
+            pace = 1.0 if self.source.is_file() else CATCH_UP
+            due_s = before_s = 0.0
+            for time_s, picture, _ in decode.frames(self.source):
+                if not self.source.is_char_device():  # a camera has a pace of its own
+                    due_s = max(due_s + (time_s - before_s) / pace, time.monotonic())
+                    before_s = time_s
+                    time.sleep(max(0.0, due_s - time.monotonic()))
+                with self.changed:
+                    left_out = self.frame[3] + 1 if self.frame is not None else 0
+                    self.frame = time_s, picture, time.monotonic(), left_out
+                    self.changed.notify()
+        except Exception as error:
+            ended = error
+        with self.changed:
+            self.ended = ended
+            self.changed.notify()

@@ -1,0 +1,90 @@
+"""From a video to poses at 30 frames a second: decoding, MediaPipe, which of the people is the infant, even time.
+
+Needs requirements-video.txt. What is opened here never leaves the machine: the caller cuts the network off first.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spasm.core.errors import DataError
+from spasm.data.pose import FPS
+from spasm.video.landmarker import landmarker
+from spasm.video.tracking import Person, Pick, chosen, tracks
+
+LONGEST_PAUSE_S = 60.0  # between two frames; after that the camera's clock is not believed
+LONGEST_STEP_BACK_S = 1.0  # of a camera's clock that goes on as before; beyond that it has begun anew
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Video:
+    """What a video holds."""
+
+    times_s: np.ndarray
+    """(F,) when each frame is shown, rising."""
+    people: "list[Person]"
+    """The infant first."""
+    width: int
+    height: int
+    promised: int
+    """Frames that the file says it has; 0 where it does not say."""
+
+
+def read(path: Path, model: Path, most: int, pick: Pick, seen: Callable[[], None]) -> Video:
+    """Decode a video and find up to `most` people in it; `seen` is called after each frame.
+
+    Frames are turned as the file says. Raises DataError for a file that is no video.
+    """
+    times_s: list[float] = []
+    detections: list[np.ndarray] = []
+    size, promised = (0, 0), 0
+    with landmarker(model, most) as find:
+        for time_s, picture, in_file in frames(path):
+            promised = in_file
+            times_s.append(time_s)
+            size = picture.shape[1], picture.shape[0]
+            detections.append(find(picture, round(time_s * 1000)))
+            seen()
+    if not times_s:
+        raise DataError(path, "holds no frame that can be decoded", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
+    return Video(np.array(times_s), chosen(tracks(detections), pick), *size, promised)
+
+
+def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
+    """Time in seconds, picture (H, W, 3) uint8 RGB, and how many frames the file promises. Raises DataError.
+
+    Of a camera such as /dev/video0 the time is when the frame was read.
+    """
+    import cv2
+
+    if not path.exists() or path.is_dir():
+        raise DataError(path, "is no file", "name a video")
+    capture = cv2.VideoCapture(os.path.abspath(path))  # a colon in a short name would be a protocol
+    try:
+        if not capture.isOpened():
+            raise DataError(path, "is no video that OpenCV can open", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of a camera: the newest frame, not one that waited
+        promised = max(0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        step_s = 1 / fps if 1 <= fps <= 1000 else 1 / FPS
+        before_s, shift_s = -step_s, 0.0
+        while True:
+            there, picture = capture.read()
+            if not there:
+                return
+            clock_s = time.monotonic() if path.is_char_device() else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            time_s = clock_s + shift_s
+            # A file without times, with times that go back, or with a clock that jumps or does not begin at 0.
+            if not before_s + 1e-4 < time_s < before_s + LONGEST_PAUSE_S:
+                time_s = before_s + step_s
+                if abs(time_s - clock_s - shift_s) > LONGEST_STEP_BACK_S:
+                    shift_s = time_s - clock_s
+            yield time_s, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), promised
+            before_s = time_s
+    finally:
+        capture.release()

@@ -1,0 +1,287 @@
+"""What the two published networks read that see pictures: patches around joints; a person upright, and how it moves.
+
+VSViG: Xu et al. 2024, ECCV (arXiv 2311.14775). Two-stream network: Hashimoto et al. 2022, MICCAI (arXiv 2207.03344).
+Needs requirements-video.txt.
+"""
+
+import itertools
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spasm.core.errors import DataError
+from spasm.core.files import open_regular
+from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, VSVIG_15, joint_weights
+from spasm.data.pose import FPS
+from spasm.video import decode, landmarker
+
+STEP = 5  # frames at FPS between two pictures: six a second, 30 in five seconds
+NEAR_S = 0.1  # between when a picture is wanted and the frame that is taken for it, at most
+CROP, PATCH = 128, 32  # pixels of a picture CROP_OF pixels high around a joint, and what they become
+CROP_OF = 1080
+SIGMA = 0.3 * CROP  # of the weights that fall off around the joint
+SIDE = 224  # pixels of an upright person's picture
+TORSO = 0.8 / 3  # of the side, from neck to hips
+FLOW_PIXELS = 20.0  # largest movement between two pictures that is kept
+STILL = 127  # how no movement is written
+MASK_SIDE = 320  # pixels that a mask model reads
+MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which mask models expect
+Arrays = dict[str, np.ndarray]
+Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From a picture (H, W, 3) and the infant's pose (33, 5) to how much each pixel is the infant's, (H, W) from 0 to 1."""
+
+
+def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> Iterator[Arrays]:
+    """Each STEP frames of a video's poses (T, 33, 5), which begin at `start_s`: patches; with a mask, upright pictures.
+
+    Patches and keypoints: (15, 3, 32, 32) uint8 and (15, 3) float32, x and y in shares of the picture and visibility;
+    0 where a joint was not found. Pictures and flow: (224, 224, 3) and (224, 224, 2) uint8, see `flow_of`; black where
+    the infant was not found. The infant stands upright by its mean neck and hips over the whole video.
+    """
+    wanted_s = start_s + np.arange(0, len(poses), STEP) / FPS
+    looked = _looked(path, wanted_s)
+    if mask is None:
+        for place, picture in enumerate(looked):
+            keypoints = np.nan_to_num(poses[place * STEP][JOINTS][:, [0, 1, 3]])
+            yield {"patches": patches(picture, poses[place * STEP][JOINTS, :2]), "keypoints": keypoints}
+        return
+    view = None
+    before: np.ndarray | None = None
+    for place, picture in enumerate(looked):
+        pose = poses[place * STEP]
+        view = alignment(poses, picture.shape) if view is None and picture is not None else view
+        now = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
+        if picture is not None and view is not None and np.isfinite(pose[:, :2]).all(axis=1).any():
+            now = upright(picture, mask(picture, pose), view)
+        if before is not None:
+            yield {"pictures": before, "flow": flow_of(before, now)}
+        before = now
+    if before is not None:
+        yield {"pictures": before, "flow": np.full((SIDE, SIDE, 2), STILL, dtype=np.uint8)}
+
+
+def in_segments(of_steps: Iterable[Arrays], firsts: np.ndarray, frames: int) -> Iterator[Arrays]:
+    """Steps as segments that begin at frames `firsts` (K,), each of T // STEP steps; what lacks at the end is 0."""
+    size = frames // STEP
+    held: deque[Arrays] = deque(maxlen=size)
+    begins = deque(np.rint(firsts / STEP).astype(int).tolist())
+    for count, step in enumerate(of_steps, start=1):
+        held.append(step)
+        while begins and count == begins[0] + size:
+            begins.popleft()
+            yield {name: np.stack([one[name] for one in held]) for name in step}
+    if begins and held:
+        held.extend([{name: np.zeros_like(array) for name, array in held[-1].items()}] * (size - len(held)))
+        yield {name: np.stack([one[name] for one in held]) for name in held[-1]}
+
+
+def _looked(path: Path, wanted_s: np.ndarray) -> Iterator[np.ndarray | None]:
+    """The frame of a video nearest to each of some rising times; None where there is none near."""
+    frames = itertools.chain(decode.frames(path), [(np.inf, None, 0)])
+    before_s, before, _ = next(frames)
+    after_s, after, _ = next(frames) if np.isfinite(before_s) else (np.inf, None, 0)
+    for time_s in wanted_s:
+        while after_s <= time_s:
+            before_s, before = after_s, after
+            after_s, after, _ = next(frames)
+        near_s, near = min((abs(before_s - time_s), 0), (abs(after_s - time_s), 1))
+        yield (before, after)[near] if near_s <= NEAR_S else None
+
+
+# ---- VSViG
+
+
+def joints() -> np.ndarray:
+    """Landmark (15,) of each of VSViG's joints."""
+    return joint_weights(VSVIG_15).argmax(axis=1)
+
+
+JOINTS = joints()
+
+
+def patches(picture: np.ndarray | None, places: np.ndarray) -> np.ndarray:
+    """What is around joints, (15, 3, 32, 32) uint8 RGB, from a picture (H, W, 3) and places (15, 2) in shares of it.
+
+    A square of 128 pixels of a picture 1080 high (of others in proportion), black beyond the picture, weighted by a
+    Gaussian around the joint, stretched to the range from 0 to 255, and shrunk. Black where a joint was not found.
+    """
+    import cv2
+
+    made = np.zeros((len(places), 3, PATCH, PATCH), dtype=np.uint8)
+    if picture is None:
+        return made
+    height, width = picture.shape[:2]
+    scale = CROP_OF / min(height, width)
+    for number, (x, y) in enumerate(places * (width, height)):
+        if not (np.isfinite(x) and -width < x < 2 * width and -height < y < 2 * height):
+            continue
+        view = np.array([[scale, 0, CROP / 2 - scale * x], [0, scale, CROP / 2 - scale * y]])
+        crop = cv2.warpAffine(picture, view, (CROP, CROP)).astype(np.float32) * WEIGHTS
+        low, high = crop.min(), crop.max()
+        if high > low:
+            crop = (crop - low) * (255 / (high - low))
+            made[number] = cv2.resize(crop, (PATCH, PATCH), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)
+    return made
+
+
+def weights() -> np.ndarray:
+    """(128, 128, 1) float32 from 0 in the corners to 1 in the middle."""
+    from_middle = np.arange(CROP) - (CROP - 1) / 2
+    bell = np.exp(-(from_middle**2) / (2 * SIGMA**2))
+    square = np.outer(bell, bell)
+    return ((square - square.min()) / (square.max() - square.min()))[..., None].astype(np.float32)
+
+
+WEIGHTS = weights()
+
+
+# ---- the two-stream network
+
+
+def alignment(poses: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The affine map (2, 3) that puts a person upright in the middle of SIDE x SIDE pixels; None where never found.
+
+    poses (T, 33, 5) in a picture of this shape. By the mean place, length and angle of the line from neck to hips over
+    the middle half of the frames, sorted by its length.
+    """
+    trunk = poses[:, [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP], :2] * (shape[1], shape[0])
+    trunk = trunk[np.isfinite(trunk).all((1, 2))]
+    neck, hips = trunk[:, :2].mean(1), trunk[:, 2:].mean(1)
+    down = hips - neck
+    length = np.linalg.norm(down, axis=1)
+    order = np.argsort(length, kind="stable")
+    middle = order[len(order) // 4 : len(order) - len(order) // 4]
+    middle = middle[length[middle] > 1]  # pixel
+    if not len(middle):
+        return None
+    x, y = ((neck + hips) / 2)[middle].mean(0)
+    sine, cosine = (down / np.maximum(length, 1)[:, None])[middle].mean(0)
+    scale = SIDE * TORSO / length[middle].mean() / np.hypot(sine, cosine)
+    turn = scale * np.array([[cosine, -sine], [sine, cosine]])
+    return np.hstack([turn, (SIDE / 2 - turn @ (x, y))[:, None]])
+
+
+def upright(picture: np.ndarray, mask: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """The masked person of a picture (H, W, 3) uint8 by the map `view`, (224, 224, 3) uint8; black elsewhere."""
+    import cv2
+
+    person = (picture * mask[..., None]).astype(np.uint8)
+    return cv2.warpAffine(person, view, (SIDE, SIDE))
+
+
+def flow_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Farneback's optical flow between two pictures (224, 224, 3): (224, 224, 2) uint8, 255 steps from -20 to 20."""
+    import cv2
+
+    first, second = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, after))
+    room = np.zeros((*first.shape, 2), dtype=np.float32)
+    flow = cv2.calcOpticalFlowFarneback(
+        first, second, room, pyr_scale=0.5, levels=3, winsize=5, iterations=3, poly_n=7, poly_sigma=1.5, flags=0
+    )
+    return ((np.clip(flow, -FLOW_PIXELS, FLOW_PIXELS) + FLOW_PIXELS) * (255 / (2 * FLOW_PIXELS))).astype(np.uint8)
+
+
+class MediapipeMask:
+    """The mask that the pose model itself gives of the infant. Used in a `with`."""
+
+    def __init__(self, model: Path, most: int) -> None:
+        self.task, self.image = landmarker.open_task(model, most, "IMAGE", output_segmentation_masks=True)
+
+    def __enter__(self) -> Mask:
+        return self.mask
+
+    def __exit__(self, *_: object) -> None:
+        self.task.close()
+
+    def mask(self, picture: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        result = self.task.detect(self.image(picture))
+        people = landmarker.people_of(result)
+        if not len(people):
+            return np.zeros(picture.shape[:2], dtype=np.float32)
+        seen = np.isfinite(pose[:, 0])
+        apart = np.linalg.norm(people[:, seen, :2] - pose[seen, :2], axis=2).mean(1)
+        return result.segmentation_masks[int(apart.argmin())].numpy_view()[..., 0].copy()
+
+
+class OnnxMask:
+    """The mask that a user's saliency model gives, such as U2-Net: an ONNX file that reads 320 x 320 pixels.
+
+    Its first output is stretched to the range from 0 to 1. Used in a `with`. Raises DataError for a file that is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import cv2
+
+        try:
+            self.network = cv2.dnn.readNetFromONNX(str(path))
+        except cv2.error as error:
+            raise DataError(path, "is no model that OpenCV reads", "export it as ONNX, for 320 x 320 pixels") from error
+        self.path = path
+
+    def __enter__(self) -> Mask:
+        return self.mask
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def mask(self, picture: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        import cv2
+
+        small = cv2.resize(picture, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        normal = (small / max(float(small.max()), 1.0) - MEAN) / SPREAD
+        self.network.setInput(normal.transpose(2, 0, 1)[None].astype(np.float32))
+        try:
+            found = self.network.forward(self.network.getUnconnectedOutLayersNames()[0])
+        except cv2.error as error:
+            raise DataError(self.path, "does not read (1, 3, 320, 320)", "export it for 320 x 320 pixels") from error
+        found = found.reshape(found.shape[-2:])
+        spread = float(np.ptp(found))
+        found = (found - found.min()) / spread if spread > 0 else np.zeros_like(found)
+        return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def opened(mask_model: Path | None, model: Path, most: int) -> Any:
+    """The mask that is asked for, to be used in a `with`."""
+    return OnnxMask(mask_model) if mask_model else MediapipeMask(model, most)
+
+
+# ---- reading what was written
+
+
+def vsvig_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Patches (S, 15, 3, 32, 32) float32 from 0 to 255 and keypoints (S, 15, 3) of a segment's file of patches."""
+    kept = _arrays(path, ("patches", "keypoints"))
+    return kept["patches"].astype(np.float32), kept["keypoints"]
+
+
+def two_stream_inputs(path: Path, first: int, flows: int) -> tuple[np.ndarray, np.ndarray]:
+    """A clip's middle picture (3, 224, 224), BGR up to 1, and flow (2 * flows, 224, 224), from a segment's file.
+
+    first: the step at which the clip begins; flows: how many it has, 6 in a second.
+    """
+    kept = _arrays(path, ("pictures", "flow"))
+    picture = kept["pictures"][first + flows // 2].astype(np.float32)[..., ::-1].transpose(2, 0, 1)
+    flow = kept["flow"][first : first + flows].astype(np.float32)
+    flow = flow / 127.5 - 1 + 1 / 255  # written by cutting off, so that no movement is 127
+    return picture / max(float(picture.max()), 1.0), flow.transpose(0, 3, 1, 2).reshape(-1, SIDE, SIDE)
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> Arrays:
+    """The named arrays of an archive of extract_pose.py. Raises DataError, also for one that unpacks to far more."""
+    with open_regular(path) as (file, _):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MOST_BYTES:
+                raise ValueError(f"it would unpack to {unpacked} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as kept:
+                return {name: kept[name] for name in names}
+        except Exception as error:  # a damaged archive raises nearly anything
+            hint = "make it again with src/extract_pose.py"
+            raise DataError(path, f"is no file of pictures ({type(error).__name__}: {error})", hint) from error

@@ -1,0 +1,72 @@
+"""Cutting a process off every network for good: what it opens a child's video with must not reach anyone.
+
+Linux only: a seccomp filter refuses every new socket, of any family, to this process and all that it starts, and cannot
+be taken back. A network namespace would leave Unix sockets, through which a name can still be looked up.
+https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html
+"""
+
+import ctypes
+import os
+import platform
+import socket
+import struct
+import sys
+
+from spasm.core import processes
+from spasm.core.errors import TrainingError
+
+SECCOMP_SET_MODE_FILTER, FLAG_ALL_THREADS, NO_NEW_PRIVILEGES = 1, 1, 38
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 13  # the system call fails with EACCES
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of the filter
+NUMBER, ARCHITECTURE = 0, 4  # where the filter finds them
+# Of each architecture: its number, seccomp, and the calls that can open a socket: socket, io_uring_setup.
+SYSTEMS = {"x86_64": (0xC000003E, 317, (41, 425)), "aarch64": (0xC00000B7, 277, (198, 425))}
+FOREIGN = 0x40000000  # system calls of another interface of the same processor begin here (x32)
+
+
+def check() -> None:
+    """Raises TrainingError on a system whose sockets this cannot refuse."""
+    if sys.platform != "linux" or platform.machine() not in SYSTEMS:
+        raise TrainingError(
+            f"the network cannot be cut off on {sys.platform}, {platform.machine()}: use Linux or Docker"
+        )
+
+
+def begin(parent: int) -> None:
+    """What a process does first that opens videos for another: it has no network, is silent, and ends with its parent.
+
+    Before anything of MediaPipe is loaded. Its remarks on itself are not for the user, and what goes wrong is raised.
+    """
+    processes.follow(parent)
+    cut()
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
+def cut() -> None:
+    """Refuse every new socket from here on, and see that it is so. Raises TrainingError where that cannot be done."""
+    check()
+    architecture, seccomp, refused = SYSTEMS[platform.machine()]
+    last = len(refused) + 5  # the instruction that refuses
+    lines = [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (EQUAL, 0, last - 2, architecture),
+        (LOAD, 0, 0, NUMBER),
+        (AT_LEAST, last - 4, 0, FOREIGN),
+        *((EQUAL, last - 5 - place, 0, call) for place, call in enumerate(refused)),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, REFUSE),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(lines), ctypes.addressof(code)))
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) or system.syscall(
+        seccomp, SECCOMP_SET_MODE_FILTER, FLAG_ALL_THREADS, program
+    ):
+        raise TrainingError(f"the network cannot be cut off: {os.strerror(ctypes.get_errno())}")
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        try:
+            socket.socket(family).close()
+        except PermissionError:
+            continue
+        raise TrainingError("the network cannot be cut off: a socket could still be opened")

@@ -1,0 +1,135 @@
+"""Give a reader of untrusted files bytes that a coverage-guided fuzzer makes up; anything but our own errors is a find.
+
+Needs atheris. What is found lies in crash-*; tests/repository/test_readers.py gives each reader the files in
+stress/corpus.
+
+Example: python stress/readers.py segment -runs=1000000 -rss_limit_mb=1024 -timeout=10 stress/corpus/segment
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+FRAMES = 16
+NAMES = ("child_1_1.npy", "child_1_2.npy", "child_2_1.npy")
+
+
+def segment(path: Path) -> None:
+    from spasm.data.segments import read_segment
+
+    read_segment(path, FRAMES, path.parent)
+
+
+def labels(path: Path) -> None:
+    from spasm.data.annotations import read_labels
+
+    read_labels(path, "safe", path.parent)
+
+
+def onsets(path: Path) -> None:
+    from spasm.data.annotations import read_onsets
+
+    read_onsets(path, path.parent)
+
+
+def folds(path: Path) -> None:
+    from spasm.data.folds import read_folds
+
+    read_folds(path, NAMES)
+
+
+def settings(path: Path) -> None:
+    from spasm.cli import app
+    from spasm.config.fields import from_tree
+    from train_lgbm import TrainLgbm
+
+    words = app._with_settings_file(["--settings", str(path)])
+    assert all(isinstance(word, str) for word in words)
+    from_tree(TrainLgbm, json.loads(path.read_bytes()))
+
+
+def decision(path: Path) -> None:
+    from spasm.runs.decision_json import choice_of, open_decision
+
+    shutil.copyfile(path, path.parent / "decision.json")
+    choice_of(open_decision(path.parent))
+
+
+def figures(path: Path) -> None:
+    from spasm.runs.metrics_json import read_figures
+
+    shutil.copyfile(path, path.parent / "metrics.json")
+    read_figures(path.parent, {"data": {}, "threshold": 0.5})
+
+
+def checkpoint(path: Path) -> None:
+    from spasm.core.checkpoints import read_tensors
+
+    read_tensors(path)
+
+
+def stam(path: Path) -> None:
+    from spasm.data.formats.stam import read_sequence
+
+    read_sequence(path, path.parent)
+
+
+def stam_poses(path: Path) -> None:
+    from spasm.data.formats.openpose import read_estimated
+
+    read_estimated(path, path.parent, None)
+
+
+def sta_gunet(path: Path) -> None:
+    from spasm.data.formats.sta_gunet import read_clip
+
+    read_clip(path, path.parent)
+
+
+def sta_gunet_labels(path: Path) -> None:
+    from spasm.data.formats.sta_gunet import read_labels
+
+    read_labels(path, path.parent)
+
+
+READERS: dict[str, Callable[[Path], None]] = {
+    reader.__name__: reader
+    for reader in (segment, labels, onsets, folds, settings, decision, figures, checkpoint, stam, stam_poses,
+                   sta_gunet, sta_gunet_labels)
+}  # fmt: skip
+
+
+def give(reader: Callable[[Path], None], content: bytes, folder: Path) -> None:
+    """Let a reader read such a file. Raises whatever is not an error of ours."""
+    from spasm.config.fields import SettingsError
+    from spasm.core.errors import DataError
+
+    path = folder / "child_1_1.npy"
+    path.write_bytes(content)
+    try:
+        reader(path)
+    except (DataError, SettingsError) as error:
+        assert str(error).isprintable() or "\n" in str(error)
+    except (ValueError, RecursionError, UnicodeDecodeError):
+        if reader is not settings:  # which parses once more by itself what command_line refused
+            raise
+
+
+def main() -> None:
+    import atheris
+
+    reader = READERS[sys.argv.pop(1)]
+    with atheris.instrument_imports(include=["spasm", "json"]):
+        from spasm.cli import app  # noqa: F401
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        atheris.Setup(sys.argv, lambda content: give(reader, content, Path(folder)))
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

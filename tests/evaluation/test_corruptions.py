@@ -1,0 +1,304 @@
+"""Each damage does what it says, and robustness.py says what it does to a run."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import robustness
+from helpers.commands import Command, here
+from helpers.data import children, write
+from helpers.poses import moving
+from robustness import Robustness
+from spasm.cli import app
+from spasm.data.landmarks import LANDMARKS
+from spasm.evaluation.corruptions import GAP_FRAMES, LIMBS, TRIED, jitter, lose_frames, remove, resample, roll
+
+ROOT = Path(__file__).parents[2]
+T = 90
+EVERY = [
+    pytest.param(damage, id=f"{kind} {amount}") for kind, tried in TRIED.items() for amount, damage in tried.items()
+]
+
+
+@pytest.fixture
+def poses() -> np.ndarray:
+    """Three moving children, one of whom has a gap and a hand that is never found."""
+    made = moving(0, T, 3)
+    made[1, 20:31] = np.nan
+    made[1, :, 19] = np.nan
+    return made
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def found(poses: np.ndarray) -> np.ndarray:
+    return np.isfinite(poses[..., :3]).all(-1)
+
+
+# ---- any damage
+
+
+@pytest.mark.parametrize("damage", EVERY)
+def test_no_damage_changes_its_input_shape_or_type_or_finds_what_was_lost(damage, poses):
+    before = poses.copy()
+    worse = damage(poses, generator())
+    assert np.array_equal(poses, before, equal_nan=True)
+    assert (worse.shape, worse.dtype) == (poses.shape, poses.dtype)
+    assert worse is not poses
+    assert not np.isinf(worse).any()
+    assert not (found(worse) & ~found(poses)).any()
+
+
+@pytest.mark.parametrize("damage", EVERY)
+def test_the_same_generator_gives_the_same_damage(damage, poses):
+    assert np.array_equal(damage(poses, generator(1)), damage(poses, generator(1)), equal_nan=True)
+
+
+@pytest.mark.parametrize("damage", [jitter(0.0), roll(0.0), lose_frames(0.0), TRIED["as it is"][""]])
+def test_none_of_it_changes_nothing(damage, poses):
+    assert damage(poses, generator()) == pytest.approx(poses, abs=1e-6, nan_ok=True)
+
+
+def test_damage_is_tried_from_none_to_much():
+    assert next(iter(TRIED)) == "as it is"
+    assert list(TRIED["frames missing"]) == ["10%", "20%", "30%", "50%"]
+    assert [float(amount) for amount in TRIED["jitter, picture units"]] == [0.002, 0.005, 0.01, 0.02]
+    assert [float(amount) for amount in TRIED["camera roll, degrees"]] == [15, 30, 60, 90]
+    assert [float(amount) for amount in TRIED["frames per second"]] == [60, 25, 15]
+
+
+def test_what_the_table_calls_a_damage_is_what_is_done(poses):
+    whole = moving(0, T, 1)
+    lost = [1 - found(TRIED["frames missing"][f"{n}%"](whole, generator()))[0].mean() for n in (10, 20, 30, 50)]
+    assert lost == pytest.approx([0.1, 0.2, 0.3, 0.5])
+    sizes = [(damage(whole, generator()) - whole)[..., :3].std() for damage in TRIED["jitter, picture units"].values()]
+    assert sizes == pytest.approx([0.002, 0.005, 0.01, 0.02], rel=0.03)
+    upright = np.arctan2(*(whole[0, 0, 0, :2] - 0.5))
+    for angle, damage in TRIED["camera roll, degrees"].items():
+        turned = np.arctan2(*(damage(whole, generator())[0, 0, 0, :2] - 0.5))
+        assert np.rad2deg((upright - turned) % (2 * np.pi)) == pytest.approx(float(angle), abs=1e-3)
+
+
+# ---- frames missing
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.3, 0.5, 1.0])
+def test_exactly_that_share_of_frames_is_lost_whole_and_in_gaps(share):
+    whole = moving(0, T, 40)
+    worse = lose_frames(share)(whole, generator())
+    lost = ~found(worse)
+    assert (lost.all(axis=2) == lost.any(axis=2)).all()
+    assert (np.isnan(worse).all(axis=(2, 3)) == lost.any(axis=2)).all(), "visibility is lost with the frame"
+    lost = lost.any(axis=2)
+    assert lost.sum(axis=1).tolist() == [round(share * T)] * 40
+    assert np.array_equal(worse[~lost], whole[~lost])
+    starts = (lost & ~np.pad(lost, ((0, 0), (1, 0)))[:, :-1]).sum(axis=1)
+    assert starts.min() >= 1
+    if round(share * T) <= GAP_FRAMES:
+        assert starts.tolist() == [1] * 40
+    if share < 1:
+        assert len({row.tobytes() for row in lost}) > 10, "each segment has gaps of its own"
+        assert lost.any(axis=0).mean() > 0.7, "anywhere"
+
+
+# ---- jitter
+
+
+def test_jitter_has_its_size_on_each_axis_and_is_new_in_every_frame(poses):
+    noise = (jitter(0.01)(poses, generator()) - poses)[found(poses)]
+    assert noise[:, :3].std(axis=0) == pytest.approx([0.01] * 3, rel=0.05)
+    assert noise[:, :3].mean(axis=0) == pytest.approx([0] * 3, abs=0.001)
+    assert not noise[:, 3:].any(), "visibility stays"
+    first, second = (jitter(0.01)(poses, generator()) - poses)[0, :2]
+    assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 0.6
+    assert not np.array_equal(first, second)
+
+
+# ---- roll
+
+
+@pytest.mark.parametrize("angle", [15, 30, 60, 90])
+def test_a_roll_turns_the_picture_about_its_middle_and_back(angle, poses):
+    there = roll(angle)(poses, generator())
+    assert np.abs(there - poses)[found(poses)].max() > 0.05
+    assert roll(-angle)(there, generator()) == pytest.approx(poses, abs=1e-5, nan_ok=True)
+    assert np.array_equal(there[..., 2:], poses[..., 2:], equal_nan=True)
+    away = [np.hypot(*np.moveaxis(seen[..., :2] - 0.5, -1, 0)) for seen in (poses, there)]
+    assert away[0] == pytest.approx(away[1], abs=1e-5, nan_ok=True)
+
+
+def test_a_quarter_turn_sends_right_to_down():
+    poses = np.full((1, 1, 33, 5), 0.5, dtype=np.float32)
+    poses[..., 0] = 0.9
+    turned = roll(90)(poses, generator())
+    assert turned[0, 0, 0, :2] == pytest.approx([0.5, 0.9], abs=1e-6)
+
+
+# ---- other frame rates
+
+
+@pytest.mark.parametrize("fps", [60, 50, 25, 20, 15, 10])
+def test_another_frame_rate_keeps_the_time_of_everything(fps):
+    """A straight motion comes back as it was, but at the ends, where nothing was filmed; a peak stays in its place."""
+    poses = np.ones((1, T, 33, 5), dtype=np.float32)
+    poses[..., :3] = np.linspace(0, 1, T)[:, None, None]
+    worse = resample(fps)(poses, generator())
+    edge = int(np.ceil(30 / fps)) + 1
+    assert worse[0, 1:-edge] == pytest.approx(poses[0, 1:-edge], abs=1e-5)
+    assert worse[0, :1] == pytest.approx(poses[0, :1], abs=0.5 / T)
+    assert np.abs(worse[0, -edge:] - poses[0, -edge:]).max() <= 30 / fps / (T - 1) + 1e-5
+
+    for middle in (30, 40.5, 61):
+        bump = np.exp(-(((np.arange(T) - middle) / 5) ** 2))
+        poses[..., :3] = bump[:, None, None]
+        seen = resample(fps)(poses, generator())[0, :, 0, 0]
+        assert (seen * np.arange(T)).sum() / seen.sum() == pytest.approx(middle, abs=0.15)
+
+
+@pytest.mark.parametrize("fps", [60, 25, 15])
+def test_a_still_pose_stays_as_it_is_at_any_frame_rate(fps):
+    poses = moving(0, T, 2)[:, :1].repeat(T, axis=1)
+    assert resample(fps)(poses, generator()) == pytest.approx(poses, abs=1e-6)
+
+
+def test_fewer_frames_lose_what_is_fast_and_more_of_them_do_not():
+    poses = np.ones((1, T, 33, 5), dtype=np.float32)
+    poses[..., :3] = 0.1 * (-1.0) ** np.arange(T)[:, None, None]  # 15 Hz
+    left = [resample(fps)(poses, generator())[0, 5:-5, 0, 0].std() / 0.1 for fps in (60, 25, 15)]
+    assert left[0] > 0.4
+    assert left[2] < 0.55
+    poses[..., :3] = 0.1 * np.sin(np.arange(T) / 10)[:, None, None]  # 0.5 Hz
+    for fps in (60, 25, 15):
+        assert resample(fps)(poses, generator())[0, 5:-5] == pytest.approx(poses[0, 5:-5], abs=0.002)
+
+
+@pytest.mark.parametrize("fps", [60, 25, 15])
+def test_frames_near_a_gap_are_lost_with_it_and_no_others(fps, poses):
+    lost = ~found(resample(fps)(poses, generator()))[1, :, 0]
+    assert lost[20:31].all()
+    reach = int(np.ceil(30 / fps)) + 1
+    assert not lost[: 20 - reach].any()
+    assert not lost[31 + reach :].any()
+    assert found(resample(fps)(poses, generator()))[[0, 2]].all()
+
+
+# ---- limbs never found
+
+
+@pytest.mark.parametrize("limb", LIMBS)
+def test_a_removed_limb_is_never_found_and_all_else_stays(limb, poses):
+    gone = {
+        "left arm": [name for name in LANDMARKS if name.startswith("left") and is_arm(name)],
+        "both arms": [name for name in LANDMARKS if is_arm(name)],
+        "both legs": [name for name in LANDMARKS if name.endswith(("knee", "ankle", "heel", "foot_index"))],
+    }[limb]
+    assert len(gone) == {"left arm": 5, "both arms": 10, "both legs": 8}[limb]
+    worse = remove(limb)(poses, generator())
+    rows = np.isin(LANDMARKS, gone)
+    assert np.isnan(worse[:, :, rows, :3]).all()
+    assert not worse[:, :, rows, 3:].any()
+    assert np.array_equal(worse[:, :, ~rows], poses[:, :, ~rows], equal_nan=True)
+
+
+def is_arm(name: str) -> bool:
+    return name.endswith(("elbow", "wrist", "pinky", "_index", "thumb")) and "foot" not in name
+
+
+# ---- robustness.py
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory) -> dict[str, object]:
+    """A blended run of two members on children whose jerks can be learned, and what robustness.py made of it."""
+    folder = tmp_path_factory.mktemp("robustness")
+    poses, labels = children(8, 6, 32)
+    poses[::7] = np.nan  # without a pose
+    data, run = write(folder / "data", poses, labels, each=6), folder / "run"
+    common = ["--run", run, "--cache", folder / "cache"]
+    training = [*common, "--data", data, "--frames", 32, "--folds", 2, "--workers", 1]
+    here("lgbm", *training, "--rounds", 20, "--leaf-segments", 3)
+    here("rocket", *training, "--biases", 1, "--copies", 0)
+    here("blend", *common, "--blend-trials", 15, "--context", True)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    command = Command(folder, "robustness", [*map(str, common), "--workers", "1", "--device", "cpu"])
+    code, stdout, stderr = command.end()
+    assert (code, stderr) == (0, "")
+    return {
+        "run": run, "stdout": stdout, "before": before, "imported": command.imported(), "command": command,
+        "rows": table(run / "robustness.csv"), "common": common,
+    }  # fmt: skip
+
+
+def test_the_table_has_a_row_for_each_damage_and_member_and_the_blend(judged):
+    expected = [(kind, amount, name) for kind, tried in TRIED.items() for amount in tried for name in
+                ("lgbm", "rocket", "blend")]  # fmt: skip
+    assert [(row["damage"], row["amount"], row["member"]) for row in judged["rows"]] == expected
+    for row in judged["rows"]:
+        assert 0 <= float(row["f1_low"]) <= float(row["f1"]) <= float(row["f1_high"]) <= 1
+        assert all(0 <= float(row[name]) <= 1 for name in ("sensitivity", "specificity", "auc"))
+
+
+def test_as_it_is_the_figures_are_those_of_the_run(judged):
+    result = json.loads((judged["run"] / "metrics.json").read_text())
+    own = {row["member"]: row for row in judged["rows"] if row["damage"] == "as it is"}
+    for name, figures in {**result["each_member"], "blend": result["cross_fitted"]}.items():
+        for figure in ("f1", "sensitivity", "specificity", "auc"):
+            assert float(own[name][figure]) == pytest.approx(figures[figure]["value"], abs=0.01)
+    assert float(own["blend"]["auc"]) > 0.85, "the test is void unless something was learned"
+
+
+def test_damage_does_harm_somewhere_and_is_the_same_for_every_member(judged):
+    auc = {(row["damage"], row["amount"], row["member"]): float(row["auc"]) for row in judged["rows"]}
+    for name in ("lgbm", "rocket", "blend"):
+        assert min(value for key, value in auc.items() if key[2] == name) < auc["as it is", "", name] - 0.1
+    few, many = ({key: auc[("frames missing", key, "blend")] for key in ("10%", "50%")}[key] for key in ("10%", "50%"))
+    assert many <= few + 0.05
+
+
+def test_the_picture_can_be_read_and_has_something_on_it(judged):
+    with Image.open(judged["run"] / "robustness.png") as picture:
+        picture.load()
+        assert picture.format == "PNG"
+        assert picture.width > 1500 and picture.height > 300
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    colours = {tuple(colour) for colour in np.unique(pixels, axis=0)}
+    assert {(31, 119, 180), (255, 127, 14), (44, 160, 44)} <= colours, "one line for each member and the blend"
+
+
+def test_the_text_shows_every_damage_and_says_what_was_written(judged):
+    lines = judged["stdout"].splitlines()
+    assert lines[-1] == f"written: {judged['run']}/robustness.csv, robustness.png"
+    for row in judged["rows"]:
+        start = f"{row['damage']} {row['amount']}"
+        (line,) = [line for line in lines if line[:34].rstrip() == start.rstrip()]
+        assert f"{float(row['f1']):.3f}" in line
+
+
+def test_judging_a_run_changes_nothing_in_it_and_loads_torch_and_lightgbm_apart(judged):
+    for path, content in judged["before"].items():
+        assert path.read_bytes() == content
+    imported = judged["imported"]
+    assert judged["command"].process.pid not in imported
+    assert sorted(map(sorted, imported.values())) == [["lightgbm"], ["torch"]]
+    assert judged["command"].group() == []
+
+
+def test_without_a_decision_or_with_changed_data_there_is_a_message(judged, tmp_path, capsys):
+    flags = ["--run", str(tmp_path), "--cache", str(tmp_path)]
+    assert app.run(robustness.main, Robustness, "", flags) == 1
+    assert "the run has no threshold yet" in capsys.readouterr().err
+    other = write(tmp_path / "other", *children(8, 6, 32, seed=1), each=6)
+    flags = list(map(str, [*judged["common"], "--data", other]))
+    assert app.run(robustness.main, Robustness, "", flags) == 1
+    assert "was made with other data" in capsys.readouterr().err

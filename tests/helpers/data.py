@@ -1,0 +1,44 @@
+"""Data sets that several tests train on."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from helpers.poses import moving
+from spasm.config.data import Folds
+from spasm.data.dataset import load_training
+from spasm.runs.run import MemberFolder, Run, open_member, open_run
+
+T = 32
+
+
+def children(count: int = 6, each: int = 8, frames: int = T, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (N, T, 33, 5) and labels (N,) of children who wander; in every second segment all limbs jerk once."""
+    poses = moving(seed, frames, count * each)
+    labels = np.arange(len(poses)) % 2
+    generator = np.random.default_rng(seed)
+    for row in np.flatnonzero(labels):
+        start = generator.integers(4, frames - 10)
+        poses[row, start : start + 6, 13:23, 1] -= 0.15
+        poses[row, start : start + 6, 25:33, 1] -= 0.1
+    return poses, labels
+
+
+def write(folder: Path, poses: np.ndarray, labels: np.ndarray, each: int = 8) -> Path:
+    """A data folder in which every `each` segments belong to one child."""
+    (folder / "train").mkdir(parents=True)
+    names = [f"child_{row // each}_{row % each}.npy" for row in range(len(poses))]
+    for name, pose in zip(names, poses, strict=True):
+        np.save(folder / "train" / name, pose)
+    rows = [f"{name},{label}\n" for name, label in zip(names, labels, strict=True)]
+    (folder / "train_data.csv").write_text("segment_name,label\n" + "".join(rows))
+    return folder
+
+
+def open_both(folder: Path, data: Path, name: str, settings: object) -> tuple[Run, MemberFolder]:
+    """A run of three folds on a data folder, and a member of it."""
+    frames = np.load(next((data / "train").iterdir())).shape[0]
+    loaded = load_training(data, frames, "challenge", folder / "cache")
+    run = open_run(folder / "run", loaded, data, frames, Folds(folds=3))
+    return run, open_member(run, name, dataclasses.asdict(settings), {"threads": 1})

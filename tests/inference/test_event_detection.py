@@ -1,0 +1,237 @@
+"""Windows of a recording, probability over time, and the rules that make events of it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.segments import header, npy
+from spasm.config.events import Accumulation, Hysteresis
+from spasm.core.errors import DataError
+from spasm.data.recordings import BATCH, first_frames, frames_of, windows
+from spasm.inference.event_detection import (
+    STEP_FRAMES,
+    STEP_S,
+    TRIM,
+    Curve,
+    Event,
+    assembled,
+    best,
+    by_accumulation,
+    by_hysteresis,
+    candidates,
+    clusters,
+    clusters_met,
+    told,
+)
+
+T, STRIDE = 60, 15
+RULES = [Hysteresis(), Accumulation()]
+
+
+def some_poses(frames):
+    return np.random.default_rng(0).uniform(0, 1, (frames, 33, 5)).astype(np.float32)
+
+
+def answers(probabilities, curve=None):
+    """The windows of a recording that is just as long as they are."""
+    whole = T + STRIDE * (len(probabilities) - 1)
+    curve = np.zeros(-(-whole // STEP_FRAMES)) if curve is None else curve
+    return assembled(whole, T, STRIDE, np.asarray(probabilities, float), np.asarray(curve, np.float32))
+
+
+def of_curve(curve):
+    """A recording whose probability over time is given."""
+    whole = len(curve) * STEP_FRAMES
+    count = len(first_frames(whole, T, STRIDE))
+    return assembled(whole, T, STRIDE, np.zeros(count), np.asarray(curve, np.float32))
+
+
+# ---- windows
+
+
+@pytest.mark.parametrize("whole", [1, 59, 60, 61, 75, 1000, T + STRIDE * (2 * BATCH + 3) + 7])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2"])
+@pytest.mark.parametrize("stride", [STRIDE, 2 * T])
+def test_windows_begin_every_stride_and_the_last_ends_with_the_recording(tmp_path, whole, dtype, stride):
+    whole = whole * stride // STRIDE
+    poses = some_poses(whole)
+    np.save(tmp_path / "a.npy", poses.astype(dtype))
+    assert frames_of(tmp_path / "a.npy") == whole
+    firsts, read = zip(*windows(tmp_path / "a.npy", T, stride), strict=True)
+    firsts, read = np.concatenate(firsts), np.concatenate(read)
+    padded = np.concatenate([poses.astype(dtype), np.full((T, 33, 5), np.nan)]).astype(np.float32)
+    np.testing.assert_array_equal(read, np.stack([padded[first : first + T] for first in firsts]))
+    assert firsts[0] == 0
+    assert firsts[-1] == max(0, whole - T)
+    assert set(np.diff(firsts[:-1])) <= {stride}
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (npy(header(shape=(9, 33, 4)), bytes(9 * 33 * 4 * 4)), "(frames, 33, 5)"),
+        (npy(header(shape=(9, 33, 5)), bytes(100)), "cut short"),
+        (npy(header(shape=(0, 33, 5))), "no frame"),
+        (npy(header(fortran="True", shape=(9, 33, 5)), bytes(9 * 33 * 5 * 4)), "Fortran"),
+        (npy(header("'|O'", shape=(9, 33, 5)), bytes(9 * 33 * 5 * 8)), "pickle"),
+        (b"hello", "not a .npy file"),
+        (b"", "empty"),
+    ],
+)
+def test_a_file_that_is_no_recording_is_refused_before_it_is_read(tmp_path, content, word):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(DataError, match=word.replace("(", r"\(").replace(")", r"\)")):
+        frames_of(tmp_path / "a.npy")
+
+
+def test_the_frame_of_an_impossible_value_is_named(tmp_path):
+    poses = some_poses(T * 100)
+    poses[4321, 3, 1] = np.inf
+    np.save(tmp_path / "a.npy", poses)
+    with pytest.raises(DataError, match="frame 4321"):
+        list(windows(tmp_path / "a.npy", T, STRIDE))
+
+
+# ---- probability over time
+
+
+def curve_of(probabilities, looked, firsts, whole):
+    curve = Curve(T)
+    parts = [curve.add(int(f), p, at) for f, p, at in zip(firsts, probabilities, looked, strict=True)]
+    return np.concatenate([*parts, curve.finish()])[: -(-whole // STEP_FRAMES)]
+
+
+def test_where_nobody_looks_a_moment_has_the_mean_of_the_windows_that_cover_it():
+    probabilities = np.random.default_rng(0).uniform(0, 1, 20)
+    firsts = np.arange(20) * STRIDE
+    whole = int(firsts[-1]) + T
+    curve = curve_of(probabilities, np.ones((20, T)), firsts, whole)
+    for step, value in enumerate(curve):
+        covering = (firsts // STEP_FRAMES <= step) & (step < firsts // STEP_FRAMES + T // STEP_FRAMES)
+        assert value == pytest.approx(probabilities[covering].mean(), abs=1e-6)
+
+
+def test_the_probability_stands_where_the_windows_looked():
+    firsts = np.arange(20) * STRIDE
+    whole, moment = int(firsts[-1]) + T, 150
+    contain = (firsts <= moment) & (moment < firsts + T)
+    looked = np.full((20, T), 1e-4)
+    looked[contain, moment - firsts[contain]] = 0.5
+    curve = curve_of(np.where(contain, 0.9, 0.05), looked, firsts, whole)
+    assert curve[moment // STEP_FRAMES] == pytest.approx(0.9)
+    assert np.ptp(np.flatnonzero(curve > 0.5)) <= 4
+    [event] = by_hysteresis(of_curve(curve), Hysteresis())
+    assert abs(event.onset_s - moment / 30) <= 3 * STEP_S
+
+
+def test_a_window_without_a_pose_adds_nothing_and_its_moments_are_zero():
+    curve = curve_of([0.9], np.zeros((1, T)), [0], T)
+    assert curve.tolist() == [0.0] * (T // STEP_FRAMES)
+
+
+# ---- rules
+
+
+@given(st.lists(st.integers(0, 20), min_size=30, max_size=200), st.integers(1, 20), st.integers(0, 20))
+def test_hysteresis_is_what_a_machine_that_goes_step_by_step_tells(values, on, off):
+    rule = Hysteresis(on / 20, min(on, off) / 20)
+    curve = np.float32(values) / np.float32(20)
+    wanted, run = [], []
+    for step, value in enumerate([*curve, -1.0]):
+        if value >= rule.event_off:
+            run.append((step, value))
+        else:
+            peak = max((one for _, one in run), default=-1)
+            if peak >= rule.event_on:
+                high = [at for at, one in run if one >= TRIM * peak]
+                wanted.append((high[0] * STEP_S, (high[-1] + 1) * STEP_S, peak))
+            run = []
+    events = by_hysteresis(of_curve(curve), rule)
+    assert [event[:3] for event in events] == [pytest.approx(event) for event in wanted]
+    for event in events:
+        assert event.known_s >= event.onset_s
+
+
+def test_an_event_is_known_when_the_first_window_after_it_has_ended():
+    curve = np.zeros(400)
+    curve[100:105] = 0.9
+    [event] = by_hysteresis(of_curve(curve), Hysteresis())
+    assert (event.onset_s, event.offset_s) == (pytest.approx(10), pytest.approx(10.5))
+    assert 10 + T / 30 <= event.known_s <= 10 + T / 30 + STRIDE / 30
+
+
+@given(
+    st.lists(st.integers(0, 10), min_size=3, max_size=80),
+    st.integers(1, 6),
+    st.integers(0, 40),
+    st.integers(0, 10),
+    st.integers(0, 8),
+)
+def test_accumulation_is_what_a_machine_that_goes_window_by_window_tells(values, count, threshold, floor, refractory):
+    rule = Accumulation(count, threshold / 10 + 0.05, floor / 10, refractory / 2)
+    windows_ = answers(np.array(values) / 10)
+    alarms = []
+    for number in range(len(values)):
+        last = [p for p in windows_.probabilities[max(0, number - count + 1) : number + 1] if p >= rule.sum_floor]
+        now = windows_.ends_s[number]
+        if sum(last) >= rule.sum_threshold and (not alarms or now >= alarms[-1] + max(rule.refractory_s, T / 30)):
+            alarms.append(now)
+    events = by_accumulation(windows_, rule)
+    assert [event.known_s for event in events] == alarms
+    assert all(event.onset_s < event.offset_s <= event.known_s for event in events)
+    assert all(following.onset_s >= event.offset_s for event, following in itertools.pairwise(events))
+
+
+def test_an_alarm_lies_where_the_members_looked_and_is_the_whole_window_before_that_is_known():
+    rule = Accumulation(1, 0.8, 0.0, 10.0)
+    whole = answers(np.where(np.arange(19) == 8, 0.9, 0.1))
+    curve = np.zeros(len(whole.curve))
+    end_s = whole.ends_s[8]
+    at = round((end_s - 1) * 10)
+    curve[at : at + 4] = 0.85
+    curve[at + 8] = 0.5
+    [event] = by_accumulation(whole._replace(curve=curve), rule)
+    assert (event.onset_s, event.offset_s) == (pytest.approx(end_s - 1), pytest.approx(end_s - 0.6))
+    [early] = by_accumulation(whole._replace(curve=curve[:at]), rule)
+    assert (early.onset_s, early.offset_s) == (pytest.approx(end_s - T / 30), pytest.approx(end_s))
+    assert event.known_s == early.known_s == end_s and event.peak == early.peak == 0.9
+
+
+def test_events_within_thirty_seconds_are_a_cluster():
+    spans = np.array([[0, 1], [31, 32], [62.1, 63], [70, 71]], float)
+    assert clusters(spans).tolist() == [1, 1, 2, 2]
+    assert clusters(np.empty((0, 2))).tolist() == []
+
+
+def test_a_cluster_is_met_by_an_event_that_meets_one_of_its_spasms():
+    true = np.array([[10, 11], [20, 21], [100, 101], [200, 201]], float)
+    told_ = [Event(22.5, 23, 0.9, 25.0), Event(102.9, 104, 0.9, 105.0)]
+    assert clusters_met(true, told_, 2.0).tolist() == [True, True, False]
+    assert clusters_met(true, told_, 1.0).tolist() == [False, False, False]
+    assert clusters_met(true, [], 2.0).tolist() == [False] * 3
+    assert clusters_met(np.empty((0, 2)), told_, 2.0).tolist() == []
+
+
+# ---- which settings
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_stricter_settings_are_among_those_tried_and_tell_less(rule):
+    tried = candidates(rule)
+    assert len(set(tried)) == len(tried) > 50
+    generator = np.random.default_rng(0)
+    windows_ = answers(generator.uniform(0, 1, 200), generator.uniform(0, 1, -(-(T + STRIDE * 199) // STEP_FRAMES)))
+    numbers = [len(told(windows_, one)) for one in tried]
+    assert min(numbers) < max(numbers) / 4
+
+
+def test_the_best_settings_have_the_highest_f1_or_the_most_hits_under_a_limit():
+    counts = np.array([[10, 9, 0, 20, 1], [10, 7, 0, 2, 1], [10, 3, 0, 1, 1], [10, 3, 0, 0, 1]], float)
+    assert best(counts, None) == 1
+    assert best(counts, 100) == 0
+    assert best(counts, 2) == 1
+    assert best(counts, 1) == 3, "of two that find as much, the one with fewer false alarms"
+    assert best(counts[:2], 1) == 1, "none keeps the limit: the one that comes nearest"

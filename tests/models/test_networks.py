@@ -1,0 +1,147 @@
+"""What all networks promise: one signature, answers that depend on the segment alone, nothing left untrained."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.networks import CPU, small_member, some_data, some_features, trained_like, trainer_of
+from spasm.config.fields import SettingsError
+from spasm.config.models import MEMBERS, Augmentation, Fit, Member, Network
+from spasm.features.channels import MASK
+from spasm.models.networks import NETWORKS
+from spasm.training.trainer import FoldTrainer
+from train_folds import TrainFolds
+
+torch.set_num_threads(1)
+NOTHING = Augmentation(
+    mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0, gap_frames=1
+)
+EVERY = pytest.mark.parametrize("model", list(NETWORKS))
+
+
+@EVERY
+def test_every_network_has_defaults_of_its_own_name(model):
+    assert list(MEMBERS) == list(NETWORKS)
+    assert MEMBERS[model].model == model
+    assert TrainFolds.default_for(["--seed", "1", "--model", model]).member == MEMBERS[model]
+    assert TrainFolds.default_for([f"--model={model}"]).member == MEMBERS[model]
+
+
+@EVERY
+@pytest.mark.parametrize("frames", [16, 37, 100, 150, 200])
+def test_every_length_gives_a_logit_and_weights_that_sum_to_one_where_there_is_a_pose(model, frames):
+    features = some_features(3, frames)
+    scores = trained_like(model, frames)(features)
+    assert scores.logit.shape == (3,)
+    assert scores.frame_logits.shape == scores.frame_weights.shape == (3, frames)
+    torch.testing.assert_close(scores.frame_weights.sum(1), torch.ones(3))
+    assert (scores.frame_weights[~features[:, MASK].any(1)] == 0).all()
+    assert all(torch.isfinite(part).all() for part in scores[:3])
+
+
+@EVERY
+def test_two_evaluations_of_a_segment_are_identical(model):
+    network, features = trained_like(model), some_features()
+    first, second = network(features), network(features)
+    assert torch.equal(first.logit, second.logit)
+    assert torch.equal(first.frame_weights, second.frame_weights)
+
+
+@EVERY
+def test_a_segment_is_answered_alike_whatever_is_beside_it(model):
+    network, features = trained_like(model), some_features(8)
+    together = network(features).logit
+    alone = torch.cat([network(features[row : row + 1]).logit for row in range(8)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@EVERY
+def test_the_copy_that_scores_answers_as_the_network_does(model):
+    network, features = trained_like(model), some_features()
+    with torch.inference_mode():
+        wanted, folded = network(features), network.folded()(features)
+    torch.testing.assert_close(folded.logit, wanted.logit, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(folded.frame_weights, wanted.frame_weights, rtol=1e-2, atol=1e-4)
+
+
+@EVERY
+def test_a_copy_in_bfloat16_keeps_its_answer_in_float32_and_weights_that_sum_to_one(model):
+    with torch.inference_mode():
+        scores = trained_like(model).folded(torch.bfloat16)(some_features())
+    assert {part.dtype for part in scores[:3]} == {torch.float32}
+    torch.testing.assert_close(scores.frame_weights.sum(1), torch.ones(4))
+
+
+@EVERY
+def test_a_movement_changes_the_answer(model):
+    network, features = trained_like(model), some_features(2)
+    changed = features.clone()
+    changed[:, :9, :, 20:25] += 0.3
+    assert (network(features).logit - network(changed).logit).abs().min() > 1e-6
+
+
+@EVERY
+def test_a_segment_whose_pose_was_taken_away_is_answered_too(model):
+    scores = trained_like(model)(torch.zeros_like(some_features(2)))
+    assert torch.isfinite(scores.logit).all()
+    assert (scores.frame_weights == 0).all()
+
+
+@EVERY
+def test_the_optimiser_holds_every_parameter_and_the_loss_reaches_each(model):
+    trainer = trainer_of(model, triplet=0.1 if model == "sta_gunet" else 0.0)
+    held = {id(one) for group in trainer.optimiser.param_groups for one in group["params"]}
+    trainer.run_epoch()
+    for name, value in trainer.network.named_parameters():
+        assert id(value) in held, f"{name} was made after the optimiser"
+        assert value.grad is not None, name
+
+
+@pytest.mark.parametrize(("model", "fit"), [*((model, {}) for model in NETWORKS), ("sta_gunet", {"triplet": 0.5})])
+def test_a_training_continued_after_an_epoch_ends_with_the_same_bytes(model, fit):
+    whole, first, second = (trainer_of(model, **fit) for _ in range(3))
+    for _ in range(2):
+        whole.run_epoch()
+    first.run_epoch()
+    second.load_state(first.state())
+    second.run_epoch()
+    for name, value in whole.final_weights().items():
+        assert torch.equal(value, second.final_weights()[name]), name
+
+
+@EVERY
+def test_sixteen_segments_can_be_learned_by_heart(model):
+    data = some_data(count=16, frames=40, signal=2.0)
+    member = small_member(model, epochs=40, learning_rate=1e-2, ema=0.0)
+    still = dataclasses.replace(member.network, dropout=0.0)
+    member = dataclasses.replace(member, network=still, augmentation=NOTHING)
+    trainer = FoldTrainer(data, np.arange(16), member, 0, 0, CPU, torch.float32)
+    losses = [trainer.run_epoch()["loss"] for _ in range(40)]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:2])
+
+
+@pytest.mark.parametrize(
+    ("model", "network"),
+    [
+        ("stam", Network(head="topk")),
+        ("vsvig", Network(kernel=5)),
+        ("sta_gunet", Network(blocks=2)),
+        ("stgcn_mil", Network(backbone="resnet18")),
+        ("stam", Network(weights="file.pt")),
+    ],
+)
+def test_a_size_that_a_network_does_not_have_is_refused(model, network):
+    with pytest.raises(SettingsError, match=f"has no effect on --model {model}"):
+        Member(model=model, network=network)
+
+
+def test_vsvig_has_an_even_width():
+    with pytest.raises(SettingsError, match="--width 13 is odd, for --model vsvig; the nearest valid value is 12"):
+        Member(model="vsvig", network=Network(width=13))
+
+
+def test_only_sta_gunet_takes_the_triplet_centre_loss():
+    with pytest.raises(SettingsError, match="--triplet has no effect on --model stam"):
+        Member(model="stam", fit=Fit(triplet=0.5))

@@ -1,0 +1,137 @@
+"""STA-GUNet: a U-Net that uses its graph, nothing drawn anew, and the triplet-centre loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.networks import some_features, trainer_of
+from spasm.config.models import MEMBERS
+from spasm.data.landmarks import COCO_17_NECK
+from spasm.models.sta_gunet import (
+    GraphAttention,
+    GraphUnet,
+    StaGunet,
+    StaGunetNetwork,
+    graph,
+    partitions,
+    triplet_centre_loss,
+)
+
+torch.set_num_threads(1)
+
+
+def test_its_number_of_parameters_is_the_documented_one():
+    from spasm.models import sta_gunet
+
+    count = sum(value.numel() for value in StaGunet(MEMBERS["sta_gunet"].network).parameters())
+    assert f"{count:,}" in sta_gunet.__doc__
+
+
+def test_permuting_the_adjacency_changes_the_unet():
+    torch.manual_seed(0)
+    unet, poses = GraphUnet(6, 16), torch.randn(2, 3, 18, 6)
+    before = unet(poses)
+    order = torch.randperm(18)
+    unet.graph = unet.graph[order][:, order]
+    assert (unet(poses) - before).abs().max() > 1e-3
+
+
+def test_permuting_joints_and_adjacency_together_permutes_the_unets_answer():
+    torch.manual_seed(0)
+    unet, poses = GraphUnet(6, 16), torch.randn(2, 3, 18, 6)
+    before = unet(poses)
+    order = torch.randperm(18)
+    unet.graph = unet.graph[order][:, order]
+    torch.testing.assert_close(unet(poses[:, :, order]), before[:, :, order])
+
+
+def test_joints_stay_apart_behind_the_unet():
+    torch.manual_seed(0)
+    answer = GraphUnet(6, 16)(torch.randn(1, 1, 18, 6))
+    assert answer.shape == (1, 1, 18, 16)
+    assert (answer[0, 0] - answer[0, 0, :1]).abs().amax(1)[1:].min() > 1e-3
+
+
+def test_a_joint_reaches_joints_that_are_many_bones_away():
+    torch.manual_seed(0)
+    unet, poses = GraphUnet(6, 16), torch.randn(1, 40, 18, 6)
+    other = poses.clone()
+    ankle, wrist = COCO_17_NECK.index("left_ankle"), COCO_17_NECK.index("right_wrist")
+    other[:, :, ankle] += 1
+    assert (unet(poses) - unet(other)).abs()[:, :, wrist].max() > 1e-6
+
+
+def test_the_partitions_share_out_the_graph_by_the_distance_to_the_neck():
+    same, nearer, farther = partitions()
+    assert ((same + nearer + farther > 0) == (graph() > 0)).all()
+    np.testing.assert_allclose((same + nearer + farther).sum(1), 1, rtol=1e-6)
+    neck, shoulder, elbow = (COCO_17_NECK.index(name) for name in ("neck", "left_shoulder", "left_elbow"))
+    assert nearer[shoulder, neck] > 0 and nearer[elbow, shoulder] > 0
+    assert farther[neck, shoulder] > 0 and farther[shoulder, elbow] > 0
+    assert (np.diag(same) > 0).all()
+
+
+def test_attention_sees_neighbours_only():
+    torch.manual_seed(0)
+    attention, x = GraphAttention(8), torch.randn(1, 1, 18, 8)
+    for joint in range(18):
+        other = x.clone()
+        other[:, :, joint] += 1
+        changed = (attention(x) - attention(other)).abs().amax((0, 1, 3)) > 1e-7
+        assert changed.tolist() == (graph()[:, joint] > 0).tolist()
+
+
+def test_the_time_of_a_movement_shows_in_the_logits_of_the_frames():
+    torch.manual_seed(0)
+    network = StaGunetNetwork(width=8).eval()
+    x = torch.zeros(1, 6, 100, 18)
+    other = x.clone()
+    other[:, :, 50] += 1
+    with torch.no_grad():
+        change = (network(x)[1] - network(other)[1]).abs().amax((0, 2))
+    assert change[50] > 0
+    assert change[:30].max() == change[70:].max() == 0
+
+
+def test_the_triplet_centre_loss_is_that_of_its_formula():
+    embedding = torch.tensor([[2.0, 0.0], [3.0, 4.0]])  # towards (1, 0) and (0.6, 0.8)
+    centres = torch.tensor([[7.0, 0.0], [0.0, 0.1]])  # towards (1, 0) and (0, 1)
+    loss = triplet_centre_loss(embedding, torch.tensor([0, 1]), centres, 1.0)
+    assert loss.tolist() == pytest.approx([0 + 1 - 1, 0.2 + 1 - 0.4])
+    assert triplet_centre_loss(embedding, torch.tensor([0, 1]), centres, 0.1).tolist() == [0, 0]
+    assert triplet_centre_loss(embedding, torch.tensor([1, 0]), centres, 0.0).tolist() == pytest.approx([1.0, 0.2])
+
+
+def test_the_triplet_centre_loss_draws_segments_to_the_centre_of_their_class():
+    torch.manual_seed(0)
+    embedding = torch.randn(20, 8, requires_grad=True)
+    centres, labels = torch.randn(2, 8, requires_grad=True), torch.arange(20) % 2
+    optimiser = torch.optim.SGD([embedding, centres], lr=1.0)
+    before = triplet_centre_loss(embedding, labels, centres, 1.0).mean().item()
+    for _ in range(100):
+        optimiser.zero_grad()
+        triplet_centre_loss(embedding, labels, centres, 1.0).mean().backward()
+        optimiser.step()
+    assert triplet_centre_loss(embedding, labels, centres, 1.0).mean().item() < before / 2
+    nearest = (
+        torch.nn.functional.normalize(embedding, dim=1) @ torch.nn.functional.normalize(centres, dim=1).T
+    ).argmax(1)
+    assert (nearest == labels).float().mean() > 0.9
+
+
+def test_the_centres_are_trained_where_the_loss_is_asked_for_and_only_there():
+    plain, pulled = trainer_of("sta_gunet"), trainer_of("sta_gunet", triplet=1.0)
+    for trainer in (plain, pulled):
+        trainer.run_epoch()
+    assert plain.network.centres.grad is None
+    assert pulled.network.centres.grad.abs().max() > 0
+
+
+def test_the_triplet_centre_loss_knows_classes_also_where_probabilities_are_taught():
+    trainer = trainer_of("sta_gunet", triplet=1.0, loss="squared")
+    scores = trainer.network(some_features(8, 24))
+    labels = (torch.arange(8) % 2).float()
+    ramped = labels * 0.99
+    difference = trainer._loss(scores, labels, ramped) - trainer._loss(scores, labels, labels)
+    squared = [(torch.sigmoid(scores.logit) - of).square().mean() for of in (ramped, labels)]
+    torch.testing.assert_close(difference, squared[0] - squared[1], atol=1e-5, rtol=0)

@@ -1,0 +1,331 @@
+"""The model card: figures of the run and no others, nothing that a file says becomes markup, and no silence on gaps."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spasm.core import files
+from spasm.core.errors import DataError, printable
+from spasm.evaluation import metrics
+from spasm.evaluation.metrics import ROWS
+from spasm.report.console import SIMULATED
+from spasm.report.model_card import BLANK, GUIDELINES, OutOfFold, calibration, model_card, plain, precision_at, table
+
+HOSTILE = "<script>x</script> | **b** _i_ [a](http://e.org) `c` # www.e.org <!-- \n- x & \\| \x1b[2J"
+
+
+def change(run: Path, name: str, **fields: object) -> None:
+    path = run / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def change_data(run: Path, **fields: object) -> None:
+    """Change what the run, its decision and its figures say of the data, all alike."""
+    for name in ("run.json", "decision.json", "metrics.json"):
+        change(run, name, data=json.loads((run / name).read_text())["data"] | fields)
+
+
+def rows_of(card: str, first: str) -> list[list[str]]:
+    """The cells of the table whose header begins with `first`."""
+    lines = re.split(rf"\n\| {first} \|.*\n\| ---.*\n", card)[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def told(figure: float | None) -> str:
+    return "n/a" if figure is None else f"{figure:.3f}"
+
+
+def test_every_figure_of_the_headline_is_that_of_metrics_json(trained):
+    figures = json.loads((trained / "metrics.json").read_text())["cross_fitted"]
+    shown = {name: cells for name, *cells in rows_of(model_card(trained), "cross-fitted")}
+    assert list(shown) == [name for _, name in ROWS]
+    for key, name in ROWS:
+        value, low, high = (told(figures[key][part]) for part in ("value", "low", "high"))
+        assert shown[name] == [value, f"{low} to {high}"]
+
+
+def test_figures_of_folds_groups_and_members_are_those_of_metrics_json(trained):
+    card, result = model_card(trained), json.loads((trained / "metrics.json").read_text())
+    found = [row["f1"] for row in result["folds"]]
+    assert ["F1", told(min(found)), told(max(found)), "3"] in rows_of(card, "figure")
+    names = ("prevalence", "f1", "sensitivity", "specificity")
+    for value, row in result["groups"]["cohort"].items():
+        cells = [str(row["segments"]), str(row["children"]), *(told(row[name]) for name in names)]
+        assert ["cohort", value, *cells] in [shown[:-1] for shown in rows_of(card, "column")]
+    f1 = result["each_member"]["stgcn_mil"]["f1"]
+    assert f"| stgcn_mil | {told(f1['value'])} ({told(f1['low'])} to {told(f1['high'])}) |" in card
+    optimistic = result["plain_out_of_fold_optimistic"]["f1"]
+    assert f"Optimistic, for comparison only: F1 {told(optimistic['value'])} " in card
+    assert f"Threshold for new children: **{result['threshold']:.4f}**" in card
+
+
+def test_answers_against_labels_add_up_to_all_segments(trained):
+    card, result = model_card(trained), json.loads((trained / "metrics.json").read_text())
+    (_, hits, false), (_, missed, rejected) = rows_of(card, "segments")
+    assert sum(map(int, (hits, false, missed, rejected))) == result["data"]["segments"]
+    assert int(hits) + int(missed) == result["data"]["positives"]
+    assert told(int(hits) / (int(hits) + int(missed))) == told(result["cross_fitted"]["sensitivity"]["value"])
+
+
+def test_the_same_run_gives_the_same_card_without_a_date(trained):
+    card = model_card(trained)
+    assert card == model_card(trained)
+    assert not re.search(r"\b20\d\d-\d\d", card)
+    assert files.sha256(trained / "decision.json") in card
+
+
+def test_a_card_of_simulated_data_says_so_in_its_first_line_and_at_its_result(trained):
+    card = model_card(trained)
+    assert card.splitlines()[0] == f"**{SIMULATED}**"
+    assert f"{SIMULATED} **F1" in card
+    assert "no child was filmed" in card
+
+
+def test_a_card_of_children_leaves_marked_blanks_for_what_no_run_knows(copied):
+    change_data(copied, simulated=False)
+    card = model_card(copied)
+    assert "SIMULATED" not in card
+    for words in ("eligible", "ethics approval", "who labelled", "funding"):
+        assert any(BLANK in line and words in line for line in card.splitlines())
+
+
+def test_it_says_what_the_software_is_not(trained):
+    card = model_card(trained)
+    assert "Not a medical device." in card
+    assert "Out of scope" in card
+
+
+def test_of_all_paths_only_the_last_name_of_the_data_folder_is_told(trained, simulated):
+    card = model_card(trained)
+    assert f"| folder | {simulated.name} |" in card
+    assert str(trained.parent) not in card
+    assert str(simulated.parent) not in card
+
+
+@pytest.mark.parametrize("path", ["C:\\Users\\ann\\data", "/home/ann/data/", "data"])
+def test_a_path_of_any_system_gives_its_last_name(copied, path):
+    change_data(copied, path=path)
+    assert "| folder | data |" in model_card(copied)
+    assert "ann" not in rows_of(model_card(copied), "what")[0][1]
+
+
+def test_settings_that_are_not_the_defaults_are_told_as_flags(trained, copied):
+    (row,) = rows_of(model_card(trained), "member")
+    assert row[4] == "--width 8, --blocks 2, --kernel 5, --epochs 3"
+    assert "Settings of the blend:\ndefaults." in model_card(trained)
+    change(
+        copied, "decision.json", blend=json.loads((copied / "decision.json").read_text())["blend"] | {"context": True}
+    )
+    assert "Settings of the blend:\n--context True." in model_card(copied)
+
+
+def test_a_threshold_for_a_share_that_was_told_belongs_to_that_share(copied):
+    blend = json.loads((copied / "decision.json").read_text())["blend"]
+    change(copied, "decision.json", blend=blend | {"prevalence": 0.05})
+    assert "belongs to a share of positives of 0.050." in model_card(copied)
+
+
+# ---- subgroups
+
+
+def group(segments: int, children: int, prevalence: float) -> dict[str, object]:
+    return {"segments": segments, "children": children} | {key: 0.5 for key, _ in ROWS} | {"prevalence": prevalence}
+
+
+@pytest.mark.parametrize(
+    ("children", "positives", "warns"), [(10, 20, False), (9, 20, True), (10, 19, True), (100, 0, True), (1, 1, True)]
+)
+def test_a_subgroup_of_few_children_or_positives_has_a_warning(copied, children, positives, warns):
+    change(copied, "metrics.json", groups={"site": {"north": group(200, children, positives / 200)}})
+    (row,) = rows_of(model_card(copied), "column")
+    assert ("too few to judge" in row[-1]) is warns
+    if warns:
+        assert f"{children} children, {positives} positives" in row[-1]
+
+
+def test_a_run_without_groups_says_that_nothing_is_known_of_them(copied):
+    change(copied, "metrics.json", groups={})
+    assert "no `groups.csv` was given" in model_card(copied)
+
+
+# ---- what files say
+
+
+@given(st.text())
+def test_no_text_becomes_markup_and_none_is_lost(text):
+    shown = plain(text)
+    assert not re.search(r"[<>|`*\[\]{}\\~$!\"'@\n\r]|&(?!#\d+;)|www\.|:(?! )", shown, re.IGNORECASE)
+    assert "#" not in re.sub(r"&#\d+;", "", shown)
+    assert not re.search(r"(?<![^\W_])_|_(?![^\W_])", shown)
+    assert html.unescape(shown) == printable(text)
+
+
+def test_hostile_names_break_no_table_and_bring_no_markup(copied):
+    change_data(copied, path=f"/data/{HOSTILE}", fingerprint=HOSTILE)
+    change(copied, "metrics.json", groups={HOSTILE: {HOSTILE: group(200, 20, 0.5)}}, protocol=HOSTILE)
+    result = json.loads((copied / "metrics.json").read_text())
+    change(copied, "metrics.json", each_member={HOSTILE: result["each_member"]["stgcn_mil"]})
+    how = dict.fromkeys(json.loads((copied / "decision.json").read_text())["how"], HOSTILE)
+    change(copied, "decision.json", how=how)
+    change(copied, "stgcn_mil/manifest.json", versions={HOSTILE: HOSTILE}, device=HOSTILE, precision=HOSTILE)
+    change(copied, "run.json", folds={HOSTILE: HOSTILE})
+    card = model_card(copied)
+    for raw in ("<script", "<!--", "**b**", "](", "http:", "www.", "\x1b", "`c`"):
+        assert raw not in card
+    for block in card.split("\n\n"):
+        lines = block.splitlines()
+        if lines and lines[0].startswith("|"):
+            assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_tables_of_the_card_are_whole(trained):
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert "None" not in model_card(trained)
+
+
+# ---- what is missing or damaged
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "decision.json", "run.json", "oof.csv", "stgcn_mil/manifest.json"])
+def test_a_missing_file_is_named_with_what_to_do(copied, name):
+    (copied / name).unlink()
+    with pytest.raises(DataError) as caught:
+        model_card(copied)
+    assert caught.value.path == copied / name
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "decision.json", "run.json", "stgcn_mil/manifest.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"data": {}}'])
+def test_a_damaged_file_is_named(copied, name, content):
+    (copied / name).write_text(content)
+    with pytest.raises(DataError) as caught:
+        model_card(copied)
+    assert caught.value.path == copied / name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"protocol": None},
+        {"cross_fitted": {}},
+        {"folds": []},
+        {"folds": {}},
+        {"groups": {"site": {"north": 3}}},
+        {"groups": {"site": {"north": group(200, 20, 0.5) | {"f1": "<b>"}}}},
+        {"groups": {"site": {"north": group(200, 20, 0.5) | {"children": True}}}},
+        {"groups": {"site": {"north": group(200, 20, 0.5) | {"prevalence": None}}}},
+        {"groups": []},
+        {"cross_fitted_thresholds": []},
+        {"cross_fitted_thresholds": ["a", "b", "c"]},
+        {"each_member": {"lgbm": {"f1": 1.0}}},
+        {"child_context": {"with": {}}},
+        {"plain_out_of_fold_optimistic": {"f1": {"value": float("nan"), "low": 0.0, "high": 0.0}}},
+    ],
+)
+def test_figures_of_another_shape_are_refused(copied, fields):
+    change(copied, "metrics.json", **fields)
+    with pytest.raises(DataError, match="does not hold the figures"):
+        model_card(copied)
+
+
+def test_files_that_do_not_belong_together_are_refused(copied):
+    change(copied, "metrics.json", threshold=0.123)
+    with pytest.raises(DataError, match="another decision"):
+        model_card(copied)
+    change(copied, "run.json", data=json.loads((copied / "run.json").read_text())["data"] | {"children": 3})
+    with pytest.raises(DataError, match="other data"):
+        model_card(copied)
+
+
+@pytest.mark.parametrize(("column", "value"), [("cross_fitted", "0.4321"), ("answer", "flip"), ("label", "2")])
+def test_out_of_fold_rows_that_the_figures_were_not_made_of_are_refused(copied, column, value):
+    lines = [line.split(",") for line in (copied / "oof.csv").read_text().splitlines()]
+    place = lines[0].index(column)
+    lines[1][place] = str(1 - int(lines[1][place])) if value == "flip" else value
+    (copied / "oof.csv").write_text("\n".join(map(",".join, lines)) + "\n")
+    with pytest.raises(DataError, match=r"is not what metrics\.json was made of"):
+        model_card(copied)
+
+
+@pytest.mark.parametrize("content", ["child,label,cross_fitted,answer\n", "child,label,cross_fitted,answer\na,x,y,z\n"])
+def test_out_of_fold_rows_without_numbers_are_refused(copied, content):
+    (copied / "oof.csv").write_text(content)
+    with pytest.raises(DataError, match=r"is not what metrics\.json was made of"):
+        model_card(copied)
+
+
+def test_settings_of_another_version_are_refused(copied):
+    members = json.loads((copied / "decision.json").read_text())["members"]
+    members["stgcn_mil"]["settings"] |= {"colour": "blue"}
+    change(copied, "decision.json", members=members)
+    with pytest.raises(DataError, match="settings of another version"):
+        model_card(copied)
+
+
+# ---- calibration, prevalence, guidelines
+
+
+def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positives():
+    generator = np.random.default_rng(0)
+    probabilities = np.append(generator.random(600), [0.0, 1.0])
+    labels = (generator.random(602) < probabilities).astype(int)
+    children = np.array([f"{row // 6}" for row in range(602)])
+    rows = calibration(OutOfFold(labels, probabilities, probabilities > 0.5, children))
+    assert sum(int(row[1]) for row in rows) == 602
+    last = probabilities >= 0.9
+    share = metrics.evaluate(labels[last], probabilities[last], last[last], list(children[last]))["prevalence"]
+    expected = (str(last.sum()), str(len(set(children[last]))), told(probabilities[last].mean()))
+    assert rows[-1][:5] == ("0.9 to 1.0", *expected, told(labels[last].mean()))
+    # Other draws of the same children, so not to the last digit.
+    assert list(map(float, rows[-1][5].split(" to "))) == pytest.approx([share["low"], share["high"]], abs=0.02)
+    for _, _, _, mean, observed, interval in rows:
+        low, high = map(float, interval.split(" to "))
+        assert low <= float(observed) <= high
+        assert float(mean) == pytest.approx(float(observed), abs=0.1)
+
+
+def test_a_band_with_one_child_is_not_judged_and_an_empty_one_not_told():
+    answers = OutOfFold(np.array([0, 1]), np.array([0.05, 0.07]), np.array([False, False]), np.array(["a", "a"]))
+    assert calibration(answers) == [("0.0 to 0.1", "2", "1", "", "", "too few to judge")]
+
+
+def test_alarms_that_are_true_follow_from_the_counts_at_another_share():
+    assert precision_at(0.1, 0.8, 0.9) == pytest.approx(80 / (80 + 90))
+    assert precision_at(0.1, None, 0.9) is None
+    assert precision_at(0.1, 0.0, 1.0) is None
+
+
+def lettered(*counts: int) -> set[str]:
+    """Item numbers 1, 2, ... of a guideline, with letters where an item has parts."""
+    letters = "abcdefg"
+    return {
+        f"{number}{letter}"
+        for number, count in enumerate(counts, 1)
+        for letter in (letters[:count] if count > 1 else [""])
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "parts"),
+    [
+        (1, "1 1 3 1 2 3 1 3 3 1 1 7 1 1 1 1 1 6 1 3 1 1 2 1 1 1 3"),
+        (2, "1 1 1 1 1 1 1 1 1 1 1 1 1 1 4 3 2 1 1 1 1 1 1 1 1 2 1 1 1 1 1 1 1 1 1 1 1 1 1 2"),
+    ],
+)
+def test_every_item_of_both_guidelines_is_addressed_once(column, parts):
+    named = [item for row in GUIDELINES for item in row[column].split(", ") if item]
+    assert len(named) == len(set(named))
+    assert set(named) == lettered(*map(int, parts.split()))
+
+
+def test_sections_that_the_guidelines_point_to_exist(trained):
+    headings = re.findall(r"^## (\d+)\.", model_card(trained), re.MULTILINE)
+    assert headings == [str(place) for place in range(1, 11)]
+    assert all(number in headings for row in GUIDELINES for number in re.findall(r"\d+", row[3]))

@@ -1,0 +1,812 @@
+"""The run folder: its layout, what it refuses, and what it says about the members inside."""
+
+import csv
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score, roc_auc_score
+
+import train_folds
+from helpers.segments import T, add_to_test, make_data, pose, saved
+from spasm.cli import app
+from spasm.config.data import Folds
+from spasm.config.ensemble import Blend
+from spasm.config.models import Augmentation, Fit, Member, Network
+from spasm.core import checkpoints, files
+from spasm.core.errors import DataError, DataProblems
+from spasm.data.dataset import load_training
+from spasm.ensemble import calibration
+from spasm.ensemble.thresholds import expected_threshold
+from spasm.runs import run as run_module
+from spasm.runs import summarize
+from spasm.runs.run import open_member, open_run
+from spasm.training import trainer
+from train_folds import TrainFolds
+
+ROOT = Path(__file__).parents[2]
+SMALL = Member(
+    network=Network(width=4, blocks=1, kernel=3),
+    fit=Fit(epochs=2, batch=8),
+    augmentation=Augmentation(shift_frames=2, gap_frames=4),
+)
+FLAGS = ["--width", 4, "--blocks", 1, "--kernel", 3, "--epochs", 2, "--batch", 8,
+         "--shift-frames", 2, "--gap-frames", 4]  # fmt: skip
+OOF = "segment_name,child,label,fold,stgcn_mil_logit,probability,cross_fitted,answer"
+ENVIRONMENT = {"device": "cpu", "precision": "float32", "threads": 1}
+CPU = torch.device("cpu")
+
+
+class Training:
+    """A small training into one folder, in this process, as train_folds.py does it."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder, self.data = folder, data
+        self.run_path = folder / "run"
+        self.member_path = self.run_path / "stgcn_mil"
+
+    def open(self, *, frames: int = T, split: Folds | None = None, member: Member = SMALL, **environment: object):
+        data = load_training(self.data, frames, "challenge", self.folder / "cache")
+        run = open_run(self.run_path, data, self.data, frames, split or Folds(folds=3))
+        tree = dataclasses.asdict(member)
+        return run, open_member(run, "stgcn_mil", tree, ENVIRONMENT | environment)
+
+    def train(self, *, seed: int = 0, folds=range(3), member: Member = SMALL, **options: object):
+        run, folder = self.open(member=member, **options)
+        for fold in folds:
+            trainer.fit_fold(run, folder, member, seed, fold, lambda row: None, CPU, torch.float32)
+        return summarize.rebuild(run)
+
+    def json(self, name: str):
+        return strict_json(self.run_path / name)
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        return table(self.run_path / name)
+
+
+def strict_json(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(f"{name} in {path}"))
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def header(path: Path) -> str:
+    return path.read_text().splitlines()[0]
+
+
+def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
+    return np.array([float(row[name]) for row in rows])
+
+
+def make_training_data(folder: Path) -> Path:
+    """12 segments of 6 children with labels 0 1 0 1 0 1, one segment without any pose, and two cohorts."""
+    data = make_data(folder, children=6, per_child=2)
+    saved(data / "train", np.full((T, 33, 5), np.nan), "child_5_1.npy")
+    cohorts = (f"{child},{'home' if child < 4 else 'ward'}\n" for child in range(6))
+    (data / "groups.csv").write_text("child,cohort\n" + "".join(cohorts))
+    return data
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """Data to train on; nothing is trained yet."""
+    return Training(tmp_path, make_training_data(tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A small training that was never interrupted; tests must not change it."""
+    folder = tmp_path_factory.mktemp("whole")
+    small = Training(folder, make_training_data(folder / "data"))
+    small.train()
+    return small
+
+
+@pytest.fixture
+def done(whole, tmp_path):
+    """A copy of that training, to be changed."""
+    shutil.copytree(whole.run_path, tmp_path / "run")
+    return Training(tmp_path, whole.data)
+
+
+# ---- layout and columns
+
+
+def test_a_run_folder_holds_exactly_what_the_design_says(whole, contents):
+    below_member = {"manifest.json", "history.csv", "oof.csv"} | {
+        f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".pt", "_oof.csv")
+    }
+    expected = {"run.json", "folds.csv", "oof.csv", "decision.json", "metrics.json"}
+    assert set(contents(whole.run_path)) == expected | {f"stgcn_mil/{name}" for name in below_member}
+
+
+def test_the_columns_of_every_table_are_those_promised(whole):
+    headers = {
+        "folds.csv": "segment_name,child,label,fold",
+        "oof.csv": OOF,
+        "stgcn_mil/oof.csv": "segment_name,child,label,fold,logit",
+        "stgcn_mil/history.csv": "seed,fold,epoch,learning_rate,loss,gradient_norm",
+        "stgcn_mil/seed_0/fold_1_oof.csv": "segment_name,logit",
+    }
+    assert {name: header(whole.run_path / name) for name in headers} == headers
+
+
+def test_the_real_command_writes_the_same_tables_and_strict_json(trained):
+    assert header(trained / "oof.csv") == OOF
+    assert len(table(trained / "oof.csv")) == 40
+    for path in trained.rglob("*.json"):
+        strict_json(path)
+
+
+def test_every_segment_is_scored_once_by_the_one_fold_of_its_child(whole):
+    folds = whole.table("folds.csv")
+    assert [row["segment_name"] for row in folds] == sorted(path.name for path in (whole.data / "train").iterdir())
+    assert {row["segment_name"]: row["label"] for row in folds} == {
+        row["segment_name"]: row["label"] for row in table(whole.data / "train_data.csv")
+    }
+    fold_of_child = {row["child"]: row["fold"] for row in folds}
+    assert all(fold_of_child[row["child"]] == row["fold"] for row in folds)
+    assert set(fold_of_child.values()) == {"0", "1", "2"}
+    for name in ("oof.csv", "stgcn_mil/oof.csv"):
+        assert [{key: row[key] for key in folds[0]} for row in whole.table(name)] == folds
+    for fold in "012":
+        scored = [row["segment_name"] for row in whole.table(f"stgcn_mil/seed_0/fold_{fold}_oof.csv")]
+        assert scored == [row["segment_name"] for row in folds if row["fold"] == fold]
+
+
+def calibrated(small: Training, logits: np.ndarray, rows: list[dict[str, str]]) -> np.ndarray:
+    """Probabilities of a single member's logits by the lines of the decision; rows without a pose skip them."""
+    chosen = small.json("decision.json")
+    slope, offset = chosen["members"]["stgcn_mil"]["line"]
+    last_slope, last_offset = chosen["line"]
+    values = last_slope * (slope * logits + offset) + last_offset
+    values = np.where([row["segment_name"] == "child_5_1.npy" for row in rows], logits, values)
+    return 1 / (1 + np.exp(-values))
+
+
+def test_the_probability_of_a_row_is_that_of_its_calibrated_logit(whole):
+    rows = whole.table("oof.csv")
+    logits = column(rows, "stgcn_mil_logit")
+    assert column(rows, "probability") == pytest.approx(calibrated(whole, logits, rows), abs=1e-12)
+    assert np.array_equal(column(whole.table("stgcn_mil/oof.csv"), "logit"), logits)
+
+
+def test_lines_and_threshold_of_the_decision_are_fitted_on_all_rows_with_a_pose(whole):
+    rows, chosen = whole.table("oof.csv"), whole.json("decision.json")
+    labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
+    posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
+    slope, offset = chosen["members"]["stgcn_mil"]["line"]
+    assert (slope, offset) == calibration.fit_line(logits[posed], labels[posed])
+    assert tuple(chosen["line"]) == calibration.fit_line(slope * logits[posed] + offset, labels[posed])
+    probabilities = column(rows, "probability")
+    assert chosen["threshold"] == pytest.approx(expected_threshold(probabilities), rel=1e-12)
+
+
+def test_a_segment_without_a_pose_has_the_smoothed_log_odds_of_the_other_folds(whole):
+    row = next(row for row in whole.table("stgcn_mil/oof.csv") if row["segment_name"] == "child_5_1.npy")
+    others = [other for other in whole.table("folds.csv") if other["fold"] != row["fold"]]
+    prevalence = (sum(other["label"] == "1" for other in others) + 0.5) / (len(others) + 1)  # none of them is poseless
+    assert float(row["logit"]) == pytest.approx(math.log(prevalence / (1 - prevalence)), abs=1e-12)
+
+
+def test_the_history_has_one_row_per_seed_fold_and_epoch(done):
+    done.train(seed=3, folds=[1, 0])
+    rows = done.table("stgcn_mil/history.csv")
+    keys = [(int(row["seed"]), int(row["fold"]), int(row["epoch"])) for row in rows]
+    expected = [(0, fold, epoch) for fold in range(3) for epoch in (1, 2)]
+    assert keys == expected + [(3, fold, epoch) for fold in (0, 1) for epoch in (1, 2)]
+    assert (column(rows, "loss") > 0).all()
+
+
+# ---- decision and metrics
+
+
+def test_the_decision_names_all_that_an_answer_rests_on(whole):
+    chosen = whole.json("decision.json")
+    assert list(chosen["members"]) == ["stgcn_mil"]
+    member = chosen["members"]["stgcn_mil"]
+    assert (member["weight"], member["seeds"], member["settings"]) == (1.0, [0], dataclasses.asdict(SMALL))
+    assert len(member["line"]) == len(chosen["line"]) == 2
+    assert (member["quantiles"], chosen["averaging"], chosen["context"]) == ([], "logit", None)
+    assert (chosen["blended"], chosen["blend"]) == (["stgcn_mil"], dataclasses.asdict(Blend()))
+    assert (chosen["folds"], chosen["frames"], chosen["prevalence"]) == (3, T, 0.5)
+    prevalence = 6.5 / 13  # the one segment without a pose is positive
+    share = (1 + calibration.PRIOR_WEIGHT * prevalence) / (1 + calibration.PRIOR_WEIGHT)
+    assert chosen["without_pose"] == pytest.approx(math.log(share / (1 - share)))
+    assert chosen["data"] == whole.json("run.json")["data"]
+    assert chosen["data"]["path"] == str(whole.data)
+    assert set(chosen["files"]) == {
+        f"stgcn_mil/seed_0/fold_{fold}{end}" for fold in range(3) for end in (".pt", "_oof.csv")
+    }
+    for name, digest in chosen["files"].items():
+        assert hashlib.sha256((whole.run_path / name).read_bytes()).hexdigest() == digest
+    assert all(chosen["how"][name] for name in ("averaging", "weights", "line", "threshold", "without_pose"))
+
+
+def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return max(f1_score(labels, probabilities >= threshold, zero_division=0) for threshold in probabilities)
+
+
+def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_observed_one_is_told_as_optimistic(
+    whole,
+):
+    rows = whole.table("oof.csv")
+    labels, probabilities = column(rows, "label").astype(int), column(rows, "probability")
+
+    def expected_f1(threshold):
+        positive = probabilities >= threshold
+        return 2 * probabilities[positive].sum() / (positive.sum() + probabilities.sum())
+
+    result, threshold = whole.json("metrics.json"), whole.json("decision.json")["threshold"]
+    assert result["threshold"] == threshold
+    assert expected_f1(threshold) == pytest.approx(max(map(expected_f1, probabilities)))
+    plain = result["plain_out_of_fold_optimistic"]
+    assert f1_score(labels, probabilities >= plain["threshold"]) == pytest.approx(best_f1(labels, probabilities))
+    assert plain["f1"]["value"] == pytest.approx(best_f1(labels, probabilities))
+
+
+def test_the_headline_figures_are_those_of_the_cross_fitted_columns(whole):
+    rows = whole.table("oof.csv")
+    labels, probabilities = column(rows, "label").astype(int), column(rows, "cross_fitted")
+    fold_of, answers = column(rows, "fold").astype(int), column(rows, "answer").astype(int)
+    result = whole.json("metrics.json")
+    thresholds = np.array(result["cross_fitted_thresholds"])
+    assert np.array_equal(answers, probabilities >= thresholds[fold_of])
+    figures = result["cross_fitted"]
+    assert figures["f1"]["value"] == pytest.approx(f1_score(labels, answers))
+    assert figures["auc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities))
+    assert figures["brier"]["value"] == pytest.approx(((probabilities - labels) ** 2).mean())
+    assert figures["sensitivity"]["value"] == pytest.approx(answers[labels == 1].mean())
+    assert figures["specificity"]["value"] == pytest.approx(1 - answers[labels == 0].mean())
+    assert figures["prevalence"]["value"] == pytest.approx(0.5)
+    assert figures["always_positive_f1"]["value"] == pytest.approx(2 / 3)
+    assert {"precision", "average_precision"} < set(figures)
+    for estimate in figures.values():
+        assert set(estimate) == {"value", "low", "high"}
+        assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    assert result["cross_fitted_weights"] == [{"stgcn_mil": 1.0}] * 3
+
+
+def test_calibration_and_threshold_that_judge_a_fold_come_from_the_other_folds(whole):
+    rows = whole.table("oof.csv")
+    labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
+    fold_of = column(rows, "fold").astype(int)
+    posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
+    thresholds = whole.json("metrics.json")["cross_fitted_thresholds"]
+    for fold in range(3):
+        fitted = (fold_of != fold) & posed
+        slope, offset = calibration.fit_line(logits[fitted], labels[fitted])
+        last_slope, last_offset = calibration.fit_line(slope * logits[fitted] + offset, labels[fitted])
+        values = np.where(posed, last_slope * (slope * logits + offset) + last_offset, logits)
+        chances = calibration.probability(values)
+        assert thresholds[fold] == pytest.approx(expected_threshold(chances[fold_of != fold]), rel=1e-12)
+        assert column(rows, "cross_fitted")[fold_of == fold] == pytest.approx(chances[fold_of == fold], abs=1e-12)
+
+
+def test_what_a_fold_holds_never_changes_what_judges_it(done):
+    """Neither its calibration nor its threshold; the labels of one fold are turned, and the others are judged anew."""
+    run, _ = done.open()
+    before = done.json("metrics.json")["cross_fitted_thresholds"]
+    turned = np.where(run.fold_of == 1, 1 - run.data.labels, run.data.labels)
+    summarize.rebuild(dataclasses.replace(run, data=dataclasses.replace(run.data, labels=turned)))
+    after = done.json("metrics.json")["cross_fitted_thresholds"]
+    assert after[1] == before[1]
+    assert after[0] != before[0]
+    assert after[2] != before[2]
+
+
+def test_a_member_alone_is_judged_as_the_blend_is_and_child_context_both_ways(whole):
+    result = whole.json("metrics.json")
+    assert result["each_member"] == {"stgcn_mil": result["cross_fitted"]}
+    assert set(result["child_context"]) == {"with", "without"}
+    assert result["child_context"]["without"] == result["cross_fitted"]
+
+
+def test_metrics_name_data_protocol_and_member_and_mark_simulated_data(whole, trained):
+    result = whole.json("metrics.json")
+    assert result["data"] == whole.json("run.json")["data"]
+    assert (result["members"], result["note"], result["one_class_folds"]) == ({"stgcn_mil": [0]}, "", [])
+    assert "resampling children" in result["protocol"]
+    assert "SIMULATED" in strict_json(trained / "metrics.json")["note"]
+    assert strict_json(trained / "run.json")["data"]["simulated"] is True
+
+
+def test_folds_and_cohorts_have_figures_of_their_own(whole):
+    result = whole.json("metrics.json")
+    assert [(row["fold"], row["segments"], row["children"]) for row in result["folds"]] == [
+        (fold, 4, 2) for fold in range(3)
+    ]
+    cohorts = result["groups"]["cohort"]
+    counts = {name: (figures["segments"], figures["children"]) for name, figures in cohorts.items()}
+    assert counts == {"home": (8, 4), "ward": (4, 2)}
+    rows = [row for row in whole.table("oof.csv") if row["child"] in ("4", "5")]
+    auc = roc_auc_score(column(rows, "label"), column(rows, "cross_fitted"))
+    assert cohorts["ward"]["auc"] == pytest.approx(auc)
+    right = [row["answer"] == row["label"] for row in rows]
+    for label, name in (("1", "sensitivity"), ("0", "specificity")):
+        of_label = [hit for hit, row in zip(right, rows, strict=True) if row["label"] == label]
+        assert cohorts["ward"][name] == pytest.approx(np.mean(of_label))
+    for fold, figures in enumerate(result["folds"]):
+        spasms = [row for row in whole.table("oof.csv") if (row["fold"], row["label"]) == (str(fold), "1")]
+        found = [row["answer"] == "1" for row in spasms]
+        assert figures["sensitivity"] == pytest.approx(np.mean(found))
+
+
+def test_the_manifest_holds_settings_versions_command_and_digests(whole):
+    manifest = whole.json("stgcn_mil/manifest.json")
+    assert manifest["settings"] == dataclasses.asdict(SMALL)
+    assert manifest["versions"]["torch"] == version("torch")
+    assert ENVIRONMENT.items() <= manifest.items()
+    assert manifest["command"]
+    assert set(manifest["files"]) == {f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".pt", "_oof.csv")}
+
+
+def test_nothing_is_decided_before_every_fold_is_trained(fresh):
+    assert fresh.train(folds=[2, 0]) is None
+    assert not (fresh.run_path / "decision.json").exists()
+    assert fresh.train(folds=[1]) is not None
+    assert fresh.json("decision.json")["members"]["stgcn_mil"]["seeds"] == [0]
+
+
+def fold_with_one_class(folder: Path) -> Path:
+    """A folds file for six children in which fold 0 scores children 0 and 2, whose labels are all 0."""
+    folds = {0: 0, 2: 0, 1: 1, 4: 1, 3: 2, 5: 2}
+    rows = [f"child_{child}_{number}.npy,{folds[child]}" for child in range(6) for number in range(2)]
+    (folder / "folds_file.csv").write_text("segment_name,fold\n" + "\n".join(rows) + "\n")
+    return folder / "folds_file.csv"
+
+
+def test_a_fold_with_one_class_is_warned_about_and_its_auc_is_null(fresh, capsys):
+    code = train(fresh, "--folds-file", fold_with_one_class(fresh.folder))
+    output = capsys.readouterr()
+    assert (code, output.err) == (0, "warning: fold 0 has one class only; it has no AUC of its own\n"
+                                     "warning: fold 2 has one class only; it has no AUC of its own\n")  # fmt: skip
+    result = fresh.json("metrics.json")
+    assert result["one_class_folds"] == [0, 2]
+    assert [row["auc"] is None for row in result["folds"]] == [True, False, True]
+    assert result["folds"][0]["sensitivity"] is None
+    assert result["cross_fitted"]["auc"]["value"] is not None
+
+
+def train(training: Training, *more: object) -> int:
+    """train_folds.py in this process; its exit code."""
+    flags = ["--data", training.data, "--run", training.run_path, "--cache", training.folder / "cache", "--frames", T,
+             "--device", "cpu", "--precision", "float32", "--workers", 1, *FLAGS, *more]  # fmt: skip
+    return app.run(train_folds.main, TrainFolds, "", list(map(str, flags)))
+
+
+def test_the_command_and_the_library_end_with_the_same_bytes(whole, tmp_path, contents):
+    assert train(Training(tmp_path, whole.data), "--folds", 3) == 0
+    assert contents(tmp_path / "run") == contents(whole.run_path)
+
+
+# ---- what is refused
+
+
+def changed(settings: object, name: str, value: object) -> object:
+    """The same settings but for one, at any depth."""
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    if name in fields:
+        return dataclasses.replace(settings, **{name: value})
+    below = {key: changed(part, name, value) for key, part in fields.items() if dataclasses.is_dataclass(part)}
+    return dataclasses.replace(settings, **below)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "flag"),
+    [("epochs", 3, "--epochs 2"), ("width", 8, "--width 4"), ("body_scale", True, "--body-scale False"),
+     ("mirror", 0.0, "--mirror 0.5"), ("head", "topk", "--head attn"),
+     ("learning_rate", 1e-4, "--learning-rate 0.003")],
+)  # fmt: skip
+def test_continuing_with_another_setting_is_refused_and_names_the_flag(done, contents, name, value, flag):
+    before = contents(done.run_path)
+    with pytest.raises(DataError, match=f"was begun with other settings: {flag} \\(give the same"):
+        done.open(member=changed(SMALL, name, value))
+    assert contents(done.run_path) == before
+
+
+@pytest.mark.parametrize(("name", "value", "flag"), [("device", "cuda", "--device cpu"),
+                                                     ("precision", "bfloat16", "--precision float32")])  # fmt: skip
+def test_continuing_on_other_hardware_is_refused_and_names_the_flag(done, name, value, flag):
+    with pytest.raises(DataError, match=flag):
+        done.open(**{name: value})
+
+
+def test_another_fold_count_kind_or_seed_is_refused(done):
+    for split in (Folds(folds=2), Folds(folds=3, fold_seed=1), Folds(folds=3, fold_kind="grouped"),
+                  Folds(folds_file=fold_with_one_class(done.folder))):  # fmt: skip
+        with pytest.raises(
+            DataError, match=r"run\.json: the run was made with other folds: .*'seed': 0.*another --run"
+        ):
+            done.open(split=split)
+
+
+def test_other_data_is_refused(fresh):
+    fresh.open()
+    path = fresh.data / "train_data.csv"
+    original = path.read_text()
+    path.write_text(original.replace("child_0_0.npy,0", "child_0_0.npy,1"))
+    with pytest.raises(DataError, match=r"run\.json: the run was made with other data"):
+        fresh.open()
+    path.write_text(original)
+    fresh.open()
+    saved(fresh.data / "train", pose(99), "child_0_0.npy")
+    with pytest.raises(DataError, match=r"run\.json: the run was made with other data"):
+        fresh.open()
+
+
+def test_another_length_of_segments_is_refused(fresh, tmp_path):
+    fresh.open()
+    longer = make_data(tmp_path / "longer", children=6)
+    for path in (longer / "train").iterdir():
+        np.save(path, np.concatenate([np.load(path)] * 2))
+    fresh.data = longer
+    with pytest.raises(DataError, match=rf"run was made with other frames \(T\): {T}, not {2 * T}"):
+        fresh.open(frames=2 * T)
+
+
+def test_the_same_data_in_another_place_is_the_same_data(done, tmp_path):
+    done.data = Path(shutil.copytree(done.data, tmp_path / "moved"))
+    done.train()
+    assert done.json("run.json")["data"]["path"] != str(done.data), "the run says where it was trained"
+
+
+def test_changed_folds_are_noticed(done):
+    path = done.run_path / "folds.csv"
+    path.write_text(path.read_text().replace(",0\n", ",1\n", 1))
+    with pytest.raises(DataError, match=r"folds\.csv: has changed since the run was made"):
+        done.open()
+
+
+def test_folds_are_read_from_the_run_and_not_made_again(fresh, monkeypatch):
+    first, _ = fresh.open()
+    # As after an upgrade of the library that makes them.
+    monkeypatch.setattr(run_module, "make_folds", lambda labels, *others: (np.arange(len(labels)) // 2 + 1) % 3)
+    second, _ = fresh.open()
+    assert np.array_equal(first.fold_of, second.fold_of)
+
+
+@pytest.mark.parametrize("name", ["seed_0/fold_1.pt", "seed_0/fold_1_oof.csv"])
+def test_a_changed_or_missing_file_of_a_finished_fold_is_noticed(done, name):
+    path = done.member_path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{Path(name).name}: has changed since it was written"):
+        done.open()
+    path.unlink()
+    with pytest.raises(DataError, match=rf"{Path(name).name}: is missing"):
+        done.open()
+
+
+def test_folds_without_their_manifest_are_refused_and_not_adopted(done):
+    (done.member_path / "manifest.json").unlink()
+    with pytest.raises(DataError, match=r"manifest\.json: is missing"):
+        done.open(member=changed(SMALL, "epochs", 3))
+    assert not (done.member_path / "manifest.json").exists()
+
+
+def test_scores_of_other_segments_than_the_folds_are_refused(done):
+    run, member = done.open()
+    path = member.fold_oof(0, 1)
+    path.write_text(path.read_text().replace("child_", "child_9"))
+    member.note_files(path)
+    with pytest.raises(DataError, match="does not hold the segments of its fold"):
+        summarize.rebuild(run)
+
+
+def test_a_child_in_train_and_test_is_refused_before_a_run_is_made(fresh, capsys):
+    add_to_test(fresh.data, pose(77), "child_1_9.npy")
+    with pytest.raises(DataProblems):
+        fresh.open()
+    assert train(fresh) == 1
+    assert "child 1 is in train and in test" in capsys.readouterr().err
+    assert not fresh.run_path.exists()
+
+
+def test_a_corrupt_last_checkpoint_is_named_and_never_replaced(fresh, capsys, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(InterruptedHere):
+        interrupt(patch, 7, after=True)
+        fresh.train()
+    last = fresh.member_path / "seed_0/fold_0_last.pt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    assert train(fresh, "--folds", 3) == 1
+    error = capsys.readouterr().err
+    assert str(last) in error
+    assert "delete it to train this fold again" in error
+    assert last.read_bytes() == content
+    last.write_bytes(b"")
+    assert train(fresh, "--folds", 3) == 1
+    assert last.read_bytes() == b""
+    last.unlink()
+    assert train(fresh, "--folds", 3) == 0, "what the message advises helps"
+
+
+# ---- stopping anywhere
+
+
+class InterruptedHere(BaseException):
+    pass
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, after: bool) -> list[Path]:
+    """Stop as a kill would just before or just after the save number `at`, counted from 0; lists the saves."""
+    replace, saves = os.replace, []
+
+    def stop(temporary, path):
+        saves.append(Path(path))
+        if len(saves) == at + 1 and not after:
+            shutil.copy(
+                temporary, Path(temporary).with_name(f"{files.TEMPORARY}{2**22 + 1}-{files.HOST}-00")
+            )  # left by the kill
+            raise InterruptedHere
+        replace(temporary, path)
+        if len(saves) == at + 1:
+            raise InterruptedHere
+
+    monkeypatch.setattr(files.os, "replace", stop)
+    return saves
+
+
+def test_stopped_before_or_after_any_save_and_continued_it_ends_with_the_same_bytes(
+    whole, tmp_path, monkeypatch, contents
+):
+    with monkeypatch.context() as patch:
+        saves = interrupt(patch, -1, after=False)
+        small = Training(tmp_path / "counted", whole.data)
+        small.train()
+        count = len(saves)
+    expected = contents(whole.run_path)
+    assert contents(small.run_path) == expected
+    assert count > 30
+    for at in range(count):
+        small = Training(tmp_path / str(at), whole.data)
+        with monkeypatch.context() as patch, pytest.raises(InterruptedHere):
+            interrupt(patch, at, after=at % 2 == 0)
+            small.train()
+        with monkeypatch.context() as patch, pytest.raises(InterruptedHere):
+            saves = interrupt(patch, 1, after=at % 2 == 1)  # and once more, soon after it was continued
+            small.train()
+        small.train()
+        assert contents(small.run_path) == expected, f"stopped at save {at}"
+        assert not list(small.run_path.rglob("*_last.pt"))
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_bytes(whole, tmp_path, contents):
+    expected, kills = contents(whole.run_path), 0
+    for attempt in itertools.count():
+        small = Training(tmp_path / str(attempt), whole.data)
+        ended = False
+        while not ended:
+            child = os.fork()
+            if not child:
+                try:
+                    small.train()
+                finally:
+                    os._exit(0)
+            time.sleep(random.uniform(0, 0.3))
+            os.kill(child, signal.SIGKILL)
+            ended = os.WIFEXITED(os.waitpid(child, 0)[1])  # it was faster
+            kills += not ended
+        small.train()
+        assert contents(small.run_path) == expected
+        if kills >= 20:
+            break
+
+
+def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_after(
+    whole, tmp_path, monkeypatch, contents, capsys
+):
+    expected = contents(whole.run_path)
+    fsync = os.fsync
+    for at in range(0, 60, 7):
+        calls = []
+
+        def full(handle, at=at, calls=calls):
+            calls.append(handle)
+            if len(calls) == at + 1:
+                raise OSError(28, "No space left on device")
+            fsync(handle)
+
+        small = Training(tmp_path / str(at), whole.data)
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, "fsync", full)
+            assert train(small, "--folds", 3) == 1, f"write {at}"
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {tmp_path}")
+        assert error.endswith(": No space left on device (make room, then the same command goes on)\n")
+        assert files.TEMPORARY not in error
+        assert train(small, "--folds", 3) == 0
+        assert contents(small.run_path) == expected
+
+
+def test_a_finished_training_run_again_changes_nothing(done, contents):
+    before = contents(done.run_path)
+    stamps = {path: path.stat().st_mtime_ns for path in done.member_path.rglob("*.pt")}
+    done.train()
+    assert contents(done.run_path) == before
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+# ---- seeds and members
+
+
+def test_a_second_seed_averages_the_logits_and_leaves_the_files_of_the_first_alone(done):
+    first = {path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino)
+             for path in (done.member_path / "seed_0").iterdir()}  # fmt: skip
+    done.train(seed=5, folds=[0, 1])
+    assert done.json("decision.json")["members"]["stgcn_mil"]["seeds"] == [0], "a seed half trained does not count"
+    done.train(seed=5, folds=[2])
+    for path, (content, stamp, inode) in first.items():
+        assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == (content, stamp, inode)
+
+    chosen = done.json("decision.json")
+    assert chosen["members"]["stgcn_mil"]["seeds"] == [0, 5]
+    assert len(chosen["files"]) == 12
+    by_seed = [
+        {row["segment_name"]: float(row["logit"])
+         for fold in range(3) for row in done.table(f"stgcn_mil/seed_{seed}/fold_{fold}_oof.csv")}
+        for seed in (0, 5)
+    ]  # fmt: skip
+    assert by_seed[0] != by_seed[1]
+    rows = done.table("oof.csv")
+    mean = np.array([(by_seed[0][row["segment_name"]] + by_seed[1][row["segment_name"]]) / 2 for row in rows])
+    assert column(rows, "stgcn_mil_logit") == pytest.approx(mean, abs=1e-12)
+    assert column(rows, "probability") == pytest.approx(calibrated(done, mean, rows), abs=1e-12)
+
+
+def test_the_order_in_which_seeds_and_folds_are_trained_does_not_matter(whole, done, tmp_path, contents):
+    done.train(seed=5)
+    other = Training(tmp_path / "other", whole.data)
+    other.train(seed=5, folds=[2, 0, 1])
+    other.train(seed=0, folds=[1, 2, 0])
+    assert contents(other.run_path) == contents(done.run_path)
+
+
+def test_a_new_member_does_not_change_a_decision_by_itself(done):
+    run, _ = done.open()
+    before = (done.run_path / "decision.json").read_bytes()
+    shutil.copytree(done.member_path, done.run_path / "another")
+    result = summarize.rebuild(run)
+    assert (done.run_path / "decision.json").read_bytes() == before
+    assert header(done.run_path / "oof.csv") == OOF.replace("stgcn_mil", "another_logit,stgcn_mil", 1)
+    assert list(result["each_member"]) == ["another", "stgcn_mil"], "it is judged beside the others all the same"
+    assert list(result["members"]) == ["stgcn_mil"]
+
+
+def test_a_decision_made_by_blending_stays_when_a_member_gets_another_seed(done):
+    run, _ = done.open()
+    shutil.copytree(done.member_path, done.run_path / "another")
+    blend = Blend(averaging="probability", threshold="observed", prevalence=0.3, blend_trials=5)
+    summarize.rebuild(run, blend, ("another", "stgcn_mil"))
+    before = done.json("decision.json")
+    assert (before["blended"], before["blend"]) == (["another", "stgcn_mil"], dataclasses.asdict(blend))
+    assert {name: member["weight"] for name, member in before["members"].items()} == pytest.approx(
+        {"another": 0.5, "stgcn_mil": 0.5}, abs=0.05
+    )
+    done.train(seed=5)
+    after = done.json("decision.json")
+    assert (after["blended"], after["blend"]) == (before["blended"], before["blend"])
+    assert after["members"]["stgcn_mil"]["seeds"] == [0, 5]
+    assert after["members"]["another"]["seeds"] == [0]
+
+
+def test_a_decision_whose_members_are_gone_is_made_again_from_those_that_are_there(done):
+    run, _ = done.open()
+    done.member_path.rename(done.run_path / "another")
+    summarize.rebuild(run)
+    assert list(done.json("decision.json")["members"]) == ["another"]
+
+
+@pytest.mark.parametrize("content", ['{"members": {}}', '{"blended": 5}', '{"blended": ["stgcn_mil"], "blend": {}}'])
+def test_a_decision_of_another_version_is_named_and_made_again_once_it_is_deleted(done, contents, content):
+    before, (run, _) = contents(done.run_path), done.open()
+    path = done.run_path / "decision.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"decision\.json: is not a decision of this software \(delete it"):
+        summarize.rebuild(run)
+    assert path.read_text() == content
+    path.unlink()
+    summarize.rebuild(run)
+    assert contents(done.run_path) == before
+
+
+def test_weights_without_a_trained_fold_hold_no_optimiser(whole):
+    tensors = checkpoints.read_tensors(whole.member_path / "seed_0/fold_0.pt")
+    assert "offset" in tensors
+    assert not any(name.startswith("optimiser") for name in tensors)
+    assert "without_pose" not in tensors, "that is the decision's to say"
+
+
+# ---- several processes
+
+
+def test_folds_trained_by_several_processes_at_once_end_like_one_command(trained, train_flags, tmp_path, contents):
+    run = tmp_path / "run"
+    commands = [[sys.executable, "src/train_folds.py", *train_flags(run, "--fold", str(fold))] for fold in range(3)]
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) for command in commands]
+    finished = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], finished
+    assert contents(run) == contents(trained)
+    assert any("next:    python submission.py" in stdout for stdout, _ in finished)
+
+
+def test_a_run_that_lost_its_run_json_is_not_made_anew_beside_its_members(done):
+    (done.run_path / "run.json").unlink()
+    with pytest.raises(DataError, match=r"run\.json: is missing beside trained members"):
+        done.train()
+    assert not (done.run_path / "run.json").exists()
+
+
+# ---- files that do not belong here
+
+
+def test_a_checkpoint_of_another_fold_is_named_and_never_continued(fresh):
+    run, member = fresh.open()
+    stop_after_one_epoch(run, member, fold=0)
+    shutil.copy(member.last(0, 0), member.last(0, 1))
+    with pytest.raises(DataError, match=r"fold_1_last\.pt: is not a checkpoint of fold 1, seed 0"):
+        stop_after_one_epoch(run, member, fold=1)
+
+
+def stop_after_one_epoch(run, member, fold):
+    def stop(_row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit_fold(run, member, SMALL, 0, fold, stop, CPU, torch.float32)
+
+
+def test_folds_that_the_manifest_does_not_name_are_not_counted_and_not_overwritten(done):
+    shutil.copytree(done.member_path / "seed_0", done.member_path / "seed_5")
+    run, member = done.open()
+    assert member.complete_seeds(run.folds) == [0]
+    with pytest.raises(DataError, match=r"seed_5/fold_0\.pt: is there, but this run did not write it"):
+        trainer.fit_fold(run, member, SMALL, 5, 0, print, CPU, torch.float32)
+
+
+@pytest.mark.parametrize("key", ["frames", "data", "folds", "folds_sha256"])
+def test_a_run_json_that_lacks_something_is_refused(done, key):
+    path = done.run_path / "run.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    with pytest.raises(DataError, match=r"run\.json: is not a run of this software"):
+        done.open()
+
+
+@pytest.mark.parametrize("key", ["files", "settings"])
+def test_a_manifest_that_lacks_something_is_refused(done, key):
+    path = done.member_path / "manifest.json"
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    with pytest.raises(DataError, match=r"manifest\.json: is not a manifest of this software"):
+        done.open()
+
+
+def test_folds_that_leave_one_class_to_train_on_are_refused_before_a_run_is_made(fresh, tmp_path):
+    table = fresh.data / "train_data.csv"
+    table.write_text(re.sub(r"(child_[1-5]_\d.npy),1", r"\1,0", table.read_text()))
+    table.write_text(table.read_text().replace("child_0_0.npy,0", "child_0_0.npy,1"))
+    with pytest.raises(DataError, match="leave one class to train on for fold"):
+        fresh.open()
+    assert not (fresh.run_path / "run.json").exists()

@@ -1,0 +1,175 @@
+"""compare.py and evaluate_label_shift.py on a run of the small data set: what they train, judge and write."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compare
+import evaluate_label_shift
+from evaluate_label_shift import ShiftPrevalence
+from spasm.config.models import MEMBERS
+from spasm.data.dataset import load_training
+from spasm.evaluation import metrics
+from spasm.models import profiling
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, f"src/{script}", *flags], cwd=ROOT, capture_output=True, text=True)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def flags(simulated, tmp_path_factory) -> list[str]:
+    out = tmp_path_factory.mktemp("compare")
+    return ["--data", str(simulated), "--frames", "60", "--folds", "3", "--out", str(out / "out"),
+            "--cache", str(out / "cache"), "--models", "lgbm,rocket", "--seeds", "2", "--workers", "1"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compared(flags) -> Path:
+    """A finished comparison of two members with two seeds."""
+    finished = run("compare.py", *flags)
+    assert finished.returncode == 0, finished.stderr
+    assert "SIMULATED" in finished.stdout
+    return Path(flags[flags.index("--out") + 1])
+
+
+def test_every_member_seed_and_blend_stands_in_the_table_with_its_figures(compared):
+    rows = table(compared / "table.csv")
+    assert [(row["member"], row["seeds"]) for row in rows] == [
+        ("lgbm", "2"),
+        ("rocket", "2"),
+        ("blend", "2"),
+        ("blend of all 2 seeds", "1"),
+    ]
+    for row in rows:
+        assert float(row["f1_low"]) <= float(row["f1"]) <= float(row["f1_high"])
+        assert float(row["f1_lowest_seed"]) <= float(row["f1"]) <= float(row["f1_highest_seed"])
+    for row in rows[:2]:
+        assert float(row["blend_ahead"]) == pytest.approx(float(rows[2]["f1"]) - float(row["f1"]))
+        assert float(row["processor_seconds"]) > 0
+        assert float(row["milliseconds_alone"]) > 0 and float(row["milliseconds_in_batch"]) > 0
+    text = (compared / "table.md").read_text()
+    assert text.startswith("Only ") and "mean nothing" in text and "SIMULATED" in text
+    assert (compared / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_last_row_is_the_run_that_a_submission_uses(compared):
+    told = json.loads((compared / "run/metrics.json").read_text())["cross_fitted"]
+    row = table(compared / "table.csv")[-1]
+    for name in compare.SHOWN:
+        assert float(row[name]) == pytest.approx(told[name]["value"])
+        assert float(row[f"{name}_low"]) == pytest.approx(told[name]["low"])
+
+
+def test_the_same_command_trains_nothing_again_and_writes_the_same(compared, flags):
+    before = {
+        path: path.read_bytes()
+        for path in compared.rglob("*")
+        if path.is_file() and path.suffix in (".csv", ".txt", ".md")
+    }
+    finished = run("compare.py", *flags)
+    assert finished.returncode == 0, finished.stderr
+    assert " s of processor time\n" not in finished.stdout
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_unknown_member_is_wrong_usage(flags):
+    finished = run("compare.py", *flags[: flags.index("--models")], "--models", "svm")
+    assert finished.returncode == 2
+    assert "svm" in finished.stderr and "rocket" in finished.stderr
+
+
+def test_a_model_named_later_joins_the_table_and_leaves_the_others_as_they_are(compared, flags, tmp_path):
+    copy = Path(shutil.copytree(compared, tmp_path / "out"))
+    before = {path: path.read_bytes() for path in (copy / "run/lgbm").rglob("*") if path.is_file()}
+    words = dict(zip(flags[::2], flags[1::2], strict=True)) | {"--out": str(copy), "--models": "lgbm,two_stream"}
+    finished = run("compare.py", *(word for pair in words.items() for word in pair), "--seeds", "1")
+    assert finished.returncode == 0, finished.stderr
+    rows = {row["member"]: row for row in table(copy / "table.csv")}
+    assert list(rows) == ["lgbm", "two_stream"], "one of our own members alone is not blended"
+    assert int(rows["two_stream"]["parameters"]) > 0 and float(rows["two_stream"]["gflop"]) > 0
+    assert rows["lgbm"]["gflop"] == rows["lgbm"]["blend_ahead"] == ""
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_person_is_judged_by_the_largest_segment_with_a_pose():
+    person = np.array([0, 0, 1, 1, 2])
+    values, has_pose = np.array([1.0, 3.0, -2.0, 9.0, 0.5]), np.array([True, True, True, False, False])
+    assert compare.largest(values, person, has_pose).tolist() == [3.0, -2.0, 0.5]
+
+
+def test_the_cost_of_a_network_is_that_of_its_published_size():
+    cost = profiling.of_network(MEMBERS["stam"], 150)
+    assert cost["parameters"] == 435_500
+    assert cost["gflop"] == pytest.approx(1.367, rel=0.03)  # as measured on the published code
+
+
+def test_what_the_blend_is_ahead_by_is_paired_over_people():
+    generator = np.random.default_rng(0)
+    labels, children = np.tile([0, 1], 60), np.repeat(np.arange(12).astype(str), 10)
+    good, bad = (np.clip(labels + generator.normal(0, size, 120), 0, 1) for size in (0.3, 0.6))
+
+    def judged(chances):
+        once, drawn = metrics.resampled(labels, chances, chances > 0.5, children)
+        return [(once | {"best_f1": once["f1"]}, drawn)]
+
+    row = compare.rows({"other": judged(bad), "blend": judged(good)}, {})[0]
+    assert row["blend_ahead"] == pytest.approx(judged(good)[0][0]["f1"] - judged(bad)[0][0]["f1"])
+    differences = judged(good)[0][1]["f1"] - judged(bad)[0][1]["f1"]
+    assert [row["blend_ahead_low"], row["blend_ahead_high"]] == pytest.approx(np.percentile(differences, [2.5, 97.5]))
+
+
+# ---- other prevalences
+
+
+@pytest.mark.parametrize("share", evaluate_label_shift.SHARES)
+def test_thinning_leaves_the_share_asked_for_and_loses_of_one_class_only(share):
+    labels, rows = np.repeat([0, 1], [300, 100]), np.tile([True, False], 200)
+    kept = evaluate_label_shift.thinned(labels, rows, share, np.random.default_rng(0))
+    assert rows[kept].all() and len(set(kept)) == len(kept)
+    assert labels[kept].mean() == pytest.approx(share, abs=0.01)
+    assert (labels[kept] == 1).sum() == 50 or (labels[kept] == 0).sum() == 150
+
+
+def test_halves_never_share_a_child_and_differ(simulated, tmp_path):
+    data = load_training(simulated, 60, "challenge", tmp_path)
+    child, seen = np.array(data.children), set()
+    for _, known, new in evaluate_label_shift.splits(data, ShiftPrevalence(splits=8)):
+        assert (known ^ new).all()
+        assert not set(child[known]) & set(child[new])
+        assert abs(len(set(child[known])) - len(set(child[new]))) <= 1
+        seen.add(known.tobytes())
+    assert len(seen) > 3
+
+
+def test_the_script_writes_a_row_for_every_share_and_split_and_says_simulated(compared, flags):
+    cache = flags[flags.index("--cache") + 1]
+    finished = run("evaluate_label_shift.py", "--run", str(compared / "run"), "--cache", cache, "--splits", "6")
+    assert finished.returncode == 0, finished.stderr
+    assert "SIMULATED" in finished.stdout
+    rows = table(compared / "run/prevalence.csv")
+    assert len(rows) % len(evaluate_label_shift.SHARES) == 0 and rows
+    assert all(row["adapted"] == row["fixed"] for row in rows if row["followed"] == "0")
+
+
+@pytest.mark.parametrize(("by", "said"), [("cohort", "both labels"), ("nothing", "has no nothing")])
+def test_groups_that_cannot_be_judged_are_refused_in_words(compared, flags, tmp_path, by, said):
+    copy = Path(shutil.copytree(compared / "run", tmp_path / "run"))
+    cache = flags[flags.index("--cache") + 1]
+    # Controls have no spasms, so neither cohort can stand for the other.
+    finished = run("evaluate_label_shift.py", "--run", str(copy), "--cache", cache, "--by", by)
+    assert finished.returncode == 1
+    assert said in finished.stderr and "Traceback" not in finished.stderr

@@ -1,0 +1,176 @@
+"""extract_pose.py on real films of a photographed person: decode, pose, even time, answers, and what it refuses."""
+
+import fcntl
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from helpers.video import MODEL, ROOT, extract, table
+
+T = 60
+
+
+def turn_the_metadata(path):
+    """Let the file say that its pictures are to be turned right by 90 degrees, as a phone held upright does."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4
+    matrix = at + (40 if content[at] == 0 else 52)
+    one, w = 1 << 16, 1 << 30
+    assert struct.unpack(">9i", content[matrix : matrix + 36]) == (one, 0, 0, 0, one, 0, 0, 0, w)
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 480 * one, 0, w)
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def extracted(film, tmp_path_factory):
+    """Films of all kinds, extracted by the real command; gives its output folder and what it said."""
+    out = tmp_path_factory.mktemp("extracted") / "out"
+    films = [
+        film("plain.mp4"), film("25.mp4", fps=25), film("5994.mp4", fps=60000 / 1001), film("turned.mp4", turned=True),
+        film("empty.mp4", empty=True), film("bad.mp4"), film("cut.mp4"),
+    ]  # fmt: skip
+    turn_the_metadata(films[3])
+    films[5].write_bytes(b"this is no film")
+    films[6].write_bytes(films[6].read_bytes()[:-20_000])
+    return out, extract(*films, "--out", out, "--frames", T, "--people", 1)
+
+
+def test_every_film_becomes_a_recording_and_segments_and_odd_ones_are_named(extracted):
+    out, finished = extracted
+    rows = {row["video"]: row for row in table(out / "videos.csv")}
+    assert finished.returncode == 1, "one of them is no film"
+    assert "bad.mp4: is no video" in finished.stderr
+    assert "cut.mp4: " in finished.stderr
+    assert "empty.mp4: nobody is seen" in finished.stderr
+    assert rows["empty.mp4"]["recording"] == ""
+    for name in ("plain.mp4", "25.mp4", "5994.mp4", "turned.mp4"):
+        poses = np.load(out / "recordings" / rows[name]["recording"])
+        assert abs(len(poses) - 75) <= 2, "two and a half seconds at 30 frames a second"
+        assert poses.dtype == np.float32 and poses.shape[1:] == (33, 5)
+        assert np.isfinite(poses).mean() > 0.95
+        assert float(rows[name]["frames_with_pose"]) > 0.95
+        child = rows[name]["recording"].removesuffix(".npy")
+        segments = sorted((out / "test").glob(f"{child}?????.npy"))
+        assert len(segments) == 2
+        np.testing.assert_array_equal(np.load(segments[0]), poses[:T])
+        np.testing.assert_array_equal(np.load(segments[1]), poses[-T:])
+    manifest = json.loads((out / "recordings/child_1_1.json").read_text())
+    assert manifest["mode"] == "VIDEO"
+    assert len(manifest["model_sha256"]) == 64
+
+
+def test_the_same_scene_has_the_same_pose_at_every_frame_rate_and_when_held_upright(extracted):
+    out, _ = extracted
+    rows = {row["video"]: row["recording"] for row in table(out / "videos.csv")}
+    plain = np.load(out / "recordings" / rows["plain.mp4"])
+    nose = plain[:, 0, :2]
+    assert 0.3 < nose[:, 0].mean() < 0.6 and 0.1 < nose[:, 1].mean() < 0.4
+    for name, within in (("25.mp4", 0.02), ("5994.mp4", 0.02), ("turned.mp4", 0.04)):
+        other = np.load(out / "recordings" / rows[name])[:, 0, :2]
+        count = min(len(nose), len(other))
+        assert np.abs(nose[5:count] - other[5:count]).max() < within, name
+
+
+def test_what_comes_out_is_answered_and_gets_a_timeline(extracted, trained, tmp_path):
+    out, _ = extracted
+    flags = ["--run", str(trained), "--device", "cpu", "--precision", "float32"]
+    answer = [sys.executable, "submission.py", "--test", str(out / "test"), *flags, "--out", str(tmp_path / "a.csv")]
+    finished = subprocess.run(answer, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    recording = str(out / "recordings/child_1_1.npy")
+    line = [sys.executable, "src/timeline.py", recording, *flags, "--out", str(tmp_path / "line")]
+    finished = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "line/events.csv").exists()
+    assert (tmp_path / "line/child_1_1/timeline.png").exists()
+
+
+def test_a_timeline_takes_the_film_itself(film, trained, tmp_path):
+    flags = ["--run", str(trained), "--device", "cpu", "--precision", "float32", "--model", str(MODEL)]
+    words = [sys.executable, "src/timeline.py", str(film("whole.mp4")), *flags, "--out", str(tmp_path / "line")]
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert "whole.mp4: child_1_1.npy, a pose in 100% of its frames" in finished.stdout
+    assert (tmp_path / "line/child_1_1/timeline.png").exists()
+    words[2] = str(film("nobody.mp4", empty=True))
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "nobody is seen in it" in finished.stderr
+
+
+def test_killed_it_goes_on_with_the_first_film_that_is_not_done(film, tmp_path):
+    films = [film(f"{number}.mp4", seconds=1 + number / 10) for number in range(3)]
+    words = [*films, "--out", tmp_path, "--people", 1, "--frames", T, "--workers", 1]
+    command = [sys.executable, "src/extract_pose.py", *map(str, words), "--model", str(MODEL)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "recordings/child_1_1.json").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    first = (tmp_path / "recordings/child_1_1.npy").stat().st_mtime_ns
+    finished = extract(*words)
+    assert finished.returncode == 0, finished.stderr
+    assert "videos are extracted already" in finished.stdout
+    assert (tmp_path / "recordings/child_1_1.npy").stat().st_mtime_ns == first
+    assert [row["recording"] for row in table(tmp_path / "videos.csv")] == [f"child_{n}_1.npy" for n in (1, 2, 3)]
+
+
+def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(film, tmp_path):
+    first = film("first.mp4", seconds=1)
+    twin = first.with_name("twin.mp4")
+    twin.write_bytes(first.read_bytes())
+    words = [first, twin, "--out", tmp_path, "--people", 1, "--frames", T]
+    assert extract(*words).returncode == 0
+    assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_1_1.npy"]
+    whole = (tmp_path / "recordings/child_1_1.npy").read_bytes()
+    (tmp_path / "test/child_1_100001.npy").unlink()
+    assert extract(*words).returncode == 0
+    assert (tmp_path / "test/child_1_100001.npy").exists()
+    assert (tmp_path / "recordings/child_1_1.npy").read_bytes() == whole
+    finished = extract(*words, "--child", 9)
+    assert finished.returncode == 1
+    assert "was extracted as child_1_1" in finished.stderr
+
+
+def test_names_and_models_that_cannot_be_are_refused(film, tmp_path):
+    odd = film("first.mp4", seconds=1).with_name("=x.mp4")
+    odd.write_bytes(b"")
+    finished = extract(odd, "--out", tmp_path)
+    assert finished.returncode == 1
+    assert "rename it" in finished.stderr
+    (tmp_path / "a.task").write_bytes(b"no model")
+    words = [sys.executable, "src/extract_pose.py", "a.mp4", "--model", str(tmp_path / "a.task")]
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "is no pose model" in finished.stderr
+
+
+def test_two_at_once_do_not_write_into_one_folder(film, tmp_path):
+    (tmp_path / ".lock").touch()
+    with open(tmp_path / ".lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        finished = extract(film("first.mp4", seconds=1), "--out", tmp_path)
+    assert finished.returncode == 1
+    assert "in another process" in finished.stderr
+
+
+def test_films_of_one_child_are_its_recordings(film, tmp_path):
+    films = [film(f"same{number}.mp4", seconds=1 + number / 10) for number in range(2)]
+    assert extract(*films, "--out", tmp_path, "--people", 1, "--frames", T, "--child", 7).returncode == 0
+    assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_7_1.npy", "child_7_2.npy"]
+
+
+def test_without_a_model_it_says_how_to_build_one(tmp_path):
+    words = ["src/extract_pose.py", "a.mp4", "--out", str(tmp_path), "--model", str(tmp_path / "none.task")]
+    finished = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "make pose-model" in finished.stderr
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,796 @@
+"""submission.py: what it writes, what it refuses, and that nothing but the pose decides an answer.
+
+How several members are answered together is in test_members.py.
+"""
+
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import submission
+from spasm.cli import app
+from spasm.config.fields import from_tree
+from spasm.config.models import Member
+from spasm.core import files
+from spasm.core.checkpoints import read_tensors, write_tensors
+from spasm.core.errors import DataError
+from spasm.core.files import sha256
+from spasm.data.segments import read_segment
+from spasm.ensemble import label_shift
+from spasm.ensemble.calibration import logit, logit_without_pose, probability
+from spasm.ensemble.thresholds import expected_threshold
+from spasm.features.channels import build_features
+from spasm.models import scorer
+from spasm.models.networks import NETWORKS
+from submission import Submission
+
+ROOT = Path(__file__).parents[2]
+T = 60
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def test_folder(simulated, tmp_path):
+    return Path(shutil.copytree(simulated / "test", tmp_path / "test"))
+
+
+@pytest.fixture
+def answer(trained, test_folder, tmp_path, capsys):
+    """Runs submission.py here; gives exit code, stdout and stderr."""
+
+    def call(*more: object, run: Path = trained, out: Path = tmp_path / "answer.csv") -> tuple[int, str, str]:
+        flags = ["--test", test_folder, "--run", run, "--out", out, "--device", "cpu", "--precision", "float32", *more]
+        try:
+            code = app.run(submission.main, Submission, "", list(map(str, flags)))
+        except SystemExit as stop:  # tyro ends the process itself
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def answered(answer, tmp_path):
+    """Rows of the probabilities file, by segment name, after an answer that must succeed."""
+
+    def call(*more: object, **options: Path) -> dict[str, dict[str, str]]:
+        code, _, stderr = answer(*more, **options)
+        assert (code, stderr) == (0, "")
+        return {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
+
+    return call
+
+
+@pytest.fixture
+def edit(copied):
+    """Changes decision.json of the copied run; gives the run."""
+
+    def change(**fields: object) -> Path:
+        path = copied / "decision.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+        return copied
+
+    return change
+
+
+def probabilities(rows: dict[str, dict[str, str]]) -> np.ndarray:
+    return np.array([float(rows[name]["probability"]) for name in sorted(rows)])
+
+
+def labels(rows: dict[str, dict[str, str]]) -> list[str]:
+    return [rows[name]["label"] for name in sorted(rows)]
+
+
+# ---- the answer
+
+
+def test_the_answer_has_one_row_per_file_sorted_as_the_challenge_wants_it(answer, test_folder, tmp_path, trained):
+    shutil.copy(test_folder / "child_10_1.npy", test_folder / "child_9_1.npy")
+    code, stdout, stderr = answer()
+    assert (code, stderr) == (0, "")
+    content = (tmp_path / "answer.csv").read_bytes()
+    lines = content.decode("utf-8").split("\n")
+    assert lines[0] == "segment_name,label"
+    assert lines[-1] == "", "a newline at the end"
+    names = [line.split(",")[0] for line in lines[1:-1]]
+    assert names == sorted(path.name for path in test_folder.iterdir())
+    assert len(names) == 11
+    assert {line.split(",")[1] for line in lines[1:-1]} <= {"0", "1"}
+    assert b"\r" not in content
+    assert stdout.splitlines()[0].startswith("11 segments, ")
+    assert stdout.splitlines()[-1] == f"written: {tmp_path / 'answer.csv'}, {tmp_path / 'answer_probabilities.csv'}"
+    assert "SIMULATED" in stdout, "the answer names the data it was trained on"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.csv", "answer_probabilities.csv", "test"]
+
+
+def test_the_header_is_an_option_and_changes_nothing_else(answer, tmp_path):
+    answer()
+    plain = (tmp_path / "answer.csv").read_text()
+    beside = (tmp_path / "answer_probabilities.csv").read_text()
+    assert answer("--header", "file_name")[0] == 0
+    assert (tmp_path / "answer.csv").read_text() == plain.replace("segment_name", "file_name")
+    assert (tmp_path / "answer_probabilities.csv").read_text() == beside
+
+
+@pytest.mark.parametrize("header", ["a,b", "=1", "", "a\nb"])
+def test_a_header_that_would_break_the_table_is_wrong_usage(answer, tmp_path, header):
+    assert answer("--header", header)[0] == 2
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_probabilities_stand_beside_the_answer_and_agree_with_it(answer, tmp_path, trained):
+    answer()
+    path = tmp_path / "answer_probabilities.csv"
+    assert path.read_text().splitlines()[0].startswith("segment_name,probability,label,")
+    threshold = decision_of(trained)["threshold"]
+    rows = table(path)
+    for row, answered in zip(rows, table(tmp_path / "answer.csv"), strict=True):
+        assert 0 <= float(row["probability"]) <= 1
+        assert row["label"] == str(int(float(row["probability"]) >= threshold)) == answered["label"]
+        assert row["segment_name"] == answered["segment_name"]
+        posed = float(row["frames_with_pose"])
+        assert 0 <= posed <= 1
+        if posed:
+            assert 0 <= float(row["moment_s"]) < T / 30
+            assert row["note"] == ""
+        else:
+            assert row["moment_s"] == "" and row["note"]
+    assert any(float(row["frames_with_pose"]) for row in rows)
+
+
+def by_hand(run: Path, seed: int, fold: int, poses: np.ndarray) -> np.ndarray:
+    """Logits of poses (N, T, 33, 5) by one fold, from its file, without the code that scores; NaN without a pose."""
+    settings = from_tree(Member, decision_of(run)["members"]["stgcn_mil"]["settings"])
+    tensors = read_tensors(run / f"stgcn_mil/seed_{seed}/fold_{fold}.pt")
+    offset = float(tensors.pop("offset"))
+    network = NETWORKS["stgcn_mil"](settings.network)
+    network.load_state_dict(tensors)
+    network.eval()
+    with torch.no_grad():
+        logits = network(build_features(torch.from_numpy(poses), settings.features)).logit.double().numpy() + offset
+    return np.where(np.isfinite(poses[..., 0]).any(axis=(1, 2)), logits, np.nan)
+
+
+def calibrated(run: Path, logits: np.ndarray) -> np.ndarray:
+    """Probabilities (N,) of the member's logits by the two lines of the decision; what has none is without a pose."""
+    decision = decision_of(run)
+    for slope, offset in (decision["members"]["stgcn_mil"]["line"], decision["line"]):
+        logits = slope * logits + offset
+    return 1 / (1 + np.exp(-np.where(np.isnan(logits), decision["without_pose"], logits)))
+
+
+def decision_of(run: Path) -> dict:
+    return json.loads((run / "decision.json").read_text())
+
+
+def read(paths: list[Path]) -> np.ndarray:
+    return np.stack([read_segment(path, T)[0] for path in paths])
+
+
+def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simulated):
+    for fold in range(3):
+        rows = [row for row in table(trained / "oof.csv") if row["fold"] == str(fold)]
+        logits = by_hand(trained, 0, fold, read([simulated / "train" / row["segment_name"] for row in rows]))
+        posed = np.isfinite(logits)
+        assert posed.any()
+        told = np.array([float(row["stgcn_mil_logit"]) for row in rows])
+        assert told[posed] == pytest.approx(logits[posed], abs=1e-4)
+        chances = np.array([float(row["probability"]) for row in rows])
+        assert chances[posed] == pytest.approx(calibrated(trained, logits)[posed], abs=1e-5)
+
+
+def test_an_answer_is_the_calibrated_mean_of_the_probabilities_of_all_folds(answered, trained, test_folder):
+    poses = read(sorted(test_folder.iterdir()))
+    mean = np.mean([1 / (1 + np.exp(-by_hand(trained, 0, fold, poses))) for fold in range(3)], axis=0)
+    assert probabilities(answered()) == pytest.approx(calibrated(trained, np.log(mean / (1 - mean))), abs=1e-5)
+
+
+def test_folds_are_averaged_as_logits_where_the_decision_says_so(answered, edit, copied, test_folder):
+    before = answered()
+    run = edit(blend=decision_of(copied)["blend"] | {"fold_averaging": "logit"})
+    poses = read(sorted(test_folder.iterdir()))
+    mean = np.mean([by_hand(run, 0, fold, poses) for fold in range(3)], axis=0)
+    after = answered(run=run)
+    assert probabilities(after) == pytest.approx(calibrated(run, mean), abs=1e-5)
+    assert list(probabilities(after)) != list(probabilities(before))
+
+
+def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copied, test_folder):
+    member = copied / "stgcn_mil"
+    (member / "seed_4").mkdir()
+    decision = decision_of(copied)
+    for fold in range(3):
+        tensors = read_tensors(member / f"seed_0/fold_{fold}.pt")
+        tensors["offset"] += 1 + fold
+        write_tensors(member / f"seed_4/fold_{fold}.pt", tensors)
+        name = f"stgcn_mil/seed_4/fold_{fold}.pt"
+        decision["files"][name] = sha256(copied / name)
+    decision["members"]["stgcn_mil"]["seeds"] = [0, 4]
+    (copied / "decision.json").write_text(json.dumps(decision))
+    poses = read(sorted(test_folder.iterdir()))
+    logits = [(by_hand(copied, 0, fold, poses) + by_hand(copied, 4, fold, poses)) / 2 for fold in range(3)]
+    mean = np.mean([1 / (1 + np.exp(-values)) for values in logits], axis=0)
+    assert probabilities(answered(run=copied)) == pytest.approx(calibrated(copied, np.log(mean / (1 - mean))), abs=1e-5)
+
+
+def test_batch_size_and_file_order_never_change_a_label(answered, monkeypatch, test_folder):
+    expected = answered()
+    for batch, scoring_batch in ((1, 1), (7, 3)):
+        monkeypatch.setattr(submission, "BATCH", batch)
+        monkeypatch.setattr(scorer, "SCORING_BATCH", scoring_batch)
+        rows = answered()
+        assert labels(rows) == labels(expected)
+        assert probabilities(rows) == pytest.approx(probabilities(expected), abs=1e-6)
+
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: listdir(folder)[::-1])
+    assert answered() == rows
+    monkeypatch.undo()
+    names = sorted(path.name for path in test_folder.iterdir())
+    for name in names[::2]:  # fewer files, other neighbours in the batch
+        (test_folder / name).unlink()
+    fewer = answered()
+    assert list(fewer) == names[1::2]
+    for name, row in fewer.items():
+        assert row["label"] == expected[name]["label"]
+        assert float(row["probability"]) == pytest.approx(float(expected[name]["probability"]), abs=1e-6)
+
+
+def test_the_number_of_processes_never_changes_a_label(answered, monkeypatch):
+    monkeypatch.setattr(submission, "BATCH", 2)  # so that each process has something to do
+    rows = []
+    for cores in (1, 2):
+        monkeypatch.setattr(submission, "cpu_count", lambda cores=cores: cores)
+        rows.append(answered())
+    assert labels(rows[0]) == labels(rows[1])
+    assert probabilities(rows[0]) == pytest.approx(probabilities(rows[1]), abs=1e-6)
+
+
+def test_a_process_of_its_own_gives_the_same_bytes(answer, trained, test_folder, tmp_path):
+    answer()
+    flags = f"--device cpu --precision float32 --run {trained} --test {test_folder} --out {tmp_path / 'other.csv'}"
+    command = [sys.executable, "submission.py", *flags.split()]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "answer.csv").read_bytes()
+    beside = [(tmp_path / f"{name}_probabilities.csv").read_bytes() for name in ("other", "answer")]
+    assert beside[0] == beside[1]
+
+
+def test_a_probability_equal_to_the_threshold_is_positive(answered, edit):
+    name, row = next(iter(answered().items()))
+    probability = float(row["probability"])
+    assert answered(run=edit(threshold=probability))[name]["label"] == "1"
+    assert answered(run=edit(threshold=math.nextafter(probability, 1)))[name]["label"] == "0"
+
+
+def test_a_segment_without_any_pose_is_answered_as_documented_counted_and_reported(
+    answer, test_folder, tmp_path, simulated, trained
+):
+    np.save(test_folder / "child_10_99.npy", np.full((T, 33, 5), np.nan, dtype=np.float32))
+    code, stdout, _ = answer()
+    assert code == 0
+    count = sum(not np.isfinite(np.load(path)[..., 0]).any() for path in test_folder.iterdir())
+    assert f"{count} segments have no pose in any frame" in stdout
+    row = next(row for row in table(tmp_path / "answer_probabilities.csv") if row["segment_name"] == "child_10_99.npy")
+
+    folds = table(trained / "folds.csv")
+    posed = [np.isfinite(np.load(simulated / "train" / other["segment_name"])[..., 0]).any() for other in folds]
+    expected = logit_without_pose(np.array([int(other["label"]) for other in folds]), np.array(posed))
+    assert decision_of(trained)["without_pose"] == pytest.approx(expected, abs=1e-12)
+    assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-expected)), abs=1e-12)
+    assert (row["moment_s"], row["frames_with_pose"]) == ("", "0.000")
+    assert "no pose in any frame" in row["note"]
+
+
+def test_segments_without_any_pose_alone_are_answered_too(answered, test_folder):
+    for path in test_folder.iterdir():
+        np.save(path, np.full((T, 33, 5), np.nan, dtype=np.float32))
+    assert len({row["probability"] for row in answered().values()}) == 1
+
+
+def test_the_moment_is_a_frame_with_a_pose(answered, test_folder):
+    path = test_folder / "child_10_1.npy"
+    poses = np.random.default_rng(0).uniform(0.2, 0.8, (T, 33, 5)).astype(np.float32)
+    poses[:40] = np.nan
+    np.save(path, poses)
+    row = answered()[path.name]
+    assert float(row["moment_s"]) >= round(40 / 30, 2)
+    assert row["frames_with_pose"] == f"{20 / 60:.3f}"
+
+
+def test_an_input_that_is_read_only_is_left_as_it_is(answer, test_folder):
+    stamps = {path: path.stat().st_mtime_ns for path in test_folder.iterdir()}
+    for path in test_folder.iterdir():
+        path.chmod(0o444)
+    test_folder.chmod(0o555)
+    try:
+        assert answer()[0] == 0
+    finally:
+        test_folder.chmod(0o755)
+    assert {path: path.stat().st_mtime_ns for path in test_folder.iterdir()} == stamps
+
+
+# ---- another prevalence
+
+
+def test_a_lower_prevalence_raises_the_threshold_and_changes_no_probability(answer, tmp_path, trained):
+    answer()
+    plain, beside = (table(tmp_path / name) for name in ("answer.csv", "answer_probabilities.csv"))
+    own, thresholds, positives = decision_of(trained)["prevalence"], [], []
+    for share in (0.9, own, 0.02):
+        code, stdout, stderr = answer("--prevalence", share)
+        assert (code, stderr) == (0, "")
+        said = stdout.splitlines()[0]
+        assert said.endswith(f", chosen for the prevalence {share}")
+        thresholds.append(float(said.split(" at threshold ")[1].split(",")[0]))
+        rows, labelled = table(tmp_path / "answer_probabilities.csv"), table(tmp_path / "answer.csv")
+        assert [row["probability"] for row in rows] == [row["probability"] for row in beside]
+        assert [row["label"] for row in labelled] == [row["label"] for row in rows]
+        positives.append(sum(row["label"] == "1" for row in rows))
+        if share == own:
+            assert labelled == plain, "at the training data's own prevalence nothing changes"
+    assert thresholds == sorted(thresholds)
+    assert thresholds[0] < thresholds[1] < thresholds[2]
+    assert positives == sorted(positives, reverse=True)
+
+
+def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answered, tmp_path):
+    answer()
+    plain = (tmp_path / "answer.csv").read_bytes()
+    code, stdout, stderr = answer("--adapt-prevalence", "True")
+    assert (code, stderr) == (0, "")
+    assert "; it stands: estimated prevalence" in stdout.splitlines()[0]
+    assert "10 new segments are too few" in stdout.splitlines()[0]
+    assert (tmp_path / "answer.csv").read_bytes() == plain
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--prevalence", "0.2", "--adapt-prevalence", "True"], "use one of them"),
+        (["--prevalence", "0"], "--prevalence 0.0 is outside 0.001 to 0.999"),
+        (["--prevalence", "20"], "--prevalence 20.0 is outside 0.001 to 0.999"),
+        (["--abstain", "1.5"], "--abstain 1.5 is outside 0 to 1"),
+    ],
+)
+def test_wrong_combinations_and_values_are_wrong_usage(answer, tmp_path, flags, words):
+    code, stdout, stderr = answer(*flags)
+    assert (code, stdout) == (2, "")
+    assert words in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",1,0,", ",0,0,"),
+        lambda text: "".join(text.splitlines(keepends=True)[:20]),
+        lambda text: text.splitlines()[0] + "\n",
+        lambda text: text.replace(",1,0,", ",x,0,"),
+        lambda text: text.replace("probability", "chance"),
+        lambda text: text.replace("0.", "nan", 1000),
+        lambda text: "",
+    ],
+    ids=["labels", "rows", "header", "words", "columns", "nan", "empty"],
+)
+def test_out_of_fold_rows_that_are_not_those_of_the_decision_choose_no_threshold(answer, copied, tmp_path, change):
+    path = copied / "oof.csv"
+    path.write_text(change(path.read_text()))
+    for flags in (["--prevalence", "0.2"], ["--adapt-prevalence", "True"]):
+        code, stdout, stderr = answer(*flags, run=copied)
+        assert (code, stdout) == (1, "")
+        assert "oof.csv: " in stderr
+        assert not (tmp_path / "answer.csv").exists()
+    assert answer(run=copied)[0] == 0, "the decision alone needs none of them"
+
+
+def drawn(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels, probabilities calibrated for a prevalence of 0.25, and children, with this share of positives."""
+    generator = np.random.default_rng(seed)
+    labels = (np.arange(children * 15) < share * children * 15).astype(int)
+    generator.shuffle(labels)
+    scores = (2 * labels - 1) * 1.2 + generator.normal(size=len(labels))
+    names = [str(child) for child in np.arange(children).repeat(15)]
+    return labels, probability(2.4 * scores + logit(np.array(0.25))), names
+
+
+@pytest.fixture
+def choose(tmp_path):
+    """Calls `choose_threshold` for 600 made-up out-of-fold rows, of which a quarter is positive."""
+    labels, chances, children = drawn(0.25, 0)
+    lines = (
+        f"{child},{label},{float(chance)!r}" for child, label, chance in zip(children, labels, chances, strict=True)
+    )
+    (tmp_path / "oof.csv").write_text("\n".join(["child,label,probability", *lines]) + "\n")
+
+    def call(new: tuple[np.ndarray, list[str]], blended_for: float | None = None, **flags: object) -> tuple[float, str]:
+        fixed = label_shift.threshold_at(labels, chances, blended_for or 0.25, "expected")
+        decision = {
+            "threshold": fixed,
+            "prevalence": 0.25,
+            "blend": {"threshold": "expected", "prevalence": blended_for},
+        }
+        return submission.choose_threshold(Submission(run=tmp_path, **flags), decision, *new)
+
+    return call
+
+
+def test_the_threshold_follows_a_prevalence_that_segments_clearly_show(choose):
+    fixed, said = choose(drawn(0.6, 1)[1:])
+    assert said == ""
+    assert fixed == pytest.approx(expected_threshold(drawn(0.25, 0)[1]))
+    for share, direction in ((0.6, -1), (0.05, 1)):
+        threshold, said = choose(drawn(share, 1)[1:], adapt_prevalence=True)
+        assert direction * (threshold - fixed) > 0.02
+        followed = float(said.split("chosen for the prevalence ")[1].split(";")[0])
+        estimated = float(said.split("estimated prevalence ")[1].split()[0])
+        assert estimated == pytest.approx(share, abs=0.08)
+        assert min(share, 0.25) < followed < max(share, 0.25), "no further than the evidence goes"
+        assert threshold == pytest.approx(choose(drawn(share, 1)[1:], prevalence=followed)[0], abs=0.001)
+
+
+def test_the_threshold_stands_where_the_training_prevalence_is_possible(choose):
+    fixed, _ = choose(drawn(0.25, 1)[1:])
+    threshold, said = choose(drawn(0.25, 1)[1:], adapt_prevalence=True)
+    assert threshold == fixed
+    assert said.startswith("; it stands: estimated prevalence 0.2")
+    assert "the training prevalence of 0.250 is possible" in said
+
+
+def test_a_run_blended_for_one_prevalence_can_be_asked_for_another(choose):
+    new = drawn(0.25, 1)[1:]
+    assert choose(new, blended_for=0.1)[0] > choose(new)[0]
+    for share in (0.1, 0.25, 0.5):
+        assert choose(new, blended_for=0.1, prevalence=share)[0] == choose(new, prevalence=share)[0]
+
+
+def test_a_threshold_of_other_rows_is_refused(choose, tmp_path):
+    path = tmp_path / "oof.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"oof\.csv: is not what decision\.json was chosen on .*src/blend\.py --run"):
+        choose(drawn(0.25, 1)[1:], prevalence=0.5)
+
+
+# ---- segments too poor to judge
+
+
+@pytest.fixture
+def poor(test_folder):
+    """Segments by what is wrong with them, added to the test folder: half the frames, half the landmarks, all."""
+    whole = np.random.default_rng(0).uniform(0.2, 0.8, (T, 33, 5)).astype(np.float32)
+    found = {name: whole.copy() for name in ("good", "gap", "outside", "nothing")}
+    found["gap"][: T // 2] = np.nan
+    found["outside"][:, : 33 // 3, 0] += 1.5  # a third of the landmarks is right of the picture
+    found["nothing"][:] = np.nan
+    for number, poses in enumerate(found.values()):
+        np.save(test_folder / f"child_10_{70 + number}.npy", poses)
+    return {name: f"child_10_{70 + number}.npy" for number, name in enumerate(found)}
+
+
+def test_segments_too_poor_to_judge_are_named_with_the_reason_and_answered_all_the_same(answer, poor, tmp_path):
+    answer()
+    plain = {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
+    labelled = (tmp_path / "answer.csv").read_bytes()
+    code, stdout, stderr = answer("--abstain", 0.9)
+    assert (code, stderr) == (0, "")
+    rows = {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
+    notes = {name: rows[segment]["note"] for name, segment in poor.items()}
+    assert notes["good"] == ""
+    assert notes["gap"] == "too poor to judge: no pose in 50% of frames, 50% of landmarks in the picture"
+    assert notes["outside"] == "too poor to judge: no pose in 0% of frames, 67% of landmarks in the picture"
+    assert notes["nothing"].startswith("too poor to judge; no pose in any frame")
+    count = sum("too poor to judge" in row["note"] for row in rows.values())
+    assert f"{count} segments are too poor to judge; the probabilities file says why" in stdout
+    assert (tmp_path / "answer.csv").read_bytes() == labelled, "a label all the same: the challenge wants one"
+    for name, row in rows.items():
+        assert row | {"note": ""} == plain[name] | {"note": ""}
+
+
+def test_a_segment_with_just_the_share_asked_for_is_not_too_poor(answered, poor):
+    assert answered("--abstain", 0.5)[poor["gap"]]["note"] == ""
+    assert "too poor" in answered("--abstain", 0.501)[poor["gap"]]["note"]
+
+
+def test_without_being_asked_nothing_is_called_too_poor(answer, poor, tmp_path):
+    _, stdout, _ = answer()
+    assert "too poor" not in stdout
+    notes = {row["segment_name"]: row["note"] for row in table(tmp_path / "answer_probabilities.csv")}
+    assert not any("too poor" in note for note in notes.values())
+    assert notes[poor["nothing"]] == submission.WITHOUT_POSE
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize("flags", [[], ["--prevalence", "0.1"], ["--adapt-prevalence", "True", "--abstain", "0.5"]])
+def test_an_empty_folder_gives_a_header_alone_and_exit_code_1(answer, test_folder, tmp_path, flags):
+    for path in test_folder.iterdir():
+        path.unlink()
+    code, _, stderr = answer(*flags)
+    assert code == 1
+    assert "holds no segment" in stderr
+    assert (tmp_path / "answer.csv").read_bytes() == b"segment_name,label\n"
+
+
+def test_every_bad_file_is_named_at_once_and_the_old_answer_stays(answer, test_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "BATCH", 2)
+    assert answer()[0] == 0
+    before = {name: (tmp_path / name).read_bytes() for name in ("answer.csv", "answer_probabilities.csv")}
+    paths = sorted(test_folder.iterdir())
+    paths[0].write_bytes(b"")
+    np.save(paths[4], np.zeros((T + 1, 33, 5), dtype=np.float32))
+    np.save(paths[9], np.full((T, 33, 5), np.inf, dtype=np.float32))
+    code, stdout, stderr = answer()
+    assert (code, stdout) == (1, "")
+    assert "3 problems" in stderr
+    for path in (paths[0], paths[4], paths[9]):
+        assert path.name in stderr
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_bad_names_are_all_refused(answer, test_folder, tmp_path):
+    for name in ("child_x_1.npy", "=1+1.npy", "other.npy"):
+        (test_folder / name).touch()
+    code, _, stderr = answer()
+    assert code == 1
+    assert "3 problems" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_a_link_that_leaves_the_test_folder_is_refused(answer, test_folder, simulated):
+    (test_folder / "child_10_98.npy").symlink_to(next((simulated / "train").iterdir()))
+    code, _, stderr = answer()
+    assert code == 1
+    assert "child_10_98.npy: is a link that leaves" in stderr
+
+
+def test_segments_of_another_length_are_refused_by_name(answer, test_folder):
+    path = test_folder / "child_10_1.npy"
+    np.save(path, np.zeros((150, 33, 5), dtype=np.float32))
+    code, _, stderr = answer()
+    assert code == 1
+    assert f"{path}: has 150 frames" in stderr
+    assert str(T) in stderr.replace("150", "")
+
+
+def test_a_test_folder_that_is_not_there_is_named(answer, tmp_path):
+    code, _, stderr = answer("--test", tmp_path / "nowhere")
+    assert code == 1
+    assert "nowhere: cannot be listed" in stderr
+
+
+def test_an_answer_that_is_no_csv_is_refused(answer, tmp_path):
+    code, _, stderr = answer(out=tmp_path / "answer.txt")
+    assert code == 2
+    assert "must end in .csv" in stderr
+
+
+@pytest.mark.parametrize("name", ["answer.csv", "answer_probabilities.csv"])
+def test_a_folder_in_the_place_of_an_answer_is_refused_before_anything_is_written(answer, tmp_path, name):
+    (tmp_path / name).mkdir()
+    code, _, stderr = answer()
+    assert code == 1
+    assert f"{name}: is a folder" in stderr
+    assert not any(path.is_file() for path in tmp_path.glob("answer*"))
+
+
+def test_an_answer_that_cannot_be_written_is_a_message(answer, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, stderr = answer(out=tmp_path / "file/answer.csv")
+    assert code == 1
+    assert stderr.startswith("error: ")
+    assert str(tmp_path / "file") in stderr
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_path, monkeypatch, at):
+    old = tmp_path / "answer.csv"
+    old.write_text("segment_name,label\n")
+    fsync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) == at + 1:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    code, stdout, stderr = answer()
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith(f"error: {tmp_path}")
+    assert stderr.endswith(": No space left on device (make room, then the same command goes on)\n")
+    assert old.read_text() == "segment_name,label\n"
+    assert not list(tmp_path.glob(f"{files.TEMPORARY}*"))
+
+
+def test_a_run_without_a_threshold_is_refused_with_the_command_to_run(answer, copied, tmp_path):
+    (copied / "decision.json").unlink()
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert "the run has no threshold yet" in stderr
+    assert f"python src/train_folds.py --run {copied}" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["fold_1.pt", "fold_2_oof.csv"])
+def test_a_missing_file_of_a_fold_is_refused_by_name(answer, copied, tmp_path, name):
+    (copied / "stgcn_mil/seed_0" / name).unlink()
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert f"{name}: is missing" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["fold_1.pt", "fold_2_oof.csv"])
+def test_a_fold_of_which_one_bit_was_changed_is_refused_by_name(answer, copied, tmp_path, name):
+    path = copied / "stgcn_mil/seed_0" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert f"{name}: has changed since it was written" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_a_fold_that_is_exchanged_for_another_is_refused(answer, copied):
+    folder = copied / "stgcn_mil/seed_0"
+    shutil.copy(folder / "fold_0.pt", folder / "fold_1.pt")
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert "fold_1.pt: has changed" in stderr
+
+
+def test_weights_that_do_not_fit_the_decision_are_refused(answer, edit, copied):
+    decision = decision_of(copied)
+    decision["members"]["stgcn_mil"]["settings"]["network"]["width"] = 16
+    code, _, stderr = answer(run=edit(members=decision["members"]))
+    assert code == 1
+    assert "stgcn_mil: holds weights that do not fit" in stderr
+
+
+@pytest.mark.parametrize("missing", ["offset", "stem.weight"])
+def test_weights_that_lack_a_part_are_refused(answer, edit, copied, missing):
+    path = copied / "stgcn_mil/seed_0/fold_0.pt"
+    tensors = read_tensors(path)
+    del tensors[missing]
+    write_tensors(path, tensors)
+    decision = decision_of(copied)
+    code, _, stderr = answer(run=edit(files=decision["files"] | {"stgcn_mil/seed_0/fold_0.pt": sha256(path)}))
+    assert code == 1
+    assert "stgcn_mil: holds weights that do not fit" in stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 200_000, b'{"members":' * 100_000,
+     b'{"threshold": ' + b"9" * 10_000 + b"}"],
+    ids=["empty", "cut", "list", "null", "nothing", "bytes", "deep", "deep-object", "long-number"],
+)  # fmt: skip
+def test_a_decision_that_is_no_decision_is_refused(answer, copied, tmp_path, content):
+    (copied / "decision.json").write_bytes(content)
+    code, _, stderr = answer(run=copied)
+    assert code == 1
+    assert "decision.json" in stderr
+    assert not (tmp_path / "answer.csv").exists()
+
+
+def test_a_decision_that_is_a_pipe_or_a_folder_is_refused(answer, copied):
+    (copied / "decision.json").unlink()
+    os.mkfifo(copied / "decision.json")
+    assert answer(run=copied)[0] == 1
+    (copied / "decision.json").unlink()
+    (copied / "decision.json").mkdir()
+    assert answer(run=copied)[0] == 1
+
+
+HOSTILE = {
+    "averaging": [None, "mean", ["logit"], "percentile"],
+    "line": [None, [], [1.0], [1.0, 0.0, 0.0], [1, 0], [math.nan, 0.0], [1.0, "0"], "ab", {"a": 1.0, "b": 0.0}],
+    "context": [[], [1.0, 0.0, 0.0], [math.inf, 0.0, 0.0, 0.0], "abcd", 5, {}],
+    "without_pose": [None, "0", 0, [0.0], math.nan, math.inf, 10**400],
+    "prevalence": [None, "0.2", 1, 0.0, 1.0, math.nan, [0.2]],
+    "blend": [None, [], {}, "x", {"averaging": "logit"}],
+    "threshold": [None, "0.5", [], math.nan, math.inf, -0.1, 1.1, 10**400],
+    "frames": [None, "60", 60.0, -60, 0, 10**12, [60]],
+    "folds": [None, "3", 0, -1, 2.5, 4, 10**15, [3]],
+    "files": [None, [], {}, "x", 7, {"stgcn_mil/seed_0/fold_0.pt": 7}],
+    "data": [None, [], "x", {}, {"simulated": True}],
+    "members": [None, [], {}, "x", {"stgcn_mil": None}, {"stgcn_mil": {}}, {"../run/stgcn_mil": {}}],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in HOSTILE.items() for value in values])
+def test_a_decision_with_a_wrong_value_is_refused_and_nothing_is_written(answer, edit, tmp_path, field, value):
+    code, stdout, stderr = answer(run=edit(**{field: value}))
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith("error: ")
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize("field", ["members", "threshold", "folds", "frames", "data", "files", "averaging", "line",
+                                   "context", "without_pose", "prevalence", "blend"])  # fmt: skip
+def test_a_decision_that_lacks_a_field_is_refused(answer, edit, field):
+    path = edit() / "decision.json"
+    decision = json.loads(path.read_text())
+    del decision[field]
+    path.write_text(json.dumps(decision))
+    code, _, stderr = answer(run=path.parent)
+    assert code == 1
+    assert "decision.json: is not a decision of this software" in stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("weight", value) for value in (None, "1.0", [1.0], math.nan, math.inf, -1.0, 0.5, 2.0, 10**400)]
+    + [("seeds", value) for value in (None, 0, [], "0", [7], ["0"], [None], [-1], [0.0], [[0]], [0] * 50, ["../seed_0"],
+                                      [10**30])]
+    + [("settings", value) for value in (None, [], {}, "x", {"model": "stgcn_mil"})]
+    + [("line", value) for value in (None, [], [1.0], [1, 0], [math.nan, 0.0], "ab")]
+    + [("quantiles", value) for value in (None, [0.0], [0.0, 1.0], [math.nan], "ab", 7)],
+)  # fmt: skip
+def test_a_member_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, field, value):
+    members = decision_of(copied)["members"]
+    members["stgcn_mil"][field] = value
+    code, _, stderr = answer(run=edit(members=members))
+    assert code == 1
+    assert stderr.startswith("error: ")
+    assert not (tmp_path / "answer.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model", "resnet"), ("model", ["stgcn_mil"]), ("root", {}), ("width", 10**9), ("width", True), ("blocks", "4"),
+     ("kernel", -3), ("dropout", math.nan), ("head", None), ("aspect", math.inf)],
+)  # fmt: skip
+def test_a_network_with_a_wrong_setting_is_refused(answer, edit, copied, name, value):
+    members = decision_of(copied)["members"]
+    tree = members["stgcn_mil"]["settings"]
+    part = next((part for part in (tree["network"], tree["features"]) if name in part), tree)
+    part[name] = value
+    code, _, stderr = answer(run=edit(members=members))
+    assert code == 1
+    assert stderr.startswith("error: ")
+    assert "decision.json" in stderr
+
+
+@pytest.mark.parametrize("name", ["../secret.pt", "/etc/passwd", "stgcn_mil/../../secret.pt", "stgcn_mil/seed_0/x.pt\n",
+                                  "a" * 5000, "\x00", ""])  # fmt: skip
+def test_a_decision_that_points_out_of_the_run_is_refused_without_opening_that(answer, edit, copied, monkeypatch, name):
+    (copied.parent / "secret.pt").write_bytes(b"secret")
+    given = decision_of(copied)["files"]
+    run = edit(files=given | {name: sha256(copied.parent / "secret.pt")})
+    opened = []
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, *rest, **more: opened.append(str(path)) or real(path, *rest, **more))
+    code, _, stderr = answer(run=run)
+    assert code == 1
+    assert "decision.json: is not a decision of this software" in stderr
+    assert all(Path(path).name == "decision.json" for path in opened)
+
+
+def test_a_second_member_cannot_hide_behind_the_first(answer, edit, copied):
+    half = decision_of(copied)["members"]["stgcn_mil"] | {"weight": 0.5}
+    shutil.copytree(copied / "stgcn_mil", copied / "stgcn_mil2")
+    given = decision_of(copied)["files"]
+    given |= {name.replace("stgcn_mil", "stgcn_mil2"): digest for name, digest in given.items()}
+    for name, change in (("../other", {}), ("stgcn_mil2", {"weight": None}), ("stgcn_mil2", {"weight": 0.6}),
+                         ("stgcn_mil2", {"seeds": []}), ("stgcn_mil2", {"line": [1.0]}),
+                         ("stgcn_mil3", {})):  # fmt: skip
+        code, _, stderr = answer(run=edit(members={"stgcn_mil": half, name: half | change}, files=given))
+        assert code == 1, name
+        assert stderr.startswith("error: ")

@@ -1,0 +1,257 @@
+"""timeline.py: recordings become windows, windows events, and events figures; nothing is answered twice."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import timeline
+from spasm.cli import app
+from spasm.inference import sliding_window
+from spasm.simulation import dataset_writer
+from spasm.simulation.infant import World
+from timeline import Timeline
+
+ROOT = Path(__file__).parents[2]
+T = 60
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def probabilities(path):
+    return np.array([float(row["probability"]) for row in table(path)])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Four recordings of four children, two minutes each, and events.csv."""
+    out = tmp_path_factory.mktemp("recorded") / "demo"
+    dataset_writer.write_dataset(out, 5, 1, 17, World(frames=T), recordings=4, minutes=2.0, workers=1)
+    return out
+
+
+@pytest.fixture
+def call(trained, recorded, tmp_path, capsys):
+    """Runs timeline.py here on the first recordings; gives exit code, stdout and stderr."""
+
+    def run(*more, recordings=4, paths=None, out=tmp_path / "out"):
+        paths = sorted((recorded / "recordings").iterdir())[:recordings] if paths is None else paths
+        flags = ["--run", trained, "--out", out, "--device", "cpu", "--precision", "float32", *more]
+        try:
+            code = app.run(timeline.main, Timeline, "", list(map(str, [*paths, *flags])))
+        except SystemExit as stop:  # tyro ends the process itself
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call, tmp_path):
+    code, told, errors = call("--rule", "hysteresis", "--event-on", "0.15", "--event-off", "0.1", recordings=2)
+    assert code == 0, errors
+    rows = table(tmp_path / "out/events.csv")
+    assert list(rows[0]) == ["recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s"]
+    for row in rows:
+        assert 0 <= float(row["onset_s"]) < float(row["offset_s"]) <= 120
+        assert float(row["known_s"]) > float(row["onset_s"])
+        assert float(row["peak_probability"]) >= 0.15
+    for name in ("child_1_1", "child_2_1"):
+        assert (tmp_path / "out" / name / "timeline.png").read_bytes().startswith(b"\x89PNG")
+        assert len(table(tmp_path / "out" / name / "curve.csv")) == 1200
+        assert f"{name}.npy: " in told
+    assert "SIMULATED" in told
+
+
+def test_every_window_is_answered_as_the_segment_it_is(call, trained, recorded, tmp_path):
+    """What batches and shared work change stays below 1e-4 of probability."""
+    assert call("--stride-s", "0.7", recordings=1)[0] == 0
+    poses = np.load(recorded / "recordings/child_1_1.npy")
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    firsts = [*range(0, len(poses) - T, 21), len(poses) - T]
+    for number, first in enumerate(firsts, start=1):
+        np.save(folder / f"child_1_{number:04}.npy", poses[first : first + T])
+    flags = ["--test", folder, "--run", trained, "--out", tmp_path / "a.csv", "--device", "cpu"]
+    command = [sys.executable, "submission.py", *map(str, flags), "--precision", "float32", "--names", "safe"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    alone = probabilities(tmp_path / "a_probabilities.csv")
+    windows = table(tmp_path / "out/child_1_1/windows.csv")
+    np.testing.assert_allclose([float(row["probability"]) for row in windows], alone, atol=1e-4)
+    assert [float(row["end_s"]) for row in windows] == [pytest.approx((first + T) / 30, abs=0.01) for first in firsts]
+
+
+def test_what_is_answered_is_not_answered_again_unless_the_recording_has_changed(call, recorded, tmp_path, monkeypatch):
+    paths = [tmp_path / f"child_{number}_1.npy" for number in (1, 2)]
+    for path in paths:
+        path.write_bytes((recorded / "recordings" / path.name).read_bytes())
+    assert call(paths=paths)[0] == 0
+    events = (tmp_path / "out/events.csv").read_bytes()
+    answered = []
+    original = sliding_window.answer
+    counted = lambda path, *more: answered.append(path) or original(path, *more)  # noqa: E731
+    monkeypatch.setattr(sliding_window, "answer", counted)
+    assert call(paths=paths)[0] == 0
+    assert answered == []
+    assert (tmp_path / "out/events.csv").read_bytes() == events
+    np.save(paths[1], np.load(paths[1])[:900])
+    assert call(paths=paths)[0] == 0
+    assert answered == [paths[1]]
+    (tmp_path / "out/child_1_1/curve.csv").write_text("time_s,probability\n")
+    assert call(paths=paths)[0] == 0
+    assert answered == [paths[1], paths[0]], "a file that somebody changed is made again"
+
+
+def test_killed_it_goes_on_with_the_recording_it_was_at_and_ends_with_the_same_bytes(trained, recorded, tmp_path):
+    paths = sorted(map(str, (recorded / "recordings").iterdir()))
+    flags = ["--run", str(trained), "--device", "cpu", "--precision", "float32", "--stride-s", "0.1"]
+
+    def command(out):
+        return [sys.executable, "src/timeline.py", *paths, *flags, "--out", str(tmp_path / out)]
+
+    subprocess.run(command("whole"), cwd=ROOT, check=True, capture_output=True)
+    process = subprocess.Popen(command("killed"), cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "killed/child_1_1/answered.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed/events.csv").exists()
+    first = (tmp_path / "killed/child_1_1/answered.json").stat().st_mtime_ns
+    subprocess.run(command("killed"), cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "killed/child_1_1/answered.json").stat().st_mtime_ns == first
+    whole, killed = (
+        {os.fspath(path.relative_to(tmp_path / out)): path.read_bytes() for path in (tmp_path / out).rglob("*.*")}
+        for out in ("whole", "killed")
+    )
+    assert whole == killed
+
+
+@pytest.mark.parametrize("rule", ["hysteresis", "accumulation"])
+def test_with_true_events_it_chooses_on_other_children_judges_and_keeps_the_rule(call, recorded, tmp_path, rule):
+    code, told, errors = call("--events", recorded / "events.csv", "--rule", rule)
+    assert code == 0, errors
+    for words in ("event sensitivity, 1 s tolerance", "false alarms per hour", "SzCORE", "of the true ones", "flatter"):
+        assert words in told
+    judged = json.loads((tmp_path / "out/judged.json").read_text())
+    assert judged["settings"] == "settings chosen on the other children, not those given"
+    assert 0 <= judged["1 s tolerance"]["event_sensitivity"]["value"] <= 1
+    assert len(table(tmp_path / "out/tradeoff.csv")) >= 5
+    assert (tmp_path / "out/tradeoff.png").read_bytes().startswith(b"\x89PNG")
+    kept = json.loads((tmp_path / "out/rule.json").read_text())
+    assert kept["rule"] == rule and kept["stride_s"] == 1.0
+    flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--choose", "False")
+    code, told, errors = call(*flags, out=tmp_path / "new")
+    assert code == 0, errors
+    assert json.loads((tmp_path / "new/judged.json").read_text())["rule"] == rule
+    by_hand = [f"--{name.replace('_', '-')}={value}" for name, value in kept.items()]
+    assert call(*by_hand, out=tmp_path / "by_hand")[0] == 0
+    assert (tmp_path / "by_hand/events.csv").read_bytes() == (tmp_path / "new/events.csv").read_bytes()
+
+
+def test_what_is_chosen_for_a_child_does_not_depend_on_its_own_events(call, recorded, tmp_path):
+    events = table(recorded / "events.csv")
+    assert call("--events", recorded / "events.csv")[0] == 0
+    before = [row for row in table(tmp_path / "out/events.csv") if row["recording"] == "child_1_1.npy"]
+    assert before
+    names = {row["recording"] for row in events}
+    rows = [row for row in events if row["recording"] != "child_1_1.npy"]
+    assert len(names) > 1
+    with open(tmp_path / "others.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(events[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert call("--events", tmp_path / "others.csv")[0] == 0
+    assert [row for row in table(tmp_path / "out/events.csv") if row["recording"] == "child_1_1.npy"] == before
+
+
+def test_bad_recordings_and_bad_events_are_all_named(call, recorded, tmp_path):
+    bad = [tmp_path / "child_8_1.npy", tmp_path / "child_9_1.npy"]
+    bad[0].write_bytes(b"")
+    code, _, errors = call(paths=bad)
+    assert code == 1
+    assert "child_8_1.npy" in errors and "child_9_1.npy" in errors
+    wrong = "recording,onset_s,offset_s\nchild_1_1.npy,5,4\nchild_1_1.npy,a,4\n"
+    (tmp_path / "events.csv").write_text(wrong)
+    code, _, errors = call("--events", tmp_path / "events.csv", recordings=1)
+    assert code == 1
+    assert "line 2" in errors and "line 3" in errors
+    (tmp_path / "events.csv").write_text("recording,onset_s,offset_s\nother.npy,1,2\n")
+    assert "no event of these recordings" in call("--events", tmp_path / "events.csv", recordings=1)[2]
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--event-on", "0.2", "--event-off", "0.1"], "--event-on, --event-off belong to --rule hysteresis"),
+        (["--rule", "hysteresis", "--sum-windows", "4"], "belong to --rule accumulation"),
+        (["--camera", "0"], "--camera goes without recordings"),
+        (["--event-on", "0.2", "--event-off", "0.3"], "nearest valid value is 0.2"),
+        (["--stride-s", "0.25"], "nearest valid value is 0.2"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_with_the_nearest_that_can(call, flags, word):
+    code, _, errors = call(*flags, recordings=1)
+    assert code == 2
+    assert word in " ".join(errors.split())
+
+
+def test_events_past_the_end_and_names_that_are_none_are_refused(call, recorded, tmp_path):
+    (tmp_path / "events.csv").write_text("recording,onset_s,offset_s\nchild_1_1.npy,500,502\n")
+    code, _, errors = call("--events", tmp_path / "events.csv", recordings=1)
+    assert code == 1
+    assert "child_1_1.npy lasts 120.0 s" in errors
+    odd = tmp_path / "a$b.npy"
+    odd.write_bytes((recorded / "recordings/child_1_1.npy").read_bytes())
+    code, _, errors = call(paths=[odd])
+    assert code == 1
+    assert "is not a recording's name" in errors
+
+
+def test_settings_are_not_chosen_on_the_child_that_is_judged(call, recorded):
+    code, _, errors = call("--events", recorded / "events.csv", recordings=1)
+    assert code == 2
+    assert "--choose False" in errors
+    code, told, _ = call("--events", recorded / "events.csv", "--choose", "False", recordings=1)
+    assert code == 0
+    assert "settings as given" in told
+
+
+def test_settings_are_not_chosen_where_one_child_has_all_the_events(call, tmp_path):
+    (tmp_path / "events.csv").write_text("recording,onset_s,offset_s\nchild_1_1.npy,5,7\n")
+    code, _, errors = call("--events", tmp_path / "events.csv", recordings=2)
+    assert code == 2
+    assert "no event of another child than 1" in errors
+
+
+DRAWS = """
+import sys, numpy as np
+sys.path.insert(0, "src")
+{control}
+from spasm.report import timeline_plots
+from spasm.report import figures
+timeline_plots.trade_off([(1.0, 2.0, 0.5)], "title")
+figures.scores_by_child(["1", "2"], np.array([0, 1]), np.array([0.1, 0.7]), 0.5).png()
+"""
+
+
+def test_figures_are_drawn_without_a_screen_whatever_matplotlib_is_told(tmp_path):
+    told = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    told |= {"MPLBACKEND": "module://needs_a_screen"}
+    codes = []
+    for control in ("", "import matplotlib; matplotlib.use = lambda name: None"):
+        command = [sys.executable, "-c", DRAWS.format(control=control)]
+        codes.append(subprocess.run(command, cwd=ROOT, env=told, capture_output=True).returncode)
+    assert codes == [0, 1], "without a choice of its own it must fail, or the test shows nothing"
+    for path in (ROOT / "src").rglob("*.py"):
+        before, _, after = path.read_text().partition("from matplotlib import pyplot")
+        assert not after or 'matplotlib.use("Agg")' in before, path

@@ -1,0 +1,125 @@
+"""verify.py as the user runs it: a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+def verify(*flags: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "src/verify.py", *map(str, flags)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def make_data(folder: Path, frames: int = 20) -> Path:
+    (folder / "train").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = ["segment_name,label"]
+    for child in range(4):
+        np.save(folder / f"train/child_{child}_1.npy", rng.uniform(0.1, 0.9, (frames, 33, 5)))
+        rows.append(f"child_{child}_1.npy,{child % 2}")
+    (folder / "train_data.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_good_data_exits_0_and_the_last_line_is_what_to_run_next(tmp_path):
+    data = make_data(tmp_path)
+    finished = verify("--data", data, "--frames", 20)
+    assert finished.returncode == 0
+    assert finished.stderr == "", "no progress bar where stderr is no terminal"
+    assert "train: 4 segments of 4 children, 2 of 4 labels positive (50.0%)" in finished.stdout
+    assert "0 warnings, 0 problems" in finished.stdout
+    assert finished.stdout.splitlines()[-1].strip() == f"python src/train_folds.py --data {data} --frames 20"
+
+
+def test_the_command_to_run_next_is_quoted_and_names_only_what_is_not_the_default(tmp_path):
+    data = make_data(tmp_path / "my data", frames=150)
+    finished = verify("--data", data, "--names", "safe")
+    last = finished.stdout.splitlines()[-1].strip()
+    assert last == f"python src/train_folds.py --data '{data}' --names safe"
+
+
+def test_every_problem_is_told_at_once_with_exit_code_1(tmp_path):
+    data = make_data(tmp_path)
+    (data / "train/child_0_1.npy").write_bytes(b"")
+    np.save(data / "train/child_1_1.npy", np.zeros((7, 33, 5)))
+    (data / "train/other.npy").touch()
+    os.mkfifo(data / "train/child_2_2.npy")
+    with open(data / "train_data.csv", "a") as file:
+        file.write("child_9_9.npy,1\nchild_2_2.npy,2\n")
+    finished = verify("--data", data, "--frames", 20)
+    assert finished.returncode == 1
+    told = [line for line in finished.stdout.splitlines() if line.startswith("problem: ")]
+    for words in (
+        "child_0_1.npy: empty file",
+        "child_1_1.npy: has 7 frames (T), not 20",
+        "other.npy: is not a segment's name",
+        "child_2_2.npy: is a device, a pipe",
+        "child_9_9.npy has a label but no file",
+        "label '2' of child_2_2.npy",
+    ):
+        assert sum(words in line for line in told) == 1, (words, finished.stdout)
+    assert len(told) == 6
+    assert "0 warnings, 6 problems" in finished.stdout
+    assert "train_folds" not in finished.stdout
+
+
+def test_warnings_alone_exit_0(tmp_path):
+    data = make_data(tmp_path)
+    np.save(data / "train/child_0_1.npy", np.full((20, 33, 5), np.nan))
+    finished = verify("--data", data, "--frames", 20)
+    assert finished.returncode == 0
+    assert f"warning: {data}/train/child_0_1.npy: no pose in any frame" in finished.stdout
+
+
+def test_files_that_share_a_warning_are_told_together(tmp_path):
+    data = make_data(tmp_path)
+    for child in range(3):
+        np.save(data / f"train/child_{child}_1.npy", np.full((20, 33, 5), np.nan))
+    lines = verify("--data", data, "--frames", 20).stdout.splitlines()
+    assert sum(line.startswith("warning: ") for line in lines) == 1
+    assert "  the same in 2 more: child_1_1.npy, child_2_1.npy" in lines
+    assert "3 warnings, 0 problems" in lines
+
+
+def test_control_characters_in_a_file_name_do_not_reach_the_terminal(tmp_path):
+    data = make_data(tmp_path)
+    (data / "train/\x1b[2J\udcff.npy").touch()
+    finished = verify("--data", data, "--frames", 20)
+    assert finished.returncode == 1
+    assert "\x1b" not in finished.stdout
+    assert r"\x1b[2J\udcff.npy" in finished.stdout
+
+
+def test_a_folder_that_is_not_there_exits_1_with_its_name(tmp_path):
+    finished = verify("--data", tmp_path / "nowhere")
+    assert finished.returncode == 1
+    assert f"error: {tmp_path}/nowhere: no such folder" in finished.stderr
+
+
+def test_a_wrong_flag_exits_2():
+    assert verify("--frames", "many").returncode == 2
+
+
+def test_the_help_shows_defaults_and_an_example():
+    finished = verify("--help")
+    assert finished.returncode == 0
+    assert "python src/verify.py --data input" in finished.stdout
+    assert "default: input)" in finished.stdout
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared recordings are not here")
+def test_real_recordings_of_infants_pass_with_warnings(tmp_path):
+    unpack = [sys.executable, SHARED / "data/unpack.py", "babyjokes", tmp_path]
+    subprocess.run(unpack, check=True, capture_output=True)
+    finished = verify("--data", tmp_path)
+    assert finished.returncode == 0, finished.stdout
+    assert "no pose in any frame" in finished.stdout
+    assert "every label is 0 (training refuses one class" in finished.stdout
+    assert "train: 184 segments of 4 children" in finished.stdout

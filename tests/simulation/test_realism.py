@@ -1,0 +1,186 @@
+"""How the simulation compares with real recordings: the figures, their bounds, and the script that prints them."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+import check_simulation
+from spasm.core.errors import DataError
+from spasm.ensemble.thresholds import cross_fitted
+from spasm.simulation import infant, realism
+from spasm.simulation.infant import World, simulate_child
+from spasm.simulation.pose_noise import resample
+from spasm.simulation.realism import BABYJOKES
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = ROOT.parent / "shared" / "data" / "babyjokes"
+
+
+def drawn(world, children, segments, seed=7):
+    """Poses (N, 150, 33, 5), labels (N,) and children (N,)."""
+    rows = [(child, each) for child in range(1, children + 1) for each in simulate_child(seed, child, segments, world)]
+    return np.stack([r.pose for _, r in rows]), np.array([r.label for _, r in rows]), np.array([c for c, _ in rows])
+
+
+@pytest.fixture(scope="module")
+def at_a_table():
+    return drawn(World(filming="table"), 120, 4)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return drawn(World(), 60, 10)
+
+
+@pytest.fixture(scope="module")
+def real():
+    """The child windows of InfantLab/babyjokes (184, 150, 33, 5), and whose they are."""
+    if not RECORDINGS.is_dir():
+        pytest.skip("the real recordings are not here")
+    with open(RECORDINGS / "segments.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    child = np.array([row["person"] == "child" for row in rows])
+    with np.load(RECORDINGS / "segments.npz") as archive:
+        return archive["x"][child], np.array([row["child_id"] for row in rows])[child]
+
+
+def test_the_noise_of_simulated_windows_stays_within_its_bounds(at_a_table):
+    figures = realism.noise_figures(at_a_table[0])
+    assert figures.keys() == BABYJOKES.keys()
+    assert [name for name, row in BABYJOKES.items() if not row.low <= figures[name] <= row.high] == []
+
+
+def test_the_bounds_lie_around_what_the_real_recordings_show(real):
+    figures = realism.noise_figures(real[0])
+    for name, row in BABYJOKES.items():
+        assert figures[name] == pytest.approx(row.real, rel=0.03, abs=0.006), name
+        assert row.low <= row.real <= row.high
+
+
+def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_sensor(real, at_a_table, monkeypatch):
+    def perfect(rng, sensor, camera, picture, t, frames):
+        return resample(np.concatenate([picture, np.ones((t.size, 33, 2))], axis=-1), t, frames)
+
+    figures = realism.noise_statistics(real[0])
+    poses, _, children = at_a_table
+    sensed = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
+    monkeypatch.setattr(infant, "sense", perfect)
+    poses, _, children = drawn(World(filming="table"), 120, 4)
+    clean = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
+    assert 0.5 < sensed < 0.92 < clean
+
+
+def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
+    poses, labels, children = usual
+    assert 0.80 < realism.grouped_auc(realism.plain_statistics(poses), labels, children) < 0.92
+    peak = realism.peak_speed(poses)
+    assert np.median(peak[labels == 1]) > np.median(peak[labels == 0])
+    assert 0.5 < realism.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.75
+
+
+def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_patients():
+    inflated = {}
+    controls = np.array([infant.cohort(7, child) == "control" for child in range(1, 151)])
+    for confound in (False, True):
+        poses, labels, children = drawn(World(confound=confound), 150, 6)
+        statistics = np.concatenate([realism.plain_statistics(poses), realism.noise_statistics(poses)], axis=1)
+        fold_of = realism.child_folds(children, 5)
+        answers, _ = cross_fitted(labels, realism.out_of_fold(statistics, labels, fold_of), fold_of)
+        patients = ~controls[children - 1]
+        prevalence = labels[patients].mean()
+        of_all = check_simulation.f1(labels, answers, prevalence)
+        inflated[confound] = of_all - check_simulation.f1(labels[patients], answers[patients], prevalence)
+    assert inflated[True] > inflated[False] + 0.01
+
+
+def test_f1_at_the_prevalence_that_is_there_is_the_usual_one():
+    rng = np.random.default_rng(0)
+    labels, answers = rng.integers(0, 2, 500), rng.random(500) < 0.4
+    assert check_simulation.f1(labels, answers, labels.mean()) == pytest.approx(f1_score(labels, answers))
+
+
+def test_gap_lengths_are_those_of_each_run_also_at_the_borders():
+    whole = np.array([[0, 0, 1, 1, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0]], dtype=bool)
+    assert realism.gap_lengths(whole).tolist() == [2, 1, 6, 3, 1]
+
+
+def test_plain_statistics_do_not_see_where_the_child_is_or_how_large(usual):
+    poses = usual[0][:20]
+    moved = poses.copy()
+    moved[..., :3] = 0.7 * moved[..., :3] + np.array([0.2, -0.1, 0.0])
+    # When it was fastest is a frame number, which a rounding error can move; all else is a length or a speed.
+    lengths = [i for i in range(realism.plain_statistics(poses).shape[1]) if i % 14 != 10]
+    before, after = (realism.plain_statistics(each)[:, lengths] for each in (poses, moved))
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-5)
+
+
+def test_segments_without_any_pose_have_statistics_too():
+    nothing = np.full((3, 150, 33, 5), np.nan)
+    assert np.isfinite(realism.plain_statistics(nothing)).all()
+    assert (realism.peak_speed(nothing) == 0).all()
+    assert np.isnan(realism.motion_statistics(nothing)).all()
+    assert realism.noise_statistics(nothing)[:, 0].tolist() == [1, 1, 1]
+
+
+def test_an_interpolated_gap_is_a_straight_line():
+    poses = np.zeros((1, 10, 33, 5))
+    poses[:, :, 11:13, 1] = -0.5  # shoulders half a picture above the hips
+    poses[:, :, 15, 0] = np.arange(10) / 10
+    poses[:, 3:7] = np.nan
+    wrist = realism._positions(poses)[0, 0, 15]
+    np.testing.assert_allclose(wrist, np.arange(10) / 5, atol=1e-6)
+
+
+def test_folds_hold_whole_children():
+    children = np.repeat(np.arange(12), 3)
+    fold_of = realism.child_folds(children, 4)
+    assert len({(c, f) for c, f in zip(children, fold_of, strict=True)}) == 12
+    assert set(fold_of) == {0, 1, 2, 3}
+
+
+def test_the_script_prints_every_figure(simulated, tmp_path):
+    with open(simulated / "truth.csv", encoding="utf-8", newline="") as file:
+        truth = {row["segment_name"]: row for row in csv.DictReader(file)}
+    positive = [name for name, row in truth.items() if row["label"] == "1"]
+    assert positive
+    lines = ["segment_name,probability,label,moment_s"]
+    for name, row in truth.items():
+        moment_s = (int(row["event_start_frame"]) + 1) / 30 if row["label"] == "1" else 0.0
+        lines.append(f"{name},0.5,1,{moment_s}")
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    real = tmp_path / "real"
+    (real / "train").mkdir(parents=True)
+    for child in range(1, 4):
+        for k, segment in enumerate(simulate_child(1, child, 6, World())):
+            np.save(real / "train" / f"child_{child}_{k}.npy", segment.pose)
+    flags = ["--children", "20", "--segments-per-child", "3", "--real", real, "--data", simulated]
+    command = [sys.executable, "src/check_simulation.py", *flags, "--answers", tmp_path / "answers.csv"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    for words in (*BABYJOKES, "by noise: AUC", "by motion: AUC", "plain kinematic statistics: AUC", "peak speed alone"):
+        assert words in finished.stdout
+    for words in ("length, gaps, order and names, 1200 segments: AUC", "filmed alike", "filmed differently"):
+        assert words in finished.stdout
+    assert f"attention, {len(positive)} positive segments" in finished.stdout
+    assert "inside a true event 1.000" in finished.stdout
+
+
+def test_answers_for_other_segments_are_refused_by_name(simulated, tmp_path):
+    (tmp_path / "answers.csv").write_text("segment_name,moment_s\nchild_999_1.npy,1.0\n")
+    with pytest.raises(DataError, match=r"child_999_1\.npy is not in"):
+        check_simulation.print_moments(simulated, tmp_path / "answers.csv")
+    (tmp_path / "answers.csv").write_text("segment_name,moment_s\n")
+    with pytest.raises(DataError, match="no positive segment"):
+        check_simulation.print_moments(simulated, tmp_path / "answers.csv")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    command = [sys.executable, "src/check_simulation.py", "--real", tmp_path / "nowhere"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "nowhere" in finished.stderr and "Traceback" not in finished.stderr

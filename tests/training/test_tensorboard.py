@@ -1,0 +1,128 @@
+"""Learning curves for TensorBoard: what history.csv says, each epoch once, and not a byte of the run changes."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train_folds
+from spasm.cli import app, train
+from spasm.data.pose import found
+from spasm.ensemble.calibration import probability
+from spasm.training.tensorboard import out_of_fold
+from train_folds import TrainFolds
+
+ROOT = Path(__file__).parents[2]
+WITHOUT_PACKAGE = """
+import runpy, sys
+sys.modules["tensorboard"] = None  # an import of it fails
+sys.argv[0] = "src/train_folds.py"
+sys.path.insert(0, "src")
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def curves(run, fold):
+    """Of one fold: what is drawn under each name, as (epoch, value) in the order of the events."""
+    events = EventAccumulator(str(run / f"stgcn_mil/tensorboard/seed_0_fold_{fold}"))
+    events.Reload()
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def history(run, fold):
+    """The same from history.csv."""
+    table = [row for row in rows(run / "stgcn_mil/history.csv") if row["fold"] == str(fold)]
+    return {
+        name: [(int(row["epoch"]), pytest.approx(float(row[name]), rel=1e-6)) for row in table]
+        for name in ("learning_rate", "loss", "gradient_norm")
+    }
+
+
+@pytest.fixture
+def same_bytes(trained, contents):
+    """Tells whether a run holds, but for the curves, the bytes of one that was trained without them."""
+    return lambda run: (
+        {name: text for name, text in contents(run).items() if "/tensorboard/" not in name} == contents(trained)
+    )
+
+
+def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_out_children(
+    train_flags, simulated, tmp_path, same_bytes
+):
+    run = tmp_path / "run"
+    command = [sys.executable, "src/train_folds.py", *train_flags(run, "--workers", "2", "--tensorboard", "True")]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert same_bytes(run)
+    label_of = {row["segment_name"]: int(row["label"]) for row in rows(run / "folds.csv")}
+    for fold in range(3):
+        answers = [
+            row
+            for row in rows(run / f"stgcn_mil/seed_0/fold_{fold}_oof.csv")
+            if found(np.load(simulated / "train" / row["segment_name"])).any()
+        ]
+        labels = [label_of[row["segment_name"]] for row in answers]
+        chances = probability([float(row["logit"]) for row in answers])
+        figures = {
+            "out_of_fold/log_loss": [(3, pytest.approx(log_loss(labels, chances), rel=1e-6))],
+            "out_of_fold/auc": [(3, pytest.approx(roc_auc_score(labels, chances), rel=1e-6))],
+        }
+        assert curves(run, fold) == history(run, fold) | figures
+    assert len(list((run / "stgcn_mil/tensorboard").iterdir())) == 3
+
+
+@pytest.mark.parametrize(("first", "then"), [(True, True), (False, True), (True, False)])
+def test_a_training_continued_with_or_without_curves_has_each_epoch_once_and_the_same_bytes(
+    train_flags, tmp_path, monkeypatch, same_bytes, first, then
+):
+    run = tmp_path / "run"
+
+    def main(with_curves):
+        flags = train_flags(run, "--workers", "1", "--tensorboard", str(with_curves))
+        return app.run(train_folds.main, TrainFolds, train_folds.__doc__, flags)
+
+    def interrupt(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "print_row", interrupt)
+        assert main(first) == 130
+    assert (run / "stgcn_mil/tensorboard").exists() == first
+    assert main(then) == 0
+    assert same_bytes(run)
+    drawn = curves(run, 0)
+    if then:
+        assert drawn | history(run, 0) == drawn
+        assert len(drawn["out_of_fold/auc"]) == 1
+    else:
+        assert drawn == {name: values[:2] for name, values in history(run, 0).items()}, "left as they were"
+    assert (run / "stgcn_mil/tensorboard/seed_0_fold_1").exists() == then
+    assert main(True) == 0  # nothing is left to be trained
+    assert curves(run, 0) == drawn
+
+
+def test_without_the_package_it_says_how_to_install_it_and_only_where_it_is_asked_for(train_flags, tmp_path):
+    flags = train_flags(tmp_path / "run", "--fold", "0")
+    command = [sys.executable, "-c", WITHOUT_PACKAGE, *flags]
+    refused = subprocess.run([*command, "--tensorboard", "True"], cwd=ROOT, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "error: --tensorboard True needs TensorBoard: pip install -r requirements-report.txt\n"
+    assert not (tmp_path / "run").exists()
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_held_out_children_of_one_class_or_none_have_no_figures():
+    assert out_of_fold(np.array([1, 1]), np.array([0.5, -1.0])) == {}
+    assert out_of_fold(np.array([]), np.array([])) == {}

@@ -1,0 +1,207 @@
+"""timeline.py --camera: what is told as it is filmed is what is told afterwards, and watching ends cleanly."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from helpers.video import MODEL, cv2, film, table
+from spasm.config.events import Accumulation, Hysteresis
+from spasm.inference import event_detection, sliding_window
+from spasm.video import decode
+
+__all__ = ["cv2", "film"]  # the fixtures
+CV2 = pytest.importorskip("cv2", exc_type=ImportError)
+ROOT = Path(__file__).parents[2]
+T = 60
+FLAGS = ["--device", "cpu", "--precision", "float32", "--model", str(MODEL), "--people", "1"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    context: None = None
+
+
+class Steep:
+    """Answers like a run, but with probabilities that tell at once which frames a window holds: by its highest nose."""
+
+    decision: ClassVar = {"frames": T}
+    choice = Plain()
+
+    def member_logits(self, batches):
+        for poses, has_pose in batches:
+            nose = np.where(np.isfinite(poses[:, :, 0, 0]), poses[:, :, 0, 0], 0)
+            yield {"a": np.where(has_pose, nose.max(1), 0.05)}, np.where(nose == nose.max(1, keepdims=True), nose, 0)
+
+    def probability(self, logits, children, has_pose):
+        return logits["a"]
+
+
+def moving(frames, seed):
+    """Poses with a gap, and a nose that is at a place of its own in every frame and jumps up now and then."""
+    generator = np.random.default_rng(seed)
+    poses = generator.uniform(0.05, 0.3, (frames, 33, 5)).astype(np.float32)
+    poses[::97, 0, 0] = generator.uniform(0.85, 0.95, len(poses[::97]))
+    poses[frames // 3 : frames // 2] = np.nan
+    return poses
+
+
+@pytest.mark.parametrize("stride", [3, 30, 75])
+@pytest.mark.parametrize("frames", [20, 60, 400, 421, 1500])
+def test_poses_that_come_bit_by_bit_are_answered_as_the_recording_they_become(tmp_path, frames, stride):
+    poses = moving(frames, frames)
+    np.save(tmp_path / "child_1_1.npy", poses)
+    whole = sliding_window.answer(tmp_path / "child_1_1.npy", frames, stride, Steep(), lambda done: None)
+    cuts = np.unique(np.random.default_rng(stride).integers(0, frames, 40))
+    for rule in (Hysteresis(0.5, 0.4), Accumulation(1, 0.7, 0.0, 2.0)):
+        live, alarms_s = sliding_window.Live(Steep(), stride), []
+        for part in np.split(poses, cuts):
+            if windows := live.add(part):
+                told = event_detection.told(windows, rule)
+                alarms_s += [windows.duration_s] * (len(told) - len(alarms_s))
+        windows = live.finish()
+        np.testing.assert_array_equal(windows.probabilities, whole.probabilities)
+        np.testing.assert_array_equal(windows.curve, whole.curve)
+        np.testing.assert_array_equal(windows.known_s, whole.known_s)
+        final = event_detection.told(windows, rule)
+        assert final and len(final) >= len(alarms_s) and (frames < 1000 or len(alarms_s) > 3)
+        late_s = [at_s - event.known_s for at_s, event in zip(alarms_s, final, strict=False)]
+        # Windows that become whole together are answered together.
+        assert max(late_s, default=0) <= np.diff([0, *cuts, frames]).max() / 30 + 1e-6
+
+
+def test_what_was_answered_is_there_when_no_more_can_be():
+    live = sliding_window.Live(Steep(), 30)
+    poses = moving(200, 0)
+    assert live.so_far() is None
+    live.add(poses[:50])
+    assert live.so_far() is None
+    live.add(poses[50:])
+    windows = live.so_far()
+    assert windows.duration_s == 6 and len(windows.probabilities) == 5 and len(windows.curve) == 60
+
+
+def watch(camera, trained, out, **options):
+    command = [sys.executable, "src/timeline.py", "--camera", str(camera), "--run", str(trained), "--out", str(out)]
+    return subprocess.Popen(
+        [*command, *FLAGS], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_a_film_is_watched_at_its_pace_and_answers_come_as_it_goes(film, trained, tmp_path):
+    begin_s = time.monotonic()
+    process = watch(film("film.mkv", seconds=5), trained, tmp_path)
+    told, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert time.monotonic() - begin_s > 5
+    answers = re.findall(r"^0:00:0(\d)\.0  probability 0\.\d{3}$", told, re.MULTILINE)
+    assert answers == ["2", "3", "4", "5"], told
+    assert re.search(r"answers came \d\.\d\d s after the last frame that they rest on was taken", told)
+    [folder] = tmp_path.glob("live_*")
+    assert {path.name for path in folder.iterdir()} >= {"events.csv", "windows.csv", "curve.csv", "timeline.png"}
+    assert len(table(folder / "curve.csv")) in (49, 50)
+
+
+def test_a_stream_on_standard_input_is_watched_until_ctrl_c_and_nothing_is_lost(film, trained, tmp_path):
+    content = film("stream.mkv", seconds=20).read_bytes()
+    process = watch("-", trained, tmp_path, stdin=subprocess.PIPE, start_new_session=True)
+    process.stdin.buffer.write(content)
+    process.stdin.buffer.flush()
+    lines = []
+    while not any("probability" in line for line in lines):
+        lines.append(process.stdout.readline())
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    told, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "written: " in told and "Traceback" not in errors
+    [folder] = tmp_path.glob("live_*")
+    assert table(folder / "windows.csv")
+
+
+def test_cameras_and_streams_that_are_none_are_named(cv2, trained, tmp_path):
+    (tmp_path / "bad.mkv").write_bytes(b"this is no film")
+    for camera, said in (
+        ("77", "camera 77: is not there"),
+        (tmp_path / "bad.mkv", "bad.mkv: is no video that OpenCV can open"),
+        ("-", "standard input: is no video"),
+    ):
+        process = watch(camera, trained, tmp_path, stdin=subprocess.DEVNULL)
+        errors = process.communicate()[1]
+        assert process.returncode == 1
+        assert said in errors
+        assert not list(tmp_path.glob("live_*"))
+
+
+def test_when_the_search_for_poses_dies_what_was_answered_is_kept(film, trained, tmp_path):
+    process = watch(film("long.mkv", seconds=20), trained, tmp_path)
+    lines = [process.stdout.readline()]
+    while "probability" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert process.poll() is None
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process.pid and b"spawn_main" in words and "libmediapipe" in (folder / "maps").read_text():
+                os.kill(int(folder.name), signal.SIGKILL)
+        except OSError:
+            continue
+    told, errors = process.communicate()
+    assert process.returncode == 1
+    assert "was killed" in errors and "written: " in told
+    [folder] = tmp_path.glob("live_*")
+    assert table(folder / "windows.csv") and (folder / "timeline.png").exists()
+
+
+class Camera:
+    """Stands for OpenCV's, which says it films 30 frames a second."""
+
+    def __init__(self, *_):
+        self.left = 40
+
+    def clock(self):
+        return 0.0
+
+    def isOpened(self):
+        return True
+
+    def set(self, *_):
+        pass
+
+    def get(self, what):
+        return {CV2.CAP_PROP_FPS: 30.0, CV2.CAP_PROP_POS_MSEC: 1000 * self.clock()}.get(what, 0.0)
+
+    def read(self):
+        self.left -= 1
+        return self.left > 0, np.zeros((4, 4, 3), np.uint8)
+
+    def release(self):
+        pass
+
+
+def test_a_camera_that_gives_fewer_frames_than_it_says_has_the_time_of_the_clock(monkeypatch):
+    now_s = iter(np.arange(40) / 10 + 123456)
+    monkeypatch.setattr(CV2, "VideoCapture", Camera)
+    monkeypatch.setattr(decode.time, "monotonic", lambda: float(next(now_s)))
+    times_s = [time_s for time_s, *_ in decode.frames(Path("/dev/null"))]
+    np.testing.assert_allclose(times_s, np.arange(39) / 10, atol=1e-6)
+
+
+def test_a_stream_whose_clock_jumps_is_believed_again_afterwards(monkeypatch, tmp_path):
+    clock_s = [*(5000 + np.arange(20) / 10), *(np.arange(19) / 10 + 9000)]
+    monkeypatch.setattr(Camera, "clock", lambda camera: clock_s[39 - camera.left])
+    monkeypatch.setattr(CV2, "VideoCapture", Camera)
+    (tmp_path / "film.mkv").touch()
+    times_s = np.array([time_s for time_s, *_ in decode.frames(tmp_path / "film.mkv")])
+    steps_s = np.diff(times_s)
+    assert times_s[0] == 0 and steps_s[19] == pytest.approx(1 / 30)
+    np.testing.assert_allclose(np.delete(steps_s, 19), 0.1, atol=1e-6)

@@ -1,0 +1,150 @@
+"""From a video's frames to one infant's poses in even time; nothing here needs MediaPipe."""
+
+import numpy as np
+import pytest
+
+from spasm.video.resampling import Even, resampled
+from spasm.video.tracking import Person, Tracks, chosen, tracks
+
+
+def person(x, y, size, seed=0):
+    """A pose (33, 5) of a person at a place, everything found."""
+    pose = np.random.default_rng(seed).uniform(-0.5, 0.5, (33, 5)).astype(np.float32)
+    pose[:, :2] = np.array([x, y]) + pose[:, :2] * size
+    pose[:, 3:] = 0.9
+    return pose
+
+
+def frames_of(*people):
+    return np.array(people, dtype=np.float32).reshape(-1, 33, 5)
+
+
+def somebody(poses):
+    """A person from poses of all frames, NaN where not seen."""
+    one = Person()
+    for frame in np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist():
+        one.seen(frame, poses[frame])
+    return one
+
+
+# ---- who is who
+
+
+def test_two_people_keep_apart_whatever_order_they_come_in():
+    generator = np.random.default_rng(0)
+    detections = []
+    for frame in range(40):
+        both = [person(0.3 + 0.002 * frame, 0.5, 0.2), person(0.7 - 0.002 * frame, 0.5, 0.6, 1)]
+        detections.append(frames_of(*(both if generator.random() < 0.5 else both[::-1])))
+    people = tracks(detections)
+    assert len(people) == 2
+    for one in people:
+        sizes = np.ptp(one.over(40)[:, :, 0], axis=1)
+        assert one.frames == list(range(40))
+        assert np.ptp(sizes) < 1e-3, "each is of one size throughout"
+
+
+def test_who_is_lost_for_a_while_is_the_same_person_afterwards():
+    detections = [frames_of(person(0.5, 0.5, 0.3)) if not 10 <= frame < 20 else frames_of() for frame in range(30)]
+    [one] = tracks(detections)
+    assert one.frames == [*range(10), *range(20, 30)]
+    assert np.isnan(one.over(30)[15]).all()
+
+
+def test_an_infant_that_is_found_again_elsewhere_is_the_same_infant():
+    """The camera moved while it was lost; the parent, who was there all the time, is not taken for it."""
+    detections = []
+    for frame in range(300):
+        people = [person(0.5, 0.5, 0.6)]
+        if frame % 100 > 4:
+            people.append(person(0.2 + 0.3 * (frame // 100), 0.6, 0.2, 1))
+        detections.append(frames_of(*people))
+    people = chosen(tracks(detections), "smallest")
+    assert len(people) == 2
+    assert len(people[0].frames) == 285
+
+
+def test_what_is_forgotten_takes_no_memory_and_nobody_who_is_there_is_forgotten():
+    found = Tracks()
+    for frame in range(300):
+        passing = [person(0.1, 0.1, 0.05)] if frame < 20 else []
+        found.add(frame, frames_of(person(0.5, 0.5, 0.3), *passing))
+        found.forget(frame - 59)
+    [one] = found.people
+    assert one.frames == list(range(240, 300)) and len(one.poses) == len(one.sizes) == 60
+
+
+def test_the_infant_is_the_smallest_of_those_who_stay():
+    infant, parent, passing = (np.full((50, 33, 5), np.nan, np.float32) for _ in range(3))
+    for frame in range(50):
+        parent[frame] = person(0.5, 0.5, 0.8)
+        infant[frame] = person(0.5, 0.6, 0.3, 1)
+    passing[3:9] = person(0.1, 0.1, 0.05)
+    infant[30:35] = np.nan
+    people = [somebody(poses) for poses in (parent, passing, infant)]
+    assert chosen(people, "smallest")[0] is people[2]
+    assert chosen(people, "largest")[0] is people[0]
+    assert chosen(people, "longest")[0] is people[0]
+    assert len(chosen(people, "smallest")) == 3
+    assert chosen([], "smallest") == []
+
+
+# ---- even time
+
+
+def moving(times_s):
+    """A pose whose every value is the time."""
+    return np.broadcast_to(np.asarray(times_s, np.float32)[:, None, None], (len(times_s), 33, 5)).copy()
+
+
+@pytest.mark.parametrize("fps", [30, 25, 59.94, 24, 120, 15])
+def test_even_movement_stays_even_at_thirty_frames_a_second(fps):
+    times_s = np.arange(round(4 * fps)) / fps
+    poses = resampled(times_s, moving(times_s))
+    assert len(poses) == int(times_s[-1] * 30 + 1e-3) + 1
+    np.testing.assert_allclose(poses[:, 5, 1], np.arange(len(poses)) / 30, atol=1e-4)
+
+
+def test_at_thirty_frames_a_second_nothing_changes():
+    times_s = np.round(np.arange(90) / 30, 3)  # as files round it
+    poses = np.random.default_rng(0).uniform(0, 1, (90, 33, 5)).astype(np.float32)
+    np.testing.assert_allclose(resampled(times_s, poses), poses, atol=0.02)
+
+
+def test_frames_that_come_when_they_come_are_put_where_they_belong():
+    times_s = np.sort(np.random.default_rng(0).uniform(0, 5, 200))
+    poses = resampled(times_s, moving(times_s))
+    filled = np.isfinite(poses[:, 0, 0])
+    assert filled.mean() > 0.9
+    np.testing.assert_allclose(poses[filled, 0, 0], (times_s[0] + np.arange(len(poses)) / 30)[filled], atol=0.02)
+
+
+def test_what_was_not_seen_is_not_made_up():
+    times_s = np.arange(100) / 25
+    poses = moving(times_s)
+    poses[40:60] = np.nan
+    poses[:, 7] = np.nan
+    even = resampled(times_s, poses)
+    gap = (np.arange(len(even)) / 30 > times_s[39] + 1 / 60) & (np.arange(len(even)) / 30 < times_s[60] - 1 / 60)
+    assert np.isnan(even[gap]).all()
+    assert np.isnan(even[:, 7]).all()
+    assert np.isfinite(even[~gap][:, 6]).all()
+    apart = np.array([0.0, 1 / 30, 2.0, 2 + 1 / 30])
+    assert np.isnan(resampled(apart, moving(apart))[5:55]).all(), "a camera that stood still for two seconds"
+
+
+def test_a_video_of_one_frame_is_one_pose():
+    poses = moving([0.0])
+    np.testing.assert_array_equal(resampled(np.array([0.0]), poses), poses)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_frame_by_frame_time_is_made_even_as_in_one_go(seed):
+    generator = np.random.default_rng(seed)
+    steps_s = [generator.uniform(0, 0.2, 200), np.full(200, 1 / 30), np.full(200, 1 / 25)][seed % 3]
+    times_s = np.round(5 + np.cumsum(steps_s), generator.choice([3, 9]))
+    poses = generator.uniform(0, 1, (200, 33, 5)).astype(np.float32)
+    poses[generator.uniform(size=200) < 0.2] = np.nan
+    even = Even()
+    one_by_one = [even.add(float(time_s), pose) for time_s, pose in zip(times_s, poses, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(one_by_one), resampled(times_s, poses))
