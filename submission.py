@@ -18,16 +18,16 @@ from joblib import cpu_count
 
 from spasm.cli import app, progress
 from spasm.config.fields import Between, Checked, Plain, Probability, SettingsError
-from spasm.config.runtime import Films, Hardware
+from spasm.config.runtime import Hardware, MaxPlayers
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, collected
+from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.tables import read_table
 from spasm.data.dataset import SegmentFiles
 from spasm.data.naming import child_of, list_segments
 from spasm.data.pose import FPS, found, inside_picture
 from spasm.data.segments import read_segment
 from spasm.ensemble import label_shift
-from spasm.inference.ensemble_predictor import Answerer
+from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.report import console
 from spasm.runs.decision_json import open_decision
 from spasm.runs.metrics_json import read_figures, read_out_of_fold
@@ -51,18 +51,18 @@ class Submission(Checked):
     """Estimate that share from these segments, and follow it where the evidence is not thin."""
     abstain: Probability = 0.0
     """Mark segments as too poor to judge where less than this share of landmarks is found inside the picture."""
-    names: Literal["challenge", "safe"] = "challenge"
+    name_pattern: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     report: bool = False
     """Write a page beside the answer too, in which every segment can be played; needs requirements-report.txt."""
-    films: Films = 1500
+    max_players: MaxPlayers = 1500
     """Segments of 5 s that can be played in that page; of more, the most probable, least certain and a sample."""
     hardware: Hardware = Hardware()
 
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 BATCH = 64  # segments read before they are scored
-PROBABILITIES = ("segment_name", "probability", "label", "moment_s", "frames_with_pose", "note")
+PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "note")
 WITHOUT_POSE = "no pose in any frame: answered as such segments were labelled in training"
 
 
@@ -80,7 +80,7 @@ def main(settings: Submission) -> int:
     for path in (settings.out, probabilities_path, *[report_path] * settings.report):
         if path.is_dir():
             raise DataError(path, "is a folder, not a file to write", "give another --out")
-    paths = list_segments(settings.test, settings.names)
+    paths = list_segments(settings.test, settings.name_pattern)
     names = [path.name for path in paths]
     children = [child_of(name) for name in names]
 
@@ -91,7 +91,7 @@ def main(settings: Submission) -> int:
         for start in range(0, len(paths), BATCH):
             poses = []
             for path in paths[start : start + BATCH]:
-                with collected(problems):
+                with collect_errors(problems):
                     poses.append(read_segment(path, decision["frames"], settings.test)[0])
             if not problems:
                 batch = np.stack(poses)
@@ -102,10 +102,12 @@ def main(settings: Submission) -> int:
     logits: dict[str, list[np.ndarray]] = {name: [] for name in decision["members"]}
     moments: list[str] = []
     with (
-        Answerer(settings.run, decision, settings.hardware, cpu_count(), math.ceil(len(paths) / BATCH)) as answerer,
+        EnsemblePredictor(
+            settings.run, decision, settings.hardware, cpu_count(), math.ceil(len(paths) / BATCH)
+        ) as predictor,
         progress.progress("answering", total=len(paths), unit="segment") as bar,
     ):
-        for scores, frame_weights in answerer.member_logits(batches()):
+        for scores, frame_weights in predictor.member_logits(batches()):
             for name, values in scores.items():
                 logits[name].append(values)
             moments += [f"{row.argmax() / FPS:.2f}" if row.any() else "" for row in frame_weights]
@@ -116,7 +118,7 @@ def main(settings: Submission) -> int:
     inside = np.concatenate([np.empty(0), *(share for _, share in seen)])
     rows = {name: np.concatenate([np.empty(0), *parts]) for name, parts in logits.items()}
     has_pose = np.asarray(posed.any(axis=1))
-    probabilities = answerer.probability(rows, children, has_pose)
+    probabilities = predictor.probability(rows, children, has_pose)
     threshold, reason = choose_threshold(settings, decision, probabilities, children)
     labels = (probabilities >= threshold).astype(int)
     notes = [note(frames, share, settings.abstain) for frames, share in zip(posed, inside, strict=True)]
@@ -153,10 +155,10 @@ def write_report(
     from spasm.explain.attributions import explaining, gather
     from spasm.report import provenance
     from spasm.report.page import page
-    from spasm.report.predictions import Answers, kept, most_films
+    from spasm.report.predictions import Answers, kept, max_players
 
     answers = Answers(**told)
-    chosen = kept(answers, most_films(settings.films, decision["frames"]))
+    chosen = kept(answers, max_players(settings.max_players, decision["frames"]))
     poses = answers.poses[chosen]
     total = len(explaining(decision)) * int(answers.has_pose[chosen].sum())
     with progress.progress("explaining", total=total, unit="answer") as bar:

@@ -36,7 +36,7 @@ from spasm.data.pose import FPS, found
 from spasm.ensemble.calibration import probability
 from spasm.features import kinematics
 from spasm.inference import sliding_window
-from spasm.inference.ensemble_predictor import Answerer
+from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.runs.decision_json import open_decision
 from spasm.runs.run import MemberFolder
 from spasm.video import landmarker, sandbox
@@ -159,7 +159,7 @@ def pose_seconds(model: Path) -> float:
 
 def feature_seconds(settings: BenchmarkTimeline, frames: int, recording: Path) -> float:
     """Of a window."""
-    processes.prepare(cpu_count())
+    processes.set_threads(cpu_count())
     import torch
 
     from spasm.features.channels import build_features
@@ -178,9 +178,9 @@ def statistic_seconds(settings: BenchmarkTimeline, frames: int, recording: Path)
 def answer_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> float:
     """Of a window, from the file to its probability."""
     whole, stride = recordings.frames_of(recording), round(settings.stride_s * FPS)
-    with Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer:
-        work = functools.partial(sliding_window.answer, recording, whole, stride, answerer, lambda done: None)
-        return timed(work, settings.repeats) / len(recordings.first_frames(whole, decision["frames"], stride))
+    with EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor:
+        work = functools.partial(sliding_window.answer, recording, whole, stride, predictor, lambda done: None)
+        return timed(work, settings.repeats) / len(recordings.window_starts(whole, decision["frames"], stride))
 
 
 def naive_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> tuple[float, float]:

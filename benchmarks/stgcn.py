@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from spasm.cli import app
 from spasm.config.fields import Between, Checked
 from spasm.config.models import Features, Member, Network
-from spasm.core.processes import prepare
+from spasm.core.processes import set_threads
 from spasm.data.landmarks import LEFT_HIP, RIGHT_HIP, adjacency
 from spasm.features.channels import CHANNELS, MASK, build_features
 from spasm.models.output import Scores
@@ -55,7 +55,7 @@ REFERENCE: dict[str, Work] = {}  # in the reference's process
 
 
 def main(settings: Benchmark) -> int:
-    prepare(threads=1)
+    set_threads(threads=1)
     precision = pick_precision(settings.precision, CPU)
     ours = our_work(settings.frames, precision)
     # The reference has a process of its own: `prepare` would speed it up as well.

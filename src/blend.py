@@ -11,7 +11,7 @@ from pathlib import Path
 from spasm.cli import app, progress
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError
-from spasm.config.runtime import OfRun
+from spasm.config.runtime import RunData
 from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.report import console
@@ -20,7 +20,7 @@ from spasm.runs.summarize import complete_logits, rebuild
 
 
 @dataclasses.dataclass(frozen=True)
-class BlendMembers(OfRun):
+class BlendMembers(RunData):
     """Flags of blend.py."""
 
     run: Path = Path("output/main")

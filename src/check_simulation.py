@@ -1,11 +1,11 @@
 """Tell how far the simulation is from real recordings, and how hard it is.
 
-Prints the noise of simulated windows beside that of real ones; with --real also how well a classifier tells the two
-apart; how well plain statistics find the simulated spasms; what the label leaks; what filming the cohorts differently
-does; and with --answers how often the moment an answer looked at lies inside a true event. Everything is SIMULATED or
-about the simulation: no figure says anything about patients.
+Prints the noise of simulated windows beside that of real ones; with --real-data also how well a classifier tells
+the two apart; how well plain statistics find the simulated spasms; what the label leaks; what filming the cohorts
+differently does; and with --predictions how often the time of the highest attention lies inside a true event.
+Everything is SIMULATED or about the simulation: no figure says anything about patients.
 
-Example: python src/check_simulation.py --real input/babyjokes
+Example: python src/check_simulation.py --real-data input/babyjokes
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from spasm.data.recordings import frames_of
 from spasm.data.segments import read_segment
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.simulation import infant, realism
-from spasm.simulation.infant import World, simulate_child
+from spasm.simulation.infant import SimulationConfig, simulate_child
 from spasm.simulation.realism import BABYJOKES
 
 
@@ -34,11 +34,11 @@ from spasm.simulation.realism import BABYJOKES
 class Calibrate(Checked):
     """Flags of check_simulation.py."""
 
-    real: Path | None = None
+    real_data: Path | None = None
     """Folder of real windows in the challenge's layout, such as those of InfantLab/babyjokes, to compare with."""
     data: Path = Path("input/demo")
-    """Folder written by simulate.py, for --answers."""
-    answers: Path | None = None
+    """Folder written by simulate.py, for --predictions."""
+    predictions: Path | None = None
     """FILE_probabilities.csv of submission.py for test/ of --data: how often its moment lies in a true event."""
     children: Annotated[int, Between(20, 100_000)] = 60
     """Children to simulate for the difficulty; leaks and cohorts take more."""
@@ -56,8 +56,8 @@ COHORT_CHILDREN = 5  # times --children, for the same reason
 
 def main(settings: Calibrate) -> int:
     seed = settings.seed
-    real = read_windows(settings.real) if settings.real else None
-    table = Drawn(World(filming="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
+    real = read_windows(settings.real_data) if settings.real_data else None
+    table = Drawn(SimulationConfig(camera_setup="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
     print("SIMULATED data, or the difference from it: no figure says anything about patients.")
     print_noise(table.poses, real[0] if real else None)
     if real:
@@ -65,7 +65,7 @@ def main(settings: Calibrate) -> int:
             auc = realism.told_apart(statistics(real[0]), real[1], statistics(table.poses), table.children)
             print(f"real against simulated by {name}: AUC {auc:.3f} (0.5: cannot be told apart)")
 
-    usual = Drawn(World(), settings.children, settings.segments_per_child, seed)
+    usual = Drawn(SimulationConfig(), settings.children, settings.segments_per_child, seed)
     print(
         f"\ndifficulty: {len(usual.labels)} segments of {settings.children} children, seed {seed}, "
         "folds of whole children"
@@ -75,7 +75,7 @@ def main(settings: Calibrate) -> int:
     print(f"positive segments whose spasms lie wholly in gaps: {usual.hidden:.3f}")
     once = np.zeros(len(usual.labels), dtype=int)
     print(f"peak speed alone: AUC {realism.roc_auc(usual.labels, realism.peak_speed(usual.poses), once):.3f}")
-    many = Drawn(World(), LEAK_CHILDREN * settings.children, LEAK_SEGMENTS, seed)
+    many = Drawn(SimulationConfig(), LEAK_CHILDREN * settings.children, LEAK_SEGMENTS, seed)
     leak = many.auc(realism.leak_statistics(many.names, many.poses))
     print(f"length, gaps, order and names, {len(many.labels)} segments: AUC {leak:.3f} (0.5: tell nothing)")
 
@@ -83,18 +83,23 @@ def main(settings: Calibrate) -> int:
     print("                     (F1 of all children at the patients' prevalence)")
     for confound in (False, True):
         print_cohorts(
-            Drawn(World(confound=confound), COHORT_CHILDREN * settings.children, settings.segments_per_child, seed),
+            Drawn(
+                SimulationConfig(confound=confound),
+                COHORT_CHILDREN * settings.children,
+                settings.segments_per_child,
+                seed,
+            ),
             confound,
         )
-    if settings.answers:
-        print_moments(settings.data, settings.answers)
+    if settings.predictions:
+        print_moments(settings.data, settings.predictions)
     return 0
 
 
 class Drawn:
     """Simulated segments in memory: poses (N, T, 33, 5), labels, children, cohorts and names (N,)."""
 
-    def __init__(self, world: World, children: int, segments: int, seed: int) -> None:
+    def __init__(self, world: SimulationConfig, children: int, segments: int, seed: int) -> None:
         drawn = [
             (child, k, segment)
             for child in range(1, children + 1)
@@ -120,7 +125,7 @@ class Drawn:
 def read_windows(data: Path) -> tuple[np.ndarray, np.ndarray]:
     """Poses (N, 150, 33, 5) and children (N,) of the segments in `data`/train."""
     paths = list_segments(data / "train", "challenge", data)
-    poses = np.stack([read_segment(path, World().frames, data)[0] for path in paths])
+    poses = np.stack([read_segment(path, SimulationConfig().frames, data)[0] for path in paths])
     return poses, np.array([child_of(path.name) for path in paths])
 
 
@@ -164,13 +169,13 @@ def f1(labels: np.ndarray, positive: np.ndarray, prevalence: float) -> float:
 def print_moments(data: Path, answers: Path) -> None:
     """How often the frame with the greatest weight lies inside a true event, against any frame with a pose."""
     truth = {row["segment_name"]: row for row in read_table(data / "truth.csv", ("segment_name", "label"))}
-    hits, chances = [], []
-    for row in read_table(answers, ("segment_name", "moment_s")):
+    hits, probabilities = [], []
+    for row in read_table(answers, ("segment_name", "peak_time_s")):
         true = truth.get(row["segment_name"])
         if true is None:
-            hint = f"--answers wants the answers for the test/ of {printable(data)}"
+            hint = f"--predictions wants the answers for the test/ of {printable(data)}"
             raise DataError(answers, f"{row['segment_name']} is not in {printable(data / 'truth.csv')}", hint)
-        if true["label"] != "1" or not row["moment_s"]:
+        if true["label"] != "1" or not row["peak_time_s"]:
             continue
         path = data / true.get("split", "") / row["segment_name"]
         pose = read_segment(path, frames_of(path), data)[0]
@@ -178,13 +183,13 @@ def print_moments(data: Path, answers: Path) -> None:
         for prefix in ("event", "second"):
             if true[f"{prefix}_start_frame"]:
                 inside[int(true[f"{prefix}_start_frame"]) : int(true[f"{prefix}_end_frame"])] = True
-        hits.append(inside[min(round(float(row["moment_s"]) * FPS), len(inside) - 1)])
-        chances.append(inside[found(pose).any(axis=-1)].mean())
+        hits.append(inside[min(round(float(row["peak_time_s"]) * FPS), len(inside) - 1)])
+        probabilities.append(inside[found(pose).any(axis=-1)].mean())
     if not hits:
         raise DataError(answers, "answers no positive segment with a moment", "simulate more children")
     print(
         f"\nattention, {len(hits)} positive segments of children not trained on: "
-        f"inside a true event {np.mean(hits):.3f}, by chance {np.mean(chances):.3f}"
+        f"inside a true event {np.mean(hits):.3f}, by chance {np.mean(probabilities):.3f}"
     )
 
 

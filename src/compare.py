@@ -26,7 +26,7 @@ from spasm.config.fields import Between, Checked
 from spasm.config.models import MEMBERS
 from spasm.core import files
 from spasm.data.dataset import load_training
-from spasm.ensemble.blending import Rows, nested
+from spasm.ensemble.blending import OofScores, cross_fit
 from spasm.ensemble.thresholds import best_threshold
 from spasm.evaluation import bootstrap, metrics
 from spasm.models import profiling
@@ -63,7 +63,7 @@ def main(settings: Compare) -> int:
     models = tuple(dict.fromkeys(name for word in settings.models for name in word.split(",") if name))
     app.check_members(models, "--models")
     read, run_path = settings.read, settings.out / "run"
-    data = load_training(read.data, read.frames, read.names, settings.cache)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache)
     print(console.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -92,11 +92,11 @@ def main(settings: Compare) -> int:
 def train(settings: Compare, name: str, seed: int) -> None:
     """Train one member with one seed, unless it is there, and note what it cost."""
     read, split = settings.read, settings.split
-    flags = ["--data", str(read.data), "--names", read.names, "--seed", str(seed)]
+    flags = ["--data", str(read.data), "--name-pattern", read.name_pattern, "--seed", str(seed)]
     if read.frames is not None:
         flags += ["--frames", str(read.frames)]
     flags += ["--run", str(settings.out / "run"), "--cache", str(settings.cache), "--workers", str(settings.workers)]
-    flags += ["--folds", str(split.folds), "--fold-kind", split.fold_kind, "--fold-seed", str(split.fold_seed)]
+    flags += ["--folds", str(split.folds), "--splitter", split.splitter, "--fold-seed", str(split.fold_seed)]
     if split.folds_file is not None:
         flags += ["--folds-file", str(split.folds_file)]
     complete = seed in MemberFolder(settings.out / "run" / name).seeds()
@@ -153,14 +153,14 @@ def judge_one(run: Run, logits: dict[str, np.ndarray]) -> Resampled:
     """Cross-fitted figures of the members' logits (N,), of people where a label belongs to a person."""
     data, children, fold_of = run.data, np.array(run.data.children), run.fold_of
     labels, has_pose = data.labels, data.has_pose
-    if data.judged_by == "max":
+    if data.label_level == "child":
         children, first, person = np.unique(children, return_index=True, return_inverse=True)
         labels, fold_of = labels[first], fold_of[first]
         logits = {name: largest(values, person, has_pose) for name, values in logits.items()}
         has_pose = np.bincount(person, has_pose) > 0
-    rows = Rows(logits, children, has_pose)
-    probabilities, positive, _ = nested(rows, labels, fold_of, Blend())
-    once, drawn = metrics.resampled(labels, probabilities, positive, list(children))
+    rows = OofScores(logits, children, has_pose)
+    probabilities, positive, _ = cross_fit(rows, labels, fold_of, Blend())
+    once, drawn = metrics.cluster_bootstrap(labels, probabilities, positive, list(children))
     best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
     return once | {"best_f1": math.nan if best["f1"] is None else best["f1"]}, drawn
 
@@ -186,10 +186,14 @@ def rows(judged: dict[str, list[Resampled]], known: dict[str, dict[str, Any]]) -
         f1 = [once["f1"] for once, _ in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([once["best_f1"] for once, _ in of_seeds]))
-        row |= dict.fromkeys(("blend_ahead", "blend_ahead_low", "blend_ahead_high"))
+        row |= dict.fromkeys(("blend_minus_member_f1", "blend_minus_member_f1_low", "blend_minus_member_f1_high"))
         if "blend" in judged:
             ahead = bootstrap.estimate(mean["blend"] - mean[name], over_people["blend"] - over_people[name])
-            row |= {"blend_ahead": ahead["value"], "blend_ahead_low": ahead["low"], "blend_ahead_high": ahead["high"]}
+            row |= {
+                "blend_minus_member_f1": ahead["value"],
+                "blend_minus_member_f1_low": ahead["low"],
+                "blend_minus_member_f1_high": ahead["high"],
+            }
         cost = known.get(name, {})
         row |= {key: cost.get(key) for key in ("parameters", "gflop", "processor_seconds")}
         row |= {f"milliseconds_{way}": cost.get("milliseconds", {}).get(way) for way in ("alone", "in_batch")}
@@ -201,10 +205,10 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
     """The table as Markdown, with what must be known to read it."""
     data, people = run.data, len(set(run.data.children))
     label_of = dict(zip(data.children, data.labels, strict=True))
-    labels = np.array(list(label_of.values())) if data.judged_by else data.labels
+    labels = np.array(list(label_of.values())) if data.label_level else data.labels
     always = metrics.figures(labels, labels * 0.0 + 0.5, labels >= 0)["f1"]
     what = f"{len(data.labels)} segments of {people} people"
-    if data.judged_by:
+    if data.label_level:
         what += ", each person judged by the largest of its segments"
     lines = [
         f"{what}, T = {data.poses.shape[1]}, {run.folds} folds of whole people, prevalence {labels.mean():.3f}; always "
@@ -223,8 +227,8 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
         cells = [f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})" for name in SHOWN]
         seeds = f"{row['f1_lowest_seed']:.3f} to {row['f1_highest_seed']:.3f}" if row["seeds"] > 1 else ""
         ahead = ""
-        if row["blend_ahead"] is not None:
-            ahead = f"{row['blend_ahead']:+.3f} ({row['blend_ahead_low']:+.3f} to {row['blend_ahead_high']:+.3f})"
+        if row["blend_minus_member_f1"] is not None:
+            ahead = f"{row['blend_minus_member_f1']:+.3f} ({row['blend_minus_member_f1_low']:+.3f} to {row['blend_minus_member_f1_high']:+.3f})"
         lines.append("| " + " | ".join([row["member"], *cells, seeds, f"{row['f1_optimistic']:.3f}", ahead]) + " |")
     lines += [
         "",
@@ -237,15 +241,15 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in table:
-        if row["milliseconds_alone"] is None:
+        if row["latency_ms_batch1"] is None:
             continue
         shown = [
             row["member"],
             "" if row["parameters"] is None else f"{row['parameters']:,}",
             "" if row["gflop"] is None else f"{row['gflop']:.2f}",
             "" if row["processor_seconds"] is None else f"{row['processor_seconds']:.0f}",
-            f"{row['milliseconds_alone']:.1f}",
-            f"{row['milliseconds_in_batch']:.1f}",
+            f"{row['latency_ms_batch1']:.1f}",
+            f"{row['latency_ms_batch16']:.1f}",
         ]
         lines.append("| " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"

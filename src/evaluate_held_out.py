@@ -3,7 +3,7 @@
 Each part of the people (a fold, or a value of a column of groups.csv) is answered by a run trained on all the others,
 by the same commands a user types. What comes out is what new people would have seen.
 
-Example: python src/evaluate_held_out.py --data input --members lgbm rocket --by cohort
+Example: python src/evaluate_held_out.py --data input --members lgbm rocket --group-column cohort
 """
 
 import csv
@@ -41,18 +41,18 @@ class Transfer(Checked):
     members: tuple[str, ...] = ("lgbm", "rocket")
     """Members to train and blend: lgbm, rocket, stgcn_mil, stam, sta_gunet, vsvig, two_stream. Each is trained once for
     every part."""
-    by: str = ""
+    group_column: str = ""
     """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are. "segment" deals
     segments without regard to children: that is the usual mistake, to see what it pretends."""
-    parts: Annotated[int, Between(2, 100)] = 5
+    outer_folds: Annotated[int, Between(2, 100)] = 5
     """Folds to hold out in turn."""
-    part_seed: Seed = 0
+    outer_fold_seed: Seed = 0
     """Seed of these folds."""
     averaging: Literal["probability", "logit", "percentile"] = "logit"
     """As in blend.py."""
     fold_averaging: Literal["probability", "logit"] = "probability"
     """As in blend.py."""
-    context: bool = False
+    child_context: bool = False
     """As in blend.py."""
     shuffle_labels: bool = False
     """Train on shuffled labels, to see that nothing leaks: AUC must come out near 0.5."""
@@ -65,13 +65,13 @@ class Transfer(Checked):
 def main(settings: Transfer) -> int:
     app.check_members(settings.members)
     read = settings.read
-    data = load_training(read.data, read.frames, read.names, settings.cache)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache)
     labels = data.labels
     if settings.shuffle_labels:
         labels = np.random.default_rng(settings.seed).permutation(labels)
     part_of = parts(data, settings)
     print(console.data_summary(data))
-    if settings.by == "segment":
+    if settings.group_column == "segment":
         print("WARNING: parts split children, so that a child is answered by what was trained on its other segments")
     probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
     for part in np.unique(part_of):
@@ -96,24 +96,28 @@ def main(settings: Transfer) -> int:
 
 def parts(data: TrainingData, settings: Transfer) -> np.ndarray:
     """Which part (N,) text each segment belongs to; a child is in one part only, unless parts are dealt by segment."""
-    if settings.by == "segment":
-        dealt = np.random.default_rng(settings.part_seed).permutation(len(data.labels)) % settings.parts
+    if settings.group_column == "segment":
+        dealt = np.random.default_rng(settings.outer_fold_seed).permutation(len(data.labels)) % settings.outer_folds
         return dealt.astype(str)
-    if not settings.by:
-        return make_folds(data.labels, data.children, settings.parts, "stratified", settings.part_seed).astype(str)
-    values = {child: row.get(settings.by, "") for child, row in data.groups.items()}
+    if not settings.group_column:
+        return make_folds(
+            data.labels, data.children, settings.outer_folds, "stratified", settings.outer_fold_seed
+        ).astype(str)
+    values = {child: row.get(settings.group_column, "") for child, row in data.groups.items()}
     missing = sorted({child for child in data.children if not values.get(child)})
     if missing:
         raise DataError(
-            "groups.csv", f"child {missing[0]} has no {settings.by}", "name a column that all children have"
+            "groups.csv", f"child {missing[0]} has no {settings.group_column}", "name a column that all children have"
         )
     by = np.array([values[child] for child in data.children])
     if not all(value.replace("-", "").replace("_", "").isalnum() for value in np.unique(by)):
         raise DataError(
-            "groups.csv", f"{settings.by} has values that make no file name", "use letters, digits, - and _"
+            "groups.csv", f"{settings.group_column} has values that make no file name", "use letters, digits, - and _"
         )
     if len(np.unique(by)) < 2:
-        raise DataError("groups.csv", f"all children have the same {settings.by}", "two values at least are needed")
+        raise DataError(
+            "groups.csv", f"all children have the same {settings.group_column}", "two values at least are needed"
+        )
     return by
 
 
@@ -122,7 +126,7 @@ def answer_part(
 ) -> list[dict[str, str]]:
     """Train on all but the segments `held_out` (N,) bool, and give the rows of the probabilities file for those."""
     source, target, test = data.folder, folder / "data", folder / "test"
-    # Beside the data and not in it, where a child on both sides, as --by segment wants it, would be refused.
+    # Beside the data and not in it, where a child on both sides, as --group-column segment wants it, would be refused.
     for part, rows in ((target / "train", ~held_out), (test, held_out)):
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -134,15 +138,23 @@ def answer_part(
         if (source / name).exists():
             files.write_bytes(target / name, (source / name).read_bytes())
     run = ["--run", str(folder / "run"), "--cache", str(settings.cache)]
-    common = [*run, "--data", str(target), "--names", settings.read.names, "--frames", str(data.poses.shape[1])]
+    common = [
+        *run,
+        "--data",
+        str(target),
+        "--name-pattern",
+        settings.read.name_pattern,
+        "--frames",
+        str(data.poses.shape[1]),
+    ]
     common += ["--seed", str(settings.seed), "--workers", str(settings.workers)]
     for name in settings.members:
         app.call([*app.MEMBER_SCRIPTS[name], *common])
     blend = ["--averaging", settings.averaging, "--fold-averaging", settings.fold_averaging]
-    blend += ["--context", str(settings.context)]
+    blend += ["--child-context", str(settings.child_context)]
     app.call(["blend.py", *run, *blend, "--members", *settings.members])  # no other that an earlier call left
     out = folder / "answer.csv"
-    held = ["--test", str(test), "--names", settings.read.names]
+    held = ["--test", str(test), "--name-pattern", settings.read.name_pattern]
     app.call(["../submission.py", "--run", str(folder / "run"), *held, "--out", str(out)])
     with open(folder / "answer_probabilities.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

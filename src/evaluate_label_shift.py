@@ -1,9 +1,9 @@
 """Draw a run's out-of-fold answers anew at other shares of positives, and judge the ways to choose a threshold.
 
 Half of the children are known: thresholds are chosen on their answers. The other half, thinned to a share of positives,
-stand for new children. With --by COLUMN the known ones are all of one value of that column of groups.csv, such as a
-cohort, and the new ones all of another: then positives and negatives change themselves, and no method that reads the
-share from the answers can be right.
+stand for new children. With --group-column COLUMN the known ones are all of one value of that column of groups.csv,
+such as a cohort, and the new ones all of another: then positives and negatives change themselves, and no method that
+reads the share from the answers can be right.
 
 Example: python src/evaluate_label_shift.py --run output/main
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from spasm.cli import app
 from spasm.config.fields import Between, Seed
-from spasm.config.runtime import OfRun
+from spasm.config.runtime import RunData
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
@@ -30,12 +30,12 @@ from spasm.runs.run import read_run
 
 
 @dataclasses.dataclass(frozen=True)
-class ShiftPrevalence(OfRun):
+class ShiftPrevalence(RunData):
     """Flags of evaluate_label_shift.py."""
 
     run: Path = Path("output/main")
     """Run folder to judge; prevalence.csv is written there."""
-    by: str = ""
+    group_column: str = ""
     """Column of groups.csv: known and new children differ in its value; otherwise they are random halves."""
     splits: Annotated[int, Between(1, 10_000)] = 40
     """Random halves to try."""
@@ -45,7 +45,10 @@ class ShiftPrevalence(OfRun):
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 KIND: Final = "expected"  # the rule by which every threshold here is chosen
-COLUMNS = ("share", "split", "fixed", "adapted", "known", "followed", "estimated", "low", "high")
+COLUMNS = (
+    "prevalence", "split", "f1_fixed", "f1_adapted", "f1_oracle", "followed", "prevalence_estimated", "prevalence_low",
+    "prevalence_high",
+)  # fmt: skip
 
 
 def main(settings: ShiftPrevalence) -> int:
@@ -61,11 +64,17 @@ def main(settings: ShiftPrevalence) -> int:
             continue  # no threshold to choose, or none to judge
         generator = np.random.default_rng([settings.split_seed, number])
         judged += [
-            (share, name, *judge(data, probabilities, known, thinned(data.labels, new, share, generator), share))
+            (
+                share,
+                name,
+                *judge(data, probabilities, known, subsample_to_prevalence(data.labels, new, share, generator), share),
+            )
             for share in SHARES
         ]
     if not judged:
-        raise DataError("the data", "have no two groups of children with both labels each", "try another --by, or none")
+        raise DataError(
+            "the data", "have no two groups of children with both labels each", "try another --group-column, or none"
+        )
     files.write_csv(settings.run / "prevalence.csv", COLUMNS, judged)
     print(console.data_summary(data))
     print(text(judged))
@@ -76,10 +85,10 @@ def main(settings: ShiftPrevalence) -> int:
 def splits(data: TrainingData, settings: ShiftPrevalence) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """A name, and which segments (N,) bool are known and which are new; never any of the same child in both."""
     child = np.array(data.children)
-    if settings.by:
-        value = np.array([data.groups.get(name, {}).get(settings.by, "") for name in child])
+    if settings.group_column:
+        value = np.array([data.groups.get(name, {}).get(settings.group_column, "") for name in child])
         if "" in value:
-            reason = f"child {child[value == ''][0]} has no {settings.by}"
+            reason = f"child {child[value == ''][0]} has no {settings.group_column}"
             raise DataError("groups.csv", reason, "name a column that all children have")
         for known in np.unique(value):
             yield f"{known} to others", value == known, value != known
@@ -96,7 +105,9 @@ def splits(data: TrainingData, settings: ShiftPrevalence) -> Iterator[tuple[str,
         yield str(number), known, ~known
 
 
-def thinned(labels: np.ndarray, rows: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+def subsample_to_prevalence(
+    labels: np.ndarray, rows: np.ndarray, share: float, generator: np.random.Generator
+) -> np.ndarray:
     """Row numbers of as many of `rows` (N,) bool as leave this share of positives; only one class loses any."""
     spasms, rest = np.flatnonzero(rows & (labels == 1)), np.flatnonzero(rows & (labels == 0))
     kept = min(len(spasms), round(len(rest) * share / (1 - share)))
@@ -108,11 +119,11 @@ def thinned(labels: np.ndarray, rows: np.ndarray, share: float, generator: np.ra
 def judge(data: TrainingData, probabilities: np.ndarray, known: np.ndarray, new: np.ndarray, share: float) -> tuple:
     """F1 at the fixed threshold, the adapted one, and the one for the share if it were known; and the estimate."""
     child = np.array(data.children)
-    labels, chances = data.labels[known], probabilities[known]
-    estimate = label_shift.estimate(labels, chances, child[known], probabilities[new], child[new])
+    labels, probabilities = data.labels[known], probabilities[known]
+    estimate = label_shift.estimate(labels, probabilities, child[known], probabilities[new], child[new])
 
     def f1(wanted: float) -> float:
-        threshold = label_shift.threshold_at(labels, chances, wanted, KIND)
+        threshold = label_shift.threshold_at(labels, probabilities, wanted, KIND)
         value = metrics.figures(data.labels[new], probabilities[new], probabilities[new] >= threshold)["f1"]
         return float("nan") if value is None else value
 

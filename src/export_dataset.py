@@ -3,7 +3,7 @@
 Into --out go kinetics_train/, kinetics_train_label.json, and groups.csv, which says whose each clip is. Data in another
 system's layout needs no conversion by hand: every script reads it where --data names its folder.
 
-Example: python src/export_dataset.py --data input --to sta_gunet --out output/sta_gunet
+Example: python src/export_dataset.py --data input --format sta_gunet --out output/sta_gunet
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class Convert(Checked):
     """Flags of export_dataset.py."""
 
     read: Data = Data()
-    to: Literal["sta_gunet"] = "sta_gunet"
+    format: Literal["sta_gunet"] = "sta_gunet"
     """Layout to write."""
     out: Path = Path("output/converted")
     """Folder to write; refused when it holds anything."""
@@ -45,10 +45,10 @@ def main(settings: Convert) -> int:
         raise DataError(out, "holds something already", "name a new folder with --out")
     if out.exists() and (not out.is_dir() or os.path.ismount(out) or out.samefile(".")):
         raise DataError(out, "cannot be made as a whole", "name a new folder with --out")
-    data = load_training(read.data, read.frames, read.names, settings.cache, progress.reading)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading)
     print(console.data_summary(data))
     with files.new_folder(out) as building:
-        WRITERS[settings.to](building, data.names, data.poses, data.labels)
+        WRITERS[settings.format](building, data.names, data.poses, data.labels)
     print(f"written: {out}")
     print(f"next:    python src/verify.py --data {shlex.quote(str(out))}")
     return 0

@@ -30,9 +30,9 @@ from spasm.cli import app
 from spasm.cli import progress as progress_module
 from spasm.config.fields import Between, Checked, SettingsError
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, brief, collected
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.data import recordings
-from spasm.data.pose import FPS, nobody
+from spasm.data.pose import FPS, missing_frames
 from spasm.video import decode, image_inputs, landmarker, resampling, sandbox
 
 
@@ -48,7 +48,7 @@ class ExtractPose(Checked):
     """Pose model: lite, full or heavy, as `make pose-model` builds them, or Google's own."""
     child: Annotated[int | None, Between(1, 1_000_000_000)] = None
     """Number of the child that all these videos show; otherwise each video is another child."""
-    people: Annotated[int, Between(1, 10)] = 2
+    max_people: Annotated[int, Between(1, 10)] = 2
     """People looked for in a picture, the infant among them; each costs time."""
     pick: Literal["smallest", "largest", "longest"] = "smallest"
     """Which of the people that stay in the picture is the infant: by size, or whoever is seen longest."""
@@ -69,7 +69,7 @@ class ExtractPose(Checked):
             raise SettingsError("--mask-model is for --pictures two_stream or both")
 
 
-COLUMNS = ("video", "child", "recording", "seconds", "frames_with_pose", "people", "note")
+COLUMNS = ("video", "child", "recording", "seconds", "pose_fraction", "people", "note")
 AT_ONCE = 100  # frames between two reports of progress
 FEWEST_FRAMES = 0.98  # of those the file promises; fewer came out of a video that ends early
 
@@ -105,7 +105,7 @@ def plan(settings: ExtractPose, problems: list[DataError]) -> dict[Path, str | N
     named = {one["video_sha256"]: name for name, one in kept.items()}
     names: dict[Path, str | None] = {}
     for video in dict.fromkeys(settings.videos):
-        with collected(problems):
+        with collect_errors(problems):
             if not video.is_file():
                 raise DataError(video, "is no file", "name a video")
             if not video.name.isprintable() or video.name[0] in "=+-@":
@@ -167,7 +167,7 @@ def key(settings: ExtractPose, video: Path) -> dict[str, Any]:
         "video_sha256": files.sha256(video),
         "model": settings.model.name,
         "model_sha256": files.sha256(settings.model),
-        "people_looked_for": settings.people,
+        "people_looked_for": settings.max_people,
         "pick": settings.pick,
         "segment_frames": settings.frames,
         "pictures": settings.pictures,
@@ -193,7 +193,7 @@ def extract_all(settings: ExtractPose, left: dict[Path, str], problems: list[Dat
                     while True:
                         bar.update(progress.get_nowait())
                 for future in finished:
-                    with collected(problems):
+                    with collect_errors(problems):
                         future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -215,7 +215,7 @@ def extract_apart(settings: ExtractPose, video: Path, name: str, progress: Any) 
         raise DataError(video, "its process was killed, perhaps because memory ran out", hint) from error
     except Exception as error:
         hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
-        raise DataError(video, f"cannot be extracted: {brief(str(error))}", hint) from error
+        raise DataError(video, f"cannot be extracted: {shorten(str(error))}", hint) from error
 
 
 # What a worker's own process holds, from `_begin` on.
@@ -241,8 +241,8 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
 
     if settings.mask_model:  # seen to work before the long part begins
         with image_inputs.opened(settings.mask_model, settings.model, 1) as mask:
-            mask(np.zeros((480, 640, 3), dtype=np.uint8), nobody(1)[0])
-    found = decode.read(video, settings.model, settings.people, settings.pick, seen)
+            mask(np.zeros((480, 640, 3), dtype=np.uint8), missing_frames(1)[0])
+    found = decode.read(video, settings.model, settings.max_people, settings.pick, seen)
     _progress.put(count % AT_ONCE)
     notes = []
     if count < FEWEST_FRAMES * found.promised:
@@ -250,7 +250,7 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     poses = resampling.resampled(found.times_s, found.people[0].over(count)) if found.people else None
     if poses is None:
         notes.append("nobody is seen in it, so that there is nothing to answer")
-        poses = nobody(0)
+        poses = missing_frames(0)
     posed = np.isfinite(poses[:, :, 0]).any(axis=1)
     recording = settings.out / "recordings" / f"{name}.npy"
     # First what vouches for the others, so that a kill in between leaves nothing that seems whole.
@@ -258,12 +258,12 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
     for old in (recording.with_suffix(".json"), recording, *old_segments):
         old.unlink(missing_ok=True)
     if len(poses):
-        firsts = recordings.first_frames(len(poses), settings.frames, settings.frames)
+        firsts = recordings.window_starts(len(poses), settings.frames, settings.frames)
         files.write_bytes(recording, files.npy(poses))
         for kind in kinds(settings.pictures):
             write_pictures(settings, video, name, kind, found.times_s[0], poses, firsts)
         for number, first in enumerate(firsts, start=1):
-            segment = nobody(settings.frames)
+            segment = missing_frames(settings.frames)
             part = poses[first : first + settings.frames]
             segment[: len(part)] = part
             files.write_bytes(settings.out / "test" / f"{name}{number:05}.npy", files.npy(segment))
@@ -277,7 +277,7 @@ def extract(settings: ExtractPose, video: Path, name: str) -> None:
         "recording_sha256": files.sha256(recording) if len(poses) else "",
         "segments": len(segments_of(settings.out, name)),
         "seconds": round(len(poses) / FPS, 3),
-        "frames_with_pose": round(float(posed.mean()), 4) if len(poses) else 0.0,
+        "pose_fraction": round(float(posed.mean()), 4) if len(poses) else 0.0,
         "people": len(found.people),
         "note": "; ".join(notes),
         "width": found.width,
@@ -295,7 +295,7 @@ def write_pictures(
     """Write what a network that sees pictures reads of each segment, from the video decoded once more."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
-        mask = image_inputs.opened(settings.mask_model, settings.model, settings.people)
+        mask = image_inputs.opened(settings.mask_model, settings.model, settings.max_people)
     save: Callable[..., None] = np.savez_compressed  # by its own annotation any name might be its `allow_pickle`
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)

@@ -17,7 +17,7 @@ import torch
 from spasm.cli import app
 from spasm.config.fields import from_tree
 from spasm.config.models import Member
-from spasm.config.runtime import OfRun
+from spasm.config.runtime import RunData
 from spasm.core import checkpoints, files
 from spasm.core.errors import DataError
 from spasm.data.dataset import TrainingData, load_training
@@ -30,7 +30,7 @@ from spasm.runs.run import MemberFolder, Run, check_files, read_manifest, read_r
 
 
 @dataclasses.dataclass(frozen=True)
-class DrawAttention(OfRun):
+class DrawAttention(RunData):
     """Flags of plot_stam_attention.py."""
 
     run: Path = Path("output/main")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spasm.cli import app, progress
-from spasm.config.runtime import Films, Hardware, OfRun
+from spasm.config.runtime import Hardware, MaxPlayers, RunData
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
@@ -24,19 +24,19 @@ from spasm.explain.attributions import explaining, gather
 from spasm.report import console, provenance
 from spasm.report.model_card import model_card
 from spasm.report.page import page
-from spasm.report.predictions import Answers, kept, most_films
+from spasm.report.predictions import Answers, kept, max_players
 from spasm.runs.decision_json import open_decision
 from spasm.runs.metrics_json import read_figures, read_out_of_fold
 from spasm.runs.run import Run, read_run, reopen_run
 
 
 @dataclasses.dataclass(frozen=True)
-class Report(OfRun):
+class Report(RunData):
     """Flags of report.py."""
 
     run: Path = Path("output/main")
     """Run folder, with at least one member whose folds are all trained; the report goes into it."""
-    films: Films = 1500
+    max_players: MaxPlayers = 1500
     """Segments of 5 s that can be played in the page; of more, the worst, the least certain and a sample are."""
     hardware: Hardware = Hardware()
 
@@ -45,7 +45,7 @@ COLUMNS = ("segment_name", "cross_fitted", "answer")
 WITHOUT_POSE = "No pose in any frame: answered as such segments were labelled in training"
 EVENTS = (
     ("event_start_frame", "event_end_frame", "event_type"),
-    ("second_start_frame", "second_end_frame", "second_type"),
+    ("event2_start_frame", "event2_end_frame", "event2_type"),
 )
 
 
@@ -66,7 +66,7 @@ def main(settings: Report) -> int:
             raise DataError(run.path / name, "is a folder, not a file to write", "move it away")
     held_out, card = read_out_of_fold(run.path, figures), model_card(run.path)
     made, members = provenance.how_made(run.path, sys.argv), provenance.members(run.path, decision)
-    rows = kept(answers, most_films(settings.films, begun["frames"]))
+    rows = kept(answers, max_players(settings.max_players, begun["frames"]))
     total = len(explaining(decision)) * int(data.has_pose[rows].sum())
     with progress.progress("explaining", total=total, unit="answer") as bar:
         evidence = gather(run.path, decision, data.poses[rows], run.fold_of[rows], settings.hardware, bar.update)
@@ -92,10 +92,10 @@ def out_of_fold(run: Run, decision: Mapping[str, Any], figures: Mapping[str, Any
         table = read_table(path, (*COLUMNS, *(f"{name}_logit" for name in names)))
         if [row["segment_name"] for row in table] != list(data.names):
             raise DataError(path, "does not hold the segments of the run", hint)
-        chances, called = (np.array([float(row[column]) for row in table]) for column in COLUMNS[1:])
+        probabilities, called = (np.array([float(row[column]) for row in table]) for column in COLUMNS[1:])
         logits = {name: np.array([float(row[f"{name}_logit"]) for row in table]) for name in names}
         thresholds = np.array(figures["cross_fitted_thresholds"], dtype=float)[run.fold_of]
-        if not all(np.isfinite(values).all() for values in (chances, called, *logits.values())):
+        if not all(np.isfinite(values).all() for values in (probabilities, called, *logits.values())):
             raise ValueError("a cell is no finite number")
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(path, f"or metrics.json beside it is damaged ({error})", hint) from error
@@ -103,7 +103,7 @@ def out_of_fold(run: Run, decision: Mapping[str, Any], figures: Mapping[str, Any
         names=data.names,
         children=data.children,
         poses=data.poses,
-        probability=chances,
+        probability=probabilities,
         positive=called == 1,
         thresholds=thresholds,
         logits=logits,
@@ -111,7 +111,7 @@ def out_of_fold(run: Run, decision: Mapping[str, Any], figures: Mapping[str, Any
         fold_of=run.fold_of,
         groups=data.groups,
         events=true_events(data),
-        judged_by=data.judged_by,
+        label_level=data.label_level,
         has_pose=data.has_pose,
         notes={name: WITHOUT_POSE for name, posed in zip(data.names, data.has_pose, strict=True) if not posed},
         warnings=[str(warning) for warning in data.warnings],

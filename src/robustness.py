@@ -21,10 +21,10 @@ from joblib import cpu_count
 from spasm.cli import app, progress
 from spasm.config.ensemble import Blend
 from spasm.config.fields import Between, from_tree
-from spasm.config.runtime import Hardware, OfRun
+from spasm.config.runtime import Hardware, RunData
 from spasm.core import files, processes
 from spasm.data.dataset import TrainingData, load_training
-from spasm.ensemble.blending import Choice, Rows, nested
+from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit
 from spasm.evaluation import metrics
 from spasm.evaluation.corruptions import TRIED
 from spasm.inference.ensemble_predictor import result
@@ -36,7 +36,7 @@ from spasm.runs.summarize import complete_logits, require_complete
 
 
 @dataclasses.dataclass(frozen=True)
-class Robustness(OfRun):
+class Robustness(RunData):
     """Flags of robustness.py."""
 
     run: Path = Path("output/main")
@@ -47,7 +47,7 @@ class Robustness(OfRun):
 
 
 BATCH = 64  # segments
-COLUMNS = ("damage", "amount", "member", "f1", "f1_low", "f1_high", "sensitivity", "specificity", "auc")
+COLUMNS = ("corruption", "severity", "member", "f1", "f1_low", "f1_high", "sensitivity", "specificity", "auc")
 
 
 def main(settings: Robustness) -> int:
@@ -91,9 +91,9 @@ def score_fold(
     parent: int, run: Run, name: str, chosen: dict[str, Any], fold: int, hardware: Hardware
 ) -> dict[tuple[str, str], np.ndarray]:
     """Logits of a fold's held-out segments with a pose by that fold's model, for every damage."""
-    processes.follow(parent)
+    processes.die_with_parent(parent)
     if name != "lgbm":
-        processes.prepare(threads=1)
+        processes.set_threads(threads=1)
     scorer = open_scorer(run.path, name, chosen, [fold], hardware)
     rows = np.flatnonzero((run.fold_of == fold) & run.data.has_pose)
     scored = {}
@@ -112,33 +112,33 @@ def figures(
 ) -> list[tuple[Any, ...]]:
     """One row of COLUMNS for each damage and member, the blend last."""
     labels, data = run.data.labels, run.data
-    rows = Rows({name: logits[name] for name in damaged}, np.array(data.children), data.has_pose)
+    rows = OofScores({name: logits[name] for name in damaged}, np.array(data.children), data.has_pose)
     judged = {name: dataclasses.replace(rows, logits={name: logits[name]}) for name in damaged} | {"blend": rows}
-    alone = dataclasses.replace(blend, context=False)
+    alone = dataclasses.replace(blend, child_context=False)
     choices = {
-        name: nested(clean, labels, run.fold_of, blend if name == "blend" else alone)[2]
+        name: cross_fit(clean, labels, run.fold_of, blend if name == "blend" else alone)[2]
         for name, clean in judged.items()
     }
     table = []
     for key in all_damage():
         for name, clean in judged.items():
             worse = dataclasses.replace(clean, logits={member: damaged[member][key] for member in clean.logits})
-            chances, positive = answers(run, worse, choices[name])
-            values = metrics.evaluate(labels, chances, positive, data.children)
+            probabilities, positive = answers(run, worse, choices[name])
+            values = metrics.evaluate(labels, probabilities, positive, data.children)
             f1 = values["f1"]
             more = [values[figure]["value"] for figure in ("sensitivity", "specificity", "auc")]
             table.append((*key, name, f1["value"], f1["low"], f1["high"], *more))
     return table
 
 
-def answers(run: Run, rows: Rows, choices: list[Choice]) -> tuple[np.ndarray, np.ndarray]:
+def answers(run: Run, rows: OofScores, choices: list[BlendParameters]) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and answers of every segment by what was chosen without its fold."""
-    chances, positive = np.zeros(len(run.fold_of)), np.zeros(len(run.fold_of), dtype=bool)
+    probabilities, positive = np.zeros(len(run.fold_of)), np.zeros(len(run.fold_of), dtype=bool)
     for fold, choice in enumerate(choices):
         scored = run.fold_of == fold
-        chances[scored] = choice.probability(rows.at(scored))
-        positive[scored] = chances[scored] >= choice.threshold
-    return chances, positive
+        probabilities[scored] = choice.probability(rows.at(scored))
+        positive[scored] = probabilities[scored] >= choice.threshold
+    return probabilities, positive
 
 
 def text(table: list[tuple[Any, ...]]) -> str:

@@ -20,7 +20,7 @@ from spasm.config.fields import Between, Checked, Count, Probability, Seed
 from spasm.data.naming import child_of
 from spasm.data.pose import FPS, FRAMES
 from spasm.simulation import dataset_writer
-from spasm.simulation.infant import World
+from spasm.simulation.infant import SimulationConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Simulate(Checked):
     """Frames in every segment (T), at 30 frames per second."""
     prevalence: Annotated[float, Between(0, 0.55)] = 0.25
     """Share of positive segments among all; two fifths of the children are controls and have none."""
-    mimics: Probability = 0.0
+    mimic_fraction: Probability = 0.0
     """Share of the negative segments with a benign movement just like a spasm, which nobody could tell apart."""
-    filming: Literal["home", "table", "ward"] = "home"
+    camera_setup: Literal["home", "table", "ward"] = "home"
     """Phones at home, webcams at a table (what the sensor is calibrated on), or a ward's tripod."""
     confound: bool = False
     """Film the controls on a ward, so that a model can cheat by telling cohorts apart."""
@@ -61,7 +61,9 @@ def main(settings: Simulate) -> int:
         settings.children,
         settings.segments_per_child,
         settings.seed,
-        World(settings.frames, settings.prevalence, settings.mimics, settings.filming, settings.confound),
+        SimulationConfig(
+            settings.frames, settings.prevalence, settings.mimic_fraction, settings.camera_setup, settings.confound
+        ),
         settings.recordings,
         settings.minutes,
         settings.preview,

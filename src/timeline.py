@@ -28,13 +28,13 @@ from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import Between, Checked, SettingsError
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, TrainingError, collected
+from spasm.core.errors import DataError, DataProblems, TrainingError, collect_errors
 from spasm.data.naming import NAME_PATTERNS, child_of
 from spasm.data.pose import FPS, found
 from spasm.data.recordings import frames_of
 from spasm.evaluation.event_metrics import SZCORE, Overlap, evaluate_events
 from spasm.inference import event_detection, event_rule_selection, sliding_window
-from spasm.inference.ensemble_predictor import Answerer
+from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Event, Rule, Windows
 from spasm.report import console, timeline_plots
 from spasm.runs.decision_json import open_decision
@@ -54,7 +54,7 @@ class Timeline(Checked):
     camera: str | None = None
     """Watch a camera as it films, in place of recordings: its number, its device, a file, which is played at its own
     pace, or - for a video stream on standard input, such as ffmpeg's."""
-    people: Annotated[int, Between(1, 10)] = 2
+    max_people: Annotated[int, Between(1, 10)] = 2
     """People looked for in a video, the infant among them; each costs time."""
     pick: Literal["smallest", "largest", "longest"] = "smallest"
     """Which of the people that stay in the picture is the infant."""
@@ -72,9 +72,9 @@ class Timeline(Checked):
     accumulation: Accumulation = Accumulation()
     events: Path | None = None
     """CSV of true events (recording, onset_s, offset_s), to judge by and to choose the rule's settings on."""
-    choose: bool = True
+    tune_rule: bool = True
     """With --events: choose the settings, for each child on the other children; False judges those given."""
-    most_false_alarms: Annotated[float | None, Between(0, 3600)] = None
+    max_false_alarms_per_hour: Annotated[float | None, Between(0, 3600)] = None
     """Choose the highest sensitivity with at most so many false alarms in an hour; otherwise the highest F1."""
     tolerance_s: Annotated[float, Between(0, 5)] = 1.0
     """Seconds by which an event may miss a true one and still count."""
@@ -93,7 +93,7 @@ class Timeline(Checked):
             raise SettingsError(f"{flags} belong to --rule {name}, which is not the rule")
 
 
-EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s")
+EVENTS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s")
 LATE_S = 3.0  # after the last frame; who watches is told when answers come later
 FEWEST_A_SECOND = 10  # frames that a camera must give, and of which poses must be found, to follow a movement
 LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several events
@@ -101,7 +101,7 @@ LONGEST_S = 10.0  # of a spasm; what is told to last longer counts as several ev
 
 def main(settings: Timeline) -> int:
     if settings.camera is not None:
-        return watch(settings, settings.camera)
+        return run_camera(settings, settings.camera)
     decision = open_decision(settings.run)
     if not settings.recordings:
         raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
@@ -122,9 +122,9 @@ def main(settings: Timeline) -> int:
 
     answered = answer_all(settings, decision, lengths)
     chosen = None
-    if true and settings.choose:
+    if true and settings.tune_rule:
         chosen = event_rule_selection.choose(
-            given(settings), answered, true, spasms(settings), settings.most_false_alarms
+            given(settings), answered, true, spasms(settings), settings.max_false_alarms_per_hour
         )
     rules = chosen.rules if chosen else [given(settings)] * len(answered)
     told = {
@@ -155,7 +155,7 @@ def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
         return settings, {}
     out = settings.out / "videos"
     words = ["extract_pose.py", *map(str, films), "--out", str(out), "--model", str(settings.model)]
-    words += ["--people", str(settings.people), "--pick", settings.pick]
+    words += ["--max-people", str(settings.max_people), "--pick", settings.pick]
     app.call(words + (["--child", str(settings.child)] if settings.child else []))
     made = {kept["video_sha256"]: kept for kept in map(files.read_json, (out / "recordings").glob("*.json"))}
     recordings: list[Path] = []
@@ -166,7 +166,7 @@ def extracted(settings: Timeline) -> tuple[Timeline, dict[str, str]]:
             if not kept["recording"]:
                 raise DataError(path, kept["note"], "name another video")
             note = f"; {kept['note']}" if kept["note"] else ""
-            print(f"{path.name}: {kept['recording']}, a pose in {kept['frames_with_pose']:.0%} of its frames{note}")
+            print(f"{path.name}: {kept['recording']}, a pose in {kept['pose_fraction']:.0%} of its frames{note}")
             film_of[kept["recording"]] = path.name
             path = out / "recordings" / kept["recording"]
         recordings.append(path)
@@ -179,8 +179,10 @@ def event_rows(told: dict[str, list[Event]]) -> Iterator[tuple[object, ...]]:
         for event, cluster in zip(
             of_recording, event_detection.clusters(event_detection.spans(of_recording)), strict=True
         ):
-            onset_s, offset_s, known_s = (f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.known_s))
-            yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, known_s
+            onset_s, offset_s, detectable_at_s = (
+                f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.detectable_at_s)
+            )
+            yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, detectable_at_s
 
 
 # ---- answering
@@ -191,7 +193,7 @@ def frames_of_all(recordings: tuple[Path, ...]) -> dict[Path, int]:
     problems: list[DataError] = []
     lengths = {}
     for path in recordings:
-        with collected(problems):
+        with collect_errors(problems):
             lengths[path] = frames_of(path)
     if problems:
         raise DataProblems(problems)
@@ -214,11 +216,11 @@ def answer_all(settings: Timeline, decision: dict[str, Any], lengths: dict[Path,
     if left:
         total = sum(lengths[path] for path in left)
         with (
-            Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer,
+            EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor,
             progress.progress("answering", total=total, unit="frame", unit_scale=True) as bar,
         ):
             for path in left:
-                answers = sliding_window.answer(path, lengths[path], stride, answerer, bar.update)
+                answers = sliding_window.answer(path, lengths[path], stride, predictor, bar.update)
                 sliding_window.write(folders[path], keys[path], answers)
                 written = sliding_window.read(folders[path], stride, keys[path])
                 if written is None:
@@ -240,7 +242,7 @@ def spasms(settings: Timeline) -> Overlap:
 # ---- while it is filmed
 
 
-def watch(settings: Timeline, camera: str) -> int:
+def run_camera(settings: Timeline, camera: str) -> int:
     """Answer a camera's picture as it comes, and tell of alarms, until the stream ends or somebody stops it."""
     if settings.recordings or settings.events:
         raise SettingsError("--camera goes without recordings and --events")
@@ -249,27 +251,32 @@ def watch(settings: Timeline, camera: str) -> int:
     landmarker.check_tools(settings.model)
     print(f"trained on {console.data_name(decision['data'])}")
     print(f"the first answer needs {decision['frames'] / FPS:g} s of film; Ctrl-C ends it", flush=True)
-    with stopped() as is_stopped, Answerer(settings.run, decision, settings.hardware, cpu_count()) as answerer:
-        poses_so_far = sliding_window.Live(answerer, round(settings.stride_s * FPS))
+    with (
+        stopped() as is_stopped,
+        EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor,
+    ):
+        poses_so_far = sliding_window.OnlineDetector(predictor, round(settings.stride_s * FPS))
         folder, failed = None, None
         told: list[Event] = []
         late_s: list[float] = []
         looked_at = left_out = answers = 0
         try:
-            for seen in camera_module.watch(camera, settings.model, settings.people, settings.pick, is_stopped):
+            for seen in camera_module.run_camera(
+                camera, settings.model, settings.max_people, settings.pick, is_stopped
+            ):
                 folder = folder or fresh_folder(settings.out)
                 looked_at, left_out = looked_at + seen.looked_at, left_out + seen.left_out
                 windows = poses_so_far.add(seen.poses)
                 if not windows:
                     continue
                 late_s.append(time.monotonic() - seen.taken_s)
-                nobody = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
+                missing_frames = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
                 for end_s, chance in zip(windows.ends_s[answers:], windows.probabilities[answers:], strict=True):
-                    print(f"{clock(end_s)}  probability {chance:.3f}{nobody}", flush=True)
+                    print(f"{format_time(end_s)}  probability {chance:.3f}{missing_frames}", flush=True)
                 before, told = told, event_detection.told(windows, given(settings))
                 for event in told[len(before) :]:
-                    between = f"{clock(event.onset_s)} and {clock(event.offset_s)}"
-                    print(f"{clock(windows.duration_s)}  ALARM: like a spasm between {between}", flush=True)
+                    between = f"{format_time(event.onset_s)} and {format_time(event.offset_s)}"
+                    print(f"{format_time(windows.duration_s)}  ALARM: like a spasm between {between}", flush=True)
                 if told != before:
                     files.write_csv(folder / "events.csv", EVENTS, event_rows({folder.name: told}))
                 if late_s[-1] > LATE_S and (not answers or late_s[-2] <= LATE_S):
@@ -290,7 +297,7 @@ def watch(settings: Timeline, camera: str) -> int:
         print(f"answers came {median_s:.2f} s after the last frame that they rest on was taken, 95 % in {most_s:.2f} s")
     print(f"{looked_at} frames were looked at, {left_out} left out because looking takes time")
     if windows.duration_s > 2 and looked_at < FEWEST_A_SECOND * windows.duration_s:
-        print("warning: too few to follow a movement; take the lite model or fewer --people", file=sys.stderr)
+        print("warning: too few to follow a movement; take the lite model or fewer --max-people", file=sys.stderr)
     print(f"written: {folder}")
     if failed:
         raise failed
@@ -331,18 +338,18 @@ def summary(name: str, windows: Windows, told: list[Event]) -> str:
     if not told:
         return f"{name}: nothing like a spasm in {length}."
     strongest = max(told, key=lambda event: event.peak)
-    surest = f"{clock(strongest.onset_s)} (probability {strongest.peak:.2f})"
+    surest = f"{format_time(strongest.onset_s)} (probability {strongest.peak:.2f})"
     if len(told) == 1:
         return f"{name}: one event like a spasm in {length}, at {surest}."
     sizes = np.bincount(event_detection.clusters(event_detection.spans(told)))[1:]
     clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
         f"{name}: {len(told)} events like a spasm in {length}, in {clusters}; "
-        f"the first at {clock(told[0].onset_s)}, the surest at {surest}."
+        f"the first at {format_time(told[0].onset_s)}, the surest at {surest}."
     )
 
 
-def clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """1:02:03.4"""
     tenths = round(seconds * 10)
     hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
@@ -405,14 +412,14 @@ def judge(
         f"an event is told in {clusters['share_with_an_event_told']:.2f} of the true ones"
     )
     print("SzCORE's margins are for seizures of minutes and flatter short events: read the other figures.")
-    files.write_json(settings.out / "judged.json", {"rule": settings.rule, "settings": how, **judged})
+    files.write_json(settings.out / "event_metrics.json", {"rule": settings.rule, "settings": how, **judged})
     if chosen:
-        trade_off(settings, event_rule_selection.traded(chosen))
+        trade_off(settings, event_rule_selection.sensitivity_at_fa_limits(chosen))
 
 
 def trade_off(settings: Timeline, rows: list[tuple[float, float, float]]) -> None:
     """Print, write and draw what sensitivity remains under a limit on false alarms, set on the other children."""
-    header = ("limit_per_hour", "false_alarms_per_hour", "sensitivity")
+    header = ("max_false_alarms_per_hour", "false_alarms_per_hour", "sensitivity")
     files.write_csv(settings.out / "tradeoff.csv", header, rows)
     print(f"\n{'at most so many false alarms an hour':>38}{'there were':>12}{'sensitivity':>13}")
     for limit, false, sensitivity in rows:

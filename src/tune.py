@@ -35,7 +35,7 @@ from spasm.tuning import search as search_module
 from spasm.tuning import spaces
 from spasm.tuning.nested import nested_figures
 from spasm.tuning.search import Search, open_study, result, states_of, work
-from spasm.tuning.storage import patiently
+from spasm.tuning.storage import retry_while_unreachable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +74,9 @@ STUDIES = Path("output/studies")
 def main(settings: Tune) -> int:
     check(settings)
     read, split = settings.read, settings.split
-    data = load_training(read.data, read.frames, read.names, settings.cache, progress.reading)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading)
     if split.folds_file is None:
-        fold_of = make_folds(data.labels, data.children, split.folds, split.fold_kind, split.fold_seed)
+        fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
     else:
         fold_of = read_folds(split.folds_file, data.names)
     searches = plan(settings, data, fold_of)
@@ -91,7 +91,7 @@ def main(settings: Tune) -> int:
     in_workers([delayed(work)(searches, worker, *told) for worker in range(min(missing, workers))], workers)
     best = []
     for search in searches:
-        found = patiently(search, functools.partial(read_result, search))
+        found = retry_while_unreachable(search, functools.partial(read_result, search))
         files.write_json(search.out, found)
         print(result_table(found))
         best.append(found["best"]["values"])
@@ -240,13 +240,13 @@ def read_flags(settings: Tune) -> list[str]:
     flags = ["--data", str(read.data)]
     if read.frames is not None:
         flags += ["--frames", str(read.frames)]
-    if read.names != "challenge":
-        flags += ["--names", read.names]
+    if read.name_pattern != "challenge":
+        flags += ["--name-pattern", read.name_pattern]
     if split.folds_file is not None:
         return [*flags, "--folds-file", str(split.folds_file)]
     for name, value, default in (
         ("--folds", split.folds, Folds.folds),
-        ("--fold-kind", split.fold_kind, Folds.fold_kind),
+        ("--splitter", split.splitter, Folds.splitter),
         ("--fold-seed", split.fold_seed, Folds.fold_seed),
     ):
         if value != default:

@@ -31,7 +31,7 @@ def main(settings: Verify) -> int:
     source = opened(read.data, read.frames, settings.cache)
     if source.notice:
         print(source.notice)
-    report = check_folder(source.folder, source.frames, read.names, progress.reading)
+    report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
     print_warnings(report.warnings)
     for problem in report.problems:

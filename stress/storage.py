@@ -30,8 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SMALL = "--data data --frames 60 --folds 3 --cache cache --run run --workers 1"
 MEMBERS = {
-    "train_lgbm": f"src/train_lgbm.py {SMALL} --rounds 10 --leaf-segments 3",
-    "train_rocket": f"src/train_rocket.py {SMALL} --biases 1 --copies 0",
+    "train_lgbm": f"src/train_lgbm.py {SMALL} --num-boost-round 10 --min-data-in-leaf 3",
+    "train_rocket": f"src/train_rocket.py {SMALL} --biases-per-kernel 1 --augmented-copies 0",
     "train_folds": f"src/train_folds.py {SMALL} --epochs 2 --width 8 --blocks 2 --kernel 5 --device cpu --tensorboard",
 }
 SIMULATE = "src/simulate.py --out data --frames 60 --recordings 1 --minutes 1 --workers 1"
@@ -80,7 +80,7 @@ COMMANDS = {
         r"\.db|\.locks|small\.json",
     ),
     "transfer": Command(
-        "src/evaluate_held_out.py --data data --frames 60 --cache cache --out transfer --members lgbm --parts 2 "
+        "src/evaluate_held_out.py --data data --frames 60 --cache cache --out transfer --members lgbm --outer-folds 2 "
         "--workers 1",
         ["transfer", "cache"],
         ["transfer"],
@@ -120,7 +120,7 @@ os.replace, os.fsync = renaming, syncing
 ENVIRONMENT = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def prepare(base: Path) -> None:
+def set_threads(base: Path) -> None:
     """A folder in which every command can run, and has run before."""
     base.mkdir(parents=True)
     simulate = f"{SIMULATE} --children 14 --segments-per-child 4 --seed 1"
@@ -284,10 +284,10 @@ class Campaign:
             more = {"VANISH": f"{number} {moment} {self.command.writes[0]}"}
             more["PYTHONPATH"] = str(self.log.parent / "site")
             code, said = call(self.command.words, self.work, more=more)
-            in_words = code == 1 and "error: " in said and "Traceback" not in said
+            describe_os_error = code == 1 and "error: " in said and "Traceback" not in said
             if code == 0 and contents(self.work, self.command) == self.after:
-                in_words = True  # it was made anew as a whole
-            wrong = [] if in_words else [f"exit {code}: {said[-1500:]}"]
+                describe_os_error = True  # it was made anew as a whole
+            wrong = [] if describe_os_error else [f"exit {code}: {said[-1500:]}"]
             if code and (self.work / self.command.writes[0]).exists():
                 wrong.append("the folder was made again")
             yield f"vanished {moment} file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
@@ -303,7 +303,7 @@ def main() -> int:
     room = Path(tempfile.mkdtemp(prefix="storage"))
     base = settings.base or room / "base"
     if not base.exists():
-        prepare(base)
+        set_threads(base)
     count = wrong = 0
     for name in settings.commands:
         campaign = Campaign(COMMANDS[name], base, room)

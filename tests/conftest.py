@@ -58,8 +58,8 @@ def blended(trained: Path, train_flags: Callable[..., list[str]], tmp_path_facto
     shared = [*flags[:4], *flags[flags.index("--data") :]]
     cache = flags[flags.index("--cache") : flags.index("--cache") + 2]
     for command in (
-        ["src/train_lgbm.py", *shared, "--rounds", "20", "--leaf-segments", "3"],
-        ["src/train_rocket.py", *shared, "--biases", "1", "--copies", "0"],
+        ["src/train_lgbm.py", *shared, "--num-boost-round", "20", "--min-data-in-leaf", "3"],
+        ["src/train_rocket.py", *shared, "--biases-per-kernel", "1", "--augmented-copies", "0"],
         ["src/blend.py", "--run", str(run), *cache, "--blend-trials", "1"],  # the first trial is equal weights
     ):
         finished = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)

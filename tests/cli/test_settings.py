@@ -47,7 +47,7 @@ from spasm.config.models import (
     Network,
     RocketMember,
 )
-from spasm.config.runtime import OfRun
+from spasm.config.runtime import RunData
 from spasm.core.errors import TrainingError
 from spasm.data.dataset import TrainingData
 from spasm.ensemble import blending
@@ -107,11 +107,11 @@ def settings_file(folder, tree):
     return path
 
 
-def leaves(settings_class):
+def num_leaves(settings_class):
     """Name and annotation of every field below a settings class that holds a value."""
     for name, annotation in typing.get_type_hints(settings_class, include_extras=True).items():
         if dataclasses.is_dataclass(annotation):
-            yield from leaves(annotation)
+            yield from num_leaves(annotation)
         else:
             yield name, annotation
 
@@ -132,9 +132,9 @@ def test_a_flag_changes_its_field_and_no_other():
 
 def test_a_switch_needs_no_value_and_takes_one():
     assert parsed("--report", settings_class=Submission) == Submission(report=True)
-    assert parsed("--report", "--films", 7, settings_class=Submission) == Submission(report=True, films=7)
+    assert parsed("--report", "--max-players", 7, settings_class=Submission) == Submission(report=True, max_players=7)
     assert parsed("--body-scale", "--epochs", 3).member.features == Features(body_scale=True)
-    assert parsed("--films", 7, "--report", "False", settings_class=Submission) == Submission(films=7)
+    assert parsed("--max-players", 7, "--report", "False", settings_class=Submission) == Submission(max_players=7)
 
 
 def test_the_flags_that_others_rely_on_exist():
@@ -155,7 +155,9 @@ def test_the_flags_that_others_rely_on_exist():
     for settings_class in (TrainLgbm, TrainRocket):
         other = parsed("--data", "d", "--run", "r", "--folds", 4, "--seed", 3, settings_class=settings_class)
         assert (other.read.data, other.run, other.split.folds, other.seed) == (Path("d"), Path("r"), 4, 3)
-    held_out = parsed("--data", "d", "--out", "o", "--by", "cohort", "--members", "lgbm", settings_class=Transfer)
+    held_out = parsed(
+        "--data", "d", "--out", "o", "--group-column", "cohort", "--members", "lgbm", settings_class=Transfer
+    )
     assert held_out == Transfer(read=Data(data=Path("d")), out=Path("o"), by="cohort", members=("lgbm",))
     drawn = parsed("--out", "d", "--children", 5, "--segments-per-child", 2, "--seed", 1, settings_class=Simulate)
     assert drawn == Simulate(out=Path("d"), children=5, segments_per_child=2, seed=1)
@@ -166,9 +168,9 @@ def test_help_names_every_flag_and_its_default(capsys):
     for settings_class in SCRIPTS:
         assert run(["--help"], settings_class) == (0, None)
         text = " ".join(capsys.readouterr().out.split())  # without line breaks
-        for name, _ in leaves(settings_class):
+        for name, _ in num_leaves(settings_class):
             assert name in ("recordings", "videos") or f"--{name.replace('_', '-')} " in text, "those need no flag"
-        assert text.count("(default: ") == len(list(leaves(settings_class)))
+        assert text.count("(default: ") == len(list(num_leaves(settings_class)))
 
 
 @pytest.mark.parametrize("flag", ["--epoch", "--learning-rte", "--fold-sed"])
@@ -218,7 +220,7 @@ def test_a_flag_without_its_value_stops(capsys):
         ("--learning-rate", "nan", "1e-06"),
         ("--learning-rate", "inf", "1"),
         ("--dropout", "1", "0.9"),
-        ("--mirror", "-0.1", "0"),
+        ("--mirror-prob", "-0.1", "0"),
         ("--frames", "15", "16"),
         ("--folds", "1", "2"),
         ("--fold", "-1", "0"),
@@ -231,16 +233,16 @@ def test_a_flag_without_its_value_stops(capsys):
         ("--prevalence", "1", "0.999"),
         ("--prevalence", "nan", "0.001"),
         ("--abstain", "1.5", "1"),
-        ("--rounds", "0", "1"),
-        ("--bag-share", "0", "0.1"),
-        ("--copies", "17", "16"),
+        ("--num-boost-round", "0", "1"),
+        ("--bagging-fraction", "0", "0.1"),
+        ("--augmented-copies", "17", "16"),
         ("--blend-trials", "0", "1"),
         ("--seeds", "0", "1"),
     ],
 )
 def test_a_value_out_of_range_stops_with_its_name_and_the_nearest_valid_one(capsys, flag, value, nearest):
     name = flag[2:].replace("-", "_")
-    settings_class = next(script for script in SCRIPTS if name in dict(leaves(script)))
+    settings_class = next(script for script in SCRIPTS if name in dict(num_leaves(script)))
     message = refused(capsys, flag, value, settings_class=settings_class)
     assert re.search(rf"{flag} -?\S+ is (outside|not odd)", message)
     assert f"the nearest valid value is {nearest} " in f"{message} "
@@ -288,7 +290,7 @@ def test_a_settings_file_is_read_flat_or_nested(tmp_path, tree):
 def test_the_settings_of_a_manifest_can_be_given_back_as_a_file(tmp_path):
     member = Member(
         features=Features(aspect=1.7),
-        augmentation=Augmentation(gap=0.5),
+        augmentation=Augmentation(gap_prob=0.5),
         network=Network(width=12, head="topk"),
         fit=Fit(ema=0.5),
     )
@@ -298,8 +300,11 @@ def test_the_settings_of_a_manifest_can_be_given_back_as_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("settings_class", "member"),
     [
-        (TrainLgbm, LgbmMember(Boosting(rounds=7, gaps=True))),
-        (TrainRocket, RocketMember(convolutions=Convolutions(copies=0), augmentation=Augmentation(gap=0.5))),
+        (TrainLgbm, LgbmMember(Boosting(num_boost_round=7, gap_features=True))),
+        (
+            TrainRocket,
+            RocketMember(convolutions=Convolutions(augmented_copies=0), augmentation=Augmentation(gap_prob=0.5)),
+        ),
     ],
 )
 def test_so_can_those_of_every_other_member(tmp_path, settings_class, member):
@@ -375,7 +380,7 @@ def test_every_settings_class_is_frozen_checked_and_documented():
 
 @pytest.mark.parametrize("settings_class", SCRIPTS)
 def test_the_names_of_a_scripts_settings_are_unique(settings_class):
-    names = [name for name, _ in leaves(settings_class)]
+    names = [name for name, _ in num_leaves(settings_class)]
     assert len(names) == len(set(names))
 
 
@@ -384,7 +389,7 @@ def test_every_script_is_among_those_tested():
              for annotation in typing.get_type_hints(each).values()}  # fmt: skip
     outer = {each for each in vars(settings_module).values()
              if dataclasses.is_dataclass(each) and issubclass(each, Checked) and each not in inner}  # fmt: skip
-    assert outer - {Train, OfRun} == set(SCRIPTS), "Train and OfRun are what several scripts share"
+    assert outer - {Train, RunData} == set(SCRIPTS), "Train and OfRun are what several scripts share"
 
 
 def test_settings_come_back_from_the_json_of_a_manifest():
@@ -467,7 +472,7 @@ def test_only_members_that_a_script_trains_can_be_named():
 
 FRAMES = 32
 # Small enough for a few seconds in all. Every random change is on, so that its size shows.
-CHANGES = Augmentation(gap=0.5, drop_landmark=0.1)
+CHANGES = Augmentation(gap_prob=0.5, drop_landmark_prob=0.1)
 BASES = {
     "stgcn_mil": Member(augmentation=CHANGES, network=Network(width=4, blocks=2), fit=Fit(epochs=2, batch=6)),
     **{
@@ -475,7 +480,7 @@ BASES = {
         for model in MEMBERS
         if model != "stgcn_mil"
     },
-    "lgbm": LgbmMember(Boosting(rounds=5, leaf_segments=2)),
+    "lgbm": LgbmMember(Boosting(num_boost_round=5, min_data_in_leaf=2)),
     "rocket": RocketMember(augmentation=CHANGES),
 }
 ELSEWHERE = {("two_stream", "network", "weights")}  # test_two_stream.py shows what it does, with a file
@@ -620,7 +625,7 @@ def test_every_field_of_a_blend_has_an_effect(name, value):
     logits = {
         member: generator.normal(2 * labels - 1, spread) for member, spread in zip("abc", (1.0, 1.5, 2.0), strict=True)
     }
-    rows = blending.Rows(logits, children, np.ones(120, bool))
+    rows = blending.OofScores(logits, children, np.ones(120, bool))
     base = Blend(blend_trials=25)
     before, after = (blending.choose(rows, labels, each) for each in (base, dataclasses.replace(base, **{name: value})))
     assert before != after

@@ -40,7 +40,7 @@ def test_what_is_written_replaces_the_old_file_and_leaves_nothing_beside_it(tmp_
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with files.replacing(path) as file:
+    with files.atomic_write(path) as file:
         file.write(b"new")
         file.flush()
         assert path.read_bytes() == b"old"
@@ -51,7 +51,7 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
 def test_an_error_in_the_middle_leaves_the_old_file_whole_and_no_temporary_file(tmp_path, error):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(error), files.replacing(path) as file:
+    with pytest.raises(error), files.atomic_write(path) as file:
         file.write(b"new")
         raise error
     assert path.read_bytes() == b"old"
@@ -59,7 +59,7 @@ def test_an_error_in_the_middle_leaves_the_old_file_whole_and_no_temporary_file(
 
 
 def test_an_error_in_the_middle_leaves_no_file_where_there_was_none(tmp_path):
-    with pytest.raises(ValueError), files.replacing(tmp_path / "a.bin"):
+    with pytest.raises(ValueError), files.atomic_write(tmp_path / "a.bin"):
         raise ValueError
     assert names(tmp_path) == []
 
@@ -74,8 +74,8 @@ def test_a_full_or_failing_disk_leaves_the_old_file_whole_and_names_the_users_pa
 
     def fail(*arguments):
         # The operating system names both files of a rename, and none of an fsync.
-        named = [str(arguments[0]), None, str(arguments[1])] if call == "replace" else []
-        raise OSError(code, os.strerror(code), *named)
+        with_path = [str(arguments[0]), None, str(arguments[1])] if call == "replace" else []
+        raise OSError(code, os.strerror(code), *with_path)
 
     monkeypatch.setattr(files.os, call, fail)
     with pytest.raises(OSError) as caught:
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_written_is_found_so(tmp_path):
 
 
 def test_a_disk_on_which_nothing_can_be_removed_either_is_told_by_the_users_path(tmp_path, monkeypatch):
-    def refuse(*arguments, **named):
+    def refuse(*arguments, **with_path):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
 
     for name in ("replace", "unlink"):

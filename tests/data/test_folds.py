@@ -121,7 +121,7 @@ def test_fewer_segments_of_each_label_than_folds_are_refused_with_what_to_do():
     with pytest.raises(DataError) as caught:
         make_folds(labels, children, 4, "stratified", 0)
     reason = "the training data: has fewer than 4 segments of each label"
-    assert str(caught.value) == f"{reason} (use fewer --folds, or --fold-kind grouped)"
+    assert str(caught.value) == f"{reason} (use fewer --folds, or --splitter grouped)"
 
 
 def test_folds_of_one_class_are_named():

@@ -135,7 +135,7 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
     assert loaded.poses.shape == (6, 40, 33, 5)
     assert loaded.names == tuple(f"child_{i}_1.npy" for i in range(1, 7))
     assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0]
-    assert loaded.judged_by == "max"
+    assert loaded.label_level == "child"
     assert loaded.notice.startswith(
         "STAM's layout: 6 infants in 6 blocks of 40 frames; compare.py judges an infant by its largest"
     )
@@ -146,9 +146,9 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
 
 def test_a_segment_that_challenges_layout_has_is_judged_by_itself(tmp_path):
     loaded = load(make_data(tmp_path / "data"), tmp_path / "cache", 16)
-    assert loaded.judged_by is None
+    assert loaded.label_level is None
     assert loaded.folder == tmp_path / "data"
-    assert load(make_gunet(tmp_path / "clips"), tmp_path / "cache").judged_by is None
+    assert load(make_gunet(tmp_path / "clips"), tmp_path / "cache").label_level is None
 
 
 def test_a_conversion_is_made_once_and_again_when_the_data_or_the_cache_changes(tmp_path):
@@ -199,13 +199,13 @@ def test_a_damaged_mark_is_made_again_in_the_cache_and_refused_in_a_users_folder
         (folder / "converted.json").write_text(damage)
         assert "converted.json" in said(opened, folder, None, cache)
     assert opened(data, None, cache).folder == folder
-    assert json.loads((folder / "converted.json").read_text())["judged_by"] == "max"
+    assert json.loads((folder / "converted.json").read_text())["label_level"] == "child"
 
 
 def test_a_converted_folder_may_itself_be_named_as_data(tmp_path):
     folder = opened(make_stam(tmp_path / "data"), None, tmp_path / "cache").folder
     loaded = load(Path(shutil.copytree(folder, tmp_path / "copy")), tmp_path / "cache")
-    assert (loaded.poses.shape[1], loaded.judged_by, loaded.notice) == (40, "max", "")
+    assert (loaded.poses.shape[1], loaded.label_level, loaded.notice) == (40, "child", "")
 
 
 # Converts, and stops for ever when the third segment is to be written.
@@ -249,12 +249,12 @@ def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
 
 def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole_is(tmp_path):
     data, out = make_stam(tmp_path / "data", infants=24), tmp_path / "out"
-    flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--parts", 2, "--workers", 1]
+    flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--outer-folds", 2, "--workers", 1]
     finished = script("transfer.py", *flags, "--members", "lgbm")
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("STAM's layout: 24 infants")
     part = load(out / "without_0/data", tmp_path / "cache")
-    assert (part.judged_by, part.poses.shape[1], len(part.names)) == ("max", 40, 12)
+    assert (part.label_level, part.poses.shape[1], len(part.names)) == ("child", 40, 12)
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path, monkeypatch):
@@ -454,7 +454,18 @@ def test_test_parts_that_hold_each_infant_once_are_offered_as_folds(tmp_path):
     assert loaded.warnings == ()
     rows = (loaded.folder / "folds.csv").read_text().split()
     assert rows == ["segment_name,fold", *(f"child_{i}_1.npy,{(i - 1) // 2}" for i in range(1, 7))]
-    flags = ["--data", data, "--cache", tmp_path / "cache", "--run", tmp_path / "run", "--rounds", 2, "--workers", 1]
+    flags = [
+        "--data",
+        data,
+        "--cache",
+        tmp_path / "cache",
+        "--run",
+        tmp_path / "run",
+        "--num-boost-round",
+        2,
+        "--workers",
+        1,
+    ]
     finished = script("train_lgbm.py", *flags, "--folds-file", loaded.folder / "folds.csv")
     assert finished.returncode == 0, finished.stderr
     assert "lgbm, seed 0, 3 folds" in finished.stdout
@@ -985,7 +996,7 @@ def test_verify_and_training_read_the_toy_set_of_stam(tmp_path):
     assert "train: 30 segments of 30 children, 5 of 30 labels positive (16.7%)" in finished.stdout
     assert finished.stdout.splitlines()[-1].strip() == f"python src/train_folds.py --data {TOY}"
     run = ["--run", tmp_path / "run"]
-    finished = script("train_lgbm.py", *flags, *run, "--rounds", 5, "--workers", 1)
+    finished = script("train_lgbm.py", *flags, *run, "--num-boost-round", 5, "--workers", 1)
     assert finished.returncode == 0, finished.stderr
     made = json.loads((tmp_path / "run/run.json").read_text())
     assert (made["frames"], made["data"]["path"]) == (200, str(TOY))

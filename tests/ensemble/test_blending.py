@@ -13,8 +13,17 @@ from scipy.optimize import minimize
 
 from spasm.config.ensemble import Blend
 from spasm.ensemble import blending
-from spasm.ensemble.blending import FEWEST_SEGMENTS, Choice, Rows, average, choose, context_features, nested, percentile
-from spasm.ensemble.calibration import fit_line, probability
+from spasm.ensemble.blending import (
+    FEWEST_SEGMENTS,
+    BlendParameters,
+    OofScores,
+    average,
+    context_features,
+    cross_fit,
+    fit_blend,
+    percentile,
+)
+from spasm.ensemble.calibration import fit_calibration, probability
 
 SPACES = ("probability", "logit", "percentile")
 FAST = Blend(blend_trials=30)
@@ -30,7 +39,7 @@ def members(strengths, seed=0, count=240, each=8, shared=0.5):
         for number, strength in enumerate(strengths)
     }
     children = np.array([f"child {row // each}" for row in range(count)])
-    return labels, Rows(logits, children, np.ones(count, dtype=bool))
+    return labels, OofScores(logits, children, np.ones(count, dtype=bool))
 
 
 def without_pose(rows, which):
@@ -41,11 +50,11 @@ def without_pose(rows, which):
 
 def placed(rows, labels, averaging):
     """What is averaged for each member, as `choose` does."""
-    choice = choose(rows, labels, Blend(averaging=averaging, blend_trials=1))
-    lines = {name: fit_line(values, labels) for name, values in rows.logits.items()}
+    choice = fit_blend(rows, labels, Blend(averaging=averaging, blend_trials=1))
+    lines = {name: fit_calibration(values, labels) for name, values in rows.logits.items()}
     quantiles = {name: list(np.quantile(values, np.linspace(0, 1, 201))) for name, values in rows.logits.items()}
     whole = dataclasses.replace(choice, lines=lines, quantiles=quantiles)
-    return [whole._place(name, values) for name, values in rows.logits.items()]
+    return [whole._to_common_scale(name, values) for name, values in rows.logits.items()]
 
 
 # ---- weights
@@ -88,9 +97,9 @@ def test_the_search_finds_the_weights_that_convex_optimisation_finds(strengths, 
 def test_members_that_say_the_same_get_the_same_weight(count, averaging):
     labels, rows = members((1,))
     same = {f"member_{number}": rows.logits["member_0"] for number in range(count)}
-    choice = choose(dataclasses.replace(rows, logits=same), labels, Blend(averaging=averaging))
+    choice = fit_blend(dataclasses.replace(rows, logits=same), labels, Blend(averaging=averaging))
     assert choice.weights == pytest.approx(dict.fromkeys(same, 1 / count), abs=1e-9)
-    alone = choose(rows, labels, Blend(averaging=averaging))
+    alone = fit_blend(rows, labels, Blend(averaging=averaging))
     answers = choice.probability(dataclasses.replace(rows, logits=same))
     assert answers == pytest.approx(alone.probability(rows), abs=1e-9)
     assert choice.threshold == pytest.approx(alone.threshold, abs=1e-9)
@@ -101,22 +110,22 @@ def test_a_member_of_noise_hardly_moves_an_answer(averaging):
     """Its calibration is nearly flat, so that even an equal weight carries little; percentiles have no such line."""
     labels, rows = members((1.5, 0), seed=3, shared=0)
     scores = placed(rows, labels, averaging)
-    choice = choose(rows, labels, Blend(averaging=averaging))
+    choice = fit_blend(rows, labels, Blend(averaging=averaging))
     good, noise = (choice.weights.get(name, 0) * values.std() for name, values in zip(rows.logits, scores, strict=True))
     assert noise < 0.15 * good
     alone = dataclasses.replace(rows, logits={"member_0": rows.logits["member_0"]})
     folds = np.arange(len(labels)) // 80
     losses = []
     for case in (rows, alone):
-        chances = nested(case, labels, folds, dataclasses.replace(FAST, averaging=averaging))[0]
-        losses.append(-np.mean(np.log(np.where(labels == 1, chances, 1 - chances))))
+        probabilities = cross_fit(case, labels, folds, dataclasses.replace(FAST, averaging=averaging))[0]
+        losses.append(-np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities))))
     assert losses[0] < losses[1] + 0.02
     assert losses[1] < 0.45, "the test is void unless the other member knows something"
 
 
 def test_a_member_that_is_worse_than_chance_is_not_turned_round():
     labels, rows = members((1, -1), shared=0)
-    choice = choose(rows, labels, Blend())
+    choice = fit_blend(rows, labels, Blend())
     if "member_1" in choice.weights:
         assert choice.lines["member_1"][0] == 0
     changed = dataclasses.replace(rows, logits=rows.logits | {"member_1": -rows.logits["member_1"]})
@@ -125,7 +134,7 @@ def test_a_member_that_is_worse_than_chance_is_not_turned_round():
 
 def test_a_member_with_hardly_any_weight_is_left_out():
     labels, rows = members((2, 0), shared=0)
-    choice = choose(rows, labels, Blend(averaging="percentile"))
+    choice = fit_blend(rows, labels, Blend(averaging="percentile"))
     assert choice.weights == {"member_0": 1.0}
     assert list(choice.lines) == list(choice.quantiles) == ["member_0"]
     fewer = dataclasses.replace(rows, logits={"member_0": rows.logits["member_0"]})
@@ -134,9 +143,9 @@ def test_a_member_with_hardly_any_weight_is_left_out():
 
 def test_the_same_rows_give_the_same_choice_and_another_seed_nearly_the_same():
     labels, rows = members((1, 0.7, 0.3))
-    first = choose(rows, labels, Blend())
-    assert choose(rows, labels, Blend()) == first
-    other = choose(rows, labels, Blend(blend_seed=1))
+    first = fit_blend(rows, labels, Blend())
+    assert fit_blend(rows, labels, Blend()) == first
+    other = fit_blend(rows, labels, Blend(blend_seed=1))
     assert other != first
     assert other.probability(rows) == pytest.approx(first.probability(rows), abs=0.03)
 
@@ -149,8 +158,8 @@ def test_the_blend_is_better_than_each_of_two_members_that_know_different_things
     losses = []
     for names in (("member_0",), ("member_1",), ("member_0", "member_1")):
         part = dataclasses.replace(rows, logits={name: rows.logits[name] for name in names})
-        chances = nested(part, labels, folds, settings)[0]
-        losses.append(-np.mean(np.log(np.where(labels == 1, chances, 1 - chances))))
+        probabilities = cross_fit(part, labels, folds, settings)[0]
+        losses.append(-np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities))))
     assert losses[2] < min(losses[:2]) - 0.05
 
 
@@ -221,21 +230,21 @@ def test_nothing_of_a_fold_changes_the_choice_it_is_judged_by(averaging, context
     labels, rows = members((1, 0.6), each=10)
     rows = without_pose(rows, np.arange(len(labels)) % 17 == 0)
     folds = np.arange(len(labels)) // 10 % 4
-    settings = dataclasses.replace(FAST, averaging=averaging, context=context, blend_trials=15)
-    chances, positive, choices = nested(rows, labels, folds, settings)
+    settings = dataclasses.replace(FAST, averaging=averaging, child_context=context, blend_trials=15)
+    probabilities, positive, choices = cross_fit(rows, labels, folds, settings)
     assert (context, None in [choice.context for choice in choices]) in ((True, False), (False, True))
     generator = np.random.default_rng(1)
     for fold in range(4):
         scored = folds == fold
         turned = np.where(scored, 1 - labels, labels)
-        other, other_positive, other_choices = nested(rows, turned, folds, settings)
+        other, other_positive, other_choices = cross_fit(rows, turned, folds, settings)
         assert other_choices[fold] == choices[fold]
-        assert np.array_equal(other[scored], chances[scored])
+        assert np.array_equal(other[scored], probabilities[scored])
         assert np.array_equal(other_positive[scored], positive[scored])
         assert all(other_choices[k] != choices[k] for k in range(4) if k != fold)
 
         noisy = {name: logits + 3 * scored * generator.normal(size=len(scored)) for name, logits in rows.logits.items()}
-        assert nested(dataclasses.replace(rows, logits=noisy), labels, folds, settings)[2][fold] == choices[fold]
+        assert cross_fit(dataclasses.replace(rows, logits=noisy), labels, folds, settings)[2][fold] == choices[fold]
 
 
 @settings(deadline=None, max_examples=15)
@@ -245,7 +254,7 @@ def test_whatever_the_labels_of_a_fold_are_its_answers_stay(drawn, fold):
     folds = np.arange(80) // 5 % 4
     turned = labels.copy()
     turned[folds == fold] = drawn
-    first, second = (nested(rows, each, folds, Blend()) for each in (labels, turned))
+    first, second = (cross_fit(rows, each, folds, Blend()) for each in (labels, turned))
     assert np.array_equal(first[0][folds == fold], second[0][folds == fold])
     assert np.array_equal(first[1][folds == fold], second[1][folds == fold])
 
@@ -253,12 +262,12 @@ def test_whatever_the_labels_of_a_fold_are_its_answers_stay(drawn, fold):
 def test_each_fold_is_answered_at_the_threshold_of_its_own_choice():
     labels, rows = members((1, 0.5))
     folds = np.arange(len(labels)) // 8 % 3
-    chances, positive, choices = nested(rows, labels, folds, FAST)
+    probabilities, positive, choices = cross_fit(rows, labels, folds, FAST)
     for fold, choice in enumerate(choices):
         scored = folds == fold
-        assert choice == choose(rows.at(~scored), labels[~scored], FAST)
-        assert np.array_equal(chances[scored], choice.probability(rows.at(scored)))
-        assert np.array_equal(positive[scored], chances[scored] >= choice.threshold)
+        assert choice == fit_blend(rows.at(~scored), labels[~scored], FAST)
+        assert np.array_equal(probabilities[scored], choice.probability(rows.at(scored)))
+        assert np.array_equal(positive[scored], probabilities[scored] >= choice.threshold)
     assert 0 < positive.sum() < len(labels)
 
 
@@ -266,8 +275,8 @@ def test_shuffled_labels_are_answered_no_better_than_by_chance():
     found = []
     for seed in range(5):
         labels, rows = members((0, 0, 0), seed, count=700)
-        chances = nested(rows, labels, np.arange(700) // 8 % 5, FAST)[0]
-        found.append(np.mean(chances[labels == 1][:, None] > chances[labels == 0]))
+        probabilities = cross_fit(rows, labels, np.arange(700) // 8 % 5, FAST)[0]
+        found.append(np.mean(probabilities[labels == 1][:, None] > probabilities[labels == 0]))
     assert 0.4 < np.mean(found) < 0.6
 
 
@@ -278,7 +287,7 @@ def test_shuffled_labels_are_answered_no_better_than_by_chance():
 def test_a_segment_is_answered_the_same_alone_and_among_others(averaging):
     labels, rows = members((1, 0.7))
     rows = without_pose(rows, np.arange(len(labels)) % 9 == 0)
-    choice = choose(rows, labels, dataclasses.replace(FAST, averaging=averaging))
+    choice = fit_blend(rows, labels, dataclasses.replace(FAST, averaging=averaging))
     together = choice.probability(rows)
     for row in range(20):
         assert choice.probability(rows.at(np.array([row]))) == pytest.approx(together[[row]], rel=1e-12)
@@ -294,7 +303,7 @@ def test_a_segment_without_a_pose_keeps_what_was_said_of_such_segments(averaging
     which = np.arange(len(labels)) % 9 == 0
     rows = without_pose(rows, which)
     for context in (False, True):
-        choice = choose(rows, labels, dataclasses.replace(FAST, averaging=averaging, context=context))
+        choice = fit_blend(rows, labels, dataclasses.replace(FAST, averaging=averaging, child_context=context))
         assert choice.probability(rows)[which] == pytest.approx(np.full(which.sum(), probability(-2.0)))
 
 
@@ -302,7 +311,7 @@ def test_what_segments_without_a_pose_were_labelled_changes_the_threshold_alone(
     labels, rows = members((1, 0.7))
     which = np.arange(len(labels)) % 9 == 0
     rows = without_pose(rows, which)
-    first, second = (choose(rows, np.where(which, label, labels), FAST) for label in (0, 1))
+    first, second = (fit_blend(rows, np.where(which, label, labels), FAST) for label in (0, 1))
     assert dataclasses.replace(first, threshold=0) == dataclasses.replace(second, threshold=0)
 
 
@@ -314,7 +323,7 @@ def contextual(each=8):
     labels, rows = members((1,), each=each)
     usual = np.random.default_rng(5).normal(0, 1.5, len(labels) // each)[np.arange(len(labels)) // each]
     rows = dataclasses.replace(rows, logits={"member_0": rows.logits["member_0"] + usual})
-    choice = choose(rows, labels, Blend(context=True))
+    choice = fit_blend(rows, labels, Blend(child_context=True))
     assert choice.context is not None
     return choice, labels, rows
 
@@ -360,19 +369,22 @@ def test_context_helps_where_children_differ_in_what_is_usual_for_them():
     folds = np.arange(len(labels)) // 8 % 3
     losses = []
     for context in (True, False):
-        chances = nested(rows, labels, folds, Blend(context=context))[0]
-        losses.append(-np.mean(np.log(np.where(labels == 1, chances, 1 - chances))))
+        probabilities = cross_fit(rows, labels, folds, Blend(child_context=context))[0]
+        losses.append(-np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities))))
     assert losses[0] < losses[1] - 0.02
 
 
 def test_too_few_children_or_one_class_leave_each_segment_alone():
     labels, rows = members((1,))
     few = np.arange(len(labels)) < 8 * (FEWEST_SEGMENTS - 1)
-    assert choose(rows.at(few), labels[few], Blend(context=True)).context is None
+    assert fit_blend(rows.at(few), labels[few], Blend(child_context=True)).context is None
     enough = np.arange(len(labels)) < 8 * FEWEST_SEGMENTS
-    assert choose(rows.at(enough), labels[enough], Blend(context=True)).context is not None
+    assert fit_blend(rows.at(enough), labels[enough], Blend(child_context=True)).context is not None
     short = rows.at(np.arange(len(labels)) % 8 < FEWEST_SEGMENTS - 1)
-    assert choose(short, labels[np.arange(len(labels)) % 8 < FEWEST_SEGMENTS - 1], Blend(context=True)).context is None
+    assert (
+        fit_blend(short, labels[np.arange(len(labels)) % 8 < FEWEST_SEGMENTS - 1], Blend(child_context=True)).context
+        is None
+    )
 
 
 # ---- extremes
@@ -388,11 +400,11 @@ def test_rows_of_any_kind_give_probabilities(data, averaging, context):
     labels = np.array(data.draw(st.lists(st.integers(0, 1), min_size=count, max_size=count)))
     has_pose = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
     assume(len(np.unique(labels[has_pose])) == 2)
-    rows = without_pose(Rows(logits, np.arange(count) // 6, has_pose), ~has_pose)
-    choice = choose(rows, labels, Blend(averaging=averaging, context=context, blend_trials=5))
-    chances = choice.probability(rows)
-    assert np.isfinite(chances).all()
-    assert chances.min() >= 0 and chances.max() <= 1
+    rows = without_pose(OofScores(logits, np.arange(count) // 6, has_pose), ~has_pose)
+    choice = fit_blend(rows, labels, Blend(averaging=averaging, child_context=context, blend_trials=5))
+    probabilities = choice.probability(rows)
+    assert np.isfinite(probabilities).all()
+    assert probabilities.min() >= 0 and probabilities.max() <= 1
     assert 0 <= choice.threshold <= 1
     json.dumps(dataclasses.asdict(choice), allow_nan=False)
 
@@ -400,6 +412,6 @@ def test_rows_of_any_kind_give_probabilities(data, averaging, context):
 def test_a_choice_survives_json():
     labels, rows = members((1, 0.6))
     for averaging, context in itertools.product(SPACES, [False, True]):
-        choice = choose(rows, labels, dataclasses.replace(FAST, averaging=averaging, context=context))
-        read = Choice(**json.loads(json.dumps(dataclasses.asdict(choice))))
+        choice = fit_blend(rows, labels, dataclasses.replace(FAST, averaging=averaging, child_context=context))
+        read = BlendParameters(**json.loads(json.dumps(dataclasses.asdict(choice))))
         assert np.array_equal(read.probability(rows), choice.probability(rows))

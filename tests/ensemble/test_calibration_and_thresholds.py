@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from spasm.ensemble.calibration import fit_line, fit_logistic, logit, logit_without_pose, probability
+from spasm.ensemble.calibration import fit_calibration, fit_logistic, logit, logit_without_pose, probability
 from spasm.ensemble.thresholds import best_threshold, cross_fitted, expected_threshold
 
 
@@ -86,27 +86,27 @@ def drawn(slope, offset, count=20_000, seed=0):
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.4, -1.0), (2.5, 1.0)])
 def test_the_line_that_made_the_labels_is_found(slope, offset):
-    assert fit_line(*drawn(slope, offset)) == pytest.approx((slope, offset), abs=0.1)
+    assert fit_calibration(*drawn(slope, offset)) == pytest.approx((slope, offset), abs=0.1)
 
 
 def test_calibrated_log_odds_hardly_change_and_the_mean_probability_is_the_share_of_positives():
     scores, labels = drawn(0.5, -1, 200)
-    slope, offset = fit_line(scores, labels)
+    slope, offset = fit_calibration(scores, labels)
     calibrated = slope * scores + offset
     assert probability(calibrated).mean() == pytest.approx(labels.mean(), abs=0.01)
-    assert fit_line(calibrated, labels) == pytest.approx((1, 0), abs=0.05)
+    assert fit_calibration(calibrated, labels) == pytest.approx((1, 0), abs=0.05)
 
 
 def test_scores_that_tell_nothing_of_the_slope_leave_it_at_one():
     labels = np.tile([0, 0, 0, 1], 5)
-    assert fit_line(np.full(20, 3.0), labels)[0] == pytest.approx(1)
+    assert fit_calibration(np.full(20, 3.0), labels)[0] == pytest.approx(1)
     nearly = np.full(20, 3.0) + 0.01 * np.random.default_rng(0).normal(size=20)
-    assert fit_line(nearly, labels)[0] == pytest.approx(1, abs=0.02)
+    assert fit_calibration(nearly, labels)[0] == pytest.approx(1, abs=0.02)
 
 
 def test_scores_worse_than_chance_are_not_turned_round():
     labels = np.tile([0, 0, 0, 1], 20)
-    slope, offset = fit_line(np.where(labels == 1, -3.0, 3.0), labels)
+    slope, offset = fit_calibration(np.where(labels == 1, -3.0, 3.0), labels)
     assert (slope, probability(offset)) == (0, pytest.approx(0.25))
 
 
@@ -117,16 +117,16 @@ def test_scores_worse_than_chance_are_not_turned_round():
 @example([(0, 50.0), (0, 50.5)])
 def test_every_line_is_finite_and_never_falls(rows):
     labels, scores = (np.array(column) for column in zip(*rows, strict=True))
-    slope, offset = fit_line(scores, labels)
+    slope, offset = fit_calibration(scores, labels)
     assert math.isfinite(offset)
     assert 0 <= slope < math.inf
 
 
 def test_classes_that_scores_part_completely_do_not_become_certain():
     labels = np.repeat([0, 1], 10)
-    slope, offset = fit_line(np.where(labels == 1, 30.0, -30.0), labels)
-    chances = probability(slope * np.array([-30.0, 30.0]) + offset)
-    assert chances == pytest.approx([1 / 12, 11 / 12], abs=0.01)  # Platt's targets
+    slope, offset = fit_calibration(np.where(labels == 1, 30.0, -30.0), labels)
+    probabilities = probability(slope * np.array([-30.0, 30.0]) + offset)
+    assert probabilities == pytest.approx([1 / 12, 11 / 12], abs=0.01)  # Platt's targets
 
 
 def test_the_logistic_fit_is_the_best_that_a_general_optimiser_finds():

@@ -333,7 +333,7 @@ def test_scores_that_hardly_part_the_classes_change_nothing():
 
 def test_each_doubt_alone_keeps_the_fixed_threshold():
     narrow, other = (0.4, 0.5), (0.45, 0.6)
-    doubt = label_shift._doubt
+    doubt = label_shift._reason_to_keep_threshold
     assert doubt(0.2, 0.5, (narrow, other), 0.1, 0.2) == ""
     assert "explains" in doubt(0.2, 0.0, (narrow, other), 0.1, 0.2)
     assert "explains" in doubt(0.2, np.nan, (narrow, other), 0.1, 0.2)

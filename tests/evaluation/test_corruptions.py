@@ -227,9 +227,9 @@ def judged(tmp_path_factory) -> dict[str, object]:
     data, run = write(folder / "data", poses, labels, each=6), folder / "run"
     common = ["--run", run, "--cache", folder / "cache"]
     training = [*common, "--data", data, "--frames", 32, "--folds", 2, "--workers", 1]
-    here("lgbm", *training, "--rounds", 20, "--leaf-segments", 3)
-    here("rocket", *training, "--biases", 1, "--copies", 0)
-    here("blend", *common, "--blend-trials", 15, "--context", True)
+    here("lgbm", *training, "--num-boost-round", 20, "--min-data-in-leaf", 3)
+    here("rocket", *training, "--biases-per-kernel", 1, "--augmented-copies", 0)
+    here("blend", *common, "--blend-trials", 15, "--child-context", True)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     command = Command(folder, "robustness", [*map(str, common), "--workers", "1", "--device", "cpu"])
     code, stdout, stderr = command.end()
@@ -243,7 +243,7 @@ def judged(tmp_path_factory) -> dict[str, object]:
 def test_the_table_has_a_row_for_each_damage_and_member_and_the_blend(judged):
     expected = [(kind, amount, name) for kind, tried in TRIED.items() for amount in tried for name in
                 ("lgbm", "rocket", "blend")]  # fmt: skip
-    assert [(row["damage"], row["amount"], row["member"]) for row in judged["rows"]] == expected
+    assert [(row["corruption"], row["severity"], row["member"]) for row in judged["rows"]] == expected
     for row in judged["rows"]:
         assert 0 <= float(row["f1_low"]) <= float(row["f1"]) <= float(row["f1_high"]) <= 1
         assert all(0 <= float(row[name]) <= 1 for name in ("sensitivity", "specificity", "auc"))
@@ -251,7 +251,7 @@ def test_the_table_has_a_row_for_each_damage_and_member_and_the_blend(judged):
 
 def test_as_it_is_the_figures_are_those_of_the_run(judged):
     result = json.loads((judged["run"] / "metrics.json").read_text())
-    own = {row["member"]: row for row in judged["rows"] if row["damage"] == "as it is"}
+    own = {row["member"]: row for row in judged["rows"] if row["corruption"] == "as it is"}
     for name, figures in {**result["each_member"], "blend": result["cross_fitted"]}.items():
         for figure in ("f1", "sensitivity", "specificity", "auc"):
             assert float(own[name][figure]) == pytest.approx(figures[figure]["value"], abs=0.01)
@@ -259,7 +259,7 @@ def test_as_it_is_the_figures_are_those_of_the_run(judged):
 
 
 def test_damage_does_harm_somewhere_and_is_the_same_for_every_member(judged):
-    auc = {(row["damage"], row["amount"], row["member"]): float(row["auc"]) for row in judged["rows"]}
+    auc = {(row["corruption"], row["severity"], row["member"]): float(row["auc"]) for row in judged["rows"]}
     for name in ("lgbm", "rocket", "blend"):
         assert min(value for key, value in auc.items() if key[2] == name) < auc["as it is", "", name] - 0.1
     few, many = ({key: auc[("frames missing", key, "blend")] for key in ("10%", "50%")}[key] for key in ("10%", "50%"))

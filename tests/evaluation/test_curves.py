@@ -12,32 +12,32 @@ THRESHOLDS = np.concatenate([np.linspace(0, 1, 201), [0.3, 0.5, 0.7]])
 def rows(request):
     """Labels, probabilities with many ties, and children."""
     generator = np.random.default_rng(request.param)
-    chances = generator.choice([0.0, 0.1, 0.3, 0.5, 0.7, 1.0], 30) if request.param else generator.random(30)
-    labels = (generator.random(30) < 0.3 + 0.4 * chances).astype(int)
-    return labels, chances, [f"{row // 5}" for row in range(30)]
+    probabilities = generator.choice([0.0, 0.1, 0.3, 0.5, 0.7, 1.0], 30) if request.param else generator.random(30)
+    labels = (generator.random(30) < 0.3 + 0.4 * probabilities).astype(int)
+    return labels, probabilities, [f"{row // 5}" for row in range(30)]
 
 
-def counted(labels, chances, threshold):
-    called = chances >= threshold
+def counted(labels, probabilities, threshold):
+    called = probabilities >= threshold
     return (called & (labels == 1)).sum(), called.sum()
 
 
 def test_hits_and_calls_at_every_threshold_are_those_counted_by_hand(rows):
-    labels, chances, children = rows
-    counts = curves.count(labels, chances, children)
+    labels, probabilities, children = rows
+    counts = curves.count(labels, probabilities, children)
     for at, threshold in enumerate(counts.thresholds):
-        assert (counts.hits[0, at], counts.calls[0, at]) == counted(labels, chances, threshold)
+        assert (counts.hits[0, at], counts.calls[0, at]) == counted(labels, probabilities, threshold)
     assert counts.calls[0, 0] == 0
     assert (counts.calls[:, -1] == counts.total[:, 0]).all()
 
 
 def test_sensitivity_at_each_share_of_false_alarms_is_the_highest_there(rows):
-    labels, chances, children = rows
-    curve = curves.roc(curves.count(labels, chances, children))
+    labels, probabilities, children = rows
+    curve = curves.roc(curves.count(labels, probabilities, children))
     for share, told in zip(curve.x, curve.y, strict=True):
         best = 0.0
-        for threshold in [2, *chances]:
-            hits, calls = counted(labels, chances, threshold)
+        for threshold in [2, *probabilities]:
+            hits, calls = counted(labels, probabilities, threshold)
             if (calls - hits) / (labels == 0).sum() <= share + 1e-9:
                 best = max(best, hits / labels.sum())
         assert told == pytest.approx(best)
@@ -51,31 +51,31 @@ def test_a_perfect_answer_finds_all_without_a_false_alarm():
 
 
 def test_precision_at_each_sensitivity_is_that_of_the_highest_threshold_that_reaches_it(rows):
-    labels, chances, children = rows
-    curve = curves.precision_recall(curves.count(labels, chances, children))
+    labels, probabilities, children = rows
+    curve = curves.precision_recall(curves.count(labels, probabilities, children))
     for share, told in zip(curve.x, curve.y, strict=True):
-        for threshold in sorted(set(chances), reverse=True):
-            hits, calls = counted(labels, chances, threshold)
+        for threshold in sorted(set(probabilities), reverse=True):
+            hits, calls = counted(labels, probabilities, threshold)
             if hits / labels.sum() >= max(share, 1e-9) - 1e-10:
                 assert told == pytest.approx(hits / calls)
                 break
 
 
 def test_f1_at_every_threshold_is_that_counted_by_hand(rows):
-    labels, chances, children = rows
-    curve = curves.f1(curves.count(labels, chances, children))
+    labels, probabilities, children = rows
+    curve = curves.f1(curves.count(labels, probabilities, children))
     assert (np.diff(curve.x) >= 0).all()
     for threshold, told in zip(curve.x, curve.y, strict=True):
-        hits, calls = counted(labels, chances, threshold)
+        hits, calls = counted(labels, probabilities, threshold)
         assert told == pytest.approx(2 * hits / (calls + labels.sum()))
 
 
 def test_net_benefit_weighs_false_alarms_by_the_odds_of_the_threshold(rows):
-    labels, chances, children = rows
+    labels, probabilities, children = rows
     worth = np.array([0.05, 0.1, 0.3, 0.5, 0.7, 0.75])
-    curve, everything = curves.net_benefit(curves.count(labels, chances, children), worth)
+    curve, everything = curves.net_benefit(curves.count(labels, probabilities, children), worth)
     for threshold, told, of_all in zip(worth, curve.y, everything, strict=True):
-        hits, calls = counted(labels, chances, threshold)
+        hits, calls = counted(labels, probabilities, threshold)
         odds = threshold / (1 - threshold)
         assert told == pytest.approx(100 * (hits - odds * (calls - hits)) / 30)
         assert of_all == pytest.approx(100 * (labels.mean() - odds * (1 - labels.mean())))
@@ -88,8 +88,8 @@ def test_f1_at_another_prevalence_is_that_of_so_many_segments():
 
 
 def test_bins_hold_every_segment_once_and_their_shares(rows):
-    labels, chances, children = rows
-    bins = curves.reliability(labels, chances, children)
+    labels, probabilities, children = rows
+    bins = curves.reliability(labels, probabilities, children)
     assert sum(part.segments for part in bins) == 30
     for part in bins:
         assert part.low - 1e-9 <= part.mean <= part.high + 1e-9
@@ -107,11 +107,11 @@ def test_equal_probabilities_are_one_bin():
 def test_bands_hold_the_line_and_come_from_children():
     generator = np.random.default_rng(0)
     labels, children = generator.integers(0, 2, 400), [str(row // 10) for row in range(400)]
-    chances = np.clip(0.3 * labels + 0.6 * generator.random(400), 0, 1)
-    wide = curves.roc(curves.count(labels, chances, children))
+    probabilities = np.clip(0.3 * labels + 0.6 * generator.random(400), 0, 1)
+    wide = curves.roc(curves.count(labels, probabilities, children))
     inside = (wide.low <= wide.y + 1e-9) & (wide.y <= wide.high + 1e-9)
     assert inside.mean() > 0.98
-    alone = curves.roc(curves.count(labels, chances, ["one"] * 400))
+    alone = curves.roc(curves.count(labels, probabilities, ["one"] * 400))
     assert alone.low == pytest.approx(alone.high)  # one child drawn again and again
 
 
@@ -124,8 +124,8 @@ def test_one_class_has_no_curve_but_no_error():
 
 def test_many_segments_are_read_at_fewer_thresholds():
     generator = np.random.default_rng(1)
-    labels, chances = generator.integers(0, 2, 5000), generator.random(5000)
-    counts = curves.count(labels, chances, [str(row % 50) for row in range(5000)])
+    labels, probabilities = generator.integers(0, 2, 5000), generator.random(5000)
+    counts = curves.count(labels, probabilities, [str(row % 50) for row in range(5000)])
     assert len(counts.thresholds) <= curves.MOST_POINTS + 2
     for at in (1, 100, 250):
-        assert (counts.hits[0, at], counts.calls[0, at]) == counted(labels, chances, counts.thresholds[at])
+        assert (counts.hits[0, at], counts.calls[0, at]) == counted(labels, probabilities, counts.thresholds[at])

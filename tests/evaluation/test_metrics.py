@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from spasm.evaluation import bootstrap, metrics
-from spasm.evaluation.metrics import evaluate, figures, resampled
+from spasm.evaluation.metrics import cluster_bootstrap, evaluate, figures
 
 NAMES = {
     "f1", "sensitivity", "specificity", "precision", "auc", "average_precision", "brier", "prevalence",
@@ -170,7 +170,7 @@ def test_resamples_without_a_figure_are_left_out_of_its_interval():
 def test_differences_between_answers_can_be_taken_draw_by_draw():
     """The same children are drawn for both, so that what they share does not widen the interval of the difference."""
     labels, probabilities, children = challenge_like(40)
-    better, worse = (resampled(labels, probabilities, probabilities > cut, children) for cut in (0.5, 0.6))
+    better, worse = (cluster_bootstrap(labels, probabilities, probabilities > cut, children) for cut in (0.5, 0.6))
     for values, drawn in (better, worse):
         assert values.keys() == drawn.keys() == set(NAMES)
         assert all(len(column) == 1000 for column in drawn.values())

@@ -136,8 +136,8 @@ def test_all_families_together_push_as_all_statistics_do():
     assert len(reasons) == len({family(name) for name in NAMES})
     assert sum(reason.push for reason in reasons) == pytest.approx(contributions.sum())
     assert sum(1 + reason.others for reason in reasons) == len(NAMES)
-    pushes = [abs(reason.push) for reason in reasons]
-    assert pushes == sorted(pushes, reverse=True)
+    shap_values = [abs(reason.push) for reason in reasons]
+    assert shap_values == sorted(shap_values, reverse=True)
     assert top_reasons(contributions, values, NAMES, None) == reasons[:6]
 
 

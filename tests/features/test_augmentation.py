@@ -14,7 +14,15 @@ torch.set_num_threads(1)
 
 T = 24
 OFF = Augmentation(
-    mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0, gap_frames=1
+    mirror_prob=0,
+    rotation_deg=0,
+    zoom=0,
+    aspect_jitter=0,
+    shift_frames=0,
+    jitter=0,
+    drop_landmark_prob=0,
+    gap_prob=0,
+    gap_frames=1,
 )
 EXACT = 1e-6  # float32 rounding of coordinates near 1
 
@@ -69,20 +77,22 @@ def test_random_numbers_come_from_the_generator_alone():
 def test_the_batch_that_came_in_is_not_modified():
     poses = batch(gaps=True)
     before = poses.clone()
-    augment(poses, Augmentation(mirror=1, gap=1, drop_landmark=0.5), torch.Generator().manual_seed(0))
+    augment(poses, Augmentation(mirror_prob=1, gap_prob=1, drop_landmark_prob=0.5), torch.Generator().manual_seed(0))
     assert np.array_equal(poses.numpy(), before.numpy(), equal_nan=True)
 
 
 def test_a_landmark_that_was_missing_stays_missing():
     poses = batch(gaps=True)
-    after = changed(poses, rotation_deg=40, zoom=0.5, stretch=0.5, jitter=0.1, drop_landmark=0.1, gap=0.5)
+    after = changed(
+        poses, rotation_deg=40, zoom=0.5, aspect_jitter=0.5, jitter=0.1, drop_landmark_prob=0.1, gap_prob=0.5
+    )
     assert after.isnan()[poses.isnan()].all()
 
 
 def test_a_segment_without_pose_stays_one_and_harms_no_other():
     poses = batch(4)
     poses[2] = torch.nan
-    settings = Augmentation(drop_landmark=0, gap=0, shift_frames=0)
+    settings = Augmentation(drop_landmark_prob=0, gap_prob=0, shift_frames=0)
     after = augment(poses, settings, torch.Generator().manual_seed(0))
     assert after[2].isnan().all()
     assert after[[0, 1, 3]].isfinite().all()
@@ -90,7 +100,7 @@ def test_a_segment_without_pose_stays_one_and_harms_no_other():
 
 def test_visibility_and_presence_of_what_is_left_are_not_changed():
     poses = batch()
-    after = changed(poses, rotation_deg=40, zoom=0.5, stretch=0.5, jitter=0.1, drop_landmark=0.3)
+    after = changed(poses, rotation_deg=40, zoom=0.5, aspect_jitter=0.5, jitter=0.1, drop_landmark_prob=0.3)
     kept = ~after[..., 3].isnan()
     assert torch.equal(after[..., 3:][kept], poses[..., 3:][kept])
 
@@ -101,11 +111,11 @@ def test_visibility_and_presence_of_what_is_left_are_not_changed():
 def test_mirroring_twice_is_the_identity():
     poses = batch(gaps=True)
     assert same(mirror(mirror(poses)), poses)
-    assert same(changed(changed(poses, mirror=1), mirror=1), poses)
+    assert same(changed(changed(poses, mirror_prob=1), mirror_prob=1), poses)
 
 
 def test_a_mirror_turns_x_around_and_swaps_left_and_right_and_nothing_else():
-    poses, after = batch(), changed(batch(), mirror=1)
+    poses, after = batch(), changed(batch(), mirror_prob=1)
     for here, there in enumerate(MIRROR):
         assert torch.allclose(after[:, :, here, 0], 1 - poses[:, :, there, 0], atol=EXACT)
         assert torch.allclose(after[:, :, here, 1:], poses[:, :, there, 1:], atol=EXACT)
@@ -113,7 +123,7 @@ def test_a_mirror_turns_x_around_and_swaps_left_and_right_and_nothing_else():
 
 def test_mirroring_happens_as_often_as_asked():
     poses = batch(400)[:, :4]
-    mirrored = (changed(poses, mirror=0.25) - mirror(poses)).abs().amax((1, 2, 3)) < EXACT
+    mirrored = (changed(poses, mirror_prob=0.25) - mirror(poses)).abs().amax((1, 2, 3)) < EXACT
     assert 0.15 < mirrored.float().mean() < 0.35
 
 
@@ -151,7 +161,7 @@ def test_a_zoom_scales_x_y_and_z_by_one_factor_within_the_limit():
 
 
 def test_a_stretch_changes_the_aspect_ratio_within_the_limit_and_z_goes_with_x():
-    poses, after = batch(400), changed(batch(400), stretch=0.4)
+    poses, after = batch(400), changed(batch(400), aspect_jitter=0.4)
     before, stretched = (value[..., :3] - value[..., :3].mean((1, 2), keepdim=True) for value in (poses, after))
     factor = stretched.norm(dim=(1, 2)) / before.norm(dim=(1, 2))  # (N, 3)
     assert torch.allclose(stretched, before * factor[:, None, None], atol=1e-5)
@@ -190,7 +200,7 @@ def test_a_shift_moves_whole_frames_and_what_comes_in_is_missing():
 
 
 def test_a_gap_hides_whole_neighbouring_frames_for_no_longer_than_asked():
-    poses, after = batch(400), changed(batch(400), gap=1, gap_frames=6)
+    poses, after = batch(400), changed(batch(400), gap_prob=1, gap_frames=6)
     hidden = after.isnan().all(3).all(2)
     assert torch.equal(after.isnan().any(3).any(2), hidden)
     lengths = hidden.sum(1)
@@ -204,17 +214,17 @@ def test_a_gap_hides_whole_neighbouring_frames_for_no_longer_than_asked():
 
 
 def test_gaps_come_as_often_as_asked():
-    after = changed(batch(400), gap=0.3, gap_frames=3)
+    after = changed(batch(400), gap_prob=0.3, gap_frames=3)
     assert 0.2 < after.isnan().any(3).any(2).any(1).float().mean() < 0.4
 
 
 def test_a_gap_setting_longer_than_the_segment_hides_at_most_the_segment():
-    hidden = changed(batch(200), gap=1, gap_frames=10 * T).isnan().all(3).all(2)
+    hidden = changed(batch(200), gap_prob=1, gap_frames=10 * T).isnan().all(3).all(2)
     assert 0.5 < hidden.all(1).float().mean() < 1
 
 
 def test_a_dropped_landmark_is_missing_in_the_whole_segment():
-    poses, after = batch(100), changed(batch(100), drop_landmark=0.2)
+    poses, after = batch(100), changed(batch(100), drop_landmark_prob=0.2)
     missing = after.isnan().any(3)
     assert torch.equal(missing.any(1), missing.all(1))
     assert torch.equal(after.isnan().all(3), missing)

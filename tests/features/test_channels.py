@@ -357,7 +357,15 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
         simulated=False,
     )
     off = Augmentation(
-        mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0, gap_frames=1
+        mirror_prob=0,
+        rotation_deg=0,
+        zoom=0,
+        aspect_jitter=0,
+        shift_frames=0,
+        jitter=0,
+        drop_landmark_prob=0,
+        gap_prob=0,
+        gap_frames=1,
     )
     member = Member(augmentation=off, features=Features(body_scale=True), network=Network(width=4), fit=Fit(epochs=1))
     seen = []

@@ -11,7 +11,7 @@ from helpers.poses import TRUNK, camera, moving, still
 from helpers.segments import SOURCE
 from spasm.data.landmarks import INDEX, MIRROR
 from spasm.features import nan_math
-from spasm.features.body_frame import BLOCK, LONGEST_BRIDGE, bridged
+from spasm.features.body_frame import BLOCK, LONGEST_BRIDGE, fill_short_gaps
 from spasm.features.kinematics import GROUP_OF, GROUPS, NAMES, statistics
 from spasm.features.nan_math import mean, quantiles
 
@@ -297,7 +297,7 @@ def test_a_short_gap_is_a_straight_line_and_a_long_one_stays_open() -> None:
     seen = np.ones((1, 40), dtype=bool)
     seen[0, 5 : 5 + LONGEST_BRIDGE] = seen[0, 20 : 21 + LONGEST_BRIDGE] = seen[0, :2] = False
     holed = np.where(seen[:, None], values, np.nan)
-    filled = bridged(holed.copy(), seen)[0, 0]
+    filled = fill_short_gaps(holed.copy(), seen)[0, 0]
     assert np.array_equal(filled[2:20], values[0, 0, 2:20])
     assert np.isnan(filled[:2]).all()
     assert np.isnan(filled[20 : 21 + LONGEST_BRIDGE]).all()

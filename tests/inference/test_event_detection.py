@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from helpers.segments import header, npy
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.core.errors import DataError
-from spasm.data.recordings import BATCH, first_frames, frames_of, windows
+from spasm.data.recordings import BATCH, frames_of, window_starts, windows
 from spasm.inference.event_detection import (
     STEP_FRAMES,
     STEP_S,
     TRIM,
     Curve,
     Event,
-    assembled,
     best,
     by_accumulation,
     by_hysteresis,
     candidates,
     clusters,
     clusters_met,
+    make_windows,
     told,
 )
 
@@ -39,14 +39,14 @@ def answers(probabilities, curve=None):
     """The windows of a recording that is just as long as they are."""
     whole = T + STRIDE * (len(probabilities) - 1)
     curve = np.zeros(-(-whole // STEP_FRAMES)) if curve is None else curve
-    return assembled(whole, T, STRIDE, np.asarray(probabilities, float), np.asarray(curve, np.float32))
+    return make_windows(whole, T, STRIDE, np.asarray(probabilities, float), np.asarray(curve, np.float32))
 
 
 def of_curve(curve):
     """A recording whose probability over time is given."""
     whole = len(curve) * STEP_FRAMES
-    count = len(first_frames(whole, T, STRIDE))
-    return assembled(whole, T, STRIDE, np.zeros(count), np.asarray(curve, np.float32))
+    count = len(window_starts(whole, T, STRIDE))
+    return make_windows(whole, T, STRIDE, np.zeros(count), np.asarray(curve, np.float32))
 
 
 # ---- windows
@@ -152,7 +152,7 @@ def test_hysteresis_is_what_a_machine_that_goes_step_by_step_tells(values, on, o
     events = by_hysteresis(of_curve(curve), rule)
     assert [event[:3] for event in events] == [pytest.approx(event) for event in wanted]
     for event in events:
-        assert event.known_s >= event.onset_s
+        assert event.detectable_at_s >= event.onset_s
 
 
 def test_an_event_is_known_when_the_first_window_after_it_has_ended():
@@ -160,7 +160,7 @@ def test_an_event_is_known_when_the_first_window_after_it_has_ended():
     curve[100:105] = 0.9
     [event] = by_hysteresis(of_curve(curve), Hysteresis())
     assert (event.onset_s, event.offset_s) == (pytest.approx(10), pytest.approx(10.5))
-    assert 10 + T / 30 <= event.known_s <= 10 + T / 30 + STRIDE / 30
+    assert 10 + T / 30 <= event.detectable_at_s <= 10 + T / 30 + STRIDE / 30
 
 
 @given(
@@ -180,8 +180,8 @@ def test_accumulation_is_what_a_machine_that_goes_window_by_window_tells(values,
         if sum(last) >= rule.sum_threshold and (not alarms or now >= alarms[-1] + max(rule.refractory_s, T / 30)):
             alarms.append(now)
     events = by_accumulation(windows_, rule)
-    assert [event.known_s for event in events] == alarms
-    assert all(event.onset_s < event.offset_s <= event.known_s for event in events)
+    assert [event.detectable_at_s for event in events] == alarms
+    assert all(event.onset_s < event.offset_s <= event.detectable_at_s for event in events)
     assert all(following.onset_s >= event.offset_s for event, following in itertools.pairwise(events))
 
 
@@ -197,7 +197,7 @@ def test_an_alarm_lies_where_the_members_looked_and_is_the_whole_window_before_t
     assert (event.onset_s, event.offset_s) == (pytest.approx(end_s - 1), pytest.approx(end_s - 0.6))
     [early] = by_accumulation(whole._replace(curve=curve[:at]), rule)
     assert (early.onset_s, early.offset_s) == (pytest.approx(end_s - T / 30), pytest.approx(end_s))
-    assert event.known_s == early.known_s == end_s and event.peak == early.peak == 0.9
+    assert event.detectable_at_s == early.detectable_at_s == end_s and event.peak == early.peak == 0.9
 
 
 def test_events_within_thirty_seconds_are_a_cluster():

@@ -22,7 +22,7 @@ from spasm.features.kinematics import GROUPS, NAMES
 from spasm.models import lgbm
 from spasm.runs.run import MemberFolder, Run, open_member
 
-SMALL = LgbmMember(Boosting(rounds=20, leaf_segments=3))
+SMALL = LgbmMember(Boosting(num_boost_round=20, min_data_in_leaf=3))
 GAPS = GROUPS["gaps and visibility"]
 
 
@@ -153,7 +153,7 @@ def test_gaps_and_visibility_are_read_only_when_asked_for(member, tmp_path):
     names = [NAMES[number] for number in lgbm.used(LgbmMember())]
     assert names == [name for name in NAMES if name not in GAPS]
     assert re.search("^feature_names=(.*)$", member.weights(0, 0).read_text(), re.M)[1].split() == names
-    assert [NAMES[number] for number in lgbm.used(LgbmMember(Boosting(gaps=True)))] == list(NAMES)
+    assert [NAMES[number] for number in lgbm.used(LgbmMember(Boosting(gap_features=True)))] == list(NAMES)
 
 
 def test_a_model_without_gaps_answers_the_same_whatever_is_visible(member):
@@ -169,7 +169,7 @@ def test_the_importance_of_the_groups_sums_to_one_in_every_fold(member):
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * len(GROUPS)
     for fold in range(3):
-        shares = {row["group"]: float(row["share"]) for row in rows if row["fold"] == str(fold)}
+        shares = {row["group"]: float(row["gain_fraction"]) for row in rows if row["fold"] == str(fold)}
         assert list(shares) == list(GROUPS)
         assert sum(shares.values()) == pytest.approx(1)
         assert shares["gaps and visibility"] == 0
@@ -180,7 +180,7 @@ def test_statistics_that_alone_part_the_classes_have_the_importance():
     labels = np.arange(60) % 2
     values = np.random.default_rng(0).normal(size=(60, len(NAMES))).astype(np.float32)
     values[:, [NAMES.index(name) for name in GAPS]] += 5 * labels[:, None]
-    shares = lgbm.importance(lgbm.fit(values, labels, LgbmMember(Boosting(rounds=5, gaps=True)), 0))
+    shares = lgbm.importance(lgbm.fit(values, labels, LgbmMember(Boosting(num_boost_round=5, gap_features=True)), 0))
     assert shares["gaps and visibility"] > 0.9
     assert sum(shares.values()) == pytest.approx(1)
 
@@ -231,7 +231,7 @@ def test_a_model_that_found_nothing_to_split_has_its_one_answer_for_expected_val
 
 def test_a_model_of_other_statistics_is_refused_by_name(member, tmp_path):
     with pytest.raises(DataError, match="other statistics") as caught:
-        lgbm.open_scorer([member.weights(0, 0)], LgbmMember(Boosting(gaps=True)))
+        lgbm.open_scorer([member.weights(0, 0)], LgbmMember(Boosting(gap_features=True)))
     assert caught.value.path == member.weights(0, 0)
     text = member.weights(0, 0).read_text()
     name = NAMES[lgbm.used(SMALL)[0]]

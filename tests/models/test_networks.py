@@ -16,7 +16,15 @@ from train_folds import TrainFolds
 
 torch.set_num_threads(1)
 NOTHING = Augmentation(
-    mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0, gap_frames=1
+    mirror_prob=0,
+    rotation_deg=0,
+    zoom=0,
+    aspect_jitter=0,
+    shift_frames=0,
+    jitter=0,
+    drop_landmark_prob=0,
+    gap_prob=0,
+    gap_frames=1,
 )
 EVERY = pytest.mark.parametrize("model", list(NETWORKS))
 

@@ -23,7 +23,8 @@ from spasm.models import rocket
 from spasm.runs.run import Run, open_member
 
 SMALL = RocketMember(
-    augmentation=Augmentation(shift_frames=2, gap_frames=4), convolutions=Convolutions(biases=1, copies=1)
+    augmentation=Augmentation(shift_frames=2, gap_frames=4),
+    convolutions=Convolutions(biases_per_kernel=1, augmented_copies=1),
 )
 
 
@@ -307,7 +308,9 @@ def test_missing_landmarks_gaps_and_single_frames_have_an_answer(scorer, others)
 def test_a_landmark_that_training_never_found_has_no_say(others):
     poses, labels = children()
     poses[:, :, 15] = np.nan
-    fitted = fit(loaded(poses, labels), np.arange(48), dataclasses.replace(SMALL, augmentation=Augmentation(mirror=0)))
+    fitted = fit(
+        loaded(poses, labels), np.arange(48), dataclasses.replace(SMALL, augmentation=Augmentation(mirror_prob=0))
+    )
     for name, channels in fitted.items():
         if name.endswith(".channels"):
             assert not channels.reshape(84, 3, 33)[:, :, 15].any()

@@ -7,7 +7,16 @@ import torch
 
 from helpers.networks import some_features, trained_like
 from spasm.data.landmarks import INDEX, LANDMARKS, VSVIG_15
-from spasm.models.vsvig import BASE, LIGHT, ORDERS, Grapher, Part3d, VsvigPatches, largest_elsewhere, largest_within
+from spasm.models.vsvig import (
+    BASE,
+    LIGHT,
+    ORDERS,
+    Grapher,
+    PartitionConv,
+    VsvigPatches,
+    largest_elsewhere,
+    largest_within,
+)
 
 torch.set_num_threads(1)
 
@@ -66,7 +75,7 @@ def test_the_orders_move_whole_partitions_and_bring_each_beside_every_other():
 
 
 def test_a_part_convolution_reaches_the_joints_beside_in_its_order_and_the_frames_before_and_after():
-    part = Part3d(8, 8, 1, ORDERS[0]).eval()
+    part = PartitionConv(8, 8, 1, ORDERS[0]).eval()
     assert moved_by(part, 3).nonzero().flatten().tolist() == [2, 3, 4]
     x = torch.zeros(1, 8, 7, 15)
     other = x.clone()

@@ -60,7 +60,7 @@ def test_figures_of_folds_groups_and_members_are_those_of_metrics_json(trained):
         assert ["cohort", value, *cells] in [shown[:-1] for shown in rows_of(card, "column")]
     f1 = result["each_member"]["stgcn_mil"]["f1"]
     assert f"| stgcn_mil | {told(f1['value'])} ({told(f1['low'])} to {told(f1['high'])}) |" in card
-    optimistic = result["plain_out_of_fold_optimistic"]["f1"]
+    optimistic = result["pooled_threshold"]["f1"]
     assert f"Optimistic, for comparison only: F1 {told(optimistic['value'])} " in card
     assert f"Threshold for new children: **{result['threshold']:.4f}**" in card
 
@@ -226,7 +226,7 @@ def test_a_damaged_file_is_named(copied, name, content):
         {"cross_fitted_thresholds": ["a", "b", "c"]},
         {"each_member": {"lgbm": {"f1": 1.0}}},
         {"child_context": {"with": {}}},
-        {"plain_out_of_fold_optimistic": {"f1": {"value": float("nan"), "low": 0.0, "high": 0.0}}},
+        {"pooled_threshold": {"f1": {"value": float("nan"), "low": 0.0, "high": 0.0}}},
     ],
 )
 def test_figures_of_another_shape_are_refused(copied, fields):

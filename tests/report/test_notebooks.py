@@ -27,7 +27,18 @@ def several(trained, simulated, tmp_path_factory) -> Path:
     """The trained network's run with boosting beside it, blended."""
     run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("several") / "run"))
     common = ["--run", str(run), "--cache", str(run.parent / "cache")]
-    training = ["--data", str(simulated), "--frames", "60", "--folds", "3", "--rounds", "20", "--leaf-segments", "5"]
+    training = [
+        "--data",
+        str(simulated),
+        "--frames",
+        "60",
+        "--folds",
+        "3",
+        "--num-boost-round",
+        "20",
+        "--min-data-in-leaf",
+        "5",
+    ]
     assert app.run(train_lgbm.main, TrainLgbm, "", [*common, *training, "--workers", "1"]) == 0
     assert app.run(blend.main, BlendMembers, "", [*common, "--blend-trials", "20"]) == 0
     assert set(json.loads((run / "decision.json").read_text())["members"]) == {"lgbm", "stgcn_mil"}

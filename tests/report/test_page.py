@@ -28,7 +28,7 @@ from spasm.report.children import child_quality
 from spasm.report.error_analysis import mistakes, unseen
 from spasm.report.page import page
 from spasm.report.player_data import STEPS, pack
-from spasm.report.predictions import Answers, kept, least_certain, most_films, worst
+from spasm.report.predictions import Answers, kept, least_certain, max_players, worst
 from spasm.runs.decision_json import open_decision
 from spasm.runs.metrics_json import read_figures, read_out_of_fold
 
@@ -364,11 +364,11 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
     poses = generator.uniform(0.2, 0.8, (count, T, 33, 5)).astype(np.float32)
     poses[1, 10:20] = np.nan
     labels = np.arange(count) % 2
-    chances = np.linspace(0.05, 0.95, count)
+    probabilities = np.linspace(0.05, 0.95, count)
     children = [f"{row % 2}{hostile}" for row in range(count)]
     answers = Answers(
         names=[f"child_{row}{hostile}.npy" for row in range(count)], children=children, poses=poses,
-        probability=chances, positive=chances >= 0.5, thresholds=np.full(count, 0.5),
+        probability=probabilities, positive=probabilities >= 0.5, thresholds=np.full(count, 0.5),
         logits={member: generator.normal(size=count) for member in ("lgbm", "rocket", "stgcn_mil")},
         notes={f"child_{row}{hostile}.npy": hostile for row in range(count)},
         labels=labels if labelled else None, fold_of=np.arange(count) % 3 if labelled else None,
@@ -455,8 +455,8 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     for fold in range(3):
         rows = np.flatnonzero((fold_of == fold) & posed)
         work = (both, "lgbm", decision["members"]["lgbm"], [fold], CPU)
-        pushes = _explain(work, poses[rows])[1]
-        assert pushes.sum(axis=1) == pytest.approx([float(table[row]["lgbm_logit"]) for row in rows], abs=1e-6)
+        shap_values = _explain(work, poses[rows])[1]
+        assert shap_values.sum(axis=1) == pytest.approx([float(table[row]["lgbm_logit"]) for row in rows], abs=1e-6)
     evidence = gather(both, decision, poses, fold_of, CPU)
     logit = np.nansum(evidence.attention * np.nan_to_num(evidence.frame_logits), axis=1)
     own = [float(row["stgcn_mil_logit"]) for row in table[:12]]
@@ -479,14 +479,14 @@ def test_of_many_segments_the_worst_the_least_certain_and_a_sample_are_kept() ->
     first = worst(answers)[0]
     assert answers.positive[first] != (answers.labels[first] == 1)
     assert abs(answers.probability[first] - 0.5) > 0.4
-    assert most_films(1500, 150) == most_films(1500, 60) == 1500
-    assert most_films(1500, 300) == 750
+    assert max_players(1500, 150) == max_players(1500, 60) == 1500
+    assert max_players(1500, 300) == 750
 
 
 def test_a_large_run_says_how_many_can_be_played(both: Path, train_flags: Callable[..., list[str]]) -> None:
     flags = train_flags(both)
     before = (both / "report.html").read_bytes()
-    said = done("src/report.py", "--run", both, "--cache", flags[flags.index("--cache") + 1], "--films", 7)
+    said = done("src/report.py", "--run", both, "--cache", flags[flags.index("--cache") + 1], "--max-players", 7)
     html = (both / "report.html").read_text(encoding="utf-8")
     (both / "report.html").write_bytes(before)
     assert "7 of 40 segments can be played" in said

@@ -18,11 +18,11 @@ COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.rep
 # What makes a command short. Not fewer folds: members that share a run must share those.
 TINY = {
     "src/train_folds.py": "--epochs 1 --width 4 --blocks 1",
-    "src/train_lgbm.py": "--rounds 5",
-    "src/train_rocket.py": "--biases 1 --copies 0",
+    "src/train_lgbm.py": "--num-boost-round 5",
+    "src/train_rocket.py": "--biases-per-kernel 1 --augmented-copies 0",
     "src/blend.py": "--blend-trials 5",
     "src/compare.py": "--seeds 1 --models lgbm,rocket",
-    "src/evaluate_held_out.py": "--parts 2 --members lgbm",
+    "src/evaluate_held_out.py": "--outer-folds 2 --members lgbm",
     "src/tune.py": "--trials 2",
 }
 

@@ -194,8 +194,8 @@ def test_lines_and_threshold_of_the_decision_are_fitted_on_all_rows_with_a_pose(
     labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
     posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
     slope, offset = chosen["members"]["stgcn_mil"]["line"]
-    assert (slope, offset) == calibration.fit_line(logits[posed], labels[posed])
-    assert tuple(chosen["line"]) == calibration.fit_line(slope * logits[posed] + offset, labels[posed])
+    assert (slope, offset) == calibration.fit_calibration(logits[posed], labels[posed])
+    assert tuple(chosen["line"]) == calibration.fit_calibration(slope * logits[posed] + offset, labels[posed])
     probabilities = column(rows, "probability")
     assert chosen["threshold"] == pytest.approx(expected_threshold(probabilities), rel=1e-12)
 
@@ -258,7 +258,7 @@ def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_
     result, threshold = whole.json("metrics.json"), whole.json("decision.json")["threshold"]
     assert result["threshold"] == threshold
     assert expected_f1(threshold) == pytest.approx(max(map(expected_f1, probabilities)))
-    plain = result["plain_out_of_fold_optimistic"]
+    plain = result["pooled_threshold"]
     assert f1_score(labels, probabilities >= plain["threshold"]) == pytest.approx(best_f1(labels, probabilities))
     assert plain["f1"]["value"] == pytest.approx(best_f1(labels, probabilities))
 
@@ -293,12 +293,12 @@ def test_calibration_and_threshold_that_judge_a_fold_come_from_the_other_folds(w
     thresholds = whole.json("metrics.json")["cross_fitted_thresholds"]
     for fold in range(3):
         fitted = (fold_of != fold) & posed
-        slope, offset = calibration.fit_line(logits[fitted], labels[fitted])
-        last_slope, last_offset = calibration.fit_line(slope * logits[fitted] + offset, labels[fitted])
+        slope, offset = calibration.fit_calibration(logits[fitted], labels[fitted])
+        last_slope, last_offset = calibration.fit_calibration(slope * logits[fitted] + offset, labels[fitted])
         values = np.where(posed, last_slope * (slope * logits + offset) + last_offset, logits)
-        chances = calibration.probability(values)
-        assert thresholds[fold] == pytest.approx(expected_threshold(chances[fold_of != fold]), rel=1e-12)
-        assert column(rows, "cross_fitted")[fold_of == fold] == pytest.approx(chances[fold_of == fold], abs=1e-12)
+        probabilities = calibration.probability(values)
+        assert thresholds[fold] == pytest.approx(expected_threshold(probabilities[fold_of != fold]), rel=1e-12)
+        assert column(rows, "cross_fitted")[fold_of == fold] == pytest.approx(probabilities[fold_of == fold], abs=1e-12)
 
 
 def test_what_a_fold_holds_never_changes_what_judges_it(done):
@@ -413,7 +413,7 @@ def changed(settings: object, name: str, value: object) -> object:
 @pytest.mark.parametrize(
     ("name", "value", "flag"),
     [("epochs", 3, "--epochs 2"), ("width", 8, "--width 4"), ("body_scale", True, "--body-scale False"),
-     ("mirror", 0.0, "--mirror 0.5"), ("head", "topk", "--head attn"),
+     ("mirror", 0.0, "--mirror-prob 0.5"), ("head", "topk", "--head attn"),
      ("learning_rate", 1e-4, "--learning-rate 0.003")],
 )  # fmt: skip
 def test_continuing_with_another_setting_is_refused_and_names_the_flag(done, contents, name, value, flag):
@@ -431,7 +431,7 @@ def test_continuing_on_other_hardware_is_refused_and_names_the_flag(done, name, 
 
 
 def test_another_fold_count_kind_or_seed_is_refused(done):
-    for split in (Folds(folds=2), Folds(folds=3, fold_seed=1), Folds(folds=3, fold_kind="grouped"),
+    for split in (Folds(folds=2), Folds(folds=3, fold_seed=1), Folds(folds=3, splitter="grouped"),
                   Folds(folds_file=fold_with_one_class(done.folder))):  # fmt: skip
         with pytest.raises(
             DataError, match=r"run\.json: the run was made with other folds: .*'seed': 0.*another --run"
@@ -698,7 +698,7 @@ def test_a_new_member_does_not_change_a_decision_by_itself(done):
 def test_a_decision_made_by_blending_stays_when_a_member_gets_another_seed(done):
     run, _ = done.open()
     shutil.copytree(done.member_path, done.run_path / "another")
-    blend = Blend(averaging="probability", threshold="observed", prevalence=0.3, blend_trials=5)
+    blend = Blend(averaging="probability", threshold_rule="observed", prevalence=0.3, blend_trials=5)
     summarize.rebuild(run, blend, ("another", "stgcn_mil"))
     before = done.json("decision.json")
     assert (before["blended"], before["blend"]) == (["another", "stgcn_mil"], dataclasses.asdict(blend))

@@ -58,9 +58,9 @@ def test_every_member_seed_and_blend_stands_in_the_table_with_its_figures(compar
         assert float(row["f1_low"]) <= float(row["f1"]) <= float(row["f1_high"])
         assert float(row["f1_lowest_seed"]) <= float(row["f1"]) <= float(row["f1_highest_seed"])
     for row in rows[:2]:
-        assert float(row["blend_ahead"]) == pytest.approx(float(rows[2]["f1"]) - float(row["f1"]))
+        assert float(row["blend_minus_member_f1"]) == pytest.approx(float(rows[2]["f1"]) - float(row["f1"]))
         assert float(row["processor_seconds"]) > 0
-        assert float(row["milliseconds_alone"]) > 0 and float(row["milliseconds_in_batch"]) > 0
+        assert float(row["latency_ms_batch1"]) > 0 and float(row["latency_ms_batch16"]) > 0
     text = (compared / "table.md").read_text()
     assert text.startswith("Only ") and "mean nothing" in text and "SIMULATED" in text
     assert (compared / "table.png").read_bytes().startswith(b"\x89PNG")
@@ -101,7 +101,7 @@ def test_a_model_named_later_joins_the_table_and_leaves_the_others_as_they_are(c
     rows = {row["member"]: row for row in table(copy / "table.csv")}
     assert list(rows) == ["lgbm", "two_stream"], "one of our own members alone is not blended"
     assert int(rows["two_stream"]["parameters"]) > 0 and float(rows["two_stream"]["gflop"]) > 0
-    assert rows["lgbm"]["gflop"] == rows["lgbm"]["blend_ahead"] == ""
+    assert rows["lgbm"]["gflop"] == rows["lgbm"]["blend_minus_member_f1"] == ""
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -122,14 +122,16 @@ def test_what_the_blend_is_ahead_by_is_paired_over_people():
     labels, children = np.tile([0, 1], 60), np.repeat(np.arange(12).astype(str), 10)
     good, bad = (np.clip(labels + generator.normal(0, size, 120), 0, 1) for size in (0.3, 0.6))
 
-    def judged(chances):
-        once, drawn = metrics.resampled(labels, chances, chances > 0.5, children)
+    def judged(probabilities):
+        once, drawn = metrics.cluster_bootstrap(labels, probabilities, probabilities > 0.5, children)
         return [(once | {"best_f1": once["f1"]}, drawn)]
 
     row = compare.rows({"other": judged(bad), "blend": judged(good)}, {})[0]
-    assert row["blend_ahead"] == pytest.approx(judged(good)[0][0]["f1"] - judged(bad)[0][0]["f1"])
+    assert row["blend_minus_member_f1"] == pytest.approx(judged(good)[0][0]["f1"] - judged(bad)[0][0]["f1"])
     differences = judged(good)[0][1]["f1"] - judged(bad)[0][1]["f1"]
-    assert [row["blend_ahead_low"], row["blend_ahead_high"]] == pytest.approx(np.percentile(differences, [2.5, 97.5]))
+    assert [row["blend_minus_member_f1_low"], row["blend_minus_member_f1_high"]] == pytest.approx(
+        np.percentile(differences, [2.5, 97.5])
+    )
 
 
 # ---- other prevalences
@@ -138,7 +140,7 @@ def test_what_the_blend_is_ahead_by_is_paired_over_people():
 @pytest.mark.parametrize("share", evaluate_label_shift.SHARES)
 def test_thinning_leaves_the_share_asked_for_and_loses_of_one_class_only(share):
     labels, rows = np.repeat([0, 1], [300, 100]), np.tile([True, False], 200)
-    kept = evaluate_label_shift.thinned(labels, rows, share, np.random.default_rng(0))
+    kept = evaluate_label_shift.subsample_to_prevalence(labels, rows, share, np.random.default_rng(0))
     assert rows[kept].all() and len(set(kept)) == len(kept)
     assert labels[kept].mean() == pytest.approx(share, abs=0.01)
     assert (labels[kept] == 1).sum() == 50 or (labels[kept] == 0).sum() == 150
@@ -170,6 +172,6 @@ def test_groups_that_cannot_be_judged_are_refused_in_words(compared, flags, tmp_
     copy = Path(shutil.copytree(compared / "run", tmp_path / "run"))
     cache = flags[flags.index("--cache") + 1]
     # Controls have no spasms, so neither cohort can stand for the other.
-    finished = run("evaluate_label_shift.py", "--run", str(copy), "--cache", cache, "--by", by)
+    finished = run("evaluate_label_shift.py", "--run", str(copy), "--cache", cache, "--group-column", by)
     assert finished.returncode == 1
     assert said in finished.stderr and "Traceback" not in finished.stderr

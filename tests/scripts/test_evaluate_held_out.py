@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 T = 16
 # Data to transfer on: children 0 to 11 with 6 segments each, the odd ones filmed on a ward.
 CHILDREN, EACH = 12, 6
-FASTER = {"train_lgbm.py": ["--rounds", "15", "--leaf-segments", "3", "--folds", "3"],
-          "train_rocket.py": ["--biases", "1", "--copies", "0", "--folds", "3"],
+FASTER = {"train_lgbm.py": ["--num-boost-round", "15", "--min-data-in-leaf", "3", "--folds", "3"],
+          "train_rocket.py": ["--biases-per-kernel", "1", "--augmented-copies", "0", "--folds", "3"],
           "blend.py": ["--blend-trials", "15"]}  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def run(calls, tmp_path, capsys):
 
 
 def test_every_segment_is_answered_once_by_a_run_that_never_saw_its_child(run, data):
-    out, text = run(data, "--members", "lgbm", "--by", "cohort")
+    out, text = run(data, "--members", "lgbm", "--group-column", "cohort")
     rows = table(out / "answers.csv")
     assert [row["segment_name"] for row in rows] == sorted(path.name for path in (data / "train").iterdir())
     for row in rows:
@@ -100,9 +100,9 @@ def test_every_segment_is_answered_once_by_a_run_that_never_saw_its_child(run, d
         for path in (out / f"without_{part}").rglob("*"):
             if path.is_file() and "answer" not in path.name and path.suffix != ".npy" and path.name != "groups.csv":
                 assert not any(row["segment_name"].encode() in path.read_bytes() for row in mine), path
-    labels, chances = ([float(row[name]) for row in rows] for name in ("label", "probability"))
+    labels, probabilities = ([float(row[name]) for row in rows] for name in ("label", "probability"))
     figures = json.loads((out / "metrics.json").read_text())
-    assert figures["held_out"]["auc"]["value"] == pytest.approx(roc_auc_score(labels, chances))
+    assert figures["held_out"]["auc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities))
     assert figures["held_out"]["auc"]["value"] > 0.8
     assert "held out home: F1" in text and "held out ward: F1" in text
     assert text.splitlines()[-1] == f"written: {out}/answers.csv, metrics.json and the runs"
@@ -111,7 +111,7 @@ def test_every_segment_is_answered_once_by_a_run_that_never_saw_its_child(run, d
 @pytest.mark.parametrize("member", ["lgbm", "rocket"])
 def test_the_labels_of_held_out_people_change_nothing_in_their_answers(run, data, member):
     def answers(out: str) -> dict[str, list[tuple[str, str]]]:
-        rows = table(run(data, "--members", member, "--by", "cohort", out=out)[0] / "answers.csv")
+        rows = table(run(data, "--members", member, "--group-column", "cohort", out=out)[0] / "answers.csv")
         return {
             part: [(row["probability"], row["answer"]) for row in rows if row["part"] == part]
             for part in ("home", "ward")
@@ -131,7 +131,7 @@ def test_the_labels_of_held_out_people_change_nothing_in_their_answers(run, data
 
 def test_other_people_who_are_held_out_change_nothing_in_an_answer(run, data):
     def answers(out: str) -> dict[str, dict[str, str]]:
-        rows = table(run(data, "--members", "lgbm", "--by", "cohort", out=out)[0] / "answers.csv")
+        rows = table(run(data, "--members", "lgbm", "--group-column", "cohort", out=out)[0] / "answers.csv")
         return {row["segment_name"]: row for row in rows}
 
     before = answers("before")
@@ -153,16 +153,16 @@ def test_other_people_who_are_held_out_change_nothing_in_an_answer(run, data):
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_parts_hold_whole_children_and_everybody_once(data, tmp_path, count):
     loaded = load_training(data, T, "challenge", tmp_path / "cache")
-    part_of = evaluate_held_out.parts(loaded, Transfer(parts=count))
+    part_of = evaluate_held_out.parts(loaded, Transfer(outer_folds=count))
     assert set(part_of) == set(map(str, range(count)))
     for child in set(loaded.children):
         assert len({part for part, owner in zip(part_of, loaded.children, strict=True) if owner == child}) == 1
-    assert np.array_equal(part_of, evaluate_held_out.parts(loaded, Transfer(parts=count)))
-    assert not np.array_equal(part_of, evaluate_held_out.parts(loaded, Transfer(parts=count, part_seed=1)))
+    assert np.array_equal(part_of, evaluate_held_out.parts(loaded, Transfer(outer_folds=count)))
+    assert not np.array_equal(part_of, evaluate_held_out.parts(loaded, Transfer(outer_folds=count, outer_fold_seed=1)))
 
 
 def test_dealt_by_segment_it_warns(run, data):
-    out, text = run(data, "--members", "lgbm", "--by", "segment", "--parts", 2)
+    out, text = run(data, "--members", "lgbm", "--group-column", "segment", "--outer-folds", 2)
     assert "WARNING: parts split children" in text
     rows = table(out / "answers.csv")
     assert len(rows) == CHILDREN * EACH
@@ -173,7 +173,18 @@ def test_dealt_by_segment_it_warns(run, data):
 
 
 def test_the_flags_arrive_in_every_run(run, data):
-    flags = ["--by", "cohort", "--seed", 3, "--averaging", "percentile", "--context", True, "--fold-averaging", "logit"]
+    flags = [
+        "--group-column",
+        "cohort",
+        "--seed",
+        3,
+        "--averaging",
+        "percentile",
+        "--child-context",
+        True,
+        "--fold-averaging",
+        "logit",
+    ]
     out, _ = run(data, "--members", "rocket", *flags)
     for part in ("home", "ward"):
         decision = json.loads((out / f"without_{part}/run/decision.json").read_text())
@@ -193,7 +204,7 @@ def test_it_calls_what_a_user_would_type_for_each_part(run, data, monkeypatch):
             out.with_name("answer_probabilities.csv").write_text("segment_name,probability,label\n" + "".join(rows))
 
     monkeypatch.setattr(app, "call", note)
-    out, _ = run(data, "--members", "rocket", "stgcn_mil", "lgbm", "--by", "cohort")
+    out, _ = run(data, "--members", "rocket", "stgcn_mil", "lgbm", "--group-column", "cohort")
     scripts = ["train_rocket.py", "train_folds.py", "train_lgbm.py", "blend.py", "../submission.py"]
     assert [words[0] for words in called] == scripts * 2
     assert all((Path(evaluate_held_out.__file__).parent / script).exists() for script in scripts)
@@ -205,7 +216,8 @@ def test_it_calls_what_a_user_would_type_for_each_part(run, data, monkeypatch):
 def test_the_real_commands_answer_a_part_and_what_one_says_when_it_fails_is_repeated(data, tmp_path):
     (data / "groups.csv").write_text("child,site\n11,a\n" + "".join(f"{child},b\n" for child in range(11)))
     command = [sys.executable, "src/evaluate_held_out.py", "--data", data, "--frames", T, "--out", tmp_path / "out",
-               "--by", "site", "--cache", tmp_path / "cache", "--workers", 1, "--members", "lgbm"]  # fmt: skip
+               "--group-column", "site", "--cache", tmp_path / "cache", "--workers", 1,
+               "--members", "lgbm"]  # fmt: skip
     finished = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 1
     assert "held out a: F1 " in finished.stdout
@@ -216,7 +228,7 @@ def test_the_real_commands_answer_a_part_and_what_one_says_when_it_fails_is_repe
 
 
 def test_the_same_command_continues_and_gives_the_same_answers(run, data):
-    flags = ["--members", "lgbm", "--by", "cohort"]
+    flags = ["--members", "lgbm", "--group-column", "cohort"]
     out, _ = run(data, *flags)
     answers = (out / "answers.csv").read_bytes()
     weights = sorted(out.glob("without_*/run/lgbm/seed_0/*.txt"))
@@ -229,13 +241,13 @@ def test_the_same_command_continues_and_gives_the_same_answers(run, data):
 
 
 def test_a_member_left_there_by_an_earlier_call_is_not_blended_unless_named(run, data, tmp_path):
-    out, _ = run(data, "--members", "lgbm", "--by", "cohort")
+    out, _ = run(data, "--members", "lgbm", "--group-column", "cohort")
     answers = (out / "answers.csv").read_bytes()
     for part in ("home", "ward"):
         run_flags = ["--run", out / f"without_{part}/run", "--data", out / f"without_{part}/data", "--frames", T]
         flags = [*run_flags, "--cache", tmp_path / "cache", "--workers", 1, *FASTER["train_rocket.py"]]
         assert app.run(train_rocket.main, TrainRocket, "", list(map(str, flags))) == 0
-    run(data, "--members", "lgbm", "--by", "cohort")
+    run(data, "--members", "lgbm", "--group-column", "cohort")
     assert (out / "answers.csv").read_bytes() == answers
 
 
@@ -244,10 +256,10 @@ def test_the_data_folder_is_left_as_it_is_also_where_it_cannot_be_linked(run, da
         raise OSError(18, "Invalid cross-device link")
 
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
-    linked = run(data, "--members", "lgbm", "--by", "cohort", out="linked")[0]
+    linked = run(data, "--members", "lgbm", "--group-column", "cohort", out="linked")[0]
     assert (linked / "without_home/test/child_0_0.npy").samefile(data / "train/child_0_0.npy")
     monkeypatch.setattr(os, "link", other_disk)
-    copied = run(data, "--members", "lgbm", "--by", "cohort", out="copied")[0]
+    copied = run(data, "--members", "lgbm", "--group-column", "cohort", out="copied")[0]
     assert not (copied / "without_home/test/child_0_0.npy").samefile(data / "train/child_0_0.npy")
     assert (copied / "answers.csv").read_bytes() == (linked / "answers.csv").read_bytes()
     assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
@@ -259,7 +271,7 @@ def test_the_data_folder_is_left_as_it_is_also_where_it_cannot_be_linked(run, da
 def test_with_shuffled_labels_nothing_is_learned(run, data, tmp_path):
     shutil.rmtree(data)
     write(data, *children(70, 10, T), each=10)
-    out, text = run(data, "--members", "lgbm", "--parts", 2, "--shuffle-labels", True)
+    out, text = run(data, "--members", "lgbm", "--outer-folds", 2, "--shuffle-labels", True)
     assert "the labels were shuffled" in text
     rows = table(out / "answers.csv")
     given = {row["segment_name"]: row["label"] for row in table(data / "train_data.csv")}
@@ -276,12 +288,12 @@ def test_with_shuffled_labels_nothing_is_learned(run, data, tmp_path):
 
 def refused(data: Path, cache: Path, by: str) -> DataError:
     with pytest.raises(DataError) as caught:
-        evaluate_held_out.parts(load_training(data, T, "challenge", cache), Transfer(by=by))
+        evaluate_held_out.parts(load_training(data, T, "challenge", cache), Transfer(group_column=by))
     return caught.value
 
 
 def test_a_column_that_is_not_there_is_named(run, data, calls, tmp_path):
-    _, text = run(data, "--by", "hospital", code=1)
+    _, text = run(data, "--group-column", "hospital", code=1)
     assert text.startswith("error: groups.csv: child 0 has no hospital")
     assert calls == []
     assert not list((tmp_path / "out").rglob("*.csv"))
@@ -317,5 +329,5 @@ def test_a_member_that_is_unknown_is_wrong_usage(run, data, calls):
 
 
 def test_fewer_children_than_parts_is_a_message(run, tmp_path):
-    _, text = run(make_data(tmp_path / "few"), "--parts", 5, code=1)
+    _, text = run(make_data(tmp_path / "few"), "--outer-folds", 5, code=1)
     assert "has 4 children for 5 folds" in text

@@ -39,7 +39,7 @@ def extracted(film, tmp_path_factory):
     turn_the_metadata(films[3])
     films[5].write_bytes(b"this is no film")
     films[6].write_bytes(films[6].read_bytes()[:-20_000])
-    return out, extract(*films, "--out", out, "--frames", T, "--people", 1)
+    return out, extract(*films, "--out", out, "--frames", T, "--max-people", 1)
 
 
 def test_every_film_becomes_a_recording_and_segments_and_odd_ones_are_named(extracted):
@@ -55,7 +55,7 @@ def test_every_film_becomes_a_recording_and_segments_and_odd_ones_are_named(extr
         assert abs(len(poses) - 75) <= 2, "two and a half seconds at 30 frames a second"
         assert poses.dtype == np.float32 and poses.shape[1:] == (33, 5)
         assert np.isfinite(poses).mean() > 0.95
-        assert float(rows[name]["frames_with_pose"]) > 0.95
+        assert float(rows[name]["pose_fraction"]) > 0.95
         child = rows[name]["recording"].removesuffix(".npy")
         segments = sorted((out / "test").glob(f"{child}?????.npy"))
         assert len(segments) == 2
@@ -107,7 +107,7 @@ def test_a_timeline_takes_the_film_itself(film, trained, tmp_path):
 
 def test_killed_it_goes_on_with_the_first_film_that_is_not_done(film, tmp_path):
     films = [film(f"{number}.mp4", seconds=1 + number / 10) for number in range(3)]
-    words = [*films, "--out", tmp_path, "--people", 1, "--frames", T, "--workers", 1]
+    words = [*films, "--out", tmp_path, "--max-people", 1, "--frames", T, "--workers", 1]
     command = [sys.executable, "src/extract_pose.py", *map(str, words), "--model", str(MODEL)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "recordings/child_1_1.json").exists():
@@ -127,7 +127,7 @@ def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(film
     first = film("first.mp4", seconds=1)
     twin = first.with_name("twin.mp4")
     twin.write_bytes(first.read_bytes())
-    words = [first, twin, "--out", tmp_path, "--people", 1, "--frames", T]
+    words = [first, twin, "--out", tmp_path, "--max-people", 1, "--frames", T]
     assert extract(*words).returncode == 0
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_1_1.npy"]
     whole = (tmp_path / "recordings/child_1_1.npy").read_bytes()
@@ -164,7 +164,7 @@ def test_two_at_once_do_not_write_into_one_folder(film, tmp_path):
 
 def test_films_of_one_child_are_its_recordings(film, tmp_path):
     films = [film(f"same{number}.mp4", seconds=1 + number / 10) for number in range(2)]
-    assert extract(*films, "--out", tmp_path, "--people", 1, "--frames", T, "--child", 7).returncode == 0
+    assert extract(*films, "--out", tmp_path, "--max-people", 1, "--frames", T, "--child", 7).returncode == 0
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_7_1.npy", "child_7_2.npy"]
 
 

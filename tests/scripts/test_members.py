@@ -23,15 +23,15 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.data.pose import found
 from spasm.data.segments import read_segment
-from spasm.ensemble.blending import Rows
+from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
 from spasm.evaluation import bootstrap
 from spasm.models.registry import open_scorer
 from spasm.runs.decision_json import choice_of, open_decision
 
 SMALL = {
-    "lgbm": ["--rounds", "20", "--leaf-segments", "5"],
-    "rocket": ["--biases", "1"],
+    "lgbm": ["--num-boost-round", "20", "--min-data-in-leaf", "5"],
+    "rocket": ["--biases-per-kernel", "1"],
     "stgcn_mil": ["--epochs", "1", "--width", "8", "--blocks", "2", "--kernel", "5", "--device", "cpu",
                   "--precision", "float32"],
 }  # fmt: skip
@@ -266,7 +266,7 @@ def test_members_that_are_not_trained_cannot_be_blended(copied, flags, tmp_path,
 
 
 def test_other_settings_of_a_member_are_refused_and_named(copied, flags, capsys):
-    for name, flag in (("lgbm", "--rounds"), ("rocket", "--biases")):
+    for name, flag in (("lgbm", "--num-boost-round"), ("rocket", "--biases-per-kernel")):
         main, settings, _ = SCRIPTS[name]
         changed = [word if word != {"lgbm": "20", "rocket": "1"}[name] else "3" for word in flags(name, copied)]
         assert app.run(main, settings, "", changed) == 1
@@ -281,14 +281,14 @@ def test_other_settings_of_a_member_are_refused_and_named(copied, flags, capsys)
 def test_a_decision_read_from_its_file_answers_the_out_of_fold_rows_as_they_stand_there(
     copied, flags, averaging, context
 ):
-    here("blend", *flags("blend", copied, "--averaging", averaging, "--context", context, *DRAFT))
+    here("blend", *flags("blend", copied, "--averaging", averaging, "--child-context", context, *DRAFT))
     decision = open_decision(copied)
     assert (decision["context"] is not None) == context
     rows = table(copied / "oof.csv")
     logits = {name: np.array([float(row[f"{name}_logit"]) for row in rows]) for name in SMALL}
     has_pose = np.ptp(list(logits.values()), axis=0) > 0  # without one all members say the same
     assert 0 < (~has_pose).sum() < 5
-    decided = Rows(
+    decided = OofScores(
         {name: logits[name] for name in decision["members"]}, np.array([row["child"] for row in rows]), has_pose
     )
     stand = [float(row["probability"]) for row in rows]
@@ -314,7 +314,7 @@ def test_the_answer_is_what_the_members_say_averaged_as_the_decision_says(undist
     assert [row["label"] for row in rows] == [
         str(int(float(row["probability"]) >= decision["threshold"])) for row in rows
     ]
-    assert {row["moment_s"] for row in rows} == {""}, "neither member looks at frames"
+    assert {row["peak_time_s"] for row in rows} == {""}, "neither member looks at frames"
 
 
 # ---- damage
@@ -356,14 +356,14 @@ def auc_of_a_blend(folder: Path, poses: np.ndarray, labels: np.ndarray) -> dict[
     data, run = write(folder / "data", poses, labels, each=10), folder / "run"
     common = ["--run", run, "--cache", folder / "cache"]
     training = [*common, "--data", data, "--frames", 16, "--folds", 2, "--workers", 1]
-    here("lgbm", *training, "--rounds", 20)
-    here("rocket", *training, "--biases", 1, "--copies", 0)
+    here("lgbm", *training, "--num-boost-round", 20)
+    here("rocket", *training, "--biases-per-kernel", 1, "--augmented-copies", 0)
     here("blend", *common, *DRAFT)
     result = json.loads((run / "metrics.json").read_text())
     alone = {name: figures["auc"]["value"] for name, figures in result["each_member"].items()}
     rows = table(run / "oof.csv")
-    chances = [float(row["cross_fitted"]) for row in rows]
-    return alone | {"blend": roc_auc_score([int(row["label"]) for row in rows], chances)}
+    probabilities = [float(row["cross_fitted"]) for row in rows]
+    return alone | {"blend": roc_auc_score([int(row["label"]) for row in rows], probabilities)}
 
 
 def test_shuffled_labels_are_not_learned_and_true_ones_are(tmp_path, fewer_resamples):

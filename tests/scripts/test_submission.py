@@ -141,14 +141,14 @@ def test_probabilities_stand_beside_the_answer_and_agree_with_it(answer, tmp_pat
         assert 0 <= float(row["probability"]) <= 1
         assert row["label"] == str(int(float(row["probability"]) >= threshold)) == answered["label"]
         assert row["segment_name"] == answered["segment_name"]
-        posed = float(row["frames_with_pose"])
+        posed = float(row["pose_fraction"])
         assert 0 <= posed <= 1
         if posed:
-            assert 0 <= float(row["moment_s"]) < T / 30
+            assert 0 <= float(row["peak_time_s"]) < T / 30
             assert row["note"] == ""
         else:
-            assert row["moment_s"] == "" and row["note"]
-    assert any(float(row["frames_with_pose"]) for row in rows)
+            assert row["peak_time_s"] == "" and row["note"]
+    assert any(float(row["pose_fraction"]) for row in rows)
 
 
 def by_hand(run: Path, seed: int, fold: int, poses: np.ndarray) -> np.ndarray:
@@ -188,8 +188,8 @@ def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simula
         assert posed.any()
         told = np.array([float(row["stgcn_mil_logit"]) for row in rows])
         assert told[posed] == pytest.approx(logits[posed], abs=1e-4)
-        chances = np.array([float(row["probability"]) for row in rows])
-        assert chances[posed] == pytest.approx(calibrated(trained, logits)[posed], abs=1e-5)
+        probabilities = np.array([float(row["probability"]) for row in rows])
+        assert probabilities[posed] == pytest.approx(calibrated(trained, logits)[posed], abs=1e-5)
 
 
 def test_an_answer_is_the_calibrated_mean_of_the_probabilities_of_all_folds(answered, trained, test_folder):
@@ -292,7 +292,7 @@ def test_a_segment_without_any_pose_is_answered_as_documented_counted_and_report
     expected = logit_without_pose(np.array([int(other["label"]) for other in folds]), np.array(posed))
     assert decision_of(trained)["without_pose"] == pytest.approx(expected, abs=1e-12)
     assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-expected)), abs=1e-12)
-    assert (row["moment_s"], row["frames_with_pose"]) == ("", "0.000")
+    assert (row["peak_time_s"], row["pose_fraction"]) == ("", "0.000")
     assert "no pose in any frame" in row["note"]
 
 
@@ -308,8 +308,8 @@ def test_the_moment_is_a_frame_with_a_pose(answered, test_folder):
     poses[:40] = np.nan
     np.save(path, poses)
     row = answered()[path.name]
-    assert float(row["moment_s"]) >= round(40 / 30, 2)
-    assert row["frames_with_pose"] == f"{20 / 60:.3f}"
+    assert float(row["peak_time_s"]) >= round(40 / 30, 2)
+    assert row["pose_fraction"] == f"{20 / 60:.3f}"
 
 
 def test_an_input_that_is_read_only_is_left_as_it_is(answer, test_folder):
@@ -411,14 +411,15 @@ def drawn(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.n
 @pytest.fixture
 def choose(tmp_path):
     """Calls `choose_threshold` for 600 made-up out-of-fold rows, of which a quarter is positive."""
-    labels, chances, children = drawn(0.25, 0)
+    labels, probabilities, children = drawn(0.25, 0)
     lines = (
-        f"{child},{label},{float(chance)!r}" for child, label, chance in zip(children, labels, chances, strict=True)
+        f"{child},{label},{float(chance)!r}"
+        for child, label, chance in zip(children, labels, probabilities, strict=True)
     )
     (tmp_path / "oof.csv").write_text("\n".join(["child,label,probability", *lines]) + "\n")
 
     def call(new: tuple[np.ndarray, list[str]], blended_for: float | None = None, **flags: object) -> tuple[float, str]:
-        fixed = label_shift.threshold_at(labels, chances, blended_for or 0.25, "expected")
+        fixed = label_shift.threshold_at(labels, probabilities, blended_for or 0.25, "expected")
         decision = {
             "threshold": fixed,
             "prevalence": 0.25,

@@ -16,7 +16,7 @@ import timeline
 from spasm.cli import app
 from spasm.inference import sliding_window
 from spasm.simulation import dataset_writer
-from spasm.simulation.infant import World
+from spasm.simulation.infant import SimulationConfig
 from timeline import Timeline
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def probabilities(path):
 def recorded(tmp_path_factory):
     """Four recordings of four children, two minutes each, and events.csv."""
     out = tmp_path_factory.mktemp("recorded") / "demo"
-    dataset_writer.write_dataset(out, 5, 1, 17, World(frames=T), recordings=4, minutes=2.0, workers=1)
+    dataset_writer.write_dataset(out, 5, 1, 17, SimulationConfig(frames=T), recordings=4, minutes=2.0, workers=1)
     return out
 
 
@@ -60,14 +60,14 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
     code, told, errors = call("--rule", "hysteresis", "--event-on", "0.15", "--event-off", "0.1", recordings=2)
     assert code == 0, errors
     rows = table(tmp_path / "out/events.csv")
-    assert list(rows[0]) == ["recording", "onset_s", "offset_s", "peak_probability", "cluster", "known_s"]
+    assert list(rows[0]) == ["recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s"]
     for row in rows:
         assert 0 <= float(row["onset_s"]) < float(row["offset_s"]) <= 120
-        assert float(row["known_s"]) > float(row["onset_s"])
+        assert float(row["detectable_at_s"]) > float(row["onset_s"])
         assert float(row["peak_probability"]) >= 0.15
     for name in ("child_1_1", "child_2_1"):
         assert (tmp_path / "out" / name / "timeline.png").read_bytes().startswith(b"\x89PNG")
-        assert len(table(tmp_path / "out" / name / "curve.csv")) == 1200
+        assert len(table(tmp_path / "out" / name / "probability_over_time.csv")) == 1200
         assert f"{name}.npy: " in told
     assert "SIMULATED" in told
 
@@ -82,7 +82,7 @@ def test_every_window_is_answered_as_the_segment_it_is(call, trained, recorded, 
     for number, first in enumerate(firsts, start=1):
         np.save(folder / f"child_1_{number:04}.npy", poses[first : first + T])
     flags = ["--test", folder, "--run", trained, "--out", tmp_path / "a.csv", "--device", "cpu"]
-    command = [sys.executable, "submission.py", *map(str, flags), "--precision", "float32", "--names", "safe"]
+    command = [sys.executable, "submission.py", *map(str, flags), "--precision", "float32", "--name-pattern", "safe"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     alone = probabilities(tmp_path / "a_probabilities.csv")
     windows = table(tmp_path / "out/child_1_1/windows.csv")
@@ -106,7 +106,7 @@ def test_what_is_answered_is_not_answered_again_unless_the_recording_has_changed
     np.save(paths[1], np.load(paths[1])[:900])
     assert call(paths=paths)[0] == 0
     assert answered == [paths[1]]
-    (tmp_path / "out/child_1_1/curve.csv").write_text("time_s,probability\n")
+    (tmp_path / "out/child_1_1/probability_over_time.csv").write_text("time_s,probability\n")
     assert call(paths=paths)[0] == 0
     assert answered == [paths[1], paths[0]], "a file that somebody changed is made again"
 
@@ -120,15 +120,15 @@ def test_killed_it_goes_on_with_the_recording_it_was_at_and_ends_with_the_same_b
 
     subprocess.run(command("whole"), cwd=ROOT, check=True, capture_output=True)
     process = subprocess.Popen(command("killed"), cwd=ROOT, stdout=subprocess.DEVNULL)
-    while not (tmp_path / "killed/child_1_1/answered.json").exists():
+    while not (tmp_path / "killed/child_1_1/manifest.json").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed/events.csv").exists()
-    first = (tmp_path / "killed/child_1_1/answered.json").stat().st_mtime_ns
+    first = (tmp_path / "killed/child_1_1/manifest.json").stat().st_mtime_ns
     subprocess.run(command("killed"), cwd=ROOT, check=True, capture_output=True)
-    assert (tmp_path / "killed/child_1_1/answered.json").stat().st_mtime_ns == first
+    assert (tmp_path / "killed/child_1_1/manifest.json").stat().st_mtime_ns == first
     whole, killed = (
         {os.fspath(path.relative_to(tmp_path / out)): path.read_bytes() for path in (tmp_path / out).rglob("*.*")}
         for out in ("whole", "killed")
@@ -142,17 +142,17 @@ def test_with_true_events_it_chooses_on_other_children_judges_and_keeps_the_rule
     assert code == 0, errors
     for words in ("event sensitivity, 1 s tolerance", "false alarms per hour", "SzCORE", "of the true ones", "flatter"):
         assert words in told
-    judged = json.loads((tmp_path / "out/judged.json").read_text())
+    judged = json.loads((tmp_path / "out/event_metrics.json").read_text())
     assert judged["settings"] == "settings chosen on the other children, not those given"
     assert 0 <= judged["1 s tolerance"]["event_sensitivity"]["value"] <= 1
     assert len(table(tmp_path / "out/tradeoff.csv")) >= 5
     assert (tmp_path / "out/tradeoff.png").read_bytes().startswith(b"\x89PNG")
     kept = json.loads((tmp_path / "out/rule.json").read_text())
     assert kept["rule"] == rule and kept["stride_s"] == 1.0
-    flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--choose", "False")
+    flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--tune-rule", "False")
     code, told, errors = call(*flags, out=tmp_path / "new")
     assert code == 0, errors
-    assert json.loads((tmp_path / "new/judged.json").read_text())["rule"] == rule
+    assert json.loads((tmp_path / "new/event_metrics.json").read_text())["rule"] == rule
     by_hand = [f"--{name.replace('_', '-')}={value}" for name, value in kept.items()]
     assert call(*by_hand, out=tmp_path / "by_hand")[0] == 0
     assert (tmp_path / "by_hand/events.csv").read_bytes() == (tmp_path / "new/events.csv").read_bytes()
@@ -220,8 +220,8 @@ def test_events_past_the_end_and_names_that_are_none_are_refused(call, recorded,
 def test_settings_are_not_chosen_on_the_child_that_is_judged(call, recorded):
     code, _, errors = call("--events", recorded / "events.csv", recordings=1)
     assert code == 2
-    assert "--choose False" in errors
-    code, told, _ = call("--events", recorded / "events.csv", "--choose", "False", recordings=1)
+    assert "--tune-rule False" in errors
+    code, told, _ = call("--events", recorded / "events.csv", "--tune-rule", "False", recordings=1)
     assert code == 0
     assert "settings as given" in told
 

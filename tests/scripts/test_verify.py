@@ -40,9 +40,9 @@ def test_good_data_exits_0_and_the_last_line_is_what_to_run_next(tmp_path):
 
 def test_the_command_to_run_next_is_quoted_and_names_only_what_is_not_the_default(tmp_path):
     data = make_data(tmp_path / "my data", frames=150)
-    finished = verify("--data", data, "--names", "safe")
+    finished = verify("--data", data, "--name-pattern", "safe")
     last = finished.stdout.splitlines()[-1].strip()
-    assert last == f"python src/train_folds.py --data '{data}' --names safe"
+    assert last == f"python src/train_folds.py --data '{data}' --name-pattern safe"
 
 
 def test_every_problem_is_told_at_once_with_exit_code_1(tmp_path):

@@ -13,7 +13,7 @@ from spasm.simulation.behaviours import (
     COLUMNS,
     KICKS,
     REPERTOIRE,
-    Mover,
+    Performer,
     Stroke,
     Tremor,
     least_jerk,
@@ -29,7 +29,7 @@ EVERYTHING = {name: row[0] for name, row in REPERTOIRE.items()} | {"camera_jerk"
 
 
 def mover(age_months=6.0, vigour=1.0, arms_free=1.0, legs_free=1.0):
-    return Mover(age_months, vigour, arms_free, legs_free)
+    return Performer(age_months, vigour, arms_free, legs_free)
 
 
 def draws(draw, count, age_months=6.0, at_s=0.0, seed=1, **more):
@@ -352,7 +352,7 @@ def test_reaching_begins_at_four_months_and_the_moro_reflex_ends_at_six():
     rng = np.random.default_rng(6)
     young, old = set(), set()
     for _ in range(60):
-        child = infant.draw_child(rng, "control", infant.World())
+        child = infant.draw_child(rng, "control", infant.SimulationConfig())
         video = infant.draw_video(rng, child, "home")
         names = {b.name for state in infant.STATES for b in infant.draw_behaviours(rng, child, video, state, 5)}
         if child.age_months < 4:
@@ -478,12 +478,12 @@ def test_reflux_arches_neck_and_back_slowly_and_spares_the_limbs():
 
 def test_lifting_takes_the_whole_body_away_and_legs_hang_more_or_less():
     rng = np.random.default_rng(7)
-    child = infant.draw_child(rng, "control", infant.World())
+    child = infant.draw_child(rng, "control", infant.SimulationConfig())
     for lifted in draws(behaviours.lifted, 40):
         t = times(lifted, 60)
         moved = perform([lifted], t)
         moved[:, : len(JOINTS)] += SUPINE
-        body = infant.embody(child, moved)
+        body = infant.pose_landmarks(child, moved)
         hips = (at(body, "left_hip") + at(body, "right_hip")) / 2
         np.testing.assert_allclose(hips, moved[:, [COLUMN[f"root_{axis}"] for axis in "xyz"]], atol=1e-9)
         assert np.linalg.norm(hips, axis=-1).max() > 0.03
@@ -513,7 +513,7 @@ def test_active_children_move_more_than_quiet_ones_and_crying_ones_cry_most():
 
 def test_behaviours_are_drawn_as_often_as_the_table_says():
     rng = np.random.default_rng(8)
-    world = infant.World()
+    world = infant.SimulationConfig()
     counts, expected = [], []
     for _ in range(60):
         child = infant.draw_child(rng, "control", world)

@@ -12,7 +12,7 @@ from spasm.simulation.behaviours import COLUMNS
 from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, SIDES, draw_bones, of_joints, pose_body
 from spasm.simulation.camera import FILMINGS
 
-WORLD = infant.World()
+WORLD = infant.SimulationConfig()
 # Clavicles and spine bend, so these edges are no bones; every other edge is one.
 BENDING = {(11, 12), (11, 23), (12, 24)}
 AGES = (3, 6, 9, 12)
@@ -117,10 +117,10 @@ def test_the_whole_body_turns_and_shifts_without_a_bone_changing():
     child = infant.draw_child(rng, "patient", WORLD)
     moved = np.zeros((200, len(COLUMNS)))
     moved[:, : len(JOINTS)] = SUPINE
-    still = infant.embody(child, moved)
+    still = infant.pose_landmarks(child, moved)
     moved[:, len(JOINTS) : len(JOINTS) + 3] = rng.uniform(-90, 90, (200, 3))
     moved[:, len(JOINTS) + 3 : len(JOINTS) + 6] = rng.uniform(-0.3, 0.3, (200, 3))
-    body = infant.embody(child, moved)
+    body = infant.pose_landmarks(child, moved)
     apart, apart_still = (np.linalg.norm(b[:, :, None] - b[:, None], axis=-1) for b in (body, still))
     np.testing.assert_allclose(apart, apart_still, atol=1e-12)
     hips = (at(body, "left_hip") + at(body, "right_hip")) / 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spasm.data.landmarks import INDEX
-from spasm.simulation.behaviours import COLUMN, COLUMNS, Mover, camera_jerk, perform
+from spasm.simulation.behaviours import COLUMN, COLUMNS, Performer, camera_jerk, perform
 from spasm.simulation.body import POSTURES, draw_bones, of_joints, pose_body
 from spasm.simulation.camera import (
     FILMINGS,
@@ -116,7 +116,7 @@ def test_a_part_at_the_lens_stays_finite(body):
 
 def test_a_knock_moves_everything_at_once_and_changes_no_distance(body):
     t = np.arange(90) / 30
-    mover = Mover(6, 1.0, 1.0, 1.0)
+    mover = Performer(6, 1.0, 1.0, 1.0)
     moved = perform([camera_jerk(np.random.default_rng(seed), mover, 0.5) for seed in range(3)], t)
     moved[:, COLUMN["camera_zoom"]] = 0
     camera = other(FRONTAL, aspect=9 / 16, place=np.array([0.1, -0.05]))

@@ -18,11 +18,11 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data.validation import check_folder
 from spasm.simulation import dataset_writer
-from spasm.simulation.infant import Event, Segment, World, cohort, simulate_child
+from spasm.simulation.infant import Event, Segment, SimulationConfig, cohort, simulate_child
 from spasm.simulation.spasms import SHARES
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"children": 6, "segments_per_child": 3, "seed": 7, "world": World(frames=60), "workers": 1}
+SMALL = {"children": 6, "segments_per_child": 3, "seed": 7, "world": SimulationConfig(frames=60), "workers": 1}
 RECORDED = SMALL | {"recordings": 2, "minutes": 1.0}
 
 
@@ -47,7 +47,7 @@ def child_of(row):
 def demo(tmp_path_factory):
     """40 children, 5 segments each, and two recordings; its folder and the rows that are returned."""
     out = tmp_path_factory.mktemp("simulation") / "demo"
-    rows = dataset_writer.write_dataset(out, 40, 5, 7, World(), recordings=2, minutes=1.0, workers=1)
+    rows = dataset_writer.write_dataset(out, 40, 5, 7, SimulationConfig(), recordings=2, minutes=1.0, workers=1)
     return out, rows
 
 
@@ -116,7 +116,7 @@ def test_recordings_do_not_change_the_segments(tmp_path):
 
 def test_controls_filmed_on_a_ward_change_no_patients_file(tmp_path):
     for name, confound in (("plain", False), ("ward", True)):
-        world = World(frames=60, confound=confound)
+        world = SimulationConfig(frames=60, confound=confound)
         dataset_writer.write_dataset(tmp_path / name, **SMALL | {"world": world})
     plain, ward = (segments_in(tmp_path / name) for name in ("plain", "ward"))
     changed = {int(name.split("_")[1]) for name in plain if plain[name] != ward[name]}
@@ -164,7 +164,7 @@ def test_the_truth_begins_with_its_documented_columns(demo):
         "segment_name", "label", "event_start_frame", "event_end_frame", "event_type", "behaviours", "posture",
         "camera", "cohort",
     ]  # fmt: skip
-    assert {"split", "video", "second_start_frame", "second_end_frame", "second_type"} < set(header)
+    assert {"split", "video", "event2_start_frame", "event2_end_frame", "event2_type"} < set(header)
 
 
 def test_the_label_is_one_exactly_when_half_a_second_of_an_event_lies_inside(demo):
@@ -191,7 +191,7 @@ def test_controls_have_no_event(demo):
     out, _ = demo
     controls = [row for row in table(out / "truth.csv") if row["cohort"] == "control"]
     assert controls
-    assert all(row["event_type"] == row["second_type"] == "" and row["label"] == "0" for row in controls)
+    assert all(row["event_type"] == row["event2_type"] == "" and row["label"] == "0" for row in controls)
 
 
 def test_a_second_event_is_written_too(tmp_path, monkeypatch):
@@ -205,14 +205,14 @@ def test_a_second_event_is_written_too(tmp_path, monkeypatch):
         "segment_name": "child_1_1.npy", "label": "1", "event_start_frame": "20", "event_end_frame": "50",
         "event_type": "flexor", "behaviours": "rest;mixed;flexor", "posture": "supine",
         "camera": "fixed landscape whole", "cohort": cohort(7, 1), "split": rows[0]["split"], "video": "2",
-        "second_start_frame": "0", "second_end_frame": "10", "second_type": "mixed",
+        "event2_start_frame": "0", "event2_end_frame": "10", "event2_type": "mixed",
     }  # fmt: skip
 
 
 def test_segment_files_hold_what_was_simulated_in_c_order(demo):
     out, rows = demo
     split = {row["segment_name"]: row["split"] for row in rows}
-    for number, segment in enumerate(simulate_child(7, 3, 5, World()), start=1):
+    for number, segment in enumerate(simulate_child(7, 3, 5, SimulationConfig()), start=1):
         name = f"child_3_{number}.npy"
         pose = np.load(out / split[name] / name)
         assert pose.shape == (150, 33, 5) and pose.dtype == np.float64

@@ -10,10 +10,18 @@ from joblib import Parallel, delayed
 from sklearn.metrics import roc_auc_score
 
 from spasm.simulation import infant
-from spasm.simulation.behaviours import COLUMN, COLUMNS, Behaviour, Mover, camera_jerk, kick
+from spasm.simulation.behaviours import COLUMN, COLUMNS, Behaviour, Performer, camera_jerk, kick
 from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES
 from spasm.simulation.camera import FILMINGS
-from spasm.simulation.infant import POSITIVE_FRAMES, Segment, World, cohort, held_out_children, meet, simulate_child
+from spasm.simulation.infant import (
+    POSITIVE_FRAMES,
+    Segment,
+    SimulationConfig,
+    cohort,
+    draw_child_and_rng,
+    held_out_children,
+    simulate_child,
+)
 from spasm.simulation.realism import grouped_auc, leak_statistics
 from spasm.simulation.spasms import SHARES, draw_spasm
 
@@ -33,7 +41,7 @@ class Seen:
 
 def look_at(child: int) -> list[Seen]:
     seen = []
-    for segment in simulate_child(SEED, child, SEGMENTS, World()):
+    for segment in simulate_child(SEED, child, SEGMENTS, SimulationConfig()):
         speed = np.linalg.norm(segment.pose[3:, :, :2] - segment.pose[:-3, :, :2], axis=-1).mean(axis=1) / 3
         peak = float("nan") if np.isnan(speed).all() else float(np.nanmax(speed))
         kept = dataclasses.replace(segment, pose=segment.pose[:, :1].copy())
@@ -50,7 +58,7 @@ def many():
 @pytest.fixture(scope="module")
 def few():
     """Three segments each of 20 children, whole."""
-    return [segment for child in range(1, 21) for segment in simulate_child(SEED, child, 3, World())]
+    return [segment for child in range(1, 21) for segment in simulate_child(SEED, child, 3, SimulationConfig())]
 
 
 @pytest.fixture
@@ -70,12 +78,12 @@ def same(one: list[Segment], other: list[Segment]) -> bool:
 
 
 def test_a_child_depends_on_the_seed_and_its_number_alone():
-    first = list(simulate_child(7, 3, 2, World()))
-    list(simulate_child(7, 4, 1, World()))
-    assert same(first, list(simulate_child(7, 3, 2, World())))
-    assert same(first, list(simulate_child(7, 3, 5, World()))[:2])
-    assert not same(first, list(simulate_child(8, 3, 2, World())))
-    assert not same(first, list(simulate_child(7, 4, 2, World())))
+    first = list(simulate_child(7, 3, 2, SimulationConfig()))
+    list(simulate_child(7, 4, 1, SimulationConfig()))
+    assert same(first, list(simulate_child(7, 3, 2, SimulationConfig())))
+    assert same(first, list(simulate_child(7, 3, 5, SimulationConfig()))[:2])
+    assert not same(first, list(simulate_child(8, 3, 2, SimulationConfig())))
+    assert not same(first, list(simulate_child(7, 4, 2, SimulationConfig())))
 
 
 def test_a_childs_number_and_its_neighbours_do_not_tell_its_cohort():
@@ -109,7 +117,7 @@ def test_a_quarter_of_the_children_is_held_out_and_training_keeps_both_cohorts(c
 
 def test_only_patients_have_a_share_of_spasms():
     for child in range(1, 60):
-        _, style = meet(SEED, child, World())
+        _, style = draw_child_and_rng(SEED, child, SimulationConfig())
         assert style.cohort == cohort(SEED, child)
         assert (style.spasm_share > 0) == (style.cohort == "patient")
         assert 3 <= style.age_months <= 12
@@ -120,14 +128,14 @@ def test_only_patients_have_a_share_of_spasms():
 
 @pytest.mark.parametrize("prevalence", [0.05, 0.25, 0.5])
 def test_as_many_segments_are_positive_as_the_world_says(without_poses, prevalence):
-    world = World(prevalence=prevalence)
+    world = SimulationConfig(prevalence=prevalence)
     labels = [segment.label for child in range(1, 2401) for segment in simulate_child(3, child, 3, world)]
     # The spread between children is what makes it so wide; one spasm in thirty is shorter than half a second.
     assert np.mean(labels) == pytest.approx(prevalence, rel=0.15 if prevalence < 0.1 else 0.06)
 
 
 def test_a_world_without_spasms_can_be_simulated(without_poses):
-    world = World(prevalence=0.0)
+    world = SimulationConfig(prevalence=0.0)
     assert not any(segment.label for child in range(1, 50) for segment in simulate_child(3, child, 5, world))
 
 
@@ -201,16 +209,16 @@ def test_a_child_is_filmed_in_several_videos_of_one_posture_and_one_camera_each(
 
 
 def test_every_negative_segment_holds_a_benign_movement_like_a_spasm_when_told_so():
-    mimics = 0
+    mimic_fraction = 0
     for child in range(1, 11):
-        for segment in simulate_child(SEED, child, 4, World(mimics=1.0, frames=60)):
+        for segment in simulate_child(SEED, child, 4, SimulationConfig(mimic_fraction=1.0, frames=60)):
             if segment.events:
                 assert "mimic" not in segment.behaviours
             else:
                 assert segment.behaviours.count("mimic") == 1
                 assert segment.label == 0
-                mimics += 1
-    assert mimics > 10
+                mimic_fraction += 1
+    assert mimic_fraction > 10
 
 
 def test_by_default_there_is_no_mimic(many):
@@ -218,7 +226,7 @@ def test_by_default_there_is_no_mimic(many):
 
 
 def test_a_mimic_is_a_spasm_in_all_but_its_name():
-    child = meet(SEED, 1, World())[1]
+    child = draw_child_and_rng(SEED, 1, SimulationConfig())[1]
     video = infant.draw_video(np.random.default_rng(1), child, "home")
     spasm = draw_spasm(np.random.default_rng(0), child.semiology, 1.0)
     scenes = [
@@ -233,8 +241,8 @@ def test_a_mimic_is_a_spasm_in_all_but_its_name():
 def test_the_youngest_fidget_or_writhe_and_older_ones_are_active():
     seen = {4: Counter(), 12: Counter()}
     for child in range(1, 41):
-        for segment in simulate_child(SEED, child, 3, World(frames=60)):
-            age = meet(SEED, child, World())[1].age_months
+        for segment in simulate_child(SEED, child, 3, SimulationConfig(frames=60)):
+            age = draw_child_and_rng(SEED, child, SimulationConfig())[1].age_months
             seen[4 if age < 4 else 12][segment.behaviours[0]] += age < 4 or age > 5
     assert seen[4]["fidgety"] and seen[4]["writhing"] and not seen[4]["active"]
     assert seen[12]["active"] and not seen[12]["writhing"] and not seen[12]["fidgety"]
@@ -244,7 +252,7 @@ def test_a_confounded_world_films_controls_on_a_ward_and_leaves_patients_as_they
     cohorts = set()
     for child in range(1, 9):
         plain, confounded = (
-            list(simulate_child(SEED, child, 3, World(confound=confound))) for confound in (False, True)
+            list(simulate_child(SEED, child, 3, SimulationConfig(confound=confound))) for confound in (False, True)
         )
         cohorts.add(cohort(SEED, child))
         if cohort(SEED, child) == "patient":
@@ -258,7 +266,7 @@ def test_a_confounded_world_films_controls_on_a_ward_and_leaves_patients_as_they
 
 @pytest.mark.parametrize("filming", FILMINGS)
 def test_a_child_can_be_filmed_in_every_way(filming):
-    for segment in simulate_child(SEED, 2, 3, World(frames=60, filming=filming)):
+    for segment in simulate_child(SEED, 2, 3, SimulationConfig(frames=60, camera_setup=filming)):
         assert segment.pose.shape == (60, 33, 5)
         assert segment.posture in FILMINGS[filming].postures
 
@@ -297,7 +305,7 @@ def test_some_coordinates_lie_outside_the_picture_and_most_inside(few):
 
 
 def test_joints_stay_within_their_range_whatever_adds_up():
-    rng, child = meet(SEED, 1, World())
+    rng, child = draw_child_and_rng(SEED, 1, SimulationConfig())
     video = infant.draw_video(rng, child, "home")
     reach = np.full(len(COLUMNS), 500.0)
     reach[len(JOINTS) :] = 0
@@ -309,12 +317,12 @@ def test_joints_stay_within_their_range_whatever_adds_up():
 
 
 def test_a_lifted_body_goes_and_turns_as_a_whole():
-    _, child = meet(SEED, 1, World())
+    _, child = draw_child_and_rng(SEED, 1, SimulationConfig())
     moved = np.zeros((2, len(COLUMNS)))
     for name, by in zip(("root_pitch", "root_turn", "root_roll", "root_x", "root_y"), (20, -30, 40, 0.1, 0.2),
                         strict=True):  # fmt: skip
         moved[1, COLUMN[name]] = by
-    body = infant.embody(child, moved)
+    body = infant.pose_landmarks(child, moved)
     distance = np.linalg.norm(body[:, :, None] - body[:, None, :], axis=-1)
     np.testing.assert_allclose(distance[1], distance[0], atol=1e-12)
     np.testing.assert_allclose(body[1, 23:25].mean(axis=0), (0.1, 0.2, 0), atol=1e-12)
@@ -323,7 +331,7 @@ def test_a_lifted_body_goes_and_turns_as_a_whole():
 def test_a_sleeping_child_moves_less_than_an_active_one():
     speeds = {}
     for state in ("sleep", "rest", "active"):
-        rng, child = meet(SEED, 1, World())
+        rng, child = draw_child_and_rng(SEED, 1, SimulationConfig())
         video = infant.draw_video(rng, child, "home")
         moved = np.concatenate([infant.move(rng, child, video, state, [], [], np.arange(150) / 30) for _ in range(10)])
         speeds[state] = np.abs(np.diff(moved[:, : len(JOINTS)], axis=0)).mean()
@@ -336,7 +344,7 @@ def test_a_sleeping_child_moves_less_than_an_active_one():
 
 def scene(monkeypatch, behaviours: list[Behaviour], spasms: list) -> list[str]:
     """The names of what happens in five seconds in which these behaviours are drawn."""
-    rng, child = meet(SEED, 1, World())
+    rng, child = draw_child_and_rng(SEED, 1, SimulationConfig())
     video = infant.draw_video(rng, child, "home")
     monkeypatch.setattr(infant, "draw_behaviours", lambda *_: behaviours)
     _, happened = infant.simulate_scene(rng, child, video, "rest", spasms, 150)
@@ -345,19 +353,19 @@ def scene(monkeypatch, behaviours: list[Behaviour], spasms: list) -> list[str]:
 
 @pytest.fixture
 def spasm():
-    drawn = draw_spasm(np.random.default_rng(0), meet(SEED, 1, World())[1].semiology)
+    drawn = draw_spasm(np.random.default_rng(0), draw_child_and_rng(SEED, 1, SimulationConfig())[1].semiology)
     return dataclasses.replace(drawn, kind="flexor", onset_s=1.5, rise_s=0.3, hold_s=0.5, release_s=1.0)
 
 
 def test_a_spasm_hides_what_the_child_would_have_begun_meanwhile(monkeypatch, spasm):
-    mover = Mover(6, 1.0, 1.0, 1.0)
+    mover = Performer(6, 1.0, 1.0, 1.0)
     kicks = [kick(np.random.default_rng(0), mover, at_s, "kick_bilateral") for at_s in (0.2, 2.0)]
     assert scene(monkeypatch, kicks, []) == ["kick_bilateral", "kick_bilateral"]
     assert scene(monkeypatch, kicks, [spasm]) == ["kick_bilateral", "flexor"]
 
 
 def test_a_spasm_does_not_hold_the_camera_still(monkeypatch, spasm):
-    jerk = camera_jerk(np.random.default_rng(0), Mover(6, 1.0, 1.0, 1.0), 2.0)
+    jerk = camera_jerk(np.random.default_rng(0), Performer(6, 1.0, 1.0, 1.0), 2.0)
     assert "camera_jerk" in scene(monkeypatch, [jerk], [spasm])
 
 

@@ -11,7 +11,16 @@ from spasm.simulation import pose_noise
 from spasm.simulation.behaviours import COLUMNS
 from spasm.simulation.body import POSTURES, draw_bones, of_joints, pose_body
 from spasm.simulation.camera import FILMINGS, Camera, photograph, trunk_size
-from spasm.simulation.pose_noise import GROUPS, Sensor, draw_missing, draw_sensor, native_times, resample, sense, wander
+from spasm.simulation.pose_noise import (
+    GROUPS,
+    Sensor,
+    apply_pose_noise,
+    draw_missing,
+    draw_sensor,
+    native_times,
+    resample,
+    wander,
+)
 
 CAMERA = Camera(1.0, False, "whole", 0, 0, 0, 1.2, 1.2, np.array([0, 0.05, 0]), np.zeros(2))
 PLAIN = Sensor(30.0, missing=0.0, clarity=np.zeros(9), shaky=1.0, lock_on=0.0, lean=0.0, depth=1.0, swapped=False)
@@ -26,7 +35,9 @@ def still_picture(frames: int, more: dict[str, float] | None = None) -> np.ndarr
 
 
 def sensed(seed: int, ways: Sensor, picture: np.ndarray) -> np.ndarray:
-    return sense(np.random.default_rng(seed), ways, CAMERA, picture, np.arange(len(picture)) / 30, len(picture))
+    return apply_pose_noise(
+        np.random.default_rng(seed), ways, CAMERA, picture, np.arange(len(picture)) / 30, len(picture)
+    )
 
 
 @pytest.fixture
@@ -275,7 +286,7 @@ def test_what_arrives_is_single_precision_and_zero_deep_at_the_hips_or_missing_a
     for seed in range(20):
         rng = np.random.default_rng(seed)
         t = native_times(rng, ways, 150)
-        pose = sense(rng, ways, CAMERA, still_picture(t.size), t, 150)
+        pose = apply_pose_noise(rng, ways, CAMERA, still_picture(t.size), t, 150)
         assert pose.shape == (150, 33, 5)
         assert pose.dtype == np.float64
         np.testing.assert_array_equal(pose, pose.astype(np.float32))
@@ -292,7 +303,7 @@ def test_what_arrives_is_single_precision_and_zero_deep_at_the_hips_or_missing_a
 
 
 def test_nothing_that_draws_noise_is_told_the_label():
-    for draw in (draw_sensor, native_times, sense, draw_missing, wander):
+    for draw in (draw_sensor, native_times, apply_pose_noise, draw_missing, wander):
         assert set(inspect.signature(draw).parameters) <= {
             "rng", "filming", "posture", "sensor", "frames", "camera", "picture", "t", "columns", "scale_s",
         }  # fmt: skip
@@ -304,7 +315,7 @@ def test_the_same_generator_gives_the_same_noise_whatever_the_child_does():
     ends, errors, gaps = [], [], []
     for picture in (one, other):
         rng = np.random.default_rng(6)
-        pose = sense(rng, ways, CAMERA, picture, np.arange(300) / 30, 300)
+        pose = apply_pose_noise(rng, ways, CAMERA, picture, np.arange(300) / 30, 300)
         ends.append(rng.bit_generator.state)
         gaps.append(np.isnan(pose[:, 0, 0]))
         errors.append((pose[..., :2] - picture[..., :2])[~gaps[-1]])

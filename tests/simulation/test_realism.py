@@ -13,7 +13,7 @@ import check_simulation
 from spasm.core.errors import DataError
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.simulation import infant, realism
-from spasm.simulation.infant import World, simulate_child
+from spasm.simulation.infant import SimulationConfig, simulate_child
 from spasm.simulation.pose_noise import resample
 from spasm.simulation.realism import BABYJOKES
 
@@ -29,12 +29,12 @@ def drawn(world, children, segments, seed=7):
 
 @pytest.fixture(scope="module")
 def at_a_table():
-    return drawn(World(filming="table"), 120, 4)
+    return drawn(SimulationConfig(camera_setup="table"), 120, 4)
 
 
 @pytest.fixture(scope="module")
 def usual():
-    return drawn(World(), 60, 10)
+    return drawn(SimulationConfig(), 60, 10)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_
     poses, _, children = at_a_table
     sensed = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
     monkeypatch.setattr(infant, "sense", perfect)
-    poses, _, children = drawn(World(filming="table"), 120, 4)
+    poses, _, children = drawn(SimulationConfig(camera_setup="table"), 120, 4)
     clean = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
     assert 0.5 < sensed < 0.92 < clean
 
@@ -87,7 +87,7 @@ def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_pat
     inflated = {}
     controls = np.array([infant.cohort(7, child) == "control" for child in range(1, 151)])
     for confound in (False, True):
-        poses, labels, children = drawn(World(confound=confound), 150, 6)
+        poses, labels, children = drawn(SimulationConfig(confound=confound), 150, 6)
         statistics = np.concatenate([realism.plain_statistics(poses), realism.noise_statistics(poses)], axis=1)
         fold_of = realism.child_folds(children, 5)
         answers, _ = cross_fitted(labels, realism.out_of_fold(statistics, labels, fold_of), fold_of)
@@ -148,18 +148,18 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
         truth = {row["segment_name"]: row for row in csv.DictReader(file)}
     positive = [name for name, row in truth.items() if row["label"] == "1"]
     assert positive
-    lines = ["segment_name,probability,label,moment_s"]
+    lines = ["segment_name,probability,label,peak_time_s"]
     for name, row in truth.items():
-        moment_s = (int(row["event_start_frame"]) + 1) / 30 if row["label"] == "1" else 0.0
-        lines.append(f"{name},0.5,1,{moment_s}")
+        peak_time_s = (int(row["event_start_frame"]) + 1) / 30 if row["label"] == "1" else 0.0
+        lines.append(f"{name},0.5,1,{peak_time_s}")
     (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
     real = tmp_path / "real"
     (real / "train").mkdir(parents=True)
     for child in range(1, 4):
-        for k, segment in enumerate(simulate_child(1, child, 6, World())):
+        for k, segment in enumerate(simulate_child(1, child, 6, SimulationConfig())):
             np.save(real / "train" / f"child_{child}_{k}.npy", segment.pose)
-    flags = ["--children", "20", "--segments-per-child", "3", "--real", real, "--data", simulated]
-    command = [sys.executable, "src/check_simulation.py", *flags, "--answers", tmp_path / "answers.csv"]
+    flags = ["--children", "20", "--segments-per-child", "3", "--real-data", real, "--data", simulated]
+    command = [sys.executable, "src/check_simulation.py", *flags, "--predictions", tmp_path / "answers.csv"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     for words in (*BABYJOKES, "by noise: AUC", "by motion: AUC", "plain kinematic statistics: AUC", "peak speed alone"):
@@ -171,16 +171,16 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
 
 
 def test_answers_for_other_segments_are_refused_by_name(simulated, tmp_path):
-    (tmp_path / "answers.csv").write_text("segment_name,moment_s\nchild_999_1.npy,1.0\n")
+    (tmp_path / "answers.csv").write_text("segment_name,peak_time_s\nchild_999_1.npy,1.0\n")
     with pytest.raises(DataError, match=r"child_999_1\.npy is not in"):
         check_simulation.print_moments(simulated, tmp_path / "answers.csv")
-    (tmp_path / "answers.csv").write_text("segment_name,moment_s\n")
+    (tmp_path / "answers.csv").write_text("segment_name,peak_time_s\n")
     with pytest.raises(DataError, match="no positive segment"):
         check_simulation.print_moments(simulated, tmp_path / "answers.csv")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    command = [sys.executable, "src/check_simulation.py", "--real", tmp_path / "nowhere"]
+    command = [sys.executable, "src/check_simulation.py", "--real-data", tmp_path / "nowhere"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 1
     assert "nowhere" in finished.stderr and "Traceback" not in finished.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from helpers.segments import SOURCE
 from spasm.simulation import dataset_writer, recordings
-from spasm.simulation.infant import World, cohort
+from spasm.simulation.infant import SimulationConfig, cohort
 from spasm.simulation.recordings import simulate_recording
 from spasm.simulation.spasms import SHARES
 
@@ -30,7 +30,7 @@ def table(path):
 def recorded(tmp_path_factory):
     """Seven recordings of five children, four minutes each."""
     out = tmp_path_factory.mktemp("recorded") / "demo"
-    dataset_writer.write_dataset(out, 5, 1, SEED, World(frames=60), recordings=7, minutes=MINUTES, workers=1)
+    dataset_writer.write_dataset(out, 5, 1, SEED, SimulationConfig(frames=60), recordings=7, minutes=MINUTES, workers=1)
     return out
 
 
@@ -48,7 +48,7 @@ def scenes(monkeypatch):
 
 
 def spasms_of(child: int, minutes: float, seed: int = SEED) -> list:
-    return [spasm for _, begun in simulate_recording(seed, child, 1, minutes, World()) for spasm in begun]
+    return [spasm for _, begun in simulate_recording(seed, child, 1, minutes, SimulationConfig()) for spasm in begun]
 
 
 # ---- files
@@ -96,7 +96,7 @@ def test_events_are_in_order_inside_the_recording_and_never_overlap(recorded):
 
 def test_a_recording_does_not_depend_on_the_others_nor_on_the_segments(recorded, tmp_path):
     out = tmp_path / "other"
-    dataset_writer.write_dataset(out, 4, 2, SEED, World(frames=90), recordings=1, minutes=MINUTES, workers=1)
+    dataset_writer.write_dataset(out, 4, 2, SEED, SimulationConfig(frames=90), recordings=1, minutes=MINUTES, workers=1)
     name = "recordings/child_1_1.npy"
     assert (out / name).read_bytes() == (recorded / name).read_bytes()
 
@@ -107,14 +107,14 @@ def test_a_recording_does_not_depend_on_the_others_nor_on_the_segments(recorded,
 def test_scenes_of_one_to_three_minutes_follow_one_another_without_a_break(scenes):
     for child, minutes in ((1, 1.0), (2, 1.5), (3, 7.3), (4, 30.0)):
         scenes.clear()
-        lengths = [len(pose) for pose, _ in simulate_recording(SEED, child, 1, minutes, World())]
+        lengths = [len(pose) for pose, _ in simulate_recording(SEED, child, 1, minutes, SimulationConfig())]
         assert sum(lengths) == round(minutes * 60 * 30)
         assert all(1800 <= length < 5400 for length in lengths)
         assert [frames for _, _, frames in scenes] == lengths
 
 
 def test_the_pose_is_lost_for_a_moment_at_the_start_of_every_scene_and_not_for_long(scenes):
-    for pose, _ in simulate_recording(SEED, 1, 1, 30.0, World()):
+    for pose, _ in simulate_recording(SEED, 1, 1, 30.0, SimulationConfig()):
         lost = np.isnan(pose).all(axis=(1, 2))
         assert 5 <= lost.sum() < 60
         assert lost[: lost.sum()].all()
@@ -122,7 +122,7 @@ def test_the_pose_is_lost_for_a_moment_at_the_start_of_every_scene_and_not_for_l
 
 def test_a_spasm_moves_the_body_at_the_time_that_is_written_and_in_both_scenes_that_it_touches(scenes):
     child = PATIENTS[0]
-    pieces = list(simulate_recording(SEED, child, 1, 240.0, World()))
+    pieces = list(simulate_recording(SEED, child, 1, 240.0, SimulationConfig()))
     assert len(pieces) == len(scenes)
     start_s, both = 0.0, 0
     written = [spasm for _, begun in pieces for spasm in begun]
@@ -140,7 +140,7 @@ def test_a_spasm_moves_the_body_at_the_time_that_is_written_and_in_both_scenes_t
 
 def test_a_cluster_is_not_slept_through(scenes):
     for child in PATIENTS[:20]:
-        list(simulate_recording(SEED, child, 1, 60.0, World()))
+        list(simulate_recording(SEED, child, 1, 60.0, SimulationConfig()))
     assert not any(state == "sleep" and len(spasms) > 2 for state, spasms, _ in scenes)
     assert any(state == "sleep" for state, _, _ in scenes)
     assert any(len(spasms) > 2 for _, spasms, _ in scenes)

@@ -193,12 +193,12 @@ def test_limbs_are_not_thrown_with_ten_times_the_force_of_a_kick():
     t = np.arange(0, 8, 1 / 120)
     greatest = []
     for child in range(1, 41):
-        rng, style = infant.meet(3, child, infant.World())
+        rng, style = infant.draw_child_and_rng(3, child, infant.SimulationConfig())
         video = infant.draw_video(rng, style, "home")
         for spasm in (draw_spasm(rng, style.semiology, 0.5) for _ in range(4)):
             moved = perform([spasm.behaviour()], t)
             moved[:, : len(JOINTS)] = infant.within_range(video.angles + moved[:, : len(JOINTS)])
-            body = infant.embody(style, moved)
+            body = infant.pose_landmarks(style, moved)
             ends = [INDEX[f"{side}_{name}"] for side in SIDES for name in ("wrist", "ankle")]
             bend = np.diff(body[:, [*ends, INDEX["nose"]]], n=2, axis=0) * 120**2
             greatest.append(np.linalg.norm(bend, axis=-1).max())
@@ -401,7 +401,7 @@ def test_the_frames_of_a_spasm_are_those_inside_the_segment():
 
 def test_a_drawn_seizure_has_half_a_second_of_its_spasm_inside_and_its_neighbours_apart():
     rng = np.random.default_rng(6)
-    child = infant.draw_child(rng, "patient", infant.World())
+    child = infant.draw_child(rng, "patient", infant.SimulationConfig())
     clustered = 0
     for _ in range(400):
         seizure = infant.draw_seizure(rng, child, 5.0)

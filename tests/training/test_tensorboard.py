@@ -72,10 +72,10 @@ def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_ou
             if found(np.load(simulated / "train" / row["segment_name"])).any()
         ]
         labels = [label_of[row["segment_name"]] for row in answers]
-        chances = probability([float(row["logit"]) for row in answers])
+        probabilities = probability([float(row["logit"]) for row in answers])
         figures = {
-            "out_of_fold/log_loss": [(3, pytest.approx(log_loss(labels, chances), rel=1e-6))],
-            "out_of_fold/auc": [(3, pytest.approx(roc_auc_score(labels, chances), rel=1e-6))],
+            "out_of_fold/log_loss": [(3, pytest.approx(log_loss(labels, probabilities), rel=1e-6))],
+            "out_of_fold/auc": [(3, pytest.approx(roc_auc_score(labels, probabilities), rel=1e-6))],
         }
         assert curves(run, fold) == history(run, fold) | figures
     assert len(list((run / "stgcn_mil/tensorboard").iterdir())) == 3

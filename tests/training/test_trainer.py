@@ -20,7 +20,7 @@ from spasm.training.trainer import HISTORY, FoldTrainer, learning_rate
 torch.set_num_threads(1)
 TINY = Member(network=Network(width=4, blocks=2), fit=Fit(epochs=3, batch=8))
 SMALL = Member(
-    augmentation=Augmentation(rotation_deg=0, gap=0, shift_frames=0),
+    augmentation=Augmentation(rotation_deg=0, gap_prob=0, shift_frames=0),
     network=Network(width=8, blocks=2, kernel=5, dropout=0),
     fit=Fit(epochs=4, batch=16, learning_rate=0.02, ema=0.9),
 )
@@ -135,7 +135,16 @@ def test_the_rows_alone_decide_what_is_learned():
 
 def test_eight_segments_can_be_overfitted():
     data = dataclasses.replace(some_data(8), labels=np.array([0, 1, 1, 0, 1, 0, 0, 1]))
-    off = Augmentation(mirror=0, rotation_deg=0, zoom=0, stretch=0, shift_frames=0, jitter=0, drop_landmark=0, gap=0)
+    off = Augmentation(
+        mirror_prob=0,
+        rotation_deg=0,
+        zoom=0,
+        aspect_jitter=0,
+        shift_frames=0,
+        jitter=0,
+        drop_landmark_prob=0,
+        gap_prob=0,
+    )
     settings = Member(
         augmentation=off, network=Network(width=8, dropout=0), fit=Fit(epochs=120, batch=8, learning_rate=0.01, ema=0)
     )
@@ -169,7 +178,9 @@ def test_true_labels_are_learned_and_shuffled_ones_are_not():
 
 def test_labels_shuffled_over_children_could_be_learned_only_if_a_child_were_in_both_folds():
     data = some_data(400, frames=16, children=40)
-    still = dataclasses.replace(SMALL.augmentation, mirror=0, zoom=0, stretch=0)  # children are easy to recognise
+    still = dataclasses.replace(
+        SMALL.augmentation, mirror_prob=0, zoom=0, aspect_jitter=0
+    )  # children are easy to recognise
     settings = with_fit(dataclasses.replace(SMALL, augmentation=still), epochs=8)
     whole, split = [], []
     for seed in range(2):

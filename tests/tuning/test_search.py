@@ -37,8 +37,8 @@ from spasm.tuning import search as search_module
 from spasm.tuning import storage as storage_module
 from spasm.tuning.search import (
     PRUNE_AFTER_TRIALS,
-    Behind,
     Search,
+    StepwisePercentilePruner,
     calibrated,
     fold_scorer,
     log_losses,
@@ -49,7 +49,15 @@ from spasm.tuning.search import (
     work,
 )
 from spasm.tuning.spaces import SPACES
-from spasm.tuning.storage import TRIES, holding, is_held, open_storage, patiently, requeue_abandoned, said_by_storage
+from spasm.tuning.storage import (
+    TRIES,
+    holding,
+    is_held,
+    open_storage,
+    requeue_abandoned,
+    retry_while_unreachable,
+    root_cause,
+)
 from train_folds import TrainFolds
 from train_lgbm import TrainLgbm
 from train_rocket import TrainRocket
@@ -259,7 +267,7 @@ def test_the_few_settings_of_rocket_are_each_tried_once(search):
     assert trials_wanted(search) == len(trials) == 20
     assert trials[0].user_attrs["wanted"] == spaces.default_values("rocket")
     assert len({json.dumps(trial.user_attrs["wanted"]) for trial in trials}) == 20
-    settings = RocketMember(convolutions=Convolutions(biases=1, copies=0))
+    settings = RocketMember(convolutions=Convolutions(biases_per_kernel=1, augmented_copies=0))
     logits = next(out_of_fold(search, fold_scorer(search), settings))
     assert np.isfinite(logits).sum() == ((search.fold_of == search.folds[0]) & search.data.has_pose).sum()
 
@@ -614,11 +622,11 @@ def ended(state, values, params):
 
 
 def test_a_trial_is_compared_with_others_on_the_same_folds_only():
-    study = optuna.create_study(pruner=Behind())
+    study = optuna.create_study(pruner=StepwisePercentilePruner())
     for number in range(PRUNE_AFTER_TRIALS):
         # The second and third folds are hard: every value after them is above every value after the first two.
         study.add_trial(ended(TrialState.COMPLETE, {2: 0.1, 3: 0.5 + number / 100, 4: 0.4}, {"leaves": 2 + number}))
-    pruner = Behind()
+    pruner = StepwisePercentilePruner()
 
     def is_pruned(values):
         return pruner.prune(study, create_trial(state=TrialState.RUNNING, intermediate_values=values))
@@ -774,9 +782,9 @@ def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_o
         try:
             call()
         except UnboundLocalError as error:
-            raise said_by_storage(place, error) from None
+            raise root_cause(place, error) from None
 
-    patiently(place, said)
+    retry_while_unreachable(place, said)
     warnings = capsys.readouterr().err.splitlines()
     assert len(calls) == 3 and sum("trying again" in line for line in warnings) == 2
     assert all("the server is starting up" in line and "secret" not in line for line in warnings if "trying" in line)

@@ -22,7 +22,7 @@ __all__ = ["cv2", "film"]  # the fixtures
 CV2 = pytest.importorskip("cv2", exc_type=ImportError)
 ROOT = Path(__file__).parents[2]
 T = 60
-FLAGS = ["--device", "cpu", "--precision", "float32", "--model", str(MODEL), "--people", "1"]
+FLAGS = ["--device", "cpu", "--precision", "float32", "--model", str(MODEL), "--max-people", "1"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ def test_poses_that_come_bit_by_bit_are_answered_as_the_recording_they_become(tm
     whole = sliding_window.answer(tmp_path / "child_1_1.npy", frames, stride, Steep(), lambda done: None)
     cuts = np.unique(np.random.default_rng(stride).integers(0, frames, 40))
     for rule in (Hysteresis(0.5, 0.4), Accumulation(1, 0.7, 0.0, 2.0)):
-        live, alarms_s = sliding_window.Live(Steep(), stride), []
+        live, alarms_s = sliding_window.OnlineDetector(Steep(), stride), []
         for part in np.split(poses, cuts):
             if windows := live.add(part):
                 told = event_detection.told(windows, rule)
@@ -70,16 +70,16 @@ def test_poses_that_come_bit_by_bit_are_answered_as_the_recording_they_become(tm
         windows = live.finish()
         np.testing.assert_array_equal(windows.probabilities, whole.probabilities)
         np.testing.assert_array_equal(windows.curve, whole.curve)
-        np.testing.assert_array_equal(windows.known_s, whole.known_s)
+        np.testing.assert_array_equal(windows.detectable_at_s, whole.detectable_at_s)
         final = event_detection.told(windows, rule)
         assert final and len(final) >= len(alarms_s) and (frames < 1000 or len(alarms_s) > 3)
-        late_s = [at_s - event.known_s for at_s, event in zip(alarms_s, final, strict=False)]
+        late_s = [at_s - event.detectable_at_s for at_s, event in zip(alarms_s, final, strict=False)]
         # Windows that become whole together are answered together.
         assert max(late_s, default=0) <= np.diff([0, *cuts, frames]).max() / 30 + 1e-6
 
 
 def test_what_was_answered_is_there_when_no_more_can_be():
-    live = sliding_window.Live(Steep(), 30)
+    live = sliding_window.OnlineDetector(Steep(), 30)
     poses = moving(200, 0)
     assert live.so_far() is None
     live.add(poses[:50])
@@ -89,7 +89,7 @@ def test_what_was_answered_is_there_when_no_more_can_be():
     assert windows.duration_s == 6 and len(windows.probabilities) == 5 and len(windows.curve) == 60
 
 
-def watch(camera, trained, out, **options):
+def run_camera(camera, trained, out, **options):
     command = [sys.executable, "src/timeline.py", "--camera", str(camera), "--run", str(trained), "--out", str(out)]
     return subprocess.Popen(
         [*command, *FLAGS], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
@@ -98,7 +98,7 @@ def watch(camera, trained, out, **options):
 
 def test_a_film_is_watched_at_its_pace_and_answers_come_as_it_goes(film, trained, tmp_path):
     begin_s = time.monotonic()
-    process = watch(film("film.mkv", seconds=5), trained, tmp_path)
+    process = run_camera(film("film.mkv", seconds=5), trained, tmp_path)
     told, errors = process.communicate()
     assert process.returncode == 0, errors
     assert time.monotonic() - begin_s > 5
@@ -106,13 +106,18 @@ def test_a_film_is_watched_at_its_pace_and_answers_come_as_it_goes(film, trained
     assert answers == ["2", "3", "4", "5"], told
     assert re.search(r"answers came \d\.\d\d s after the last frame that they rest on was taken", told)
     [folder] = tmp_path.glob("live_*")
-    assert {path.name for path in folder.iterdir()} >= {"events.csv", "windows.csv", "curve.csv", "timeline.png"}
-    assert len(table(folder / "curve.csv")) in (49, 50)
+    assert {path.name for path in folder.iterdir()} >= {
+        "events.csv",
+        "windows.csv",
+        "probability_over_time.csv",
+        "timeline.png",
+    }
+    assert len(table(folder / "probability_over_time.csv")) in (49, 50)
 
 
 def test_a_stream_on_standard_input_is_watched_until_ctrl_c_and_nothing_is_lost(film, trained, tmp_path):
     content = film("stream.mkv", seconds=20).read_bytes()
-    process = watch("-", trained, tmp_path, stdin=subprocess.PIPE, start_new_session=True)
+    process = run_camera("-", trained, tmp_path, stdin=subprocess.PIPE, start_new_session=True)
     process.stdin.buffer.write(content)
     process.stdin.buffer.flush()
     lines = []
@@ -134,7 +139,7 @@ def test_cameras_and_streams_that_are_none_are_named(cv2, trained, tmp_path):
         (tmp_path / "bad.mkv", "bad.mkv: is no video that OpenCV can open"),
         ("-", "standard input: is no video"),
     ):
-        process = watch(camera, trained, tmp_path, stdin=subprocess.DEVNULL)
+        process = run_camera(camera, trained, tmp_path, stdin=subprocess.DEVNULL)
         errors = process.communicate()[1]
         assert process.returncode == 1
         assert said in errors
@@ -142,7 +147,7 @@ def test_cameras_and_streams_that_are_none_are_named(cv2, trained, tmp_path):
 
 
 def test_when_the_search_for_poses_dies_what_was_answered_is_kept(film, trained, tmp_path):
-    process = watch(film("long.mkv", seconds=20), trained, tmp_path)
+    process = run_camera(film("long.mkv", seconds=20), trained, tmp_path)
     lines = [process.stdout.readline()]
     while "probability" not in lines[-1]:
         lines.append(process.stdout.readline())
@@ -168,7 +173,7 @@ class Camera:
     def __init__(self, *_):
         self.left = 40
 
-    def clock(self):
+    def format_time(self):
         return 0.0
 
     def isOpened(self):
@@ -178,7 +183,7 @@ class Camera:
         pass
 
     def get(self, what):
-        return {CV2.CAP_PROP_FPS: 30.0, CV2.CAP_PROP_POS_MSEC: 1000 * self.clock()}.get(what, 0.0)
+        return {CV2.CAP_PROP_FPS: 30.0, CV2.CAP_PROP_POS_MSEC: 1000 * self.format_time()}.get(what, 0.0)
 
     def read(self):
         self.left -= 1

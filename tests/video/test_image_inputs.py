@@ -11,7 +11,7 @@ from helpers.video import MODEL, cv2, extract, film
 from spasm.core.errors import DataError
 from spasm.core.files import npy
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
-from spasm.data.pose import nobody
+from spasm.data.pose import missing_frames
 from spasm.models.two_stream import TwoStreamPictures
 from spasm.models.vsvig import LIGHT, VsvigPatches
 from spasm.video import image_inputs
@@ -27,7 +27,7 @@ def texture(height, width, seed=0):
 
 def somebody(neck, hips, shape, frames=20):
     """Poses whose shoulders and hips lie around two points, in pixels of a picture."""
-    poses = nobody(frames)
+    poses = missing_frames(frames)
     across = np.array([[3.0, 0.0]])
     for sides, place in (((LEFT_SHOULDER, RIGHT_SHOULDER), neck), ((LEFT_HIP, RIGHT_HIP), hips)):
         for landmark, side in zip(sides, (-across, across), strict=True):
@@ -91,7 +91,7 @@ def test_whoever_lies_at_an_angle_stands_upright_in_the_middle(angle):
     y, x = np.argwhere(made[..., 0] > 128).mean(0)
     assert (x, y) == pytest.approx((112, 112 + 224 * 0.4 / 3), abs=1)
     assert not image_inputs.upright(picture, np.zeros(shape[:2], np.float32), view).any()
-    assert image_inputs.alignment(nobody(5), shape) is None
+    assert image_inputs.alignment(missing_frames(5), shape) is None
 
 
 def test_flow_is_how_far_things_move_and_nothing_where_nothing_moves(tmp_path):
@@ -158,7 +158,9 @@ def onnx_of_brightness():
 def written(film, tmp_path_factory):
     """A film of four seconds with both kinds of pictures; the folder and what was said."""
     out = tmp_path_factory.mktemp("pictures")
-    return out, extract(film("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--people", 1)
+    return out, extract(
+        film("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1
+    )
 
 
 def test_a_film_becomes_what_the_two_networks_read(written):
@@ -187,10 +189,10 @@ def test_a_film_becomes_what_the_two_networks_read(written):
 
 def test_nothing_but_landmarks_is_written_unless_asked_and_what_lacks_is_made_again(written, film, tmp_path):
     out, _ = written
-    assert extract(film("again.mp4", seconds=2), "--out", tmp_path, "--frames", 60, "--people", 1).returncode == 0
+    assert extract(film("again.mp4", seconds=2), "--out", tmp_path, "--frames", 60, "--max-people", 1).returncode == 0
     assert {path.name for path in tmp_path.iterdir()} <= {"recordings", "test", "videos.csv", ".lock"}
     (out / "vsvig/child_1_100002.npz").unlink()
-    words = (film("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--people", 1)
+    words = (film("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1)
     assert extract(*words).returncode == 0
     assert (out / "vsvig/child_1_100002.npz").exists()
 
@@ -198,10 +200,10 @@ def test_nothing_but_landmarks_is_written_unless_asked_and_what_lacks_is_made_ag
 def test_a_mask_model_of_ones_own_is_used_and_one_that_is_none_is_named(film, tmp_path):
     model = tmp_path / "brightness.onnx"
     model.write_bytes(onnx_of_brightness())
-    words = (film("masked.mp4", seconds=2), "--frames", 60, "--pictures", "two_stream", "--people", 1)
+    words = (film("masked.mp4", seconds=2), "--frames", 60, "--pictures", "two_stream", "--max-people", 1)
     finished = extract(*words, "--out", tmp_path / "own", "--mask-model", model)
     assert finished.returncode == 0, finished.stderr
-    mask = image_inputs.opened(model, MODEL, 1).mask(np.stack([texture(200, 300)[..., 0]] * 3, 2), nobody(1)[0])
+    mask = image_inputs.opened(model, MODEL, 1).mask(np.stack([texture(200, 300)[..., 0]] * 3, 2), missing_frames(1)[0])
     assert mask.shape == (200, 300) and mask.min() == pytest.approx(0, abs=0.05) and mask.max() > 0.9
     model.write_bytes(b"none" + struct.pack("<d", 1.0))
     finished = extract(*words, "--out", tmp_path / "none", "--mask-model", model)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spasm.video.resampling import Even, resampled
-from spasm.video.tracking import Person, Tracks, chosen, tracks
+from spasm.video.resampling import OnlineResampler, resampled
+from spasm.video.tracking import Person, PersonTracker, chosen, tracks
 
 
 def person(x, y, size, seed=0):
@@ -65,7 +65,7 @@ def test_an_infant_that_is_found_again_elsewhere_is_the_same_infant():
 
 
 def test_what_is_forgotten_takes_no_memory_and_nobody_who_is_there_is_forgotten():
-    found = Tracks()
+    found = PersonTracker()
     for frame in range(300):
         passing = [person(0.1, 0.1, 0.05)] if frame < 20 else []
         found.add(frame, frames_of(person(0.5, 0.5, 0.3), *passing))
@@ -145,6 +145,6 @@ def test_frame_by_frame_time_is_made_even_as_in_one_go(seed):
     times_s = np.round(5 + np.cumsum(steps_s), generator.choice([3, 9]))
     poses = generator.uniform(0, 1, (200, 33, 5)).astype(np.float32)
     poses[generator.uniform(size=200) < 0.2] = np.nan
-    even = Even()
+    even = OnlineResampler()
     one_by_one = [even.add(float(time_s), pose) for time_s, pose in zip(times_s, poses, strict=True)]
     np.testing.assert_array_equal(np.concatenate(one_by_one), resampled(times_s, poses))

@@ -18,7 +18,7 @@ import tyro
 
 from spasm.config.fields import SettingsError
 from spasm.config.models import MEMBERS
-from spasm.core.errors import DataError, TrainingError, in_words
+from spasm.core.errors import DataError, TrainingError, describe_os_error
 
 # Idle OpenMP threads that spin stall two-core machines for seconds when processes share them. OpenMP reads this
 # when torch is imported, so it stands before any import that could bring torch in.
@@ -56,7 +56,7 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {in_words(error)}", file=sys.stderr)
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: {stopped}", file=sys.stderr)

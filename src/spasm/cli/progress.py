@@ -11,7 +11,7 @@ from tqdm import tqdm
 from spasm.cli.app import T
 
 
-class Lines(Generic[T]):
+class LineProgress(Generic[T]):
     """Has what the scripts use of a tqdm bar, and tells the progress of long work in whole lines on stderr.
 
     The first comes after `first_s`, another every `every_s`: what ends sooner says nothing.
@@ -29,7 +29,7 @@ class Lines(Generic[T]):
             yield item
             self.update()
 
-    def __enter__(self) -> "Lines[T]":
+    def __enter__(self) -> "LineProgress[T]":
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -57,11 +57,11 @@ def progress(
     unit_scale: bool = False,
     first_s: float = 10.0,
     every_s: float = 30.0,
-) -> "tqdm[Any] | Lines[Any]":
+) -> "tqdm[Any] | LineProgress[Any]":
     """Tell how far long work is: by a bar on a terminal, elsewhere by lines. `unit_scale` shortens a bar's numbers."""
     if sys.stderr.isatty():
         return tqdm(items, what, total, unit=unit or "it", unit_scale=unit_scale)
-    return Lines(items, what, total, unit, first_s, every_s)
+    return LineProgress(items, what, total, unit, first_s, every_s)
 
 
 def reading(paths: list[Path]) -> Iterable[Path]:

@@ -56,7 +56,7 @@ def train(settings: Train, name: str, member_settings: Any, environment: Mapping
         last = settings.split.folds - 1
         raise SettingsError(f"--fold {settings.fold} is outside 0 to {last}; the nearest valid value is {last}")
     read = settings.read
-    data = load_training(read.data, read.frames, read.names, settings.cache, progress.reading)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading)
     run = open_run(settings.run, data, read.data, data.poses.shape[1], settings.split)
     member = open_member(run, name, dataclasses.asdict(member_settings), environment)
     folds = range(run.folds) if settings.fold is None else [settings.fold]
@@ -93,8 +93,8 @@ def train(settings: Train, name: str, member_settings: Any, environment: Mapping
     print("written:", ", ".join(str(path) for path in _written(run, member)))
     if waiting or name in result["members"]:
         flags = ["--run", str(run.path), "--test", str(read.data / "test")]
-        if read.names != "challenge":
-            flags += ["--names", read.names]
+        if read.name_pattern != "challenge":
+            flags += ["--name-pattern", read.name_pattern]
         if (read.data / "test").exists():
             print(f"next:    python submission.py {shlex.join(flags)}")
     else:
@@ -111,7 +111,7 @@ def _written(run: Run, member: MemberFolder) -> list[Any]:
 def _train_one(
     fit_fold: FitFold, run: Run, member: MemberFolder, settings: Any, seed: int, fold: int, parent: int
 ) -> None:
-    processes.follow(parent)
+    processes.die_with_parent(parent)
     fit_fold(run, member, settings, seed, fold, print_row)
 
 

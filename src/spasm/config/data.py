@@ -15,7 +15,7 @@ class Data(Checked):
     """Folder with train/, train_data.csv and, if wanted, test/ and groups.csv."""
     frames: Annotated[int | None, Between(16, 100_000)] = None
     """Frames in every segment (T); 150, or what the data's own format says. Files of another length are refused."""
-    names: Literal["challenge", "safe"] = "challenge"
+    name_pattern: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
 
 
@@ -25,7 +25,7 @@ class Folds(Checked):
 
     folds: Annotated[int, Between(2, 100)] = 5
     """Folds."""
-    fold_kind: Literal["stratified", "grouped"] = "stratified"
+    splitter: Literal["stratified", "grouped"] = "stratified"
     """Whole children either way; stratified also evens out the share of positives."""
     fold_seed: Seed = 0
     """Seed of the folds; --seed never changes them."""

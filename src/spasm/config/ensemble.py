@@ -14,10 +14,10 @@ class Blend(Checked):
     """What is averaged over members: probabilities, log-odds, or places among the out-of-fold scores."""
     fold_averaging: Literal["probability", "logit"] = "probability"
     """What is averaged over the folds that answer a new segment: probabilities or log-odds."""
-    context: bool = False
+    child_context: bool = False
     """Let a second stage see each segment beside the same child's other segments; needs five or more of a child."""
     # On ten sets of out-of-fold rows of Kinder-Gator the cross-fitted F1 was 0.902 on average, against 0.890.
-    threshold: Literal["expected", "observed"] = "expected"
+    threshold_rule: Literal["expected", "observed"] = "expected"
     """Highest F1 expected of the calibrated probabilities, or observed on the labels."""
     prevalence: Annotated[float | None, Between(0.001, 0.999)] = None
     """Share of positives to choose the threshold for, if it is known; otherwise that of the training data."""

@@ -23,21 +23,21 @@ class Features(Checked):
 class Augmentation(Checked):
     """Random changes to the training poses."""
 
-    mirror: Probability = 0.5
+    mirror_prob: Probability = 0.5
     """Chance of mirroring, left and right swapped."""
     rotation_deg: Annotated[float, Between(0, 180)] = 15.0
     """Largest rotation in the picture, in degrees either way."""
     zoom: Annotated[float, Between(0, 2)] = 0.2
     """Largest zoom in or out, as a natural logarithm."""
-    stretch: Annotated[float, Between(0, 2)] = 0.2
+    aspect_jitter: Annotated[float, Between(0, 2)] = 0.2
     """Largest change of the aspect ratio, as a natural logarithm."""
     shift_frames: Annotated[int, Between(0, 100_000)] = 10
     """Largest shift in time, in frames either way; what comes in from outside is missing."""
     jitter: Annotated[float, Between(0, 1)] = 0.001
     """Standard deviation of noise on x, y and z, in picture units."""
-    drop_landmark: Probability = 0.02
+    drop_landmark_prob: Probability = 0.02
     """Chance that a landmark is missing for the whole segment."""
-    gap: Probability = 0.2
+    gap_prob: Probability = 0.2
     """Chance of a gap, in which every landmark is missing."""
     gap_frames: Annotated[int, Between(1, 100_000)] = 30
     """Longest gap, in frames."""
@@ -94,21 +94,21 @@ class Fit(Checked):
 class Boosting(Checked):
     """Gradient boosting by LightGBM on kinematic statistics."""
 
-    rounds: Annotated[int, Between(1, 10_000)] = 200
+    num_boost_round: Annotated[int, Between(1, 10_000)] = 200
     """Trees."""
-    shrinkage: Annotated[float, Between(1e-4, 1)] = 0.05
+    learning_rate: Annotated[float, Between(1e-4, 1)] = 0.05
     """How much each tree adds (LightGBM's learning_rate)."""
-    leaves: Annotated[int, Between(2, 1024)] = 7
+    num_leaves: Annotated[int, Between(2, 1024)] = 7
     """Leaves of a tree."""
-    leaf_segments: Annotated[int, Between(1, 10_000)] = 10
+    min_data_in_leaf: Annotated[int, Between(1, 10_000)] = 10
     """Fewest training segments in a leaf."""
-    statistics_share: Annotated[float, Between(0.01, 1)] = 0.3
+    feature_fraction: Annotated[float, Between(0.01, 1)] = 0.3
     """Share of the statistics that a tree may use."""
-    bag_share: Annotated[float, Between(0.1, 1)] = 0.8
+    bagging_fraction: Annotated[float, Between(0.1, 1)] = 0.8
     """Share of the training segments that a tree sees."""
-    shrink_leaves: Annotated[float, Between(0, 1000)] = 1.0
+    lambda_l2: Annotated[float, Between(0, 1000)] = 1.0
     """L2 penalty on the leaves' values."""
-    gaps: bool = False
+    gap_features: bool = False
     """Also use the statistics of gaps and visibility, which tell more of the camera than of the child."""
 
 
@@ -116,9 +116,9 @@ class Boosting(Checked):
 class Convolutions(Checked):
     """Random convolutions, pooled over time, under a ridge classifier."""
 
-    biases: Annotated[int, Between(1, 64)] = 4
+    biases_per_kernel: Annotated[int, Between(1, 64)] = 4
     """Thresholds for each kernel, dilation and pooling."""
-    copies: Annotated[int, Between(0, 16)] = 2
+    augmented_copies: Annotated[int, Between(0, 16)] = 2
     """Randomly changed copies of each training segment that are trained on beside it."""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from spasm.config.fields import Between, Checked
 
-Films = Annotated[int, Between(1, 100_000)]
+MaxPlayers = Annotated[int, Between(1, 100_000)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Hardware(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class OfRun(Checked):
+class RunData(Checked):
     """Flags of scripts that open a run with the data it was trained on."""
 
     data: Path | None = None

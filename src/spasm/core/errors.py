@@ -37,7 +37,7 @@ class DataProblems(DataError):
 
 
 @contextlib.contextmanager
-def collected(problems: list[DataError]) -> Iterator[None]:
+def collect_errors(problems: list[DataError]) -> Iterator[None]:
     """Adds what is raised inside to `problems`, so that everything that is wrong can be told at once."""
     try:
         yield
@@ -62,7 +62,7 @@ WHAT_TO_DO = {
 }
 
 
-def in_words(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     """Which file, what the system said of it, and what the user can do about it."""
     path = error.filename2 or error.filename  # of two, the one that was to be written
     said = error.strerror or str(error)
@@ -76,7 +76,7 @@ def printable(path: Path | str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def brief(value: object) -> str:
+def shorten(value: object) -> str:
     """A value found in a file, quoted, escaped, and cut to a length that fits a message."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

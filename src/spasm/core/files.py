@@ -45,7 +45,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def named(path: Path) -> Iterator[None]:
+def with_path(path: Path) -> Iterator[None]:
     """Errors of the disk that name no file, or a temporary one, which the user does not know, name `path` instead."""
     try:
         yield
@@ -56,7 +56,7 @@ def named(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` at the end.
 
     A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
@@ -64,7 +64,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     make_folder(path.parent)
     temporary = temporary_in(path.parent)
     try:
-        with named(path):
+        with with_path(path):
             with open(temporary, "xb") as file:
                 yield file
                 file.flush()
@@ -84,7 +84,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     remove_stale(path.parent, below=False)
     temporary = temporary_in(path.parent)
     try:
-        with named(path):
+        with with_path(path):
             temporary.mkdir()
             yield temporary
             for made in [*temporary.rglob("*"), temporary]:
@@ -106,7 +106,7 @@ def sync(path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file, see `replacing`."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
 
 
@@ -135,7 +135,7 @@ def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
     probe = temporary_in(folder)  # a name that is nobody else's file
     try:
-        with named(folder):
+        with with_path(folder):
             write_bytes(probe, b"")
     finally:
         with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from spasm.core.errors import DataError, brief
+from spasm.core.errors import DataError, shorten
 from spasm.core.files import open_regular
 
 Order: TypeAlias = Literal["C", "F"]
@@ -75,7 +75,9 @@ def open_array(
 
     claimed, held = math.prod(shape) * dtype.itemsize, size - start
     if claimed > held and claimed > most:
-        reason = f"its header claims {brief(claimed)} bytes of values, more than any {what} has; the file holds {held}"
+        reason = (
+            f"its header claims {shorten(claimed)} bytes of values, more than any {what} has; the file holds {held}"
+        )
         raise DataError(path, reason, "the header is damaged: export it again")
     if claimed > held:
         raise DataError(path, f"cut short: {held} of {claimed} bytes of values are there", copy_again)
@@ -97,9 +99,9 @@ def _parse_header(path: Path, text: bytes, encoding: str) -> tuple[Any, bool, tu
     shape, fortran = fields["shape"], fields["fortran_order"]
     # type() and not isinstance(): True is an int to Python, but not a length.
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
-        raise DataError(path, f"its header has the impossible shape {brief(shape)}", hint)
+        raise DataError(path, f"its header has the impossible shape {shorten(shape)}", hint)
     if type(fortran) is not bool:
-        raise DataError(path, f"its header has fortran_order {brief(fortran)}", hint)
+        raise DataError(path, f"its header has fortran_order {shorten(fortran)}", hint)
     return fields["descr"], fortran, shape
 
 
@@ -107,7 +109,7 @@ def _check_dtype(path: Path, descr: Any) -> np.dtype:
     if isinstance(descr, str) and DTYPE.fullmatch(descr):
         return np.dtype(descr)
     if isinstance(descr, str):
-        what = f"{OTHER_DTYPES.get(descr.lstrip('<>|=')[:1], 'an unknown type')}, {brief(descr)}"
+        what = f"{OTHER_DTYPES.get(descr.lstrip('<>|=')[:1], 'an unknown type')}, {shorten(descr)}"
     else:
-        what = "structured records" if isinstance(descr, list) else f"an unknown type, {brief(descr)}"
+        what = "structured records" if isinstance(descr, list) else f"an unknown type, {shorten(descr)}"
     raise DataError(path, f"holds {what}", "save floats of 16, 32 or 64 bits, or integers")

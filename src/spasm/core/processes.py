@@ -12,7 +12,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEEP_BYTES = 1 << 30
 
 
-def prepare(threads: int) -> None:
+def set_threads(threads: int) -> None:
     """Let torch use so many threads, and keep freed memory for the next batch.
 
     glibc hands large blocks back to the system, and the next batch faults every page in again, which costs a virtual
@@ -27,7 +27,7 @@ def prepare(threads: int) -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEEP_BYTES)
 
 
-def follow(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Make this worker leave Ctrl-C to its parent, and never outlive it; nothing changes in the parent itself."""
     if os.getpid() != parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent stops its workers

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from spasm.core.errors import DataError, DataProblems, brief
+from spasm.core.errors import DataError, DataProblems, shorten
 from spasm.core.files import open_regular
 
 
@@ -65,8 +65,8 @@ def _text(path: Path, root: Path | None) -> str:
 def _check_header(path: Path, line: int, header: list[str], required: tuple[str, ...]) -> None:
     for name in header:
         if header.count(name) > 1:
-            raise DataError(path, f"line {line}: two columns are named {brief(name)}", "rename or delete one of them")
+            raise DataError(path, f"line {line}: two columns are named {shorten(name)}", "rename or delete one of them")
     missing = [name for name in required if name not in header]
     if missing:
-        reason = f"line {line}: no column {', '.join(missing)} among {brief(', '.join(header))}"
+        reason = f"line {line}: no column {', '.join(missing)} among {shorten(', '.join(header))}"
         raise DataError(path, reason, f"the first line must name the columns {','.join(required)}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spasm.core.errors import DataError, brief, collected
+from spasm.core.errors import DataError, collect_errors, shorten
 from spasm.core.tables import numbered_rows
 from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
 
@@ -39,7 +39,7 @@ def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
         if not NAME_PATTERNS[names].fullmatch(name):
             lacks_end = NAME_PATTERNS[names].fullmatch(f"{name}.npy")
             hint = "write the whole file name, with .npy" if lacks_end else NAME_HINTS[names]
-            problems.append(DataError(path, f"line {line}: {brief(name)} is not a segment's name", hint))
+            problems.append(DataError(path, f"line {line}: {shorten(name)} is not a segment's name", hint))
             continue
         if name in first_line:
             reason = f"line {line}: {name} is already in line {first_line[name]}"
@@ -47,7 +47,7 @@ def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
             continue
         first_line[name] = line
         if text not in ("0", "1", "0.0", "1.0"):
-            problems.append(DataError(path, f"line {line}: label {brief(text)} of {name}", "a label is 0 or 1"))
+            problems.append(DataError(path, f"line {line}: label {shorten(text)} of {name}", "a label is 0 or 1"))
             continue
         labels[name] = int(text[0])
         if "." in text:  # pandas writes it so when the column once had a blank
@@ -70,11 +70,11 @@ def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[f
         except ValueError:
             eeg = clinical = math.nan
         if not (math.isfinite(eeg) and math.isfinite(clinical) and eeg <= clinical):
-            reason = f"line {line}: onsets {brief(', '.join(texts))} of {brief(name)}"
+            reason = f"line {line}: onsets {shorten(', '.join(texts))} of {shorten(name)}"
             hint = "give seconds from the segment's start, that of the EEG first; they may lie outside of it"
             problems.append(DataError(path, reason, hint))
         elif name in onsets:
-            problems.append(DataError(path, f"line {line}: {brief(name)} is there twice", "delete one of the two"))
+            problems.append(DataError(path, f"line {line}: {shorten(name)} is there twice", "delete one of the two"))
         onsets[name] = (eeg, clinical)
     return onsets, problems
 
@@ -106,16 +106,16 @@ def read_tables(data: Path, names: str) -> Tables:
         data / name for name in ("train", "test", "train_data.csv", "groups.csv", "onsets.csv")
     )
 
-    with collected(problems):
+    with collect_errors(problems):
         train, wrong = _list(train_folder, names, data)
         problems += wrong
         if not train and not wrong:
             problems.append(DataError(train_folder, "holds no segment", NAME_HINTS[names]))
     if os.path.lexists(test_folder):
-        with collected(problems):
+        with collect_errors(problems):
             test, wrong = _list(test_folder, names, data)
             problems += wrong
-    with collected(problems):
+    with collect_errors(problems):
         labels = read_labels(table, names, data)
         problems += labels.problems
         warnings += labels.warnings
@@ -135,10 +135,10 @@ def read_tables(data: Path, names: str) -> Tables:
         hint = "a child on both sides makes every result look better than it is: move it to one side"
         problems.append(DataError(test_folder, f"child {child} is in train and in test", hint))
     if os.path.lexists(group_table):
-        with collected(problems):
+        with collect_errors(problems):
             for line, row in numbered_rows(group_table, ("child",), data):
                 if row["child"] in groups:
-                    reason = f"line {line}: child {brief(row['child'])} is there twice"
+                    reason = f"line {line}: child {shorten(row['child'])} is there twice"
                     problems.append(DataError(group_table, reason, "delete one of the two"))
                 groups[row["child"]] = row
             absent = sorted(children - set(groups))
@@ -146,12 +146,12 @@ def read_tables(data: Path, names: str) -> Tables:
                 reason = f"{len(absent)} of {len(children)} children are not in it, such as {', '.join(absent[:5])}"
                 warnings.append(DataError(group_table, reason, "ids are text: 007 is not 7"))
     if os.path.lexists(onset_table):
-        with collected(problems):
+        with collect_errors(problems):
             onsets, wrong = read_onsets(onset_table, data)
             problems += wrong
             strange = sorted(set(onsets) - {path.name for path in train})
             if strange:
-                reason = f"{len(strange)} of its segments are not in train/, such as {brief(strange[0])}"
+                reason = f"{len(strange)} of its segments are not in train/, such as {shorten(strange[0])}"
                 warnings.append(DataError(onset_table, reason, "accepted; check the names if this surprises you"))
     return Tables(train, test, labels.labels, groups, onsets, problems, warnings)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spasm.core.errors import DataError, DataProblems, collected
-from spasm.core.files import remove_stale, replacing
+from spasm.core.errors import DataError, DataProblems, collect_errors
+from spasm.core.files import atomic_write, remove_stale
 from spasm.data import annotations
 from spasm.data.annotations import read_tables
 from spasm.data.formats.convert import opened
@@ -45,8 +45,8 @@ class TrainingData:
     """Where the segments are: the data folder, or what a foreign layout was converted to."""
     targets: np.ndarray | None = None
     """(N,) float32: probabilities to be taught, from onsets.csv; None without that file."""
-    judged_by: str | None = None
-    """"max": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
+    label_level: str | None = None
+    """"child": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
     notice: str = ""
     """One line on what was converted; empty where nothing was."""
 
@@ -84,11 +84,11 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
     problems = list(tables.problems)
     digests: dict[str, str] = {}
     for path in progress(tables.train):
-        with collected(problems):
+        with collect_errors(problems):
             digests[path.name] = hashlib.sha256(raw_segment(path, frames, data)[0]).hexdigest()
     if problems:  # the values are not checked yet, and the user wants to hear of those as well
         for path in progress([path for path in tables.train if path.name in digests]):
-            with collected(problems):
+            with collect_errors(problems):
                 read_segment(path, frames, data)
         raise DataProblems(problems)
     labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
@@ -127,7 +127,7 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
         ),
         folder=data,
         targets=targets,
-        judged_by=source.judged_by,
+        label_level=source.label_level,
         notice=source.notice,
     )
 
@@ -178,10 +178,10 @@ def _build_cache(
 ) -> None:
     problems: list[DataError] = []
     target.parent.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         file.write(header)
         for path in progress(paths):
-            with collected(problems):
+            with collect_errors(problems):
                 poses, digest, _ = read_segment(path, frames, root)
                 if digest != digests[path.name]:
                     raise DataError(path, "changed while the data was read", "run again when nothing writes to it")

@@ -26,7 +26,7 @@ def make_folds(
         hint = f"use --folds {count} or fewer" if count > 1 else "at least two children are needed"
         raise DataError("the training data", f"has {count} children for {folds} folds", hint)
     if kind == "stratified" and np.bincount(labels).max() < folds:  # scikit-learn would raise a bare ValueError
-        hint = "use fewer --folds, or --fold-kind grouped"
+        hint = "use fewer --folds, or --splitter grouped"
         raise DataError("the training data", f"has fewer than {folds} segments of each label", hint)
     splitter_class = StratifiedGroupKFold if kind == "stratified" else GroupKFold
     splitter = splitter_class(folds, shuffle=True, random_state=seed)
@@ -37,7 +37,7 @@ def make_folds(
         for fold, (_, scored) in enumerate(splitter.split(labels, labels, children)):
             fold_of[scored] = fold
     if len(np.unique(fold_of)) < folds:  # stratifying a few unequal children can leave a fold without any
-        hint = "use fewer --folds, another --fold-seed, or --fold-kind grouped"
+        hint = "use fewer --folds, another --fold-seed, or --splitter grouped"
         raise DataError("the training data", f"{count} children do not fill {folds} folds", hint)
     return fold_of
 

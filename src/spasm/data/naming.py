@@ -12,7 +12,7 @@ NAME_PATTERNS = {
     "safe": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)+\.npy"),
 }
 NAME_HINTS = {
-    "challenge": "segments are named child_{number}_{number}.npy; --names safe allows other plain names",
+    "challenge": "segments are named child_{number}_{number}.npy; --name-pattern safe allows other plain names",
     "safe": "segments are named {child}_{segment}.npy, of ASCII letters, digits, - and _",
 }
 

@@ -14,7 +14,7 @@ LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overfl
 # ---- one segment
 
 
-def nobody(frames: int) -> np.ndarray:
+def missing_frames(frames: int) -> np.ndarray:
     """Poses (F, 33, 5) float32 of frames in which no landmark was found."""
     return np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
 

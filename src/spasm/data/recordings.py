@@ -10,7 +10,7 @@ from spasm.core.errors import DataError
 from spasm.core.files import open_regular
 from spasm.core.npy import open_array
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pose import CHANNELS, LARGEST, nobody
+from spasm.data.pose import CHANNELS, LARGEST, missing_frames
 
 BATCH = 64  # windows given at a time
 LONGEST = 30 * 24 * 3600 * 30  # frames: a month at 30 a second
@@ -30,8 +30,8 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
     """
     with open_regular(path) as (file, size):
         start, dtype, bytes_of_frame, whole = _header(path, file.read(4200), size)
-        firsts = first_frames(whole, frames, stride)
-        held = nobody(0)
+        firsts = window_starts(whole, frames, stride)
+        held = missing_frames(0)
         begin = 0  # frame at which what is held begins
         for number in range(0, len(firsts), BATCH):
             batch = firsts[number : number + BATCH]
@@ -42,13 +42,13 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
                 raise DataError(path, "changed while it was read", "run again when nothing writes to it")
             held = np.concatenate([held, _checked(path, np.frombuffer(raw, dtype), begin + len(held))])
             lacking = max(0, frames - len(held))
-            held = np.concatenate([held, nobody(lacking)])
+            held = np.concatenate([held, missing_frames(lacking)])
             yield batch, np.stack([held[first - begin : first - begin + frames] for first in batch])
             following = int(firsts[number + BATCH]) if number + BATCH < len(firsts) else end
             held, begin = held[following - begin :], following
 
 
-def first_frames(whole: int, frames: int, stride: int) -> np.ndarray:
+def window_starts(whole: int, frames: int, stride: int) -> np.ndarray:
     """Where the windows of a recording begin, (K,): every `stride` frames, and one at the end."""
     last = max(0, whole - frames)
     firsts = np.arange(0, last + 1, stride)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spasm.core.errors import DataError, brief
+from spasm.core.errors import DataError, shorten
 from spasm.core.npy import Order, raw_array
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FARTHEST, LARGEST, found
@@ -53,7 +53,7 @@ def raw_segment(path: Path, frames: int, root: Path | None) -> tuple[bytes, int,
             hint = "all segments of a run have one T, which --frames sets in training"
             raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
         if shape != wanted:
-            raise DataError(path, f"has shape {brief(shape)}, not {wanted}", "axes are frames, landmarks, channels")
+            raise DataError(path, f"has shape {shorten(shape)}, not {wanted}", "axes are frames, landmarks, channels")
 
     raw, start, dtype, order, _ = raw_array(path, root, "segment", math.prod(wanted) * 8, check)
     return raw, start, dtype, order

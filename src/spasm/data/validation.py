@@ -5,7 +5,7 @@ import hashlib
 import math
 from pathlib import Path
 
-from spasm.core.errors import DataError, collected
+from spasm.core.errors import DataError, collect_errors
 from spasm.data.annotations import read_tables
 from spasm.data.naming import child_of
 from spasm.data.pose import found
@@ -50,7 +50,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
     first_with: dict[str, Path] = {}
     read = without_pose = missing = 0
     for path in progress(tables.train + tables.test):
-        with collected(problems):
+        with collect_errors(problems):
             poses, _, odd = read_segment(path, frames, data)
             warnings += odd
             seen = found(poses).any(axis=1)

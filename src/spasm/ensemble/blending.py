@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 
 from spasm.config.ensemble import Blend
-from spasm.ensemble.calibration import fit_line, fit_logistic, logit, probability
+from spasm.ensemble.calibration import fit_calibration, fit_logistic, logit, probability
 from spasm.ensemble.label_shift import threshold_at
 
 # Pull towards equal weights, in nats for the squared distance from them: members that say the same share the weight,
@@ -22,7 +22,7 @@ FEWEST_SEGMENTS = 5  # of a child with a pose, for its context to count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Rows:
+class OofScores:
     """Segments and what the members say of them."""
 
     logits: dict[str, np.ndarray]
@@ -32,14 +32,14 @@ class Rows:
     has_pose: np.ndarray
     """(N,) bool."""
 
-    def at(self, rows: np.ndarray) -> "Rows":
+    def at(self, rows: np.ndarray) -> "OofScores":
         """Some of the rows."""
         logits = {name: values[rows] for name, values in self.logits.items()}
-        return Rows(logits, self.children[rows], self.has_pose[rows])
+        return OofScores(logits, self.children[rows], self.has_pose[rows])
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class BlendParameters:
     """What was chosen, enough to answer new segments; all of it goes into decision.json."""
 
     averaging: str
@@ -55,39 +55,39 @@ class Choice:
     """Coefficients of the second stage, which also sees the child's other segments; None: each segment alone."""
     threshold: float
 
-    def probability(self, rows: Rows) -> np.ndarray:
+    def probability(self, rows: OofScores) -> np.ndarray:
         """Probabilities (N,) of segments; those without a pose keep what their logits say."""
-        chances = probability(np.mean(list(rows.logits.values()), axis=0))
+        probabilities = probability(np.mean(list(rows.logits.values()), axis=0))
         posed = rows.has_pose
-        scores = [self._place(name, rows.logits[name][posed]) for name in self.weights]
+        scores = [self._to_common_scale(name, rows.logits[name][posed]) for name in self.weights]
         blended = self.line[0] * average(scores, list(self.weights.values()), self.averaging) + self.line[1]
         if self.context is not None:
             blended = _second_stage(blended, rows.children[posed], np.array(self.context))
-        chances[posed] = probability(blended)
-        return chances
+        probabilities[posed] = probability(blended)
+        return probabilities
 
-    def _place(self, name: str, logits: np.ndarray) -> np.ndarray:
+    def _to_common_scale(self, name: str, logits: np.ndarray) -> np.ndarray:
         if self.averaging == "percentile":
             return percentile(logits, self.quantiles[name])
         slope, offset = self.lines[name]
         return slope * logits + offset
 
 
-def choose(rows: Rows, labels: np.ndarray, settings: Blend) -> Choice:
+def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendParameters:
     """The blend of out-of-fold rows, and its threshold; labels: (N,) of 0 and 1."""
     averaging, posed = settings.averaging, rows.has_pose
     seen, truth = {name: values[posed] for name, values in rows.logits.items()}, labels[posed]
-    lines = {name: fit_line(values, truth) for name, values in seen.items()}
+    lines = {name: fit_calibration(values, truth) for name, values in seen.items()}
     quantiles = {}
     if averaging == "percentile":
         shares = np.linspace(0, 1, QUANTILES)
         quantiles = {name: [float(value) for value in np.quantile(values, shares)] for name, values in seen.items()}
-    draft = Choice(averaging, dict.fromkeys(seen, 1.0), lines, quantiles, (1.0, 0.0), None, 0.5)
-    best = search_weights([draft._place(name, values) for name, values in seen.items()], truth, settings)
+    draft = BlendParameters(averaging, dict.fromkeys(seen, 1.0), lines, quantiles, (1.0, 0.0), None, 0.5)
+    best = search_weights([draft._to_common_scale(name, values) for name, values in seen.items()], truth, settings)
     kept = {name: float(weight) for name, weight in zip(seen, best, strict=True) if weight >= SMALLEST_WEIGHT}
     kept = {name: weight / sum(kept.values()) for name, weight in kept.items()}
-    blended = average([draft._place(name, seen[name]) for name in kept], list(kept.values()), averaging)
-    line = fit_line(blended, truth)
+    blended = average([draft._to_common_scale(name, seen[name]) for name in kept], list(kept.values()), averaging)
+    line = fit_calibration(blended, truth)
     choice = dataclasses.replace(
         draft,
         weights=kept,
@@ -95,12 +95,14 @@ def choose(rows: Rows, labels: np.ndarray, settings: Blend) -> Choice:
         quantiles={name: quantiles[name] for name in kept if quantiles},
         line=line,
     )
-    if settings.context:
+    if settings.child_context:
         context = fit_context(line[0] * blended + line[1], truth, rows.children[posed])
         choice = dataclasses.replace(choice, context=context)
-    chances = choice.probability(rows)
+    probabilities = choice.probability(rows)
     prevalence = float(labels.mean()) if settings.prevalence is None else settings.prevalence
-    return dataclasses.replace(choice, threshold=threshold_at(labels, chances, prevalence, settings.threshold))
+    return dataclasses.replace(
+        choice, threshold=threshold_at(labels, probabilities, prevalence, settings.threshold_rule)
+    )
 
 
 def average(scores: Sequence[np.ndarray], weights: Sequence[float], averaging: str) -> np.ndarray:
@@ -123,7 +125,7 @@ def percentile(logits: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
 def log_loss(scores: Sequence[np.ndarray], weights: np.ndarray, labels: np.ndarray, averaging: str) -> float:
     """What the weights are chosen by: the mean negative log-likelihood of the calibrated blend, and the pull."""
     blended = average(scores, list(weights), averaging)
-    slope, offset = fit_line(blended, labels)
+    slope, offset = fit_calibration(blended, labels)
     values = slope * blended + offset
     pull = PULL * ((weights - 1 / len(weights)) ** 2).sum()
     return float(np.logaddexp(0, np.where(labels == 1, -values, values)).mean() + pull)
@@ -170,8 +172,8 @@ def context_features(blended: np.ndarray, children: Sequence[str]) -> tuple[np.n
         if len(rows) < FEWEST_SEGMENTS:
             continue
         enough[rows] = True
-        values, chances = blended[rows], probability(blended[rows])
-        others = (chances.sum() - chances) / (len(rows) - 1)
+        values, probabilities = blended[rows], probability(blended[rows])
+        others = (probabilities.sum() - probabilities) / (len(rows) - 1)
         features[rows] = np.stack([values, logit(others), values - _median_of_others(values)], 1)
     return features, enough
 
@@ -193,18 +195,18 @@ def _second_stage(blended: np.ndarray, children: Sequence[str], coefficients: np
     return np.where(enough, features @ coefficients[:-1] + coefficients[-1], blended)
 
 
-def nested(
-    rows: Rows, labels: np.ndarray, fold_of: np.ndarray, settings: Blend
-) -> tuple[np.ndarray, np.ndarray, list[Choice]]:
+def cross_fit(
+    rows: OofScores, labels: np.ndarray, fold_of: np.ndarray, settings: Blend
+) -> tuple[np.ndarray, np.ndarray, list[BlendParameters]]:
     """Probabilities (N,) and answers (N,) bool in which each fold is judged by what was chosen on the other folds.
 
     The members are not trained again for that; the small dependence that remains is named where the figures stand.
     """
-    chances, positive, choices = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool), []
+    probabilities, positive, choices = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool), []
     for fold in np.unique(fold_of):
         scored = fold_of == fold
-        choice = choose(rows.at(~scored), labels[~scored], settings)
-        chances[scored] = choice.probability(rows.at(scored))
-        positive[scored] = chances[scored] >= choice.threshold
+        choice = fit_blend(rows.at(~scored), labels[~scored], settings)
+        probabilities[scored] = choice.probability(rows.at(scored))
+        positive[scored] = probabilities[scored] >= choice.threshold
         choices.append(choice)
-    return chances, positive, choices
+    return probabilities, positive, choices

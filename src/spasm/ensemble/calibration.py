@@ -27,7 +27,7 @@ def logit_without_pose(labels: np.ndarray, has_pose: np.ndarray) -> float:
     return math.log(share / (1 - share))
 
 
-def fit_line(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Slope and offset that calibrate log-odds (N,), after Platt 1999; the slope is expected at 1 and never below 0."""
     slope, offset = fit_logistic(np.asarray(scores)[:, None], labels, np.ones(1), LINE_PRIOR)
     if slope < 0:  # worse than chance on these rows; turned round it would be worse on others

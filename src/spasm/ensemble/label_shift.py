@@ -121,8 +121,8 @@ def estimate(
         return Estimate(training, training, (0.0, 1.0), training, (0.0, 1.0), 0.0, 0.0, few)
 
     rows, new_rows = np.ones((1, len(labels))), np.ones((1, len(fresh)))
-    likelihood = float(_most_likely(rows, labels, new_rows, fresh)[0])
-    matrix = float(_explaining(rows, labels, probabilities, new_rows, fresh)[0])
+    likelihood = float(_mle_prevalence(rows, labels, new_rows, fresh)[0])
+    matrix = float(_moment_estimate(rows, labels, probabilities, new_rows, fresh)[0])
     share = float(np.clip(np.nan_to_num(matrix, nan=training), 0, 1))
     distance = float(_distance(rows, labels, probabilities, np.array([share]), new_rows, fresh)[0])
     generator = np.random.default_rng(seed)
@@ -131,18 +131,18 @@ def estimate(
         rows, new_rows = _drawn(child, generator), _drawn(fresh_child, generator)
         like = _drawn(child, generator, fresh_child.max() + 1) * weights_at(labels, share)
         like = generator.multinomial(len(fresh), _shares(like)).astype(float)  # as many segments, from as many children
-        mixed = np.clip(np.nan_to_num(_explaining(rows, labels, probabilities, like, probabilities)), 0, 1)
+        mixed = np.clip(np.nan_to_num(_moment_estimate(rows, labels, probabilities, like, probabilities)), 0, 1)
         draws.append(
             (
-                _most_likely(rows, labels, new_rows, fresh),
-                np.clip(_explaining(rows, labels, probabilities, new_rows, fresh), 0, 1),
+                _mle_prevalence(rows, labels, new_rows, fresh),
+                np.clip(_moment_estimate(rows, labels, probabilities, new_rows, fresh), 0, 1),
                 _distance(rows, labels, probabilities, mixed, like, probabilities),
             )
         )
     shares, explaining, distances = (np.concatenate(column) for column in zip(*draws, strict=True))
     limit = float(np.quantile(distances, FIT_LEVEL))
     intervals = _interval(shares), _interval(explaining)
-    reason = _doubt(training, matrix, intervals, distance, limit)
+    reason = _reason_to_keep_threshold(training, matrix, intervals, distance, limit)
     return Estimate(training, likelihood, intervals[0], share, intervals[1], distance, limit, reason)
 
 
@@ -156,7 +156,7 @@ def _too_few(labels: np.ndarray, child: np.ndarray, fresh_child: np.ndarray) -> 
     return f"{fewest} children are too few; {FEWEST_CHILDREN} are needed" if fewest < FEWEST_CHILDREN else ""
 
 
-def _doubt(
+def _reason_to_keep_threshold(
     training: float, matrix: float, intervals: tuple[tuple[float, float], ...], distance: float, limit: float
 ) -> str:
     """Why the fixed threshold stands, in words; empty where the evidence suffices to leave it."""
@@ -193,7 +193,7 @@ def _interval(draws: np.ndarray) -> tuple[float, float]:
     return float(np.quantile(np.nan_to_num(draws), low)), float(np.quantile(np.nan_to_num(draws, nan=1.0), high))
 
 
-def _most_likely(weights: np.ndarray, labels: np.ndarray, new_weights: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+def _mle_prevalence(weights: np.ndarray, labels: np.ndarray, new_weights: np.ndarray, fresh: np.ndarray) -> np.ndarray:
     """Share of positives (R,) at which the new probabilities (M,) are most likely, NaN with rows of one class only.
 
     It is where the EM of Saerens et al. (2002) ends. The likelihood is concave in the share (Alexandari et al. 2020,
@@ -212,7 +212,7 @@ def _most_likely(weights: np.ndarray, labels: np.ndarray, new_weights: np.ndarra
     return np.where(known, (low + high) / 2, np.nan)[:, 0]
 
 
-def _explaining(
+def _moment_estimate(
     weights: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, new_weights: np.ndarray, fresh: np.ndarray
 ) -> np.ndarray:
     """Share of positives (R,) that explains the mean new probability, not clipped; NaN where the classes do not differ.

@@ -45,19 +45,21 @@ class EventCounts(NamedTuple):
 
 
 def compare_events(
-    true: np.ndarray, told: np.ndarray, known_s: np.ndarray, duration_s: float, overlap: Overlap
+    true: np.ndarray, told: np.ndarray, detectable_at_s: np.ndarray, duration_s: float, overlap: Overlap
 ) -> EventCounts:
     """Count by any overlap. A told event may meet several true ones, and several may meet one; a false one meets none.
 
-    true: (E, 2), told: (D, 2), onset and offset in seconds, each in order of onset; known_s: (D,), when each told event
-    was known. Latency and onset error are those of the first told event that meets a true one.
+    true: (E, 2), told: (D, 2), onset and offset in seconds, each in order of onset; detectable_at_s: (D,), when each
+    told event was known. Latency and onset error are those of the first told event that meets a true one.
     """
     margins = np.array([-overlap.before_s, overlap.after_s])
     all_true, all_told = _prepared(true, overlap), _prepared(told, overlap)
     meets = _meet((all_true + margins).clip(0, duration_s), all_told)
     # A piece of an event that lasts for ever was not known before it began.
     pieces = _prepared(told, Overlap(longest_s=overlap.longest_s))
-    known_s = np.maximum(known_s[np.searchsorted(told[:, 0], pieces[:, 0], side="right") - 1], pieces[:, 0])
+    detectable_at_s = np.maximum(
+        detectable_at_s[np.searchsorted(told[:, 0], pieces[:, 0], side="right") - 1], pieces[:, 0]
+    )
     each = _meet((true + margins).clip(0, duration_s), pieces)
     hit = each.any(axis=1)
     first = each[hit].argmax(axis=1) if len(pieces) else np.zeros(0, dtype=int)
@@ -67,7 +69,7 @@ def compare_events(
         told=len(all_told),
         false=int((~meets.any(axis=0)).sum()),
         hours=duration_s / 3600,
-        latencies_s=known_s[first] - true[hit, 0],
+        latencies_s=detectable_at_s[first] - true[hit, 0],
         onset_errors_s=pieces[first, 0] - true[hit, 0],
     )
 

@@ -20,11 +20,11 @@ def evaluate(
 
     labels: (N,) of 0 and 1; probabilities: (N,) in 0..1; positive: (N,) bool, the answer.
     """
-    once, drawn = resampled(labels, probabilities, positive, children, seed)
+    once, drawn = cluster_bootstrap(labels, probabilities, positive, children, seed)
     return {name: estimate(once[name], drawn[name]) for name in once}
 
 
-def resampled(
+def cluster_bootstrap(
     labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str], seed: int = 0
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Every figure, and its values (RESAMPLES,) when children are drawn anew; NaN where it does not exist.

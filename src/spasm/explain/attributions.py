@@ -21,7 +21,7 @@ from spasm.core import processes
 from spasm.data.pose import found
 from spasm.explain.descriptions import Reason, top_reasons
 from spasm.features import kinematics
-from spasm.inference.ensemble_predictor import killed_in_words
+from spasm.inference.ensemble_predictor import translate_killed_worker
 from spasm.models.registry import open_scorer
 
 BATCH = 32  # segments explained at a time
@@ -63,12 +63,12 @@ def gather(
     members = explaining(decision)
     looking = sum(chosen["weight"] for name, chosen in members.items() if name != "lgbm")
     attention, logits = np.zeros(poses.shape[:2]), np.full(poses.shape[:2], np.nan)
-    values, pushes = np.full((2, len(poses), 0), np.nan)
+    values, shap_values = np.full((2, len(poses), 0), np.nan)
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
-    pools = {name: ProcessPoolExecutor(1, spawn, processes.follow, (os.getpid(),)) for name in members}
+    pools = {name: ProcessPoolExecutor(1, spawn, processes.die_with_parent, (os.getpid(),)) for name in members}
     waiting: deque[tuple[str, np.ndarray, Future[Any]]] = deque()
     try:
-        with killed_in_words():
+        with translate_killed_worker():
             for those, some in [*batches, ([], rows[:0])]:  # the last, without rows, waits for all
                 for name, chosen in members.items() if len(some) else ():
                     work = (run, name, chosen, those, hardware)
@@ -78,8 +78,8 @@ def gather(
                     first, second = future.result()
                     if name == "lgbm":
                         if not values.shape[1]:
-                            values, pushes = np.full((2, len(poses), first.shape[1]), np.nan)
-                        values[done], pushes[done] = first, second[:, :-1]
+                            values, shap_values = np.full((2, len(poses), first.shape[1]), np.nan)
+                        values[done], shap_values[done] = first, second[:, :-1]
                     else:
                         share = members[name]["weight"] / looking
                         attention[done] += share * first
@@ -96,11 +96,11 @@ def gather(
     logits[~found(poses).any(axis=2)] = np.nan
     reasons: list[list[Reason]] = [[] for _ in range(len(poses))]
     if "lgbm" in members:
-        gaps = from_tree(LgbmMember, members["lgbm"]["settings"]).boosting.gaps
+        gaps = from_tree(LgbmMember, members["lgbm"]["settings"]).boosting.gap_features
         names = [kinematics.NAMES[number] for number in kinematics.used(gaps)]
         for row in rows:
             others = values[rows[rows != row]] if len(rows) > FEWEST else None
-            reasons[row] = top_reasons(pushes[row], values[row], names, others, REASONS)
+            reasons[row] = top_reasons(shap_values[row], values[row], names, others, REASONS)
     return Evidence(attention, logits, reasons)
 
 
@@ -119,7 +119,7 @@ def _explain(work: tuple[Any, ...], poses: np.ndarray) -> tuple[np.ndarray, np.n
     run, name, chosen, folds, hardware = work
     if _opened is None or _opened[0] != folds:
         if name != "lgbm":
-            processes.prepare(1)
+            processes.set_threads(1)
         _opened = folds, open_scorer(run, name, chosen, folds, hardware)
     scorer: Any = _opened[1]
     explained = scorer.contributions if name == "lgbm" else scorer.frames

@@ -20,7 +20,7 @@ def augment(
     def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
         return (torch.rand(shape, generator=generator) * (high - low) + low).to(device)
 
-    mirrored = uniform(0, 1, count, 1, 1, 1) < settings.mirror
+    mirrored = uniform(0, 1, count, 1, 1, 1) < settings.mirror_prob
     poses = torch.where(mirrored, mirror(poses), poses)
 
     shift = uniform(-settings.shift_frames, settings.shift_frames, count, 1).round().long()
@@ -31,17 +31,17 @@ def augment(
 
     gap_length = uniform(1, settings.gap_frames + 1, count, 1).floor()
     gap_start = (uniform(0, 1, count, 1) * (frames - gap_length + 1)).floor()
-    has_gap = uniform(0, 1, count, 1) < settings.gap
+    has_gap = uniform(0, 1, count, 1) < settings.gap_prob
     time = torch.arange(frames, device=device)
     in_gap = has_gap & (time >= gap_start) & (time < gap_start + gap_length)
-    dropped = uniform(0, 1, count, landmarks) < settings.drop_landmark
+    dropped = uniform(0, 1, count, landmarks) < settings.drop_landmark_prob
     lost = (outside | in_gap)[:, :, None] | dropped[:, None]  # (N, T, 33)
 
     square = poses.new_tensor([aspect, 1, aspect])
     xyz = poses[..., :3] * square
     angle = torch.deg2rad(uniform(-settings.rotation_deg, settings.rotation_deg, count))
     zoom = torch.exp(uniform(-1, 1, count) * settings.zoom)
-    stretch = torch.exp(uniform(-1, 1, count) * settings.stretch / 2)
+    stretch = torch.exp(uniform(-1, 1, count) * settings.aspect_jitter / 2)
     cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
     wide, tall = zoom * stretch, zoom / stretch
     turn = torch.stack(  # the last axis is z, which MediaPipe scales like x

@@ -4,7 +4,7 @@ import numpy as np
 
 from spasm.data.landmarks import INDEX
 from spasm.data.pose import FARTHEST, found
-from spasm.features.nan_math import fitted, mean, over, quantiles
+from spasm.features.nan_math import mean, quantiles, safe_divide, savgol
 
 BLOCK = 32  # segments at once; fewer cost more time each, many more cost memory in long segments
 LONGEST_BRIDGE = 6  # frames; gaps of the BabyJokes children have a median of 26 and are left open
@@ -33,7 +33,7 @@ def part_speeds(poses: np.ndarray) -> np.ndarray:
     poses: (N, T, 33, 5). What moves the body as a whole, such as the camera, is taken out. NaN in gaps and beside them.
     """
     points = body_points(poses, found(poses))
-    articulated = rigid_motion(fitted(points, 0), fitted(points, 1))[3]
+    articulated = rigid_motion(savgol(points, 0), savgol(points, 1))[3]
     return np.stack([mean(articulated[:, members], axis=1) for members in PARTS.values()], axis=1)
 
 
@@ -56,8 +56,8 @@ def body_points(poses: np.ndarray, seen: np.ndarray) -> np.ndarray:
     trunk = np.where(trunk >= SMALLEST_TRUNK, trunk, np.nan)
     centre = quantiles(shoulders + hips, 0.5)[0] / 2
     # Mean directions turn with the camera; medians of x and of y would not.
-    upward = mean(over(upward[:, :2], size[:, None], 1e-6))
-    upward = over(upward, np.hypot(upward[:, :1], upward[:, 1:]), 1e-6)
+    upward = mean(safe_divide(upward[:, :2], size[:, None], 1e-6))
+    upward = safe_divide(upward, np.hypot(upward[:, :1], upward[:, 1:]), 1e-6)
     across = np.stack([-upward[:, 1], upward[:, 0]], axis=1)
     across[(across * mean(leftward[:, :2])).sum(axis=1) < 0] *= -1
     x, y, z = np.moveaxis(points - centre[:, None, :, None], 2, 0)
@@ -69,7 +69,7 @@ def _points(landmarks: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """The 13 points (N, 13, 3, T) of landmarks (N, 33, 3, T), where seen (N, 33, T); short gaps bridged."""
     landmarks = np.where(seen[:, :, None], np.clip(landmarks, -FARTHEST, FARTHEST), np.nan)
     gappy = seen.any(axis=-1) & ~seen.all(axis=-1)
-    landmarks[gappy] = bridged(landmarks[gappy], seen[gappy])
+    landmarks[gappy] = fill_short_gaps(landmarks[gappy], seen[gappy])
     often = seen.sum(axis=-1)
     points = []
     for members in POINTS:
@@ -80,7 +80,7 @@ def _points(landmarks: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.stack(points, axis=1, dtype=np.float32)
 
 
-def bridged(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def fill_short_gaps(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """values (S, 3, T), where seen (S, T), with gaps of at most LONGEST_BRIDGE frames filled by straight lines."""
     frames = seen.shape[-1]
     time = np.arange(frames)

@@ -35,23 +35,23 @@ from spasm.features.body_frame import (
 from spasm.features.nan_math import (
     REACH,
     angle_deg,
-    around,
-    fitted,
     highest,
     length,
     lowest,
     mean,
-    over,
     quantiles,
+    safe_divide,
+    savgol,
     seconds_until,
     share_of,
+    window_around,
 )
 
 BANDS_HZ = ((0.3, 1), (1, 2), (2, 4), (4, 8))
 SERIES = ("body", "head", "arms", "legs")
 
 
-class Columns(dict[str, np.ndarray]):
+class FeatureTable(dict[str, np.ndarray]):
     """Statistics (N,) by name, and the group of each."""
 
     def __init__(self) -> None:
@@ -87,26 +87,26 @@ def statistics(poses: np.ndarray) -> np.ndarray:
     return table
 
 
-def columns(poses: np.ndarray) -> Columns:
+def columns(poses: np.ndarray) -> FeatureTable:
     """The statistics of a block of poses by name."""
-    table = Columns()
+    table = FeatureTable()
     seen = found(poses)
     points = body_points(poses, seen)
-    placed, moving = fitted(points, 0), fitted(points, 1)
+    placed, moving = savgol(points, 0), savgol(points, 1)
     shift, turn, zoom, articulated = rigid_motion(placed, moving)
     hips = slice(LEFT["hips"], LEFT["hips"] + 2)
     position, velocity = (values - values[:, hips].mean(axis=1, keepdims=True) for values in (placed, moving))
     activity = mean(articulated[:, MOVERS], axis=1)  # (N, T), bl/s
     event = event_frame(activity)
     near = {
-        "position": around(position, event), "velocity": around(velocity, event),
-        "articulated": around(articulated, event), "activity": around(activity, event),
+        "position": window_around(position, event), "velocity": window_around(velocity, event),
+        "articulated": window_around(articulated, event), "activity": window_around(activity, event),
     }  # fmt: skip
 
     put_amplitudes(table, position)
     put_speeds(table, velocity, articulated)
     from_hips = points - points[:, hips].mean(axis=1, keepdims=True)
-    put_accelerations(table, length(fitted(from_hips[:, :, :2], 2)), length(fitted(from_hips[:, :, :2], 3)))
+    put_accelerations(table, length(savgol(from_hips[:, :, :2], 2)), length(savgol(from_hips[:, :, :2], 3)))
     put_best_window(table, near)
     put_event(table, near, activity)
     put_synchrony(table, near["articulated"][:, MOVERS, REACH - 24 : REACH + 25])
@@ -122,7 +122,7 @@ def columns(poses: np.ndarray) -> Columns:
 # ---- the statistics, group by group
 
 
-def put_amplitudes(table: Columns, position: np.ndarray) -> None:
+def put_amplitudes(table: FeatureTable, position: np.ndarray) -> None:
     low, high = quantiles(position, 0.05, 0.95)
     for i, axis in enumerate(("along", "outward", "depth")):
         table.parts("amplitude", f"amplitude_{axis}_bl", (high - low)[:, :, i], least=i < 2)
@@ -134,7 +134,7 @@ def put_amplitudes(table: Columns, position: np.ndarray) -> None:
         table.parts("amplitude", f"farthest_in_{lag_s}s_bl", farthest)
 
 
-def put_speeds(table: Columns, velocity: np.ndarray, articulated: np.ndarray) -> None:
+def put_speeds(table: FeatureTable, velocity: np.ndarray, articulated: np.ndarray) -> None:
     for name, speed in (("speed", length(velocity)), ("articulated_speed", articulated)):
         for percent, level in zip((50, 90, 99), quantiles(speed, 0.5, 0.9, 0.99), strict=True):
             table.parts("speed", f"{name}_p{percent}_bl_s", level, least=percent == 99)
@@ -151,44 +151,48 @@ def put_speeds(table: Columns, velocity: np.ndarray, articulated: np.ndarray) ->
     table.put("speed", "head_sideways_speed_p99_bl_s", np.fmax(-slow[:, HEAD, 1], fast[:, HEAD, 1]))
 
 
-def put_accelerations(table: Columns, acceleration: np.ndarray, jerk: np.ndarray) -> None:
+def put_accelerations(table: FeatureTable, acceleration: np.ndarray, jerk: np.ndarray) -> None:
     for name, unit, values in (("acceleration", "bl_s2", acceleration), ("jerk", "bl_s3", jerk)):
         for percent, level in zip((50, 90, 99), quantiles(values, 0.5, 0.9, 0.99), strict=True):
             if name == "acceleration" or percent == 99:
                 table.parts("acceleration and jerk", f"{name}_p{percent}_{unit}", level)
 
 
-def put_best_window(table: Columns, near: dict[str, np.ndarray]) -> None:
+def put_best_window(table: FeatureTable, near: dict[str, np.ndarray]) -> None:
     for seconds in (1, 2):
         inside = slice(REACH - 15 * seconds, REACH + 15 * seconds + 1)
         speed = mean(near["articulated"][..., inside])
         table.parts("best window", f"articulated_speed_mean_best_{seconds}s_bl_s", speed, least=True)
         total = mean(speed[:, MOVERS], axis=1)
         for name, at in (("head", [HEAD]), ("arms", MOVERS[1:5]), ("legs", MOVERS[5:])):
-            table.put("best window", f"{name}_over_all_speed_best_{seconds}s", over(mean(speed[:, at], axis=1), total))
+            table.put(
+                "best window", f"{name}_over_all_speed_best_{seconds}s", safe_divide(mean(speed[:, at], axis=1), total)
+            )
     inside = slice(REACH - 15, REACH + 16)
     position, speed = near["position"][..., inside], length(near["velocity"][..., inside])
     for i, axis in enumerate(("along", "outward")):
         table.parts("best window", f"range_{axis}_best_1s_bl", (highest(position) - lowest(position))[:, :, i])
     table.parts("best window", "speed_max_best_1s_bl_s", highest(speed))
     net = length((mean(position[..., -7:]) - mean(position[..., :7]))[..., None])[..., 0]
-    table.parts("best window", "net_over_path_best_1s", over(net, mean(speed) * np.float32(24 / FPS)))
+    table.parts("best window", "net_over_path_best_1s", safe_divide(net, mean(speed) * np.float32(24 / FPS)))
 
 
-def put_event(table: Columns, near: dict[str, np.ndarray], activity: np.ndarray) -> None:
+def put_event(table: FeatureTable, near: dict[str, np.ndarray], activity: np.ndarray) -> None:
     group, profile = "event shape", near["activity"]
     peak = highest(profile[:, REACH - 5 : REACH + 6])
     base, typical = quantiles(activity, 0.1, 0.5)
     table.put(group, "event_peak_speed_bl_s", peak)
-    table.put(group, "event_peak_over_median_speed", over(peak, typical))
-    table.put(group, "event_1s_mean_over_mean_speed", over(mean(profile[:, REACH - 15 : REACH + 16]), mean(activity)))
+    table.put(group, "event_peak_over_median_speed", safe_divide(peak, typical))
+    table.put(
+        group, "event_1s_mean_over_mean_speed", safe_divide(mean(profile[:, REACH - 15 : REACH + 16]), mean(activity))
+    )
     for percent in (20, 50):
         level = base + percent / 100 * (peak - base)
         rise, fall = seconds_until(profile[:, REACH::-1], level), seconds_until(profile[:, REACH:], level)
         table.put(group, f"event_rise_from_{percent}pct_of_peak_s", rise)
         table.put(group, f"event_fall_to_{percent}pct_of_peak_s", fall)
         table.put(group, f"event_width_at_{percent}pct_of_peak_s", rise + fall)
-        table.put(group, f"event_fall_minus_rise_over_width_at_{percent}pct", over(fall - rise, rise + fall))
+        table.put(group, f"event_fall_minus_rise_over_width_at_{percent}pct", safe_divide(fall - rise, rise + fall))
         table.put(group, f"share_of_time_above_{percent}pct_of_peak", share_of(activity > level[:, None], activity))
 
     # How far the pose goes from where it was before the event, and whether it stays there.
@@ -199,7 +203,7 @@ def put_event(table: Columns, near: dict[str, np.ndarray], activity: np.ndarray)
     table.put(group, "event_pose_change_bl", farthest)
     for kept_s in (0.5, 1.0):
         at = REACH + round(kept_s * FPS)
-        kept = over(mean(distance[:, at - 3 : at + 4]), farthest)
+        kept = safe_divide(mean(distance[:, at - 3 : at + 4]), farthest)
         table.put(group, f"event_pose_change_kept_after_{kept_s}s", kept)
     table.parts(group, "event_change_along_bl", (finish - start)[:, :, 0])
     outward = (finish - start)[:, :, 1] * SIDES[:, 0]
@@ -211,18 +215,18 @@ def put_event(table: Columns, near: dict[str, np.ndarray], activity: np.ndarray)
         low, high = quantiles(part, 0.2, 0.8)
         table.put(group, f"speed_{name}_event_p20_bl_s", low)
         table.put(group, f"speed_{name}_event_p80_bl_s", high)
-        table.put(group, f"speed_{name}_event_over_peak", over(mean(part), peak))
-    table.put(group, "speed_after_over_before_event", over(mean(after), mean(before)))
+        table.put(group, f"speed_{name}_event_over_peak", safe_divide(mean(part), peak))
+    table.put(group, "speed_after_over_before_event", safe_divide(mean(after), mean(before)))
     table.put(group, "share_of_time_below_0_1_bl_s", share_of(activity < 0.1, activity))
 
 
-def put_synchrony(table: Columns, speed: np.ndarray) -> None:
+def put_synchrony(table: FeatureTable, speed: np.ndarray) -> None:
     """When the head and the limbs set off, and how alike their speeds run; speed (N, 9, M) around the event."""
     speed = np.ascontiguousarray(speed)
     path = np.cumsum(np.where(np.isfinite(speed), speed, 0), axis=-1) / np.float32(FPS)
     total = path[..., -1]
     weight = np.where(total > 0.2 * total.max(axis=1, keepdims=True), total, 0)  # who hardly moves has no onset
-    weight = over(weight, weight.sum(axis=1, keepdims=True))
+    weight = safe_divide(weight, weight.sum(axis=1, keepdims=True))
     for percent in (20, 50):
         when = (path < percent / 100 * total[..., None]).sum(axis=-1) / np.float32(FPS)
         middle = (weight * when).sum(axis=1, keepdims=True)
@@ -246,25 +250,27 @@ def mean_correlation(series: np.ndarray) -> np.ndarray:
     size = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
     count = (size[..., 0] > 0.01).sum(axis=1)
     together = np.where(size > 0.01, centred / np.maximum(size, 0.01), 0).sum(axis=1)
-    return over((together**2).sum(axis=-1) - count, count * (count - 1), 0)
+    return safe_divide((together**2).sum(axis=-1) - count, count * (count - 1), 0)
 
 
-def put_symmetry(table: Columns, where: str, velocity: np.ndarray, articulated: np.ndarray) -> None:
+def put_symmetry(table: FeatureTable, where: str, velocity: np.ndarray, articulated: np.ndarray) -> None:
     for part in LIMBS:
         sides = slice(LEFT[part], LEFT[part] + 2)
         speed = mean(articulated[:, sides])
         table.put(
-            "symmetry", f"{part}_difference_over_sum_{where}", over(np.abs(speed[:, 0] - speed[:, 1]), speed.sum(1))
+            "symmetry",
+            f"{part}_difference_over_sum_{where}",
+            safe_divide(np.abs(speed[:, 0] - speed[:, 1]), speed.sum(1)),
         )
         pair = velocity[:, sides, :2] + 0 * velocity[:, sides, :2].sum(axis=(1, 2), keepdims=True)
         pair = np.where(np.isfinite(pair), pair, 0)
         size = np.sqrt((pair**2).sum(axis=(2, 3)).prod(axis=1))
         along, across = (pair[:, 0] * pair[:, 1]).sum(axis=-1).T
-        table.put("symmetry", f"{part}_mirrored_correlation_{where}", over(along - across, size))
-        table.put("symmetry", f"{part}_parallel_correlation_{where}", over(along + across, size))
+        table.put("symmetry", f"{part}_mirrored_correlation_{where}", safe_divide(along - across, size))
+        table.put("symmetry", f"{part}_parallel_correlation_{where}", safe_divide(along + across, size))
 
 
-def put_angles_and_distances(table: Columns, position: np.ndarray, event: np.ndarray) -> None:
+def put_angles_and_distances(table: FeatureTable, position: np.ndarray, event: np.ndarray) -> None:
     head = position[:, [HEAD]]
     shoulder, hip, elbow, hand, knee, foot = (position[:, at : at + 2] for at in LEFT.values())  # (N, 2, 3, T) each
     neck = shoulder.mean(axis=1, keepdims=True)  # the hips' middle is the origin
@@ -291,8 +297,8 @@ def put_angles_and_distances(table: Columns, position: np.ndarray, event: np.nda
     }
     series = np.concatenate(list(signals.values()), axis=1)
     low, middle, high = quantiles(series, 0.05, 0.5, 0.95)
-    falls, rises = quantiles(fitted(series, 1), 0.01, 0.99)
-    close = around(series, event, 18)
+    falls, rises = quantiles(savgol(series, 1), 0.01, 0.99)
+    close = window_around(series, event, 18)
     change = mean(close[..., -10:]) - mean(close[..., :10])
     at = 0
     for (group, name, unit), signal in signals.items():
@@ -305,7 +311,7 @@ def put_angles_and_distances(table: Columns, position: np.ndarray, event: np.nda
         at += signal.shape[1]
 
 
-def put_rhythm(table: Columns, articulated: np.ndarray, activity: np.ndarray) -> None:
+def put_rhythm(table: FeatureTable, articulated: np.ndarray, activity: np.ndarray) -> None:
     """Band powers and repetition of the speeds; a gap holds the mean speed."""
     frames = activity.shape[-1]
     parts = (articulated[:, [HEAD]], articulated[:, MOVERS[1:5]], articulated[:, MOVERS[5:]])
@@ -320,15 +326,15 @@ def put_rhythm(table: Columns, articulated: np.ndarray, activity: np.ndarray) ->
     inside = (hertz >= lowest_hz) & (hertz < highest_hz)
     total = spectrum[..., inside].sum(axis=-1)
     for low, high in BANDS_HZ:
-        band = over(spectrum[..., (hertz >= low) & (hertz < high)].sum(axis=-1), total)
+        band = safe_divide(spectrum[..., (hertz >= low) & (hertz < high)].sum(axis=-1), total)
         for i, name in enumerate(SERIES):
             table.put("band power", f"{name}_speed_power_{low}_to_{high}_hz_share", band[:, i])
-    centre = over((spectrum[..., inside] * hertz[inside]).sum(axis=-1), total)
+    centre = safe_divide((spectrum[..., inside] * hertz[inside]).sum(axis=-1), total)
     for i, name in enumerate(SERIES):
         table.put("band power", f"{name}_speed_mean_frequency_hz", centre[:, i])
 
     shifted = np.stack([np.fft.irfft(np.abs(np.fft.rfft(one, padded)) ** 2)[:, :frames] for one in series])
-    correlation = over(shifted, shifted[..., :1]) * (frames / np.arange(frames, 0, -1))
+    correlation = safe_divide(shifted, shifted[..., :1]) * (frames / np.arange(frames, 0, -1))
     first, last = round(0.25 * FPS), max(round(0.25 * FPS) + 3, min(round(2.5 * FPS), frames * 2 // 3))
     correlation = correlation[..., first:last]  # (N, 4, L)
     inner = correlation[..., 1:-1]
@@ -346,11 +352,11 @@ def put_rhythm(table: Columns, articulated: np.ndarray, activity: np.ndarray) ->
     for percent in (30, 60):
         level = typical + percent / 100 * np.maximum(top - typical, 0.05)
         count = ((activity == crest) & (activity > level[:, None])).sum(axis=-1)
-        table.put("repetition", f"peaks_above_{percent}pct_of_highest_per_s", over(count, observed_s, 0.5))
+        table.put("repetition", f"peaks_above_{percent}pct_of_highest_per_s", safe_divide(count, observed_s, 0.5))
 
 
 def put_camera(
-    table: Columns, rigid: dict[str, np.ndarray], moving: np.ndarray, activity: np.ndarray, event: np.ndarray
+    table: FeatureTable, rigid: dict[str, np.ndarray], moving: np.ndarray, activity: np.ndarray, event: np.ndarray
 ) -> None:
     trunk = moving[:, LEFT["shoulders"] : LEFT["hips"] + 2].mean(axis=1)[:, None]
     speeds = [(f"rigid_{name}", values) for name, values in rigid.items()] + [
@@ -359,15 +365,15 @@ def put_camera(
     for (name, values), unit in zip(speeds, ("bl_s", "rad_s", "per_s", "bl_s"), strict=True):
         for percent, level in zip((50, 90, 99), quantiles(values, 0.5, 0.9, 0.99), strict=True):
             table.put("camera", f"{name}_p{percent}_{unit}", level)
-        table.put("camera", f"{name}_mean_best_1s_{unit}", mean(around(values, event, 15)))
+        table.put("camera", f"{name}_mean_best_1s_{unit}", mean(window_around(values, event, 15)))
     slow, fast = quantiles(trunk[:, 0, 0], 0.01, 0.99)
     table.put("camera", "trunk_down_speed_p99_bl_s", -slow)
     table.put("camera", "trunk_up_speed_p99_bl_s", fast)
     every = mean(length(moving)[:, MOVERS], axis=1)
-    table.put("camera", "articulated_over_all_motion", over(mean(activity), mean(every)))
+    table.put("camera", "articulated_over_all_motion", safe_divide(mean(activity), mean(every)))
 
 
-def put_gaps(table: Columns, poses: np.ndarray, seen: np.ndarray) -> None:
+def put_gaps(table: FeatureTable, poses: np.ndarray, seen: np.ndarray) -> None:
     """What tells how a segment was filmed and seen, from poses (N, T, 33, 5) and where found (N, T, 33)."""
     group, frames, there = "gaps and visibility", poses.shape[1], seen.any(axis=-1)
     table.put(group, "frames_missing_share", 1 - there.mean(axis=-1))
@@ -382,7 +388,9 @@ def put_gaps(table: Columns, poses: np.ndarray, seen: np.ndarray) -> None:
         table.put(group, f"{name}_visibility_mean", np.where(there.any(axis=-1), level[:, 0], np.nan))
         table.put(group, f"{name}_presence_mean", np.where(there.any(axis=-1), level[:, 1], np.nan))
     inside = seen & (np.abs(poses[..., 0] - 0.5) <= 0.5) & (np.abs(poses[..., 1] - 0.5) <= 0.5)
-    table.put(group, "landmarks_outside_picture_share", 1 - over(inside.sum(axis=(1, 2)), seen.sum(axis=(1, 2)), 0))
+    table.put(
+        group, "landmarks_outside_picture_share", 1 - safe_divide(inside.sum(axis=(1, 2)), seen.sum(axis=(1, 2)), 0)
+    )
 
 
 _NOTHING = columns(np.full((1, 16, 33, 5), np.nan, dtype=np.float32))

@@ -18,7 +18,7 @@ FITS = tuple(  # as scipy.signal.savgol_coeffs gives them, whose import takes mo
 REACH = 45  # frames to each side of the event in the longest window
 
 
-def around(values: np.ndarray, event: np.ndarray, reach: int = REACH) -> np.ndarray:
+def window_around(values: np.ndarray, event: np.ndarray, reach: int = REACH) -> np.ndarray:
     """The frames (N, ..., 2 reach + 1) around the event; NaN outside the segment."""
     at = (event[:, None] + np.arange(-reach, reach + 1)).reshape(len(event), *[1] * (values.ndim - 2), -1)
     inside = (at >= 0) & (at < values.shape[-1])
@@ -28,7 +28,7 @@ def around(values: np.ndarray, event: np.ndarray, reach: int = REACH) -> np.ndar
 # ---- arithmetic that knows gaps: NaN is what was not seen
 
 
-def fitted(values: np.ndarray, derivative: int) -> np.ndarray:
+def savgol(values: np.ndarray, derivative: int) -> np.ndarray:
     """Derivative per second^n of a local polynomial fit to values (..., T); NaN where it would reach into a gap."""
     weights = FITS[derivative]
     result = np.full_like(values, np.nan)
@@ -58,10 +58,10 @@ def mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """Mean over what is known along an axis; NaN where nothing is."""
     values = np.ascontiguousarray(values)  # else the order of summation, and the last bit, would follow the block
     known = np.isfinite(values)
-    return over(np.where(known, values, 0).sum(axis=axis), known.sum(axis=axis, dtype=np.float32), 0)
+    return safe_divide(np.where(known, values, 0).sum(axis=axis), known.sum(axis=axis, dtype=np.float32), 0)
 
 
-def over(a: np.ndarray, b: np.ndarray, smallest: float = 0.01) -> np.ndarray:
+def safe_divide(a: np.ndarray, b: np.ndarray, smallest: float = 0.01) -> np.ndarray:
     """a / b; NaN unless b is more than `smallest`, so that a ratio of two jitters says nothing."""
     return a / np.where(b > smallest, b, np.float32(np.nan))
 
@@ -77,7 +77,7 @@ def lowest(values: np.ndarray) -> np.ndarray:
 def share_of(condition: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The share of the known values (..., T) that meet a condition (..., T)."""
     known = np.isfinite(values)
-    return over((condition & known).sum(axis=-1), known.sum(axis=-1, dtype=np.float32), 0)
+    return safe_divide((condition & known).sum(axis=-1), known.sum(axis=-1, dtype=np.float32), 0)
 
 
 def length(vectors: np.ndarray) -> np.ndarray:
@@ -101,4 +101,4 @@ def seconds_until(profile: np.ndarray, level: np.ndarray) -> np.ndarray:
     earlier = np.take_along_axis(profile, np.maximum(first - 1, 0), axis=-1)[:, 0]
     here = np.take_along_axis(profile, first, axis=-1)[:, 0]
     crossed = np.take_along_axis(below, first, axis=-1)[:, 0] & (first[:, 0] > 0)
-    return np.where(crossed, (first[:, 0] - over(level - here, earlier - here, 0)) / FPS, np.nan)
+    return np.where(crossed, (first[:, 0] - safe_divide(level - here, earlier - here, 0)) / FPS, np.nan)

@@ -18,7 +18,7 @@ import numpy as np
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import TrainingError
-from spasm.ensemble.blending import Rows
+from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
 from spasm.models.registry import Scorer, open_scorer
 from spasm.runs.decision_json import choice_of
@@ -31,7 +31,7 @@ _scorer: Scorer | None = None
 
 def _begin(parent: int, *work: Any) -> None:
     global _work
-    processes.follow(parent)
+    processes.die_with_parent(parent)
     _work = work
 
 
@@ -41,7 +41,7 @@ def _open() -> Scorer:
     if _scorer is None:
         threads, run, name, chosen, folds, hardware = _work
         if name != "lgbm":
-            processes.prepare(threads)
+            processes.set_threads(threads)
         _scorer = open_scorer(run, name, chosen, range(folds), hardware)
     return _scorer
 
@@ -54,7 +54,7 @@ def _score(poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray 
     return _open().score(poses, rows)
 
 
-class Answerer:
+class EnsemblePredictor:
     """Every trained fold of a decision, held by processes of each member. To be used in a `with`.
 
     Batches are dealt to a member's processes, which is faster than threads: one for each of its cores, up to four, or a
@@ -88,7 +88,7 @@ class Answerer:
             self.close()
             raise
 
-    def __enter__(self) -> "Answerer":
+    def __enter__(self) -> "EnsemblePredictor":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,7 +113,7 @@ class Answerer:
         while True:
             for poses, has_pose in itertools.islice(iterator, self.ahead - len(waiting)):
                 rows = np.flatnonzero(has_pose)
-                with killed_in_words():  # a process that died before is noticed here
+                with translate_killed_worker():  # a process that died before is noticed here
                     scores = {name: worker.submit(_score, poses, rows) for name, worker in self.workers.items()}
                 waiting.append((poses, has_pose, scores))
             if not waiting:
@@ -140,17 +140,17 @@ class Answerer:
 
     def probability(self, logits: dict[str, np.ndarray], children: Sequence[str], has_pose: np.ndarray) -> np.ndarray:
         """Probabilities (N,) of segments from what the members say; all of a child together, if context counts."""
-        return self.choice.probability(Rows(logits, np.array(children, dtype=str), has_pose))
+        return self.choice.probability(OofScores(logits, np.array(children, dtype=str), has_pose))
 
 
 def result(future: "Future[Any]") -> Any:
     """What a member's process gave. Raises TrainingError if it was killed."""
-    with killed_in_words():
+    with translate_killed_worker():
         return future.result()
 
 
 @contextlib.contextmanager
-def killed_in_words() -> Iterator[None]:
+def translate_killed_worker() -> Iterator[None]:
     """Raises TrainingError where a member's process was killed."""
     try:
         yield

@@ -8,7 +8,7 @@ import numpy as np
 
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.data.pose import FPS
-from spasm.data.recordings import first_frames
+from spasm.data.recordings import window_starts
 
 Rule: TypeAlias = Hysteresis | Accumulation
 STEP_FRAMES = 3
@@ -25,7 +25,7 @@ class Event(NamedTuple):
     onset_s: float
     offset_s: float
     peak: float  # highest probability
-    known_s: float  # when a live run would have told it
+    detectable_at_s: float  # when a live run would have told it
 
 
 class Windows(NamedTuple):
@@ -36,7 +36,7 @@ class Windows(NamedTuple):
     ends_s: np.ndarray  # (K,) end of each window
     probabilities: np.ndarray  # (K,)
     curve: np.ndarray  # (B,) float32 probability over time, see `Curve`
-    known_s: np.ndarray  # (B,) when the first window that does not cover a step had been seen
+    detectable_at_s: np.ndarray  # (B,) when the first window that does not cover a step had been seen
 
     @property
     def duration_s(self) -> float:
@@ -44,14 +44,14 @@ class Windows(NamedTuple):
         return self.frames / FPS
 
 
-def assembled(whole: int, length: int, stride: int, probabilities: np.ndarray, curve: np.ndarray) -> Windows:
+def make_windows(whole: int, length: int, stride: int, probabilities: np.ndarray, curve: np.ndarray) -> Windows:
     """The windows of a recording of so many frames, from their probabilities (K,) and the steps of a `Curve`."""
-    firsts = first_frames(whole, length, stride)
+    firsts = window_starts(whole, length, stride)
     steps = -(-whole // STEP_FRAMES)
     following = np.searchsorted(firsts // STEP_FRAMES, np.arange(steps), side="right")
     ends_s = np.minimum(firsts + length, whole) / FPS
-    known_s = ends_s[np.minimum(following, len(ends_s) - 1)]
-    return Windows(whole, length, ends_s, probabilities, curve[:steps], known_s)
+    detectable_at_s = ends_s[np.minimum(following, len(ends_s) - 1)]
+    return Windows(whole, length, ends_s, probabilities, curve[:steps], detectable_at_s)
 
 
 class Curve:
@@ -113,7 +113,9 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
         known = begin + int(np.argmax(part >= max(rule.event_on, TRIM * part.max())))
         high = begin + np.flatnonzero(part >= TRIM * part.max())
         offset_s = min((high[-1] + 1) * STEP_S, windows.duration_s)
-        events.append(Event(float(high[0] * STEP_S), float(offset_s), float(part.max()), float(windows.known_s[known])))
+        events.append(
+            Event(float(high[0] * STEP_S), float(offset_s), float(part.max()), float(windows.detectable_at_s[known]))
+        )
     return events
 
 
@@ -129,7 +131,7 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     events: list[Event] = []
     for number in np.flatnonzero(sums >= rule.sum_threshold).tolist():
         alarm_s = float(windows.ends_s[number])
-        if events and alarm_s < events[-1].known_s + max(rule.refractory_s, windows.length / FPS):
+        if events and alarm_s < events[-1].detectable_at_s + max(rule.refractory_s, windows.length / FPS):
             continue
         begin_s = max(0.0, alarm_s - windows.length / FPS, *(event.offset_s for event in events[-1:]))
         peak = float(windows.probabilities[max(0, number - rule.sum_windows + 1) : number + 1].max())
@@ -191,16 +193,16 @@ def candidates(rule: Rule) -> list[Rule]:
     ]
 
 
-def best(counts: np.ndarray, most_false_alarms: float | None) -> int:
+def best(counts: np.ndarray, max_false_alarms_per_hour: float | None) -> int:
     """Which of S settings is best by its counts (S, 5), summed over recordings: those of `metrics.EventCounts`.
 
     The highest F1; or the highest sensitivity with at most so many false alarms in an hour. Of equals the one with the
     fewest false alarms.
     """
     true, found, _, false, hours = counts.T
-    if most_false_alarms is None:
+    if max_false_alarms_per_hour is None:
         score = 2 * found / np.maximum(found + false + true, 1)
     else:
-        few = false <= most_false_alarms * hours
+        few = false <= max_false_alarms_per_hour * hours
         score = np.where(few, found, -1) if few.any() else -false
     return int(np.lexsort([false, -score])[0])

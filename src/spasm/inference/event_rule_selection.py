@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spasm.config.fields import SettingsError
-from spasm.core.errors import DataError, DataProblems, brief
+from spasm.core.errors import DataError, DataProblems, shorten
 from spasm.core.tables import numbered_rows
 from spasm.data.naming import child_of
 from spasm.data.pose import FPS
@@ -50,7 +50,7 @@ def read(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[
         except ValueError:
             onset_s = offset_s = float("nan")
         if not 0 <= onset_s < offset_s <= ends_s[name] + 1:
-            reason = f"line {line}: {brief(row['onset_s'])} to {brief(row['offset_s'])} is no event"
+            reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
             hint = f"give onset_s and a later offset_s, in seconds; {name} lasts {ends_s[name]:.1f} s"
             problems.append(DataError(path, reason, hint))
         else:
@@ -64,8 +64,8 @@ def read(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[
 
 def count(windows: Windows, told: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
     """How the events of one recording meet the true ones."""
-    known_s = np.array([event.known_s for event in told])
-    return compare_events(true, event_detection.spans(told), known_s, windows.duration_s, overlap)
+    detectable_at_s = np.array([event.detectable_at_s for event in told])
+    return compare_events(true, event_detection.spans(told), detectable_at_s, windows.duration_s, overlap)
 
 
 def choose(
@@ -77,7 +77,9 @@ def choose(
     """
     child = np.array([child_of(path.name) for path in answered])
     if len(set(child)) < 2:
-        raise SettingsError("all recordings are of one child, and there is no other to choose on; give --choose False")
+        raise SettingsError(
+            "all recordings are of one child, and there is no other to choose on; give --tune-rule False"
+        )
     tried = event_detection.candidates(rule)
     counts = np.array(
         [
@@ -92,12 +94,12 @@ def choose(
     for one in sorted(set(child)):
         if not counts[0, child != one, 0].sum():
             reason = f"there is no event of another child than {one} to choose settings on"
-            raise SettingsError(f"{reason}; give recordings of more children with events, or --choose False")
+            raise SettingsError(f"{reason}; give recordings of more children with events, or --tune-rule False")
     rules = [tried[event_detection.best(counts[:, child != one].sum(1), most)] for one in child]
     return Chosen(rules, tried[event_detection.best(counts.sum(1), most)], child, counts)
 
 
-def traded(chosen: Chosen) -> list[tuple[float, float, float]]:
+def sensitivity_at_fa_limits(chosen: Chosen) -> list[tuple[float, float, float]]:
     """A limit on false alarms per hour, set on the other children, how many there then are, and the sensitivity."""
     rows = []
     for limit in LIMITS:

@@ -12,35 +12,35 @@ import pandas
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data import recordings
-from spasm.data.pose import found, nobody
+from spasm.data.pose import found, missing_frames
 from spasm.inference import event_detection
-from spasm.inference.ensemble_predictor import Answerer
+from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Curve, Windows
 
 
 class Answers:
     """The answers to a recording's windows, in order, as they come."""
 
-    def __init__(self, answerer: Answerer) -> None:
+    def __init__(self, predictor: EnsemblePredictor) -> None:
         # A child's windows overlap and are mostly of nothing: what segments of a child say of each other does not hold.
-        answerer.choice = dataclasses.replace(answerer.choice, context=None)
-        self.answerer, self.length = answerer, answerer.decision["frames"]
+        predictor.choice = dataclasses.replace(predictor.choice, context=None)
+        self.predictor, self.length = predictor, predictor.decision["frames"]
         self.curve = Curve(self.length)
         self.steps: list[np.ndarray] = []
         self.probabilities: list[np.ndarray] = []
 
     def add(self, firsts: np.ndarray, posed: np.ndarray, logits: dict[str, np.ndarray], looked: np.ndarray) -> None:
         """Count windows that begin at `firsts` (N,), with a pose where `posed` (N, T), and what members say of them."""
-        chances = self.answerer.probability(logits, [""] * len(firsts), np.any(posed, axis=1))
-        self.probabilities.append(chances)
-        for first, chance, weights, seen in zip(firsts, chances, looked, posed, strict=True):
+        probabilities = self.predictor.probability(logits, [""] * len(firsts), np.any(posed, axis=1))
+        self.probabilities.append(probabilities)
+        for first, chance, weights, seen in zip(firsts, probabilities, looked, posed, strict=True):
             looking = weights if weights.any() else seen.astype(float)
             self.steps.append(self.curve.add(int(first), float(chance), looking))
 
     def windows(self, whole: int, stride: int) -> Windows:
         """The windows so far, of so many frames; the curve ends where the next window could begin."""
         self.probabilities, self.steps = [np.concatenate(self.probabilities)], [np.concatenate(self.steps)]
-        return event_detection.assembled(whole, self.length, stride, self.probabilities[0], self.steps[0])
+        return event_detection.make_windows(whole, self.length, stride, self.probabilities[0], self.steps[0])
 
     def finish(self, whole: int, stride: int) -> Windows:
         """The windows of the whole recording."""
@@ -48,12 +48,12 @@ class Answers:
         return self.windows(whole, stride)
 
 
-def answer(path: Path, whole: int, stride: int, answerer: Answerer, passed: Callable[[int], Any]) -> Windows:
+def answer(path: Path, whole: int, stride: int, predictor: EnsemblePredictor, passed: Callable[[int], Any]) -> Windows:
     """The windows of a recording of so many frames, each answered as a segment of its own.
 
     `passed` is told how many frames are done.
     """
-    answers = Answers(answerer)
+    answers = Answers(predictor)
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -61,18 +61,18 @@ def answer(path: Path, whole: int, stride: int, answerer: Answerer, passed: Call
             waiting.append((firsts, np.any(found(poses), axis=2)))
             yield poses, np.any(waiting[-1][1], axis=1)
 
-    for logits, looked in answerer.member_logits(batches()):
+    for logits, looked in predictor.member_logits(batches()):
         answers.add(*waiting.pop(0), logits, looked)
         passed(len(looked) * stride)
     return answers.finish(whole, stride)
 
 
-class Live:
+class OnlineDetector:
     """Windows of poses that come as they are filmed, each answered as soon as it is whole."""
 
-    def __init__(self, answerer: Answerer, stride: int) -> None:
-        self.answers, self.stride = Answers(answerer), stride
-        self.held = nobody(0)  # the frames that came last
+    def __init__(self, predictor: EnsemblePredictor, stride: int) -> None:
+        self.answers, self.stride = Answers(predictor), stride
+        self.held = missing_frames(0)  # the frames that came last
         self.frames = self.next = 0  # frames that came, and the first frame of the next window
 
     def add(self, poses: np.ndarray) -> Windows | None:
@@ -99,7 +99,7 @@ class Live:
         last = max(0, self.frames - self.answers.length)
         if last != self.next - self.stride:
             lacking = max(0, self.answers.length - len(self.held))
-            self.held = np.concatenate([self.held, nobody(lacking)])[-self.answers.length :]
+            self.held = np.concatenate([self.held, missing_frames(lacking)])[-self.answers.length :]
             self._answer(np.array([last]))
         return self.answers.finish(self.frames, self.stride)
 
@@ -107,13 +107,13 @@ class Live:
         begin = max(0, self.frames - len(self.held))
         poses = np.stack([self.held[first - begin :][: self.answers.length] for first in firsts])
         posed = np.any(found(poses), axis=2)
-        for logits, looked in self.answers.answerer.member_logits([(poses, np.any(posed, axis=1))]):
+        for logits, looked in self.answers.predictor.member_logits([(poses, np.any(posed, axis=1))]):
             self.answers.add(firsts, posed, logits, looked)
 
 
 def files_of(folder: Path) -> tuple[Path, Path, Path]:
     """Where a recording's windows, its probability over time, and what both rest on are kept."""
-    return folder / "windows.csv", folder / "curve.csv", folder / "answered.json"
+    return folder / "windows.csv", folder / "probability_over_time.csv", folder / "manifest.json"
 
 
 def write(folder: Path, key: dict[str, Any], windows: Windows) -> None:
@@ -137,5 +137,5 @@ def read(folder: Path, stride: int, key: dict[str, Any]) -> Windows | None:
         same = {name: kept[name] for name in key} == key
         if same and kept["files"] == [files.sha256(table) for table in tables]:
             values = [pandas.read_csv(table)["probability"].to_numpy() for table in tables]
-            return event_detection.assembled(kept["frames"], kept["window_frames"], stride, *values)
+            return event_detection.make_windows(kept["frames"], kept["window_frames"], stride, *values)
     return None

@@ -25,7 +25,7 @@ def statistics(poses: np.ndarray, rows: np.ndarray, settings: LgbmMember) -> np.
 
 def used(settings: LgbmMember) -> np.ndarray:
     """Which statistics are read, (F,) int64."""
-    return kinematics.used(settings.boosting.gaps)
+    return kinematics.used(settings.boosting.gap_features)
 
 
 def parameters(settings: LgbmMember, seed: int) -> dict[str, Any]:
@@ -33,14 +33,14 @@ def parameters(settings: LgbmMember, seed: int) -> dict[str, Any]:
     boosting = settings.boosting
     return {
         "objective": "binary",
-        "learning_rate": boosting.shrinkage,
-        "num_leaves": boosting.leaves,
-        "min_data_in_leaf": boosting.leaf_segments,
-        "feature_fraction": boosting.statistics_share,
-        "bagging_fraction": boosting.bag_share,
+        "learning_rate": boosting.learning_rate,
+        "num_leaves": boosting.num_leaves,
+        "min_data_in_leaf": boosting.min_data_in_leaf,
+        "feature_fraction": boosting.feature_fraction,
+        "bagging_fraction": boosting.bagging_fraction,
         "bagging_freq": 1,
         "max_bin": 63,
-        "lambda_l2": boosting.shrink_leaves,
+        "lambda_l2": boosting.lambda_l2,
         "seed": seed,
         "num_threads": 1,
         "deterministic": True,
@@ -53,7 +53,7 @@ def fit(values: np.ndarray, labels: np.ndarray, settings: LgbmMember, seed: int)
     """A model of statistics (N, F) and labels (N,)."""
     names = [kinematics.NAMES[number] for number in used(settings)]
     data = lightgbm.Dataset(values, labels, feature_name=names, params={"verbosity": -1})
-    return lightgbm.train(parameters(settings, seed), data, num_boost_round=settings.boosting.rounds)
+    return lightgbm.train(parameters(settings, seed), data, num_boost_round=settings.boosting.num_boost_round)
 
 
 def fold_seed(seed: int, fold: int) -> int:

@@ -34,7 +34,7 @@ def _measure(run: Path, name: str, poses: np.ndarray) -> dict[str, Any]:
     settings = read_manifest(MemberFolder(run / name).manifest)["settings"]
     seed = MemberFolder(run / name).complete_seeds(read_run(run)["folds"]["folds"])[0]
     if name != "lgbm":
-        processes.prepare(threads=1)
+        processes.set_threads(threads=1)
     chosen = {"settings": settings, "seeds": [seed]}
     scorer = registry.open_scorer(run, name, chosen, [0], Hardware(device="cpu"))
     cost: dict[str, Any] = {"parameters": None, "gflop": None}

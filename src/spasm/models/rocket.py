@@ -14,7 +14,7 @@ import torch
 from spasm.config.models import RocketMember
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
-from spasm.core.processes import prepare
+from spasm.core.processes import set_threads
 from spasm.data.dataset import TrainingData
 from spasm.ensemble.calibration import fit_logistic
 from spasm.features.augmentation import augment, mirror
@@ -197,7 +197,7 @@ def fit_fold(run: Run, member: MemberFolder, settings: RocketMember, seed: int, 
     with member.begun_fold(seed, fold) as trained:
         if trained:
             return
-        prepare(threads=1)
+        set_threads(threads=1)
         scored = run.fold_of == fold
         rows = np.flatnonzero(~scored & run.data.has_pose)
         weights = fit(run.data, rows, settings, [seed, fold])
@@ -218,15 +218,17 @@ def fit(data: TrainingData, rows: np.ndarray, settings: RocketMember, seed: list
     shaken = torch.Generator().manual_seed(int(generator.integers(2**62)))
     examples = rows[generator.choice(len(rows), min(len(rows), 4 * BIAS_SEGMENTS), replace=False)]
     drawn = draw_kernels(
-        series(torch.from_numpy(np.array(poses[np.sort(examples)])), settings), settings.convolutions.biases, generator
+        series(torch.from_numpy(np.array(poses[np.sort(examples)])), settings),
+        settings.convolutions.biases_per_kernel,
+        generator,
     )
     parts = []
-    for copy in range(settings.convolutions.copies + 1):
+    for copy in range(settings.convolutions.augmented_copies + 1):
         for batch in batches(poses, rows):
             if copy:
                 batch = augment(batch, settings.augmentation, shaken, settings.features.aspect)
             parts.append(transform(series(batch, settings), drawn))
-    copies = settings.convolutions.copies + 1
+    copies = settings.convolutions.augmented_copies + 1
     return drawn | fit_ridge(torch.cat(parts), np.tile(labels, copies), np.tile(children, copies))
 
 

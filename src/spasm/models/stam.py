@@ -58,7 +58,7 @@ class StamNetwork(nn.Module):
                 Block(hidden, hidden, 2, kernel, dropout, joints),
             ]
         )
-        self.over_joints, self.over_clips = Weigh(hidden), Weigh(hidden)
+        self.over_joints, self.over_clips = AttentionPool(hidden), AttentionPool(hidden)
         self.clip = nn.Linear(hidden, hidden)
         self.dropout = nn.Dropout(dropout)
         self.classes = nn.Linear(hidden, classes)
@@ -119,7 +119,7 @@ class Block(nn.Module):
         return F.relu(y + self.residual(x), inplace=True)
 
 
-class Weigh(nn.Module):
+class AttentionPool(nn.Module):
     """Weights over the second axis of (M, L, Z), which sum to 1."""
 
     def __init__(self, width: int) -> None:

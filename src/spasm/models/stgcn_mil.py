@@ -83,19 +83,19 @@ class Block(nn.Module):
             self.residual = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu(self.spatial_norm(self.spatial(mix(self.adjacency, x))), inplace=True)
-        y = every(self.temporal(y), self.stride)
+        y = F.relu(self.spatial_norm(self.spatial(graph_conv(self.adjacency, x))), inplace=True)
+        y = subsample_time(self.temporal(y), self.stride)
         y = self.dropout(self.norm(self.pointwise(y)))
-        y += self.residual(every(x, self.stride))
+        y += self.residual(subsample_time(x, self.stride))
         return F.relu(y, inplace=True)
 
 
-def mix(adjacency: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def graph_conv(adjacency: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Each landmark of (N, C, T, 33) becomes the weighted mean of itself and its neighbours."""
     return torch.matmul(adjacency.to(x.dtype), x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def every(x: torch.Tensor, stride: int) -> torch.Tensor:
+def subsample_time(x: torch.Tensor, stride: int) -> torch.Tensor:
     """Every stride-th frame of (N, C, T, 33).
 
     A stride is a slice here because torch's backward of a strided depthwise convolution is several times slower in
@@ -150,7 +150,7 @@ class FoldedBlock(nn.Module):
             self.residual = residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = convolve_relu(mix(self.adjacency, x), self.spatial)
+        y = convolve_relu(graph_conv(self.adjacency, x), self.spatial)
         return convolve_relu(self.temporal(y), self.pointwise, add=self.residual(x))
 
 

@@ -188,17 +188,20 @@ class TwoStream(nn.Module):
         """
         places = torch.matmul(self.points, upright(features)[:, ::FLOW_FRAMES])  # (N, S, P, 3)
         there = (self.points @ features[:, MASK].amax(2)[..., None])[..., 0] > 0.999  # (N, P): was ever found
-        across, down = blobs(places[..., 0]), blobs(places[..., 1]).transpose(2, 3)  # (N, S, P, W), (N, S, H, P)
+        across, down = (
+            rasterize_blobs(places[..., 0]),
+            rasterize_blobs(places[..., 1]).transpose(2, 3),
+        )  # (N, S, P, W), (N, S, H, P)
         steps = clip_steps(places.shape[1]).to(places.device)  # (K, 6)
 
         inked = self.colours * there[..., None]  # (N, P, 3)
         middle = steps[:, CLIP_STEPS // 2]
-        pictures = painted(down[:, middle], across[:, middle], inked[:, None].expand(-1, len(middle), -1, -1))
+        pictures = rasterize(down[:, middle], across[:, middle], inked[:, None].expand(-1, len(middle), -1, -1))
 
         moved = torch.zeros_like(places)
         moved[:, :-1] = 10 * (places[:, 1:] - places[:, :-1])
         carried = torch.cat([moved, torch.ones_like(moved[..., :1])], 3) * there[:, None, :, None]
-        field = painted(down, across, carried)  # (N, S, 4, H, W)
+        field = rasterize(down, across, carried)  # (N, S, 4, H, W)
         flow = field[:, :, :3] / field[:, :, 3:].clamp(min=1)
         return pictures.clamp(max=1), flow[:, steps].flatten(2, 3)
 
@@ -218,7 +221,7 @@ def clip_steps(steps: int) -> torch.Tensor:
     return (torch.tensor(starts)[:, None] + torch.arange(CLIP_STEPS)).clamp(max=steps - 1)
 
 
-def painted(down: torch.Tensor, across: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def rasterize(down: torch.Tensor, across: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """The sum over points of blob times value: (..., H, P), (..., P, W), (..., P, C) to (..., C, H, W)."""
     return torch.matmul(down[..., None, :, :] * values.transpose(-1, -2)[..., None, :], across[..., None, :, :])
 
@@ -247,7 +250,7 @@ def upright(features: torch.Tensor) -> torch.Tensor:
     return torch.cat([turned, depth], 3)
 
 
-def blobs(places: torch.Tensor) -> torch.Tensor:
+def rasterize_blobs(places: torch.Tensor) -> torch.Tensor:
     """One axis of a Gaussian blob for each place (...): (..., 56)."""
     pixels = (torch.arange(PIXELS, device=places.device) + 0.5) / PIXELS
     return torch.exp(-((pixels - places[..., None]) / BLUR).square() / 2)

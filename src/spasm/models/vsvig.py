@@ -41,7 +41,7 @@ class VsvigNetwork(nn.Module):
             for block in range(depth + (stage > 0)):
                 order = ORDERS[len(blocks) // 2]
                 blocks.append(Grapher(channels, narrow))
-                blocks.append(Part3d(channels, narrow, 2 if stage > 0 and block == 0 else 1, order))
+                blocks.append(PartitionConv(channels, narrow, 2 if stage > 0 and block == 0 else 1, order))
                 channels = 2 * narrow
         self.blocks = nn.Sequential(*blocks)
         self.hidden = nn.Conv1d(channels, 256, 1)
@@ -65,9 +65,9 @@ class Grapher(nn.Module):
 
     def __init__(self, channels: int, narrow: int) -> None:
         super().__init__()
-        self.into_inter, self.inter = pointwise(channels, narrow), Relative(narrow)
+        self.into_inter, self.inter = pointwise(channels, narrow), MaxRelativeConv(narrow)
         self.from_inter = pointwise(2 * narrow, channels)
-        self.into_intra, self.intra = pointwise(channels, narrow), Relative(narrow)
+        self.into_intra, self.intra = pointwise(channels, narrow), MaxRelativeConv(narrow)
         self.from_intra = pointwise(2 * narrow, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,18 +77,18 @@ class Grapher(nn.Module):
         return F.relu(self.from_intra(self.intra(y, largest_within(y))) + x)
 
 
-class Relative(nn.Module):
+class MaxRelativeConv(nn.Module):
     """A joint beside its largest difference to its neighbours (max-relative graph convolution)."""
 
     FOLDS = (("mix", "norm"),)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(2 * channels, 2 * channels, 1, groups=4)
+        self.graph_conv = nn.Conv2d(2 * channels, 2 * channels, 1, groups=4)
         self.norm = nn.BatchNorm2d(2 * channels)
 
     def forward(self, x: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
-        return F.relu(self.norm(self.mix(torch.cat([x, largest - x], 1))))
+        return F.relu(self.norm(self.graph_conv(torch.cat([x, largest - x], 1))))
 
 
 def largest_within(x: torch.Tensor) -> torch.Tensor:
@@ -104,7 +104,7 @@ def largest_elsewhere(x: torch.Tensor) -> torch.Tensor:
     return elsewhere[..., None].expand(*elsewhere.shape, PART).flatten(3)
 
 
-class Part3d(nn.Module):
+class PartitionConv(nn.Module):
     """A convolution over time and over joints that lie beside each other; (B, C, T, 15) to (B, 2 c, T / stride, 15)."""
 
     order: torch.Tensor
@@ -210,7 +210,7 @@ def start(network: nn.Module) -> None:
         if isinstance(module, Grapher):
             nn.init.constant_(parts(module.from_inter)[1].weight, BRANCH)
             nn.init.constant_(parts(module.from_intra)[1].weight, BRANCH)
-        elif isinstance(module, Part3d):
+        elif isinstance(module, PartitionConv):
             convolution, norm = parts(module.down)
             c_out, c_in = convolution.weight.shape[:2]
             copies = torch.eye(c_in).repeat(-(-c_out // c_in), 1)[:c_out]

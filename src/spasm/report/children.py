@@ -9,7 +9,7 @@ import numpy as np
 from spasm.core.errors import printable
 from spasm.data.pose import found, inside_picture
 from spasm.report import figures
-from spasm.report.figures import Drawing
+from spasm.report.figures import Plot
 from spasm.report.predictions import Answers, percent
 
 BLOCK = 40_000  # frames read at once
@@ -72,7 +72,7 @@ def child_quality(answers: Answers) -> Quality:
     return Quality(by_child, means[0], means[1], means[2], float(missing.mean()), twice)
 
 
-def quality_figures(quality: Quality) -> dict[str, Drawing]:
+def quality_figures(quality: Quality) -> dict[str, Plot]:
     """One figure for each of QUALITY_CAPTIONS."""
     measures = (
         ("Frames missing", "share of frames", quality.missing),
@@ -117,17 +117,21 @@ def children_table(answers: Answers, quality: Quality) -> dict[str, Any]:
     rows = []
     for number, name in enumerate(quality.names):
         mine = np.flatnonzero(place == number)
-        chances, called = answers.probability[mine], answers.positive[mine]
+        probabilities, called = answers.probability[mine], answers.positive[mine]
         cells: list[tuple[Any, str]] = [(name, printable(name))]
         if labels is not None:
             truth = labels[mine] == 1
             missed, alarms = int((truth & ~called).sum()), int((~truth & called).sum())
-            wrong, share, loss = missed + alarms, (missed + alarms) / len(mine), float(((chances - truth) ** 2).mean())
+            wrong, share, loss = (
+                missed + alarms,
+                (missed + alarms) / len(mine),
+                float(((probabilities - truth) ** 2).mean()),
+            )
             cells += [(share, f"{wrong} ({percent(share)})"), *_counted(missed, alarms, len(mine), int(truth.sum()))]
             cells.append((loss, f"{loss:.3f}"))
             order = (-share, -loss)
         else:
-            highest, mean = float(chances.max()), float(chances.mean())
+            highest, mean = float(probabilities.max()), float(probabilities.mean())
             cells += [(highest, f"{highest:.2f}"), *_counted(int(called.sum()), len(mine)), (mean, f"{mean:.2f}")]
             wrong, order = 0, (-highest, -mean)
         for value in (float(quality.missing[number]), float(quality.outside[number])):

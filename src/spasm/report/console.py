@@ -45,7 +45,7 @@ def metrics_table(result: dict[str, Any]) -> str:
     members = ", ".join(f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in result["members"].items())
     title = f"{members}: every child scored by a fold that never saw it, all choices cross-fitted"
     lines = [figures_table(result["cross_fitted"], title)]
-    plain = result["plain_out_of_fold_optimistic"]
+    plain = result["pooled_threshold"]
     lines.append(
         f"{'F1 at one threshold for all':34}{number(plain['f1']['value'])}   optimistic: chosen on the same rows"
     )

@@ -38,7 +38,7 @@ P = ParamSpec("P")
 Line = tuple[str, np.ndarray, np.ndarray]  # what can be read off a figure: its name, x and y
 
 
-class Drawing:
+class Plot:
     """A figure, and the lines that can be read off it."""
 
     def __init__(self, width: float = SIZE[0], height: float = SIZE[1], **options: Any) -> None:
@@ -88,11 +88,11 @@ class Drawing:
         }
 
 
-def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
+def styled(draw: Callable[P, Plot]) -> Callable[P, Plot]:
     """Draw with this module's style, whatever matplotlib is set to elsewhere."""
 
     @functools.wraps(draw)
-    def within(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+    def within(*args: P.args, **kwargs: P.kwargs) -> Plot:
         with matplotlib.rc_context(RC):
             return draw(*args, **kwargs)
 
@@ -104,9 +104,9 @@ def _short(value: float) -> float | None:
 
 
 @styled
-def roc(curve: Curve, point: tuple[float, float], area: Mapping[str, Any]) -> Drawing:
+def roc(curve: Curve, point: tuple[float, float], area: Mapping[str, Any]) -> Plot:
     """point: share of false alarms and sensitivity at the cross-fitted thresholds."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="chance")
     drawing.banded(curve, "sensitivity")
@@ -118,9 +118,9 @@ def roc(curve: Curve, point: tuple[float, float], area: Mapping[str, Any]) -> Dr
 
 
 @styled
-def precision_recall(curve: Curve, point: tuple[float, float], prevalence: float, area: Mapping[str, Any]) -> Drawing:
+def precision_recall(curve: Curve, point: tuple[float, float], prevalence: float, area: Mapping[str, Any]) -> Plot:
     """point: sensitivity and precision at the cross-fitted thresholds."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     axes.axhline(prevalence, color=FAINT, linestyle=":", label="chance: the prevalence")
     drawing.banded(curve, "precision")
@@ -132,9 +132,9 @@ def precision_recall(curve: Curve, point: tuple[float, float], prevalence: float
 
 
 @styled
-def reliability(bins: Sequence[Bin], children: np.ndarray) -> Drawing:
+def reliability(bins: Sequence[Bin], children: np.ndarray) -> Plot:
     """children: (C, 2), mean probability of each child and its share of positives."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfectly calibrated")
     axes.plot(children[:, 0], children[:, 1], "o", color=PINK, alpha=0.55, markersize=3.5, label="a child", zorder=1)
@@ -151,9 +151,9 @@ def reliability(bins: Sequence[Bin], children: np.ndarray) -> Drawing:
 
 
 @styled
-def f1_by_threshold(curve: Curve, chosen: float, of_folds: Sequence[float], always: float) -> Drawing:
+def f1_by_threshold(curve: Curve, chosen: float, of_folds: Sequence[float], always: float) -> Plot:
     """chosen: the threshold for new children; of_folds: those that judged each fold."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     axes.axhline(always, color=FAINT, linestyle=":", label="always answering positive")
     drawing.banded(curve, "F1")
@@ -166,9 +166,9 @@ def f1_by_threshold(curve: Curve, chosen: float, of_folds: Sequence[float], alwa
 
 
 @styled
-def decision_curve(curve: Curve, everything: np.ndarray) -> Drawing:
+def decision_curve(curve: Curve, everything: np.ndarray) -> Plot:
     """everything: (G,) the net benefit of calling all segments positive."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     axes.plot(curve.x, everything, color=PINK, linestyle="--", label="call everything")
     axes.axhline(0, color=FAINT, linestyle=":", label="call nothing")
@@ -184,9 +184,9 @@ def decision_curve(curve: Curve, everything: np.ndarray) -> Drawing:
 
 
 @styled
-def f1_by_prevalence(curve: Curve, here: float) -> Drawing:
+def f1_by_prevalence(curve: Curve, here: float) -> Plot:
     """here: the prevalence in this data."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     drawing.banded(curve, "F1 at the same threshold")
     always = 2 * curve.x / (1 + curve.x)
@@ -201,9 +201,9 @@ def f1_by_prevalence(curve: Curve, here: float) -> Drawing:
 
 
 @styled
-def leaderboard(rows: Sequence[tuple[str, Mapping[str, Any]]], always: float) -> Drawing:
+def leaderboard(rows: Sequence[tuple[str, Mapping[str, Any]]], always: float) -> Plot:
     """rows: each member's name and its F1 with an interval, the best last."""
-    drawing = Drawing(height=1.4 + 0.38 * len(rows))
+    drawing = Plot(height=1.4 + 0.38 * len(rows))
     axes = drawing.axes
     for place, (name, figure) in enumerate(rows):
         colour, marker = (ORANGE, "D") if name.startswith("blend") else (BLUE, "o")
@@ -224,10 +224,10 @@ def leaderboard(rows: Sequence[tuple[str, Mapping[str, Any]]], always: float) ->
 @styled
 def scores_by_fold(
     fold_of: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float]
-) -> Drawing:
+) -> Plot:
     """Every segment as a point, beside the threshold that judged its fold."""
     folds = len(thresholds)
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     aside = np.random.default_rng(0).uniform(-0.14, 0.14, len(labels))
     for label, shift, marker, colour, name in KINDS:
@@ -249,15 +249,13 @@ KINDS = ((0, -0.2, "o", BLUE, "no spasm"), (1, 0.2, "^", ORANGE, "spasm"))
 
 
 @styled
-def scores_by_child(
-    children: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, threshold: float
-) -> Drawing:
+def scores_by_child(children: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> Plot:
     """Every segment as a point above its child; children by their mean probability."""
     names, place = np.unique(np.asarray(children), return_inverse=True)
     means = np.bincount(place, probabilities) / np.bincount(place)
     rank = np.empty(len(names), dtype=int)
     rank[np.argsort(means, kind="stable")] = np.arange(len(names))
-    drawing = Drawing(width=WIDE)
+    drawing = Plot(width=WIDE)
     axes = drawing.axes
     size = 4 if len(names) <= 60 else 2.5
     for label, _, marker, colour, name in KINDS:
@@ -274,9 +272,9 @@ def scores_by_child(
 
 
 @styled
-def answers(probabilities: np.ndarray, threshold: float) -> Drawing:
+def answers(probabilities: np.ndarray, threshold: float) -> Plot:
     """How many segments, whose truth is not known, got which probability."""
-    drawing = Drawing()
+    drawing = Plot()
     axes = drawing.axes
     axes.hist(probabilities, np.linspace(0, 1, 26), color=BLUE, alpha=0.8)
     axes.axvline(threshold, color=ORANGE, linestyle="--", label=f"threshold, {threshold:.2f}")
@@ -289,9 +287,9 @@ def answers(probabilities: np.ndarray, threshold: float) -> Drawing:
 
 
 @styled
-def quality(names: Sequence[str], title: str, unit: str, values: np.ndarray) -> Drawing:
+def quality(names: Sequence[str], title: str, unit: str, values: np.ndarray) -> Plot:
     """A measure of the recordings, values (C,) by child, the worst child first."""
-    drawing = Drawing(height=2.8)
+    drawing = Plot(height=2.8)
     axes = drawing.axes
     order = np.argsort(-np.nan_to_num(values, nan=-1), kind="stable")
     axes.bar(np.arange(len(values)), values[order], color=BLUE, width=0.9)
@@ -304,9 +302,9 @@ def quality(names: Sequence[str], title: str, unit: str, values: np.ndarray) -> 
 
 
 @styled
-def folds(prevalence: Sequence[float], f1: Sequence[float | None]) -> Drawing:
+def folds(prevalence: Sequence[float], f1: Sequence[float | None]) -> Plot:
     """The share of positives in each fold beside the F1 there."""
-    drawing = Drawing(height=2.9)
+    drawing = Plot(height=2.9)
     axes = drawing.axes
     place = np.arange(len(prevalence))
     axes.bar(place - 0.2, prevalence, 0.38, color=BLUE, label="prevalence")

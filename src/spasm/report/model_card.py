@@ -23,7 +23,7 @@ from spasm.evaluation import curves
 from spasm.evaluation.metrics import ROWS
 from spasm.report.console import SIMULATED, number
 from spasm.runs.decision_json import open_decision
-from spasm.runs.metrics_json import OutOfFold, again, read_figures, read_out_of_fold
+from spasm.runs.metrics_json import OutOfFold, read_figures, read_out_of_fold, rebuild_hint
 from spasm.runs.run import MemberFolder, read_manifest, read_run
 
 FEWEST_CHILDREN, FEWEST_POSITIVES = 10, 20  # with less of either, figures of a subgroup say next to nothing
@@ -230,7 +230,7 @@ def _results(result: dict[str, Any], answers: OutOfFold) -> str:
     f1, chance, share = headline["f1"], headline["always_positive_f1"], headline["prevalence"]
     cells = [str(count) for count in np.bincount(2 * answers.positive + answers.labels, minlength=4)]
     crossed = (("answered 1", cells[3], cells[2]), ("answered 0", cells[1], cells[0]))
-    plain_f1 = result["plain_out_of_fold_optimistic"]["f1"]
+    plain_f1 = result["pooled_threshold"]["f1"]
     members = {plain(name): figures for name, figures in result["each_member"].items()}
     members["blend, each segment alone"] = result["child_context"]["without"]
     members["blend, with the child's other segments"] = result["child_context"]["with"]
@@ -327,7 +327,7 @@ def _use(decision: dict[str, Any]) -> str:
 - `--abstain SHARE` notes segments as too poor to judge where fewer landmarks than that are in the picture; they still
   get a label, which is a guess. By default no segment is too poor.
 - A file of another shape or length, or that cannot be read, is named, and nothing is answered.{alike}
-- **You have to**: read `note` and `frames_with_pose`; look at each moment in the video; measure on children of your own
+- **You have to**: read `note` and `pose_fraction`; look at each moment in the video; measure on children of your own
   before anything else, also in subgroups; give `--prevalence` where the share of positives is another.
 - **To update**: train into another `--run` with more children, `python src/blend.py`, and write its card. Never choose
   anything on the children who judge it. Next: evaluation elsewhere, by a protocol that is written before."""
@@ -364,7 +364,7 @@ what is to be filled in has to be written by whoever reports a study.
 def _read_decision(run: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """What decision.json says, and what of each member's settings is not the default."""
     decision, path = open_decision(run), run / "decision.json"
-    how, hint = decision.get("how"), again(run)
+    how, hint = decision.get("how"), rebuild_hint(run)
     if not (isinstance(how, dict) and all(type(how.get(key)) is str for key in ("averaging", "weights", "threshold"))):
         raise DataError(path, "does not say how its parts were chosen", hint)
     try:

@@ -28,7 +28,7 @@ from spasm.report.children import (
 )
 from spasm.report.console import data_name
 from spasm.report.error_analysis import mistakes
-from spasm.report.figures import Drawing, interval
+from spasm.report.figures import Plot, interval
 from spasm.report.payload import LISTED, _json, _payload
 from spasm.report.predictions import Answers
 from spasm.report.sentences import OF_CHILDREN, WORDS, _answered, _films, _in_words, _number, _trust
@@ -46,7 +46,7 @@ def page(
     held_out: OutOfFold,
     made: Sequence[tuple[str, str]],
     members: Sequence[Mapping[str, Any]],
-) -> tuple[str, dict[str, Drawing]]:
+) -> tuple[str, dict[str, Plot]]:
     """The page as HTML, and its figures by name.
 
     rows: whose films are in it, as `kept` says; evidence: of these; figures, held_out: the run's metrics.json
@@ -72,7 +72,7 @@ def page(
         "mistakes": mistakes(answers, rows, evidence) if labelled else [],
         "words": [*WORDS, *NOTES],
         "answered_line": _answered(answers, decision),
-        "protocol": figures["protocol"] + (OF_CHILDREN if answers.judged_by else ""),
+        "protocol": figures["protocol"] + (OF_CHILDREN if answers.label_level else ""),
         "figures": [_shown(name, *drawing) for name, drawing in drawings.items()],
         "leaderboard": _leaderboard(figures, decision) if labelled else None,
         "groups": group_columns(answers),
@@ -128,7 +128,7 @@ def _cards(figures: Mapping[str, Any]) -> list[dict[str, str]]:
 # ---- figures
 
 
-def _shown(name: str, drawing: Drawing, caption: str) -> dict[str, Any]:
+def _shown(name: str, drawing: Plot, caption: str) -> dict[str, Any]:
     axes = np.ravel(drawing.axes)[0]
     return {
         "name": name, "svg": drawing.svg(name), "title": axes.get_title("left"), "caption": caption,
@@ -138,20 +138,20 @@ def _shown(name: str, drawing: Drawing, caption: str) -> dict[str, Any]:
 
 def _run_figures(
     answers: Answers, decision: Mapping[str, Any], figures: Mapping[str, Any]
-) -> dict[str, tuple[Drawing, str]]:
+) -> dict[str, tuple[Plot, str]]:
     assert answers.labels is not None and answers.fold_of is not None
-    labels, chances, children = answers.labels, answers.probability, answers.children
+    labels, probabilities, children = answers.labels, answers.probability, answers.children
     whole = figures["cross_fitted"]
     value = {key: whole[key]["value"] for key, _ in ROWS}
-    counts = curves.count(labels, chances, children)
-    once, drawn = metrics.resampled(labels, chances, answers.positive, children)
+    counts = curves.count(labels, probabilities, children)
+    once, drawn = metrics.cluster_bootstrap(labels, probabilities, answers.positive, children)
     both = [np.concatenate([[once[key]], drawn[key]]) for key in ("sensitivity", "specificity")]
     benefit, everything = curves.net_benefit(counts, np.linspace(0.01, 0.8, 80))
     shares = np.linspace(0.01, 0.6, 60)
     always, threshold = value["always_positive_f1"], decision["threshold"]
     thresholds = figures["cross_fitted_thresholds"]
     place = np.unique(np.asarray(children), return_inverse=True)[1]
-    each = np.stack([np.bincount(place, values) / np.bincount(place) for values in (chances, labels)], axis=1)
+    each = np.stack([np.bincount(place, values) / np.bincount(place) for values in (probabilities, labels)], axis=1)
     members = sorted([*figures["each_member"].items(), ("blend", whole)], key=lambda pair: pair[1]["f1"]["value"] or 0)
     board = [(name, member["f1"]) for name, member in members if member["f1"]["low"] is not None]
     band = "Shaded: 95 % over children."
@@ -168,7 +168,7 @@ def _run_figures(
             f"How many calls are right for how many spasms found. It depends on the prevalence. {band}",
         ),
         "reliability": (
-            draw.reliability(curves.reliability(labels, chances, children), each),
+            draw.reliability(curves.reliability(labels, probabilities, children), each),
             "Whether a probability can be believed: on the dotted line it is true. Squares: bins of equally many "
             "segments; small dots: children, all their segments together.",
         ),
@@ -186,7 +186,7 @@ def _run_figures(
             f"What F1 becomes where spasms are rarer, sensitivity and specificity as here. {band}",
         ),
         "scores-fold": (
-            draw.scores_by_fold(answers.fold_of, labels, chances, thresholds),
+            draw.scores_by_fold(answers.fold_of, labels, probabilities, thresholds),
             "Each segment by the fold that never saw it. Folds should look alike.",
         ),
         "leaderboard": (
@@ -194,14 +194,14 @@ def _run_figures(
             "Every member by itself, and the blend, judged alike.",
         ),
         "scores-child": (
-            draw.scores_by_child(children, labels, chances, threshold),
+            draw.scores_by_child(children, labels, probabilities, threshold),
             "Each segment above its child, children by mean probability. Triangles below the line are missed spasms, "
             "circles above it false alarms.",
         ),
     }  # fmt: skip
 
 
-def _answer_figures(answers: Answers, decision: Mapping[str, Any]) -> dict[str, tuple[Drawing, str]]:
+def _answer_figures(answers: Answers, decision: Mapping[str, Any]) -> dict[str, tuple[Plot, str]]:
     threshold = float(answers.thresholds[0]) if len(answers.names) else decision["threshold"]
     return {
         "answers": (
@@ -227,7 +227,7 @@ def _leaderboard(figures: Mapping[str, Any], decision: Mapping[str, Any]) -> dic
 # ---- folds
 
 
-def _folds_figure(figures: Mapping[str, Any]) -> Drawing:
+def _folds_figure(figures: Mapping[str, Any]) -> Plot:
     return draw.folds([fold["prevalence"] for fold in figures["folds"]], [fold["f1"] for fold in figures["folds"]])
 
 

@@ -39,11 +39,11 @@ class Answers:
     events: Mapping[str, list[tuple[float, float, str]]] = dataclasses.field(default_factory=dict)
     """First and last frame and kind of the true events of segments, where known."""
     warnings: Sequence[str] = ()
-    judged_by: str | None = None
-    """"max": a label belongs to the child, not to its segments; see `dataset.TrainingData`."""
+    label_level: str | None = None
+    """"child": a label belongs to the child, not to its segments; see `dataset.TrainingData`."""
 
 
-def most_films(films: int, frames: int) -> int:
+def max_players(films: int, frames: int) -> int:
     """How many segments of T frames take the room of so many of 150."""
     return max(1, films * FRAMES // max(frames, FRAMES))
 

@@ -53,9 +53,9 @@ def _in_words(answers: Answers, decision: Mapping[str, Any], figures: Mapping[st
 
 def _trust(held_out: OutOfFold) -> list[list[str]]:
     """What a probability was worth on the run's own children, band by band."""
-    labels, chances, _, children = held_out
+    labels, probabilities, _, children = held_out
     rows = []
-    for part in curves.reliability(labels, chances, children.tolist(), np.array(curves.BANDS)):
+    for part in curves.reliability(labels, probabilities, children.tolist(), np.array(curves.BANDS)):
         observed = f"{percent(part.observed)} ({percent(part.observed_low)} to {percent(part.observed_high)})"
         if part.children < 2:
             observed = "too few to judge"
@@ -85,7 +85,7 @@ def _of_threshold(answers: Answers, decision: Mapping[str, Any], figures: Mappin
             f"figures of the run are of thresholds near {decision['threshold']:.3f}, and do not say how good these "
             "answers are."
         ]
-    plain = figures["plain_out_of_fold_optimistic"]["f1"]
+    plain = figures["pooled_threshold"]["f1"]
     return [
         f"For new children a segment is positive from a probability of {decision['threshold']:.3f} on. At one "
         f"threshold for all children here F1 would be {_number(plain['value'])}, which is optimistic: it was chosen on "

@@ -9,7 +9,7 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.ensemble.blending import Choice
+from spasm.ensemble.blending import BlendParameters
 from spasm.runs.run import MemberFolder, check_files
 
 
@@ -78,10 +78,10 @@ def _are_numbers(values: Any, count: int) -> bool:
     return len(values) == count and all(type(value) is float and math.isfinite(value) for value in values)
 
 
-def choice_of(decision: dict[str, Any]) -> Choice:
+def choice_of(decision: dict[str, Any]) -> BlendParameters:
     """What a decision says of blending."""
     members = decision["members"]
-    return Choice(
+    return BlendParameters(
         averaging=decision["averaging"],
         weights={name: member["weight"] for name, member in members.items()},
         lines={name: tuple(member["line"]) for name, member in members.items()},

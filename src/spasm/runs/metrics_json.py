@@ -27,14 +27,14 @@ class OutOfFold(NamedTuple):
     """(N,) text."""
 
 
-def again(run: Path) -> str:
+def rebuild_hint(run: Path) -> str:
     """What to do where a run's figures are not as they should be."""
     return f"make it again: python src/blend.py --run {printable(run)}"
 
 
 def read_figures(run: Path, decision: Mapping[str, Any]) -> dict[str, Any]:
     """The content of metrics.json. Raises DataError."""
-    path, hint = run / "metrics.json", again(run)
+    path, hint = run / "metrics.json", rebuild_hint(run)
     if not path.exists():
         raise DataError(path, "is not there: the run has no figures", hint)
     result = files.read_json(path)
@@ -51,7 +51,7 @@ def _is_well_formed(result: dict[str, Any]) -> bool:
     try:
         context = result["child_context"]
         estimates = [result["cross_fitted"], context["with"], context["without"], *result["each_member"].values()]
-        figures = [tree[key] for tree in estimates for key in keys] + [result["plain_out_of_fold_optimistic"]["f1"]]
+        figures = [tree[key] for tree in estimates for key in keys] + [result["pooled_threshold"]["f1"]]
         rows = [*result["folds"], *(row for values in result["groups"].values() for row in values.values())]
         return (
             type(result["protocol"]) is str
@@ -90,5 +90,5 @@ def read_out_of_fold(run: Path, result: Mapping[str, Any]) -> OutOfFold:
     except (ValueError, TypeError, IndexError):  # no numbers, no rows, or figures that only one of the two has
         same = False
     if not same:
-        raise DataError(path, "is not what metrics.json was made of", again(run))
+        raise DataError(path, "is not what metrics.json was made of", rebuild_hint(run))
     return answers

@@ -60,8 +60,8 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         files.check_writable(path)
         files.remove_stale(path)
         if split.folds_file is None:
-            fold_of = make_folds(data.labels, data.children, split.folds, split.fold_kind, split.fold_seed)
-            origin: dict[str, Any] = {"folds": split.folds, "kind": split.fold_kind, "seed": split.fold_seed}
+            fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
+            origin: dict[str, Any] = {"folds": split.folds, "kind": split.splitter, "seed": split.fold_seed}
         else:
             fold_of = read_folds(split.folds_file, data.names)
             origin = {"folds": int(fold_of.max()) + 1, "file_sha256": files.sha256(split.folds_file)}
@@ -221,7 +221,7 @@ class MemberFolder:
     def note_importance(self, seed: int, fold: int, shares: Mapping[str, float]) -> None:
         """Put what each group of statistics contributed to one fold into the member's table."""
         rows = {group: [share] for group, share in shares.items()}
-        self._note_rows(self.importance, (seed, fold), ("group", "share"), rows)
+        self._note_rows(self.importance, (seed, fold), ("group", "gain_fraction"), rows)
 
     def _note_rows(
         self, path: Path, place: tuple[int, int], columns: tuple[str, ...], rows: Mapping[str, list[float]]

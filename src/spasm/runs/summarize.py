@@ -12,7 +12,7 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.folds import one_class_folds
-from spasm.ensemble.blending import Choice, Rows, choose, nested
+from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit, fit_blend
 from spasm.ensemble.calibration import logit_without_pose
 from spasm.ensemble.thresholds import best_threshold
 from spasm.evaluation import bootstrap, metrics
@@ -39,20 +39,20 @@ def rebuild(run: Run, blend: Blend | None = None, members: tuple[str, ...] = ())
         if blend is None:
             blend, members = _as_before(run, list(logits))
         require_complete(run, logits, members)
-        rows = Rows({name: logits[name] for name in members}, np.array(run.data.children), run.data.has_pose)
+        rows = OofScores({name: logits[name] for name in members}, np.array(run.data.children), run.data.has_pose)
         labels = run.data.labels
-        choice = choose(rows, labels, blend)
-        chances = choice.probability(rows)
-        honest, positive, choices = nested(rows, labels, run.fold_of, blend)
+        choice = fit_blend(rows, labels, blend)
+        probabilities = choice.probability(rows)
+        honest, positive, choices = cross_fit(rows, labels, run.fold_of, blend)
 
         names = tuple(logits)
         header = (*OOF[:4], *(f"{name}_logit" for name in names), "probability", "cross_fitted", "answer")
         table = zip(
-            run.data.names, run.data.children, labels, run.fold_of, *logits.values(), chances, honest,
+            run.data.names, run.data.children, labels, run.fold_of, *logits.values(), probabilities, honest,
             positive.astype(int), strict=True,
         )  # fmt: skip
         files.write_csv(run.path / "oof.csv", header, table)
-        result = _figures(run, rows, logits, blend, chances, choice, honest, positive, choices)
+        result = _figures(run, rows, logits, blend, probabilities, choice, honest, positive, choices)
         files.write_json(run.path / "metrics.json", result)
         files.write_json(run.path / "decision.json", _decision(run, blend, members, choice))
     return result
@@ -87,7 +87,7 @@ def _as_before(run: Run, complete: list[str]) -> tuple[Blend, tuple[str, ...]]:
     return Blend(), (complete[0],)
 
 
-def _decision(run: Run, blend: Blend, considered: tuple[str, ...], choice: Choice) -> dict[str, Any]:
+def _decision(run: Run, blend: Blend, considered: tuple[str, ...], choice: BlendParameters) -> dict[str, Any]:
     made = read_run(run.path)
     members: dict[str, Any] = {}
     digests: dict[str, str] = {}
@@ -115,7 +115,7 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], choice: Choic
             "averaging": f"logits over seeds, each {blend.fold_averaging} over folds, over members as averaging says",
             "weights": "lowest log loss over all out-of-fold rows with a pose, pulled towards equal weights",
             "line": "slope and offset of the log-odds (Platt), of each member and of their average, on the same rows",
-            "threshold": f"highest {blend.threshold} F1 over all out-of-fold rows{counted}",
+            "threshold": f"highest {blend.threshold_rule} F1 over all out-of-fold rows{counted}",
             "without_pose": "log-odds of such segments in training, smoothed towards the prevalence of all",
         },
         "prevalence": float(run.data.labels.mean()),
@@ -130,21 +130,21 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], choice: Choic
 
 def _figures(
     run: Run,
-    rows: Rows,
+    rows: OofScores,
     logits: dict[str, np.ndarray],
     blend: Blend,
-    chances: np.ndarray,
-    choice: Choice,
+    probabilities: np.ndarray,
+    choice: BlendParameters,
     honest: np.ndarray,
     positive: np.ndarray,
-    choices: list[Choice],
+    choices: list[BlendParameters],
 ) -> dict[str, Any]:
     labels, children = run.data.labels, run.data.children
-    best = best_threshold(labels, chances)
-    optimistic = metrics.evaluate(labels, chances, chances >= best, children)
-    other = dataclasses.replace(blend, context=not blend.context)
-    other_honest, other_positive, _ = nested(rows, labels, run.fold_of, other)
-    with_context, without = ((honest, positive), (other_honest, other_positive))[:: 1 if blend.context else -1]
+    best = best_threshold(labels, probabilities)
+    optimistic = metrics.evaluate(labels, probabilities, probabilities >= best, children)
+    other = dataclasses.replace(blend, child_context=not blend.child_context)
+    other_honest, other_positive, _ = cross_fit(rows, labels, run.fold_of, other)
+    with_context, without = ((honest, positive), (other_honest, other_positive))[:: 1 if blend.child_context else -1]
     return {
         "data": read_run(run.path)["data"],
         "note": "SIMULATED DATA: says nothing about children" if run.data.simulated else "",
@@ -154,7 +154,7 @@ def _figures(
         "cross_fitted_thresholds": [chosen.threshold for chosen in choices],
         "cross_fitted_weights": [chosen.weights for chosen in choices],
         "threshold": choice.threshold,
-        "plain_out_of_fold_optimistic": {"f1": optimistic["f1"], "threshold": best},
+        "pooled_threshold": {"f1": optimistic["f1"], "threshold": best},
         "each_member": {name: _alone(run, rows, name, values, blend) for name, values in logits.items()},
         "child_context": {
             "with": metrics.evaluate(labels, *with_context, children),
@@ -166,11 +166,13 @@ def _figures(
     }
 
 
-def _alone(run: Run, rows: Rows, name: str, logits: np.ndarray, blend: Blend) -> dict[str, bootstrap.Estimate]:
+def _alone(run: Run, rows: OofScores, name: str, logits: np.ndarray, blend: Blend) -> dict[str, bootstrap.Estimate]:
     """The figures of one member by itself, with calibration and threshold chosen as the blend's are."""
     alone = dataclasses.replace(rows, logits={name: logits})
-    chances, positive, _ = nested(alone, run.data.labels, run.fold_of, dataclasses.replace(blend, context=False))
-    return metrics.evaluate(run.data.labels, chances, positive, run.data.children)
+    probabilities, positive, _ = cross_fit(
+        alone, run.data.labels, run.fold_of, dataclasses.replace(blend, child_context=False)
+    )
+    return metrics.evaluate(run.data.labels, probabilities, positive, run.data.children)
 
 
 def _member_logits(run: Run, member: MemberFolder) -> np.ndarray | None:

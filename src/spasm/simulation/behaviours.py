@@ -21,7 +21,7 @@ LEG = ("hip_out", "hip_forward", "hip_roll", "knee", "ankle")
 
 
 @dataclasses.dataclass(frozen=True)
-class Mover:
+class Performer:
     """Whose movement is drawn."""
 
     age_months: float
@@ -117,7 +117,7 @@ def varied(rng: np.random.Generator, table: Mapping[str, float], side: str = "")
     return columns(table, side) * rng.uniform(0.7, 1.3, len(COLUMNS))
 
 
-def free(mover: Mover) -> np.ndarray:
+def free(mover: Performer) -> np.ndarray:
     """What vigour and posture make of a movement: (38,) factors; the camera does not depend on the child."""
     factor = np.full(len(COLUMNS), mover.vigour)
     for name, i in COLUMN.items():
@@ -131,7 +131,7 @@ def _side(rng: np.random.Generator) -> str:
     return str(rng.choice(list(SIDES)))
 
 
-def _made(name: str, moves: list[Stroke | Tremor], mover: Mover | None = None) -> Behaviour:
+def _made(name: str, moves: list[Stroke | Tremor], mover: Performer | None = None) -> Behaviour:
     if mover is not None:
         factor = free(mover)
         moves = [dataclasses.replace(move, reach=move.reach * factor) for move in moves]
@@ -148,7 +148,7 @@ KICKS = ("kick_alternating", "kick_unilateral", "kick_bilateral")
 KICK_SHARES = ((3, 5, 7), ((0.35, 0.50, 0.15), (0.25, 0.40, 0.35), (0.20, 0.35, 0.45)))
 
 
-def kick(rng: np.random.Generator, mover: Mover, at_s: float, pattern: str = "") -> Behaviour:
+def kick(rng: np.random.Generator, mover: Performer, at_s: float, pattern: str = "") -> Behaviour:
     """One or several kicks.
 
     A leg movement from one pause or turn to the next takes 0.23 to 0.33 s, and its greatest acceleration is 3 to 9 m/s2
@@ -188,7 +188,7 @@ def kick(rng: np.random.Generator, mover: Mover, at_s: float, pattern: str = "")
     return _made(pattern, moves, mover)
 
 
-def arm_wave(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def arm_wave(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """One or both arms beat the air once or several times (judgement)."""
     sides = list(SIDES) if rng.random() < 0.5 else [_side(rng)]
     table = {
@@ -209,7 +209,7 @@ def arm_wave(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("arm_wave", moves, mover)
 
 
-def reach(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def reach(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """An arm goes out for something, in units of about 0.2 s each, four to five at four months, two at seven.
 
     Units: Fetters and Todd 1987, Journal of Motor Behavior 19:147-166; their number falls with age: von Hofsten 1991,
@@ -229,14 +229,14 @@ def reach(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("reach", moves, mover)
 
 
-def head_turn(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def head_turn(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """The head turns and perhaps nods, within 0.5 to 1.5 s (judgement), and comes back later."""
     table = {"neck_turn": rng.normal(0, 34), "neck_flexion": rng.normal(0, 9), "neck_tilt": rng.normal(0, 6)}
     times_s = rng.uniform(0.4, 1.3), rng.uniform(0.3, 3), rng.uniform(0.5, 1.3)
     return _made("head_turn", [Stroke(at_s, *times_s, columns(table))])
 
 
-def cry(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def cry(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """Crying: about one breath a second, limbs drawn up and trembling.
 
     A cry lasts 1.4 s (spread 0.6) in newborns (doi 10.1159/000063190); cries of pain come 57 times a minute
@@ -258,7 +258,7 @@ def cry(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("cry", moves, mover)
 
 
-def startle(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def startle(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """A jerk of the whole body at a noise, over within a second, arms more than legs (judgement); the head turns.
 
     Form: Developmental Medicine and Child Neurology 1972, 14:308-317.
@@ -271,7 +271,7 @@ def startle(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("startle", [Stroke(at_s, *times_s, varied(rng, table), rng.uniform(0, 0.05, len(COLUMNS)))], mover)
 
 
-def moro(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def moro(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """The Moro reflex: arms fly out and open, then come together, in 2.3 to 2.6 s.
 
     Form and age (gone by six months): Futagi, Toribe and Suzuki 2012, International Journal of Pediatrics 191562. Its
@@ -296,7 +296,7 @@ def moro(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("moro", moves, mover)
 
 
-def sleep_myoclonus(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def sleep_myoclonus(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """Benign sleep myoclonus: jerks at 1 to 5 Hz for seconds, arms more than legs, never the face.
 
     Paro-Panjan and Neubauer 2008, European Journal of Paediatric Neurology 12:14-18; rate from textbooks. A third
@@ -314,7 +314,7 @@ def sleep_myoclonus(rng: np.random.Generator, mover: Mover, at_s: float) -> Beha
     return _made("sleep_myoclonus", moves, mover)
 
 
-def shudder(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def shudder(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """A shuddering attack: 5 to 15 s (Tibussek et al. 2008, Neurology 70:e38) of fine tremor, 4 to 10 Hz.
 
     Its rhythm is that of essential tremor (Kanazawa 2000, Pediatric Neurology, recalled); amplitudes are judgement.
@@ -329,7 +329,7 @@ def shudder(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("shudder", moves, mover)
 
 
-def reflux(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def reflux(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """Reflux: neck and back arch and turn, limbs spared (StatPearls, Sandifer syndrome); times: judgement."""
     way = rng.choice([-1, 1])
     table = {"trunk_flexion": -16, "neck_flexion": -24, "trunk_twist": 12 * way, "neck_turn": 22 * way,
@@ -338,7 +338,7 @@ def reflux(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("reflux", [Stroke(at_s, *times_s, varied(rng, table), rng.uniform(0, 0.3, len(COLUMNS)))], mover)
 
 
-def lifted(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def lifted(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """A caregiver picks the child up or moves it: the whole body goes and turns, legs dangle (judgement)."""
     times_s = rng.uniform(0.5, 1.4), rng.uniform(1, 4), rng.uniform(0.6, 1.5)
     way = {"root_y": rng.uniform(0.03, 0.2), "root_z": rng.uniform(0, 0.15), "root_x": rng.normal(0, 0.06),
@@ -348,7 +348,7 @@ def lifted(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("lifted", [Stroke(at_s, *times_s, columns(way) + varied(rng, hang))])
 
 
-def touched(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def touched(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """A caregiver's hand moves one part of the child, or pats it (judgement)."""
     part = [
         {"trunk_side": rng.normal(0, 6), "root_roll": rng.normal(0, 5), "root_x": rng.normal(0, 0.02)},
@@ -364,7 +364,7 @@ def touched(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
     return _made("touched", [*moves])
 
 
-def camera_jerk(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviour:
+def camera_jerk(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """The phone is knocked, or aimed anew: everything in the picture moves at once (judgement)."""
     table = {"camera_x": rng.normal(0, 0.06), "camera_y": rng.normal(0, 0.06), "camera_roll": rng.normal(0, 4),
              "camera_zoom": rng.normal(0, 0.04)}  # fmt: skip
@@ -372,7 +372,7 @@ def camera_jerk(rng: np.random.Generator, mover: Mover, at_s: float) -> Behaviou
     return _made("camera_jerk", [Stroke(at_s, *times_s, columns(table))])
 
 
-Draw = Callable[[np.random.Generator, Mover, float], Behaviour]
+Draw = Callable[[np.random.Generator, Performer, float], Behaviour]
 # Who does what, how often in five seconds, by state: sleep, rest, active, fussing; from and until which month
 # (judgement, but for some ages: Moro and sleep myoclonus as above, reaching from four months: Bhat and Galloway 2007,
 # Infant Behavior and Development 30:515-522).

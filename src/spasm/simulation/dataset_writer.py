@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from spasm.core import files
 from spasm.core.errors import DataError, printable
 from spasm.data.pose import FPS
-from spasm.simulation.infant import World, cohort, held_out_children, simulate_child
+from spasm.simulation.infant import SimulationConfig, cohort, held_out_children, simulate_child
 from spasm.simulation.recordings import simulate_recording
 
 Row = dict[str, Any]
@@ -24,7 +24,7 @@ TABLES = ("groups.csv", "train_data.csv", "truth.csv")
 FOLDERS = ("train", "test", "recordings", "preview")
 TRUTH_COLUMNS = (
     "segment_name", "label", "event_start_frame", "event_end_frame", "event_type", "behaviours", "posture", "camera",
-    "cohort", "split", "video", "second_start_frame", "second_end_frame", "second_type",
+    "cohort", "split", "video", "event2_start_frame", "event2_end_frame", "event2_type",
 )  # fmt: skip
 EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "type")
 CHILDREN_WORTH_A_WORKER = 20  # starting one takes about as long as simulating so many
@@ -35,7 +35,7 @@ def write_dataset(
     children: int,
     segments_per_child: int,
     seed: int,
-    world: World,
+    world: SimulationConfig,
     recordings: int = 0,
     minutes: float = 10.0,
     preview: bool = False,
@@ -53,10 +53,10 @@ def write_dataset(
     out.parent.mkdir(parents=True, exist_ok=True)
     files.remove_stale(out.parent, below=False)  # what a killed simulation left
     building = files.temporary_in(out.parent)
-    with files.named(out):
+    with files.with_path(out):
         building.mkdir()
     try:
-        with files.named(out):
+        with files.with_path(out):
             rows = _write_segments(building, children, segments_per_child, seed, world, workers, progress)
             made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES)
             if recordings:
@@ -107,7 +107,13 @@ def check_replaceable(out: Path) -> None:
 
 
 def _write_segments(
-    folder: Path, children: int, segments_per_child: int, seed: int, world: World, workers: int, progress: Progress
+    folder: Path,
+    children: int,
+    segments_per_child: int,
+    seed: int,
+    world: SimulationConfig,
+    workers: int,
+    progress: Progress,
 ) -> list[Row]:
     for split in ("train", "test"):
         (folder / split).mkdir()
@@ -127,7 +133,7 @@ def _write_segments(
     return rows
 
 
-def _write_child(folder: Path, split: str, child: int, segments: int, seed: int, world: World) -> list[Row]:
+def _write_child(folder: Path, split: str, child: int, segments: int, seed: int, world: SimulationConfig) -> list[Row]:
     """One child's segment files, and their rows of truth.csv."""
     rows = []
     for k, segment in enumerate(simulate_child(seed, child, segments, world), start=1):
@@ -149,7 +155,7 @@ def _write_recordings(
     recordings: int,
     minutes: float,
     seed: int,
-    world: World,
+    world: SimulationConfig,
     workers: int,
     progress: Progress,
 ) -> list[str]:
@@ -163,7 +169,7 @@ def _write_recordings(
 
 
 def _write_recording(
-    folder: Path, child: int, number: int, minutes: float, seed: int, world: World
+    folder: Path, child: int, number: int, minutes: float, seed: int, world: SimulationConfig
 ) -> list[tuple[str, float, float, str]]:
     """One recording, scene after scene, so that memory does not grow with its length; returns its events."""
     name = f"child_{child}_{number}.npy"
@@ -179,7 +185,7 @@ def _write_recording(
     return events
 
 
-def _write_previews(folder: Path, seed: int, world: World) -> list[str]:
+def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[str]:
     from spasm.simulation.preview import pictures  # the pictures' library, wanted by nothing else here
 
     (folder / "preview").mkdir()

@@ -11,10 +11,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from spasm.data.pose import FPS
-from spasm.simulation.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Mover, camera_jerk, perform, pulse
+from spasm.simulation.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Performer, camera_jerk, perform, pulse
 from spasm.simulation.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, draw_bones, of_joints, pose_body, turn
 from spasm.simulation.camera import FILMINGS, Camera, draw_camera, photograph, pick
-from spasm.simulation.pose_noise import Sensor, draw_missing_share, draw_sensor, native_times, sense, tremble, wander
+from spasm.simulation.pose_noise import (
+    Sensor,
+    apply_pose_noise,
+    draw_missing_share,
+    draw_sensor,
+    native_times,
+    tremble,
+    wander,
+)
 from spasm.simulation.spasms import IN_CLUSTERS, Semiology, Spasm, draw_interval_s, draw_semiology, draw_spasm
 
 POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
@@ -56,13 +64,13 @@ SOFT = 10.0  # degrees before the end of a joint's range where it gives (judgeme
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
+class SimulationConfig:
     """What can be set of a simulation."""
 
     frames: int = 150
     prevalence: float = 0.25  # share of positive segments
-    mimics: float = 0.0  # share of negative segments with a benign movement just like a spasm
-    filming: str = "home"  # a name in FILMINGS
+    mimic_fraction: float = 0.0  # share of negative segments with a benign movement just like a spasm
+    camera_setup: str = "home"  # a name in FILMINGS
     confound: bool = False  # controls are filmed on a ward
 
 
@@ -120,16 +128,18 @@ class Segment:
         return int(any(event.end - event.start >= POSITIVE_FRAMES for event in self.events))
 
 
-def simulate_child(seed: int, child: int, segments: int, world: World) -> Iterator[Segment]:
+def simulate_child(seed: int, child: int, segments: int, world: SimulationConfig) -> Iterator[Segment]:
     """The segments of child number `child`, counted from 1, in an order that tells nothing."""
-    rng, style = meet(seed, child, world)
+    rng, style = draw_child_and_rng(seed, child, world)
     videos = [draw_video(rng, style, filming_of(style, world)) for _ in range(rng.integers(*VIDEOS))]
     for _ in range(segments):
         number = int(rng.integers(len(videos)))
         yield simulate_segment(rng, style, videos[number], number + 1, world)
 
 
-def simulate_segment(rng: np.random.Generator, child: Child, video: Video, number: int, world: World) -> Segment:
+def simulate_segment(
+    rng: np.random.Generator, child: Child, video: Video, number: int, world: SimulationConfig
+) -> Segment:
     """One segment of a video: whether it is positive is drawn first, and all else alike."""
     length_s = world.frames / FPS
     spasms: list[Spasm] = []
@@ -137,10 +147,10 @@ def simulate_segment(rng: np.random.Generator, child: Child, video: Video, numbe
         spasms = draw_seizure(rng, child, length_s)
     elif child.cohort == "patient" and rng.random() < FRAGMENTS:
         spasms = draw_fragment(rng, child, length_s)
-    mimics = draw_seizure(rng, child, length_s) if not spasms and rng.random() < world.mimics else []
+    mimic_fraction = draw_seizure(rng, child, length_s) if not spasms and rng.random() < world.mimic_fraction else []
     state = draw_state(rng, child, video)
-    named = "mimic" if mimics else ""
-    pose, behaviours = simulate_scene(rng, child, video, state, spasms or mimics, world.frames, named)
+    named = "mimic" if mimic_fraction else ""
+    pose, behaviours = simulate_scene(rng, child, video, state, spasms or mimic_fraction, world.frames, named)
     inside = [Event(*spasm.frames(world.frames), spasm.kind) for spasm in spasms]
     events = sorted((event for event in inside if event.end > event.start), key=lambda e: (e.start - e.end, e.start))
     names = {b.name: None for b in sorted(behaviours, key=lambda b: b.onset_s) if b.onset_s < length_s and b.end_s > 0}
@@ -167,9 +177,9 @@ def simulate_scene(
     ]
     behaviours += [spasm.behaviour(named) for spasm in spasms]
     moved = move(rng, child, video, state, behaviours, still, t)
-    picture = photograph(video.camera, embody(child, moved), moved)
+    picture = photograph(video.camera, pose_landmarks(child, moved), moved)
     sensor = dataclasses.replace(video.sensor, missing=draw_missing_share(rng))  # every segment is a take of its own
-    return sense(rng, sensor, video.camera, picture, t, frames), behaviours
+    return apply_pose_noise(rng, sensor, video.camera, picture, t, frames), behaviours
 
 
 def move(
@@ -214,7 +224,7 @@ def within_range(joints: np.ndarray) -> np.ndarray:
     return np.maximum(joints, LOW + SOFT - SOFT * np.tanh(np.maximum(LOW + SOFT - joints, 0) / SOFT))
 
 
-def embody(child: Child, moved: np.ndarray) -> np.ndarray:
+def pose_landmarks(child: Child, moved: np.ndarray) -> np.ndarray:
     """Landmarks (T, 33, 3) in metres from all columns (T, 38)."""
     body = pose_body(np.deg2rad(moved[:, : len(JOINTS)]), child.bones)
     root = moved[:, len(JOINTS) : len(JOINTS) + 6]
@@ -230,7 +240,7 @@ def draw_behaviours(
 ) -> list[Behaviour]:
     """What a child in this state does within so many seconds, and what had begun before."""
     posture = POSTURES[video.posture]
-    mover = Mover(child.age_months, child.vigour * rng.lognormal(0, 0.15), posture.arms_free, posture.legs_free)
+    mover = Performer(child.age_months, child.vigour * rng.lognormal(0, 0.15), posture.arms_free, posture.legs_free)
     column = list(STATES).index(state if state in STATES else "active")
     lead_s = 4.0
     drawn = []
@@ -269,7 +279,7 @@ def draw_fragment(rng: np.random.Generator, child: Child, length_s: float) -> li
     return [spasm.at(inside_s - spasm.end_s if rng.random() < 0.5 else length_s - inside_s)]
 
 
-def draw_child(rng: np.random.Generator, cohort: str, world: World) -> Child:
+def draw_child(rng: np.random.Generator, cohort: str, world: SimulationConfig) -> Child:
     """A child's style (judgement unless said otherwise)."""
     age_months = rng.uniform(3, 12)
     mean = min(world.prevalence / (1 - CONTROLS), 0.95)
@@ -295,12 +305,12 @@ def draw_state(rng: np.random.Generator, child: Child, video: Video) -> str:
     return state
 
 
-def filming_of(child: Child, world: World) -> str:
+def filming_of(child: Child, world: SimulationConfig) -> str:
     """The name in FILMINGS of how this child is filmed."""
-    return "ward" if world.confound and child.cohort == "control" else world.filming
+    return "ward" if world.confound and child.cohort == "control" else world.camera_setup
 
 
-def meet(seed: int, number: int, world: World) -> tuple[np.random.Generator, Child]:
+def draw_child_and_rng(seed: int, number: int, world: SimulationConfig) -> tuple[np.random.Generator, Child]:
     """Child number `number`, and the generator of its segments."""
     rng = generator(seed, number)
     return rng, draw_child(rng, cohort(seed, number), world)

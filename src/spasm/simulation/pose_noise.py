@@ -124,7 +124,7 @@ def native_times(rng: np.random.Generator, sensor: Sensor, frames: int) -> np.nd
     return start_s + step_s * np.arange(int(np.ceil((frames / FPS - start_s) / step_s)) + 1)
 
 
-def sense(
+def apply_pose_noise(
     rng: np.random.Generator, sensor: Sensor, camera: Camera, picture: np.ndarray, t: np.ndarray, frames: int
 ) -> np.ndarray:
     """What arrives, (frames, 33, 5) float64 at 30 per second, of a picture (T, 33, 3) at the native times `t`."""

@@ -8,11 +8,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spasm.data.landmarks import INDEX, MEDIAPIPE_EDGES
 from spasm.data.pose import FPS
-from spasm.simulation.behaviours import REPERTOIRE, Behaviour, Mover, camera_jerk, kick
+from spasm.simulation.behaviours import REPERTOIRE, Behaviour, Performer, camera_jerk, kick
 from spasm.simulation.body import JOINTS, POSTURES, of_joints
 from spasm.simulation.camera import photograph
-from spasm.simulation.infant import FIDGETY_MONTHS, STILLED, World, draw_child, draw_video, embody, move, simulate_child
-from spasm.simulation.pose_noise import native_times, sense
+from spasm.simulation.infant import (
+    FIDGETY_MONTHS,
+    STILLED,
+    SimulationConfig,
+    draw_child,
+    draw_video,
+    move,
+    pose_landmarks,
+    simulate_child,
+)
+from spasm.simulation.pose_noise import apply_pose_noise, native_times
 from spasm.simulation.spasms import GRIMACE, NOD, REACH, SHRUG, Spasm, varied
 
 LEFT, RIGHT, MIDDLE, MISSING = (38, 92, 200), (205, 75, 40), (60, 60, 60), (235, 235, 235)
@@ -46,7 +55,9 @@ def film(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """One behaviour from 0.6 s on: the picture (T, 33, 3) without noise, as sensed (T, 33, 5), and the aspect."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, behaviour_names().index(name)])))
     posture, age, state = SHOWN.get(name, (SPASM_POSTURES.get(name, "supine"), 7, "rest"))
-    child = dataclasses.replace(draw_child(rng, "patient", World()), age_months=age, rest=np.zeros(len(JOINTS)))
+    child = dataclasses.replace(
+        draw_child(rng, "patient", SimulationConfig()), age_months=age, rest=np.zeros(len(JOINTS))
+    )
     video = draw_video(rng, child, "home")
     camera = dataclasses.replace(
         video.camera, aspect=1.0, hand_held=False, turn=np.deg2rad(12), tilt=np.deg2rad(-8), roll=0.0, distance_m=1.1,
@@ -62,13 +73,13 @@ def film(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     if state == "active" and age < FIDGETY_MONTHS:
         state = "fidgety"
     moved = move(rng, child, video, state, [draw_behaviour(rng, name, age)], still, t)
-    picture = photograph(camera, embody(child, moved), moved)
-    return picture, sense(rng, sensor, camera, picture, t, frames), camera.aspect
+    picture = photograph(camera, pose_landmarks(child, moved), moved)
+    return picture, apply_pose_noise(rng, sensor, camera, picture, t, frames), camera.aspect
 
 
 def draw_behaviour(rng: np.random.Generator, name: str, age_months: float, at_s: float = 0.6) -> Behaviour:
     """The behaviour of this name, of usual strength."""
-    mover = Mover(age_months, 1.0, 1.0, 1.0)
+    mover = Performer(age_months, 1.0, 1.0, 1.0)
     if name in SPASMS:
         reach = varied(rng, SPASMS[name])
         kind = name.removeprefix("spasm_")
@@ -89,7 +100,7 @@ def behaviour_sheet(seed: int) -> Image.Image:
     return _sheet(rows)
 
 
-def segment_sheet(seed: int, world: World) -> Image.Image:
+def segment_sheet(seed: int, world: SimulationConfig) -> Image.Image:
     """Segments as they are written, one row each, a picture every twelfth of it; some of them hold a spasm."""
     rows = []
     for child in range(1, 25):
@@ -148,7 +159,7 @@ def _sheet(rows: list[tuple[str, list[tuple[np.ndarray, float, str]]]]) -> Image
     return image
 
 
-def pictures(seed: int, world: World) -> Iterator[tuple[str, list[Image.Image]]]:
+def pictures(seed: int, world: SimulationConfig) -> Iterator[tuple[str, list[Image.Image]]]:
     """File names and the pictures in each; more than one make a film."""
     yield "behaviours.png", [behaviour_sheet(seed)]
     yield "segments.png", [segment_sheet(seed, world)]

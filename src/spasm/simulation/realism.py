@@ -21,7 +21,7 @@ SMALLEST_TRUNK = 0.02  # of the picture
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise:
+class Reference:
     """One figure of real recordings, and the bounds that simulated ones are held to."""
 
     real: float
@@ -29,39 +29,39 @@ class Noise:
     high: float
 
 
-# The 184 child windows of InfantLab/babyjokes, and bounds for segments filmed in the same way (`--filming table`): the
-# four children differ among themselves by far more (frames missing 4 to 37 %).
+# The 184 child windows of InfantLab/babyjokes, and bounds for segments filmed in the same way (`--camera-setup table`):
+# the four children differ among themselves by far more (frames missing 4 to 37 %).
 BABYJOKES = {
-    "frames missing": Noise(0.277, 0.20, 0.36),
-    "windows wholly missing": Noise(0.043, 0.02, 0.10),
-    "other windows with a gap": Noise(0.636, 0.50, 0.75),
-    "gap frames, 5th centile": Noise(3, 2, 8),
-    "gap frames, median": Noise(25, 16, 38),
-    "gap frames, 95th centile": Noise(102, 80, 140),
-    "single landmarks missing": Noise(0, 0, 0),
-    "coordinates outside": Noise(0.139, 0.09, 0.21),
-    "visibility, face": Noise(0.99, 0.97, 1.0),
-    "visibility, shoulders": Noise(0.98, 0.94, 1.0),
-    "visibility, arms": Noise(0.63, 0.50, 0.76),
-    "visibility, hips": Noise(0.60, 0.44, 0.76),
-    "visibility, knees": Noise(0.33, 0.20, 0.46),
-    "visibility, feet": Noise(0.14, 0.06, 0.26),
-    "presence, face": Noise(0.96, 0.92, 1.0),
-    "presence, shoulders": Noise(0.92, 0.84, 1.0),
-    "presence, arms": Noise(0.66, 0.52, 0.80),
-    "presence, hips": Noise(0.50, 0.35, 0.66),
-    "presence, knees": Noise(0.31, 0.17, 0.46),
-    "presence, feet": Noise(0.19, 0.08, 0.32),
-    "step of x and y, face": Noise(0.00203, 0.0010, 0.0041),
-    "step of x and y, arms": Noise(0.0054, 0.0027, 0.0108),
-    "step of x and y, feet": Noise(0.0097, 0.0049, 0.0195),
-    "second difference of x and y, face": Noise(0.00078, 0.00040, 0.0016),
-    "second difference of x and y, shoulders": Noise(0.00099, 0.00050, 0.0020),
-    "second difference of x and y, arms": Noise(0.0021, 0.0011, 0.0042),
-    "second difference of x and y, knees": Noise(0.0032, 0.0016, 0.0064),
-    "second difference of x and y, feet": Noise(0.0041, 0.0020, 0.0082),
-    "second difference of z, face": Noise(0.0090, 0.0045, 0.018),
-    "second difference of z, feet": Noise(0.0134, 0.0067, 0.027),
+    "frames missing": Reference(0.277, 0.20, 0.36),
+    "windows wholly missing": Reference(0.043, 0.02, 0.10),
+    "other windows with a gap": Reference(0.636, 0.50, 0.75),
+    "gap frames, 5th centile": Reference(3, 2, 8),
+    "gap frames, median": Reference(25, 16, 38),
+    "gap frames, 95th centile": Reference(102, 80, 140),
+    "single landmarks missing": Reference(0, 0, 0),
+    "coordinates outside": Reference(0.139, 0.09, 0.21),
+    "visibility, face": Reference(0.99, 0.97, 1.0),
+    "visibility, shoulders": Reference(0.98, 0.94, 1.0),
+    "visibility, arms": Reference(0.63, 0.50, 0.76),
+    "visibility, hips": Reference(0.60, 0.44, 0.76),
+    "visibility, knees": Reference(0.33, 0.20, 0.46),
+    "visibility, feet": Reference(0.14, 0.06, 0.26),
+    "presence, face": Reference(0.96, 0.92, 1.0),
+    "presence, shoulders": Reference(0.92, 0.84, 1.0),
+    "presence, arms": Reference(0.66, 0.52, 0.80),
+    "presence, hips": Reference(0.50, 0.35, 0.66),
+    "presence, knees": Reference(0.31, 0.17, 0.46),
+    "presence, feet": Reference(0.19, 0.08, 0.32),
+    "step of x and y, face": Reference(0.00203, 0.0010, 0.0041),
+    "step of x and y, arms": Reference(0.0054, 0.0027, 0.0108),
+    "step of x and y, feet": Reference(0.0097, 0.0049, 0.0195),
+    "second difference of x and y, face": Reference(0.00078, 0.00040, 0.0016),
+    "second difference of x and y, shoulders": Reference(0.00099, 0.00050, 0.0020),
+    "second difference of x and y, arms": Reference(0.0021, 0.0011, 0.0042),
+    "second difference of x and y, knees": Reference(0.0032, 0.0016, 0.0064),
+    "second difference of x and y, feet": Reference(0.0041, 0.0020, 0.0082),
+    "second difference of z, face": Reference(0.0090, 0.0045, 0.018),
+    "second difference of z, feet": Reference(0.0134, 0.0067, 0.027),
 }
 
 

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from spasm.data.pose import FPS
-from spasm.simulation.infant import Child, World, draw_state, draw_video, filming_of, generator, meet, simulate_scene
+from spasm.simulation.infant import (
+    Child,
+    SimulationConfig,
+    draw_child_and_rng,
+    draw_state,
+    draw_video,
+    filming_of,
+    generator,
+    simulate_scene,
+)
 from spasm.simulation.spasms import IN_CLUSTERS, Spasm, draw_cluster, draw_spasm
 
 # Judgement: frames of a scene and of the gap before it; how often posture and camera change, and a state stays; a
@@ -21,14 +30,14 @@ BEFORE_S = 300
 
 
 def simulate_recording(
-    seed: int, child: int, number: int, minutes: float, world: World
+    seed: int, child: int, number: int, minutes: float, world: SimulationConfig
 ) -> Iterator[tuple[np.ndarray, list[Spasm]]]:
     """Recording `number` of a child: its poses (T, 33, 5) scene after scene, and with each the spasms that begin in it.
 
     Times of the spasms are seconds from the start of the recording. A scene is one to three minutes in one posture and
     one state; between scenes the pose is lost for a moment. Most spasms come in clusters, often after waking.
     """
-    _, style = meet(seed, child, world)
+    _, style = draw_child_and_rng(seed, child, world)
     rng = generator(seed, child, number, 3)
     whole = round(minutes * 60 * FPS)
     lengths = _scene_lengths(rng, whole)

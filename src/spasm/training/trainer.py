@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from spasm.config.models import Member
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
-from spasm.core.processes import prepare
+from spasm.core.processes import set_threads
 from spasm.data.dataset import TrainingData
 from spasm.features.augmentation import augment
 from spasm.features.channels import build_features
@@ -218,7 +218,7 @@ def fit_fold(
     After every epoch all that the next one depends on is on disk. Depends on its arguments alone, whichever process
     calls it: one thread, and every seed derived from `seed`, `fold` and the member. TensorBoard changes none of it.
     """
-    prepare(threads=1)
+    set_threads(threads=1)
     last, weights_path = member.last(seed, fold), member.weights(seed, fold)
     with member.begun_fold(seed, fold) as trained:
         if trained and not last.exists():

@@ -9,7 +9,7 @@ import numpy as np
 from spasm.config.ensemble import Blend
 from spasm.core import processes
 from spasm.data.dataset import TrainingData
-from spasm.ensemble.blending import Rows, choose
+from spasm.ensemble.blending import OofScores, fit_blend
 from spasm.ensemble.calibration import logit, logit_without_pose
 from spasm.evaluation import bootstrap, metrics
 from spasm.tuning.search import Search, fold_scorer, log_losses, out_of_fold
@@ -22,7 +22,7 @@ class Judged:
 
     rows: np.ndarray
     """(M,) the row numbers of their segments."""
-    chances: np.ndarray
+    probabilities: np.ndarray
     """(M,) probabilities."""
     positive: np.ndarray
     """(M,) bool, the answers."""
@@ -34,7 +34,7 @@ def judge(search: Search, values: Sequence[Mapping[str, Any]], parent: int) -> l
     Calibration and threshold come from out-of-fold rows of the training people, so that nothing at all of the held-out
     people enters their answers.
     """
-    processes.follow(parent)
+    processes.die_with_parent(parent)
     data, seen = search.data, search.fold_of != search.outer_fold
     held_out, children, score = np.flatnonzero(~seen), np.array(data.children), fold_scorer(search)
     judged = []
@@ -45,10 +45,10 @@ def judge(search: Search, values: Sequence[Mapping[str, Any]], parent: int) -> l
         scored = np.flatnonzero(~seen & data.has_pose)
         logits[scored] = score(settings, np.flatnonzero(seen & data.has_pose), scored, search.outer_fold)
         logits[~data.has_pose] = logit_without_pose(data.labels[seen], data.has_pose[seen])
-        rows = Rows({search.member: logits}, children, data.has_pose)
-        choice = choose(rows.at(seen), data.labels[seen], Blend())
-        chances = choice.probability(rows.at(held_out))
-        judged.append(Judged(held_out, chances, chances >= choice.threshold))
+        rows = OofScores({search.member: logits}, children, data.has_pose)
+        choice = fit_blend(rows.at(seen), data.labels[seen], Blend())
+        probabilities = choice.probability(rows.at(held_out))
+        judged.append(Judged(held_out, probabilities, probabilities >= choice.threshold))
     return judged
 
 
@@ -60,11 +60,11 @@ def nested_figures(data: TrainingData, tuned: Sequence[Judged], default: Sequenc
     figures: dict[str, Any] = {}
     resampled = {}
     for name, judged in (("tuned", tuned), ("default", default)):
-        chances, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
+        probabilities, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
         for part in judged:
-            chances[part.rows], positive[part.rows] = part.chances, part.positive
-        once, drawn = metrics.resampled(data.labels, chances, positive, data.children)
-        losses = log_losses(logit(chances), data.labels)
+            probabilities[part.rows], positive[part.rows] = part.probabilities, part.positive
+        once, drawn = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children)
+        losses = log_losses(logit(probabilities), data.labels)
         once["log_loss"], drawn["log_loss"] = float(losses.mean()), resampled_mean(losses, data.children)
         figures[name] = {key: bootstrap.estimate(once[key], drawn[key]) for key in once}
         resampled[name] = once, drawn

@@ -27,7 +27,7 @@ from spasm.config.runtime import Hardware
 from spasm.core import files, processes
 from spasm.core.errors import TrainingError
 from spasm.data.dataset import TrainingData
-from spasm.ensemble.calibration import fit_line, probability
+from spasm.ensemble.calibration import fit_calibration, probability
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.evaluation import metrics
 from spasm.tuning import storage
@@ -49,7 +49,7 @@ class TrialFailed(TrainingError):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Search(storage.Place):
+class Search(storage.StudyStorage):
     """One study: which member is tuned, on which people, and where its trials are kept."""
 
     data: TrainingData
@@ -120,7 +120,7 @@ def fold_scorer(search: Search) -> Score:
         from spasm.models import lgbm
 
         posed = np.flatnonzero(data.has_pose)
-        whole = lgbm.statistics(data.poses, posed, LgbmMember(Boosting(gaps=True)))
+        whole = lgbm.statistics(data.poses, posed, LgbmMember(Boosting(gap_features=True)))
         statistics = np.zeros((len(data.labels), whole.shape[1]), whole.dtype)  # once for all trials and folds
         statistics[posed] = whole
 
@@ -136,7 +136,7 @@ def fold_scorer(search: Search) -> Score:
     elif search.member == "rocket":
         from spasm.models import rocket
 
-        processes.prepare(threads=1)
+        processes.set_threads(threads=1)
 
         def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
             weights = rocket.fit(data, rows, settings, [seed, fold])
@@ -146,7 +146,7 @@ def fold_scorer(search: Search) -> Score:
         from spasm.models.scorer import Scorer, pick_device, pick_precision
         from spasm.training.trainer import FoldTrainer
 
-        processes.prepare(threads=1)
+        processes.set_threads(threads=1)
         device = pick_device(search.hardware.device)
         precision = pick_precision(search.hardware.precision, device)
 
@@ -175,7 +175,7 @@ def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> n
     values = np.empty(len(logits))
     for fold in np.unique(fold_of):
         scored = fold_of == fold
-        slope, offset = fit_line(logits[~scored], labels[~scored])
+        slope, offset = fit_calibration(logits[~scored], labels[~scored])
         values[scored] = slope * logits[scored] + offset
     return values
 
@@ -196,15 +196,15 @@ def run_trial(trial: optuna.Trial, search: Search, score: Score, settings: Any) 
             trial.report(loss, done)
             if done < len(search.folds) and trial.should_prune():
                 raise optuna.TrialPruned
-    chances = probability(values)
-    positive, _ = cross_fitted(labels[rows], chances, search.fold_of[rows])
-    figures = metrics.figures(labels[rows], chances, positive)
+    probabilities = probability(values)
+    positive, _ = cross_fitted(labels[rows], probabilities, search.fold_of[rows])
+    figures = metrics.figures(labels[rows], probabilities, positive)
     trial.set_user_attr("f1", figures["f1"])
     trial.set_user_attr("auc", figures["auc"])
     return loss
 
 
-class Behind(optuna.pruners.BasePruner):
+class StepwisePercentilePruner(optuna.pruners.BasePruner):
     """Ends a trial that is worse than most finished ones were on the same folds.
 
     Optuna's MedianPruner takes a trial's best value so far, which is that of its easiest fold; folds differ more than
@@ -242,15 +242,18 @@ def states_of(study: optuna.Study) -> list[TrialState]:
 
 def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -> None:
     """Run trials until every study has the finished trials it wants; several workers may do so at once."""
-    processes.follow(parent)
+    processes.die_with_parent(parent)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     score = fold_scorer(searches[0])  # the same for all: they differ in the people they look at
     with storage.holding(searches[0]) as token:
-        waiting = [(storage.patiently(search, functools.partial(load_study, search)), search) for search in searches]
+        waiting = [
+            (storage.retry_while_unreachable(search, functools.partial(load_study, search)), search)
+            for search in searches
+        ]
         while waiting:
             for study, search in list(waiting):
                 run = functools.partial(step, study, search, score, worker, token, report)
-                while (state := storage.patiently(search, run)) == "ran":
+                while (state := storage.retry_while_unreachable(search, run)) == "ran":
                     pass
                 if state == "reached":
                     waiting.remove((study, search))
@@ -260,7 +263,9 @@ def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -
 
 def load_study(search: Search) -> optuna.Study:
     """A study that was made before."""
-    return optuna.load_study(study_name=search.study, storage=storage.open_storage(search), pruner=Behind())
+    return optuna.load_study(
+        study_name=search.study, storage=storage.open_storage(search), pruner=StepwisePercentilePruner()
+    )
 
 
 def step(study: optuna.Study, search: Search, score: Score, worker: int, token: str, report: Report) -> str:
@@ -303,7 +308,7 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
             study.optimize(objective, n_trials=1, catch=(TrialFailed,))
         except Exception as error:
             if not taken:
-                raise storage.said_by_storage(search, error) from None
+                raise storage.root_cause(search, error) from None
             # This process stood still for so long that another took its trial over; Optuna has several errors for that.
     report_trial(study, search, number, report)
     return "ran"

@@ -27,7 +27,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from spasm.core import files
-from spasm.core.errors import DataError, brief
+from spasm.core.errors import DataError, shorten
 
 if TYPE_CHECKING:
     from optuna.storages.journal._file import BaseJournalFileLock  # no public class, but what a lock is said to be
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Place:
+class StudyStorage:
     """Where one study is kept."""
 
     study: str
@@ -68,7 +68,7 @@ class Place:
 # Opening
 
 
-def open_study(place: Place, about: dict[str, Any], first: Sequence[dict[str, Any]]) -> optuna.Study:
+def open_study(place: StudyStorage, about: dict[str, Any], first: Sequence[dict[str, Any]]) -> optuna.Study:
     """Make a study, or open one that was made with the same `about`; the settings `first` are queued once.
 
     Raises DataError where it was made with another `about`, and where the storage cannot be used.
@@ -93,7 +93,7 @@ def open_study(place: Place, about: dict[str, Any], first: Sequence[dict[str, An
     return study
 
 
-def open_storage(place: Place) -> optuna.storages.BaseStorage:
+def open_storage(place: StudyStorage) -> optuna.storages.BaseStorage:
     """The storage of a study; a journal whose last line a power cut has torn is repaired first."""
     if not place.in_database:
         path = Path(place.storage)
@@ -123,7 +123,7 @@ class Database(optuna.storages.RDBStorage):
 
 
 @contextlib.contextmanager
-def storage_errors(place: Place) -> Iterator[None]:
+def storage_errors(place: StudyStorage) -> Iterator[None]:
     """Turns what databases raise into a DataError that shows no password."""
     if not place.in_database:
         yield
@@ -144,7 +144,7 @@ def storage_errors(place: Place) -> Iterator[None]:
         raise DataError(place.shown_storage, reason, hint) from None
 
 
-def said_by_storage(place: Place, error: BaseException) -> BaseException:
+def root_cause(place: StudyStorage, error: BaseException) -> BaseException:
     """What a disk or a database said, where Optuna hides it behind an assertion or a slip of its own; or the error."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -162,7 +162,7 @@ class Unreachable(DataError):
     """The server of a database does not answer; it may do so again."""
 
 
-def patiently(place: Place, call: Callable[[], T]) -> T:
+def retry_while_unreachable(place: StudyStorage, call: Callable[[], T]) -> T:
     """What `call` returns; it is called again while the server of a database does not answer, for OUTAGE_S."""
     give_up = None
     while True:
@@ -225,7 +225,7 @@ def check_journal(journal: Path) -> None:
         except (ValueError, AttributeError, RecursionError):
             whole = False
         if not whole and number < len(lines):
-            reason = f"line {number} is damaged, or this is no journal of Optuna: {brief(line[:60])}"
+            reason = f"line {number} is damaged, or this is no journal of Optuna: {shorten(line[:60])}"
             raise DataError(journal, reason, "restore it from a copy, or give another --study name")
         if not whole:
             _cut(journal, journal.stat().st_size - len(line))
@@ -246,7 +246,7 @@ def _cut(journal: Path, start: int) -> None:
 
 
 @contextlib.contextmanager
-def holding(place: Place) -> Iterator[str]:
+def holding(place: StudyStorage) -> Iterator[str]:
     """Hold a lock that tells others that this worker is alive; gives its name."""
     token = f"worker-{secrets.token_hex(8)}"
     path = place.locks / token
@@ -274,7 +274,9 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, Any], idle: str | None = None) -> None:
+def requeue_abandoned(
+    study: optuna.Study, place: StudyStorage, default: Mapping[str, Any], idle: str | None = None
+) -> None:
     """Mark trials of dead workers as failed, and queue their settings again. `claiming` must be held.
 
     So are trials of the living worker `idle`, which runs none: it lost them when a database did not answer. Settings
@@ -299,7 +301,7 @@ def requeue_abandoned(study: optuna.Study, place: Place, default: Mapping[str, A
             study.enqueue_trial(values, user_attrs={"wanted": values, "again": trial.number, "tries": tries + 1})
 
 
-def is_abandoned(trial: FrozenTrial, place: Place) -> bool:
+def is_abandoned(trial: FrozenTrial, place: StudyStorage) -> bool:
     """Whether the worker of a running trial is dead, as far as locks can tell. `claiming` must be held."""
     token = trial.user_attrs.get("worker")
     if not place.in_database:  # trials are begun, and their worker noted, under the lock that is held here

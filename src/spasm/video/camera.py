@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spasm.core.errors import DataError, TrainingError, brief
-from spasm.data.pose import FPS, nobody
+from spasm.core.errors import DataError, TrainingError, shorten
+from spasm.data.pose import FPS, missing_frames
 from spasm.video import decode, landmarker, resampling, sandbox, tracking
 
 SILENT_S = 15.0  # without a frame, after which that is told; models take some seconds to load
@@ -23,7 +23,7 @@ REMEMBERED = round(60 * FPS)  # frames by which the infant is told from others
 CATCH_UP = 1.25  # times the pace of filming at which a stream is read that had to wait, as it has when this begins
 
 
-class Seen(NamedTuple):
+class CameraFrames(NamedTuple):
     """What a frame adds, or some that had to wait."""
 
     poses: np.ndarray
@@ -36,7 +36,9 @@ class Seen(NamedTuple):
     """Frames that this stands for, if they had to wait."""
 
 
-def watch(camera: str, model: Path, most: int, pick: tracking.Pick, is_stopped: Callable[[], bool]) -> Iterator[Seen]:
+def run_camera(
+    camera: str, model: Path, most: int, pick: tracking.Pick, is_stopped: Callable[[], bool]
+) -> Iterator[CameraFrames]:
     """Every frame that is looked at, until the stream ends or it is stopped. Raises DataError where it is no video.
 
     camera: its number, its device, a file or, as -, this process's standard input. Frames that come while another is
@@ -63,11 +65,11 @@ def watch(camera: str, model: Path, most: int, pick: tracking.Pick, is_stopped: 
                 waiting.append(told.get(timeout=0.2))
                 while True:
                     waiting.append(told.get_nowait())
-            seen = [one for one in waiting if isinstance(one, Seen)]
+            seen = [one for one in waiting if isinstance(one, CameraFrames)]
             if seen:
                 last_s = time.monotonic()
                 poses = np.concatenate([one.poses for one in seen])
-                yield Seen(poses, seen[-1].taken_s, sum(one.left_out for one in seen), len(seen))
+                yield CameraFrames(poses, seen[-1].taken_s, sum(one.left_out for one in seen), len(seen))
             ended = waiting[len(seen) :]
             waiting.clear()
             if ended and ended[0] is None:
@@ -77,7 +79,7 @@ def watch(camera: str, model: Path, most: int, pick: tracking.Pick, is_stopped: 
             if ended and isinstance(ended[0], DataError):
                 raise DataError(name, ended[0].reason, ended[0].hint)
             if ended:
-                raise TrainingError(f"{name}: poses cannot be found: {brief(str(ended[0]))}") from ended[0]
+                raise TrainingError(f"{name}: poses cannot be found: {shorten(str(ended[0]))}") from ended[0]
             if not seen and not process.is_alive():
                 raise TrainingError("the process that looks for poses was killed")
             if time.monotonic() - last_s > SILENT_S:
@@ -92,14 +94,14 @@ def _watch(parent: int, told: Any, source: Path, model: Path, most: int, pick: t
     """In a process of its own: tell of every frame, and at the end None or what went wrong."""
     try:
         sandbox.begin(parent)
-        even, tracks = resampling.Even(), tracking.Tracks()
+        even, tracks = resampling.OnlineResampler(), tracking.PersonTracker()
         with landmarker.landmarker(model, most) as find:
             for number, (time_s, picture, taken_s, left_out) in enumerate(_Newest(source)):
                 tracks.add(number, find(picture, round(time_s * 1000)))
                 tracks.forget(number + 1 - REMEMBERED)
                 infant = tracking.chosen(tracks.people, pick)[:1]
                 there = [person.poses[-1] for person in infant if person.frames[-1] == number]
-                told.put(Seen(even.add(time_s, there[0] if there else nobody(1)[0]), taken_s, left_out))
+                told.put(CameraFrames(even.add(time_s, there[0] if there else missing_frames(1)[0]), taken_s, left_out))
         told.put(None)
     except Exception as error:
         told.put(error)

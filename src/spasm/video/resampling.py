@@ -24,7 +24,7 @@ def resampled(times_s: np.ndarray, poses: np.ndarray) -> np.ndarray:
     return _between(wanted, times_s[before], times_s[after], poses[before], poses[after])
 
 
-class Even:
+class OnlineResampler:
     """The same, frame by frame as they come."""
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ def begin(parent: int) -> None:
 
     Before anything of MediaPipe is loaded. Its remarks on itself are not for the user, and what goes wrong is raised.
     """
-    processes.follow(parent)
+    processes.die_with_parent(parent)
     cut()
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
-from spasm.data.pose import nobody
+from spasm.data.pose import missing_frames
 
 SAME_PERSON = 1.0  # sizes: how far a person's trunk moves between two frames at most
 SAME_SIZE = 1.5  # ratio: who comes back is as large as who was lost
@@ -37,12 +37,12 @@ class Person:
 
     def over(self, frames: int) -> np.ndarray:
         """Poses (F, 33, 5) float32 of all frames, NaN where not seen."""
-        whole = nobody(frames)
+        whole = missing_frames(frames)
         whole[self.frames] = self.poses
         return whole
 
 
-class Tracks:
+class PersonTracker:
     """People over time from the people of each frame, which come in any order.
 
     A detection goes on with the person whose trunk was last nearest, if it is near enough; nearest pairs first, so that
@@ -92,7 +92,7 @@ class Tracks:
 
 def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
     """People over time from the people of each frame (P, 33, 5), as `Tracks` finds them."""
-    found = Tracks()
+    found = PersonTracker()
     for frame, poses in enumerate(detections):
         found.add(frame, poses)
     return found.people

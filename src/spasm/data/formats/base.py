@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spasm.core.errors import DataError, brief, printable
+from spasm.core.errors import DataError, printable, shorten
 from spasm.data.landmarks import INDEX, LANDMARKS
 from spasm.data.pose import CHANNELS
 
@@ -27,7 +27,7 @@ class Person:
 
 
 @dataclasses.dataclass
-class Source:
+class ForeignDataset:
     """A foreign data set, read and checked."""
 
     format: str
@@ -37,8 +37,8 @@ class Source:
     """Each of the J joints by its name in `landmarks.py`; one that is no landmark is left out."""
     people: list[Person]
     """In the order of their ids."""
-    judged_by: str | None
-    """"max": the label is the person's, whose largest segment counts; None: each segment stands for itself."""
+    label_level: str | None
+    """child: the label is the person's, whose largest segment counts; None: each segment stands for itself."""
     notice: str
     warnings: list[DataError]
     folds: dict[str, int] | None = None
@@ -73,7 +73,9 @@ def entries(folder: Path, root: Path) -> list[str]:
 def check_id(path: Path, name: str) -> str:
     """The id, if it can stand in a table. Raises DataError."""
     if not PERSON_ID.fullmatch(name):
-        raise DataError(path, f"the id {brief(name)} is not a plain name", "use letters, digits, spaces and . _ - ( )")
+        raise DataError(
+            path, f"the id {shorten(name)} is not a plain name", "use letters, digits, spaces and . _ - ( )"
+        )
     return name
 
 

@@ -15,7 +15,7 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.files import open_regular
 from spasm.data.formats import sta_gunet, stam, two_stream
-from spasm.data.formats.base import Source, to_landmarks
+from spasm.data.formats.base import ForeignDataset, to_landmarks
 from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
@@ -23,20 +23,20 @@ MARK = "converted.json"
 VERSION = "formats 1"  # of what is written; another version converts again
 
 
-class Opened(NamedTuple):
+class ResolvedData(NamedTuple):
     """A data folder in the challenge's layout, and what is known beyond its files."""
 
     folder: Path
     frames: int
-    judged_by: str | None
-    """"max": a label belongs to the person, and the largest of its segments counts; None: each stands for itself."""
+    label_level: str | None
+    """"child": a label belongs to the person, and the largest of its segments counts; None: each stands for itself."""
     converted: bool
     notice: str
     """One line on what was converted; empty where nothing was."""
     warnings: tuple[DataError, ...]
 
 
-def opened(data: Path, frames: int | None, cache: Path) -> Opened:
+def opened(data: Path, frames: int | None, cache: Path) -> ResolvedData:
     """The folder itself where it has the challenge's layout, or is not recognised; otherwise what it is converted to.
 
     frames: T, if the user names one. Raises DataError, DataProblems with everything that is wrong with a recognised
@@ -45,18 +45,18 @@ def opened(data: Path, frames: int | None, cache: Path) -> Opened:
     if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
         mark = _read_mark(data) if os.path.lexists(data / MARK) else None
         if mark is None:
-            return Opened(data, frames or FRAMES, None, False, "", ())
-        return Opened(data, frames or mark["frames"], mark["judged_by"], True, "", ())
+            return ResolvedData(data, frames or FRAMES, None, False, "", ())
+        return ResolvedData(data, frames or mark["frames"], mark["label_level"], True, "", ())
     if two_stream.recognised(data):
         hint = "spasm.data.formats.two_stream reads it: read_tree(folder), then chunk(subject, start)"
         raise DataError(data, "holds pictures in the layout of the two-stream network, not poses", hint)
     for layout in FORMATS:
         if layout.recognised(data):
             return _converted(layout, data, frames, cache / "formats")
-    return Opened(data, frames or FRAMES, None, False, "", ())
+    return ResolvedData(data, frames or FRAMES, None, False, "", ())
 
 
-def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) -> Opened:
+def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) -> ResolvedData:
     cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
     with files.lock(cache / ".lock", "data is being converted", wait_s=3600):
         files.remove_stale(cache, below=False)
@@ -73,7 +73,9 @@ def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) 
                 raise DataError(data, "changed while it was read", "run again when nothing writes to it")
             found = _write(source, data, folder)
     warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in found["warnings"])
-    return Opened(folder, found["frames"], found["judged_by"], True, f"{found['notice']}; see {folder}", warnings)
+    return ResolvedData(
+        folder, found["frames"], found["label_level"], True, f"{found['notice']}; see {folder}", warnings
+    )
 
 
 def _digest(layout: ModuleType, data: Path) -> str:
@@ -101,13 +103,16 @@ def _read_mark(folder: Path) -> dict:
     path = folder / MARK
     mark = files.read_json(path)
     kinds = {"format": str, "frames": int, "segments": int, "notice": str, "warnings": list}
-    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("judged_by") in (None, "max")
+    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("label_level") in (
+        None,
+        "child",
+    )
     if not good or not all(isinstance(row, list) and list(map(type, row)) == [str] * 3 for row in mark["warnings"]):
         raise DataError(path, "is not a mark of this software", "delete it, or convert the data again")
     return mark
 
 
-def _write(source: Source, data: Path, target: Path) -> dict:
+def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
     """Write a converted folder that is whole or absent; gives what its mark says."""
     labels, groups, folds = [], [], []
     with files.new_folder(target) as temporary:
@@ -128,7 +133,7 @@ def _write(source: Source, data: Path, target: Path) -> dict:
             "format": source.format,
             "source": os.fspath(data).encode("utf-8", "replace").decode(),
             "frames": source.frames,
-            "judged_by": source.judged_by,
+            "label_level": source.label_level,
             "segments": len(labels),
             "notice": source.notice,
             "warnings": [

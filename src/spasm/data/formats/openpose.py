@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spasm.core.errors import DataError, brief, printable
+from spasm.core.errors import DataError, printable, shorten
 from spasm.core.tables import numbered_rows
 from spasm.data.formats.base import check_id, entries
 from spasm.data.landmarks import OPENPOSE_18
@@ -163,10 +163,10 @@ def read_estimated(path: Path, root: Path, picture: Picture | None) -> np.ndarra
     for line, row in rows:
         frame, joint = row["frame"], JOINTS.get(row["joint"].lower())
         if not (frame.isascii() and frame.isdigit() and len(frame) < 10 and int(frame) <= LAST_FRAME):
-            reason = f"line {line}: frame {brief(frame)}"
+            reason = f"line {line}: frame {shorten(frame)}"
             raise DataError(path, reason, f"frames are whole numbers from 0 to {LAST_FRAME}")
         if joint is None:
-            raise DataError(path, f"line {line}: joint {brief(row['joint'])}", "0 to 17, or OpenPose's names")
+            raise DataError(path, f"line {line}: joint {shorten(row['joint'])}", "0 to 17, or OpenPose's names")
         place = _number(path, line, row["x"]), _number(path, line, row["y"])
         keypoints = people.setdefault(int(frame), {}).setdefault(row["person"], {})
         if joint in keypoints:
@@ -200,5 +200,5 @@ def _number(path: Path, line: int, text: str) -> float:
     except ValueError:
         value = math.nan
     if not abs(value) <= LARGEST:
-        raise DataError(path, f"line {line}: {brief(text)} is not a number", "leave rows of missing keypoints out")
+        raise DataError(path, f"line {line}: {shorten(text)} is not a number", "leave rows of missing keypoints out")
     return value

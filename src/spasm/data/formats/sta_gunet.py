@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, brief, collected
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
 from spasm.core.tables import numbered_rows
-from spasm.data.formats.base import SHORTEST, Person, Source, check_id, entries, some
+from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some
 from spasm.data.landmarks import COCO_17_NECK, joint_weights
 from spasm.data.naming import child_of
 from spasm.data.pose import LARGEST
@@ -44,7 +44,7 @@ def source_files(data: Path) -> list[Path]:
     return sorted([*(path for path in tables if os.path.lexists(path)), *clips])
 
 
-def read(data: Path, frames: int | None) -> Source:
+def read(data: Path, frames: int | None) -> ForeignDataset:
     """Read and check every clip of both parts. T is that of the longest, 205 at most; others end in missing frames.
 
     Raises DataProblems with everything that is wrong, also where `frames` is another T.
@@ -56,13 +56,13 @@ def read(data: Path, frames: int | None) -> Source:
     for part in PARTS:
         paths: list[Path] = []
         labelled: dict[str, int] = {}
-        with collected(problems):
+        with collect_errors(problems):
             paths = _clips(data, part)
         if os.path.lexists(table := data / f"kinetics_{part}_label.json") or paths:
-            with collected(problems):
+            with collect_errors(problems):
                 labelled = read_labels(table, data)
         for path in paths:
-            with collected(problems):
+            with collect_errors(problems):
                 if check_id(path, path.stem) in clips:
                     raise DataError(path, "a clip of this id is in kinetics_train too", "a leak: delete one of the two")
                 if path.stem not in labelled:
@@ -73,7 +73,7 @@ def read(data: Path, frames: int | None) -> Source:
             reason = f"{len(absent)} clips have a label but no file: {some(absent)}"
             warnings.append(DataError(table, reason, "they are left out"))
     child_of_clip: dict[str, str] = {}
-    with collected(problems):
+    with collect_errors(problems):
         child_of_clip = _children(data, sorted(clips))
     if problems:
         raise DataProblems(problems)
@@ -99,7 +99,7 @@ def read(data: Path, frames: int | None) -> Source:
     notice = f"STA-GUNet's layout: {len(clips)} clips of {len(people)} children, T = {longest}"
     if unit != 1:
         notice += f"; coordinates were divided by {unit:g}, the largest there is, as the format names no unit"
-    return Source(
+    return ForeignDataset(
         "STA-GUNet", longest, COCO_17_NECK, [people[child] for child in sorted(people)], None, notice, warnings
     )
 
@@ -133,7 +133,7 @@ def read_labels(path: Path, root: Path | None = None) -> dict[str, int]:
     for clip, entry in tree.items():
         label = entry.get("label_index") if isinstance(entry, dict) else None
         if type(label) is not int or label not in (0, 1):
-            raise DataError(path, f"label_index {brief(label)} of {brief(clip)}", "a label is 0 or 1")
+            raise DataError(path, f"label_index {shorten(label)} of {shorten(clip)}", "a label is 0 or 1")
         labels[clip] = label
     return labels
 
@@ -183,9 +183,11 @@ def _children(data: Path, clips: list[str]) -> dict[str, str]:
     problems: list[DataError] = []
     children: dict[str, str] = {}
     for line, row in numbered_rows(path, ("clip", "child"), data):
-        with collected(problems):
+        with collect_errors(problems):
             if row["clip"] in children:
-                raise DataError(path, f"line {line}: clip {brief(row['clip'])} is there twice", "delete one of the two")
+                raise DataError(
+                    path, f"line {line}: clip {shorten(row['clip'])} is there twice", "delete one of the two"
+                )
             children[row["clip"]] = check_id(path, row["child"])
     if absent := [clip for clip in clips if clip not in children]:
         reason = f"{len(absent)} clips have no child: {some(absent)}"
@@ -222,7 +224,7 @@ def _joint(path: Path, frame: int, joint: Any) -> list[float]:
             or not all(type(value) in (int, float) for value in pair)
             or any(abs(value) > LARGEST for value in pair)
         ):
-            reason = f"frame {frame} has a joint whose {quantity} is {brief(pair)}"
+            reason = f"frame {frame} has a joint whose {quantity} is {shorten(pair)}"
             raise DataError(path, reason, f"it is two numbers, at most {LARGEST:g}")
         values += pair
     return values

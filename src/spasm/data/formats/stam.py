@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spasm.core.errors import DataError, DataProblems, brief, collected
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.npy import raw_array
 from spasm.core.tables import numbered_rows
 from spasm.data.formats import openpose
-from spasm.data.formats.base import SHORTEST, Person, Source, check_id, entries, some, told_once
+from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some, told_once
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.data.pose import LARGEST
 
@@ -47,7 +47,7 @@ def source_files(data: Path) -> list[Path]:
     return sorted([*found, *_split_files(data)])
 
 
-def read(data: Path, frames: int | None) -> Source:
+def read(data: Path, frames: int | None) -> ForeignDataset:
     """Read and check everything, and cut each sequence into blocks of `frames`: the shortest sequence, or 1000.
 
     Blocks overlap by a fifth. Raises DataProblems with everything that is wrong.
@@ -57,19 +57,19 @@ def read(data: Path, frames: int | None) -> Source:
     labels: dict[str, int] = {}
     paths: dict[str, list[Path]] = {}
     sequences: dict[str, list[np.ndarray]] = {}
-    with collected(problems):
+    with collect_errors(problems):
         labels = _read_labels(data / "labels.txt", data)
-    with collected(problems):
+    with collect_errors(problems):
         paths = _sequence_files(data)
     pictures: dict[str, openpose.Picture] = {}
-    with collected(problems):
+    with collect_errors(problems):
         if _pose_folder(data) == data / "estimated_poses":
             pictures = openpose.video_sizes(data)
     for infant, parts in paths.items():
         if infant not in labels:
             problems.append(DataError(parts[0], "has no label", f"add {infant} to labels.txt or move it away"))
         for path in parts:
-            with collected(problems):
+            with collect_errors(problems):
                 if path.suffix == ".npy":
                     sequence, odd = read_sequence(path, data)
                     warnings += odd
@@ -81,7 +81,7 @@ def read(data: Path, frames: int | None) -> Source:
                 xy = 0.5 + TRUNK * sequence[:2].transpose(1, 2, 0)
                 sequences.setdefault(infant, []).append(xy.astype(np.float32))
     splits: list[dict[str, list[str]]] = []
-    with collected(problems):
+    with collect_errors(problems):
         splits, odd = read_splits(data, labels or None)
         warnings += odd
     if problems:
@@ -119,7 +119,7 @@ def read(data: Path, frames: int | None) -> Source:
         f"STAM's layout: {len(people)} infants in {sum(len(person.segments) for person in people)} blocks of {block} "
         f"frames; compare.py judges an infant by its largest block, other scripts judge blocks{split}"
     )
-    return Source("STAM", block, OPENPOSE_18, people, "max", notice, told_once(warnings), folds)
+    return ForeignDataset("STAM", block, OPENPOSE_18, people, "child", notice, told_once(warnings), folds)
 
 
 def read_sequence(path: Path, root: Path | None = None) -> tuple[np.ndarray, list[DataError]]:
@@ -152,7 +152,7 @@ def _check_shape(path: Path) -> Callable[[tuple[int, ...]], None]:
     def check(shape: tuple[int, ...]) -> None:
         if len(shape) != 3 or shape[0] not in (7, 19) or shape[2] != 18 or not shape[1]:
             hint = "axes are channels (7, or the toy data's 19), frames, joints (18)"
-            raise DataError(path, f"has shape {brief(shape)}, not (7, T, 18)", hint)
+            raise DataError(path, f"has shape {shorten(shape)}, not (7, T, 18)", hint)
 
     return check
 
@@ -184,7 +184,7 @@ def read_splits(
     splits: dict[int, dict[str, list[str]]] = {}
     for path in _split_files(data):
         part, number = path.stem.split("_")
-        with collected(problems):
+        with collect_errors(problems):
             named = [_infant(row["infant_id"]) for _, row in numbered_rows(path, ("infant_id",), data)]
             splits.setdefault(int(number), {})[part] = list(dict.fromkeys(named))
             unknown = sorted(set(named) - set(infants)) if infants is not None else []
@@ -217,12 +217,12 @@ def _read_labels(path: Path, root: Path) -> dict[str, int]:
     problems: list[DataError] = []
     for line, row in numbered_rows(path, ("infant_id", "label"), root):
         infant, label = row["infant_id"], row["label"]
-        with collected(problems):
+        with collect_errors(problems):
             check_id(path, infant)
             if infant in labels:
                 raise DataError(path, f"line {line}: {infant} is there twice", "delete one of the two")
             if label not in ("0", "1"):
-                raise DataError(path, f"line {line}: label {brief(label)} of {infant}", "a label is 0 or 1")
+                raise DataError(path, f"line {line}: label {shorten(label)} of {infant}", "a label is 0 or 1")
             labels[infant] = int(label)
     if problems:
         raise DataProblems(problems)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from spasm.core.errors import DataError, DataProblems, brief, collected
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
 from spasm.core.tables import numbered_rows
 from spasm.data.formats.base import check_id, entries
@@ -65,12 +65,12 @@ def read_tree(folder: Path) -> list[Subject]:
     subjects: list[Subject] = []
     problems: list[DataError] = []
     for class_name in CLASSES:
-        with collected(problems):
+        with collect_errors(problems):
             for name in entries(tree / class_name, folder):
                 place = tree / class_name / name
                 if not os.path.isdir(place):
                     continue
-                with collected(problems):
+                with collect_errors(problems):
                     parts = [_pictures(place / part, folder) for part in PARTS]
                     subjects.append(Subject(folder, class_name, check_id(place, name), *parts))
     if problems:
@@ -91,15 +91,15 @@ def read_folds(path: Path, subjects: list[Subject]) -> list[Start]:
     for line, row in numbered_rows(path, ("label", "sub_path", "start_frame")):
         subject = tuple(row["sub_path"].replace("\\", "/").rstrip("/").split("/")[-2:])
         frame = row["start_frame"]
-        with collected(problems):
+        with collect_errors(problems):
             if subject not in known:
-                reason = f"line {line}: {brief(row['sub_path'])} is not in the tree"
+                reason = f"line {line}: {shorten(row['sub_path'])} is not in the tree"
                 raise DataError(path, reason, "sub_path ends in CLASS/SUBJECT")
             if row["label"] != str(known[subject]):
-                reason = f"line {line}: label {brief(row['label'])} of {'/'.join(subject)}"
+                reason = f"line {line}: label {shorten(row['label'])} of {'/'.join(subject)}"
                 raise DataError(path, reason, f"labels are 0, 1, 2 for {', '.join(CLASSES)}")
             if not (frame.isascii() and frame.isdigit() and len(frame) <= 6):
-                raise DataError(path, f"line {line}: start_frame {brief(frame)}", "frames are whole numbers from 0")
+                raise DataError(path, f"line {line}: start_frame {shorten(frame)}", "frames are whole numbers from 0")
             starts.append(Start(*subject, int(frame)))
     if problems:
         raise DataProblems(problems)
