@@ -8,7 +8,6 @@ sides have the same weights and the same threads.
 Example: python benchmarks/published.py --threads 2
 """
 
-import dataclasses
 import statistics
 import sys
 import time
@@ -24,19 +23,19 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
-from spasm.config.fields import Between, Checked
+from spasm.config.fields import settings, within
 from spasm.models.layers import Folded
 from spasm.models.stam import StamNetwork, adjacency, clip_starts
 from spasm.models.vsvig import BASE, DEPTHS, LIGHT, ORDERS, VsvigPatches
 
 
-@dataclasses.dataclass(frozen=True)
-class BenchmarkPublished(Checked):
+@settings
+class BenchmarkPublished:
     """Flags of benchmarks/published.py."""
 
-    threads: Annotated[int, Between(1, 256)] = 2
+    threads: Annotated[int, within(1, 256)] = 2
     """Threads of both sides."""
-    repeats: Annotated[int, Between(1, 1000)] = 15
+    repeats: Annotated[int, within(1, 1000)] = 15
     """Times each is measured, in turn; the median counts."""
 
 

@@ -27,7 +27,7 @@ from joblib import cpu_count
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
-from spasm.config.fields import Between, Checked, from_tree
+from spasm.config.fields import from_tree, settings, within
 from spasm.config.models import Features, Member
 from spasm.config.runtime import Hardware
 from spasm.core import processes
@@ -42,20 +42,20 @@ from spasm.runs.run import MemberFolder
 from spasm.video import landmarker, sandbox
 
 
-@dataclasses.dataclass(frozen=True)
-class BenchmarkTimeline(Checked):
+@settings
+class BenchmarkTimeline:
     """Flags of benchmarks/recordings.py."""
 
     run: Path = Path("output/main")
     """Trained run that answers."""
     models: Path = Path("input/models")
     """Folder of the pose models."""
-    stride_s: Annotated[float, Between(0.1, 60)] = 1.0
+    stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows."""
-    minutes: Annotated[float, Between(0.2, 60)] = 5.0
+    minutes: Annotated[float, within(0.2, 60)] = 5.0
     """Length of the recording that is answered."""
     hardware: Hardware = Hardware()
-    repeats: Annotated[int, Between(1, 1000)] = 3
+    repeats: Annotated[int, within(1, 1000)] = 3
     """Times each is measured; the median counts."""
 
 

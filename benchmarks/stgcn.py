@@ -7,7 +7,6 @@ Five networks are measured alone, and as inference: from poses to the answers of
 Example: python benchmarks/stgcn.py --frames 150
 """
 
-import dataclasses
 import multiprocessing
 import statistics
 import sys
@@ -25,7 +24,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
-from spasm.config.fields import Between, Checked
+from spasm.config.fields import settings, within
 from spasm.config.models import Features, Member, Network
 from spasm.core.processes import set_threads
 from spasm.data.landmarks import LEFT_HIP, RIGHT_HIP, adjacency
@@ -35,15 +34,15 @@ from spasm.models.scorer import SCORING_BATCH, Scorer, pick_precision
 from spasm.models.stgcn_mil import STRIDES, MilHead, StgcnMil
 
 
-@dataclasses.dataclass(frozen=True)
-class Benchmark(Checked):
+@settings
+class Benchmark:
     """Flags of benchmarks/stgcn.py."""
 
-    frames: Annotated[int, Between(16, 100_000)] = 150
+    frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of our convolutions; the reference's are always float32."""
-    repeats: Annotated[int, Between(1, 1000)] = 7
+    repeats: Annotated[int, within(1, 1000)] = 7
     """Times each is measured, in turn; the median counts."""
 
 

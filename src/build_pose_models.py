@@ -3,20 +3,19 @@
 Example: python src/build_pose_models.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
 """
 
-import dataclasses
 import hashlib
 import sys
 from pathlib import Path
 
 from spasm.cli import app
-from spasm.config.fields import Checked
+from spasm.config.fields import settings
 from spasm.core import files
 from spasm.core.errors import TrainingError
 from spasm.video import mediapipe_models, sandbox
 
 
-@dataclasses.dataclass(frozen=True)
-class PoseModel(Checked):
+@settings
+class PoseModel:
     """Flags of build_pose_models.py."""
 
     package: Path = Path("input/models/mediapipe-pose-0.5.1675469404.tgz")

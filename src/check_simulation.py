@@ -8,7 +8,6 @@ Everything is SIMULATED or about the simulation: no figure says anything about p
 Example: python src/check_simulation.py --real-data input/babyjokes
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from spasm.cli import app
-from spasm.config.fields import Between, Checked, Count, Seed
+from spasm.config.fields import Count, Seed, settings, within
 from spasm.core.errors import DataError, printable
 from spasm.core.tables import read_table
 from spasm.data.naming import child_of, list_segments
@@ -30,8 +29,8 @@ from spasm.simulation.infant import SimulationConfig, simulate_child
 from spasm.simulation.realism import BABYJOKES
 
 
-@dataclasses.dataclass(frozen=True)
-class Calibrate(Checked):
+@settings
+class Calibrate:
     """Flags of check_simulation.py."""
 
     real_data: Path | None = None
@@ -40,7 +39,7 @@ class Calibrate(Checked):
     """Folder written by simulate.py, for --predictions."""
     predictions: Path | None = None
     """FILE_probabilities.csv of submission.py for test/ of --data: how often its moment lies in a true event."""
-    children: Annotated[int, Between(20, 100_000)] = 60
+    children: Annotated[int, within(20, 100_000)] = 60
     """Children to simulate for the difficulty; leaks and cohorts take more."""
     segments_per_child: Count = 10
     """Segments of each child."""

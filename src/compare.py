@@ -7,7 +7,6 @@ folds. Of our own members, where two or more are named, the blend stands in the 
 Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
 """
 
-import dataclasses
 import io
 import math
 import resource
@@ -22,7 +21,7 @@ import numpy as np
 from spasm.cli import app
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
-from spasm.config.fields import Between, Checked
+from spasm.config.fields import settings, within
 from spasm.config.models import MEMBERS
 from spasm.core import files
 from spasm.data.dataset import load_training
@@ -35,8 +34,8 @@ from spasm.runs.run import MemberFolder, Run, reopen_run
 from spasm.runs.summarize import rebuild, seed_logits
 
 
-@dataclasses.dataclass(frozen=True)
-class Compare(Checked):
+@settings
+class Compare:
     """Flags of compare.py."""
 
     read: Data = Data()
@@ -46,9 +45,9 @@ class Compare(Checked):
     """Folder for the checked poses, one file per data set; may be deleted at any time."""
     models: tuple[str, ...] = (*MEMBERS, "lgbm", "rocket")
     """What to train, by commas or spaces: stgcn_mil, stam, sta_gunet, vsvig, two_stream, lgbm, rocket."""
-    seeds: Annotated[int, Between(1, 100)] = 3
+    seeds: Annotated[int, within(1, 100)] = 3
     """Seeds to train each with, counted from 0: single runs decide nothing."""
-    workers: Annotated[int, Between(0, 256)] = 0
+    workers: Annotated[int, within(0, 256)] = 0
     """Folds trained side by side; 0 means one per CPU core."""
     split: Folds = Folds()
 

@@ -7,7 +7,6 @@ Example: python src/evaluate_held_out.py --data input --members lgbm rocket --gr
 """
 
 import csv
-import dataclasses
 import os
 import shutil
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 
 from spasm.cli import app
 from spasm.config.data import Data
-from spasm.config.fields import Between, Checked, Seed
+from spasm.config.fields import Seed, settings, within
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data.dataset import TrainingData, load_training
@@ -29,8 +28,8 @@ from spasm.evaluation import metrics
 from spasm.report import console
 
 
-@dataclasses.dataclass(frozen=True)
-class Transfer(Checked):
+@settings
+class Transfer:
     """Flags of evaluate_held_out.py."""
 
     read: Data = Data()
@@ -44,7 +43,7 @@ class Transfer(Checked):
     group_column: str = ""
     """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are. "segment" deals
     segments without regard to children: that is the usual mistake, to see what it pretends."""
-    outer_folds: Annotated[int, Between(2, 100)] = 5
+    outer_folds: Annotated[int, within(2, 100)] = 5
     """Folds to hold out in turn."""
     outer_fold_seed: Seed = 0
     """Seed of these folds."""
@@ -56,7 +55,7 @@ class Transfer(Checked):
     """As in blend.py."""
     shuffle_labels: bool = False
     """Train on shuffled labels, to see that nothing leaks: AUC must come out near 0.5."""
-    workers: Annotated[int, Between(0, 256)] = 0
+    workers: Annotated[int, within(0, 256)] = 0
     """Folds trained side by side; 0 means one per CPU core."""
     seed: Seed = 0
     """Seed of the training."""

@@ -8,7 +8,6 @@ reads the share from the answers can be right.
 Example: python src/evaluate_label_shift.py --run output/main
 """
 
-import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Annotated, Final
 import numpy as np
 
 from spasm.cli import app
-from spasm.config.fields import Between, Seed
+from spasm.config.fields import Seed, settings, within
 from spasm.config.runtime import RunData
 from spasm.core import files
 from spasm.core.errors import DataError
@@ -29,7 +28,7 @@ from spasm.report import console
 from spasm.runs.run import read_run
 
 
-@dataclasses.dataclass(frozen=True)
+@settings
 class ShiftPrevalence(RunData):
     """Flags of evaluate_label_shift.py."""
 
@@ -37,7 +36,7 @@ class ShiftPrevalence(RunData):
     """Run folder to judge; prevalence.csv is written there."""
     group_column: str = ""
     """Column of groups.csv: known and new children differ in its value; otherwise they are random halves."""
-    splits: Annotated[int, Between(1, 10_000)] = 40
+    splits: Annotated[int, within(1, 10_000)] = 40
     """Random halves to try."""
     split_seed: Seed = 0
     """Seed of the halves and of what is drawn from them."""

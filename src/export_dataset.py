@@ -6,7 +6,6 @@ system's layout needs no conversion by hand: every script reads it where --data 
 Example: python src/export_dataset.py --data input --format sta_gunet --out output/sta_gunet
 """
 
-import dataclasses
 import os
 import shlex
 import sys
@@ -15,7 +14,7 @@ from typing import Literal
 
 from spasm.cli import app, progress
 from spasm.config.data import Data
-from spasm.config.fields import Checked
+from spasm.config.fields import settings
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
@@ -23,8 +22,8 @@ from spasm.data.formats import sta_gunet
 from spasm.report import console
 
 
-@dataclasses.dataclass(frozen=True)
-class Convert(Checked):
+@settings
+class Convert:
     """Flags of export_dataset.py."""
 
     read: Data = Data()

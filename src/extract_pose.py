@@ -9,7 +9,6 @@ then: python submission.py --test input/videos/test, python src/timeline.py inpu
 """
 
 import contextlib
-import dataclasses
 import io
 import itertools
 import multiprocessing
@@ -28,7 +27,7 @@ from joblib import cpu_count
 
 from spasm.cli import app
 from spasm.cli import progress as progress_module
-from spasm.config.fields import Between, Checked, SettingsError
+from spasm.config.fields import SettingsError, settings, within
 from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.data import recordings
@@ -36,8 +35,8 @@ from spasm.data.pose import FPS, missing_frames
 from spasm.video import decode, image_inputs, landmarker, resampling, sandbox
 
 
-@dataclasses.dataclass(frozen=True)
-class ExtractPose(Checked):
+@settings
+class ExtractPose:
     """Flags of extract_pose.py."""
 
     videos: tyro.conf.Positional[tuple[Path, ...]] = ()
@@ -46,13 +45,13 @@ class ExtractPose(Checked):
     """Folder to write; videos that are extracted there are not extracted again."""
     model: Path = Path("input/models/pose_landmarker_full.task")
     """Pose model: lite, full or heavy, as `make pose-model` builds them, or Google's own."""
-    child: Annotated[int | None, Between(1, 1_000_000_000)] = None
+    child: Annotated[int | None, within(1, 1_000_000_000)] = None
     """Number of the child that all these videos show; otherwise each video is another child."""
-    max_people: Annotated[int, Between(1, 10)] = 2
+    max_people: Annotated[int, within(1, 10)] = 2
     """People looked for in a picture, the infant among them; each costs time."""
     pick: Literal["smallest", "largest", "longest"] = "smallest"
     """Which of the people that stay in the picture is the infant: by size, or whoever is seen longest."""
-    frames: Annotated[int, Between(16, 100_000)] = 150
+    frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
     pictures: Literal["none", "vsvig", "two_stream", "both"] = "none"
     """Pictures to write of each segment: patches around joints, as VSViG reads them, or the infant upright and its
@@ -60,11 +59,10 @@ class ExtractPose(Checked):
     mask_model: Path | None = None
     """Model that tells the infant from the background for two_stream, an ONNX file such as U2-Net's; otherwise the pose
     model does."""
-    workers: Annotated[int, Between(0, 256)] = 0
+    workers: Annotated[int, within(0, 256)] = 0
     """Videos extracted side by side; 0 means one for every two CPU cores."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.mask_model and self.pictures not in ("two_stream", "both"):
             raise SettingsError("--mask-model is for --pictures two_stream or both")
 

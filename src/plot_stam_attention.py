@@ -6,7 +6,6 @@ where the clip's own weight is large.
 Example: python src/plot_stam_attention.py --run output/main --segment child_1_2.npy --out output/attention.png
 """
 
-import dataclasses
 import io
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from spasm.cli import app
-from spasm.config.fields import from_tree
+from spasm.config.fields import from_tree, settings
 from spasm.config.models import Member
 from spasm.config.runtime import RunData
 from spasm.core import checkpoints, files
@@ -29,7 +28,7 @@ from spasm.report import console
 from spasm.runs.run import MemberFolder, Run, check_files, read_manifest, read_run, reopen_run
 
 
-@dataclasses.dataclass(frozen=True)
+@settings
 class DrawAttention(RunData):
     """Flags of plot_stam_attention.py."""
 

@@ -6,7 +6,6 @@ says what the run is for and how good it is.
 Example: python src/report.py --run output/main
 """
 
-import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spasm.cli import app, progress
+from spasm.config.fields import settings
 from spasm.config.runtime import Hardware, MaxPlayers, RunData
 from spasm.core import files
 from spasm.core.errors import DataError
@@ -30,7 +30,7 @@ from spasm.runs.metrics_json import read_figures, read_out_of_fold
 from spasm.runs.run import Run, read_run, reopen_run
 
 
-@dataclasses.dataclass(frozen=True)
+@settings
 class Report(RunData):
     """Flags of report.py."""
 

@@ -20,7 +20,7 @@ from joblib import cpu_count
 
 from spasm.cli import app, progress
 from spasm.config.ensemble import Blend
-from spasm.config.fields import Between, from_tree
+from spasm.config.fields import from_tree, settings, within
 from spasm.config.runtime import Hardware, RunData
 from spasm.core import files, processes
 from spasm.data.dataset import TrainingData, load_training
@@ -35,13 +35,13 @@ from spasm.runs.run import Run, read_run, reopen_run
 from spasm.runs.summarize import complete_logits, require_complete
 
 
-@dataclasses.dataclass(frozen=True)
+@settings
 class Robustness(RunData):
     """Flags of robustness.py."""
 
     run: Path = Path("output/main")
     """Run folder to judge; robustness.csv and robustness.png are written there."""
-    workers: Annotated[int, Between(0, 256)] = 0
+    workers: Annotated[int, within(0, 256)] = 0
     """Folds scored side by side, one thread each; 0 means one per CPU core."""
     hardware: Hardware = Hardware()
 

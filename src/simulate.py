@@ -8,7 +8,6 @@ pictures of what every behaviour looks like.
 Example: python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
 """
 
-import dataclasses
 import functools
 import shlex
 import sys
@@ -16,26 +15,26 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from spasm.cli import app, progress
-from spasm.config.fields import Between, Checked, Count, Probability, Seed
+from spasm.config.fields import Count, Probability, Seed, settings, within
 from spasm.data.naming import child_of
 from spasm.data.pose import FPS, FRAMES
 from spasm.simulation import dataset_writer
 from spasm.simulation.infant import SimulationConfig
 
 
-@dataclasses.dataclass(frozen=True)
-class Simulate(Checked):
+@settings
+class Simulate:
     """Flags of simulate.py."""
 
     out: Path = Path("input/demo")
     """Folder to write; refused when it holds anything this script did not make."""
-    children: Annotated[int, Between(4, 100_000)] = 60
+    children: Annotated[int, within(4, 100_000)] = 60
     """Children in train/ and test/ together."""
     segments_per_child: Count = 10
     """Segments of each child."""
-    frames: Annotated[int, Between(60, 100_000)] = 150
+    frames: Annotated[int, within(60, 100_000)] = 150
     """Frames in every segment (T), at 30 frames per second."""
-    prevalence: Annotated[float, Between(0, 0.55)] = 0.25
+    prevalence: Annotated[float, within(0, 0.55)] = 0.25
     """Share of positive segments among all; two fifths of the children are controls and have none."""
     mimic_fraction: Probability = 0.0
     """Share of the negative segments with a benign movement just like a spasm, which nobody could tell apart."""
@@ -43,13 +42,13 @@ class Simulate(Checked):
     """Phones at home, webcams at a table (what the sensor is calibrated on), or a ward's tripod."""
     confound: bool = False
     """Film the controls on a ward, so that a model can cheat by telling cohorts apart."""
-    recordings: Annotated[int, Between(0, 100_000)] = 0
+    recordings: Annotated[int, within(0, 100_000)] = 0
     """Long recordings to write into recordings/ beside the segments, with events.csv."""
-    minutes: Annotated[float, Between(1, 1440)] = 10.0
+    minutes: Annotated[float, within(1, 1440)] = 10.0
     """Length of each recording."""
     preview: bool = False
     """Draw contact sheets and short films of each behaviour into preview/."""
-    workers: Annotated[int, Between(0, 256)] = 0
+    workers: Annotated[int, within(0, 256)] = 0
     """Children simulated side by side; 0 means one per CPU core. The files do not depend on it."""
     seed: Seed = 7
     """Seed: the same seed gives the same files, byte for byte."""

@@ -25,7 +25,7 @@ from joblib import cpu_count
 
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
-from spasm.config.fields import Between, Checked, SettingsError
+from spasm.config.fields import SettingsError, settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, TrainingError, collect_errors
@@ -42,8 +42,8 @@ from spasm.video import camera as camera_module
 from spasm.video import landmarker
 
 
-@dataclasses.dataclass(frozen=True)
-class Timeline(Checked):
+@settings
+class Timeline:
     """Flags of timeline.py."""
 
     recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
@@ -54,17 +54,17 @@ class Timeline(Checked):
     camera: str | None = None
     """Watch a camera as it films, in place of recordings: its number, its device, a file, which is played at its own
     pace, or - for a video stream on standard input, such as ffmpeg's."""
-    max_people: Annotated[int, Between(1, 10)] = 2
+    max_people: Annotated[int, within(1, 10)] = 2
     """People looked for in a video, the infant among them; each costs time."""
     pick: Literal["smallest", "largest", "longest"] = "smallest"
     """Which of the people that stay in the picture is the infant."""
-    child: Annotated[int | None, Between(1, 1_000_000_000)] = None
+    child: Annotated[int | None, within(1, 1_000_000_000)] = None
     """Number of the child that all the videos show; otherwise each video is another child."""
     run: Path = Path("output/main")
     """Trained run that answers; the children of its data must be others."""
     out: Path = Path("output/timeline")
     """Folder to write; recordings that are answered there are not answered again."""
-    stride_s: Annotated[float, Between(0.1, 60)] = 1.0
+    stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
     rule: Literal["hysteresis", "accumulation"] = "accumulation"
     """How windows become events. Both find as much; accumulation tells it some four seconds earlier."""
@@ -74,14 +74,13 @@ class Timeline(Checked):
     """CSV of true events (recording, onset_s, offset_s), to judge by and to choose the rule's settings on."""
     tune_rule: bool = True
     """With --events: choose the settings, for each child on the other children; False judges those given."""
-    max_false_alarms_per_hour: Annotated[float | None, Between(0, 3600)] = None
+    max_false_alarms_per_hour: Annotated[float | None, within(0, 3600)] = None
     """Choose the highest sensitivity with at most so many false alarms in an hour; otherwise the highest F1."""
-    tolerance_s: Annotated[float, Between(0, 5)] = 1.0
+    tolerance_s: Annotated[float, within(0, 5)] = 1.0
     """Seconds by which an event may miss a true one and still count."""
     hardware: Hardware = Hardware()
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         tenths = round(self.stride_s * 10)
         if abs(self.stride_s * 10 - tenths) > 1e-6:
             nearest = tenths / 10

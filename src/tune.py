@@ -8,7 +8,6 @@ To watch: pip install -r requirements-tune.txt, then optuna-dashboard output/stu
 Example: python src/tune.py --data input --member lgbm --study main --trials 50
 """
 
-import dataclasses
 import functools
 import os
 import shlex
@@ -22,7 +21,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from spasm.cli import app, progress, train
 from spasm.config.data import Data, Folds
-from spasm.config.fields import Between, Checked, Plain, Seed, SettingsError
+from spasm.config.fields import Identifier, Seed, SettingsError, settings, within
 from spasm.config.models import Model
 from spasm.config.runtime import Hardware
 from spasm.core import files
@@ -38,26 +37,26 @@ from spasm.tuning.search import Search, open_study, result, states_of, work
 from spasm.tuning.storage import retry_while_unreachable
 
 
-@dataclasses.dataclass(frozen=True)
-class Tune(Checked):
+@settings
+class Tune:
     """Flags of tune.py."""
 
     read: Data = Data()
     member: Literal["lgbm", "rocket", Model] = "lgbm"
     """Member whose settings are searched."""
-    study: Annotated[str, Plain()] = "main"
+    study: Identifier = "main"
     """Name of the study; the same name continues it."""
     storage: str = ""
     """Where trials are kept: a journal file, by default output/studies/STUDY.journal, or the URL of a database, such as
     sqlite:///output/studies.db or postgresql+psycopg://user@host/name, which several machines may share."""
-    trials: Annotated[int, Between(1, 1_000_000)] = 50
+    trials: Annotated[int, within(1, 1_000_000)] = 50
     """Finished trials that each study shall have."""
-    workers: Annotated[int, Between(0, 256)] = 0
+    workers: Annotated[int, within(0, 256)] = 0
     """Trials run side by side, one thread each; 0 means one per CPU core."""
     seed: Seed = 0
     """Seed of every training and of the search."""
     split: Folds = Folds()
-    outer_fold: Annotated[int | None, Between(0, 99)] = None
+    outer_fold: Annotated[int | None, within(0, 99)] = None
     """Search on the people outside this fold only, scored on the other folds."""
     nested: bool = False
     """Search without each fold in turn, and judge what was chosen, and the defaults, on the people of that fold."""

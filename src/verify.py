@@ -11,14 +11,14 @@ from pathlib import Path
 
 from spasm.cli import app, progress
 from spasm.config.data import Data
-from spasm.config.fields import Checked
+from spasm.config.fields import settings
 from spasm.core.errors import DataError, printable
 from spasm.data.formats.convert import opened
 from spasm.data.validation import Report, check_folder
 
 
-@dataclasses.dataclass(frozen=True)
-class Verify(Checked):
+@settings
+class Verify:
     """Flags of verify.py."""
 
     read: Data = Data()

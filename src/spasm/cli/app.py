@@ -1,36 +1,32 @@
-"""What every script shares: flags from the settings, messages and progress on stderr, exit codes, interrupts.
+"""What every script shares: flags from the settings, messages on stderr, exit codes, interrupts.
 
 Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
 """
 
-import dataclasses
 import json
+import logging
 import os
+import re
 import signal
-import subprocess
 import sys
-import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
-from spasm.config.fields import SettingsError
-from spasm.config.models import MEMBERS
-from spasm.core.errors import DataError, TrainingError, describe_os_error
-
 # Idle OpenMP threads that spin stall two-core machines for seconds when processes share them. OpenMP reads this
 # when torch is imported, so it stands before any import that could bring torch in.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import tyro
+
+from spasm.config.fields import SettingsError, flag_of
+from spasm.core.errors import DataError, TrainingError, describe_os_error
+
 S = TypeVar("S")
-T = TypeVar("T")
-SETTINGS_HELP = "--settings FILE takes settings from a JSON file, such as a member's manifest.json; flags win over it."
-# The beginning of the command that trains each member.
-MEMBER_SCRIPTS = {name: ["train_folds.py", "--model", name] for name in MEMBERS} | {
-    "lgbm": ["train_lgbm.py"],
-    "rocket": ["train_rocket.py"],
-}
+SETTINGS_HELP = (
+    "--settings FILE takes settings from a JSON file, such as a model's manifest.json or the result of tune.py; flags "
+    "win over it."
+)
 
 
 class Terminated(BaseException):
@@ -39,16 +35,19 @@ class Terminated(BaseException):
 
 def run(
     main: Callable[[S], int],
-    settings_class: type[S],
+    settings_class: type[S] | Callable[[list[str]], type[S]],
     description: str,
     argv: list[str] | None = None,
     stopped: str = "what was finished is kept",
 ) -> int:
-    """Parse the flags, call `main(settings)`, and turn what happens into an exit code."""
+    """Parse the flags, call `main(settings)`, and turn what happens into an exit code.
+
+    settings_class: the class of the flags, or what gives it for the words of a command line.
+    """
     signal.signal(signal.SIGTERM, _terminate)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        settings = parse(settings_class, description, sys.argv[1:] if argv is None else argv)
-        return main(settings)
+        return main(parse(settings_class, description, sys.argv[1:] if argv is None else argv))
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,79 +65,93 @@ def run(
         return 143
 
 
-def parse(settings_class: type[S], description: str, argv: list[str]) -> S:
+def parse(settings_class: type[S] | Callable[[list[str]], type[S]], description: str, argv: list[str]) -> S:
     """Settings from flags; `--settings FILE` becomes flags placed before the user's own, checked the same way."""
-    words = _with_true(_with_settings_file(argv), _switches(settings_class))
-    made_for: Any = getattr(settings_class, "default_for", None)
-    settings: Any = tyro.cli(
-        settings_class,
-        args=words,
-        default=made_for(words) if made_for else None,
-        description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
-    )
+    words = with_settings_file(argv)
+    # The groups of a script's own flags have no prefix; where there are models, each has its own.
+    plain = isinstance(settings_class, type)
+    flags: Any = settings_class if isinstance(settings_class, type) else settings_class(words)
+    try:
+        settings: S = tyro.cli(
+            flags,
+            args=words,
+            description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
+            config=(tyro.conf.OmitArgPrefixes,) if plain else (),
+        )
+    except SettingsError as error:
+        raise SettingsError(_as_given(str(error), words)) from error
     return settings
 
 
-def call(words: list[str]) -> None:
-    """Run a script of src/, as a user would. Raises TrainingError with what it said if it fails."""
-    script = Path(__file__).parents[2] / words[0]
-    finished = subprocess.run([sys.executable, str(script), *words[1:]], capture_output=True, text=True)
-    if finished.returncode:
-        raise TrainingError(f"{words[0]} ended with {finished.returncode}: {finished.stderr.strip()}")
+def _as_given(message: str, words: list[str]) -> str:
+    """The message with its flag as the user wrote it: `--epochs` of a model was `--stgcn-mil.epochs`."""
+    flag = message.split(" ", 1)[0].removeprefix("--")
+    given = [word.split("=")[0] for word in words if re.match(rf"--[\w-]+\.{re.escape(flag)}(=|$)", word)]
+    return message.replace(f"--{flag}", given[-1], 1) if given else message
 
 
-def check_members(names: tuple[str, ...], flag: str = "--members") -> None:
-    """Raises SettingsError for a member that there is no script to train."""
-    if not names:
-        raise SettingsError(f"{flag} names none; there are {', '.join(MEMBER_SCRIPTS)}")
-    for name in names:
-        if name not in MEMBER_SCRIPTS:
-            raise SettingsError(f"{flag} {name} is unknown; there are {', '.join(MEMBER_SCRIPTS)}")
+def values_of(flag: str, words: list[str]) -> list[str] | None:
+    """What a command line gives for a flag, its last occurrence; None where it does not name it."""
+    values: list[str] | None = None
+    taking = False
+    for word in words:
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+            taking = name == flag
+            if taking:
+                values = [value] if value else []
+        elif taking and values is not None:
+            values.append(word)
+    return values
 
 
-def _with_settings_file(argv: list[str]) -> list[str]:
+def with_settings_file(argv: list[str]) -> list[str]:
+    """The words of a command line in which `--settings FILE` is replaced by flags. Raises SettingsError."""
     argv = [part for flag in argv for part in (flag.split("=", 1) if flag.startswith("--settings=") else [flag])]
     if "--settings" not in argv:
         return argv
     at = argv.index("--settings")
     if at + 1 == len(argv):
         raise SettingsError("--settings needs a file")
-    path = Path(argv[at + 1])
+    path, rest = Path(argv[at + 1]), [*argv[:at], *argv[at + 2 :]]
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"--settings {path}: not a readable JSON file ({error})") from error
     if not isinstance(tree, dict):
         raise SettingsError(f"--settings {path}: must hold one JSON object of settings")
-    if "member" in tree and isinstance(tree.get("settings"), dict):  # a manifest
-        tree = tree["settings"]
-    return [*_flags(tree), *argv[:at], *argv[at + 2 :]]
-
-
-def _switches(settings_class: Any) -> set[str]:
-    """The flags that take True or False."""
-    hints = typing.get_type_hints(settings_class)
-    inner = [hint for hint in hints.values() if dataclasses.is_dataclass(hint)]
-    switches = {f"--{name.replace('_', '-')}" for name, hint in hints.items() if hint is bool}
-    return switches.union(*map(_switches, inner))
-
-
-def _with_true(words: list[str], switches: set[str]) -> list[str]:
-    """A switch before another flag, or at the end, such as --report, means True."""
-    following = [*words, "--"][1:]
-    parts = ([word, "True"] if word.replace("_", "-") in switches and after.startswith("--") else [word]
-             for word, after in zip(words, following, strict=True))  # fmt: skip
-    return [word for part in parts for word in part]
+    if isinstance(tree.get("model"), str) and isinstance(tree.get("settings"), dict):  # a manifest, or of tune.py
+        name = tree["model"]
+        chosen = [] if values_of("--models", rest) is not None else ["--models", name]
+        return [*chosen, *_flags({name: tree["settings"]}), *rest]
+    return [*_flags(tree), *rest]
 
 
 def _flags(tree: dict[str, Any]) -> Iterator[str]:
+    """The flags of a tree: a group's name, such as a model's, stands before those in it, that of a group in it not."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _flags(value)
+            for name, inner in _leaves(value):
+                yield from _flag(f"{flag_of(key)}.{name.replace('_', '-')}", inner)
         else:
-            values = value if isinstance(value, list) else [value]
-            yield from [f"--{key.replace('_', '-')}", *map(str, values)]
+            yield from _flag(flag_of(key), value)
+
+
+def _leaves(tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value)
+        else:
+            yield key, value
+
+
+def _flag(flag: str, value: Any) -> Iterator[str]:
+    if isinstance(value, bool):
+        name = flag.removeprefix("--")
+        group, _, leaf = name.rpartition(".")
+        yield flag if value else f"--{group}.no-{leaf}" if group else f"--no-{leaf}"
+    else:
+        yield from [flag, *map(str, value if isinstance(value, list) else [value])]
 
 
 def _terminate(_signal: int, _frame: object) -> None:

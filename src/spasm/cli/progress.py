@@ -2,13 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from spasm.cli.app import T
+from spasm.training.folds import Progress
+
+T = TypeVar("T")
 
 
 class LineProgress(Generic[T]):
@@ -44,7 +46,7 @@ class LineProgress(Generic[T]):
         of = left = ""
         if self.total:
             of = f" of {self.total}"
-            left = f", {_span((now_s - self.begun_s) / self.done * (self.total - self.done))} left"
+            left = f", {span((now_s - self.begun_s) / self.done * (self.total - self.done))} left"
         unit = f" {self.unit}s" if self.unit else ""
         print(f"{self.what}: {self.done}{of}{unit}{left}", file=sys.stderr, flush=True)
 
@@ -69,7 +71,43 @@ def reading(paths: list[Path]) -> Iterable[Path]:
     return progress("reading", paths, len(paths), "segment")
 
 
-def _span(seconds: float) -> str:
+class Training:
+    """Tells how far the folds of a model are: in place on a terminal, elsewhere in a line now and then."""
+
+    def __init__(self, name: str, first_s: float = 10.0, every_s: float = 30.0) -> None:
+        self.name, self.every_s, self.shown = name, every_s, ""
+        self.next_s = time.monotonic() + first_s
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        return self.show
+
+    def __exit__(self, *_error: object) -> None:
+        if self.shown and sys.stderr.isatty():
+            print(f"\r{' ' * len(self.shown)}\r", end="", file=sys.stderr, flush=True)
+
+    def show(self, done: Progress) -> None:
+        """Tell it, if it is time."""
+        text = training_line(self.name, done)
+        if sys.stderr.isatty():
+            print(f"\r{text:{len(self.shown)}}", end="", file=sys.stderr, flush=True)
+            self.shown = text
+        elif done.folds_done < done.folds and time.monotonic() >= self.next_s:
+            self.next_s = time.monotonic() + self.every_s
+            print(text, file=sys.stderr, flush=True)
+
+
+def training_line(name: str, done: Progress) -> str:
+    """Such as `stgcn_mil: 2 of 5 folds, epoch 52 of 100, about 6 min left`."""
+    parts = [f"{name}: {done.folds_done} of {done.folds} folds"]
+    if done.epochs:
+        parts.append(f"epoch {done.epochs_done} of {done.epochs}")
+    if done.seconds_left is not None and done.folds_done < done.folds:
+        parts.append(f"about {span(done.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def span(seconds: float) -> str:
+    """A length of time in the unit that reads best."""
     for length, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

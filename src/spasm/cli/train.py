@@ -1,120 +1,180 @@
-"""What the training scripts share: read the data, train every fold in workers, rebuild the run, say what is next."""
+"""The training command: models one after the other, the decision after each, and the report."""
 
-import dataclasses
-import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from joblib import Parallel, cpu_count, delayed
+import tyro
+from joblib import cpu_count
 
 from spasm.cli import progress
 from spasm.config.data import Data, Folds
-from spasm.config.fields import Between, Checked, Seed, SettingsError
-from spasm.core import processes
-from spasm.core.errors import DataError, TrainingError
+from spasm.config.ensemble import Blend
+from spasm.config.fields import Seed, SettingsError, settings, to_tree, within
+from spasm.config.runtime import Hardware
+from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
+from spasm.models.model import Model
+from spasm.models.registry import DEFAULT_MODELS, models_named, split_names
 from spasm.report import console
-from spasm.runs.run import MemberFolder, Run, open_member, open_run
-from spasm.runs.summarize import rebuild
+from spasm.runs.artefacts import Metrics, read_run_info
+from spasm.runs.decide import decide
+from spasm.runs.folder import ModelFolder, Run, open_model, open_run, reopen_run
+from spasm.training import tensorboard
+from spasm.training.folds import train_folds
+
+FLAT = tyro.conf.arg(name="")
 
 
-@dataclasses.dataclass(frozen=True)
-class Train(Checked):
-    """Flags that every training script has."""
+@settings
+class Train:
+    """Flags of the training command, beside those of the models."""
 
-    read: Data = Data()
+    read: Annotated[Data, FLAT] = Data()
     run: Path = Path("output/main")
     """Run folder to write or to continue."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
-    fold: Annotated[int | None, Between(0, 99)] = None
+    models: tuple[str, ...] = DEFAULT_MODELS
+    """Models to train, by spaces or commas: lgbm, rocket, stgcn_mil, sta_gunet, stam, two_stream, vsvig. The cheapest
+    is trained first. `--help --models NAME` shows a model's own settings."""
+    fold: Annotated[int | None, within(0, 99)] = None
     """Train this fold only, counted from 0."""
-    workers: Annotated[int, Between(0, 256)] = 0
-    """Folds trained side by side, one thread each; 0 means one per CPU core."""
     seed: Seed = 0
     """Seed of the training; each seed adds to the same run."""
-    split: Folds = Folds()
+    workers: Annotated[int, within(0, 256)] = 0
+    """Folds trained side by side, one thread each; 0 means one per CPU core."""
+    decide_only: bool = False
+    """Train nothing: blend the models that are trained again, with the --blend settings given here."""
+    report: bool = True
+    """Write report.html and model_card.md as soon as there is a decision, and again at the end."""
+    split: Annotated[Folds, FLAT] = Folds()
+    cache: Path = Path("output/cache")
+    """Folder for the checked poses and features; may be deleted at any time."""
+    hardware: Annotated[Hardware, FLAT] = Hardware()
+    tensorboard: bool = False
+    """Write learning curves too, to be watched by tensorboard --logdir RUN; needs requirements-report.txt."""
+    blend: Blend = Blend()
 
 
-Report = Callable[[dict[str, float]], None]
+def with_models(base: type, models: Sequence[Model]) -> Any:
+    """The flags `base` with a group for each model, whose prefix is the model's name."""
+    configs = {model.name: model.config for model in models}
+    defaults = {name: config() for name, config in configs.items()}
+    fields = {"__annotations__": configs, "__module__": base.__module__, "__doc__": base.__doc__, **defaults}
+    return settings(type(base.__name__, (base,), fields))
 
 
-class FitFold(Protocol):
-    """Trains one fold and scores its held-out children; depends on its arguments alone."""
-
-    def __call__(self, run: Run, member: MemberFolder, settings: Any, seed: int, fold: int, report: Report) -> None: ...
-
-
-def train(settings: Train, name: str, member_settings: Any, environment: Mapping[str, Any], fit_fold: FitFold) -> int:
-    """Train the member `name`. `environment` is what must not change within a member, beside its settings."""
-    if settings.fold is not None and settings.split.folds_file is None and settings.fold >= settings.split.folds:
-        last = settings.split.folds - 1
-        raise SettingsError(f"--fold {settings.fold} is outside 0 to {last}; the nearest valid value is {last}")
-    read = settings.read
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading)
-    run = open_run(settings.run, data, read.data, data.poses.shape[1], settings.split)
-    member = open_member(run, name, dataclasses.asdict(member_settings), environment)
-    folds = range(run.folds) if settings.fold is None else [settings.fold]
-    if settings.fold is not None and settings.fold >= run.folds:
+def train(flags: Any, report: Callable[[Path, Path | None, Path, Hardware], list[Path]], command: list[str]) -> int:
+    """Train what the flags ask for. report: writes the report of a run and gives what it wrote."""
+    begun_s = time.monotonic()
+    models = models_named(flags.models)
+    blend = _blend_of(flags)
+    if flags.decide_only:
+        return _decide_only(flags, blend, report)
+    check(flags)
+    read = flags.read
+    data = load_training(read.data, read.frames, read.name_pattern, flags.cache, progress.reading)
+    run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
+    if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
     print(console.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if data.targets is not None and "onsets_sha256" not in environment:
-        print("warning: onsets.csv is not used; networks trained with --loss squared follow it", file=sys.stderr)
-    computed = (f"{key} {value}" for key, value in environment.items())
-    print(", ".join([name, f"seed {settings.seed}", f"{run.folds} folds", *computed]))
     for fold in one_class_folds(data.labels, run.fold_of):
         print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
 
-    workers = min(len(folds), settings.workers or cpu_count())
-    try:
-        Parallel(n_jobs=workers)(
-            delayed(_train_one)(fit_fold, run, member, member_settings, settings.seed, fold, os.getpid())
-            for fold in folds
-        )
-    except BrokenProcessPool as error:
-        raise TrainingError(
-            "a worker was killed, perhaps because memory ran out; the same command continues, also with fewer --workers"
-        ) from error
+    opened = []
+    for model in models:  # what can be wrong with the last model is said before the first is trained
+        config = getattr(flags, model.name)
+        environment = model.environment(config, flags.hardware, read.data)
+        opened.append((model, config, open_model(run, model.name, to_tree(config), environment, command), environment))
+    if data.targets is not None and not any("onsets_sha256" in environment for *_, environment in opened):
+        print("warning: onsets.csv is not used; only networks trained with the loss `squared` follow it",
+              file=sys.stderr)  # fmt: skip
 
-    result = rebuild(run)
-    waiting = [fold for fold in range(run.folds) if not member.is_trained(settings.seed, fold)]
-    if waiting:
-        print(f"folds {', '.join(map(str, waiting))} of seed {settings.seed} are still to be trained")
+    folds = range(run.folds) if flags.fold is None else [flags.fold]
+    workers = min(len(folds), flags.workers or cpu_count())
+    written: list[Path] = []
+    result: Metrics | None = None
+    for number, (model, config, folder, environment) in enumerate(opened):
+        computed = (f"{key} {value}" for key, value in environment.items() if not key.endswith("sha256"))
+        print(", ".join([model.name, f"seed {flags.seed}", f"{run.folds} folds", *computed]), flush=True)
+        with progress.Training(model.name) as watch:
+            train_folds(
+                run, folder, model, config, flags.hardware, flags.seed, folds, workers, watch, flags.tensorboard
+            )
+        waiting = [fold for fold in range(run.folds) if not folder.is_trained(flags.seed, fold)]
+        if waiting:
+            print(f"{model.name}: folds {', '.join(map(str, waiting))} of seed {flags.seed} are still to be trained")
+            continue
+        result = decide(run, blend)
+        blend = None if blend is None else blend
+        assert result is not None  # this model is complete
+        print(console.model_line(model.name, result), flush=True)
+        if flags.report and (not written or number + 1 == len(opened)):
+            written = report(run.path, read.data, flags.cache, flags.hardware)
+            print(f"written: {', '.join(map(str, written))}", flush=True)
+    result = result or decide(run, blend)
     if result is None:
         return 0
-    print(console.metrics_table(result))
-    print("written:", ", ".join(str(path) for path in _written(run, member)))
-    if waiting or name in result["members"]:
-        flags = ["--run", str(run.path), "--test", str(read.data / "test")]
-        if read.name_pattern != "challenge":
-            flags += ["--name-pattern", read.name_pattern]
-        if (read.data / "test").exists():
-            print(f"next:    python submission.py {shlex.join(flags)}")
-    else:
-        print(f"{name} does not enter the answers before the members are blended")
-        print(f"next:    python src/blend.py {shlex.join(['--run', str(run.path)])}")
+    _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0
 
 
-def _written(run: Run, member: MemberFolder) -> list[Any]:
-    paths = [run.path / name for name in ("metrics.json", "decision.json", "oof.csv")]
-    return paths + [path for path in (member.history, member.importance) if path.exists()]
+def check(flags: Any) -> None:
+    """Raises SettingsError for flags that do not fit each other, before anything is read."""
+    if flags.fold is not None and flags.split.folds_file is None and flags.fold >= flags.split.folds:
+        last = flags.split.folds - 1
+        raise SettingsError(f"--fold {flags.fold} is above {last}; the nearest valid value is {last}")
+    if flags.tensorboard:
+        tensorboard.check()
 
 
-def _train_one(
-    fit_fold: FitFold, run: Run, member: MemberFolder, settings: Any, seed: int, fold: int, parent: int
-) -> None:
-    processes.die_with_parent(parent)
-    fit_fold(run, member, settings, seed, fold, print_row)
+def _blend_of(flags: Any) -> Blend | None:
+    """The settings of the blend; None where none was given, so that those of an earlier decision stay."""
+    if flags.blend == Blend() and not flags.decide_only:
+        return None
+    names = split_names(flags.blend.models)
+    chosen = tuple(model.name for model in models_named(names, "--blend.models")) if names else ()
+    return Blend(**(vars(flags.blend) | {"models": chosen}))
 
 
-def print_row(row: dict[str, float]) -> None:
-    cells = (f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
-    print("  ".join(cells), flush=True)
+def _decide_only(
+    flags: Any, blend: Blend | None, report: Callable[[Path, Path | None, Path, Hardware], list[Path]]
+) -> int:
+    begun_s = time.monotonic()
+    info = read_run_info(flags.run)
+    folder = Path(info.data.path)
+    data = load_training(folder, info.frames, "safe", flags.cache, progress.reading)
+    run = reopen_run(flags.run, data)
+    result = decide(run, blend)
+    if result is None:
+        raise DataError(run.path, "holds no model that is trained in every fold", "train one: src/train_folds.py")
+    print(console.data_summary(data))
+    written = report(run.path, folder, flags.cache, flags.hardware) if flags.report else []
+    _conclude(flags, run, result, written, time.monotonic() - begun_s)
+    return 0
+
+
+def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], seconds: float) -> None:
+    """Say what came out, where it is, and what to do next."""
+    print(console.models_table(result))
+    print(console.metrics_table(result))
+    others = [name for name in result.each_model if name not in result.models]
+    if others:
+        names = ",".join(others)
+        print(f"{names}: shown, but not in the decision; to use it: --decide-only --blend.models {names}")
+    files = [run.path / name for name in ("metrics.json", "decision.json", "oof.csv")]
+    folders = [ModelFolder(run.path / name) for name in result.each_model]
+    files += [path for folder in folders for path in (folder.history, folder.importance) if path.exists()]
+    print("written:", ", ".join(map(str, [*files, *written])))
+    print(console.closing_box(result, run.path, run.path / "report.html" if written else None, seconds))
+    data = Path(read_run_info(run.path).data.path)
+    words = ["--run", str(run.path), "--test", str(data / "test")]
+    if flags.read.name_pattern != "challenge":
+        words += ["--name-pattern", flags.read.name_pattern]
+    if (data / "test").exists():
+        print(f"next:    python submission.py {shlex.join(words)}")

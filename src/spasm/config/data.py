@@ -1,29 +1,28 @@
 """Settings of the data set and of the folds."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.config.fields import Between, Checked, Seed
+from spasm.config.fields import Seed, settings, within
 
 
-@dataclasses.dataclass(frozen=True)
-class Data(Checked):
+@settings
+class Data:
     """What is read."""
 
     data: Path = Path("input")
     """Folder with train/, train_data.csv and, if wanted, test/ and groups.csv."""
-    frames: Annotated[int | None, Between(16, 100_000)] = None
+    frames: Annotated[int | None, within(16, 100_000)] = None
     """Frames in every segment (T); 150, or what the data's own format says. Files of another length are refused."""
     name_pattern: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Folds(Checked):
+@settings
+class Folds:
     """How children are dealt into folds."""
 
-    folds: Annotated[int, Between(2, 100)] = 5
+    folds: Annotated[int, within(2, 100)] = 5
     """Folds."""
     splitter: Literal["stratified", "grouped"] = "stratified"
     """Whole children either way; stratified also evens out the share of positives."""

@@ -1,13 +1,12 @@
 """Settings of the rules that turn probability over time into events."""
 
-import dataclasses
 from typing import Annotated
 
-from spasm.config.fields import Between, Checked, Probability, SettingsError
+from spasm.config.fields import Probability, SettingsError, settings, within
 
 
-@dataclasses.dataclass(frozen=True)
-class Hysteresis(Checked):
+@settings
+class Hysteresis:
     """When probability over time makes an event."""
 
     event_on: Probability = 0.85
@@ -16,22 +15,21 @@ class Hysteresis(Checked):
     """Probability below which it has not begun, or is over."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.event_off > self.event_on:
             raise SettingsError(
                 f"--event-off {self.event_off} is above --event-on; the nearest valid value is {self.event_on}"
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class Accumulation(Checked):
+@settings
+class Accumulation:
     """When accumulated probabilities of windows make an alarm, after VSViG."""
 
-    sum_windows: Annotated[int, Between(1, 10_000)] = 1
+    sum_windows: Annotated[int, within(1, 10_000)] = 1
     """Windows whose probabilities are summed."""
-    sum_threshold: Annotated[float, Between(0, 10_000)] = 0.9
+    sum_threshold: Annotated[float, within(0, 10_000)] = 0.9
     """Sum at which the alarm is given."""
     sum_floor: Probability = 0.0
     """Probabilities below this count as 0."""
-    refractory_s: Annotated[float, Between(0, 86_400)] = 5.0
+    refractory_s: Annotated[float, within(0, 86_400)] = 5.0
     """Seconds after an alarm in which there is no other; at least as long as a window, or one spasm would give two."""

@@ -1,91 +1,116 @@
-"""Ranges of settings, and reading settings back from JSON."""
+"""What a settings class is: a frozen dataclass whose values pydantic checks, read from flags or from JSON."""
 
-import dataclasses
+import functools
+import json
 import re
-import types
-import typing
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Annotated, Any, TypeVar, cast, dataclass_transform
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic_core import ErrorDetails
 
-T = TypeVar("T", bound="DataclassInstance")
-
-
-class SettingsError(ValueError):
-    """A setting that is unknown, of the wrong type, or out of range; the message names the nearest valid one."""
+T = TypeVar("T")
 
 
-@dataclasses.dataclass(frozen=True)
-class Between:
+class SettingsError(Exception):
+    """A setting that is unknown, of the wrong type, or out of range; the message names the nearest valid one.
+
+    It is no ValueError, because the command line's parser would take that for its own and hide the message in a box.
+    """
+
+
+@dataclass_transform(frozen_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass of settings. A wrong value raises SettingsError, naming its flag."""
+    checked = checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))(cls)
+    build = checked.__init__
+
+    @functools.wraps(build)
+    def __init__(self: Any, *args: Any, **values: Any) -> None:
+        try:
+            build(self, *args, **values)
+        except ValidationError as error:
+            raise SettingsError(describe(error)) from error
+
+    checked.__init__ = __init__  # type: ignore[method-assign]
+    return cast(type[T], checked)
+
+
+def within(low: float, high: float) -> Any:
     """The closed range a number must lie in."""
-
-    low: float
-    high: float
+    return Field(ge=low, le=high)
 
 
-@dataclasses.dataclass(frozen=True)
-class Odd:
-    """Marks a whole number that must be odd."""
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"{value} is not odd; the nearest valid value is {value - 1}")
+    return value
 
 
-@dataclasses.dataclass(frozen=True)
-class Plain:
-    """Marks a text that goes into a file as it is: letters, digits, _ and - only."""
+def _plain(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+        nearest = re.sub(r"[^A-Za-z0-9_-]+", "_", value) or "segment_name"
+        raise ValueError(f"{value!r} is not a plain name; the nearest valid value is {nearest}")
+    return value
 
 
-class Checked:
-    """Refuses values outside the range that a field's annotation gives."""
-
-    def __post_init__(self) -> None:
-        for name, annotation in typing.get_type_hints(type(self), include_extras=True).items():
-            value = getattr(self, name)
-            for limit in getattr(annotation, "__metadata__", ()):
-                if isinstance(limit, Between) and value is not None and not limit.low <= value <= limit.high:
-                    nearest = limit.low if not value >= limit.low else limit.high
-                    raise SettingsError(
-                        f"--{name.replace('_', '-')} {value} is outside {limit.low} to {limit.high}; "
-                        f"the nearest valid value is {nearest}"
-                    )
-                if isinstance(limit, Odd) and value % 2 == 0:
-                    raise SettingsError(
-                        f"--{name.replace('_', '-')} {value} is not odd; the nearest valid value is {value - 1}"
-                    )
-                if isinstance(limit, Plain) and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
-                    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", value) or "segment_name"
-                    raise SettingsError(f"--{name} {value!r} is not a plain name; the nearest valid value is {plain}")
+Odd = AfterValidator(_odd)
+Identifier = Annotated[str, AfterValidator(_plain)]  # goes into a file as it is: letters, digits, _ and - only
+Probability = Annotated[float, within(0, 1)]
+Count = Annotated[int, within(1, 1_000_000)]
+Seed = Annotated[int, within(0, 2**31 - 1)]
 
 
-Probability = Annotated[float, Between(0, 1)]
-Count = Annotated[int, Between(1, 1_000_000)]
-Seed = Annotated[int, Between(0, 2**31 - 1)]
-# Settings that a later version added: runs of before know nothing of them and are as their defaults say.
-ADDED = ("backbone", "weights", "triplet")
+def describe(error: ValidationError) -> str:
+    """The first wrong value, as a flag, and the nearest valid one."""
+    first = error.errors()[0]
+    flag = flag_of(str(next((part for part in reversed(first["loc"]) if isinstance(part, str)), "value")))
+    context = first.get("ctx", {})
+    if "ge" in context or "le" in context:
+        nearest, side = (context["ge"], "below") if "ge" in context else (context["le"], "above")
+        return f"{flag} {first['input']} is {side} {nearest}; the nearest valid value is {nearest}"
+    if first["type"] == "value_error":
+        return f"{flag} {context['error']}"
+    return _of_type(flag, first)
 
 
-def from_tree(settings_class: type[T], tree: Any) -> T:
+def _of_type(flag: str, first: ErrorDetails) -> str:
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{flag} is unknown"
+    return f"{flag} cannot be {first['input']!r}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+@functools.cache
+def _adapter(settings_class: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(type, settings_class))
+
+
+def to_tree(values: Any) -> dict[str, Any]:
+    """Settings as a nested dictionary that JSON can hold."""
+    tree: dict[str, Any] = _adapter(cast(Hashable, type(values))).dump_python(values, mode="json")
+    return tree
+
+
+def from_tree(settings_class: Callable[..., T], tree: Any) -> T:
     """Settings from a nested dictionary such as a manifest holds; raises SettingsError for a wrong key or type."""
-    annotations = typing.get_type_hints(settings_class)
-    if isinstance(tree, dict):
-        absent = [field for field in dataclasses.fields(settings_class) if field.name in ADDED]
-        tree = {field.name: field.default for field in absent} | tree
-    if not isinstance(tree, dict) or set(tree) != set(annotations):
-        raise SettingsError(f"the settings of {settings_class.__name__} are not those of this version")
-    values = {}
-    for name, annotation in annotations.items():
-        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-            values[name] = from_tree(annotation, tree[name])
-            continue
-        if not _fits(tree[name], annotation):
-            raise SettingsError(f"the setting {name} cannot be {tree[name]!r}")
-        values[name] = tree[name]
-    return settings_class(**values)
-
-
-def _fits(value: Any, annotation: Any) -> bool:
-    if typing.get_origin(annotation) is Literal:
-        return value in typing.get_args(annotation)
-    if typing.get_origin(annotation) is types.UnionType:
-        return any(_fits(value, part) for part in typing.get_args(annotation))
-    # type() and not isinstance(): True is an int to Python, but not a number of epochs.
-    return type(value) in (int, float) if annotation is float else type(value) is annotation
+    adapter = _adapter(cast(Hashable, settings_class))
+    try:
+        # As JSON, in which a list may be a tuple and a dictionary a class, but True is no number.
+        values: T = adapter.validate_json(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        raise SettingsError(describe(error)) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"the settings of {getattr(settings_class, '__name__', settings_class)} cannot be read ({error})"
+        ) from error
+    if to_tree(values) != tree:
+        raise SettingsError(
+            f"the settings of {getattr(settings_class, '__name__', settings_class)} are not those of this version"
+        )
+    return values

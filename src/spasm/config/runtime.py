@@ -1,16 +1,15 @@
 """Settings of what computes, and of where a run's data lies."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.config.fields import Between, Checked
+from spasm.config.fields import settings, within
 
-MaxPlayers = Annotated[int, Between(1, 100_000)]
+MaxPlayers = Annotated[int, within(1, 100_000)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Hardware(Checked):
+@settings
+class Hardware:
     """What computes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -19,8 +18,8 @@ class Hardware(Checked):
     """Of the convolutions; auto takes bfloat16 where the hardware multiplies it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RunData(Checked):
+@settings
+class RunData:
     """Flags of scripts that open a run with the data it was trained on."""
 
     data: Path | None = None

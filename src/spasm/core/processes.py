@@ -2,10 +2,17 @@
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from spasm.core.errors import TrainingError
 
 # glibc's mallopt parameters (malloc.h)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -39,3 +46,35 @@ def _stop_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
+
+
+def isolated_pool(workers: int, initialize: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+    """Processes that share nothing with this one, do not outlive it, and leave Ctrl-C to it.
+
+    A fork would inherit whatever was loaded here; torch and LightGBM crash together on some macOS builds.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, spawn, _begin, (os.getpid(), initialize, arguments))
+
+
+def _begin(parent: int, initialize: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    die_with_parent(parent)
+    if initialize is not None:
+        initialize(*arguments)
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once: what they work on is of no use any more."""
+    for process in multiprocessing.active_children():
+        if process.pid in (pool._processes or {}):
+            process.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def translate_killed_worker(message: str) -> Iterator[None]:
+    """Raises TrainingError with the message where a pool's process was killed."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise TrainingError(message) from error

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,19 @@ class TrainingData:
     """"child": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
     notice: str = ""
     """One line on what was converted; empty where nothing was."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: where the poses lie on disk, and not their bytes."""
+        state = dict(vars(self))
+        if isinstance(self.poses, np.memmap):
+            place = (str(self.poses.filename), self.poses.dtype, self.poses.mode, self.poses.offset, self.poses.shape)
+            state["poses"] = place
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["poses"], tuple):
+            state["poses"] = np.memmap(*state["poses"])
+        vars(self).update(state)
 
 
 class SegmentFiles:

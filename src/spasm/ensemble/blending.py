@@ -45,13 +45,13 @@ class BlendParameters:
     averaging: str
     """The space in which members are averaged: probability, logit or percentile."""
     weights: dict[str, float]
-    lines: dict[str, tuple[float, float]]
+    calibrations: dict[str, tuple[float, float]]
     """Slope and offset that calibrate each member's logit, before averaging."""
     quantiles: dict[str, list[float]]
     """Quantiles of each member's out-of-fold logits; empty unless percentiles are averaged."""
-    line: tuple[float, float]
+    calibration: tuple[float, float]
     """Slope and offset that calibrate the average."""
-    context: tuple[float, ...] | None
+    context: tuple[float, float, float, float] | None
     """Coefficients of the second stage, which also sees the child's other segments; None: each segment alone."""
     threshold: float
 
@@ -60,16 +60,22 @@ class BlendParameters:
         probabilities = probability(np.mean(list(rows.logits.values()), axis=0))
         posed = rows.has_pose
         scores = [self._to_common_scale(name, rows.logits[name][posed]) for name in self.weights]
-        blended = self.line[0] * average(scores, list(self.weights.values()), self.averaging) + self.line[1]
+        blended = (
+            self.calibration[0] * average(scores, list(self.weights.values()), self.averaging) + self.calibration[1]
+        )
         if self.context is not None:
             blended = _second_stage(blended, rows.children[posed], np.array(self.context))
         probabilities[posed] = probability(blended)
         return probabilities
 
+    def without_context(self) -> "BlendParameters":
+        """The same, each segment for itself."""
+        return dataclasses.replace(self, context=None)
+
     def _to_common_scale(self, name: str, logits: np.ndarray) -> np.ndarray:
         if self.averaging == "percentile":
             return percentile(logits, self.quantiles[name])
-        slope, offset = self.lines[name]
+        slope, offset = self.calibrations[name]
         return slope * logits + offset
 
 
@@ -77,26 +83,26 @@ def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendPara
     """The blend of out-of-fold rows, and its threshold; labels: (N,) of 0 and 1."""
     averaging, posed = settings.averaging, rows.has_pose
     seen, truth = {name: values[posed] for name, values in rows.logits.items()}, labels[posed]
-    lines = {name: fit_calibration(values, truth) for name, values in seen.items()}
+    calibrations = {name: fit_calibration(values, truth) for name, values in seen.items()}
     quantiles = {}
     if averaging == "percentile":
         shares = np.linspace(0, 1, QUANTILES)
         quantiles = {name: [float(value) for value in np.quantile(values, shares)] for name, values in seen.items()}
-    draft = BlendParameters(averaging, dict.fromkeys(seen, 1.0), lines, quantiles, (1.0, 0.0), None, 0.5)
+    draft = BlendParameters(averaging, dict.fromkeys(seen, 1.0), calibrations, quantiles, (1.0, 0.0), None, 0.5)
     best = search_weights([draft._to_common_scale(name, values) for name, values in seen.items()], truth, settings)
     kept = {name: float(weight) for name, weight in zip(seen, best, strict=True) if weight >= SMALLEST_WEIGHT}
     kept = {name: weight / sum(kept.values()) for name, weight in kept.items()}
     blended = average([draft._to_common_scale(name, seen[name]) for name in kept], list(kept.values()), averaging)
-    line = fit_calibration(blended, truth)
+    calibration = fit_calibration(blended, truth)
     choice = dataclasses.replace(
         draft,
         weights=kept,
-        lines={name: lines[name] for name in kept},
+        calibrations={name: calibrations[name] for name in kept},
         quantiles={name: quantiles[name] for name in kept if quantiles},
-        line=line,
+        calibration=calibration,
     )
     if settings.child_context:
-        context = fit_context(line[0] * blended + line[1], truth, rows.children[posed])
+        context = fit_context(calibration[0] * blended + calibration[1], truth, rows.children[posed])
         choice = dataclasses.replace(choice, context=context)
     probabilities = choice.probability(rows)
     prevalence = float(labels.mean()) if settings.prevalence is None else settings.prevalence
@@ -148,12 +154,12 @@ def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: B
         return log_loss(scores, weights_of(values), labels, settings.averaging)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=settings.blend_seed, multivariate=True, n_startup_trials=20)
+    sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=20)
     study = optuna.create_study(sampler=sampler)
     study.enqueue_trial(dict.fromkeys(places, math.exp(-1)))  # equal weights
     for place in places:  # each member nearly alone
         study.enqueue_trial(dict.fromkeys(places, 1 - 1e-3) | {place: 1e-6})
-    study.optimize(objective, n_trials=settings.blend_trials)
+    study.optimize(objective, n_trials=settings.trials)
     return weights_of(study.best_params)
 
 
@@ -182,12 +188,15 @@ def _median_of_others(values: np.ndarray) -> np.ndarray:
     return np.array([np.median(np.delete(values, row)) for row in range(len(values))])
 
 
-def fit_context(blended: np.ndarray, labels: np.ndarray, children: Sequence[str]) -> tuple[float, ...] | None:
+def fit_context(
+    blended: np.ndarray, labels: np.ndarray, children: Sequence[str]
+) -> tuple[float, float, float, float] | None:
     """Coefficients of the second stage; None where too few children have enough segments of both labels."""
     features, enough = context_features(blended, children)
     if len(np.unique(labels[enough])) < 2 or len(set(np.asarray(children)[enough])) < FEWEST_SEGMENTS:
         return None
-    return tuple(float(value) for value in fit_logistic(features[enough], labels[enough], ALONE, CONTEXT_PRIOR))
+    first, second, third, offset = map(float, fit_logistic(features[enough], labels[enough], ALONE, CONTEXT_PRIOR))
+    return first, second, third, offset
 
 
 def _second_stage(blended: np.ndarray, children: Sequence[str], coefficients: np.ndarray) -> np.ndarray:

@@ -1,28 +1,25 @@
-"""Why a run answers a segment as it does: where its networks looked, what they saw there, what boosting weighed.
+"""Why a run predicts what it does: its networks' attention, what they see in each frame, which features weigh most.
 
-Members work in processes of their own, because torch and LightGBM crash together on some macOS builds.
+Models work in processes of their own, because torch and LightGBM crash together on some macOS builds.
 """
 
 import dataclasses
-import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spasm.config.fields import from_tree
-from spasm.config.models import LgbmMember
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.data.pose import found
 from spasm.explain.descriptions import Reason, top_reasons
-from spasm.features import kinematics
-from spasm.inference.ensemble_predictor import translate_killed_worker
-from spasm.models.registry import open_scorer
+from spasm.inference.ensemble_predictor import KILLED, model_of, open_folds
+from spasm.models.model import Explanation, Model, Predictor
+from spasm.runs.artefacts import Decision
 
 BATCH = 32  # segments explained at a time
 AHEAD = 2  # batches that wait for a member
@@ -44,7 +41,7 @@ class Evidence:
 
 def gather(
     run: Path,
-    decision: dict[str, Any],
+    decision: Decision,
     poses: np.ndarray,
     fold_of: np.ndarray | None,
     hardware: Hardware,
@@ -53,75 +50,71 @@ def gather(
     """The evidence of segments, poses (N, T, 33, 5).
 
     fold_of: (N,) the fold that never saw each segment, and so is asked alone; None: new segments, and all folds are.
-    `progress` is told how many segments were done, once by each member that explains. Raises TrainingError if a
-    member's process was killed, DataError for a file of the run that does not fit.
+    `progress` is called with how many segments were done, once by each model that explains. Raises TrainingError if a
+    model's process was killed, DataError for a file of the run that does not fit.
     """
     rows = np.flatnonzero(found(poses).any(axis=(1, 2)))
-    folds = range(decision["folds"])
+    folds = range(decision.folds)
     asked = [(list(folds), rows)] if fold_of is None else [([fold], rows[fold_of[rows] == fold]) for fold in folds]
     batches = [(those, part[start : start + BATCH]) for those, part in asked for start in range(0, len(part), BATCH)]
-    members = explaining(decision)
-    looking = sum(chosen["weight"] for name, chosen in members.items() if name != "lgbm")
+    models = explaining(run, decision)
+    attending = sum(decision.models[name].weight for name, model in models.items() if model.has_attention)
     attention, logits = np.zeros(poses.shape[:2]), np.full(poses.shape[:2], np.nan)
-    values, shap_values = np.full((2, len(poses), 0), np.nan)
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit whatever was loaded here
-    pools = {name: ProcessPoolExecutor(1, spawn, processes.die_with_parent, (os.getpid(),)) for name in members}
-    waiting: deque[tuple[str, np.ndarray, Future[Any]]] = deque()
+    values, shap_values, names = np.full((len(poses), 0), np.nan), np.full((len(poses), 0), np.nan), list[str]()
+    pools = {name: processes.isolated_pool(1) for name in models}
+    waiting: deque[tuple[str, np.ndarray, Future[Explanation]]] = deque()
     try:
-        with translate_killed_worker():
+        with processes.translate_killed_worker(KILLED):
             for those, some in [*batches, ([], rows[:0])]:  # the last, without rows, waits for all
-                for name, chosen in members.items() if len(some) else ():
-                    work = (run, name, chosen, those, hardware)
+                for name in models if len(some) else ():
+                    work = (run, name, decision.models[name], those, hardware)
                     waiting.append((name, some, pools[name].submit(_explain, work, poses[some])))
-                while len(waiting) > (AHEAD * len(members) if len(some) else 0):
+                while len(waiting) > (AHEAD * len(models) if len(some) else 0):
                     name, done, future = waiting.popleft()
-                    first, second = future.result()
-                    if name == "lgbm":
-                        if not values.shape[1]:
-                            values, shap_values = np.full((2, len(poses), first.shape[1]), np.nan)
-                        values[done], shap_values[done] = first, second[:, :-1]
-                    else:
-                        share = members[name]["weight"] / looking
-                        attention[done] += share * first
-                        logits[done] = np.nan_to_num(logits[done]) + share * second
+                    found_out = future.result()
+                    if found_out.attention is not None and found_out.frame_logits is not None:
+                        share = decision.models[name].weight / attending
+                        attention[done] += share * found_out.attention
+                        logits[done] = np.nan_to_num(logits[done]) + share * found_out.frame_logits
+                    if found_out.shap_values is not None and found_out.feature_values is not None:
+                        if not names:
+                            config = from_tree(models[name].config, decision.models[name].settings)
+                            names = models[name].feature_names(config)
+                            values, shap_values = np.full((2, len(poses), len(names)), np.nan)
+                        values[done], shap_values[done] = found_out.feature_values, found_out.shap_values
                     progress(len(done))
     except BaseException:
-        for pool in pools.values():  # what is being worked on is of no use any more
-            for worker in list((pool._processes or {}).values()):
-                worker.terminate()
+        for pool in pools.values():
+            processes.stop(pool)
         raise
     finally:
         for pool in pools.values():
             pool.shutdown(cancel_futures=True)
     logits[~found(poses).any(axis=2)] = np.nan
     reasons: list[list[Reason]] = [[] for _ in range(len(poses))]
-    if "lgbm" in members:
-        gaps = from_tree(LgbmMember, members["lgbm"]["settings"]).boosting.gap_features
-        names = [kinematics.NAMES[number] for number in kinematics.used(gaps)]
-        for row in rows:
-            others = values[rows[rows != row]] if len(rows) > FEWEST else None
-            reasons[row] = top_reasons(shap_values[row], values[row], names, others, REASONS)
+    for row in rows if names else ():
+        others = values[rows[rows != row]] if len(rows) > FEWEST else None
+        reasons[row] = top_reasons(shap_values[row], values[row], names, others, REASONS)
     return Evidence(attention, logits, reasons)
 
 
-def explaining(decision: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The members of a decision that can say why: networks and LightGBM; random convolutions cannot."""
-    return {name: chosen for name, chosen in decision["members"].items() if name != "rocket"}
+def explaining(run: Path, decision: Decision) -> dict[str, Model]:
+    """The models of a decision that can say why: by attention, or by features."""
+    models = {name: model_of(run, name) for name in decision.models}
+    return {name: model for name, model in models.items() if model.has_attention or model.has_shap_values}
 
 
-# What a member's own process holds: the folds it opened last.
-_opened: tuple[list[int], Any] | None = None
+class Opened:
+    """What a model's own process holds: the folds it opened last."""
+
+    folds: list[int] = []  # noqa: RUF012 - replaced, never changed
+    predictor: Predictor
 
 
-def _explain(work: tuple[Any, ...], poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frame weights and logits (N, T) of a network; statistics (N, F) and contributions (N, F + 1) of LightGBM."""
-    global _opened
-    run, name, chosen, folds, hardware = work
-    if _opened is None or _opened[0] != folds:
-        if name != "lgbm":
+def _explain(work: tuple[Any, ...], poses: np.ndarray) -> Explanation:
+    run, name, decided, folds, hardware = work
+    if Opened.folds != folds:
+        if model_of(run, name).library == "torch":
             processes.set_threads(1)
-        _opened = folds, open_scorer(run, name, chosen, folds, hardware)
-    scorer: Any = _opened[1]
-    explained = scorer.contributions if name == "lgbm" else scorer.frames
-    first, second = explained(poses, np.arange(len(poses)))
-    return first, second
+        Opened.folds, Opened.predictor = folds, open_folds(run, name, decided, folds, hardware)
+    return Opened.predictor.explain(poses, np.arange(len(poses)))

@@ -2,7 +2,7 @@
 
 import torch
 
-from spasm.config.models import Augmentation
+from spasm.config.features import Augmentation
 from spasm.data.landmarks import MIRROR
 
 

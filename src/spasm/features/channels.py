@@ -5,7 +5,7 @@ Training, out-of-fold scoring and submission all call `build_features`; nothing 
 
 import torch
 
-from spasm.config.models import Features
+from spasm.config.features import Features
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import FARTHEST
 

@@ -1,46 +1,135 @@
-"""Gradient boosting by LightGBM on kinematic statistics. No torch here: the two crash together on some macOS builds."""
+"""LightGBM on named kinematic features: gradient boosting, which took many of the challenge's first places."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import lightgbm
 import numpy as np
 
-from spasm.config.models import LgbmMember
+from spasm.config.fields import settings, within
+from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, TrainingError
-from spasm.features import kinematics
-from spasm.runs.run import MemberFolder, Run
+from spasm.models.model import Explanation, FoldJob, FoldScores, Model
 
-BATCH = 256  # segments whose statistics are made at a time
+if TYPE_CHECKING:
+    import lightgbm
+    from optuna.distributions import BaseDistribution
 
-
-def statistics(poses: np.ndarray, rows: np.ndarray, settings: LgbmMember) -> np.ndarray:
-    """The statistics (N, F) float32 of the segments `rows` of poses (M, T, 33, 5) that the settings admit."""
-    parts = [
-        kinematics.statistics(np.array(poses[rows[start : start + BATCH]])) for start in range(0, len(rows), BATCH)
-    ]
-    return np.concatenate([np.empty((0, len(kinematics.NAMES)), np.float32), *parts])[:, used(settings)]
+BATCH = 256  # segments whose features are computed at a time
 
 
-def used(settings: LgbmMember) -> np.ndarray:
-    """Which statistics are read, (F,) int64."""
-    return kinematics.used(settings.boosting.gap_features)
+@settings
+class LgbmConfig:
+    """Settings of LightGBM, under its own names."""
+
+    num_boost_round: Annotated[int, within(1, 10_000)] = 200
+    """Trees."""
+    learning_rate: Annotated[float, within(1e-4, 1)] = 0.05
+    """How much each tree adds."""
+    num_leaves: Annotated[int, within(2, 1024)] = 7
+    """Leaves of a tree."""
+    min_data_in_leaf: Annotated[int, within(1, 10_000)] = 10
+    """Fewest training segments in a leaf."""
+    feature_fraction: Annotated[float, within(0.01, 1)] = 0.3
+    """Fraction of the features that a tree may use."""
+    bagging_fraction: Annotated[float, within(0.1, 1)] = 0.8
+    """Fraction of the training segments that a tree sees."""
+    lambda_l2: Annotated[float, within(0, 1000)] = 1.0
+    """L2 penalty on the leaves' values."""
+    gap_features: bool = False
+    """Also use the features of gaps and visibility, which say more of the camera than of the child."""
 
 
-def parameters(settings: LgbmMember, seed: int) -> dict[str, Any]:
-    """What LightGBM is told; one thread and by columns, so that equal data gives equal bytes."""
-    boosting = settings.boosting
+class LgbmModel(Model):
+    name = "lgbm"
+    title = "LightGBM"
+    about = "LightGBM on named kinematic features"
+    config = LgbmConfig
+    suffix = ".txt"
+    library = "lightgbm"
+    processes = "one"
+    has_shap_values = True
+
+    def search_space(self) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        return {
+            "num_boost_round": IntDistribution(50, 800, log=True),
+            "learning_rate": FloatDistribution(0.01, 0.2, log=True),
+            "num_leaves": IntDistribution(2, 31, log=True),
+            "min_data_in_leaf": IntDistribution(3, 60, log=True),
+            "feature_fraction": FloatDistribution(0.05, 1.0),
+            "bagging_fraction": FloatDistribution(0.4, 1.0),
+            "lambda_l2": FloatDistribution(0.01, 100.0, log=True),
+            "gap_features": CategoricalDistribution((False, True)),
+        }
+
+    def fit(self, job: FoldJob) -> "lightgbm.Booster":
+        labels = job.data.labels[job.rows]
+        if len(np.unique(labels)) < 2:
+            raise TrainingError(f"fold {job.fold}: its training children have one class only; use fewer folds")
+        return train(features(job.data.poses, job.rows, job.config), labels, job.config, fold_seed(job.seed, job.fold))
+
+    def save(self, path: Path, trained: "lightgbm.Booster") -> None:
+        files.write_bytes(path, trained.model_to_string().encode())
+
+    def load(self, paths: Sequence[Path], config: LgbmConfig, hardware: Hardware) -> "LgbmPredictor":
+        import lightgbm
+
+        hint = "restore the run from a copy, or train again"
+        boosters = []
+        for path in paths:
+            try:
+                booster = lightgbm.Booster(model_file=str(path))
+            except lightgbm.basic.LightGBMError as error:
+                raise DataError(path, f"is not a LightGBM model ({error})", hint) from error
+            if booster.feature_name() != self.feature_names(config):
+                raise DataError(path, "was trained on other features than this version computes", hint)
+            boosters.append(booster)
+        return LgbmPredictor(boosters, config)
+
+    def predictor(self, trained: Any, config: LgbmConfig, hardware: Hardware) -> "LgbmPredictor":
+        return LgbmPredictor([trained], config)
+
+    def gain_fractions(self, trained: "lightgbm.Booster") -> dict[str, float]:
+        from spasm.features import kinematics
+
+        gains = dict(zip(trained.feature_name(), trained.feature_importance("gain"), strict=True))
+        total = max(sum(gains.values()), 1e-12)
+        return {
+            group: float(sum(gains.get(name, 0) for name in names) / total)
+            for group, names in kinematics.GROUPS.items()
+        }
+
+    def feature_names(self, config: LgbmConfig) -> list[str]:
+        from spasm.features import kinematics
+
+        return [kinematics.NAMES[number] for number in kinematics.used(config.gap_features)]
+
+
+def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
+    """The features (N, F) float32 of the segments `rows` of poses (M, T, 33, 5) that the settings admit."""
+    from spasm.features import kinematics
+
+    starts = range(0, len(rows), BATCH)
+    parts = [kinematics.statistics(np.array(poses[rows[start : start + BATCH]])) for start in starts]
+    whole = np.concatenate([np.empty((0, len(kinematics.NAMES)), np.float32), *parts])
+    return np.asarray(whole[:, kinematics.used(config.gap_features)])
+
+
+def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:
+    """LightGBM's parameters; one thread and by columns, so that equal data gives equal bytes."""
     return {
         "objective": "binary",
-        "learning_rate": boosting.learning_rate,
-        "num_leaves": boosting.num_leaves,
-        "min_data_in_leaf": boosting.min_data_in_leaf,
-        "feature_fraction": boosting.feature_fraction,
-        "bagging_fraction": boosting.bagging_fraction,
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.num_leaves,
+        "min_data_in_leaf": config.min_data_in_leaf,
+        "feature_fraction": config.feature_fraction,
+        "bagging_fraction": config.bagging_fraction,
         "bagging_freq": 1,
         "max_bin": 63,
-        "lambda_l2": boosting.lambda_l2,
+        "lambda_l2": config.lambda_l2,
         "seed": seed,
         "num_threads": 1,
         "deterministic": True,
@@ -49,11 +138,16 @@ def parameters(settings: LgbmMember, seed: int) -> dict[str, Any]:
     }
 
 
-def fit(values: np.ndarray, labels: np.ndarray, settings: LgbmMember, seed: int) -> lightgbm.Booster:
-    """A model of statistics (N, F) and labels (N,)."""
-    names = [kinematics.NAMES[number] for number in used(settings)]
+def train(values: np.ndarray, labels: np.ndarray, config: LgbmConfig, seed: int) -> "lightgbm.Booster":
+    """Boosted trees on features (N, F) and labels (N,). Raises TrainingError where LightGBM refuses."""
+    import lightgbm
+
+    names = LgbmModel().feature_names(config)
     data = lightgbm.Dataset(values, labels, feature_name=names, params={"verbosity": -1})
-    return lightgbm.train(parameters(settings, seed), data, num_boost_round=settings.boosting.num_boost_round)
+    try:
+        return lightgbm.train(parameters(config, seed), data, num_boost_round=config.num_boost_round)
+    except lightgbm.basic.LightGBMError as error:
+        raise TrainingError(f"LightGBM: {error}") from error
 
 
 def fold_seed(seed: int, fold: int) -> int:
@@ -61,70 +155,29 @@ def fold_seed(seed: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, fold, *b"lgbm"]).generate_state(1)[0] >> 1)
 
 
-def fit_fold(run: Run, member: MemberFolder, settings: LgbmMember, seed: int, fold: int, report: Any) -> None:
-    """Train one fold and score its held-out children; depends on its arguments alone."""
-    with member.begun_fold(seed, fold) as trained:
-        if trained:
-            return
-        data, scored = run.data, run.fold_of == fold
-        rows, posed = np.flatnonzero(~scored & data.has_pose), np.flatnonzero(scored & data.has_pose)
-        if len(np.unique(data.labels[rows])) < 2:
-            raise TrainingError(f"fold {fold}: its training children have one class only; use fewer folds")
-        model = fit(statistics(data.poses, rows, settings), data.labels[rows], settings, fold_seed(seed, fold))
-        path = member.weights(seed, fold)
-        files.write_bytes(path, model.model_to_string().encode())
-        logits, _ = open_scorer([path], settings).score(data.poses, posed)  # from the file, as a submission will
-        member.note_importance(seed, fold, importance(model))  # before the fold counts as trained, or a kill loses it
-        member.finish_fold(run, seed, fold, logits[0], path)
-        report({"seed": seed, "fold": fold, "segments": len(rows), "trees": model.num_trees()})
+class LgbmPredictor:
+    """Trained folds, ready for poses."""
 
+    def __init__(self, boosters: "Sequence[lightgbm.Booster]", config: LgbmConfig) -> None:
+        self.boosters, self.config = boosters, config
 
-def importance(model: lightgbm.Booster) -> dict[str, float]:
-    """Share of the loss that splits on each group of statistics took away."""
-    gains = dict(zip(model.feature_name(), model.feature_importance("gain"), strict=True))
-    total = max(sum(gains.values()), 1e-12)
-    return {
-        group: float(sum(gains.get(name, 0) for name in names) / total) for group, names in kinematics.GROUPS.items()
-    }
-
-
-class Scorer:
-    """Trained folds, ready to score poses."""
-
-    def __init__(self, models: list[lightgbm.Booster], settings: LgbmMember) -> None:
-        self.models, self.settings = models, settings
-
-    def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, None]:
-        """Logits (folds, N) of the segments `rows` of poses (M, T, 33, 5), each with a pose; no frame weights."""
-        values = statistics(poses, rows, self.settings)
+    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+        """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose; no attention."""
+        values = features(poses, rows, self.config)
         if not len(values):
-            return np.empty((len(self.models), 0)), None
-        return np.stack([model.predict(values, raw_score=True, num_threads=1) for model in self.models]), None
+            return FoldScores(np.empty((len(self.boosters), 0)), None)
+        logits = [booster.predict(values, raw_score=True, num_threads=1) for booster in self.boosters]
+        return FoldScores(np.stack(logits), None)
 
-    def contributions(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The statistics (N, F) float32 of the segments `rows`, and what each adds to the log-odds (N, F + 1) float64.
+    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+        """The features of the segments `rows`, and what each adds to the log-odds.
 
-        The last column is the expected value; a row sums to the mean of the folds' logits. Shapley values of trees:
-        Lundberg et al. 2020, https://doi.org/10.1038/s42256-019-0138-9.
+        With the expected value a row sums to the mean of the folds' logits. Shapley values of trees: Lundberg et al.
+        2020, https://doi.org/10.1038/s42256-019-0138-9.
         """
-        values = statistics(poses, rows, self.settings)
-        total = np.zeros((len(values), values.shape[1] + 1))
+        values = features(poses, rows, self.config)
+        total = np.zeros((len(values), values.shape[1] + 1))  # the last column is the expected value
         if len(values):
-            for model in self.models:
-                total += model.predict(values, pred_contrib=True, num_threads=1)
-        return values, total / len(self.models)
-
-
-def open_scorer(paths: list[Path], settings: LgbmMember) -> Scorer:
-    """Folds from their text files. Raises DataError where one is not a model of these statistics."""
-    hint = "restore the run from a copy, or train again"
-    models = []
-    for path in paths:
-        try:
-            model = lightgbm.Booster(model_file=str(path))
-        except lightgbm.basic.LightGBMError as error:
-            raise DataError(path, f"is not a LightGBM model ({error})", hint) from error
-        if model.feature_name() != [kinematics.NAMES[number] for number in used(settings)]:
-            raise DataError(path, "was trained on other statistics than this version makes", hint)
-        models.append(model)
-    return Scorer(models, settings)
+            for booster in self.boosters:
+                total += booster.predict(values, pred_contrib=True, num_threads=1)
+        return Explanation(feature_values=values, shap_values=(total / len(self.boosters))[:, :-1])

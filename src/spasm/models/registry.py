@@ -1,44 +1,51 @@
-"""Opening the trained folds of any model."""
+"""Every model there is. A new one is one file, and one line here."""
 
+import difflib
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
+from spasm.config.fields import SettingsError
+from spasm.models.lgbm import LgbmModel
+from spasm.models.model import Model
+from spasm.models.rocket import RocketModel
+from spasm.models.sta_gunet import StaGunetModel
+from spasm.models.stam import StamModel
+from spasm.models.stgcn_mil import StgcnMilModel
+from spasm.models.two_stream import TwoStreamModel
+from spasm.models.vsvig import VsvigModel
 
-from spasm.config.fields import SettingsError, from_tree
-from spasm.config.models import LgbmMember, Member, RocketMember
-from spasm.config.runtime import Hardware
-from spasm.core.errors import DataError, TrainingError
-from spasm.runs.run import MemberFolder
+# From the cheapest to the dearest: in this order they are trained.
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        LgbmModel(),
+        RocketModel(),
+        StgcnMilModel(),
+        StaGunetModel(),
+        StamModel(),
+        TwoStreamModel(),
+        VsvigModel(),
+    )
+}
+DEFAULT_MODELS = ("lgbm", "rocket", "stgcn_mil")
+"""What is trained, and what the decision uses, where nothing else is asked for."""
 
 
-class Scorer(Protocol):
-    """Trained folds of one member."""
+def model_named(name: str, flag: str = "--models") -> Model:
+    """A model by its name. Raises SettingsError with the nearest name for one that is unknown."""
+    if name not in MODELS:
+        nearest = difflib.get_close_matches(name, MODELS, 1, 0)[0]
+        raise SettingsError(f"{flag} {name} is unknown; the nearest is {nearest}, of {', '.join(MODELS)}")
+    return MODELS[name]
 
-    def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Logits (folds, N) of some rows of poses, each with a pose, and frame weights (N, T) where there are any."""
+
+def models_named(names: Iterable[str], flag: str = "--models") -> tuple[Model, ...]:
+    """Models by their names, each once, cheapest first. Raises SettingsError for none, and for an unknown one."""
+    wanted = {model_named(name, flag).name for name in split_names(names)}
+    if not wanted:
+        raise SettingsError(f"{flag} names no model; there are {', '.join(MODELS)}")
+    return tuple(model for name, model in MODELS.items() if name in wanted)
 
 
-def open_scorer(run: Path, name: str, chosen: dict[str, Any], folds: Iterable[int], hardware: Hardware) -> Scorer:
-    """Some folds of a member of a decision, and all its seeds, which change fastest. Loads no more than it needs."""
-    folder = MemberFolder(run / name)
-    paths = [folder.weights(seed, fold) for fold in folds for seed in chosen["seeds"]]
-    try:
-        if name == "lgbm":
-            from spasm.models import lgbm
-
-            return lgbm.open_scorer(paths, from_tree(LgbmMember, chosen["settings"]))
-        if name == "rocket":
-            from spasm.models import rocket
-
-            return rocket.open_scorer(paths, from_tree(RocketMember, chosen["settings"]))
-        from spasm.models import scorer
-
-        return scorer.open_scorer(paths, from_tree(Member, chosen["settings"]), hardware)
-    except SettingsError as error:
-        hint = "run src/train_folds.py or src/blend.py again"
-        raise DataError(run / "decision.json", str(error), hint) from error
-    except TrainingError as error:
-        hint = "restore the run from a copy, or train again"
-        raise DataError(folder.path, f"holds weights that do not fit decision.json ({error})", hint) from error
+def split_names(names: Iterable[str]) -> list[str]:
+    """Names that are apart by spaces or commas."""
+    return [name for part in names for name in part.split(",") if name]

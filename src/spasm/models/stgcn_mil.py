@@ -1,200 +1,53 @@
-"""ST-GCN with a multiple-instance head: which frames speak for a spasm, and how much each counts.
+"""ST-GCN with an attention head, the main network: 5th place of the 2026 challenge, and what was found better since."""
 
-Spatial-temporal graph convolution: Yan et al. 2018 (arXiv 1801.07455), here with a depthwise temporal convolution.
-Attention pooling: Ilse et al. 2018 (arXiv 1802.04712).
-"""
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import copy
+from spasm.config.fields import Odd, settings, within
+from spasm.models.network import NetworkConfig, NetworkModel
 
-import torch
-from torch import nn
-from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
-from spasm.config.models import Network
-from spasm.data.landmarks import adjacency
-from spasm.features.channels import CHANNELS, MASK
-from spasm.models.layers import channels_last
-from spasm.models.output import Scores
-
-STRIDES = (2, 2, 1, 1)  # early: what runs at the full frame rate costs most and gains nothing
-# What torch's own compiler emits for a convolution with its ReLU. It is not public, but torch is pinned.
-FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+    from spasm.models.networks.layers import Network
 
 
-class StgcnMil(nn.Module):
-    """Features (N, 14, 33, T) to `Scores`."""
+@settings
+class StgcnMilConfig(NetworkConfig):
+    """Settings of the ST-GCN."""
 
-    def __init__(self, settings: Network) -> None:
-        super().__init__()
-        widths = [settings.width * (1 if block < (settings.blocks + 1) // 2 else 2) for block in range(settings.blocks)]
-        strides = [STRIDES[block % len(STRIDES)] for block in range(settings.blocks)]
-        # Velocities are a hundredth of positions; without a common scale they are learned late or never.
-        self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
-        self.stem = nn.Conv2d(len(CHANNELS), settings.width, 1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(settings.width)
-        self.blocks = nn.ModuleList(
-            Block(c_in, c_out, stride, settings.kernel, settings.dropout)
-            for c_in, c_out, stride in zip([settings.width, *widths[:-1]], widths, strides, strict=True)
-        )
-        self.head = MilHead(widths[-1], settings.head)
-        channels_last(self)
-
-    def forward(self, features: torch.Tensor) -> Scores:
-        frames = features.shape[3]
-        posed = features[:, MASK].amax(1)  # (N, T): 1 where any landmark was found
-        x = self.scale(features.transpose(2, 3))  # (N, 14, T, 33): channels innermost already, so no copy
-        x = F.relu(self.stem_norm(self.stem(x)), inplace=True)
-        for block in self.blocks:
-            x = block(x)
-        return self.answer(x, posed, frames)
-
-    def answer(self, x: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
-        """Scores from the last block's (N, C, S, 33), in float32 whatever came before."""
-        with torch.autocast(x.device.type, enabled=False):
-            # The mean over landmarks, as a product with ones: its gradient stays dense, that of mean() does not.
-            ones = x.new_ones(1, x.shape[3])
-            steps = torch.matmul(ones, x.permute(0, 2, 3, 1))[:, :, 0].float() / x.shape[3]
-            return self.head(steps, posed, frames)
-
-    def folded(self, precision: torch.dtype = torch.float32) -> "FoldedStgcnMil":
-        """A copy for scoring, with its convolutions in the given precision."""
-        return FoldedStgcnMil(copy.deepcopy(self).eval(), precision)
+    width: Annotated[int, within(4, 1024)] = 64
+    """Channels of the first blocks."""
+    blocks: Annotated[int, within(1, 16)] = 4
+    """Blocks, with temporal strides 2, 2, 1, 1."""
+    kernel: Annotated[int, within(1, 51), Odd] = 9
+    """Frames that a temporal convolution spans (odd)."""
+    dropout: Annotated[float, within(0, 0.9)] = 0.15
+    """Fraction of channels dropped while training."""
+    head: Literal["attn", "topk", "logsumexp"] = "attn"
+    """How frames become one prediction."""
 
 
-class Block(nn.Module):
-    """Mix neighbouring landmarks, then neighbouring frames; (N, C, T, 33) to (N, C', T / stride, 33)."""
+class StgcnMilModel(NetworkModel):
+    name = "stgcn_mil"
+    title = "ST-GCN with attention"
+    about = "a graph convolutional network over the skeleton, whose attention head weighs the frames"
+    config = StgcnMilConfig
+    seed_number = 0
 
-    adjacency: torch.Tensor
+    def build(self, config: Any) -> "Network":
+        from spasm.models.networks.stgcn_mil import StgcnMil
 
-    def __init__(self, c_in: int, c_out: int, stride: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.register_buffer("adjacency", torch.from_numpy(adjacency()), persistent=False)
-        self.spatial = nn.Conv2d(c_in, c_out, 1, bias=False)
-        self.spatial_norm = nn.BatchNorm2d(c_out)
-        self.stride = stride
-        self.temporal = nn.Conv2d(c_out, c_out, (kernel, 1), padding=(kernel // 2, 0), groups=c_out, bias=False)
-        self.pointwise = nn.Conv2d(c_out, c_out, 1, bias=False)
-        self.norm = nn.BatchNorm2d(c_out)
-        # Whole channels, not single elements: random numbers for every element are costly.
-        self.dropout = nn.Dropout2d(dropout)
-        self.residual: nn.Module = nn.Identity()
-        if c_in != c_out or stride != 1:
-            self.residual = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
+        return StgcnMil(config)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu(self.spatial_norm(self.spatial(graph_conv(self.adjacency, x))), inplace=True)
-        y = subsample_time(self.temporal(y), self.stride)
-        y = self.dropout(self.norm(self.pointwise(y)))
-        y += self.residual(subsample_time(x, self.stride))
-        return F.relu(y, inplace=True)
+    def search_space(self) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import FloatDistribution, IntDistribution
 
-
-def graph_conv(adjacency: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Each landmark of (N, C, T, 33) becomes the weighted mean of itself and its neighbours."""
-    return torch.matmul(adjacency.to(x.dtype), x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-def subsample_time(x: torch.Tensor, stride: int) -> torch.Tensor:
-    """Every stride-th frame of (N, C, T, 33).
-
-    A stride is a slice here because torch's backward of a strided depthwise convolution is several times slower in
-    bf16, and it is taken with channels last so that the gradient keeps that layout.
-    """
-    return x if stride == 1 else x.permute(0, 2, 3, 1)[:, ::stride].permute(0, 3, 1, 2)
-
-
-class FoldedStgcnMil(nn.Module):
-    """`StgcnMil` for scoring: batch norms gone into the convolutions beside them, additions and ReLUs done by these."""
-
-    @torch.no_grad()
-    def __init__(self, network: StgcnMil, precision: torch.dtype) -> None:
-        super().__init__()
-        # Not folded: bfloat16 would round raw channels whose spread is small beside their mean, such as visibility.
-        self.scale = network.scale
-        self.stem = fuse_conv_bn_eval(network.stem, network.stem_norm).to(precision)
-        self.blocks = nn.ModuleList()
-        for block in network.blocks:
-            assert isinstance(block, Block)
-            self.blocks.append(FoldedBlock(block).to(precision))
-        self.head, self.answer = network.head, network.answer
-        channels_last(self.requires_grad_(False).eval())
-
-    def forward(self, features: torch.Tensor) -> Scores:
-        posed = features[:, MASK].amax(1)
-        x = self.scale(features.transpose(2, 3)).to(self.stem.weight.dtype)
-        x = convolve_relu(x, self.stem)
-        for block in self.blocks:
-            x = block(x)
-        return self.answer(x, posed, features.shape[3])
-
-
-class FoldedBlock(nn.Module):
-    """`Block` for scoring."""
-
-    adjacency: torch.Tensor
-
-    def __init__(self, block: Block) -> None:
-        super().__init__()
-        self.register_buffer("adjacency", block.adjacency)
-        self.spatial = fuse_conv_bn_eval(block.spatial, block.spatial_norm)
-        self.temporal = block.temporal
-        self.temporal.stride = (block.stride, 1)
-        self.pointwise = fuse_conv_bn_eval(block.pointwise, block.norm)
-        self.residual: nn.Module = nn.Identity()
-        if isinstance(block.residual, nn.Sequential):
-            convolution, norm = block.residual
-            assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-            residual = fuse_conv_bn_eval(convolution, norm)
-            residual.stride = (block.stride, 1)
-            self.residual = residual
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = convolve_relu(graph_conv(self.adjacency, x), self.spatial)
-        return convolve_relu(self.temporal(y), self.pointwise, add=self.residual(x))
-
-
-def convolve_relu(x: torch.Tensor, conv: nn.Conv2d, add: torch.Tensor | None = None) -> torch.Tensor:
-    """ReLU(conv(x) + add) for a pointwise convolution; what is added may be overwritten."""
-    if FUSED and x.device.type == "cpu":  # one pass over memory instead of two or three
-        shape = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
-        if add is None:
-            return torch.ops.mkldnn._convolution_pointwise(x, *shape, "relu", [], "")
-        return torch.ops.mkldnn._convolution_pointwise_.binary(add, x, *shape, "add", 1.0, "relu", [], "")
-    y = conv(x)
-    return F.relu(y if add is None else y + add, inplace=True)
-
-
-class MilHead(nn.Module):
-    """Steps (N, S, C) to `Scores`; each step stands for the T / S frames it was strided from."""
-
-    def __init__(self, channels: int, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.score = nn.Linear(channels, 1)
-        if kind == "attn":
-            self.value, self.gate = nn.Linear(channels, 64), nn.Linear(channels, 64)
-            self.attention = nn.Linear(64, 1)
-
-    def forward(self, steps: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
-        step_of_frame = (torch.arange(frames, device=steps.device) * steps.shape[1]) // frames
-        frame_logits = self.score(steps)[..., 0]
-        count = torch.zeros_like(frame_logits).index_add_(1, step_of_frame, posed)  # frames with a pose in each step
-        absent = count == 0
-        if self.kind == "attn":
-            attention = self.attention(torch.tanh(self.value(steps)) * torch.sigmoid(self.gate(steps)))[..., 0]
-        elif self.kind == "logsumexp":
-            attention = frame_logits
-        else:  # topk: the mean of the best fifth
-            k = max(1, round(0.2 * frame_logits.shape[1]))
-            best = frame_logits.masked_fill(absent, -torch.inf).topk(k, dim=1)
-            attention = torch.full_like(frame_logits, -torch.inf).scatter(1, best.indices, 0.0)
-        weights = torch.softmax(attention.masked_fill(absent, -1e9), dim=1).masked_fill(absent, 0.0)
-        if self.kind == "logsumexp":
-            seen = (~absent).sum(1).clamp(min=1)
-            logit = torch.logsumexp(frame_logits.masked_fill(absent, -1e9), dim=1) - seen.log()
-            logit = logit.masked_fill(absent.all(1), 0.0)  # augmentation can take the whole pose; 0 in the other heads
-        else:
-            logit = (weights * frame_logits).sum(1)
-        per_frame = weights / count.clamp(min=1)
-        return Scores(logit, frame_logits[:, step_of_frame], per_frame[:, step_of_frame] * posed)
+        return {
+            "learning_rate": FloatDistribution(3e-4, 1e-2, log=True),
+            "epochs": IntDistribution(10, 40),
+            "width": IntDistribution(32, 96, step=32),
+            "dropout": FloatDistribution(0.0, 0.5),
+            "weight_decay": FloatDistribution(1e-4, 0.3, log=True),
+            "rotation_deg": FloatDistribution(0.0, 60.0),
+            "aspect_jitter": FloatDistribution(0.0, 0.4),
+        }

@@ -1,10 +1,12 @@
 """What a run found, as text for a terminal."""
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 from spasm.core.errors import printable
 from spasm.data.dataset import TrainingData
 from spasm.evaluation.metrics import ROWS
+from spasm.runs.artefacts import DataInfo, Metric, Metrics
 
 SIMULATED = "SIMULATED DATA: these figures say nothing about children."
 
@@ -19,49 +21,73 @@ def data_summary(data: TrainingData) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def data_name(data: dict[str, Any]) -> str:
+def data_name(data: DataInfo) -> str:
     """What a run was trained on, from its run.json."""
-    name = f"{data['segments']} segments of {data['children']} children, {printable(data['path'])}"
-    return f"{name} (SIMULATED: no answer says anything about a real child)" if data["simulated"] else name
+    name = f"{data.segments} segments of {data.children} children, {printable(data.path)}"
+    return f"{name} (SIMULATED: no answer says anything about a real child)" if data.simulated else name
 
 
-def members_table(result: dict[str, Any]) -> str:
-    """Each member alone beside the blend, and the blend with and without the child's other segments."""
-    rows = {name: figures for name, figures in result["each_member"].items()}
-    rows["blend, each segment alone"] = result["child_context"]["without"]
-    rows["blend, with child context"] = result["child_context"]["with"]
+def models_table(result: Metrics) -> str:
+    """Each model alone beside the decision, and the decision with and without the child's other segments."""
+    rows: dict[str, Mapping[str, Metric]] = dict(result.each_model)
+    rows["decision, each segment alone"] = result.child_context.without_context
+    rows["decision, with child context"] = result.child_context.with_context
     lines = ["", f"{'cross-fitted':34}{'F1':>7}   95 % interval     {'AUC':>7}{'Brier':>8}"]
-    for name, figures in rows.items():
-        low, high = number(figures["f1"]["low"]), number(figures["f1"]["high"])
+    for name, values in rows.items():
+        f1 = values["f1"]
         lines.append(
-            f"{name:34}{number(figures['f1']['value'])}   {low} to {high}"
-            f"{number(figures['auc']['value'])} {number(figures['brier']['value'])}"
+            f"{name:34}{number(f1.value)}   {number(f1.low)} to {number(f1.high)}"
+            f"{number(values['auc'].value)} {number(values['brier'].value)}"
         )
     return "\n".join(lines)
 
 
-def metrics_table(result: dict[str, Any]) -> str:
-    """The headline figures of metrics.json, with their intervals."""
-    members = ", ".join(f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in result["members"].items())
-    title = f"{members}: every child scored by a fold that never saw it, all choices cross-fitted"
-    lines = [figures_table(result["cross_fitted"], title)]
-    plain = result["pooled_threshold"]
+def model_line(name: str, result: Metrics) -> str:
+    """A model's own score, when it is complete."""
+    f1, auc = (result.each_model[name][key] for key in ("f1", "auc"))
+    interval = f"{number(f1.low).strip()} to {number(f1.high).strip()}"
+    return f"{name}: cross-fitted F1 {number(f1.value).strip()} ({interval}), AUC {number(auc.value).strip()}"
+
+
+def metrics_table(result: Metrics) -> str:
+    """The headline metrics with their intervals."""
+    models = ", ".join(f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in result.models.items())
+    title = f"{models}: every child scored by a fold that never saw it, all choices cross-fitted"
+    lines = [intervals_table(result.cross_fitted, title)]
     lines.append(
-        f"{'F1 at one threshold for all':34}{number(plain['f1']['value'])}   optimistic: chosen on the same rows"
+        f"{'F1 at one threshold for all':34}{number(result.pooled_threshold.f1)}   optimistic: chosen on the same rows"
     )
-    lines.append(f"threshold for new children: {result['threshold']:.4f}")
-    if result["data"]["simulated"]:
+    lines.append(f"threshold for new children: {result.threshold:.4f}")
+    if result.data.simulated:
         lines.append(SIMULATED)
     return "\n".join([*lines, ""])
 
 
-def figures_table(figures: dict[str, Any], title: str) -> str:
-    """Every figure of `metrics.evaluate` with its interval."""
+def intervals_table(values: Mapping[str, Metric], title: str) -> str:
+    """Every metric with its interval."""
     lines = ["", title, f"{'':34}{'value':>7}   95 % interval over children"]
     for key, name in ROWS:
-        figure = figures[key]
-        lines.append(f"{name:34}{number(figure['value'])}   {number(figure['low'])} to {number(figure['high'])}")
+        metric = values[key]
+        lines.append(f"{name:34}{number(metric.value)}   {number(metric.low)} to {number(metric.high)}")
     return "\n".join(lines)
+
+
+def closing_box(result: Metrics, run: Path, report: Path | None, seconds: float) -> str:
+    """The result in a frame: cross-fitted F1 with its interval, where the report is, and how long it took."""
+    f1 = result.cross_fitted["f1"]
+    low, high = number(f1.low).strip(), number(f1.high).strip()
+    lines = [
+        f"cross-fitted F1 {number(f1.value).strip()}, "
+        f"95 % interval over {result.data.children} children {low} to {high}"
+    ]
+    if result.data.simulated:
+        lines.append(SIMULATED)
+    lines.append(f"run:    {printable(run)}")
+    if report is not None:
+        lines.append(f"report: {printable(report)} (open it in a browser)")
+    lines.append(f"time:   {seconds / 60:.1f} min" if seconds >= 90 else f"time:   {seconds:.0f} s")
+    width = max(map(len, lines))
+    return "\n".join([f"+-{'-' * width}-+", *(f"| {line:{width}} |" for line in lines), f"+-{'-' * width}-+"])
 
 
 def number(value: float | None) -> str:

@@ -8,6 +8,20 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from spasm.models.networks.output import Scores
+
+
+class Network(nn.Module):
+    """Features (N, 14, 33, T) in, `Scores` out."""
+
+    def folded(self, precision: torch.dtype = torch.float32) -> nn.Module:
+        """A copy for scoring, with its convolutions in the given precision."""
+        return Folded(self, precision)
+
+    def auxiliary_loss(self, scores: Scores, labels: torch.Tensor, epoch: int) -> torch.Tensor | None:
+        """A loss (N,) to add to that of the prediction; labels (N,) of 0 and 1, epochs count from 0."""
+        return None
+
 
 class Folded(nn.Module):
     """A copy of a network whose convolutions and batch norms are one, computed in the given precision.

@@ -1,34 +1,36 @@
 """Scoring poses with trained networks; out-of-fold rows and submissions both come from here."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from spasm.config.models import Member
-from spasm.config.runtime import Hardware
-from spasm.core import checkpoints
 from spasm.core.errors import TrainingError
 from spasm.features.channels import build_features
-from spasm.models.networks import NETWORKS
-from spasm.models.output import Scores
+from spasm.models.model import Explanation, FoldScores
+from spasm.models.network import NetworkConfig, NetworkModel
+from spasm.models.networks.output import Scores
 
 SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
 
 
-class Scorer:
-    """Trained folds of one member, ready to score poses; features are built once for all of them."""
+class NetworkPredictor:
+    """Trained folds of one network, ready to score poses; features are built once for all of them."""
 
     def __init__(
-        self, weights: Sequence[dict[str, torch.Tensor]], settings: Member, device: torch.device, precision: torch.dtype
+        self,
+        model: NetworkModel,
+        weights: Sequence[dict[str, torch.Tensor]],
+        config: NetworkConfig,
+        device: torch.device,
+        precision: torch.dtype,
     ) -> None:
-        self.settings, self.device = settings, device
+        self.config, self.device = config, device
         self.offsets = []
         self.networks = []
         for fold in weights:
-            network = NETWORKS[settings.model](settings.network)
+            network = model.build(config)
             try:
                 self.offsets.append(float(fold["offset"]))
                 network.load_state_dict({name: value for name, value in fold.items() if name != "offset"})
@@ -36,11 +38,10 @@ class Scorer:
                 raise TrainingError("the weights are not those of a network with these settings") from error
             self.networks.append(network.folded(precision).to(device))
 
-    def score(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """poses: (M, T, 33, 5) float32; rows: (N,) which to score, each with a pose.
+    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+        """Scores of the segments `rows` of poses (M, T, 33, 5) float32, each with a pose.
 
-        Returns logits (folds, N) and frame weights (N, T), the mean over folds. Reads a few segments at a time, so that
-        memory does not grow with N.
+        Reads a few segments at a time, so that memory does not grow with their number.
         """
         logits = np.empty((len(self.networks), len(rows)))
         weights = np.empty((len(rows), poses.shape[1]))
@@ -48,16 +49,16 @@ class Scorer:
             for fold, score in enumerate(scores):
                 logits[fold, part] = score.logit.cpu().double().numpy() + self.offsets[fold]
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
-        return logits, weights
+        return FoldScores(logits, weights)
 
-    def frames(self, poses: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the folds see in each frame, their mean: weights (N, T), and logits (N, T) that speak for a spasm."""
+    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+        """Attention and frame logits, the mean over folds."""
         weights, logits = np.empty((2, len(rows), poses.shape[1]))
         for part, scores in self._scores(poses, rows):
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
             together = torch.stack([score.frame_logits for score in scores]).float().mean(0)
             logits[part] = together.cpu().numpy() + np.mean(self.offsets)
-        return weights, logits
+        return Explanation(attention=weights, frame_logits=logits)
 
     @torch.inference_mode()
     def _scores(self, poses: np.ndarray, rows: np.ndarray) -> Iterator[tuple[slice, list[Scores]]]:
@@ -65,15 +66,8 @@ class Scorer:
         for start in range(0, len(rows), SCORING_BATCH):
             part = slice(start, start + SCORING_BATCH)
             batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
-            features = build_features(batch, self.settings.features)
+            features = build_features(batch, self.config.features)
             yield part, [network(features) for network in self.networks]
-
-
-def open_scorer(paths: Sequence[Path], settings: Member, hardware: Hardware) -> Scorer:
-    """Folds from their files."""
-    device = pick_device(hardware.device)
-    weights = [checkpoints.read_tensors(path) for path in paths]
-    return Scorer(weights, settings, device, pick_precision(hardware.precision, device))
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -1,22 +1,21 @@
 """The run folder: what a training writes, in which order, and what must match before anything is added to it.
 
-RUN/run.json, folds.csv       T, data and folds, made by the first command and shared by every member
-RUN/<member>/manifest.json    settings, versions, and the sha256 of every file that a decision rests on
-RUN/<member>/seed_S/          fold_K.pt weights (.txt of LightGBM), fold_K_oof.csv scores, and fold_K_last.pt while a
-                              network can be resumed
-RUN/<member>/history.csv      of a network: one row per epoch
-RUN/<member>/tensorboard/     the same for TensorBoard, where it is asked for
-RUN/lgbm/importance.csv       what each group of statistics contributed
-RUN/<member>/oof.csv          out-of-fold logits: the mean over seeds
-RUN/oof.csv, decision.json, metrics.json    from the members that are complete
+RUN/run.json, folds.csv       T, data and folds, made by the first command and shared by every model
+RUN/<model>/manifest.json     settings, versions, and the sha256 of every file that a decision rests on
+RUN/<model>/seed_S/           fold_K.safetensors weights (.txt of LightGBM), fold_K_oof.csv scores, and
+                              fold_K_last.safetensors while a network can be resumed
+RUN/<model>/history.csv       of a network: one row per epoch
+RUN/<model>/tensorboard/      the same for TensorBoard, where it is asked for
+RUN/<model>/importance.csv    of LightGBM: what each group of features contributed
+RUN/<model>/oof.csv           out-of-fold logits: the mean over seeds
+RUN/oof.csv, decision.json, metrics.json    from the models that are complete
 """
 
 import contextlib
 import dataclasses
-import os
 import platform
-import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,25 @@ from typing import Any
 import numpy as np
 
 from spasm.config.data import Folds
-from spasm.config.fields import ADDED
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds, read_folds
 from spasm.ensemble.calibration import logit_without_pose
+from spasm.runs.artefacts import (
+    OOF_COLUMNS,
+    DataInfo,
+    FoldsInfo,
+    Manifest,
+    RunInfo,
+    check_files,
+    fold_file,
+    read_manifest,
+    read_run_info,
+)
 
-PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "joblib")
-OOF = ("segment_name", "child", "label", "fold", "logit")
+PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "joblib", "safetensors")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,38 +69,35 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         files.remove_stale(path)
         if split.folds_file is None:
             fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
-            origin: dict[str, Any] = {"folds": split.folds, "kind": split.splitter, "seed": split.fold_seed}
+            origin = FoldsInfo(folds=split.folds, splitter=split.splitter, seed=split.fold_seed)
         else:
             fold_of = read_folds(split.folds_file, data.names)
-            origin = {"folds": int(fold_of.max()) + 1, "file_sha256": files.sha256(split.folds_file)}
-        wanted = {
-            "frames": frames,
-            "data": {
-                "path": str(data_path),
-                "simulated": data.simulated,
-                "segments": len(data.names),
-                "children": len(set(data.children)),
-                "positives": int(data.labels.sum()),
-                "without_pose": int((~data.has_pose).sum()),
-                "fingerprint": data.fingerprint,
-            },
-            "folds": origin,
-        }
+            origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
+        about = DataInfo(
+            path=str(data_path),
+            simulated=data.simulated,
+            segments=len(data.names),
+            children=len(set(data.children)),
+            positives=int(data.labels.sum()),
+            without_pose=int((~data.has_pose).sum()),
+            fingerprint=data.fingerprint,
+        )
         if not (path / "run.json").exists():
             if list(path.glob("*/manifest.json")):
                 hint = "restore it from a copy, or begin another --run"
-                raise DataError(path / "run.json", "is missing beside trained members", hint)
+                raise DataError(path / "run.json", "is missing beside trained models", hint)
             for fold in range(int(fold_of.max()) + 1):
                 if len(np.unique(data.labels[(fold_of != fold) & data.has_pose])) < 2:
                     reason = f"leave one class to train on for fold {fold}"
                     raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
             rows = zip(data.names, data.children, data.labels, fold_of, strict=True)
-            files.write_csv(path / "folds.csv", OOF[:4], rows)
-            files.write_json(path / "run.json", {**wanted, "folds_sha256": files.sha256(path / "folds.csv")})
-        made = read_run(path)
-        _require(path / "run.json", "frames (T)", made["frames"], frames)
-        _require(path / "run.json", "data", made["data"]["fingerprint"], data.fingerprint)
-        _require(path / "run.json", "folds", made["folds"], origin)
+            files.write_csv(path / "folds.csv", OOF_COLUMNS, rows)
+            digest = files.sha256(path / "folds.csv")
+            RunInfo(frames=frames, data=about, folds=origin, folds_sha256=digest).write(path / "run.json")
+        info = read_run_info(path)
+        _require(path / "run.json", "frames (T)", info.frames, frames)
+        _require(path / "run.json", "data", info.data.fingerprint, data.fingerprint)
+        _require(path / "run.json", "folds", _flags(info.folds), _flags(origin))
         # From the file, and not as made above: another version of scikit-learn can deal them differently.
         return Run(path, data, read_folds(path / "folds.csv", data.names))
 
@@ -100,29 +105,12 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
 def reopen_run(path: Path, data: TrainingData) -> Run:
     """Open a finished run with the data it was made for. Raises DataError if that has changed."""
     files.remove_stale(path)
-    _require(path / "run.json", "data", read_run(path)["data"]["fingerprint"], data.fingerprint)
+    _require(path / "run.json", "data", read_run_info(path).data.fingerprint, data.fingerprint)
     return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
-def read_run(path: Path) -> dict[str, Any]:
-    """What run.json says, once folds.csv is known to be the one it speaks of."""
-    made = files.read_json(path / "run.json")
-    shape = {"frames": int, "data": dict, "folds": dict, "folds_sha256": str}
-    if not all(type(made.get(key)) is kind for key, kind in shape.items()) or "fingerprint" not in made["data"]:
-        raise DataError(path / "run.json", "is not a run of this software", "restore it, or begin another --run")
-    if files.sha256(path / "folds.csv") != made.get("folds_sha256"):
-        raise DataError(path / "folds.csv", "has changed since the run was made", "restore it, or begin another --run")
-    return made
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """What a member's manifest.json says. Raises DataError if it is not one."""
-    manifest = files.read_json(path)
-    noted = manifest.get("files")
-    whole = isinstance(noted, dict) and all(isinstance(digest, str) for digest in noted.values())
-    if not whole or not isinstance(manifest.get("settings"), dict):
-        raise DataError(path, "is not a manifest of this software", "restore it from a copy")
-    return manifest
+def _flags(origin: FoldsInfo) -> dict[str, Any]:
+    return origin.model_dump(exclude_none=True)
 
 
 def _require(path: Path, what: str, made: object, wanted: object) -> None:
@@ -131,8 +119,8 @@ def _require(path: Path, what: str, made: object, wanted: object) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class MemberFolder:
-    """One member's part of a run folder."""
+class ModelFolder:
+    """One model's part of a run folder."""
 
     path: Path
 
@@ -157,14 +145,13 @@ class MemberFolder:
         return self.path / ".lock"
 
     def weights(self, seed: int, fold: int) -> Path:
-        suffix = ".txt" if self.path.name == "lgbm" else ".pt"
-        return self.path / f"seed_{seed}" / f"fold_{fold}{suffix}"
+        return self.path / fold_file(self.path.name, seed, fold)
 
     def fold_oof(self, seed: int, fold: int) -> Path:
         return self.path / f"seed_{seed}" / f"fold_{fold}_oof.csv"
 
     def last(self, seed: int, fold: int) -> Path:
-        return self.path / f"seed_{seed}" / f"fold_{fold}_last.pt"
+        return self.path / f"seed_{seed}" / f"fold_{fold}_last.safetensors"
 
     def tensorboard(self, seed: int, fold: int) -> Path:
         return self.path / "tensorboard" / f"seed_{seed}_fold_{fold}"
@@ -201,33 +188,39 @@ class MemberFolder:
     def is_trained(self, seed: int, fold: int) -> bool:
         if not self.manifest.exists():
             return False
-        noted = read_manifest(self.manifest)["files"]
+        noted = read_manifest(self.manifest).files
         paths = (self.weights(seed, fold), self.fold_oof(seed, fold))
         return all(str(path.relative_to(self.path)) in noted for path in paths)
 
     def note_files(self, *paths: Path) -> None:
         """Put the sha256 of finished files into the manifest."""
-        with files.lock(self.lock, "the member is being written"):
+        with files.lock(self.lock, "the model is being written"):
             manifest = read_manifest(self.manifest)
-            manifest["files"] |= {str(path.relative_to(self.path)): files.sha256(path) for path in paths}
-            manifest["files"] = dict(sorted(manifest["files"].items()))
-            files.write_json(self.manifest, manifest)
+            noted = manifest.files | {str(path.relative_to(self.path)): files.sha256(path) for path in paths}
+            manifest.model_copy(update={"files": dict(sorted(noted.items()))}).write(self.manifest)
 
-    def note_history(self, seed: int, fold: int, columns: tuple[str, ...], rows: list[list[float]]) -> None:
-        """Put one fold's epochs into the member's history, in place of what stood there for it."""
-        numbered = {str(epoch): values for epoch, values in enumerate(rows, 1)}
-        self._note_rows(self.history, (seed, fold), ("epoch", *columns), numbered)
+    def note_history(self, seed: int, fold: int, rows: Sequence[Mapping[str, float]]) -> None:
+        """Put one fold's epochs into the model's history, in place of what stood there for it."""
+        numbered = {str(epoch): list(row.values()) for epoch, row in enumerate(rows, 1)}
+        self._note_rows(self.history, (seed, fold), ("epoch", *rows[0]), numbered)
 
-    def note_importance(self, seed: int, fold: int, shares: Mapping[str, float]) -> None:
-        """Put what each group of statistics contributed to one fold into the member's table."""
-        rows = {group: [share] for group, share in shares.items()}
+    def epochs_noted(self, seed: int) -> dict[int, int]:
+        """How many epochs of each fold of a seed are in the history."""
+        if not self.history.exists():
+            return {}
+        rows = read_table(self.history, ("seed", "fold"))
+        return dict(Counter(int(row["fold"]) for row in rows if row["seed"] == str(seed)))
+
+    def note_importance(self, seed: int, fold: int, fractions: Mapping[str, float]) -> None:
+        """Put what each group of features contributed to one fold into the model's table."""
+        rows = {group: [fraction] for group, fraction in fractions.items()}
         self._note_rows(self.importance, (seed, fold), ("group", "gain_fraction"), rows)
 
     def _note_rows(
         self, path: Path, place: tuple[int, int], columns: tuple[str, ...], rows: Mapping[str, list[float]]
     ) -> None:
         """Put one fold's rows into a table, in place of what stood there for it; the first column names them."""
-        with files.lock(self.lock, "the member is being written"):
+        with files.lock(self.lock, "the model is being written"):
             table: dict[tuple[int, int], list[list[str]]] = {}
             if path.exists():
                 for row in read_table(path, ("seed", "fold", *columns)):
@@ -241,51 +234,41 @@ class MemberFolder:
             files.write_csv(path, ("seed", "fold", *columns), lines)
 
 
-def open_member(run: Run, name: str, settings: Mapping[str, Any], environment: Mapping[str, Any]) -> MemberFolder:
-    """Make a member's folder, or open one begun with the same settings on the same kind of hardware.
+def open_model(
+    run: Run, name: str, settings: Mapping[str, Any], environment: Mapping[str, str | int], command: Sequence[str] = ()
+) -> ModelFolder:
+    """Make a model's folder, or open one begun with the same settings on the same kind of hardware.
 
-    Raises DataError naming what differs, and where a finished file is missing or has changed.
+    command: what was called, for the manifest. Raises DataError naming what differs, and where a finished file is
+    missing or has changed.
     """
-    member = MemberFolder(run.path / name)
-    with files.lock(member.lock, "the member is being written"):
-        if not member.manifest.exists():
-            if any(member.path.glob("seed_*/fold_*")):
+    model = ModelFolder(run.path / name)
+    with files.lock(model.lock, "the model is being written"):
+        if not model.manifest.exists():
+            if any(model.path.glob("seed_*/fold_*")):
                 reason = "is missing, and with it the settings of the folds beside it"
-                raise DataError(member.manifest, reason, f"restore it from a copy, or delete {member.path}")
-            manifest = {
-                "member": name,
-                "settings": settings,
-                **environment,
-                "data": files.read_json(run.path / "run.json")["data"],
-                "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-                "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
-                "files": {},
-            }
-            files.write_json(member.manifest, manifest)
-        manifest = read_manifest(member.manifest)
-        for key, wanted in {"settings": settings, **environment}.items():
-            for flag, made in _differences(manifest.get(key), wanted, key):
-                reason = f"was begun with other settings: {flag} {made}"
-                hint = f"give the same, use another --run, or delete {member.path}"
-                raise DataError(member.manifest, reason, hint)
-        check_files(member.path, manifest["files"])
-    return member
+                raise DataError(model.manifest, reason, f"restore it from a copy, or delete {model.path}")
+            Manifest(
+                model=name,
+                settings=dict(settings),
+                environment=dict(environment),
+                data=read_run_info(run.path).data,
+                versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+                command=list(command),
+                files={},
+            ).write(model.manifest)
+        manifest = read_manifest(model.manifest)
+        for made, wanted in ((manifest.settings, settings), (manifest.environment, environment)):
+            for flag, value in _differences(made, dict(wanted), name):
+                reason = f"was begun with other settings: {flag} {value}"
+                raise DataError(model.manifest, reason, f"give the same, use another --run, or delete {model.path}")
+        check_files(model.path, manifest.files)
+    return model
 
 
 def _differences(made: Any, wanted: Any, key: str) -> list[tuple[str, Any]]:
     """The flags under which two settings trees differ, with what stands in the first."""
     if isinstance(made, dict) and isinstance(wanted, dict):
-        # What an earlier version did not know of is as it was then.
-        keys = sorted((set(made) | set(wanted)) - (set(ADDED) - set(made)))
+        keys = sorted(set(made) | set(wanted))
         return [pair for key in keys for pair in _differences(made.get(key), wanted.get(key), key)]
     return [] if made == wanted else [(f"--{key.replace('_', '-')}", made)]
-
-
-def check_files(folder: Path, digests: Mapping[str, str]) -> None:
-    """Raise DataError unless every file is there with its sha256."""
-    hint = "restore it from a copy, or delete the member's folder and train again"
-    for name, digest in digests.items():
-        if not (folder / name).exists():
-            raise DataError(folder / name, "is missing", hint)
-        if files.sha256(folder / name) != digest:
-            raise DataError(folder / name, "has changed since it was written", hint)

@@ -1,0 +1,187 @@
+"""A trained run as an object: poses in, probabilities, labels and the time that mattered out."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import cpu_count
+
+from spasm.config.runtime import Hardware
+from spasm.core.errors import DataError, DataProblems, collect_errors
+from spasm.data.landmarks import LANDMARKS
+from spasm.data.pose import CHANNELS, FPS
+from spasm.data.segments import read_segment
+from spasm.ensemble import label_shift
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.runs.artefacts import read_decision, read_oof, rebuild_hint
+
+BATCH = 64  # segments read before they are scored
+WITHOUT_POSE = "no pose in any frame: predicted as such segments were labelled in training"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a run predicts for N segments."""
+
+    probability: np.ndarray
+    """(N,) float64 in 0..1."""
+    label: np.ndarray
+    """(N,) int64 of 0 and 1."""
+    threshold: float
+    """The probability from which on a label is 1."""
+    attention: np.ndarray
+    """(N, T) float64: the weight of each frame; 0 where no model has attention, or without a pose."""
+    peak_time_s: np.ndarray
+    """(N,) float64: the time with the highest attention; NaN where there is none."""
+    pose_fraction: np.ndarray
+    """(N,) float64: the fraction of frames with a pose."""
+    inside_fraction: np.ndarray
+    """(N,) float64: the fraction of landmarks found inside the picture."""
+    note: list[str]
+    """What is special about a segment; mostly empty."""
+    logits: dict[str, np.ndarray]
+    """(N,) float64 by model."""
+    has_pose: np.ndarray
+    """(N,) bool."""
+
+    def __len__(self) -> int:
+        return len(self.probability)
+
+    def at_threshold(self, threshold: float) -> "Prediction":
+        """The same with other labels."""
+        return dataclasses.replace(self, threshold=threshold, label=(self.probability >= threshold).astype(int))
+
+    def with_notes(self, abstain: float) -> "Prediction":
+        """The same with a note on segments of which too little was seen: less than `abstain` of the landmarks."""
+        rows = zip(self.pose_fraction, self.inside_fraction, strict=True)
+        return dataclasses.replace(self, note=[_note(posed, inside, abstain) for posed, inside in rows])
+
+
+class TrainedRun:
+    """A trained run, checked when it is opened. Predictions are made by processes that end with each call."""
+
+    def __init__(self, run: Path, hardware: Hardware | None = None, cores: int = 0) -> None:
+        """Raises DataError where the run is not whole, or a file has changed since it was decided."""
+        self.path, self.decision = run, read_decision(run)
+        self.hardware, self.cores = hardware or Hardware(), cores or cpu_count()
+
+    @property
+    def frames(self) -> int:
+        """Frames of a segment (T)."""
+        return self.decision.frames
+
+    def predict(self, poses: np.ndarray, children: Sequence[str] | None = None) -> Prediction:
+        """Predict segments, poses (N, T, 33, 5): x, y, z, visibility, presence of each landmark; NaN: not found.
+
+        children: the child of each, which counts only if the run was blended with child context; by default all are
+        of different children. Raises DataError for poses of another shape.
+        """
+        values = np.asarray(poses, dtype=np.float32)
+        shape = (self.frames, len(LANDMARKS), len(CHANNELS))
+        if values.ndim != 4 or values.shape[1:] != shape:
+            wanted = ", ".join(map(str, ("N", *shape)))
+            hint = "give all segments in one array; a single one as poses[None]"
+            raise DataError("poses", f"have the shape {values.shape}, not ({wanted})", hint)
+        if children is not None and len(children) != len(values):
+            raise DataError("children", f"are {len(children)}, for {len(values)} segments", "give one for each")
+        names = [str(child) for child in children] if children is not None else list(map(str, range(len(values))))
+        starts = range(0, len(values), BATCH)
+        batches = ((None, values[start : start + BATCH]) for start in starts)
+        return self._predict(batches, len(starts), names)
+
+    def predict_files(
+        self, paths: Sequence[Path], root: Path, children: Sequence[str], passed: Callable[[int], Any] = lambda n: None
+    ) -> Prediction:
+        """Predict segment files, each read once. `passed` is called with how many more are done.
+
+        Raises DataProblems with everything that is wrong with any of the files.
+        """
+        problems: list[DataError] = []
+
+        def batches() -> Iterator[tuple[None, np.ndarray]]:
+            for start in range(0, len(paths), BATCH):
+                poses = []
+                for path in paths[start : start + BATCH]:
+                    with collect_errors(problems):
+                        poses.append(read_segment(path, self.frames, root)[0])
+                if not problems:
+                    yield None, np.stack(poses)
+
+        return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems)
+
+    def _predict(
+        self,
+        batches: Iterable[tuple[None, np.ndarray]],
+        count: int,
+        children: Sequence[str],
+        passed: Callable[[int], Any] = lambda n: None,
+        problems: Sequence[DataError] = (),
+    ) -> Prediction:
+        parts: list[BatchPrediction] = []
+        with EnsemblePredictor(self.path, self.decision, self.hardware, self.cores, count) as predictor:
+            for batch in predictor.predict(batches):
+                parts.append(batch)
+                passed(len(batch.posed))
+            if problems:
+                raise DataProblems(problems)
+            logits = {name: _joined([part.logits[name] for part in parts]) for name in self.decision.models}
+            posed = _joined([part.posed for part in parts], self.frames)
+            has_pose = np.asarray(posed.any(axis=1))
+            probability = predictor.probability(logits, children, has_pose)
+        attention = _joined([part.attention for part in parts], self.frames)
+        attended = attention.any(axis=1)
+        blank = Prediction(
+            probability=probability,
+            label=(probability >= self.decision.threshold).astype(int),
+            threshold=self.decision.threshold,
+            attention=attention,
+            peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
+            pose_fraction=posed.mean(axis=1),
+            inside_fraction=_joined([part.inside for part in parts]),
+            note=[],
+            logits=logits,
+            has_pose=has_pose,
+        )
+        return blank.with_notes(abstain=0.0)
+
+    def threshold_for(
+        self, prediction: Prediction, children: Sequence[str], prevalence: float | None
+    ) -> tuple[float, str]:
+        """A threshold for segments with another fraction of positives, and where it comes from.
+
+        prevalence: that fraction; None: it is estimated from the segments, and followed where the evidence is not thin.
+        """
+        oof, blend = read_oof(self.path), self.decision.blend_settings
+        before = blend.prevalence or self.decision.prevalence
+        try:
+            chosen = label_shift.threshold_at(oof.labels, oof.in_sample, before, blend.threshold_rule)
+        except ValueError:  # labels of one class
+            chosen = math.nan
+        if not math.isclose(chosen, self.decision.threshold, abs_tol=1e-9):
+            reason = "is not what decision.json was chosen on"
+            raise DataError(self.path / "oof.csv", reason, rebuild_hint(self.path))
+        share, reason = prevalence, f", chosen for the prevalence {prevalence}"
+        if share is None:
+            child = np.array(children, dtype=str)
+            estimate = label_shift.estimate(oof.labels, oof.in_sample, oof.children, prediction.probability, child)
+            low, high = estimate.likelihood_interval
+            found = f"estimated prevalence {estimate.likelihood:.3f} (95 % interval {low:.3f} to {high:.3f})"
+            if estimate.thin:
+                return self.decision.threshold, f"; it stands: {found}, {estimate.reason}"
+            share, reason = estimate.prevalence, f", chosen for the prevalence {estimate.prevalence:.3f}; {found}"
+        return label_shift.threshold_at(oof.labels, oof.in_sample, share, blend.threshold_rule), reason
+
+
+def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty((0,) if width is None else (0, width))
+
+
+def _note(posed: float, inside: float, abstain: float) -> str:
+    if posed == 0:
+        return WITHOUT_POSE if abstain == 0 else f"too poor to judge; {WITHOUT_POSE}"
+    if inside >= abstain:
+        return ""
+    return f"too poor to judge: no pose in {1 - posed:.0%} of frames, {inside:.0%} of landmarks in the picture"

@@ -1,0 +1,409 @@
+"""What lies in a run folder, as types: each is read and written here alone.
+
+RUN/run.json                  `RunInfo`: T, data and folds, made by the first command and shared by every model
+RUN/<model>/manifest.json     `Manifest`: settings, versions, and the sha256 of every file that a decision rests on
+RUN/decision.json             `Decision`: how the models become one probability and one label
+RUN/metrics.json              `Metrics`: how well that does on children it never saw
+RUN/oof.csv                   `OofTable`: the out-of-fold rows that all of it was computed from
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from spasm.config.ensemble import Blend
+from spasm.config.fields import SettingsError, from_tree
+from spasm.core import files
+from spasm.core.errors import DataError, printable
+from spasm.core.tables import read_table
+from spasm.ensemble.blending import BlendParameters
+from spasm.evaluation import metrics
+from spasm.evaluation.metrics import ROWS
+from spasm.models.model import Model
+from spasm.models.registry import MODELS
+
+SCHEMA = 2
+"""Of everything here; a run of another schema is not read."""
+OOF_COLUMNS = ("segment_name", "child", "label", "fold")
+
+
+def rebuild_hint(run: Path) -> str:
+    """What to do where a run's decision or metrics are not as they should be."""
+    return f"rebuild them: python src/train_folds.py --decide-only --run {printable(run)}"
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_]+", text):
+        raise ValueError("is not the name of a model")
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError("is not a sha256")
+    return text
+
+
+def _file(text: str) -> str:
+    # Nothing above the run, and nothing hidden, can be named.
+    if not re.fullmatch(r"([a-z0-9_]+/)?seed_[0-9]+/[a-z0-9_]+\.(safetensors|txt|csv)", text):
+        raise ValueError("is not a file of a trained fold")
+    return text
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+ModelName = Annotated[str, AfterValidator(_name)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+FoldFile = Annotated[str, AfterValidator(_file)]
+Calibration = tuple[Number, Number]
+"""Slope and offset of log-odds."""
+
+
+class Artefact(BaseModel):
+    """JSON with a fixed set of keys, of which none is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class Stored(Artefact):
+    """An artefact in a file of its own."""
+
+    schema_number: Literal[2] = Field(default=2, alias="schema")
+
+    @classmethod
+    def read(cls, path: Path, hint: str) -> Self:
+        """Read and check a file. Raises DataError; `hint` says what to do."""
+        tree = files.read_json(path)
+        if tree.get("schema") != SCHEMA:
+            reason = f"is of another version of this software (schema {tree.get('schema', 1)}; this one reads {SCHEMA})"
+            raise DataError(path, reason, "train into another --run")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            reason = f"is not a {cls.__name__.lower()} of this software: {where or 'it'}: {first['msg'].lower()}"
+            raise DataError(path, reason, hint) from error
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        files.write_json(path, self.model_dump(mode="json", by_alias=True))
+
+
+class DataInfo(Artefact):
+    """The data that a run was trained on."""
+
+    path: str
+    simulated: bool
+    segments: int
+    children: int
+    positives: int
+    without_pose: int
+    fingerprint: str
+
+
+class FoldsInfo(Artefact):
+    """Where the folds come from."""
+
+    folds: Annotated[int, Field(ge=2, le=100_000)]
+    splitter: str | None = None
+    seed: int | None = None
+    file_sha256: Sha256 | None = None
+
+
+class RunInfo(Stored):
+    """run.json."""
+
+    frames: Annotated[int, Field(ge=1, le=100_000)]
+    data: DataInfo
+    folds: FoldsInfo
+    folds_sha256: Sha256
+
+
+class Manifest(Stored):
+    """A model's manifest.json."""
+
+    model: ModelName
+    settings: dict[str, Any]
+    environment: dict[str, str | int]
+    """What computed it, and what else must not change between folds."""
+    data: DataInfo
+    versions: dict[str, str]
+    command: list[str]
+    files: dict[FoldFile, Sha256]
+
+
+class DecidedModel(Artefact):
+    """One model in a decision."""
+
+    weight: Annotated[float, Field(gt=0, le=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    settings: dict[str, Any]
+    calibration: Calibration
+    quantiles: list[Number]
+    """Of its out-of-fold logits; empty unless percentiles are averaged."""
+
+
+class Decision(Stored):
+    """decision.json."""
+
+    models: Annotated[dict[ModelName, DecidedModel], Field(min_length=1)]
+    averaging: Literal["probability", "logit", "percentile"]
+    calibration: Calibration
+    child_context: tuple[Number, Number, Number, Number] | None
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    no_pose_logit: Number
+    provenance: dict[str, str]
+    """How each of these was chosen."""
+    prevalence: Annotated[float, Field(gt=0, lt=1)]
+    considered_models: list[ModelName]
+    blend: dict[str, Any]
+    """The `Blend` settings."""
+    folds: Annotated[int, Field(ge=1)]
+    frames: Annotated[int, Field(ge=1, le=100_000)]
+    data: DataInfo
+    files: dict[FoldFile, Sha256]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            from_tree(Blend, self.blend)
+        except SettingsError as error:
+            raise ValueError(f"blend: {error}") from error
+        # A count beyond the files would be listed for ever.
+        if self.folds > len(self.files) or any(len(model.seeds) > len(self.files) for model in self.models.values()):
+            raise ValueError("it names more folds or seeds than files")
+        if not math.isclose(sum(model.weight for model in self.models.values()), 1, abs_tol=1e-6):
+            raise ValueError("the weights do not sum to 1")
+        for name, model in self.models.items():
+            if len(set(model.seeds)) < len(model.seeds):
+                raise ValueError(f"a seed of {name} is there twice")
+            if (len(model.quantiles) > 1) != (self.averaging == "percentile"):
+                raise ValueError(f"the quantiles of {name} do not fit the averaging")
+        return self
+
+    @property
+    def blend_settings(self) -> Blend:
+        """The settings that it was made with."""
+        return from_tree(Blend, self.blend)
+
+    @property
+    def parameters(self) -> BlendParameters:
+        """What turns the models' logits into probabilities."""
+        return BlendParameters(
+            averaging=self.averaging,
+            weights={name: model.weight for name, model in self.models.items()},
+            calibrations={name: model.calibration for name, model in self.models.items()},
+            quantiles={name: model.quantiles for name, model in self.models.items() if model.quantiles},
+            calibration=self.calibration,
+            context=self.child_context,
+            threshold=self.threshold,
+        )
+
+
+class Metric(Artefact):
+    """A metric and its 95 % interval; None where it is not defined."""
+
+    value: Number | None
+    low: Number | None
+    high: Number | None
+
+
+Row = dict[str, Number | int | None]
+"""Metrics of some segments, such as a fold or a cohort, without intervals; and how many segments and children."""
+
+
+class PooledThreshold(Artefact):
+    """The best threshold on all out-of-fold rows at once, and its F1: optimistic."""
+
+    f1: Number | None
+    threshold: Number
+
+
+class ChildContext(Artefact):
+    """The metrics with and without each child's other segments."""
+
+    with_context: dict[str, Metric]
+    without_context: dict[str, Metric]
+
+
+class Metrics(Stored):
+    """metrics.json."""
+
+    data: DataInfo
+    note: str
+    protocol: str
+    models: dict[ModelName, list[int]]
+    """The seeds of each model in the decision."""
+    cross_fitted: dict[str, Metric]
+    cross_fitted_thresholds: Annotated[list[Number], Field(min_length=1)]
+    cross_fitted_weights: list[dict[ModelName, Number]]
+    threshold: Number
+    pooled_threshold: PooledThreshold
+    each_model: dict[ModelName, dict[str, Metric]]
+    child_context: ChildContext
+    folds: list[Row]
+    groups: dict[str, dict[str, Row]]
+    one_class_folds: list[int]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.cross_fitted_thresholds) != len(self.folds):
+            raise ValueError("it has not one threshold for each fold")
+        names = {key for key, _ in ROWS}
+        tables = [self.cross_fitted, self.child_context.with_context, self.child_context.without_context]
+        if any(set(table) < names for table in (*tables, *self.each_model.values())):
+            raise ValueError("a metric is missing")
+        rows = [*self.folds, *(row for values in self.groups.values() for row in values.values())]
+        if any(not names | {"segments", "children"} <= set(row) for row in rows):
+            raise ValueError("a metric of a fold or group is missing")
+        return self
+
+
+class OofTable(NamedTuple):
+    """oof.csv: every segment judged by choices that never saw its fold."""
+
+    names: np.ndarray
+    """(N,) text."""
+    children: np.ndarray
+    """(N,) text."""
+    labels: np.ndarray
+    """(N,) int64 of 0 and 1."""
+    folds: np.ndarray
+    """(N,) int64."""
+    logits: dict[str, np.ndarray]
+    """(N,) of each complete model, the mean over its seeds."""
+    probabilities: np.ndarray
+    """(N,): cross-fitted, by weights, calibration and threshold of the other folds."""
+    positive: np.ndarray
+    """(N,) bool: the cross-fitted label."""
+    in_sample: np.ndarray
+    """(N,): the probability by the decision itself, which saw these rows; what a threshold is chosen on again."""
+
+    def write(self, path: Path) -> None:
+        """Write the table."""
+        header = (
+            *OOF_COLUMNS,
+            *(f"{name}_logit" for name in self.logits),
+            *("probability", "label_predicted", "probability_in_sample"),
+        )
+        rows = zip(
+            self.names, self.children, self.labels, self.folds, *self.logits.values(), self.probabilities,
+            self.positive.astype(int), self.in_sample, strict=True,
+        )  # fmt: skip
+        files.write_csv(path, header, rows)
+
+    @classmethod
+    def read(cls, path: Path, hint: str) -> Self:
+        """Read and check the table. Raises DataError."""
+        rows = read_table(path, (*OOF_COLUMNS, "probability", "label_predicted", "probability_in_sample"))
+        models = [name.removesuffix("_logit") for name in (rows[0] if rows else {}) if name.endswith("_logit")]
+
+        def numbers(column: str) -> np.ndarray:
+            return np.array([float(row[column]) for row in rows])
+
+        try:
+            table = cls(
+                names=np.array([row["segment_name"] for row in rows], dtype=str),
+                children=np.array([row["child"] for row in rows], dtype=str),
+                labels=np.array([int(row["label"]) for row in rows], dtype=np.int64),
+                folds=np.array([int(row["fold"]) for row in rows], dtype=np.int64),
+                logits={name: numbers(f"{name}_logit") for name in models},
+                probabilities=numbers("probability"),
+                positive=np.array([int(row["label_predicted"]) for row in rows]) == 1,
+                in_sample=numbers("probability_in_sample"),
+            )
+        except ValueError as error:
+            raise DataError(path, f"holds something else than numbers ({error})", hint) from error
+        whole = np.isfinite(table.probabilities).all() and np.isfinite(table.in_sample).all()
+        if not rows or not whole or not set(table.labels) <= {0, 1}:
+            raise DataError(path, "is not a table of out-of-fold rows", hint)
+        return table
+
+
+def read_run_info(run: Path) -> RunInfo:
+    """run.json, once folds.csv is known to be the one it speaks of. Raises DataError."""
+    if not run.is_dir() or not (run / "run.json").exists():
+        raise DataError(run, "holds no run", f"train first: python src/train_folds.py --run {printable(run)}")
+    info = RunInfo.read(run / "run.json", "restore it, or begin another --run")
+    if files.sha256(run / "folds.csv") != info.folds_sha256:
+        raise DataError(run / "folds.csv", "has changed since the run was made", "restore it, or begin another --run")
+    return info
+
+
+def read_manifest(path: Path) -> Manifest:
+    """A model's manifest. Raises DataError."""
+    return Manifest.read(path, "restore it from a copy")
+
+
+def read_decision(run: Path) -> Decision:
+    """A run's decision, once every file it rests on is known to be there and unchanged. Raises DataError."""
+    path = run / "decision.json"
+    if not path.exists():
+        hint = f"train all folds of a model first: python src/train_folds.py --run {printable(run)}"
+        raise DataError(path, "is not there: the run has no threshold yet", hint)
+    decision = Decision.read(path, rebuild_hint(run))
+    needed = {
+        f"{name}/{fold_file(name, seed, fold)}"
+        for name, model in decision.models.items()
+        for seed in model.seeds
+        for fold in range(decision.folds)
+    }
+    if not needed <= set(decision.files):
+        raise DataError(path, "names no file for some fold", rebuild_hint(run))
+    check_files(run, decision.files)
+    return decision
+
+
+def fold_file(model: str, seed: int, fold: int) -> str:
+    """The file of a trained fold, in its model's folder."""
+    suffix = MODELS[model].suffix if model in MODELS else Model.suffix
+    return f"seed_{seed}/fold_{fold}{suffix}"
+
+
+def check_files(folder: Path, digests: Mapping[str, str]) -> None:
+    """Raise DataError unless every file is there with its sha256."""
+    hint = "restore it from a copy, or delete the model's folder and train again"
+    for name, digest in digests.items():
+        if not (folder / name).exists():
+            raise DataError(folder / name, "is missing", hint)
+        if files.sha256(folder / name) != digest:
+            raise DataError(folder / name, "has changed since it was written", hint)
+
+
+def read_metrics(run: Path, decision: Decision) -> Metrics:
+    """A run's metrics. Raises DataError where they are not of this decision."""
+    path = run / "metrics.json"
+    if not path.exists():
+        raise DataError(path, "is not there: the run has no metrics", rebuild_hint(run))
+    result = Metrics.read(path, rebuild_hint(run))
+    if (result.data, result.threshold) != (decision.data, decision.threshold):
+        raise DataError(path, "is of another decision than decision.json", rebuild_hint(run))
+    return result
+
+
+def read_oof(run: Path, result: Metrics | None = None) -> OofTable:
+    """A run's out-of-fold rows. Raises DataError where `result`, its metrics, were computed from others."""
+    path = run / "oof.csv"
+    table = OofTable.read(path, rebuild_hint(run))
+    if result is not None:
+        found = metrics.figures(table.labels, table.probabilities, table.positive)
+        if not all(_same(found[key], result.cross_fitted[key].value) for key, _ in ROWS):
+            raise DataError(path, "is not what metrics.json was made of", rebuild_hint(run))
+    return table
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other)
+
+
+def metrics_of(values: Mapping[str, Any]) -> dict[str, Metric]:
+    """Metrics with intervals, as `metrics.evaluate` gives them, as artefacts."""
+    return {name: Metric.model_validate(dict(value)) for name, value in values.items()}

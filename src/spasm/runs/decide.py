@@ -1,0 +1,231 @@
+"""What a run's complete models say together: its out-of-fold table, decision and metrics."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from spasm.config.ensemble import Blend
+from spasm.config.fields import to_tree
+from spasm.core import files
+from spasm.core.errors import DataError
+from spasm.core.tables import read_table
+from spasm.data.folds import one_class_folds
+from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit, fit_blend
+from spasm.ensemble.calibration import logit_without_pose
+from spasm.ensemble.thresholds import best_threshold
+from spasm.evaluation import metrics
+from spasm.models.registry import DEFAULT_MODELS, MODELS
+from spasm.runs.artefacts import (
+    OOF_COLUMNS,
+    ChildContext,
+    DecidedModel,
+    Decision,
+    Metric,
+    Metrics,
+    OofTable,
+    PooledThreshold,
+    Row,
+    check_files,
+    metrics_of,
+    read_manifest,
+    read_run_info,
+)
+from spasm.runs.folder import ModelFolder, Run
+
+PROTOCOL = (
+    "Folds hold whole children. Weights, calibration and threshold that judge a fold were chosen on the other folds; "
+    "the models were not trained again for that, and this small dependence remains. Intervals: 95 %, resampling "
+    "children."
+)
+
+
+def decide(run: Run, blend: Blend | None = None) -> Metrics | None:
+    """Write oof.csv, decision.json and metrics.json from the models that are complete; None while none is.
+
+    blend: the settings; None: those of the decision before, so that a model that completes changes no setting. The
+    decision is made over the default models and those that the settings name, as far as they are complete: training
+    one more model never changes a prediction by itself.
+    """
+    with files.lock(run.lock, "the run is being written"):
+        logits = complete_logits(run)
+        if not logits:
+            return None
+        before = _decided_before(run)
+        if blend is None:
+            blend = before.blend_settings if before else Blend()
+        considered = _considered(run, blend, logits, before)
+        rows = OofScores({name: logits[name] for name in considered}, np.array(run.data.children), run.data.has_pose)
+        labels = run.data.labels
+        parameters = fit_blend(rows, labels, blend)
+        in_sample = parameters.probability(rows)
+        probabilities, positive, choices = cross_fit(rows, labels, run.fold_of, blend)
+        table = OofTable(
+            np.array(run.data.names), rows.children, labels, run.fold_of, logits, probabilities, positive, in_sample
+        )
+        table.write(run.path / "oof.csv")
+        result = _metrics(run, rows, blend, table, parameters, choices)
+        result.write(run.path / "metrics.json")
+        _decision(run, blend, considered, parameters).write(run.path / "decision.json")
+    return result
+
+
+def complete_logits(run: Run) -> dict[str, np.ndarray]:
+    """Out-of-fold logits (N,) of every complete model, the mean over its seeds."""
+    names = sorted(path.parent.name for path in run.path.glob("*/manifest.json"))
+    found = {name: _model_logits(run, ModelFolder(run.path / name)) for name in names}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def require_complete(run: Run, logits: Mapping[str, np.ndarray], models: Iterable[str]) -> None:
+    """Raise DataError for a model that is not among the complete ones."""
+    for name in models:
+        if name not in logits:
+            reason = "is not, or no longer, trained in every fold"
+            raise DataError(run.path / name, reason, f"put it back, or train it: --models {name}, then run this again")
+
+
+def _decided_before(run: Run) -> Decision | None:
+    path = run.path / "decision.json"
+    return Decision.read(path, "delete it; it is made again") if path.exists() else None
+
+
+def _considered(run: Run, blend: Blend, logits: Mapping[str, np.ndarray], before: Decision | None) -> tuple[str, ...]:
+    """The models that the decision is made over, in the order of their names."""
+    require_complete(run, logits, blend.models)
+    chosen = {*blend.models, *(name for name in DEFAULT_MODELS if name in logits)}
+    if not chosen and before:
+        chosen = {name for name in before.considered_models if name in logits}
+    if not chosen:  # only models that nobody named: the cheapest decides, until another is asked for
+        chosen = {next((name for name in MODELS if name in logits), next(iter(logits)))}
+    return tuple(name for name in logits if name in chosen)
+
+
+def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: BlendParameters) -> Decision:
+    info = read_run_info(run.path)
+    models: dict[str, DecidedModel] = {}
+    digests: dict[str, str] = {}
+    for name, weight in parameters.weights.items():
+        folder = ModelFolder(run.path / name)
+        manifest, seeds = read_manifest(folder.manifest), folder.complete_seeds(run.folds)
+        models[name] = DecidedModel(
+            weight=weight,
+            seeds=seeds,
+            settings=manifest.settings,
+            calibration=parameters.calibrations[name],
+            quantiles=parameters.quantiles.get(name, []),
+        )
+        used = tuple(f"seed_{seed}/" for seed in seeds)
+        digests |= {f"{name}/{path}": digest for path, digest in manifest.files.items() if path.startswith(used)}
+    weighted = "" if blend.prevalence is None else f", re-weighted to a prevalence of {blend.prevalence}"
+    return Decision(
+        models=models,
+        averaging=blend.averaging,
+        calibration=parameters.calibration,
+        child_context=parameters.context,
+        threshold=parameters.threshold,
+        no_pose_logit=logit_without_pose(run.data.labels, run.data.has_pose),
+        provenance={
+            "averaging": f"logits over seeds, each {blend.fold_averaging} over folds, over models as averaging says",
+            "weights": "lowest log loss over all out-of-fold rows with a pose, pulled towards equal weights",
+            "calibration": "slope and offset of the log-odds (Platt), of each model and of their average, on the same "
+            "rows",
+            "threshold": f"highest {blend.threshold_rule} F1 over all out-of-fold rows{weighted}",
+            "no_pose_logit": "log-odds of such segments in training, smoothed towards the prevalence of all",
+        },
+        prevalence=float(run.data.labels.mean()),
+        considered_models=list(considered),
+        blend=to_tree(blend),
+        folds=run.folds,
+        frames=info.frames,
+        data=info.data,
+        files=digests,
+    )
+
+
+def _metrics(
+    run: Run,
+    rows: OofScores,
+    blend: Blend,
+    table: OofTable,
+    parameters: BlendParameters,
+    choices: list[BlendParameters],
+) -> Metrics:
+    labels, children = run.data.labels, run.data.children
+    best = best_threshold(labels, table.in_sample)
+    optimistic = metrics.evaluate(labels, table.in_sample, table.in_sample >= best, children)
+    other = dataclasses.replace(blend, child_context=not blend.child_context)
+    other_probabilities, other_positive, _ = cross_fit(rows, labels, run.fold_of, other)
+    both = ((table.probabilities, table.positive), (other_probabilities, other_positive))
+    with_context, without = both if blend.child_context else both[::-1]
+    return Metrics(
+        data=read_run_info(run.path).data,
+        note="SIMULATED DATA: says nothing about children" if run.data.simulated else "",
+        protocol=PROTOCOL,
+        models={name: ModelFolder(run.path / name).complete_seeds(run.folds) for name in rows.logits},
+        cross_fitted=metrics_of(metrics.evaluate(labels, table.probabilities, table.positive, children)),
+        cross_fitted_thresholds=[chosen.threshold for chosen in choices],
+        cross_fitted_weights=[chosen.weights for chosen in choices],
+        threshold=parameters.threshold,
+        pooled_threshold=PooledThreshold(f1=optimistic["f1"]["value"], threshold=best),
+        each_model={name: _alone(run, rows, name, values, blend) for name, values in table.logits.items()},
+        child_context=ChildContext(
+            with_context=metrics_of(metrics.evaluate(labels, *with_context, children)),
+            without_context=metrics_of(metrics.evaluate(labels, *without, children)),
+        ),
+        folds=[{"fold": fold, **_metrics_of(run, run.fold_of == fold, table)} for fold in range(run.folds)],
+        groups=_group_metrics(run, table),
+        one_class_folds=one_class_folds(labels, run.fold_of),
+    )
+
+
+def _alone(run: Run, rows: OofScores, name: str, logits: np.ndarray, blend: Blend) -> dict[str, Metric]:
+    """The metrics of one model by itself, with calibration and threshold chosen as the blend's are."""
+    alone = dataclasses.replace(rows, logits={name: logits})
+    settings = dataclasses.replace(blend, child_context=False)
+    probabilities, positive, _ = cross_fit(alone, run.data.labels, run.fold_of, settings)
+    return metrics_of(metrics.evaluate(run.data.labels, probabilities, positive, run.data.children))
+
+
+def _model_logits(run: Run, folder: ModelFolder) -> np.ndarray | None:
+    """Out-of-fold logits (N,), the mean over complete seeds, also written to the model's oof.csv."""
+    seeds = folder.complete_seeds(run.folds)
+    if not seeds:
+        return None
+    check_files(folder.path, read_manifest(folder.manifest).files)
+    mean: np.ndarray = np.mean([seed_logits(run, folder, seed) for seed in seeds], axis=0)
+    rows = zip(run.data.names, run.data.children, run.data.labels, run.fold_of, mean, strict=True)
+    files.write_csv(folder.oof, (*OOF_COLUMNS, "logit"), rows)
+    return mean
+
+
+def seed_logits(run: Run, folder: ModelFolder, seed: int) -> np.ndarray:
+    """Out-of-fold logits (N,) of one complete seed."""
+    logits = np.zeros(len(run.data.names))
+    row_of = {name: row for row, name in enumerate(run.data.names)}
+    for fold in range(run.folds):
+        path = folder.fold_oof(seed, fold)
+        table = read_table(path, ("segment_name", "logit"))
+        scored = [run.data.names[row] for row in np.flatnonzero(run.fold_of == fold)]
+        if sorted(row["segment_name"] for row in table) != scored:
+            hint = "delete the model's folder, train again"
+            raise DataError(path, "does not hold the segments of its fold", hint)
+        for row in table:
+            logits[row_of[row["segment_name"]]] = float(row["logit"])
+    return logits
+
+
+def _group_metrics(run: Run, table: OofTable) -> dict[str, dict[str, Row]]:
+    """The same metrics within each value of each column of groups.csv, such as each cohort."""
+    columns = sorted({column for row in run.data.groups.values() for column in row} - {"child"})
+    found: dict[str, dict[str, Row]] = {}
+    for column in columns:
+        values = np.array([run.data.groups.get(child, {}).get(column, "") for child in run.data.children])
+        found[column] = {value: _metrics_of(run, values == value, table) for value in map(str, np.unique(values))}
+    return found
+
+
+def _metrics_of(run: Run, rows: np.ndarray, table: OofTable) -> Row:
+    values: dict[str, Any] = metrics.figures(run.data.labels[rows], table.probabilities[rows], table.positive[rows])
+    return {"segments": int(rows.sum()), "children": len(set(table.children[rows])), **values}

@@ -1,0 +1,162 @@
+"""Training a model's folds: what every model shares, so that any can be stopped at any moment and continued."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from typing import Any
+
+import numpy as np
+
+from spasm.config.runtime import Hardware
+from spasm.core import processes
+from spasm.core.errors import DataError
+from spasm.models.model import FoldJob, Model
+from spasm.runs.folder import ModelFolder, Run
+from spasm.training import tensorboard
+
+KILLED = "a worker was killed, perhaps because memory ran out; the same command continues, also with fewer --workers"
+POLL_S = 1.0  # between two looks at how far the workers are
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far the folds of one model and seed are."""
+
+    folds_done: int
+    folds: int
+    epochs_done: int
+    epochs: int
+    """Of all folds together; 0 for a model that has none."""
+    seconds_left: float | None
+    """About; None as long as nothing can be said."""
+
+
+Watch = Callable[[Progress], None]
+
+
+def train_fold(
+    run: Run,
+    folder: ModelFolder,
+    model: Model,
+    config: Any,
+    hardware: Hardware,
+    seed: int,
+    fold: int,
+    with_tensorboard: bool = False,
+) -> None:
+    """Train one fold and score its held-out children, or continue where an earlier call stopped.
+
+    Nobody else trains the fold meanwhile. Depends on its arguments alone, whichever process calls it; TensorBoard
+    changes none of it. Raises DataError for files that do not belong here, TrainingError where it cannot be trained.
+    """
+    checkpoint, path = folder.last(seed, fold), folder.weights(seed, fold)
+    with folder.begun_fold(seed, fold) as trained:
+        if trained and not checkpoint.exists():
+            return
+        if model.epochs(config) and path.exists() and not checkpoint.exists():
+            hint = "delete it to train the fold, or restore the manifest that names it"
+            raise DataError(path, "is there, but this run did not write it", hint)
+        data, scored = run.data, run.fold_of == fold
+        history: list[Mapping[str, float]] = []
+
+        with tensorboard.written(folder.tensorboard(seed, fold) if with_tensorboard else None) as note:
+
+            def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+                history.append(row)
+                if not restored:
+                    folder.note_history(seed, fold, history)
+                note(epoch, row)
+
+            rows = np.flatnonzero(~scored & data.has_pose)
+            job = FoldJob(data, rows, config, seed, fold, hardware, checkpoint, on_epoch)
+            fitted = model.fit(job)
+            model.save(path, fitted)
+            posed = np.flatnonzero(scored & data.has_pose)
+            # From the file, as new segments will be.
+            logits = model.load([path], config, hardware).predict(data.poses, posed).logits[0]
+            if model.epochs(config):
+                note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
+        # Before the fold counts as trained, or a kill would lose it.
+        if fractions := model.gain_fractions(fitted):
+            folder.note_importance(seed, fold, fractions)
+        folder.finish_fold(run, seed, fold, logits, path)
+        if history:
+            folder.note_history(seed, fold, history)
+        checkpoint.unlink(missing_ok=True)
+
+
+def train_folds(
+    run: Run,
+    folder: ModelFolder,
+    model: Model,
+    config: Any,
+    hardware: Hardware,
+    seed: int,
+    folds: Sequence[int],
+    workers: int,
+    watch: Watch = lambda progress: None,
+    with_tensorboard: bool = False,
+) -> None:
+    """Train some folds of a model side by side, each in a process of its own on one thread; see `train_fold`."""
+    waiting = [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
+    with watching(folder, model, config, seed, folds, watch):
+        if not waiting:
+            return
+        with processes.isolated_pool(min(len(waiting), workers)) as pool:
+            jobs = [
+                pool.submit(train_fold, run, folder, model, config, hardware, seed, fold, with_tensorboard)
+                for fold in waiting
+            ]
+            try:
+                with processes.translate_killed_worker(KILLED):
+                    for job in as_completed(jobs):
+                        job.result()
+            except BaseException:
+                processes.stop(pool)
+                raise
+
+
+@contextlib.contextmanager
+def watching(
+    folder: ModelFolder, model: Model, config: Any, seed: int, folds: Sequence[int], watch: Watch
+) -> Iterator[None]:
+    """Call `watch` every second with how far the folds are, and once at the end. It reads what the workers wrote."""
+    whole = model.epochs(config) * len(folds)
+    begun_s, before = time.monotonic(), _done(folder, model, config, seed, folds)
+    over = threading.Event()
+
+    def look() -> Progress:
+        folds_done, epochs_done = _done(folder, model, config, seed, folds)
+        done, first, all_of_it = (epochs_done, before[1], whole) if whole else (folds_done, before[0], len(folds))
+        gained, elapsed_s = done - first, time.monotonic() - begun_s
+        left = elapsed_s / gained * (all_of_it - done) if gained > 0 else None
+        return Progress(folds_done, len(folds), epochs_done, whole, left)
+
+    def keep_looking() -> None:
+        while not over.wait(POLL_S):
+            with contextlib.suppress(DataError, OSError, ValueError):  # somebody is writing, or it went away
+                watch(look())
+
+    thread = threading.Thread(target=keep_looking, daemon=True)
+    thread.start()
+    try:
+        yield
+        over.set()
+        thread.join()
+        watch(look())
+    finally:
+        over.set()
+        thread.join()
+
+
+def _done(folder: ModelFolder, model: Model, config: Any, seed: int, folds: Sequence[int]) -> tuple[int, int]:
+    """Folds that are trained, and epochs of all folds together."""
+    trained = [fold for fold in folds if folder.is_trained(seed, fold)]
+    if not model.epochs(config):
+        return len(trained), 0
+    noted = folder.epochs_noted(seed)
+    each = model.epochs(config)
+    return len(trained), sum(each if fold in trained else min(each, noted.get(fold, 0)) for fold in folds)
