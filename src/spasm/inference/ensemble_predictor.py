@@ -111,6 +111,7 @@ class EnsemblePredictor:
     ) -> None:
         """batches: how many there will be at most; a process without one would only be loaded."""
         self.decision, self.parameters = decision, decision.parameters
+        self.fold_averaging = decision.blend_settings.fold_averaging
         self.workers: dict[str, Executor] = {}
         models = {name: model_of(run, name) for name in decision.models}
         hungry = sum(model.processes != "one" for model in models.values())
@@ -119,3 +120,80 @@ class EnsemblePredictor:
         begun = []
         # torch would say, but is not loaded here
         has_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()
+        for name, model in models.items():
+            alone = model.processes == "one" or (has_gpu and model.on_gpu)
+            count = 1 if alone else min(cores if model.processes == "all" else share, MOST_PROCESSES)
+            work = (max(1, share // count), run, name, decision.models[name], decision.folds, hardware)
+            self.workers[name] = processes.isolated_pool(max(1, min(count, batches)), _begin, *work)
+            begun.append(self.workers[name].submit(_ready))
+        try:
+            for future in begun:
+                with processes.translate_killed_worker(KILLED):
+                    future.result()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "EnsemblePredictor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the models' processes."""
+        for worker in self.workers.values():
+            worker.shutdown(cancel_futures=True)
+
+    def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
+        """What the models predict for each batch, a key and poses (N, T, 33, 5), in order.
+
+        Logits are averaged over seeds, and probabilities over folds unless the decision says logits. A segment without
+        any pose gets what such segments were labelled in training, and attention of 0.
+        """
+        waiting: list[tuple[Any, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
+        iterator = iter(batches)
+        while True:
+            for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
+                posed = np.asarray(found(poses).any(axis=2))
+                rows = np.flatnonzero(posed.any(axis=1))
+                with processes.translate_killed_worker(KILLED):  # a process that died before is noticed here
+                    scores = {name: worker.submit(_predict, poses, rows) for name, worker in self.workers.items()}
+                waiting.append((key, posed, inside_picture(poses).mean(axis=(1, 2)), scores))
+            if not waiting:
+                return
+            yield self._gather(*waiting.pop(0))
+
+    def _gather(
+        self, key: Any, posed: np.ndarray, inside: np.ndarray, scores: dict[str, "Future[Any]"]
+    ) -> BatchPrediction:
+        logits, attention, attending = {}, np.zeros(posed.shape), 0.0
+        has_pose = posed.any(axis=1)
+        for name, future in scores.items():
+            with processes.translate_killed_worker(KILLED):
+                scored: FoldScores = future.result()
+            seeds = len(self.decision.models[name].seeds)
+            by_fold = scored.logits.reshape(self.decision.folds, seeds, -1).mean(axis=1)
+            logits[name] = np.full(len(posed), self.decision.no_pose_logit)
+            if self.fold_averaging == "logit":
+                logits[name][has_pose] = by_fold.mean(axis=0)
+            else:
+                logits[name][has_pose] = logit(probability(by_fold).mean(axis=0))
+            if scored.attention is not None:
+                attention[has_pose] += self.parameters.weights[name] * scored.attention
+                attending += self.parameters.weights[name]
+        return BatchPrediction(key, posed, inside, logits, attention / (attending or 1.0))
+
+    def probability(
+        self,
+        logits: dict[str, np.ndarray],
+        children: Sequence[str],
+        has_pose: np.ndarray,
+        child_context: bool = True,
+    ) -> np.ndarray:
+        """Probabilities (N,) of segments from the models' logits.
+
+        child_context: a decision that uses each child's other segments may do so; then all of a child must be there.
+        """
+        parameters = self.parameters if child_context else self.parameters.without_context()
+        return parameters.probability(OofScores(logits, np.array(children, dtype=str), has_pose))
