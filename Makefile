@@ -4,22 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_CHILDREN ?= 60
 DEMO_SEGMENTS ?= 10
-# More flags for all members, such as --folds 3, and for the network, such as --epochs 5
-DEMO_FOLDS ?=
+# More flags of train_folds.py, such as --folds 3 --stgcn-mil.epochs 5
 DEMO_FLAGS ?=
 
 .PHONY: demo test check pose-model
 
 demo: .venv/ready
 	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
-	$(BIN)/python src/verify.py --data input/demo
-	$(BIN)/python src/train_lgbm.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FOLDS)
-	$(BIN)/python src/train_rocket.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FOLDS)
-	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FOLDS) $(DEMO_FLAGS)
-	$(BIN)/python src/blend.py --run output/demo --cache output/demo/cache
+	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FLAGS)
 	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
-	$(BIN)/python src/report.py --run output/demo --cache output/demo/cache
-	@echo "next:    put your own data into input/ (see README.md), then $(BIN)/python src/verify.py"
+	@echo "next:    open output/demo/report.html; then put your own data into input/ (see README.md)"
 
 # The models of extract_pose.py. The package is Google's own for browsers, Apache-2.0.
 pose-model: .venv/ready-video input/models/mediapipe-pose-0.5.1675469404.tgz

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
 from spasm.config.fields import settings, within
-from spasm.models.layers import Folded
-from spasm.models.stam import StamNetwork, adjacency, clip_starts
-from spasm.models.vsvig import BASE, DEPTHS, LIGHT, ORDERS, VsvigPatches
+from spasm.models.networks.layers import Folded
+from spasm.models.networks.stam import StamNetwork, adjacency, clip_starts
+from spasm.models.networks.vsvig import BASE, DEPTHS, LIGHT, ORDERS, VsvigPatches
 
 
 @settings

@@ -27,8 +27,8 @@ from joblib import cpu_count
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
+from spasm.config.features import Features
 from spasm.config.fields import from_tree, settings, within
-from spasm.config.models import Features, Member
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.data import recordings
@@ -37,8 +37,8 @@ from spasm.ensemble.calibration import probability
 from spasm.features import kinematics
 from spasm.inference import sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
-from spasm.runs.decision_json import open_decision
-from spasm.runs.run import MemberFolder
+from spasm.models.stgcn_mil import StgcnMilModel
+from spasm.runs.artefacts import Decision, read_decision
 from spasm.video import landmarker, sandbox
 
 
@@ -69,8 +69,8 @@ NAIVE_WINDOWS = 20
 
 
 def main(settings: BenchmarkTimeline) -> int:
-    decision = open_decision(settings.run)
-    print(f"{cpu_count()} cores, windows of {decision['frames']} frames every {settings.stride_s:g} s")
+    decision = read_decision(settings.run)
+    print(f"{cpu_count()} cores, windows of {decision.frames} frames every {settings.stride_s:g} s")
     print(f"{'':34}{'times real time':>16}{'ms':>9}")
     for name in MODELS:
         model = settings.models / f"pose_landmarker_{name}.task"
@@ -80,15 +80,14 @@ def main(settings: BenchmarkTimeline) -> int:
         recording = Path(folder) / "child_1_1.npy"
         np.save(recording, moving(round(settings.minutes * 60 * FPS)))
         for name, seconds_of in (("features of the networks", feature_seconds), ("statistics", statistic_seconds)):
-            row(name, settings.stride_s, apart(seconds_of, settings, decision["frames"], recording), "a window")
-        for name, member in decision["members"].items():
-            alone = {**decision, "members": {name: {**member, "weight": 1.0}}}
-            seconds = answer_seconds(settings, alone, recording)
-            row(f"{name}, {decision['folds']} folds", settings.stride_s, seconds, "a window")
-        if len(decision["members"]) > 1:
+            row(name, settings.stride_s, apart(seconds_of, settings, decision.frames, recording), "a window")
+        for name in decision.models:
+            seconds = answer_seconds(settings, alone_of(decision, name), recording)
+            row(f"{name}, {decision.folds} folds", settings.stride_s, seconds, "a window")
+        if len(decision.models) > 1:
             row("the blend of all", settings.stride_s, answer_seconds(settings, decision, recording), "a window")
-        if NETWORK in decision["members"]:
-            alone = {**decision, "members": {NETWORK: {**decision["members"][NETWORK], "weight": 1.0}}}
+        if NETWORK in decision.models:
+            alone = alone_of(decision, NETWORK)
             ours_s, naive_s = [], []
             for _ in range(settings.repeats):
                 ours_s.append(answer_seconds(dataclasses.replace(settings, repeats=1), alone, recording))
@@ -99,6 +98,12 @@ def main(settings: BenchmarkTimeline) -> int:
             print(f"{NETWORK}: {ratio:.1f} times as fast as the naive way, in turn; largest difference of")
             print(f"a probability {difference:.1g} with --precision {settings.hardware.precision}")
     return 0
+
+
+def alone_of(decision: Decision, name: str) -> Decision:
+    """A decision by one of its models."""
+    only = decision.models[name].model_copy(update={"weight": 1.0})
+    return decision.model_copy(update={"models": {name: only}})
 
 
 def row(name: str, every_s: float, seconds: float, of: str) -> None:
@@ -175,32 +180,31 @@ def statistic_seconds(settings: BenchmarkTimeline, frames: int, recording: Path)
     return timed(lambda: list(map(kinematics.statistics, parts)), settings.repeats) / sum(map(len, parts))
 
 
-def answer_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> float:
+def answer_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Path) -> float:
     """Of a window, from the file to its probability."""
     whole, stride = recordings.frames_of(recording), round(settings.stride_s * FPS)
     with EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor:
         work = functools.partial(sliding_window.answer, recording, whole, stride, predictor, lambda done: None)
-        return timed(work, settings.repeats) / len(recordings.window_starts(whole, decision["frames"], stride))
+        return timed(work, settings.repeats) / len(recordings.window_starts(whole, decision.frames, stride))
 
 
-def naive_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recording: Path) -> tuple[float, float]:
+def naive_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Path) -> tuple[float, float]:
     """Of a window, the naive way, and how far its probability is from ours at most."""
     import torch
 
     from benchmarks.stgcn import PlainStgcnMil, plain_features
     from spasm.core import checkpoints
-    from spasm.models import scorer
 
     chosen = decision["members"][NETWORK]
     member = from_tree(Member, chosen["settings"])
     folder = MemberFolder(settings.run / NETWORK)
-    paths = [folder.weights(seed, fold) for fold in range(decision["folds"]) for seed in chosen["seeds"]]
+    paths = [folder.weights(seed, fold) for fold in range(decision.folds) for seed in chosen["seeds"]]
     networks, offsets = [], []
     for weights in map(checkpoints.read_tensors, paths):
         offsets.append(float(weights.pop("offset")))
-        networks.append(PlainStgcnMil(member.network).eval())
+        networks.append(PlainStgcnMil(config).eval())
         networks[-1].load_state_dict(weights)
-    windows = np.concatenate(batches(settings, decision["frames"], recording))
+    windows = np.concatenate(batches(settings, decision.frames, recording))
     windows = windows[found(windows).any((1, 2))][:NAIVE_WINDOWS]
 
     def naive() -> np.ndarray:
@@ -211,7 +215,8 @@ def naive_seconds(settings: BenchmarkTimeline, decision: dict[str, Any], recordi
                 logits.append([float(network(one).logit) for network, one in zip(networks, built, strict=True)])
         return np.array(logits).T + np.array(offsets)[:, None]
 
-    ours = scorer.open_scorer(paths, member, settings.hardware).score(windows, np.arange(len(windows)))[0]
+    predictor = StgcnMilModel().load(paths, config, settings.hardware)
+    ours = predictor.predict(windows, np.arange(len(windows))).logits
     difference = np.abs(probability(ours).mean(0) - probability(naive()).mean(0)).max()
     return timed(naive, 1) / len(windows), float(difference)
 

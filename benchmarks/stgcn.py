@@ -24,14 +24,15 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
+from spasm.config.features import Features
 from spasm.config.fields import settings, within
-from spasm.config.models import Features, Member, Network
 from spasm.core.processes import set_threads
 from spasm.data.landmarks import LEFT_HIP, RIGHT_HIP, adjacency
 from spasm.features.channels import CHANNELS, MASK, build_features
-from spasm.models.output import Scores
-from spasm.models.scorer import SCORING_BATCH, Scorer, pick_precision
-from spasm.models.stgcn_mil import STRIDES, MilHead, StgcnMil
+from spasm.models.networks.output import Scores
+from spasm.models.networks.predictor import SCORING_BATCH, NetworkPredictor, pick_precision
+from spasm.models.networks.stgcn_mil import STRIDES, MilHead, StgcnMil
+from spasm.models.stgcn_mil import StgcnMilConfig, StgcnMilModel
 
 
 @settings
@@ -77,27 +78,27 @@ def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
     """What training and submission do with a batch of segments."""
     poses, networks = sample_poses(BATCH, frames), sample_networks()
     weights = [{**network.state_dict(), "offset": torch.tensor(0.0)} for network in networks]
-    scorer = Scorer(weights, Member(), CPU, precision)
+    predictor = NetworkPredictor(StgcnMilModel(), weights, StgcnMilConfig(), CPU, precision)
     parts = [build_features(torch.from_numpy(part), Features()) for part in np.split(poses, BATCH // SCORING_BATCH)]
 
     def networks_alone() -> None:
         with torch.inference_mode():
             for part in parts:
-                for network in scorer.networks:
+                for network in predictor.networks:
                     network(part)
 
     return {
         "features": lambda: build_features(torch.from_numpy(poses), Features()),
         "training step": training_step(networks[0], poses, precision),
         "5 networks": networks_alone,
-        "5-fold inference": lambda: scorer.score(poses, np.arange(BATCH)),
+        "5-fold inference": lambda: predictor.predict(poses, np.arange(BATCH)),
     }
 
 
 def plain_work(frames: int) -> dict[str, Work]:
     """The same, as first written down; its features are built once for all folds, as ours are."""
     poses = sample_poses(BATCH, frames)
-    networks = [same_weights(PlainStgcnMil(Network()), network).eval() for network in sample_networks()]
+    networks = [same_weights(PlainStgcnMil(StgcnMilConfig()), network).eval() for network in sample_networks()]
 
     def networks_alone(features: torch.Tensor) -> None:
         with torch.inference_mode():
@@ -107,7 +108,7 @@ def plain_work(frames: int) -> dict[str, Work]:
     built = build_features(torch.from_numpy(poses), Features()).contiguous()
     return {
         "features": lambda: [plain_features(pose) for pose in poses],
-        "training step": training_step(PlainStgcnMil(Network()), poses, torch.float32),
+        "training step": training_step(PlainStgcnMil(StgcnMilConfig()), poses, torch.float32),
         "5 networks": lambda: networks_alone(built),
         "5-fold inference": lambda: networks_alone(
             torch.from_numpy(np.stack([plain_features(pose) for pose in poses]))
@@ -132,7 +133,7 @@ def seconds(work: Work) -> float:
 
 def sample_networks() -> list[StgcnMil]:
     torch.manual_seed(0)
-    return [StgcnMil(Network()) for _ in range(FOLDS)]
+    return [StgcnMil(StgcnMilConfig()) for _ in range(FOLDS)]
 
 
 def sample_poses(count: int, frames: int) -> np.ndarray:
@@ -198,7 +199,7 @@ def plain_features(pose: np.ndarray) -> np.ndarray:
 class PlainStgcnMil(nn.Module):
     """The network of `models/stgcn_mil.py` as first written down; it takes the same weights."""
 
-    def __init__(self, settings: Network) -> None:
+    def __init__(self, settings: StgcnMilConfig) -> None:
         super().__init__()
         width = settings.width
         self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)

@@ -20,9 +20,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from storage import BLEND, ENVIRONMENT, MEMBERS, ROOT, SIMULATE, call
+from storage import BLEND, ENVIRONMENT, MODELS, ROOT, SIMULATE, call
 
-PIPELINE = [*(words.replace(" --tensorboard", "") for words in MEMBERS.values()), BLEND]
+PIPELINE = [*(words.replace(" --tensorboard", "") for words in MODELS.values()), BLEND]
 PIPELINE.append("submission.py --run run --test data/test --out answers/answers.csv")
 # Read by every process of a command: the moments at which a file is made durable and gets its name last longer.
 SITE = """

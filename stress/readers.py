@@ -46,25 +46,42 @@ def folds(path: Path) -> None:
 def settings(path: Path) -> None:
     from spasm.cli import app
     from spasm.config.fields import from_tree
-    from train_lgbm import TrainLgbm
+    from spasm.models.lgbm import LgbmConfig
 
-    words = app._with_settings_file(["--settings", str(path)])
+    words = app.with_settings_file(["--settings", str(path)])
     assert all(isinstance(word, str) for word in words)
-    from_tree(TrainLgbm, json.loads(path.read_bytes()))
+    from_tree(LgbmConfig, json.loads(path.read_bytes()))
 
 
 def decision(path: Path) -> None:
-    from spasm.runs.decision_json import choice_of, open_decision
+    from spasm.runs.artefacts import read_decision
 
     shutil.copyfile(path, path.parent / "decision.json")
-    choice_of(open_decision(path.parent))
+    assert read_decision(path.parent).parameters
 
 
-def figures(path: Path) -> None:
-    from spasm.runs.metrics_json import read_figures
+def manifest(path: Path) -> None:
+    from spasm.runs.artefacts import read_manifest
 
-    shutil.copyfile(path, path.parent / "metrics.json")
-    read_figures(path.parent, {"data": {}, "threshold": 0.5})
+    read_manifest(path)
+
+
+def metrics(path: Path) -> None:
+    from spasm.runs.artefacts import Metrics
+
+    Metrics.read(path, "hint")
+
+
+def run_info(path: Path) -> None:
+    from spasm.runs.artefacts import RunInfo
+
+    RunInfo.read(path, "hint")
+
+
+def oof(path: Path) -> None:
+    from spasm.runs.artefacts import OofTable
+
+    OofTable.read(path, "hint")
 
 
 def checkpoint(path: Path) -> None:
@@ -99,7 +116,8 @@ def sta_gunet_labels(path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], None]] = {
     reader.__name__: reader
-    for reader in (segment, labels, onsets, folds, settings, decision, figures, checkpoint, stam, stam_poses,
+    for reader in (segment, labels, onsets, folds, settings, decision, manifest, metrics, run_info, oof,
+                   checkpoint, stam, stam_poses,
                    sta_gunet, sta_gunet_labels)
 }  # fmt: skip
 

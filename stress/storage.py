@@ -29,13 +29,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SMALL = "--data data --frames 60 --folds 3 --cache cache --run run --workers 1"
-MEMBERS = {
-    "train_lgbm": f"src/train_lgbm.py {SMALL} --num-boost-round 10 --min-data-in-leaf 3",
-    "train_rocket": f"src/train_rocket.py {SMALL} --biases-per-kernel 1 --augmented-copies 0",
-    "train_folds": f"src/train_folds.py {SMALL} --epochs 2 --width 8 --blocks 2 --kernel 5 --device cpu --tensorboard",
+TRAIN = f"src/train_folds.py {SMALL} --no-report"
+MODELS = {
+    "train_lgbm": f"{TRAIN} --models lgbm --lgbm.num-boost-round 10 --lgbm.min-data-in-leaf 3",
+    "train_rocket": f"{TRAIN} --models rocket --rocket.biases-per-kernel 1 --rocket.augmented-copies 0",
+    "train_network": f"{TRAIN} --models stgcn_mil --stgcn-mil.epochs 2 --stgcn-mil.width 8 --stgcn-mil.blocks 2 "
+    "--stgcn-mil.kernel 5 --device cpu --tensorboard",
 }
 SIMULATE = "src/simulate.py --out data --frames 60 --recordings 1 --minutes 1 --workers 1"
-BLEND = "src/blend.py --run run --cache cache --blend-trials 3"
+BLEND = "src/train_folds.py --decide-only --no-report --run run --cache cache --blend.trials 3"
 SUBMIT = "submission.py --run run --test data/test --out answers/answers.csv --report"
 REPORT = "src/report.py --run run --cache cache"
 TUNE = "src/tune.py --data data --frames 60 --folds 3 --cache cache --study small --trials 3 --workers 1"
@@ -58,13 +60,15 @@ class Command:
 
 
 # Files that grow while a command works; that they are whole is seen when it continues.
-GROWING = r"manifest\.json|history\.csv|importance\.csv|_last\.pt|events\.out|\.journal|\.db|\.torn|small.*\.json"
+GROWING = (
+    r"manifest\.json|history\.csv|importance\.csv|_last\.safetensors|events\.out|\.journal|\.db|\.torn|small.*\.json"
+)
 COMMANDS = {
     "simulate": Command(f"{SIMULATE} --children 6 --segments-per-child 4 --seed 3", ["data"]),
-    "train_lgbm": Command(MEMBERS["train_lgbm"], ["run", "cache"], ["run", "cache"]),
-    "train_rocket": Command(MEMBERS["train_rocket"], ["run", "cache"], ["run/rocket"]),
-    "train_folds": Command(MEMBERS["train_folds"], ["run", "cache"], ["run/stgcn_mil"], r"events\.out"),
-    "blend": Command(BLEND, ["run"]),
+    "train_lgbm": Command(MODELS["train_lgbm"], ["run", "cache"], ["run", "cache"]),
+    "train_rocket": Command(MODELS["train_rocket"], ["run", "cache"], ["run/rocket"]),
+    "train_network": Command(MODELS["train_network"], ["run", "cache"], ["run/stgcn_mil"], r"events\.out"),
+    "decide": Command(BLEND, ["run"]),
     "submission": Command(SUBMIT, ["answers"]),
     "report": Command(REPORT, ["run"]),
     "tune": Command(
@@ -79,15 +83,17 @@ COMMANDS = {
         ["studies/small.db", "studies/small.json"],
         r"\.db|\.locks|small\.json",
     ),
-    "transfer": Command(
-        "src/evaluate_held_out.py --data data --frames 60 --cache cache --out transfer --members lgbm --outer-folds 2 "
+    "evaluate_held_out": Command(
+        "src/evaluate_held_out.py --data data --frames 60 --cache cache --out transfer --models lgbm --outer-folds 2 "
         "--workers 1",
         ["transfer", "cache"],
         ["transfer"],
     ),
-    "convert": Command("src/export_dataset.py --data data --frames 60 --cache cache --out converted", ["converted"]),
+    "export_dataset": Command(
+        "src/export_dataset.py --data data --frames 60 --cache cache --out converted", ["converted"]
+    ),
     "robustness": Command("src/robustness.py --run run --cache cache --workers 1", ["run"]),
-    "shift_prevalence": Command("src/evaluate_label_shift.py --run run --cache cache --splits 2", ["run"]),
+    "evaluate_label_shift": Command("src/evaluate_label_shift.py --run run --cache cache --splits 2", ["run"]),
     "compare": Command(
         "src/compare.py --data data --frames 60 --folds 3 --cache cache --out compared --models lgbm --seeds 1",
         ["compared"],
@@ -124,7 +130,7 @@ def set_threads(base: Path) -> None:
     """A folder in which every command can run, and has run before."""
     base.mkdir(parents=True)
     simulate = f"{SIMULATE} --children 14 --segments-per-child 4 --seed 1"
-    for words in [simulate, *MEMBERS.values(), BLEND, SUBMIT, REPORT, COMMANDS["robustness"].words]:
+    for words in [simulate, *MODELS.values(), BLEND, SUBMIT, REPORT, COMMANDS["robustness"].words]:
         code, said = call(words, base)
         assert code == 0, said
     (base / "studies").mkdir()

@@ -10,10 +10,11 @@ import torch
 
 from benchmarks.published import published
 from benchmarks.stgcn import PlainStgcnMil, plain_features, same_weights, sample_poses
-from spasm.config.models import Features, Network
+from spasm.config.features import Features
 from spasm.features.channels import build_features
 from spasm.models.layers import Folded
-from spasm.models.stgcn_mil import StgcnMil
+from spasm.models.networks.stgcn_mil import StgcnMil
+from spasm.models.stgcn_mil import StgcnMilConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,11 +27,11 @@ def test_the_reference_builds_the_same_features():
 
 def test_the_reference_network_gives_the_same_answer():
     torch.manual_seed(0)
-    network = StgcnMil(Network())
+    network = StgcnMil(StgcnMilConfig())
     features = build_features(torch.from_numpy(sample_poses(4, 64)), Features())
     with torch.no_grad():
         network.train()(features)  # moves the running statistics away from their start
-        plain = same_weights(PlainStgcnMil(Network()), network).eval()
+        plain = same_weights(PlainStgcnMil(StgcnMilConfig()), network).eval()
         assert torch.allclose(network.eval()(features).logit, plain(features).logit, atol=1e-5)
 
 
