@@ -37,8 +37,9 @@ from spasm.ensemble.calibration import probability
 from spasm.features import kinematics
 from spasm.inference import sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
-from spasm.models.stgcn_mil import StgcnMilModel
+from spasm.models.stgcn_mil import StgcnMilConfig, StgcnMilModel
 from spasm.runs.artefacts import Decision, read_decision
+from spasm.runs.folder import ModelFolder
 from spasm.video import landmarker, sandbox
 
 
@@ -195,10 +196,9 @@ def naive_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Pa
     from benchmarks.stgcn import PlainStgcnMil, plain_features
     from spasm.core import checkpoints
 
-    chosen = decision["members"][NETWORK]
-    member = from_tree(Member, chosen["settings"])
-    folder = MemberFolder(settings.run / NETWORK)
-    paths = [folder.weights(seed, fold) for fold in range(decision.folds) for seed in chosen["seeds"]]
+    config = from_tree(StgcnMilConfig, decision.models[NETWORK].settings)
+    folder, seeds = ModelFolder(settings.run / NETWORK), decision.models[NETWORK].seeds
+    paths = [folder.weights(seed, fold) for fold in range(decision.folds) for seed in seeds]
     networks, offsets = [], []
     for weights in map(checkpoints.read_tensors, paths):
         offsets.append(float(weights.pop("offset")))
