@@ -178,7 +178,7 @@ def feature_seconds(settings: BenchmarkTimeline, frames: int, recording: Path) -
 def statistic_seconds(settings: BenchmarkTimeline, frames: int, recording: Path) -> float:
     """Of a window."""
     parts = batches(settings, frames, recording)
-    return timed(lambda: list(map(kinematics.statistics, parts)), settings.repeats) / sum(map(len, parts))
+    return timed(lambda: list(map(kinematics.compute_features, parts)), settings.repeats) / sum(map(len, parts))
 
 
 def answer_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Path) -> float:

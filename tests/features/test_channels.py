@@ -389,7 +389,7 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
     )
 
 
-def test_a_landmark_flung_far_away_is_held_at_the_edge_so_that_no_statistic_is_spoiled():
+def test_a_landmark_flung_far_away_is_held_at_the_edge_so_that_no_batch_norm_is_spoiled():
     poses = np.random.default_rng(0).uniform(0, 1, (2, 20, 33, 5)).astype(np.float32)
     poses[0, 7, 3, :3] = 1e6
     built = build_features(torch.from_numpy(poses), Features())

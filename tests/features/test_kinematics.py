@@ -1,5 +1,6 @@
-"""The named statistics: what must not change them, and motions whose values are known beforehand."""
+"""The named features: what must not change them, and motions whose values are known beforehand."""
 
+import hashlib
 import subprocess
 import sys
 
@@ -10,9 +11,9 @@ from scipy.signal import savgol_coeffs
 from helpers.poses import TRUNK, camera, moving, still
 from helpers.segments import SOURCE
 from spasm.data.landmarks import INDEX, MIRROR
-from spasm.features import nan_math
+from spasm.features import nan_math, posture
 from spasm.features.body_frame import BLOCK, LONGEST_BRIDGE, fill_short_gaps
-from spasm.features.kinematics import GROUP_OF, GROUPS, NAMES, statistics
+from spasm.features.kinematics import CATALOGUE, GROUPS, NAMES, column_indices, columns, compute_features
 from spasm.features.nan_math import mean, quantiles
 
 FPS = 30
@@ -37,14 +38,14 @@ def raised_cosine(start_s: float, lasts_s: float, size: float = 1.0, frames: int
 
 
 def named(poses: np.ndarray, row: int = 0) -> dict[str, float]:
-    return dict(zip(NAMES, statistics(poses)[row].tolist(), strict=True))
+    return dict(zip(NAMES, compute_features(poses)[row].tolist(), strict=True))
 
 
 def same(one: np.ndarray, other: np.ndarray, but: tuple[str, ...] = ()) -> None:
-    """All statistics agree but for float32's rounding, and but for the groups `but`."""
-    a, b = statistics(one), statistics(other)
+    """All features agree but for float32's rounding, and but for the groups `but`."""
+    a, b = compute_features(one), compute_features(other)
     assert np.isfinite(a).mean() > 0.9
-    compared = [i for i, name in enumerate(NAMES) if GROUP_OF[name] not in but]
+    compared = [i for i, name in enumerate(NAMES) if CATALOGUE[name].group not in but]
     worst = np.nan_to_num(np.abs(a - b)[:, compared] / (0.01 + np.abs(a[:, compared]))).max(axis=0)
     assert np.array_equal(np.isnan(a), np.isnan(b))
     assert worst.max() < 0.02, NAMES[compared[int(worst.argmax())]]
@@ -84,7 +85,7 @@ def test_the_order_of_time_matters() -> None:
 def test_when_in_the_segment_something_happens_changes_nothing() -> None:
     early, late = (named(moved(LEFT_HAND, raised_cosine(start, 0.6))) for start in (1.7, 2.6))
     for name in NAMES:  # a posture is another when it lasts longer
-        if GROUP_OF[name] not in ("distances", "joint angles", "amplitude"):
+        if CATALOGUE[name].group not in ("distances", "joint angles", "amplitude"):
             assert early[name] == pytest.approx(late[name], rel=0.02, abs=0.01, nan_ok=True), name
 
 
@@ -92,7 +93,7 @@ def test_a_wrong_aspect_ratio_changes_little() -> None:
     poses = moving(segments=20)
     narrow = poses.copy()
     narrow[..., [0, 2]] *= 0.75
-    a, b = statistics(poses), statistics(narrow)
+    a, b = compute_features(poses), compute_features(narrow)
     with np.errstate(invalid="ignore"):
         change = np.abs(a - b) / (np.abs(a) + np.abs(b))
     assert np.nanmedian(change) < 0.1
@@ -147,7 +148,7 @@ def test_the_event_has_its_rise_and_fall_times(lasts_s: float) -> None:
     assert event["hands_farthest_in_1_0s_bl_most"] == pytest.approx(1, abs=0.02)
 
 
-def test_a_quick_rise_and_a_slow_fall_are_told_from_the_reverse() -> None:
+def test_a_quick_rise_and_a_slow_fall_differ_from_the_reverse() -> None:
     frames = np.arange(150)
     speed = np.interp(frames, [60, 66, 90], [0, 4, 0])
     offset = (np.cumsum(speed) / FPS).astype(np.float32)
@@ -156,7 +157,7 @@ def test_a_quick_rise_and_a_slow_fall_are_told_from_the_reverse() -> None:
     assert slow["event_rise_from_20pct_of_peak_s"] == pytest.approx(quick["event_fall_to_20pct_of_peak_s"], abs=0.05)
 
 
-def test_a_pose_that_is_kept_is_told_from_one_that_returns() -> None:
+def test_a_pose_that_is_kept_differs_from_one_that_returns() -> None:
     out = raised_cosine(2, 0.3)
     kept = named(moved(LEFT_HAND, out))["event_pose_change_kept_after_1_0s"]
     back = named(moved(LEFT_HAND, out - raised_cosine(2.4, 0.5)))["event_pose_change_kept_after_1_0s"]
@@ -164,7 +165,7 @@ def test_a_pose_that_is_kept_is_told_from_one_that_returns() -> None:
     assert back == pytest.approx(0, abs=0.05)
 
 
-def test_stillness_is_told_before_and_after_the_event() -> None:
+def test_stillness_is_measured_before_and_after_the_event() -> None:
     wave = 0.3 * np.sin(2 * np.pi * np.arange(150) / FPS)
     offset = raised_cosine(2.3, 0.4, 1.5) + np.where(np.arange(150) < 60, wave, 0)
     event = named(moved(LEFT_HAND + RIGHT_HAND, offset.astype(np.float32)))
@@ -173,7 +174,7 @@ def test_stillness_is_told_before_and_after_the_event() -> None:
     assert event["speed_after_over_before_event"] < 0.1
 
 
-def test_limbs_that_set_off_together_are_told_from_limbs_that_follow_each_other() -> None:
+def test_limbs_that_set_off_together_differ_from_limbs_that_follow_each_other() -> None:
     def limbs(delay_s: float) -> dict[str, float]:
         poses = moved(LEFT_HAND, raised_cosine(2, 0.4))
         for i, landmarks in enumerate((RIGHT_HAND, LEFT_FOOT, FACE), start=1):
@@ -188,7 +189,7 @@ def test_limbs_that_set_off_together_are_told_from_limbs_that_follow_each_other(
     assert together["speed_correlation_of_arms"] > one_by_one["speed_correlation_of_arms"] + 0.1
 
 
-def test_symmetric_mirrored_and_one_sided_motions_are_told_apart() -> None:
+def test_symmetric_mirrored_and_one_sided_motions_differ() -> None:
     wave = 0.5 * np.sin(2 * np.pi * np.arange(150) / FPS).astype(np.float32)
     embrace, wipe, one_sided = moved(LEFT_HAND, wave, 0), moved(LEFT_HAND, wave, 0), moved(LEFT_HAND, wave, 0)
     embrace[0, :, RIGHT_HAND, 0] -= TRUNK * wave
@@ -254,7 +255,7 @@ def test_a_shaking_camera_is_rigid_motion_and_no_articulated_one() -> None:
     assert shaken["share_of_time_below_0_1_bl_s"] == 1
 
 
-def test_a_child_that_is_lifted_and_one_that_is_put_down_are_told_apart() -> None:
+def test_a_child_that_is_lifted_differs_from_one_that_is_put_down() -> None:
     down = np.linspace(0, 2, 150, dtype=np.float32)
     lowered, lifted = (named(moved(list(range(33)), offset)) for offset in (down, -down))
     speed = 2 / (149 / FPS)
@@ -278,7 +279,7 @@ def test_gaps_do_not_invent_speed(gap: int) -> None:
     poses[:, 60 : 60 + gap] = np.nan
     broken = named(poses)
     for name in NAMES:
-        if GROUP_OF[name] in ("speed", "acceleration and jerk", "camera"):
+        if CATALOGUE[name].group in ("speed", "acceleration and jerk", "camera"):
             assert broken[name] == pytest.approx(whole[name], rel=0.02, abs=0.05), name
 
 
@@ -286,18 +287,18 @@ def test_a_jump_over_a_long_gap_is_not_speed() -> None:
     poses = moved(LEFT_HAND, np.where(np.arange(150) < 80, 0, 2).astype(np.float32))
     assert named(poses)["hands_speed_p99_bl_s_most"] > 5
     poses[:, 70:90] = np.nan
-    unseen = named(poses)
-    assert unseen["hands_speed_p99_bl_s_most"] == pytest.approx(0, abs=0.02)
-    assert unseen["hands_acceleration_p99_bl_s2_most"] == pytest.approx(0, abs=0.2)
-    assert unseen["hands_amplitude_along_bl_most"] == pytest.approx(2, abs=0.05)
+    hidden = named(poses)
+    assert hidden["hands_speed_p99_bl_s_most"] == pytest.approx(0, abs=0.02)
+    assert hidden["hands_acceleration_p99_bl_s2_most"] == pytest.approx(0, abs=0.2)
+    assert hidden["hands_amplitude_along_bl_most"] == pytest.approx(2, abs=0.05)
 
 
 def test_a_short_gap_is_a_straight_line_and_a_long_one_stays_open() -> None:
     values = np.arange(40, dtype=np.float32) * np.ones((1, 3, 1), dtype=np.float32)
-    seen = np.ones((1, 40), dtype=bool)
-    seen[0, 5 : 5 + LONGEST_BRIDGE] = seen[0, 20 : 21 + LONGEST_BRIDGE] = seen[0, :2] = False
-    holed = np.where(seen[:, None], values, np.nan)
-    filled = fill_short_gaps(holed.copy(), seen)[0, 0]
+    visible = np.ones((1, 40), dtype=bool)
+    visible[0, 5 : 5 + LONGEST_BRIDGE] = visible[0, 20 : 21 + LONGEST_BRIDGE] = visible[0, :2] = False
+    holed = np.where(visible[:, None], values, np.nan)
+    filled = fill_short_gaps(holed.copy(), visible)[0, 0]
     assert np.array_equal(filled[2:20], values[0, 0, 2:20])
     assert np.isnan(filled[:2]).all()
     assert np.isnan(filled[20 : 21 + LONGEST_BRIDGE]).all()
@@ -307,15 +308,15 @@ def test_one_landmark_that_comes_and_goes_does_not_make_its_point_jump() -> None
     poses = still()
     poses[0, 50:60, INDEX["left_thumb"], :] = np.nan
     poses[0, 3:140, INDEX["left_pinky"], :] = np.nan
-    seen = named(poses)
-    assert seen["hands_speed_p99_bl_s_most"] == pytest.approx(0, abs=0.02)
-    assert np.isfinite(seen["hands_speed_p99_bl_s_least"])
+    features = named(poses)
+    assert features["hands_speed_p99_bl_s_most"] == pytest.approx(0, abs=0.02)
+    assert np.isfinite(features["hands_speed_p99_bl_s_least"])
 
 
-def test_landmarks_that_are_never_found_leave_their_parts_statistics() -> None:
+def test_landmarks_that_are_never_found_leave_their_parts_features() -> None:
     poses = moving(segments=2)
     poses[:, :, list(NOT_SEEN), :3] = np.nan
-    assert np.isfinite(statistics(poses)).mean() > 0.95
+    assert np.isfinite(compute_features(poses)).mean() > 0.95
     poses[:, :, [*RIGHT_HAND], :3] = np.nan
     one_hand = named(poses)
     assert np.isfinite(one_hand["hands_speed_p99_bl_s_most"])
@@ -332,17 +333,17 @@ def test_a_segment_without_any_pose_has_only_gaps() -> None:
     assert nothing["gaps_per_s"] == pytest.approx(0.2)
 
 
-def test_gaps_and_visibility_are_told() -> None:
+def test_gaps_and_visibility_are_measured() -> None:
     poses = still()
     poses[:, 30:60], poses[:, 100:115] = np.nan, np.nan
     poses[..., LEFT_FOOT + [MIRROR[i] for i in LEFT_FOOT] + [25, 26], 3] *= 0.5
-    told = named(poses)
-    assert told["frames_missing_share"] == pytest.approx(0.3)
-    assert told["gaps_per_s"] == pytest.approx(0.4)
-    assert told["longest_gap_s"] == pytest.approx(1)
-    assert told["legs_visibility_mean"] == pytest.approx(0.5)
-    assert told["face_visibility_mean"] == pytest.approx(1)
-    assert told["landmarks_outside_picture_share"] == pytest.approx(0)
+    measured = named(poses)
+    assert measured["frames_missing_share"] == pytest.approx(0.3)
+    assert measured["gaps_per_s"] == pytest.approx(0.4)
+    assert measured["longest_gap_s"] == pytest.approx(1)
+    assert measured["legs_visibility_mean"] == pytest.approx(0.5)
+    assert measured["face_visibility_mean"] == pytest.approx(1)
+    assert measured["landmarks_outside_picture_share"] == pytest.approx(0)
     assert named(camera(poses, 0, 1, 0, 5))["landmarks_outside_picture_share"] == pytest.approx(1)
 
 
@@ -362,7 +363,7 @@ def test_gaps_and_visibility_touch_no_other_group() -> None:
 def test_a_child_that_does_not_move_has_no_speed_and_no_event() -> None:
     rest = named(still())
     for name, value in rest.items():
-        if GROUP_OF[name] in ("amplitude", "speed", "acceleration and jerk", "camera") and not np.isnan(value):
+        if CATALOGUE[name].group in ("amplitude", "speed", "acceleration and jerk", "camera") and not np.isnan(value):
             assert value == pytest.approx(0, abs=0.02), name
     assert np.isnan(rest["event_peak_over_median_speed"])  # of two jitters, a ratio says nothing
     assert rest["share_of_time_below_0_1_bl_s"] == 1
@@ -371,7 +372,7 @@ def test_a_child_that_does_not_move_has_no_speed_and_no_event() -> None:
 def test_a_single_frame_has_a_posture_at_most() -> None:
     poses = np.full((1, 150, 33, 5), np.nan, dtype=np.float32)
     poses[:, 70] = moving()[:, 70]
-    row = statistics(poses)
+    row = compute_features(poses)
     assert not np.isinf(row).any()
     assert np.isnan(row[0, NAMES.index("hands_speed_p99_bl_s_most")])
 
@@ -388,18 +389,18 @@ def test_one_segment_has_the_same_bytes_alone_and_among_others() -> None:
     poses = moving(segments=BLOCK + 3)
     poses[2, 20:50] = np.nan
     poses[5] = np.nan
-    together = statistics(poses)
+    together = compute_features(poses)
     assert together.dtype == np.float32
     for i in range(len(poses)):
-        assert together[i].tobytes() == statistics(poses[i : i + 1])[0].tobytes(), i
-    assert statistics(poses[:0]).shape == (0, len(NAMES))
+        assert together[i].tobytes() == compute_features(poses[i : i + 1])[0].tobytes(), i
+    assert compute_features(poses[:0]).shape == (0, len(NAMES))
 
 
 def test_the_poses_given_stay_as_they_are() -> None:
     poses = moving(segments=2)
     poses[:, 20:24] = np.nan
     before = poses.tobytes()
-    statistics(poses)
+    compute_features(poses)
     assert poses.tobytes() == before
 
 
@@ -416,15 +417,36 @@ def test_nothing_is_ever_infinite(seed: int) -> None:
     poses[6, ..., 3:] = np.inf
     poses[7, :, ::3, :2] = -1e6
     with np.errstate(all="raise", under="ignore"):
-        assert not np.isinf(statistics(poses)).any()
+        assert not np.isinf(compute_features(poses)).any()
 
 
-def test_names_are_unique_words_and_each_is_in_one_group() -> None:
-    assert len(set(NAMES)) == len(NAMES)
+def test_every_feature_of_the_catalogue_is_computed_once_and_in_its_order() -> None:
+    assert [spec for spec, _ in columns(still())] == list(CATALOGUE.values())
+    assert compute_features(still()).shape == (1, len(NAMES))
+
+
+def test_names_and_their_order_stay_because_lightgbms_models_depend_on_them() -> None:
+    """Who adds or removes features on purpose changes the digest; models fitted before then no longer fit."""
+    digest = hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
+    assert digest == "328b058c2435edd4531104e1d1c047e5e0df458fe99dc1e837f1d5003ccfade7"
+
+
+def test_names_are_words_and_each_is_in_one_group() -> None:
     assert all(name.replace("_", "a").isalnum() and name == name.lower() for name in NAMES)
     assert sorted(name for names in GROUPS.values() for name in names) == sorted(NAMES)
-    assert all(name in GROUPS[GROUP_OF[name]] for name in NAMES)
-    assert statistics(still()).shape == (1, len(NAMES))
+    assert all(name in GROUPS[CATALOGUE[name].group] for name in NAMES)
+
+
+def test_models_may_leave_out_gaps_and_visibility() -> None:
+    assert column_indices(gap_features=True).tolist() == list(range(len(NAMES)))
+    without = {NAMES[column] for column in column_indices(gap_features=False)}
+    assert without == set(NAMES) - set(GROUPS["gaps and visibility"])
+
+
+def test_angles_and_distances_have_as_many_sides_as_their_words_say() -> None:
+    body = posture.Body.of(np.zeros((2, 13, 3, 20), np.float32))
+    for signal in posture.SIGNALS:
+        assert signal.measure(body).shape == (2, signal.sides, 20), signal.name
 
 
 def test_quantiles_and_means_are_those_of_what_is_known() -> None:

@@ -1,14 +1,17 @@
 """Thirteen points of the body in trunk lengths, in a frame of reference that moves with the body."""
 
+import dataclasses
+
 import numpy as np
 
+from spasm.data.interpolation import known_neighbours
 from spasm.data.landmarks import INDEX
 from spasm.data.pose import FARTHEST, found
-from spasm.features.nan_math import mean, quantiles, safe_divide, savgol
+from spasm.features.nan_math import mean, quantiles, safe_divide, savgol, window_around
 
 BLOCK = 32  # segments at once; fewer cost more time each, many more cost memory in long segments
 LONGEST_BRIDGE = 6  # frames; gaps of the BabyJokes children have a median of 26 and are left open
-SMALLEST_TRUNK = 0.02  # of the picture, as in features.py
+SMALLEST_TRUNK = 0.02  # of the picture; below this its length is noise and would blow the pose up
 FACE, ARMS, LEGS = range(11), range(13, 23), range(25, 33)
 HANDS, FEET = ("wrist", "pinky", "index", "thumb"), ("ankle", "heel", "foot_index")
 # The 13 points, each the mean of its landmarks: the head, then left and right of each pair.
@@ -27,6 +30,29 @@ SIDES = np.array([1] + [1, -1] * len(PAIRS), dtype=np.float32)[:, None]  # what 
 PARTS = {"head": [HEAD], "arms": MOVERS[1:5], "trunk": list(range(1, 5)), "legs": MOVERS[5:]}  # which points each has
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Motion:
+    """How the 13 points move in N segments of T frames; NaN in gaps and beside them."""
+
+    position: np.ndarray
+    """(N, 13, 3, T) bl about mid-hips."""
+    velocity: np.ndarray
+    """(N, 13, 3, T) bl/s about mid-hips."""
+    articulated: np.ndarray
+    """(N, 13, T) bl/s: speed apart from whole-body and camera motion."""
+    activity: np.ndarray
+    """(N, T) bl/s: mean articulated speed of head, elbows, hands, knees and feet."""
+
+    def around(self, event: np.ndarray) -> "Motion":
+        """The same in the 91 frames around an event, frames (N,)."""
+        return Motion(
+            position=window_around(self.position, event),
+            velocity=window_around(self.velocity, event),
+            articulated=window_around(self.articulated, event),
+            activity=window_around(self.activity, event),
+        )
+
+
 def part_speeds(poses: np.ndarray) -> np.ndarray:
     """Speed of each of PARTS against the rest of the body, (N, 4, T) float32 in body lengths per second.
 
@@ -40,14 +66,14 @@ def part_speeds(poses: np.ndarray) -> np.ndarray:
 # ---- from poses to points in body lengths
 
 
-def body_points(poses: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def body_points(poses: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """The 13 points in the body's axes: along, to the child's left, depth; (N, 13, 3, T) float32 in body lengths.
 
     poses (N, T, 33, 5) and where a landmark was found (N, T, 33). The axes and the origin are fixed in the picture for
     the whole segment, and so is the scale: one per frame would erase flexion. NaN where a point is not known, and
     everywhere if the trunk never is.
     """
-    points = _points(np.ascontiguousarray(np.moveaxis(poses[..., :3], 1, -1), np.float32), np.moveaxis(seen, 1, -1))
+    points = _points(np.ascontiguousarray(np.moveaxis(poses[..., :3], 1, -1), np.float32), np.moveaxis(visible, 1, -1))
     left_shoulder, right_shoulder, left_hip, right_hip = (points[:, i] for i in range(1, 5))
     shoulders, hips = (left_shoulder + right_shoulder) / 2, (left_hip + right_hip) / 2  # (N, 3, T)
     upward, leftward = shoulders - hips, left_shoulder - right_shoulder + left_hip - right_hip
@@ -65,31 +91,29 @@ def body_points(poses: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.stack([*turned, z], axis=2) / trunk[:, None, None, None]
 
 
-def _points(landmarks: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The 13 points (N, 13, 3, T) of landmarks (N, 33, 3, T), where seen (N, 33, T); short gaps bridged."""
-    landmarks = np.where(seen[:, :, None], np.clip(landmarks, -FARTHEST, FARTHEST), np.nan)
-    gappy = seen.any(axis=-1) & ~seen.all(axis=-1)
-    landmarks[gappy] = fill_short_gaps(landmarks[gappy], seen[gappy])
-    often = seen.sum(axis=-1)
+def _points(landmarks: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """The 13 points (N, 13, 3, T) of landmarks (N, 33, 3, T), where visible (N, 33, T); short gaps bridged."""
+    landmarks = np.where(visible[:, :, None], np.clip(landmarks, -FARTHEST, FARTHEST), np.nan)
+    gappy = visible.any(axis=-1) & ~visible.all(axis=-1)
+    landmarks[gappy] = fill_short_gaps(landmarks[gappy], visible[gappy])
+    count = visible.sum(axis=-1)
     points = []
     for members in POINTS:
         # A landmark that is hardly ever found must not take the others with it.
-        used = often[:, members] * 2 > often[:, members].max(axis=1, keepdims=True)
+        used = count[:, members] * 2 > count[:, members].max(axis=1, keepdims=True)
         total = np.where(used[..., None, None], landmarks[:, members], 0).sum(axis=1)
         points.append(total / np.where(used.any(axis=1), used.sum(axis=1), np.nan)[:, None, None])
     return np.stack(points, axis=1, dtype=np.float32)
 
 
-def fill_short_gaps(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """values (S, 3, T), where seen (S, T), with gaps of at most LONGEST_BRIDGE frames filled by straight lines."""
-    frames = seen.shape[-1]
-    time = np.arange(frames)
-    before = np.maximum.accumulate(np.where(seen, time, -1), axis=-1)
-    after = np.minimum.accumulate(np.where(seen, time, frames)[:, ::-1], axis=-1)[:, ::-1]
-    row, at = np.nonzero(~seen & (before >= 0) & (after < frames) & (after - before <= LONGEST_BRIDGE + 1))
-    first, last = before[row, at], after[row, at]
-    share = ((at - first) / (last - first)).astype(np.float32)[:, None]
-    values[row, :, at] = values[row, :, first] * (1 - share) + values[row, :, last] * share
+def fill_short_gaps(values: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """values (S, 3, T), where visible (S, T), with gaps of at most LONGEST_BRIDGE frames filled by straight lines."""
+    before, after = known_neighbours(visible)
+    short = ~visible & (before >= 0) & (after < visible.shape[-1]) & (after - before <= LONGEST_BRIDGE + 1)
+    row, frame = np.nonzero(short)
+    first, last = before[row, frame], after[row, frame]
+    weight = ((frame - first) / (last - first)).astype(np.float32)[:, None]
+    values[row, :, frame] = values[row, :, first] * (1 - weight) + values[row, :, last] * weight
     return values
 
 

@@ -8,12 +8,12 @@ import torch
 from spasm.config.features import Features
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import FARTHEST
+from spasm.features.body_frame import SMALLEST_TRUNK
 
 CHANNELS = (
     "x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed", "visibility", "presence", "mask", "valid_fraction",
 )  # fmt: skip
 MASK = CHANNELS.index("mask")
-SMALLEST_TORSO = 0.02  # of the picture; below this a torso length is noise and would blow the pose up
 
 
 def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
@@ -101,7 +101,7 @@ def _torso_length(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     One scale per segment, never one per frame, which would erase flexion.
     """
     trunk = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]
-    seen = found[:, :, trunk].all(2)
+    visible = found[:, :, trunk].all(2)
     length = (positions[:, :, trunk[:2], :2].mean(2) - positions[:, :, trunk[2:], :2].mean(2)).norm(dim=-1)
-    median = torch.where(seen, length, torch.nan).nanmedian(1).values
-    return torch.where(median >= SMALLEST_TORSO, median, 1.0)
+    median = torch.where(visible, length, torch.nan).nanmedian(1).values
+    return torch.where(median >= SMALLEST_TRUNK, median, 1.0)

@@ -25,7 +25,7 @@ def window_around(values: np.ndarray, event: np.ndarray, reach: int = REACH) -> 
     return np.where(inside, np.take_along_axis(values, np.where(inside, at, 0), axis=-1), np.float32(np.nan))
 
 
-# ---- arithmetic that knows gaps: NaN is what was not seen
+# ---- arithmetic over what is known
 
 
 def savgol(values: np.ndarray, derivative: int) -> np.ndarray:
@@ -42,15 +42,15 @@ def savgol(values: np.ndarray, derivative: int) -> np.ndarray:
     return result
 
 
-def quantiles(values: np.ndarray, *shares: float) -> np.ndarray:
+def quantiles(values: np.ndarray, *levels: float) -> np.ndarray:
     """Quantiles (Q, ...) over what is known of values (..., T); NaN where nothing is."""
     ordered = np.sort(values, axis=-1)  # NaN comes last
     last = np.maximum(np.isfinite(ordered).sum(axis=-1, keepdims=True) - 1, 0)
     result = []
-    for share in shares:
-        low = (last * share).astype(np.intp)
+    for level in levels:
+        low = (last * level).astype(np.intp)
         at_low, at_high = (np.take_along_axis(ordered, at, axis=-1) for at in (low, np.minimum(low + 1, last)))
-        result.append((at_low + (at_high - at_low) * (last * share - low).astype(np.float32))[..., 0])
+        result.append((at_low + (at_high - at_low) * (last * level - low).astype(np.float32))[..., 0])
     return np.stack(result)
 
 
@@ -74,8 +74,8 @@ def lowest(values: np.ndarray) -> np.ndarray:
     return np.fmin.reduce(values, axis=-1)
 
 
-def share_of(condition: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The share of the known values (..., T) that meet a condition (..., T)."""
+def fraction_of(condition: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The fraction of the known values (..., T) that meet a condition (..., T)."""
     known = np.isfinite(values)
     return safe_divide((condition & known).sum(axis=-1), known.sum(axis=-1, dtype=np.float32), 0)
 

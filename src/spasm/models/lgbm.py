@@ -105,7 +105,7 @@ class LgbmModel(Model):
     def feature_names(self, config: LgbmConfig) -> list[str]:
         from spasm.features import kinematics
 
-        return [kinematics.NAMES[number] for number in kinematics.used(config.gap_features)]
+        return [kinematics.NAMES[number] for number in kinematics.column_indices(config.gap_features)]
 
 
 def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
@@ -113,9 +113,9 @@ def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndar
     from spasm.features import kinematics
 
     starts = range(0, len(rows), BATCH)
-    parts = [kinematics.statistics(np.array(poses[rows[start : start + BATCH]])) for start in starts]
+    parts = [kinematics.compute_features(np.array(poses[rows[start : start + BATCH]])) for start in starts]
     whole = np.concatenate([np.empty((0, len(kinematics.NAMES)), np.float32), *parts])
-    return np.asarray(whole[:, kinematics.used(config.gap_features)])
+    return np.asarray(whole[:, kinematics.column_indices(config.gap_features)])
 
 
 def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:

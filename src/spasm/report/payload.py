@@ -11,7 +11,7 @@ from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, RIGHT_HIP
 from spasm.data.pose import FPS, found
 from spasm.ensemble.calibration import probability
 from spasm.explain.attributions import Evidence, explaining
-from spasm.explain.descriptions import told
+from spasm.explain.descriptions import measurement
 from spasm.features.body_frame import PARTS, part_speeds
 from spasm.report.error_analysis import unseen
 from spasm.report.player_data import pack
@@ -62,7 +62,8 @@ def _payload(
                 "moment": round(int(looked.argmax()) / FPS, 3) if looked.any() else None,
                 "events": [[*frames, printable(kind)] for *frames, kind in answers.events.get(name, [])],
                 "reasons": [
-                    [told(reason), round(reason.push, 3), reason.others] for reason in evidence.reasons[number]
+                    [measurement(reason), round(reason.contribution, 3), reason.similar]
+                    for reason in evidence.reasons[number]
                 ],
                 "members": [round(float(values[row]), 4) for values in said.values()] if posed else [],
                 "note": answers.notes.get(name, ""),

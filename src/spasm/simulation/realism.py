@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
+from spasm.data.interpolation import known_neighbours
 from spasm.data.pose import found
 from spasm.simulation.pose_noise import GROUPS
 
@@ -237,13 +238,13 @@ def _positions(poses: np.ndarray) -> np.ndarray:
     positions = np.zeros((len(poses), 3, 33, poses.shape[1]), dtype=np.float32)
     time = np.arange(poses.shape[1])
     for pose, row in zip(poses, positions, strict=True):
-        valid = np.flatnonzero(found(pose).all(axis=-1))
-        if not valid.size:
+        valid = np.all(found(pose), axis=-1)
+        if not valid.any():
             continue
-        after = np.clip(np.searchsorted(valid, time), 1, max(1, valid.size - 1)) % valid.size
-        left, right = valid[after - 1], valid[after]
-        share = np.clip((time - left) / np.maximum(right - left, 1), 0, 1)[:, None, None]
-        at = pose[left, :, :3] * (1 - share) + pose[right, :, :3] * share
+        before, after = known_neighbours(valid)
+        left, right = np.where(before < 0, after, before), np.where(after >= len(pose), before, after)
+        weight = ((time - left) / np.maximum(right - left, 1))[:, None, None]
+        at = pose[left, :, :3] * (1 - weight) + pose[right, :, :3] * weight
         hips, shoulders = at[:, 23:25].mean(axis=1, keepdims=True), at[:, 11:13].mean(axis=1, keepdims=True)
         trunk = np.median(np.linalg.norm((shoulders - hips)[:, 0, :2], axis=-1))
         row[:] = ((at - hips) / max(trunk, SMALLEST_TRUNK)).transpose(2, 1, 0)
