@@ -1,4 +1,4 @@
-"""Recognising infantile epileptic spasms from pose: `spasm.load("output/main").predict(poses)`. Not a medical device."""
+"""Recognising infantile epileptic spasms from pose: `spasm.load(run).predict(poses)`. Not a medical device."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

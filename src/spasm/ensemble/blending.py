@@ -1,4 +1,4 @@
-"""Several members into one probability: weights, averaging, calibration, child context, threshold; judged by child."""
+"""Several models into one probability: weights, averaging, calibration, child context, threshold; judged by child."""
 
 import dataclasses
 import math
@@ -8,14 +8,15 @@ import numpy as np
 import optuna
 
 from spasm.config.ensemble import Blend
+from spasm.core.quiet import quiet_optuna
 from spasm.ensemble.calibration import fit_calibration, fit_logistic, logit, probability
 from spasm.ensemble.label_shift import threshold_at
 
-# Pull towards equal weights, in nats for the squared distance from them: members that say the same share the weight,
-# and a few segments do not drive a member out.
+# Pull towards equal weights, in nats for the squared distance from them: models that say the same share the weight,
+# and a few segments do not drive a model out.
 PULL = 0.02
-SMALLEST_WEIGHT = 0.02  # below it a member costs time and changes nothing
-QUANTILES = 201  # of a member's out-of-fold logits, from which percentiles are read
+SMALLEST_WEIGHT = 0.02  # below it a model costs time and changes nothing
+QUANTILES = 201  # of a model's out-of-fold logits, from which percentiles are read
 ALONE = np.array([1.0, 0.0, 0.0])  # the second stage as it is expected: each segment for itself
 CONTEXT_PRIOR = 1.0  # inverse variance about that
 FEWEST_SEGMENTS = 5  # of a child with a pose, for its context to count
@@ -23,10 +24,10 @@ FEWEST_SEGMENTS = 5  # of a child with a pose, for its context to count
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OofScores:
-    """Segments and what the members say of them."""
+    """Segments and what the models say of them."""
 
     logits: dict[str, np.ndarray]
-    """(N,) by member; for segments without a pose all members say the same."""
+    """(N,) by model; for segments without a pose all models say the same."""
     children: np.ndarray
     """(N,) text."""
     has_pose: np.ndarray
@@ -43,12 +44,12 @@ class BlendParameters:
     """What was chosen, enough to answer new segments; all of it goes into decision.json."""
 
     averaging: str
-    """The space in which members are averaged: probability, logit or percentile."""
+    """The space in which models are averaged: probability, logit or percentile."""
     weights: dict[str, float]
     calibrations: dict[str, tuple[float, float]]
-    """Slope and offset that calibrate each member's logit, before averaging."""
+    """Slope and offset that calibrate each model's logit, before averaging."""
     quantiles: dict[str, list[float]]
-    """Quantiles of each member's out-of-fold logits; empty unless percentiles are averaged."""
+    """Quantiles of each model's out-of-fold logits; empty unless percentiles are averaged."""
     calibration: tuple[float, float]
     """Slope and offset that calibrate the average."""
     context: tuple[float, float, float, float] | None
@@ -112,14 +113,14 @@ def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendPara
 
 
 def average(scores: Sequence[np.ndarray], weights: Sequence[float], averaging: str) -> np.ndarray:
-    """The weighted mean of the members' scores in the space asked for, as log-odds (N,)."""
+    """The weighted mean of the models' scores in the space asked for, as log-odds (N,)."""
     values = [probability(score) for score in scores] if averaging == "probability" else scores
     mean = np.sum([weight * value for weight, value in zip(weights, values, strict=True)], axis=0)
     return mean if averaging == "logit" else logit(mean)
 
 
 def percentile(logits: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
-    """Where each logit (N,) lies among a member's out-of-fold logits, from 1 / 2Q to 1 - 1 / 2Q.
+    """Where each logit (N,) lies among a model's out-of-fold logits, from 1 / 2Q to 1 - 1 / 2Q.
 
     Never among the segments answered together: an answer must not depend on what else is in the folder.
     """
@@ -153,13 +154,13 @@ def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: B
         values = {place: trial.suggest_float(place, 1e-6, 1 - 1e-6) for place in places}
         return log_loss(scores, weights_of(values), labels, settings.averaging)
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=20)
-    study = optuna.create_study(sampler=sampler)
-    study.enqueue_trial(dict.fromkeys(places, math.exp(-1)))  # equal weights
-    for place in places:  # each member nearly alone
-        study.enqueue_trial(dict.fromkeys(places, 1 - 1e-3) | {place: 1e-6})
-    study.optimize(objective, n_trials=settings.trials)
+    with quiet_optuna():
+        study = optuna.create_study(sampler=sampler)
+        study.enqueue_trial(dict.fromkeys(places, math.exp(-1)))  # equal weights
+        for place in places:  # each model nearly alone
+            study.enqueue_trial(dict.fromkeys(places, 1 - 1e-3) | {place: 1e-6})
+        study.optimize(objective, n_trials=settings.trials)
     return weights_of(study.best_params)
 
 
@@ -209,7 +210,7 @@ def cross_fit(
 ) -> tuple[np.ndarray, np.ndarray, list[BlendParameters]]:
     """Probabilities (N,) and answers (N,) bool in which each fold is judged by what was chosen on the other folds.
 
-    The members are not trained again for that; the small dependence that remains is named where the figures stand.
+    The models are not trained again for that; the small dependence that remains is named where the figures stand.
     """
     probabilities, positive, choices = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool), []
     for fold in np.unique(fold_of):

@@ -22,7 +22,7 @@ from spasm.models.model import Explanation, Model, Predictor
 from spasm.runs.artefacts import Decision
 
 BATCH = 32  # segments explained at a time
-AHEAD = 2  # batches that wait for a member
+AHEAD = 2  # batches that wait for a model
 REASONS = 6  # of each segment
 FEWEST = 20  # segments that a value is compared with
 

@@ -46,7 +46,7 @@ PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "joblib", "s
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """An open run: its folder, and the data and folds all its members share."""
+    """An open run: its folder, and the data and folds all its models share."""
 
     path: Path
     data: TrainingData

@@ -1,6 +1,6 @@
 """Learning curves for TensorBoard, where they are asked for; nothing here reads them again.
 
-RUN/<member>/tensorboard/seed_S_fold_K/ holds the fold's rows of history.csv and, once it is trained, how well its
+RUN/<model>/tensorboard/seed_S_fold_K/ holds the fold's rows of history.csv and, once it is trained, how well its
 network answers the held-out children.
 """
 

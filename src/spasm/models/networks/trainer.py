@@ -26,7 +26,7 @@ from spasm.models.networks.predictor import pick_device, pick_precision
 class FoldTrainer:
     """One network being trained on the training children of one fold.
 
-    Every random number comes from (seed, fold, member, epoch) alone, so that a fold continued after any epoch
+    Every random number comes from (seed, fold, model, epoch) alone, so that a fold continued after any epoch
     ends with the same bytes as one that was never interrupted.
     """
 
