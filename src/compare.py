@@ -9,7 +9,7 @@ Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds
 
 import io
 import math
-import resource
+import os
 import shlex
 import sys
 import time
@@ -109,8 +109,8 @@ def train(settings: Compare, name: str, seed: int) -> None:
 
 def processor_seconds() -> float:
     """Time that finished child processes have computed."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def cost_file(settings: Compare, name: str, seed: int) -> Path:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -228,7 +229,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file_whole_and_is_cleaned_
 import os, signal
 from pathlib import Path
 from spasm.core import files
-with files.replacing(Path(sys.argv[1])) as file:
+with files.atomic_write(Path(sys.argv[1])) as file:
     file.write(b"new")
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -279,6 +280,46 @@ def test_a_lock_is_waited_for(tmp_path, holder):
     threading.Timer(0.3, holder.stdin.close).start()
     with files.lock(tmp_path / ".lock", "held", wait_s=60):
         assert holder.stdin.closed
+
+
+def test_a_lock_keeps_another_thread_out_and_its_file_stays_for_those_who_wait(tmp_path):
+    inside, most = [], []
+
+    def work():
+        for _ in range(20):
+            with files.lock(tmp_path / ".lock", "held"):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    with files.lock(tmp_path / ".lock", "held"), ThreadPoolExecutor(1) as pool:
+        other = pool.submit(files.lock(tmp_path / ".lock", "held", wait_s=0).__enter__)
+        assert isinstance(other.exception(), DataError)
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result()
+    assert set(most) == {1} and len(most) == 80
+    assert names(tmp_path) == [".lock"]
+
+
+def test_whether_a_lock_is_held_is_seen_without_making_or_keeping_it(tmp_path, holder):
+    assert files.is_locked(tmp_path / ".lock")
+    holder.kill()
+    holder.wait()
+    assert not files.is_locked(tmp_path / ".lock")
+    with files.lock(tmp_path / ".lock", "held", wait_s=0):
+        pass
+    assert not files.is_locked(tmp_path / "absent") and not files.is_locked(tmp_path / "absent/below")
+    assert names(tmp_path) == [".lock"]
+
+
+def test_a_lock_on_a_disk_that_has_none_is_an_error_that_names_it(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OSError, match=r"\.lock"), files.lock(tmp_path / ".lock", "held"):
+        pytest.fail("a lock was held that a kill would leave behind")
 
 
 def test_a_lock_is_free_again_after_an_error(tmp_path):

@@ -388,7 +388,7 @@ def test_the_out_of_fold_rows_are_what_the_file_answers(tmp_path):
 
 
 def test_a_file_of_something_else_is_refused_by_name(fitted, tmp_path):
-    path = tmp_path / "fold_0.pt"
+    path = tmp_path / "fold_0.safetensors"
     for content in (b"", b"not weights", bytes(1000)):
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:

@@ -132,7 +132,7 @@ def done(whole, tmp_path):
 
 def test_a_run_folder_holds_exactly_what_the_design_says(whole, contents):
     below_member = {"manifest.json", "history.csv", "oof.csv"} | {
-        f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".pt", "_oof.csv")
+        f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
     }
     expected = {"run.json", "folds.csv", "oof.csv", "decision.json", "metrics.json"}
     assert set(contents(whole.run_path)) == expected | {f"stgcn_mil/{name}" for name in below_member}
@@ -234,7 +234,7 @@ def test_the_decision_names_all_that_an_answer_rests_on(whole):
     assert chosen["data"] == whole.json("run.json")["data"]
     assert chosen["data"]["path"] == str(whole.data)
     assert set(chosen["files"]) == {
-        f"stgcn_mil/seed_0/fold_{fold}{end}" for fold in range(3) for end in (".pt", "_oof.csv")
+        f"stgcn_mil/seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
     }
     for name, digest in chosen["files"].items():
         assert hashlib.sha256((whole.run_path / name).read_bytes()).hexdigest() == digest
@@ -356,7 +356,9 @@ def test_the_manifest_holds_settings_versions_command_and_digests(whole):
     assert manifest["versions"]["torch"] == version("torch")
     assert ENVIRONMENT.items() <= manifest.items()
     assert manifest["command"]
-    assert set(manifest["files"]) == {f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".pt", "_oof.csv")}
+    assert set(manifest["files"]) == {
+        f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
+    }
 
 
 def test_nothing_is_decided_before_every_fold_is_trained(fresh):
@@ -484,7 +486,7 @@ def test_folds_are_read_from_the_run_and_not_made_again(fresh, monkeypatch):
     assert np.array_equal(first.fold_of, second.fold_of)
 
 
-@pytest.mark.parametrize("name", ["seed_0/fold_1.pt", "seed_0/fold_1_oof.csv"])
+@pytest.mark.parametrize("name", ["seed_0/fold_1.safetensors", "seed_0/fold_1_oof.csv"])
 def test_a_changed_or_missing_file_of_a_finished_fold_is_noticed(done, name):
     path = done.member_path / name
     content = bytearray(path.read_bytes())
@@ -526,7 +528,7 @@ def test_a_corrupt_last_checkpoint_is_named_and_never_replaced(fresh, capsys, mo
     with monkeypatch.context() as patch, pytest.raises(InterruptedHere):
         interrupt(patch, 7, after=True)
         fresh.train()
-    last = fresh.member_path / "seed_0/fold_0_last.pt"
+    last = fresh.member_path / "seed_0/fold_0_last.safetensors"
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
@@ -589,7 +591,7 @@ def test_stopped_before_or_after_any_save_and_continued_it_ends_with_the_same_by
             small.train()
         small.train()
         assert contents(small.run_path) == expected, f"stopped at save {at}"
-        assert not list(small.run_path.rglob("*_last.pt"))
+        assert not list(small.run_path.rglob("*_last.safetensors"))
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -643,7 +645,7 @@ def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_afte
 
 def test_a_finished_training_run_again_changes_nothing(done, contents):
     before = contents(done.run_path)
-    stamps = {path: path.stat().st_mtime_ns for path in done.member_path.rglob("*.pt")}
+    stamps = {path: path.stat().st_mtime_ns for path in done.member_path.rglob("*.safetensors")}
     done.train()
     assert contents(done.run_path) == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
@@ -733,7 +735,7 @@ def test_a_decision_of_another_version_is_named_and_made_again_once_it_is_delete
 
 
 def test_weights_without_a_trained_fold_hold_no_optimiser(whole):
-    tensors = checkpoints.read_tensors(whole.member_path / "seed_0/fold_0.pt")
+    tensors = checkpoints.read_tensors(whole.member_path / "seed_0/fold_0.safetensors")
     assert "offset" in tensors
     assert not any(name.startswith("optimiser") for name in tensors)
     assert "without_pose" not in tensors, "that is the decision's to say"
@@ -767,7 +769,7 @@ def test_a_checkpoint_of_another_fold_is_named_and_never_continued(fresh):
     run, member = fresh.open()
     stop_after_one_epoch(run, member, fold=0)
     shutil.copy(member.last(0, 0), member.last(0, 1))
-    with pytest.raises(DataError, match=r"fold_1_last\.pt: is not a checkpoint of fold 1, seed 0"):
+    with pytest.raises(DataError, match=r"fold_1_last\.safetensors: is not a checkpoint of fold 1, seed 0"):
         stop_after_one_epoch(run, member, fold=1)
 
 
@@ -783,7 +785,7 @@ def test_folds_that_the_manifest_does_not_name_are_not_counted_and_not_overwritt
     shutil.copytree(done.member_path / "seed_0", done.member_path / "seed_5")
     run, member = done.open()
     assert member.complete_seeds(run.folds) == [0]
-    with pytest.raises(DataError, match=r"seed_5/fold_0\.pt: is there, but this run did not write it"):
+    with pytest.raises(DataError, match=r"seed_5/fold_0\.safetensors: is there, but this run did not write it"):
         trainer.fit_fold(run, member, SMALL, 5, 0, print, CPU, torch.float32)
 
 

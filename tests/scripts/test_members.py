@@ -134,7 +134,7 @@ def test_trainings_and_blending_killed_at_bad_moments_end_with_the_bytes_of_an_u
     run = tmp_path / "run"
     for name, library, bad_moments in (
         ("lgbm", "lightgbm", ["fold_1.txt before", "importance.csv before"]),
-        ("rocket", "torch", ["fold_0.pt before", "fold_0_oof.csv after"]),
+        ("rocket", "torch", ["fold_0.safetensors before", "fold_0_oof.csv after"]),
     ):
         for number, hold in enumerate(bad_moments):
             command = start(name, flags(name, run, "--workers", 1 if number else 2), hold)
@@ -320,7 +320,9 @@ def test_the_answer_is_what_the_members_say_averaged_as_the_decision_says(undist
 # ---- damage
 
 
-@pytest.mark.parametrize("name", ["lgbm/seed_0/fold_1.txt", "rocket/seed_0/fold_2.pt", "rocket/seed_0/fold_0_oof.csv"])
+@pytest.mark.parametrize(
+    "name", ["lgbm/seed_0/fold_1.txt", "rocket/seed_0/fold_2.safetensors", "rocket/seed_0/fold_0_oof.csv"]
+)
 def test_one_damaged_or_missing_file_stops_every_command_by_name(copied, flags, many, tmp_path, capsys, name):
     path, out = copied / name, tmp_path / "answer.csv"
     whole = path.read_bytes()

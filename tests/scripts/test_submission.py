@@ -154,7 +154,7 @@ def test_probabilities_stand_beside_the_answer_and_agree_with_it(answer, tmp_pat
 def by_hand(run: Path, seed: int, fold: int, poses: np.ndarray) -> np.ndarray:
     """Logits of poses (N, T, 33, 5) by one fold, from its file, without the code that scores; NaN without a pose."""
     settings = from_tree(Member, decision_of(run)["members"]["stgcn_mil"]["settings"])
-    tensors = read_tensors(run / f"stgcn_mil/seed_{seed}/fold_{fold}.pt")
+    tensors = read_tensors(run / f"stgcn_mil/seed_{seed}/fold_{fold}.safetensors")
     offset = float(tensors.pop("offset"))
     network = NETWORKS["stgcn_mil"](settings.network)
     network.load_state_dict(tensors)
@@ -213,10 +213,10 @@ def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copie
     (member / "seed_4").mkdir()
     decision = decision_of(copied)
     for fold in range(3):
-        tensors = read_tensors(member / f"seed_0/fold_{fold}.pt")
+        tensors = read_tensors(member / f"seed_0/fold_{fold}.safetensors")
         tensors["offset"] += 1 + fold
-        write_tensors(member / f"seed_4/fold_{fold}.pt", tensors)
-        name = f"stgcn_mil/seed_4/fold_{fold}.pt"
+        write_tensors(member / f"seed_4/fold_{fold}.safetensors", tensors)
+        name = f"stgcn_mil/seed_4/fold_{fold}.safetensors"
         decision["files"][name] = sha256(copied / name)
     decision["members"]["stgcn_mil"]["seeds"] = [0, 4]
     (copied / "decision.json").write_text(json.dumps(decision))
@@ -627,7 +627,7 @@ def test_a_run_without_a_threshold_is_refused_with_the_command_to_run(answer, co
     assert not (tmp_path / "answer.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["fold_1.pt", "fold_2_oof.csv"])
+@pytest.mark.parametrize("name", ["fold_1.safetensors", "fold_2_oof.csv"])
 def test_a_missing_file_of_a_fold_is_refused_by_name(answer, copied, tmp_path, name):
     (copied / "stgcn_mil/seed_0" / name).unlink()
     code, _, stderr = answer(run=copied)
@@ -636,7 +636,7 @@ def test_a_missing_file_of_a_fold_is_refused_by_name(answer, copied, tmp_path, n
     assert not (tmp_path / "answer.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["fold_1.pt", "fold_2_oof.csv"])
+@pytest.mark.parametrize("name", ["fold_1.safetensors", "fold_2_oof.csv"])
 def test_a_fold_of_which_one_bit_was_changed_is_refused_by_name(answer, copied, tmp_path, name):
     path = copied / "stgcn_mil/seed_0" / name
     content = bytearray(path.read_bytes())
@@ -650,10 +650,10 @@ def test_a_fold_of_which_one_bit_was_changed_is_refused_by_name(answer, copied, 
 
 def test_a_fold_that_is_exchanged_for_another_is_refused(answer, copied):
     folder = copied / "stgcn_mil/seed_0"
-    shutil.copy(folder / "fold_0.pt", folder / "fold_1.pt")
+    shutil.copy(folder / "fold_0.safetensors", folder / "fold_1.safetensors")
     code, _, stderr = answer(run=copied)
     assert code == 1
-    assert "fold_1.pt: has changed" in stderr
+    assert "fold_1.safetensors: has changed" in stderr
 
 
 def test_weights_that_do_not_fit_the_decision_are_refused(answer, edit, copied):
@@ -666,12 +666,12 @@ def test_weights_that_do_not_fit_the_decision_are_refused(answer, edit, copied):
 
 @pytest.mark.parametrize("missing", ["offset", "stem.weight"])
 def test_weights_that_lack_a_part_are_refused(answer, edit, copied, missing):
-    path = copied / "stgcn_mil/seed_0/fold_0.pt"
+    path = copied / "stgcn_mil/seed_0/fold_0.safetensors"
     tensors = read_tensors(path)
     del tensors[missing]
     write_tensors(path, tensors)
     decision = decision_of(copied)
-    code, _, stderr = answer(run=edit(files=decision["files"] | {"stgcn_mil/seed_0/fold_0.pt": sha256(path)}))
+    code, _, stderr = answer(run=edit(files=decision["files"] | {"stgcn_mil/seed_0/fold_0.safetensors": sha256(path)}))
     assert code == 1
     assert "stgcn_mil: holds weights that do not fit" in stderr
 
@@ -709,7 +709,7 @@ HOSTILE = {
     "threshold": [None, "0.5", [], math.nan, math.inf, -0.1, 1.1, 10**400],
     "frames": [None, "60", 60.0, -60, 0, 10**12, [60]],
     "folds": [None, "3", 0, -1, 2.5, 4, 10**15, [3]],
-    "files": [None, [], {}, "x", 7, {"stgcn_mil/seed_0/fold_0.pt": 7}],
+    "files": [None, [], {}, "x", 7, {"stgcn_mil/seed_0/fold_0.safetensors": 7}],
     "data": [None, [], "x", {}, {"simulated": True}],
     "members": [None, [], {}, "x", {"stgcn_mil": None}, {"stgcn_mil": {}}, {"../run/stgcn_mil": {}}],
 }
@@ -769,12 +769,15 @@ def test_a_network_with_a_wrong_setting_is_refused(answer, edit, copied, name, v
     assert "decision.json" in stderr
 
 
-@pytest.mark.parametrize("name", ["../secret.pt", "/etc/passwd", "stgcn_mil/../../secret.pt", "stgcn_mil/seed_0/x.pt\n",
-                                  "a" * 5000, "\x00", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["../secret.safetensors", "/etc/passwd", "stgcn_mil/../../secret.safetensors", "stgcn_mil/seed_0/x.safetensors\n",
+     "a" * 5000, "\x00", ""],
+)  # fmt: skip
 def test_a_decision_that_points_out_of_the_run_is_refused_without_opening_that(answer, edit, copied, monkeypatch, name):
-    (copied.parent / "secret.pt").write_bytes(b"secret")
+    (copied.parent / "secret.safetensors").write_bytes(b"secret")
     given = decision_of(copied)["files"]
-    run = edit(files=given | {name: sha256(copied.parent / "secret.pt")})
+    run = edit(files=given | {name: sha256(copied.parent / "secret.safetensors")})
     opened = []
     real = os.open
     monkeypatch.setattr(os, "open", lambda path, *rest, **more: opened.append(str(path)) or real(path, *rest, **more))

@@ -109,7 +109,7 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
     start, trained, tmp_path, contents
 ):
     run = tmp_path / "run"
-    command = start("_last.pt before")
+    command = start("_last.safetensors before")
     worker = command.held()
     command.kill_group()
     assert worker != command.process.pid, "the test is void unless a worker was killed"
@@ -123,14 +123,14 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
         wait_until(lambda: is_gone(worker))
         command.end()  # the other worker, which shares the pipes, is gone too
 
-    kill_the_parent_alone("_last.pt after")
+    kill_the_parent_alone("_last.safetensors after")
 
-    command = start("fold_2_last.pt before")  # so that there is something left to be killed below
+    command = start("fold_2_last.safetensors before")  # so that there is something left to be killed below
     command.trained_epochs(1)
     time.sleep(random.uniform(0, 0.1))  # wherever that is
     command.kill_group()
 
-    kill_the_parent_alone("fold_2.pt before")
+    kill_the_parent_alone("fold_2.safetensors before")
 
     command = start("decision.json before")
     command.held()
@@ -147,14 +147,14 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
 def test_interrupted_and_terminated_it_exits_130_and_143_and_continues_to_the_same_bytes(
     start, trained, tmp_path, contents
 ):
-    command = start("_last.pt after")
+    command = start("_last.safetensors after")
     worker = command.held()
     os.killpg(command.process.pid, signal.SIGINT)  # Ctrl-C in a terminal reaches every process of the group
     code, _, stderr = command.end()
     assert (code, stderr) == (130, "interrupted: what was finished is kept\n")
     assert is_gone(worker)
 
-    command = start("fold_2_last.pt before")
+    command = start("fold_2_last.safetensors before")
     worker = command.held()
     command.process.terminate()
     code, _, stderr = command.end()
@@ -171,12 +171,12 @@ def test_threads_that_the_shell_asks_for_change_no_byte(train_flags, trained, tm
     command = [sys.executable, "src/train_folds.py", *train_flags(tmp_path / "run", "--fold", "1")]
     threads = dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "3")
     subprocess.run(command, cwd=ROOT, env=os.environ | threads, check=True, capture_output=True)
-    name = "stgcn_mil/seed_0/fold_1.pt"
+    name = "stgcn_mil/seed_0/fold_1.safetensors"
     assert contents(tmp_path / "run")[name] == contents(trained)[name]
 
 
 def test_a_worker_that_is_killed_ends_the_command_with_a_message(start, tmp_path):
-    command = start("fold_1_last.pt before")
+    command = start("fold_1_last.safetensors before")
     os.kill(command.held(), signal.SIGKILL)  # as the system does when memory runs out
     code, _, stderr = command.end()
     assert code == 1
@@ -297,11 +297,11 @@ def test_other_settings_in_the_same_run_are_refused_and_named(main, tmp_path):
     assert code == 1
     assert "was made with other folds" in stderr
     manifest = json.loads((tmp_path / "run/stgcn_mil/manifest.json").read_text())
-    assert sorted(manifest["files"]) == ["seed_0/fold_0.pt", "seed_0/fold_0_oof.csv"]
+    assert sorted(manifest["files"]) == ["seed_0/fold_0.safetensors", "seed_0/fold_0_oof.csv"]
 
 
 def test_a_settings_file_stands_for_its_flags(main, tmp_path, trained, contents):
     (tmp_path / "settings.json").write_text(json.dumps({"member": {"network": {"dropout": 0.15}}, "seed": 0}))
     assert main("--settings", tmp_path / "settings.json", "--fold", 2)[0] == 0
-    name = "stgcn_mil/seed_0/fold_2.pt"
+    name = "stgcn_mil/seed_0/fold_2.safetensors"
     assert contents(tmp_path / "run")[name] == contents(trained)[name]

@@ -27,6 +27,7 @@ from spasm.cli import app
 from spasm.config.fields import SettingsError, from_tree
 from spasm.config.models import Convolutions, RocketMember
 from spasm.config.runtime import Hardware
+from spasm.core import files
 from spasm.core.errors import DataError, TrainingError
 from spasm.core.tables import read_table
 from spasm.data.dataset import load_training
@@ -52,7 +53,6 @@ from spasm.tuning.spaces import SPACES
 from spasm.tuning.storage import (
     TRIES,
     holding,
-    is_held,
     open_storage,
     requeue_abandoned,
     retry_while_unreachable,
@@ -763,7 +763,7 @@ def test_workers_share_a_postgresql_and_a_kill_loses_nothing(flags, start, postg
         assert len(again) == bool(trial.params)
 
 
-def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_own_words(search, monkeypatch, capsys):
+def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_own_words(search, monkeypatch, caplog):
     from sqlalchemy.exc import OperationalError
 
     monkeypatch.setattr(storage_module, "OUTAGE_S", 1)
@@ -785,7 +785,7 @@ def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_o
             raise root_cause(place, error) from None
 
     retry_while_unreachable(place, said)
-    warnings = capsys.readouterr().err.splitlines()
+    warnings = caplog.messages
     assert len(calls) == 3 and sum("trying again" in line for line in warnings) == 2
     assert all("the server is starting up" in line and "secret" not in line for line in warnings if "trying" in line)
 
@@ -834,7 +834,7 @@ def is_lost(trial, folder):
     """Whether a trial was begun by a worker that is dead."""
     locks = next(folder.glob("*.locks"))
     worker = trial.user_attrs.get("worker")
-    return trial.state == TrialState.RUNNING and worker is not None and not is_held(locks / worker)
+    return trial.state == TrialState.RUNNING and worker is not None and not files.is_locked(locks / worker)
 
 
 def forget_heartbeats(url, numbers=None):

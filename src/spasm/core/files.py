@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -19,13 +18,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from spasm.core.errors import DataError, printable
 
 TEMPORARY = ".tmp-"
 # A process id says nothing about a process of another machine or container that shares the disk.
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-STALE_S = 3600  # after which a temporary file of another host is taken for abandoned
+STALE_S = 3600  # after which a temporary file is taken for abandoned whose process cannot be asked after
+WINDOWS = os.name == "nt"
 _made: set[str] = set()  # folders in which this process has written
 
 
@@ -97,7 +98,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's names, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    if WINDOWS and path.is_dir():  # which cannot be opened there
+        return
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -115,12 +118,14 @@ def remove_stale(folder: Path, below: bool = True) -> None:
     for path in folder.rglob(f"{TEMPORARY}*") if below else folder.glob(f"{TEMPORARY}*"):
         owner = re.fullmatch(rf"{re.escape(TEMPORARY)}([0-9]+)-([0-9a-f]+)-[0-9a-f]+", path.name)
         with contextlib.suppress(OSError):
-            if owner and owner[2] == HOST:
+            # Windows has no harmless signal: number 0 would be Ctrl-C.
+            known = owner is not None and owner[2] == HOST and not WINDOWS
+            if owner and known:
                 abandoned = not _is_alive(int(owner[1]))
             else:
                 abandoned = owner is not None and time.time() - path.stat().st_mtime > STALE_S
             if path.is_dir() and not path.is_symlink():
-                if abandoned and owner and owner[2] == HOST:  # a folder's age says little about what is below it
+                if abandoned and known:  # a folder's age says little about what is below it
                     shutil.rmtree(path)
             elif abandoned:
                 path.unlink()
@@ -186,20 +191,42 @@ def sha256(path: Path) -> str:
 def lock(path: Path, holder: str, wait_s: float = 30.0) -> Iterator[None]:
     """Hold an exclusive lock on `path`; it ends with the process, however that ends.
 
-    Raises DataError after `wait_s` seconds: another process then holds it, which `holder` describes.
+    Raises DataError after `wait_s` seconds: another process or thread then holds it, which `holder` describes.
     """
     make_folder(path.parent)
-    with open(path, "ab") as file:
-        give_up = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > give_up:
-                    raise DataError(path, f"{holder} in another process", "wait for it, or stop it first") from error
-                time.sleep(0.1)
+    held = file_lock(path, wait_s)
+    with with_path(path):
+        try:
+            held.acquire()
+        except Timeout as error:
+            raise DataError(path, f"{holder} in another process", "wait for it, or stop it first") from error
+    try:
         yield
+    finally:
+        held.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock on `path`."""
+    if not path.exists():  # acquiring would make it
+        return False
+    try:
+        with file_lock(path, wait_s=0):
+            return False
+    except FileNotFoundError:
+        return False
+    except Timeout:
+        return True
+
+
+def file_lock(path: Path, wait_s: float) -> FileLock:
+    """The operating system's own lock on a file, to be acquired; a negative `wait_s` waits for ever.
+
+    Without it, on a network drive that has none, acquiring raises OSError: a lock file whose mere presence counts would
+    outlive a killed process. The file stays where it is afterwards: removing it would part those who wait for it from
+    those who come later.
+    """
+    return FileLock(path, wait_s, poll_interval=0.02, fallback_to_soft=False, preserve_lock_file=True)
 
 
 def _is_alive(process: int) -> bool:
@@ -223,8 +250,10 @@ def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.Buff
     if root is not None and not real.is_relative_to(os.path.realpath(root)):
         raise DataError(path, f"is a link that leaves the folder {printable(root)}", "put the file itself there")
     try:
-        # Opening a FIFO waits for a writer, perhaps for ever, unless O_NONBLOCK is set; regular files ignore it.
-        with open(real, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        # Opening a FIFO waits for a writer, perhaps for ever, unless O_NONBLOCK is set; regular files ignore it, and
+        # Windows knows neither.
+        nonblocking = getattr(os, "O_NONBLOCK", 0)
+        with open(real, "rb", opener=lambda name, flags: os.open(name, flags | nonblocking)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(path, "is a device, a pipe or a socket, not a regular file", "delete it")

@@ -35,10 +35,14 @@ def set_threads(threads: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Make this worker leave Ctrl-C to its parent, and never outlive it; nothing changes in the parent itself."""
+    """Make this worker leave Ctrl-C to its parent, and never outlive it; nothing changes in the parent itself.
+
+    On Windows, where a process is never told of another parent, a worker whose parent is killed ends with its task.
+    """
     if os.getpid() != parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent stops its workers
-        threading.Thread(target=_stop_with, args=[parent], daemon=True).start()
+        if os.name != "nt":
+            threading.Thread(target=_stop_with, args=[parent], daemon=True).start()
 
 
 def _stop_with(parent: int) -> None:

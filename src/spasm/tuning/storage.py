@@ -9,12 +9,11 @@ restarted: workers wait for it.
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import json
+import logging
 import os
 import re
 import secrets
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 TRIES = 5  # of a trial whose workers die; the default settings are tried without end
 HEARTBEAT_S, GRACE_S = 10, 60
 OUTAGE_S = 300  # for which workers wait for a database's server that is being restarted
+LOG = logging.getLogger("spasm")
 T = TypeVar("T")
 
 
@@ -174,7 +174,7 @@ def retry_while_unreachable(place: StudyStorage, call: Callable[[], T]) -> T:
             now = time.monotonic()
             if give_up is None or now - begun > OUTAGE_S:  # it worked for a while: another outage
                 give_up = now + OUTAGE_S
-                print(f"warning: {error}; trying again for {OUTAGE_S // 60} minutes", file=sys.stderr, flush=True)
+                LOG.warning("warning: %s; trying again for %d minutes", error, OUTAGE_S // 60)
             elif now > give_up:
                 raise
             time.sleep(1)
@@ -192,16 +192,19 @@ class JournalLock:
     """
 
     def __init__(self, journal: Path, folder: Path) -> None:
-        self.journal, self.path = journal, folder / "append"
+        self.journal, self.lock = journal, files.file_lock(folder / "append", wait_s=-1)
 
     def acquire(self) -> bool:
-        self.file = open(self.path, "ab")  # noqa: SIM115, held until release
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        cut_torn_line(self.journal)
+        self.lock.acquire()
+        try:
+            cut_torn_line(self.journal)
+        except BaseException:
+            self.lock.release()
+            raise
         return True
 
     def release(self) -> None:
-        self.file.close()
+        self.lock.release()
 
 
 def cut_torn_line(journal: Path) -> None:
@@ -250,28 +253,16 @@ def holding(place: StudyStorage) -> Iterator[str]:
     """Hold a lock that tells others that this worker is alive; gives its name."""
     token = f"worker-{secrets.token_hex(8)}"
     path = place.locks / token
-    with contextlib.ExitStack() as stack:
-        with place.claiming():
-            for old in place.locks.glob("worker-*"):
-                if not is_held(old):
-                    old.unlink(missing_ok=True)
-            stack.enter_context(files.lock(path, "a worker is alive"))
-        try:
-            yield token
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def is_held(path: Path) -> bool:
-    """Whether a living process holds this lock."""
     try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+        with contextlib.ExitStack() as stack:
+            with place.claiming():
+                for old in place.locks.glob("worker-*"):
+                    if not files.is_locked(old):
+                        old.unlink(missing_ok=True)
+                stack.enter_context(files.lock(path, "a worker is alive"))
+            yield token
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def requeue_abandoned(
@@ -305,7 +296,7 @@ def is_abandoned(trial: FrozenTrial, place: StudyStorage) -> bool:
     """Whether the worker of a running trial is dead, as far as locks can tell. `claiming` must be held."""
     token = trial.user_attrs.get("worker")
     if not place.in_database:  # trials are begun, and their worker noted, under the lock that is held here
-        return token is None or not is_held(place.locks / token)
+        return token is None or not files.is_locked(place.locks / token)
     if token is not None:  # perhaps on another machine
         return False
     # Killed between its first line in the database and its first heartbeat, and so without an end to be seen.

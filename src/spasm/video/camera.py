@@ -1,11 +1,11 @@
 """Watching a camera: poses at 30 frames a second as they are filmed, found by a process without a network."""
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from spasm.core.errors import DataError, TrainingError, shorten
 from spasm.data.pose import FPS, missing_frames
 from spasm.video import decode, landmarker, resampling, sandbox, tracking
 
+LOG = logging.getLogger("spasm")
 SILENT_S = 15.0  # without a frame, after which that is told; models take some seconds to load
 REMEMBERED = round(60 * FPS)  # frames by which the infant is told from others
 CATCH_UP = 1.25  # times the pace of filming at which a stream is read that had to wait, as it has when this begins
@@ -84,7 +85,7 @@ def run_camera(
                 raise TrainingError("the process that looks for poses was killed")
             if time.monotonic() - last_s > SILENT_S:
                 last_s = time.monotonic()
-                print(f"warning: {name} has given no frame for {SILENT_S:g} s", file=sys.stderr, flush=True)
+                LOG.warning("warning: %s has given no frame for %g s", name, SILENT_S)
     finally:
         process.terminate()
         process.join()
