@@ -180,14 +180,14 @@ def rows(judged: dict[str, list[Resampled]], known: dict[str, dict[str, Any]]) -
         row: dict[str, Any] = {"member": name, "seeds": len(of_seeds)}
         for figure in SHOWN:
             value = float(np.mean([once[figure] for once, _ in of_seeds]))
-            interval = bootstrap.estimate(value, np.mean([drawn[figure] for _, drawn in of_seeds], axis=0))
+            interval = bootstrap.interval(value, np.mean([drawn[figure] for _, drawn in of_seeds], axis=0))
             row |= {figure: value, f"{figure}_low": interval["low"], f"{figure}_high": interval["high"]}
         f1 = [once["f1"] for once, _ in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([once["best_f1"] for once, _ in of_seeds]))
         row |= dict.fromkeys(("blend_minus_member_f1", "blend_minus_member_f1_low", "blend_minus_member_f1_high"))
         if "blend" in judged:
-            ahead = bootstrap.estimate(mean["blend"] - mean[name], over_people["blend"] - over_people[name])
+            ahead = bootstrap.interval(mean["blend"] - mean[name], over_people["blend"] - over_people[name])
             row |= {
                 "blend_minus_member_f1": ahead["value"],
                 "blend_minus_member_f1_low": ahead["low"],

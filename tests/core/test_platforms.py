@@ -1,6 +1,5 @@
 """Systems that are not Unix: the library is imported there, and what cannot work there says so."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from helpers.segments import SOURCE
-from spasm.cli import app
 from spasm.core import files, processes
 from spasm.core.errors import TrainingError
 from spasm.video import sandbox
@@ -109,14 +107,15 @@ def test_the_library_prints_nothing_by_itself():
     assert not [path for path in library if "print(" in path.read_text(encoding="utf-8")]
 
 
-def test_what_the_library_warns_of_is_a_plain_line_on_stderr(capsys, monkeypatch):
-    logger = logging.getLogger("spasm")
-    monkeypatch.setattr(logger, "handlers", [])
-    monkeypatch.setattr(app, "parse", lambda *_: None)
+WARN = """
+import logging
+from spasm.cli import app
+app.parse = lambda *_: None
+sys.exit(app.run(lambda _: logging.getLogger("spasm").warning("warning: %s", "something") or 0, object, "", []))
+"""
 
-    def main(_settings: None) -> int:
-        logger.warning("warning: %s", "something")
-        return 0
 
-    assert app.run(main, type(None), "", []) == 0
-    assert capsys.readouterr().err == "warning: something\n"
+def test_what_the_library_warns_of_is_a_plain_line_on_stderr():
+    code = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{WARN}"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "warning: something\n")

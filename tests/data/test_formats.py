@@ -370,27 +370,6 @@ def test_an_array_of_python_objects_is_refused_without_loading_its_pickle(tmp_pa
     assert not (tmp_path / "exploded").exists()
 
 
-@given(frames=st.integers(1, 3000), block=st.integers(1, 1200), share=st.floats(0, 0.99))
-def test_blocks_lose_no_frame_and_overlap_as_asked(frames, block, share):
-    overlap = int(share * block)
-    if block > frames:
-        with pytest.raises(ValueError):
-            stam.sub_sequences(frames, block, overlap)
-        return
-    starts = stam.sub_sequences(frames, block, overlap)
-    assert starts == sorted(set(starts))
-    assert (starts[0], starts[-1]) == (0, frames - block)
-    steps = np.diff(starts)
-    assert (steps[:-1] == block - overlap).all()
-    assert (steps <= block - overlap).all()
-
-
-def test_sequences_are_cut_as_published_where_they_are_long_enough():
-    assert stam.sub_sequences(1000) == [0]
-    assert stam.sub_sequences(1800) == [0, 800]
-    assert stam.sub_sequences(2000) == [0, 800, 1000]
-
-
 def test_blocks_of_unequal_sequences_are_as_long_as_the_shortest_and_frames_sets_another_length(tmp_path):
     data = make_stam(tmp_path / "data")
     np.save(data / "pose_sequences/infant_002/raw_skel.npy", stam_sequence(100))

@@ -66,7 +66,7 @@ def test_a_weight_counts_as_that_many_copies_of_the_segment(case, data):
     labels, probabilities, positive = case
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels))))
     assume(weights.sum() > 0)
-    weighted = metrics._figures(weights[None].astype(float), labels, probabilities, positive)
+    weighted = metrics.weighted_metrics(weights[None].astype(float), labels, probabilities, positive)
     repeated = figures(*(np.repeat(column, weights) for column in case))
     for name, value in repeated.items():
         assert (None if np.isnan(weighted[name][0]) else weighted[name][0]) == (
@@ -176,9 +176,9 @@ def test_differences_between_answers_can_be_taken_draw_by_draw():
         assert all(len(column) == 1000 for column in drawn.values())
     assert np.array_equal(better[1]["auc"], worse[1]["auc"]), "the same draws"
     assert np.array_equal(better[1]["prevalence"], worse[1]["prevalence"])
-    apart = bootstrap.estimate(0.0, better[1]["sensitivity"] - worse[1]["sensitivity"])
-    alone = bootstrap.estimate(0.0, better[1]["sensitivity"])
+    apart = bootstrap.interval(0.0, better[1]["sensitivity"] - worse[1]["sensitivity"])
+    alone = bootstrap.interval(0.0, better[1]["sensitivity"])
     assert apart["high"] - apart["low"] < alone["high"] - alone["low"]
     assert evaluate(labels, probabilities, probabilities > 0.5, children) == {
-        name: bootstrap.estimate(better[0][name], better[1][name]) for name in NAMES
+        name: bootstrap.interval(better[0][name], better[1][name]) for name in NAMES
     }

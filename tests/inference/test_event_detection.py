@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from helpers.segments import header, npy
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.core.errors import DataError
-from spasm.data.recordings import BATCH, frames_of, window_starts, windows
+from spasm.core.windows import window_starts
+from spasm.data.recordings import BATCH, frames_of, windows
 from spasm.inference.event_detection import (
     STEP_FRAMES,
     STEP_S,

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import blend
 import numpy as np
 import pytest
+from blend import BlendMembers
 from sklearn.metrics import roc_auc_score
 
-import blend
-from blend import BlendMembers
 from helpers.commands import ROOT, SCRIPTS, Command, T, here
 from helpers.data import children, write
 from helpers.processes import is_gone, wait_until

@@ -17,7 +17,6 @@ from spasm.core.files import atomic_write, open_regular
 if TYPE_CHECKING:
     import torch  # loaded where it is used, so that reading a run's JSON does not wait for it
 
-SUFFIX = ".safetensors"
 HEADER = b'{"__metadata__":{"sha256":"'  # how the header begins, after its length of 8 bytes
 DIGEST = slice(8 + len(HEADER), 8 + len(HEADER) + 64)  # where the digest stands in the file, in hex
 NO_DIGEST = "0" * 64

@@ -9,6 +9,7 @@ import numpy as np
 from spasm.core.errors import DataError
 from spasm.core.files import open_regular
 from spasm.core.npy import open_array
+from spasm.core.windows import window_starts
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, LARGEST, missing_frames
 
@@ -46,13 +47,6 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
             yield batch, np.stack([held[first - begin : first - begin + frames] for first in batch])
             following = int(firsts[number + BATCH]) if number + BATCH < len(firsts) else end
             held, begin = held[following - begin :], following
-
-
-def window_starts(whole: int, frames: int, stride: int) -> np.ndarray:
-    """Where the windows of a recording begin, (K,): every `stride` frames, and one at the end."""
-    last = max(0, whole - frames)
-    firsts = np.arange(0, last + 1, stride)
-    return firsts if firsts[-1] == last else np.append(firsts, last)
 
 
 def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:

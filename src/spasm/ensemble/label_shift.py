@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 
 from spasm.ensemble import thresholds
+from spasm.evaluation import bootstrap
+from spasm.evaluation.bootstrap import LEVEL
 
 RESAMPLES = 400  # 2.5 % of them are ten: enough for the ends of an interval
 BLOCK = 50  # resamples worked out at a time, so that memory stays flat with many segments
-LEVEL = 0.95  # of the intervals
 HALVINGS = 30  # of the interval in which the prevalence is sought: 1e-9
 FEWEST_SEGMENTS = 50  # a share of 0.2 among fewer is uncertain by more than 0.11 even if every label were known
 FEWEST_CHILDREN = 5  # resampling fewer gives intervals that are far too short
@@ -112,9 +113,9 @@ def estimate(
     fresh = np.sort(np.asarray(new_probabilities, dtype=np.float64))  # so that their order changes not even a rounding
     fresh_child = np.arange(len(fresh))
     if new_children is not None:
-        number = np.unique(new_children, return_inverse=True)[1]
+        number = bootstrap.number_children(new_children)
         fresh_child = number[np.lexsort((number, new_probabilities))]
-    child = np.unique(children, return_inverse=True)[1]
+    child = bootstrap.number_children(children)
     training = float(labels.mean())
     few = _too_few(labels, child, fresh_child)
     if few:
@@ -126,20 +127,20 @@ def estimate(
     share = float(np.clip(np.nan_to_num(matrix, nan=training), 0, 1))
     distance = float(_distance(rows, labels, probabilities, np.array([share]), new_rows, fresh)[0])
     generator = np.random.default_rng(seed)
-    draws: list[tuple[np.ndarray, ...]] = []
+    blocks: list[tuple[np.ndarray, ...]] = []
     for _ in range(0, RESAMPLES, BLOCK):
-        rows, new_rows = _drawn(child, generator), _drawn(fresh_child, generator)
-        like = _drawn(child, generator, fresh_child.max() + 1) * weights_at(labels, share)
+        rows, new_rows = _resample(child, generator), _resample(fresh_child, generator)
+        like = _resample(child, generator, fresh_child.max() + 1) * weights_at(labels, share)
         like = generator.multinomial(len(fresh), _shares(like)).astype(float)  # as many segments, from as many children
         mixed = np.clip(np.nan_to_num(_moment_estimate(rows, labels, probabilities, like, probabilities)), 0, 1)
-        draws.append(
+        blocks.append(
             (
                 _mle_prevalence(rows, labels, new_rows, fresh),
                 np.clip(_moment_estimate(rows, labels, probabilities, new_rows, fresh), 0, 1),
                 _distance(rows, labels, probabilities, mixed, like, probabilities),
             )
         )
-    shares, explaining, distances = (np.concatenate(column) for column in zip(*draws, strict=True))
+    shares, explaining, distances = (np.concatenate(column) for column in zip(*blocks, strict=True))
     limit = float(np.quantile(distances, FIT_LEVEL))
     intervals = _interval(shares), _interval(explaining)
     reason = _reason_to_keep_threshold(training, matrix, intervals, distance, limit)
@@ -174,23 +175,21 @@ def _reason_to_keep_threshold(
     return ""
 
 
-def _drawn(child: np.ndarray, generator: np.random.Generator, count: int | None = None) -> np.ndarray:
-    """How often each row counts (BLOCK, N) when count children are drawn; as many as there are if not given."""
-    known = child.max() + 1
-    drawn = generator.multinomial(known if count is None else count, np.full(known, 1 / known), BLOCK)
-    return drawn[:, child].astype(float)
+def _resample(child: np.ndarray, generator: np.random.Generator, drawn: int | None = None) -> np.ndarray:
+    """How often each row counts (BLOCK, N) when so many children are drawn; as many as there are if not given."""
+    return bootstrap.weigh_rows(bootstrap.draw_children(child.max() + 1, generator, BLOCK, drawn), child)
 
 
 def _shares(weights: np.ndarray) -> np.ndarray:
-    """Weights (R, N) divided by their sums; equal ones where a draw has no weight at all."""
+    """Weights (R, N) divided by their sums; equal ones where a resample has no weight at all."""
     total = weights.sum(1, keepdims=True)
     return np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / weights.shape[1])
 
 
-def _interval(draws: np.ndarray) -> tuple[float, float]:
-    """Ends of the middle LEVEL of the draws; a draw that says nothing (NaN) could be anything from 0 to 1."""
-    low, high = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    return float(np.quantile(np.nan_to_num(draws), low)), float(np.quantile(np.nan_to_num(draws, nan=1.0), high))
+def _interval(replicates: np.ndarray) -> tuple[float, float]:
+    """Ends of the middle LEVEL of the replicates; one that says nothing (NaN) could be anything from 0 to 1."""
+    low, high = np.nan_to_num(replicates), np.nan_to_num(replicates, nan=1.0)
+    return float(np.quantile(low, (1 - LEVEL) / 2)), float(np.quantile(high, (1 + LEVEL) / 2))
 
 
 def _mle_prevalence(weights: np.ndarray, labels: np.ndarray, new_weights: np.ndarray, fresh: np.ndarray) -> np.ndarray:

@@ -1,28 +1,61 @@
-"""Intervals from resampling children."""
+"""The cluster bootstrap: intervals from resampling children, whose segments resemble each other.
 
+A resample draws as many children as there are, with replacement; a child that is drawn twice counts twice with all its
+segments. So a resample is how often each child is drawn, and sums over it are those of the children, weighted.
+"""
+
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 0.95  # of the intervals
+TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))  # percentiles at their ends
 
 
 class Estimate(TypedDict):
-    """A figure with its interval; None where it does not exist, such as the AUC of one class."""
+    """A metric with its interval; None where it does not exist, such as the AUC of one class."""
 
     value: float | None
     low: float | None
     high: float | None
 
 
-def estimate(value: float, drawn: np.ndarray) -> Estimate:
-    """A figure with the interval of its resampled values (R,)."""
-    drawn = drawn[np.isfinite(drawn)]
-    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
-    low, high = np.percentile(drawn, tails) if len(drawn) else (np.nan, np.nan)
-    return {"value": _known(value), "low": _known(low), "high": _known(high)}
+def number_children(children: Sequence[str] | np.ndarray) -> np.ndarray:
+    """The number (N,) of each segment's child, from 0, in the order of their names."""
+    return np.unique(np.asarray(children), return_inverse=True)[1]
 
 
-def _known(value: float) -> float | None:
+def draw_children(
+    count: int, generator: np.random.Generator, resamples: int | None = None, drawn: int | None = None
+) -> np.ndarray:
+    """How often each of `count` children is drawn in each resample, (R, count) int64.
+
+    resamples: R, RESAMPLES if not given. drawn: how many children a resample draws, `count` if not given.
+    """
+    size = RESAMPLES if resamples is None else resamples
+    return generator.multinomial(count if drawn is None else drawn, np.full(count, 1 / count), size)
+
+
+def weigh_rows(draws: np.ndarray, child: np.ndarray) -> np.ndarray:
+    """How often each row counts in each resample, (R, N) float64; child: (N,), the number of each row's child."""
+    return draws[:, child].astype(float)
+
+
+def mean_replicates(values: np.ndarray, child: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """The mean (R,) of values (N,) in each resample; child: (N,), the number of each row's child."""
+    sums, sizes = np.bincount(child, values), np.bincount(child)
+    return draws @ sums / (draws @ sizes)
+
+
+def interval(point: float, replicates: np.ndarray) -> Estimate:
+    """A metric with the interval of its replicates (R,); those that do not exist (NaN) are left out."""
+    replicates = replicates[np.isfinite(replicates)]
+    low, high = np.percentile(replicates, TAILS) if len(replicates) else (np.nan, np.nan)
+    return {"value": known(point), "low": known(low), "high": known(high)}
+
+
+def known(value: float) -> float | None:
+    """A metric as it is written: None where it does not exist."""
     return float(value) if np.isfinite(value) else None

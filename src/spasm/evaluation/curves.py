@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spasm.evaluation.bootstrap import LEVEL
+from spasm.evaluation import bootstrap
+from spasm.evaluation.bootstrap import TAILS
 
-RESAMPLES = 400  # of the bands; figures have more, see metrics.py
+RESAMPLES = 400  # of the bands; metrics have more, see bootstrap.py
 MOST_POINTS = 300  # thresholds of a curve
 SHARES = np.linspace(0, 1, 101)  # where an ROC or precision-recall curve is read
 BINS = 8  # of a reliability diagram
 BANDS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)  # in which probabilities are held against labels in tables
-TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Counts:
 
 def count(labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], seed: int = 0) -> Counts:
     """What all curves are made of; labels (N,) of 0 and 1, probabilities (N,) in 0..1."""
-    child = np.unique(np.asarray(children), return_inverse=True)[1]
+    child = bootstrap.number_children(children)
     known = np.unique(probabilities)
     if len(known) > MOST_POINTS:
         known = np.unique(np.quantile(probabilities, np.linspace(0, 1, MOST_POINTS)))
@@ -56,9 +56,8 @@ def count(labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str]
     np.add.at(calls, (child, first), 1)
     np.add.at(hits, (child, first), labels)
     calls, hits = calls.cumsum(1), hits.cumsum(1)
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(calls), np.full(len(calls), 1 / len(calls)), RESAMPLES)
-    weights = np.concatenate([np.ones((1, len(calls))), drawn])
+    draws = bootstrap.draw_children(len(calls), np.random.default_rng(seed), RESAMPLES)
+    weights = np.concatenate([np.ones((1, len(calls))), draws])
     calls, hits = weights @ calls, weights @ hits
     return Counts(thresholds, hits, calls, hits[:, -1:], calls[:, -1:])
 
@@ -69,8 +68,8 @@ def roc(counts: Counts) -> Curve:
         sensitivity = counts.hits / counts.spasms
         alarms = (counts.calls - counts.hits) / (counts.total - counts.spasms)
     # Both never fall along the thresholds: of several sensitivities at one share the last, highest one is read.
-    drawn = [(x, y) for x, y in zip(alarms, sensitivity, strict=True) if np.isfinite(x + y).all()]
-    read = [y[np.searchsorted(x, SHARES + 1e-9, side="right") - 1] for x, y in drawn]
+    pairs = [(x, y) for x, y in zip(alarms, sensitivity, strict=True) if np.isfinite(x + y).all()]
+    read = [y[np.searchsorted(x, SHARES + 1e-9, side="right") - 1] for x, y in pairs]
     return _banded(SHARES, np.array(read))
 
 
@@ -151,22 +150,21 @@ def reliability(
         rows = (probabilities >= low) & ((probabilities <= high) if last else (probabilities < high))
         if not rows.any():
             continue
-        inside = np.unique(child[rows], return_inverse=True)[1]
-        segments, positive = np.bincount(inside), np.bincount(inside, labels[rows])
-        drawn = generator.multinomial(len(segments), np.full(len(segments), 1 / len(segments)), RESAMPLES)
-        shares = (drawn @ positive) / (drawn @ segments)
-        least, most = np.percentile(shares, TAILS)
+        inside = bootstrap.number_children(child[rows])
+        count = int(inside.max()) + 1
+        draws = bootstrap.draw_children(count, generator, RESAMPLES)
+        least, most = np.percentile(bootstrap.mean_replicates(labels[rows], inside, draws), TAILS)
         bins.append(
             Bin(float(low), float(high), float(probabilities[rows].mean()), float(labels[rows].mean()), float(least),
-                float(most), int(rows.sum()), len(segments))
+                float(most), int(rows.sum()), count)
         )  # fmt: skip
     return bins
 
 
-def _banded(x: np.ndarray, drawn: np.ndarray) -> Curve:
-    """drawn: (1 + R, G), the first as observed."""
-    if not len(drawn):
+def _banded(x: np.ndarray, lines: np.ndarray) -> Curve:
+    """lines: (1 + R, G), first as observed, then the replicates."""
+    if not len(lines):
         nothing = np.full(len(x), np.nan)
         return Curve(x, nothing, nothing, nothing)
-    low, high = np.nanpercentile(drawn[1:] if len(drawn) > 1 else drawn, TAILS, axis=0)
-    return Curve(x, drawn[0], low, high)
+    low, high = np.nanpercentile(lines[1:] if len(lines) > 1 else lines, TAILS, axis=0)
+    return Curve(x, lines[0], low, high)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spasm.evaluation.bootstrap import RESAMPLES, Estimate, estimate
+from spasm.evaluation import bootstrap
+from spasm.evaluation.bootstrap import Estimate
 
 # ---- events in recordings
 
@@ -33,7 +34,7 @@ SZCORE = Overlap(before_s=30, after_s=60, join_s=90, longest_s=300)
 
 
 class EventCounts(NamedTuple):
-    """What one recording adds to the figures."""
+    """What one recording adds to the metrics."""
 
     true: int
     found: int
@@ -95,17 +96,17 @@ def _prepared(events: np.ndarray, overlap: Overlap) -> np.ndarray:
 
 
 def evaluate_events(counts: Sequence[EventCounts], children: Sequence[str], seed: int = 0) -> dict[str, Estimate]:
-    """Figures of recordings together, each with a 95 % interval over children."""
-    child = np.unique(np.asarray(children), return_inverse=True)[1]
+    """Metrics of all recordings together, each with a 95 % interval over children."""
+    child = bootstrap.number_children(children)
     totals = np.zeros((child.max() + 1, 5))
     np.add.at(totals, child, np.array([count[:5] for count in counts], dtype=float))
-    draws = np.random.default_rng(seed).multinomial(len(totals), np.full(len(totals), 1 / len(totals)), RESAMPLES)
-    once, drawn = _event_figures(totals.sum(0, keepdims=True)), _event_figures(draws @ totals)
-    return {name: estimate(float(once[name][0]), drawn[name]) for name in once}
+    draws = bootstrap.draw_children(len(totals), np.random.default_rng(seed))
+    point, replicates = _event_metrics(totals.sum(0, keepdims=True)), _event_metrics(draws @ totals)
+    return {name: bootstrap.interval(float(point[name][0]), replicates[name]) for name in point}
 
 
-def _event_figures(totals: np.ndarray) -> dict[str, np.ndarray]:
-    """Each figure (R,) of summed counts (R, 5); as in SzCORE, hits are counted among the true events."""
+def _event_metrics(totals: np.ndarray) -> dict[str, np.ndarray]:
+    """Each metric (R,) of summed counts (R, 5); as in SzCORE, hits are counted among the true events."""
     true, found, _, false, hours = totals.T
     with np.errstate(invalid="ignore", divide="ignore"):
         return {

@@ -1,14 +1,11 @@
-"""How good the answers are, with intervals from resampling children.
-
-Segments of a child resemble each other, so the child is what is drawn (the cluster bootstrap). Events in recordings are
-judged by any overlap, see `compare_events`.
-"""
+"""How good the predictions for segments are, with intervals from resampling children; events: see event_metrics.py."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from spasm.evaluation.bootstrap import RESAMPLES, Estimate, _known, estimate
+from spasm.evaluation import bootstrap
+from spasm.evaluation.bootstrap import Estimate
 
 BLOCK = 50  # resamples worked out at a time, so that memory stays flat with many segments
 
@@ -16,44 +13,42 @@ BLOCK = 50  # resamples worked out at a time, so that memory stays flat with man
 def evaluate(
     labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str], seed: int = 0
 ) -> dict[str, Estimate]:
-    """Every figure of this project for N segments, each with a 95 % interval over children.
+    """Every metric of this project for N segments, each with a 95 % interval over children.
 
-    labels: (N,) of 0 and 1; probabilities: (N,) in 0..1; positive: (N,) bool, the answer.
+    labels: (N,) of 0 and 1; probabilities: (N,) in 0..1; positive: (N,) bool, the predicted labels.
     """
-    once, drawn = cluster_bootstrap(labels, probabilities, positive, children, seed)
-    return {name: estimate(once[name], drawn[name]) for name in once}
+    point, replicates = cluster_bootstrap(labels, probabilities, positive, children, seed)
+    return {name: bootstrap.interval(point[name], replicates[name]) for name in point}
 
 
 def cluster_bootstrap(
     labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str], seed: int = 0
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Every figure, and its values (RESAMPLES,) when children are drawn anew; NaN where it does not exist.
+    """Every metric, and its replicates (RESAMPLES,) over resamples of the children; NaN where it does not exist.
 
-    The same children and seed give the same draws, so that differences between answers can be taken draw by draw.
+    The same children and seed give the same resamples, so that models can be compared resample by resample.
     """
-    child = np.unique(np.asarray(children), return_inverse=True)[1]
-    generator = np.random.default_rng(seed)
-    count = child.max() + 1
-    draws = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)  # how often each child is drawn
-    once = _figures(np.ones((1, len(labels))), labels, probabilities, positive)
+    child = bootstrap.number_children(children)
+    draws = bootstrap.draw_children(child.max() + 1, np.random.default_rng(seed))
+    point = weighted_metrics(np.ones((1, len(labels))), labels, probabilities, positive)
     blocks = [
-        _figures(draws[start : start + BLOCK][:, child].astype(float), labels, probabilities, positive)
-        for start in range(0, RESAMPLES, BLOCK)
+        weighted_metrics(bootstrap.weigh_rows(draws[start : start + BLOCK], child), labels, probabilities, positive)
+        for start in range(0, len(draws), BLOCK)
     ]
-    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in once}
-    return {name: float(value[0]) for name, value in once.items()}, drawn
+    replicates = {name: np.concatenate([block[name] for block in blocks]) for name in point}
+    return {name: float(value[0]) for name, value in point.items()}, replicates
 
 
 def figures(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> dict[str, float | None]:
-    """The same figures without intervals."""
-    once = _figures(np.ones((1, len(labels))), labels, probabilities, positive)
-    return {name: _known(value[0]) for name, value in once.items()}
+    """The same metrics without intervals."""
+    point = weighted_metrics(np.ones((1, len(labels))), labels, probabilities, positive)
+    return {name: bootstrap.known(value[0]) for name, value in point.items()}
 
 
-def _figures(
+def weighted_metrics(
     weights: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Each figure (R,) under R weightings of the segments, weights (R, N); NaN where it does not exist."""
+    """Each metric (R,) under R weightings of the segments, weights (R, N); NaN where it does not exist."""
     is_spasm, called = labels == 1, np.asarray(positive, dtype=bool)
     total, spasms = weights.sum(1), weights[:, is_spasm].sum(1)
     hits, calls = weights[:, is_spasm & called].sum(1), weights[:, called].sum(1)

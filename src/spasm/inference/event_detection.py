@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from spasm.config.events import Accumulation, Hysteresis
+from spasm.core.windows import window_starts
 from spasm.data.pose import FPS
-from spasm.data.recordings import window_starts
 
 Rule: TypeAlias = Hysteresis | Accumulation
 STEP_FRAMES = 3

@@ -58,28 +58,22 @@ def nested_figures(data: TrainingData, tuned: Sequence[Judged], default: Sequenc
     Log loss: of the probabilities, in nats; lower is better.
     """
     figures: dict[str, Any] = {}
-    resampled = {}
+    both = {}
+    child = bootstrap.number_children(data.children)
+    draws = bootstrap.draw_children(child.max() + 1, np.random.default_rng(0))  # those of `metrics.cluster_bootstrap`
     for name, judged in (("tuned", tuned), ("default", default)):
         probabilities, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
         for part in judged:
             probabilities[part.rows], positive[part.rows] = part.probabilities, part.positive
-        once, drawn = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children)
+        point, replicates = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children, seed=0)
         losses = log_losses(logit(probabilities), data.labels)
-        once["log_loss"], drawn["log_loss"] = float(losses.mean()), resampled_mean(losses, data.children)
-        figures[name] = {key: bootstrap.estimate(once[key], drawn[key]) for key in once}
-        resampled[name] = once, drawn
-    (tuned_once, tuned_drawn), (default_once, default_drawn) = resampled["tuned"], resampled["default"]
+        point["log_loss"] = float(losses.mean())
+        replicates["log_loss"] = bootstrap.mean_replicates(losses, child, draws)
+        figures[name] = {key: bootstrap.interval(point[key], replicates[key]) for key in point}
+        both[name] = point, replicates
+    (tuned_point, tuned_replicates), (default_point, default_replicates) = both["tuned"], both["default"]
     figures["tuned_minus_default"] = {
-        key: bootstrap.estimate(tuned_once[key] - default_once[key], tuned_drawn[key] - default_drawn[key])
+        key: bootstrap.interval(tuned_point[key] - default_point[key], tuned_replicates[key] - default_replicates[key])
         for key in ("f1", "auc", "brier", "log_loss")
     }
     return figures
-
-
-def resampled_mean(values: np.ndarray, children: Sequence[str], seed: int = 0) -> np.ndarray:
-    """The mean of values (N,) when children are drawn anew, (R,), by the same draws as `metrics.resampled`."""
-    child = np.unique(np.asarray(children), return_inverse=True)[1]
-    count = child.max() + 1
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), bootstrap.RESAMPLES)
-    sums, sizes = np.bincount(child, values), np.bincount(child)
-    return draws @ sums / (draws @ sizes)

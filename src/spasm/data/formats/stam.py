@@ -8,7 +8,6 @@ estimated_poses/                tables of OpenPose's keypoints, where there is n
 folds/random_split/, or split/  {train,val,test}_0K.txt: infant_id,label
 """
 
-import math
 import os
 import re
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import numpy as np
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.npy import raw_array
 from spasm.core.tables import numbered_rows
+from spasm.core.windows import window_starts
 from spasm.data.formats import openpose
 from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some, told_once
 from spasm.data.landmarks import OPENPOSE_18
@@ -103,7 +103,7 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
             [
                 (labels[infant], xy[start : start + block])
                 for xy in parts
-                for start in sub_sequences(len(xy), block, block // 5)
+                for start in window_starts(len(xy), block, block - block // 5)
             ],
         )
         for infant, parts in sorted(sequences.items())
@@ -155,18 +155,6 @@ def _check_shape(path: Path) -> Callable[[tuple[int, ...]], None]:
             raise DataError(path, f"has shape {shorten(shape)}, not (7, T, 18)", hint)
 
     return check
-
-
-def sub_sequences(frames: int, block: int = BLOCK, overlap: int = 200) -> list[int]:
-    """First frames of the blocks of a sequence; the last one ends where the sequence does, so that nothing is lost.
-
-    Raises ValueError for a sequence shorter than a block.
-    """
-    if not 0 <= overlap < block <= frames:
-        raise ValueError(f"no blocks of {block} that overlap by {overlap} in {frames} frames")
-    step = block - overlap
-    count = math.ceil((frames - block) / step)
-    return [*(i * step for i in range(count)), frames - block]
 
 
 # ---- tables and files

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from spasm.core.windows import window_starts
 from spasm.data.landmarks import OPENPOSE_18, joint_weights
 from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network, channels_last
@@ -169,9 +170,7 @@ class Stam(Network):
 
 def clip_starts(frames: int) -> list[int]:
     """The first frame of each clip; the last clip ends with the segment."""
-    last = max(0, frames - CLIP)
-    starts = list(range(0, last + 1, STRIDE))
-    return starts if starts[-1] == last else [*starts, last]
+    return window_starts(frames, CLIP, STRIDE).tolist()
 
 
 def clip_covers(frames: int) -> torch.Tensor:

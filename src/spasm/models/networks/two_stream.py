@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from spasm.core.errors import TrainingError
+from spasm.core.windows import window_starts
 from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.features.channels import MASK
 from spasm.models.networks.layers import Network, channels_last
@@ -212,10 +213,8 @@ class TwoStream(Network):
 
 def clip_steps(steps: int) -> torch.Tensor:
     """The steps of each clip, (K, 6); the last clip ends with the segment, or holds its last step where it is short."""
-    last = max(0, steps - CLIP_STEPS)
-    starts = list(range(0, last + 1, STRIDE_STEPS))
-    starts = starts if starts[-1] == last else [*starts, last]
-    return (torch.tensor(starts)[:, None] + torch.arange(CLIP_STEPS)).clamp(max=steps - 1)
+    starts = torch.from_numpy(window_starts(steps, CLIP_STEPS, STRIDE_STEPS))
+    return (starts[:, None] + torch.arange(CLIP_STEPS)).clamp(max=steps - 1)
 
 
 def rasterize(down: torch.Tensor, across: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
