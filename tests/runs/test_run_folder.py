@@ -637,7 +637,9 @@ def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_afte
             assert train(small, "--folds", 3) == 1, f"write {at}"
         error = capsys.readouterr().err
         assert error.startswith(f"error: {tmp_path}")
-        assert error.endswith(": No space left on device (make room, then the same command goes on)\n")
+        assert error.endswith(
+            ": No space left on device (free some disk space and run the same command again; it resumes)\n"
+        )
         assert files.TEMPORARY not in error
         assert train(small, "--folds", 3) == 0
         assert contents(small.run_path) == expected

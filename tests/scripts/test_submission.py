@@ -613,7 +613,9 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_pat
     code, stdout, stderr = answer()
     assert (code, stdout) == (1, "")
     assert stderr.startswith(f"error: {tmp_path}")
-    assert stderr.endswith(": No space left on device (make room, then the same command goes on)\n")
+    assert stderr.endswith(
+        ": No space left on device (free some disk space and run the same command again; it resumes)\n"
+    )
     assert old.read_text() == "segment_name,label\n"
     assert not list(tmp_path.glob(f"{files.TEMPORARY}*"))
 

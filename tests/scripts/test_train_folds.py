@@ -278,7 +278,8 @@ def test_a_full_disk_is_told_before_training(main, monkeypatch, tmp_path):
     monkeypatch.setattr(files.os, "fsync", full)
     code, stdout, stderr = main()
     assert (code, stdout) == (1, "")
-    assert stderr == f"error: {tmp_path / 'run'}: No space left on device (make room, then the same command goes on)\n"
+    hint = "free some disk space and run the same command again; it resumes"
+    assert stderr == f"error: {tmp_path / 'run'}: No space left on device ({hint})\n"
 
 
 def test_one_fold_at_a_time_says_which_are_missing(main):

@@ -24,10 +24,10 @@ class DataError(Exception):
 
 
 class DataProblems(DataError):
-    """Everything that is wrong, told at once."""
+    """Everything that is wrong, reported at once."""
 
     def __init__(self, problems: Sequence[DataError]) -> None:
-        super().__init__(problems[0].path, f"{len(problems)} problems", "mend all of them, then run again")
+        super().__init__(problems[0].path, f"{len(problems)} problems", "fix all of them, then run again")
         self.args = (problems,)
         self.problems = list(problems)
 
@@ -38,7 +38,7 @@ class DataProblems(DataError):
 
 @contextlib.contextmanager
 def collect_errors(problems: list[DataError]) -> Iterator[None]:
-    """Adds what is raised inside to `problems`, so that everything that is wrong can be told at once."""
+    """Adds what is raised inside to `problems`, so that everything that is wrong can be reported at once."""
     try:
         yield
     except DataProblems as error:
@@ -47,17 +47,17 @@ def collect_errors(problems: list[DataError]) -> Iterator[None]:
         problems.append(error)
 
 
-ROOM = "make room, then the same command goes on"
+ROOM = "free some disk space and run the same command again; it resumes"
 RIGHTS = "name another place, or change its rights"
 WHAT_TO_DO = {
     errno.ENOSPC: ROOM,
     errno.EDQUOT: ROOM,
     errno.EFBIG: ROOM,
-    errno.EIO: "the disk or the network drive fails; once it is mended, the same command goes on",
+    errno.EIO: "the disk or the network drive fails; once it works, run the same command again; it resumes",
     errno.EROFS: RIGHTS,
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,
-    errno.ENOENT: "it is not there, or no longer; put it back, or name another place",
+    errno.ENOENT: "it is missing; put it back, or name another place",
     errno.ENOTDIR: "a part of this path is a file; name another folder",
 }
 
@@ -66,8 +66,8 @@ def describe_os_error(error: OSError) -> str:
     """Which file, what the system said of it, and what the user can do about it."""
     path = error.filename2 or error.filename  # of two, the one that was to be written
     said = error.strerror or str(error)
-    told = said if path is None else f"{printable(path)}: {said}"
-    return f"{told} ({WHAT_TO_DO[error.errno]})" if error.errno in WHAT_TO_DO else told
+    message = said if path is None else f"{printable(path)}: {said}"
+    return f"{message} ({WHAT_TO_DO[error.errno]})" if error.errno in WHAT_TO_DO else message
 
 
 def printable(path: Path | str) -> str:

@@ -27,22 +27,25 @@ TEMPORARY = ".tmp-"
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 STALE_S = 3600  # after which a temporary file is taken for abandoned whose process cannot be asked after
 WINDOWS = os.name == "nt"
-_made: set[str] = set()  # folders in which this process has written
+# Folders in which this process has written, as absolute paths. It is the only state that this module keeps: nothing on
+# the disk tells a folder that vanished from one that was never there. `make_folder` alone reads it.
+_written: set[str] = set()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises OSError where this process wrote there before and it is gone.
+    """Make a folder and those above it. Raises FileNotFoundError where this process wrote there before and it is gone.
 
-    Were it made again, a run or an answer would hold what is written from here on alone, and look whole.
+    Made again, the folder of a run would hold only what is written from here on, and look complete. After the error the
+    folder may be made again.
     """
     absolute = Path(os.path.abspath(folder))
     parts = [str(part) for part in (absolute, *absolute.parents)]
-    gone = [part for part in parts if part in _made and not os.path.exists(part)]
+    gone = [part for part in parts if part in _written and not os.path.exists(part)]
     if gone:
-        _made.difference_update(gone)  # once told, it may be begun anew
+        _written.difference_update(gone)
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    _made.update(parts)
+    _written.update(parts)
 
 
 @contextlib.contextmanager
