@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from spasm.training.folds import Progress
+from spasm.training.progress import Progress
 
 T = TypeVar("T")
 

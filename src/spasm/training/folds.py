@@ -1,7 +1,6 @@
 """Training a model's folds: what every model shares, so that any can be stopped at any moment and continued."""
 
 import contextlib
-import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,22 +15,10 @@ from spasm.core.errors import DataError
 from spasm.models.model import FoldJob, Model
 from spasm.runs.folder import ModelFolder, Run
 from spasm.training import tensorboard
+from spasm.training.progress import Progress
 
 KILLED = "a worker was killed, perhaps because memory ran out; the same command continues, also with fewer --workers"
 POLL_S = 1.0  # between two looks at how far the workers are
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far the folds of one model and seed are."""
-
-    folds_done: int
-    folds: int
-    epochs_done: int
-    epochs: int
-    """Of all folds together; 0 for a model that has none."""
-    seconds_left: float | None
-    """About; None as long as nothing can be said."""
 
 
 Watch = Callable[[Progress], None]
