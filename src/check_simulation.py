@@ -22,7 +22,7 @@ from spasm.core.tables import read_table
 from spasm.data.naming import child_of, list_segments
 from spasm.data.pose import FPS, found
 from spasm.data.recordings import frames_of
-from spasm.data.segments import read_segment
+from spasm.data.segments import read_pose
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.simulation import infant, realism
 from spasm.simulation.infant import SimulationConfig, simulate_child
@@ -124,7 +124,7 @@ class Drawn:
 def read_windows(data: Path) -> tuple[np.ndarray, np.ndarray]:
     """Poses (N, 150, 33, 5) and children (N,) of the segments in `data`/train."""
     paths = list_segments(data / "train", "challenge", data)
-    poses = np.stack([read_segment(path, SimulationConfig().frames, data)[0] for path in paths])
+    poses = np.stack([read_pose(path, SimulationConfig().frames, data) for path in paths])
     return poses, np.array([child_of(path.name) for path in paths])
 
 
@@ -177,7 +177,7 @@ def print_moments(data: Path, answers: Path) -> None:
         if true["label"] != "1" or not row["peak_time_s"]:
             continue
         path = data / true.get("split", "") / row["segment_name"]
-        pose = read_segment(path, frames_of(path), data)[0]
+        pose = read_pose(path, frames_of(path), data)
         inside = np.zeros(len(pose), dtype=bool)
         for prefix in ("event", "second"):
             if true[f"{prefix}_start_frame"]:

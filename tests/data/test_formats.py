@@ -212,7 +212,7 @@ def test_a_converted_folder_may_itself_be_named_as_data(tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from spasm import formats
+from spasm.data.formats import convert as formats
 real, count = formats.to_landmarks, []
 def stopping(xy, joints):
     count.append(1)
@@ -237,7 +237,7 @@ def test_nothing_of_a_killed_conversion_is_used_and_what_it_left_is_removed(tmp_
 
 def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
     data, cache = make_stam(tmp_path / "data", infants=30), tmp_path / "cache"
-    convert = "import sys; from pathlib import Path; from spasm.formats import opened; "
+    convert = "import sys; from pathlib import Path; from spasm.data.formats.convert import opened; "
     convert += "print(opened(Path(sys.argv[1]), None, Path(sys.argv[2])).folder)"
     command = [sys.executable, "-c", convert, str(data), str(cache)]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}

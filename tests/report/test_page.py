@@ -20,7 +20,7 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.pose import found
-from spasm.data.segments import read_segment
+from spasm.data.segments import read_pose
 from spasm.explain.attributions import Evidence, _explain, gather
 from spasm.features import body_frame
 from spasm.report import figures
@@ -198,7 +198,7 @@ def test_the_page_unpacks_what_was_packed(opened: Seen, both: Path, simulated: P
         "unpack(page.segments[0].film).then("
         "(film) => ({...film, found: [...film.found], x: [...film.x], y: [...film.y]}))"
     )
-    pose = read_segment(simulated / "train" / name, T)[0]
+    pose = read_pose(simulated / "train" / name, T)
     there = found(pose)
     assert np.array_equal(np.array(film["found"]).reshape(T, 33) == 1, there)
     for axis, key in enumerate("xy"):
@@ -216,7 +216,7 @@ def test_a_frame_without_a_pose_is_told_as_such(opened: Seen, simulated: Path) -
     name, frame = next(
         (row["segment_name"], int(np.argmin(found(pose).any(axis=1))))
         for row in read_table(simulated / "train_data.csv", ("segment_name",))
-        if not found(pose := read_segment(simulated / "train" / row["segment_name"], T)[0]).any(axis=1).all()
+        if not found(pose := read_pose(simulated / "train" / row["segment_name"], T)).any(axis=1).all()
         and found(pose).any()
     )
     opened.page.evaluate(f"main.show(page.segments.findIndex((segment) => segment.name === '{name}'))")
@@ -449,7 +449,7 @@ def test_every_figure_has_axes_with_names_and_can_be_told_apart_without_colour(b
 def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path) -> None:
     decision = open_decision(both)
     table = read_table(both / "oof.csv", ("segment_name", "fold", "lgbm_logit", "stgcn_mil_logit"))
-    poses = np.stack([read_segment(simulated / "train" / row["segment_name"], T)[0] for row in table[:12]])
+    poses = np.stack([read_pose(simulated / "train" / row["segment_name"], T) for row in table[:12]])
     fold_of = np.array([int(row["fold"]) for row in table[:12]])
     posed = found(poses).any(axis=(1, 2))
     for fold in range(3):
@@ -500,7 +500,7 @@ def test_1400_segments_fit_into_15_megabytes(tmp_path: Path) -> None:
     done("src/simulate.py", "--out", tmp_path / "data", "--children", 4, "--segments-per-child", 10)
     sizes = []
     for path in sorted((tmp_path / "data/train").glob("*.npy")):
-        pose = read_segment(path, 150)[0]
+        pose = read_pose(path, 150)
         noise = np.random.default_rng(0)
         packed = pack(pose, noise.random(150), noise.normal(size=150), body_frame.part_speeds(pose[None])[0])
         sizes.append(len(json.dumps(packed)))

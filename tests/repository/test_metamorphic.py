@@ -20,7 +20,7 @@ from spasm.cli import app
 from spasm.core.tables import read_table
 from spasm.data.landmarks import LEFT_HIP, MIRROR, RIGHT_HIP
 from spasm.data.pose import found
-from spasm.data.segments import read_segment
+from spasm.data.segments import read_pose
 from submission import Submission
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def changed(segments: Path, folder: Path, change: Change) -> Path:
     """A copy of the segments, each changed."""
     folder.mkdir()
     for path in sorted(segments.iterdir()):
-        np.save(folder / path.name, change(read_segment(path, T)[0]).astype(np.float32))
+        np.save(folder / path.name, change(read_pose(path, T)).astype(np.float32))
     return folder
 
 

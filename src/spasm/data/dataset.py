@@ -18,7 +18,7 @@ from spasm.data.formats.convert import opened
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
 from spasm.data.pose import CHANNELS, FPS, found
-from spasm.data.segments import Progress, raw_segment, read_segment
+from spasm.data.segments import Progress, _read_file, inspect_pose, read_pose
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class SegmentFiles:
         if isinstance(rows, np.ndarray):
             read = [self[int(row)] for row in rows]
             return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.float32)
-        return read_segment(self.paths[rows], self.frames, self.root)[0]
+        return read_pose(self.paths[rows], self.frames, self.root)
 
 
 def load_training(data: Path, frames: int | None, names: str, cache: Path, progress: Progress = iter) -> TrainingData:
@@ -99,11 +99,11 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
     digests: dict[str, str] = {}
     for path in progress(tables.train):
         with collect_errors(problems):
-            digests[path.name] = hashlib.sha256(raw_segment(path, frames, data)[0]).hexdigest()
+            digests[path.name] = hashlib.sha256(_read_file(path, frames, data).raw).hexdigest()
     if problems:  # the values are not checked yet, and the user wants to hear of those as well
         for path in progress([path for path in tables.train if path.name in digests]):
             with collect_errors(problems):
-                read_segment(path, frames, data)
+                read_pose(path, frames, data)
         raise DataProblems(problems)
     labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
     if len(np.unique(labels)) < 2:
@@ -196,7 +196,7 @@ def _build_cache(
         file.write(header)
         for path in progress(paths):
             with collect_errors(problems):
-                poses, digest, _ = read_segment(path, frames, root)
+                poses, digest, _ = inspect_pose(path, frames, root)
                 if digest != digests[path.name]:
                     raise DataError(path, "changed while the data was read", "run again when nothing writes to it")
                 file.write(poses.data)

@@ -8,7 +8,7 @@ import numpy as np
 
 from spasm.core.errors import DataError
 from spasm.core.files import open_regular
-from spasm.core.npy import open_array
+from spasm.core.npy import parse_header
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, LARGEST, missing_frames
 
@@ -58,7 +58,7 @@ def window_starts(whole: int, frames: int, stride: int) -> np.ndarray:
 def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:
     """Where the values begin, their type, the bytes of a frame, and the number of frames."""
     frame = (len(LANDMARKS), len(CHANNELS))
-    start, dtype, order, shape = open_array(path, head, size, "recording", LONGEST * math.prod(frame) * 8)
+    start, dtype, order, shape = parse_header(path, head, size, "recording", LONGEST * math.prod(frame) * 8)
     if shape[1:] != frame:
         raise DataError(path, f"has shape {shape}, not (frames, 33, 5)", "axes are frames, landmarks, channels")
     if not shape[0]:

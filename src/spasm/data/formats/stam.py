@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
-from spasm.core.npy import raw_array
+from spasm.core.npy import read_npy
 from spasm.core.tables import numbered_rows
 from spasm.data.formats import openpose
 from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some, told_once
@@ -129,10 +129,9 @@ def read_sequence(path: Path, root: Path | None = None) -> tuple[np.ndarray, lis
     and moved down by one. A file of 19 channels, as the published toy data has, loses those that STAM does not name.
     Raises DataError, also where a value is not finite.
     """
-    raw, start, dtype, order, shape = raw_array(path, root, "pose sequence", 19 * LONGEST * 18 * 8, _check_shape(path))
-    values = np.frombuffer(raw, dtype, offset=start).reshape(shape, order=order)
+    values = read_npy(path, root, "pose sequence", 19 * LONGEST * 18 * 8, _check_shape(path)).array()
     warnings = []
-    if shape[0] == 19:
+    if len(values) == 19:
         values = values[list(OF_19)]
         reason = "has 19 channels; x, y, raw velocity and acceleration, and displacement are taken"
         hint = "accepted; a smoothed vy is not in it: its channel 7 repeats vx"
