@@ -42,7 +42,7 @@ class Compare:
     out: Path = Path("output/compare")
     """Folder for the run and the table; what is trained there is continued, model by model."""
     cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    """Folder for the checked poses, one folder per data set; may be deleted at any time."""
     models: tuple[str, ...] = (*MEMBERS, "lgbm", "rocket")
     """What to train, by commas or spaces: stgcn_mil, stam, sta_gunet, vsvig, two_stream, lgbm, rocket."""
     seeds: Annotated[int, within(1, 100)] = 3
@@ -62,7 +62,7 @@ def main(settings: Compare) -> int:
     models = tuple(dict.fromkeys(name for word in settings.models for name in word.split(",") if name))
     app.check_members(models, "--models")
     read, run_path = settings.read, settings.out / "run"
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, rehash=read.rehash)
     print(console.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -166,6 +166,24 @@ def test_a_conversion_is_made_once_and_again_when_the_data_or_the_cache_changes(
     assert other.fingerprint != first.fingerprint
 
 
+def test_a_second_command_reads_neither_the_foreign_files_nor_the_converted_ones(tmp_path, monkeypatch):
+    data, cache = make_stam(tmp_path / "data"), tmp_path / "cache"
+    opened(data, None, cache)
+    for path in [*data.rglob("*.*"), *(cache / "formats").rglob("*.npy")]:
+        os.utime(path, (1e9, 1e9))
+    first, read, really_open = load(data, cache), [], os.open  # this one hashes what seems to have changed
+
+    def spy(path, *arguments, **options):
+        read.extend([str(path)] if str(path).endswith(".npy") and "poses.npy" not in str(path) else [])
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", spy)
+    assert load(data, cache).fingerprint == first.fingerprint
+    assert read == []
+    load_training(data, None, "challenge", cache, rehash=True)
+    assert len(read) == len(set(read)) == 12, "6 sequences and the 6 segments that they became"
+
+
 def test_the_conversion_does_not_depend_on_where_the_folder_is(tmp_path):
     data, cache = make_stam(tmp_path / "data"), tmp_path / "cache"
     first = opened(data, None, cache)
@@ -250,7 +268,7 @@ def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
 def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole_is(tmp_path):
     data, out = make_stam(tmp_path / "data", infants=24), tmp_path / "out"
     flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--outer-folds", 2, "--workers", 1]
-    finished = script("transfer.py", *flags, "--members", "lgbm")
+    finished = script("evaluate_held_out.py", *flags, "--members", "lgbm")
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("STAM's layout: 24 infants")
     part = load(out / "without_0/data", tmp_path / "cache")
@@ -874,18 +892,18 @@ def test_segments_written_in_sta_gunets_layout_come_back_with_the_same_coordinat
 def test_convert_says_at_once_where_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", ROOT):
-        finished = script("convert.py", "--data", tmp_path / "nothing", "--out", out)
+        finished = script("export_dataset.py", "--data", tmp_path / "nothing", "--out", out)
         assert finished.returncode == 1
         assert "name a new folder with --out" in finished.stderr
 
 
 def test_convert_writes_clips_that_every_script_reads_and_refuses_a_folder_that_holds_something(tmp_path):
     data, out, cache = make_data(tmp_path / "data"), tmp_path / "out", tmp_path / "cache"
-    finished = script("convert.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
+    finished = script("export_dataset.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.splitlines()[-1] == f"next:    python src/verify.py --data {out}"
     assert load(out, cache).children == ("1", "1", "2", "2", "3", "3", "4", "4")
-    again = script("convert.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
+    again = script("export_dataset.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
     assert again.returncode == 1
     assert "holds something already" in again.stderr
 

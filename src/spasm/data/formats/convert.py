@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.core.files import open_regular
 from spasm.data.formats import sta_gunet, stam, two_stream
 from spasm.data.formats.base import ForeignDataset, to_landmarks
+from spasm.data.index import FileIndex
 from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
@@ -36,11 +36,12 @@ class ResolvedData(NamedTuple):
     warnings: tuple[DataError, ...]
 
 
-def opened(data: Path, frames: int | None, cache: Path) -> ResolvedData:
+def opened(data: Path, frames: int | None, cache: Path, rehash: bool = False) -> ResolvedData:
     """The folder itself where it has the challenge's layout, or is not recognised; otherwise what it is converted to.
 
-    frames: T, if the user names one. Raises DataError, DataProblems with everything that is wrong with a recognised
-    data set, and OSError when the cache cannot be written.
+    frames: T, if the user names one. rehash: read every file, also those that seem not to have changed. Raises
+    DataError, DataProblems with everything that is wrong with a recognised data set, and OSError when the cache cannot
+    be written.
     """
     if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
         mark = _read_mark(data) if os.path.lexists(data / MARK) else None
@@ -52,39 +53,40 @@ def opened(data: Path, frames: int | None, cache: Path) -> ResolvedData:
         raise DataError(data, "holds pictures in the layout of the two-stream network, not poses", hint)
     for layout in FORMATS:
         if layout.recognised(data):
-            return _converted(layout, data, frames, cache / "formats")
+            return _converted(layout, data, frames, cache, rehash)
     return ResolvedData(data, frames or FRAMES, None, False, "", ())
 
 
-def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) -> ResolvedData:
-    cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
-    with files.lock(cache / ".lock", "data is being converted", wait_s=3600):
-        files.remove_stale(cache, below=False)
-        before = _digest(layout, data)
+def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, rehash: bool) -> ResolvedData:
+    converted = cache / "formats"
+    converted.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
+    with files.lock(converted / ".lock", "data is being converted", wait_s=3600):
+        files.remove_stale(converted, below=False)
+        index = FileIndex(data, cache, rehash)
+        before = _digest(layout, data, index)
         # What was made for a T that nobody named also serves who names it.
         for asked in (None, frames):
-            folder = cache / f"{before[:24]}_{asked or 'own'}"
+            folder = converted / f"{before[:24]}_{asked or 'own'}"
             found = _whole(folder)
             if found and frames in (None, found["frames"]):
                 break
         else:
             source = layout.read(data, frames)
-            if _digest(layout, data) != before:
+            if _digest(layout, data, index) != before:
                 raise DataError(data, "changed while it was read", "run again when nothing writes to it")
             found = _write(source, data, folder)
+        index.save()
     warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in found["warnings"])
     return ResolvedData(
         folder, found["frames"], found["label_level"], True, f"{found['notice']}; see {folder}", warnings
     )
 
 
-def _digest(layout: ModuleType, data: Path) -> str:
+def _digest(layout: ModuleType, data: Path, index: FileIndex) -> str:
     """sha256 in hex over the version, and the names and bytes of everything that a conversion reads."""
     whole = hashlib.sha256(f"{VERSION}\n{layout.__name__.rpartition('.')[2]}\n".encode())
     for path in layout.source_files(data):
-        with open_regular(path, data) as (file, _):
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{os.fspath(path.relative_to(data))!a} {digest}\n".encode())
+        whole.update(f"{os.fspath(path.relative_to(data))!a} {index.sha256(path)}\n".encode())
     return whole.hexdigest()
 
 
