@@ -66,10 +66,14 @@ class LgbmModel(Model):
         }
 
     def fit(self, job: FoldJob) -> "lightgbm.Booster":
+        from spasm.features import kinematics
+        from spasm.features.cache import kinematic_features
+
         labels = job.data.labels[job.rows]
         if len(np.unique(labels)) < 2:
             raise TrainingError(f"fold {job.fold}: its training children have one class only; use fewer folds")
-        return train(features(job.data.poses, job.rows, job.config), labels, job.config, fold_seed(job.seed, job.fold))
+        values = kinematic_features(job.data)[job.rows][:, kinematics.used(job.config.gap_features)]
+        return train(values, labels, job.config, fold_seed(job.seed, job.fold))
 
     def save(self, path: Path, trained: "lightgbm.Booster") -> None:
         files.write_bytes(path, trained.model_to_string().encode())
