@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.data import T, children, write
+from helpers.segments import SHAPE, T, make_data, saved
 from spasm.data.dataset import TrainingData, load_training
 from spasm.features import cache as feature_cache
 from spasm.features import kinematics
@@ -17,9 +17,9 @@ from spasm.models import lgbm
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    poses, labels = children(count=3, each=4)
-    poses[5] = np.nan  # a segment without any pose
-    return load_training(write(tmp_path / "data", poses, labels, each=4), T, "challenge", tmp_path / "cache")
+    folder = make_data(tmp_path / "data", children=3, per_child=4)
+    saved(folder / "train", np.full(SHAPE, np.nan), "child_1_1.npy")
+    return load_training(folder, T, "challenge", tmp_path / "cache")
 
 
 @pytest.fixture
@@ -74,8 +74,11 @@ def test_processes_that_ask_at_the_same_time_wait_for_the_first(data, computed):
     assert not list(data.cache.glob(".tmp-*"))
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"", lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:]],
-                         ids=["cut-short", "empty", "changed"])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [lambda raw: raw[:-1], lambda raw: b"", lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:]],
+    ids=["cut-short", "empty", "changed"],
+)
 def test_damaged_features_are_computed_again(data, computed, damage):
     first = kinematic_features(data).tobytes()
     whole = kept(data).read_bytes()
