@@ -20,7 +20,7 @@ from spasm.config.fields import Count, Seed, settings, within
 from spasm.core.errors import DataError, printable
 from spasm.core.tables import read_table
 from spasm.data.naming import child_of, list_segments
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.data.recordings import frames_of
 from spasm.data.segments import read_pose
 from spasm.ensemble.thresholds import cross_fitted
@@ -111,7 +111,7 @@ class Drawn:
         positive = [segment for _, _, segment in drawn if segment.label]
         self.hidden = np.mean(
             [
-                not any(found(segment.pose[event.start : event.end]).any() for event in segment.events)
+                not any(visible_mask(segment.pose[event.start : event.end]).any() for event in segment.events)
                 for segment in positive
             ]
         )
@@ -183,7 +183,7 @@ def print_moments(data: Path, answers: Path) -> None:
             if true[f"{prefix}_start_frame"]:
                 inside[int(true[f"{prefix}_start_frame"]) : int(true[f"{prefix}_end_frame"])] = True
         hits.append(inside[min(round(float(row["peak_time_s"]) * FPS), len(inside) - 1)])
-        probabilities.append(inside[found(pose).any(axis=-1)].mean())
+        probabilities.append(inside[visible_mask(pose).any(axis=-1)].mean())
     if not hits:
         raise DataError(answers, "answers no positive segment with a moment", "simulate more children")
     print(

@@ -24,7 +24,7 @@ from spasm.data.formats import openpose, sta_gunet, stam, two_stream
 from spasm.data.formats.base import to_landmarks
 from spasm.data.formats.convert import opened
 from spasm.data.landmarks import COCO_17_NECK, INDEX, OPENPOSE_18
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT.parent / "shared/data/stam_toy"
@@ -446,7 +446,7 @@ def test_trunk_lengths_become_parts_of_the_picture_on_the_landmarks_that_are_joi
             expected = 0.5 + 0.2 * sequence[:2, :, column].T
             assert np.allclose(loaded.poses[0][:, INDEX[joint], :2], expected, atol=1e-6)
     joints = [INDEX[joint] for joint in OPENPOSE_18 if joint != "neck"]
-    assert (found(loaded.poses[0]).sum(axis=0) == np.isin(np.arange(33), joints) * 40).all()
+    assert (visible_mask(loaded.poses[0]).sum(axis=0) == np.isin(np.arange(33), joints) * 40).all()
     assert (loaded.poses[0][:, joints, 2:] == [0, 1, 1]).all()
 
 
@@ -765,7 +765,7 @@ def test_t_is_that_of_the_longest_clip_and_205_at_most_and_shorter_clips_end_in_
     (data / "kinetics_val/clip5.json").write_text(json.dumps(clip_frames(30)))
     loaded = load(data, tmp_path / "cache")
     assert loaded.poses.shape[1] == 30
-    assert found(loaded.poses[0]).any(axis=1).tolist() == [True] * 20 + [False] * 10
+    assert visible_mask(loaded.poses[0]).any(axis=1).tolist() == [True] * 20 + [False] * 10
     (data / "kinetics_val/clip5.json").write_text(json.dumps(clip_frames(210)))
     assert load(data, tmp_path / "cache").poses.shape[1] == 205
     assert load(data, tmp_path / "cache", 205).poses.shape[1] == 205

@@ -35,7 +35,7 @@ from spasm.core.tables import read_table
 from spasm.data.annotations import read_labels
 from spasm.data.dataset import load_training
 from spasm.data.naming import child_of, list_segments
-from spasm.data.pose import found, inside_picture
+from spasm.data.pose import inside_picture, visible_mask
 from spasm.data.segments import inspect_pose, read_pose
 from spasm.data.validation import check_folder
 
@@ -104,7 +104,7 @@ def test_a_landmark_is_found_where_x_y_and_z_are_finite():
     array[3, 5, 3] = np.nan  # visibility
     expected = np.ones(SHAPE[:2], bool)
     expected[2, 4] = False
-    assert np.array_equal(found(array), expected)
+    assert np.array_equal(visible_mask(array), expected)
 
 
 def test_a_landmark_is_inside_the_picture_where_it_is_found_and_x_and_y_lie_within():

@@ -9,19 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import blend
 import numpy as np
 import pytest
+from blend import BlendMembers
 from sklearn.metrics import roc_auc_score
 
-import blend
-from blend import BlendMembers
 from helpers.commands import ROOT, SCRIPTS, Command, T, here
 from helpers.data import children, write
 from helpers.processes import is_gone, wait_until
 from spasm.cli import app
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
 from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
@@ -298,7 +298,7 @@ def test_a_decision_read_from_its_file_answers_the_out_of_fold_rows_as_they_stan
 def test_the_answer_is_what_the_members_say_averaged_as_the_decision_says(undisturbed, answered, many):
     decision = open_decision(undisturbed)
     poses = np.stack([read_pose(path, T, many) for path in sorted(many.iterdir())])
-    has_pose = found(poses).any(axis=(1, 2))
+    has_pose = visible_mask(poses).any(axis=(1, 2))
     assert 0 < (~has_pose).sum() < len(poses) / 2
     total = np.zeros(has_pose.sum())
     for name, member in decision["members"].items():

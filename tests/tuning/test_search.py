@@ -21,6 +21,8 @@ import optuna
 import pytest
 from lightgbm.basic import LightGBMError
 from optuna.trial import TrialState, create_trial
+from train_lgbm import TrainLgbm
+from train_rocket import TrainRocket
 
 import tune as script
 from spasm.cli import app
@@ -59,8 +61,6 @@ from spasm.tuning.storage import (
     root_cause,
 )
 from train_folds import TrainFolds
-from train_lgbm import TrainLgbm
-from train_rocket import TrainRocket
 from tune import Tune
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from spasm.data.formats.convert import opened
 from spasm.data.index import FileIndex, FileState
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
-from spasm.data.pose import CHANNELS, FPS, found
+from spasm.data.pose import CHANNELS, FPS, visible_mask
 from spasm.data.segments import Progress, inspect_pose, read_pose
 
 POSES, HAS_POSE = "poses.npy", "has_pose"  # in the cache's folder of a data set
@@ -230,7 +230,7 @@ def _build_cache(
                         pose, digest, _ = inspect_pose(path, shape[1], root)
                         index.add(path, before, digest)
                         digests[path.name] = digest
-                        has_pose.append(bool(found(pose).any()))
+                        has_pose.append(bool(visible_mask(pose).any()))
                         file.write(pose.data)
                 if problems:
                     raise DataProblems(problems)
@@ -250,7 +250,7 @@ def _has_pose(folder: Path, poses: np.ndarray) -> np.ndarray:
     if kept is None:
         # In blocks, so that memory stays flat however many segments there are.
         blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
-        kept = np.concatenate([found(block).any(axis=(1, 2)) for block in blocks])
+        kept = np.concatenate([visible_mask(block).any(axis=(1, 2)) for block in blocks])
         write_sealed_array(folder / HAS_POSE, kept)
     return kept
 

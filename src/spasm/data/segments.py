@@ -17,7 +17,7 @@ import numpy as np
 from spasm.core.errors import DataError, shorten
 from spasm.core.npy import NpyFile, read_npy
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pose import CHANNELS, FARTHEST, LARGEST, found
+from spasm.data.pose import CHANNELS, FARTHEST, LARGEST, visible_mask
 
 Progress = Callable[[list[Path]], Iterable[Path]]
 ACCEPTED = "accepted; look at the recording if this surprises you"
@@ -85,7 +85,7 @@ def _oddities(poses: np.ndarray) -> list[str]:
     for channel, name in ((3, "visibility"), (4, "presence")):
         if ((poses[..., channel] < 0) | (poses[..., channel] > 1)).any():
             odd.append(f"{name} outside 0..1")
-    there = found(poses)
+    there = visible_mask(poses)
     if not there.any():
         return [*odd, "no pose in any frame"]
     far = (np.abs(poses[there][:, :2]) > FARTHEST).any(axis=1).mean()

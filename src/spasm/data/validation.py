@@ -8,7 +8,7 @@ from pathlib import Path
 from spasm.core.errors import DataError, collect_errors
 from spasm.data.annotations import read_tables
 from spasm.data.naming import child_of
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.data.segments import Progress, inspect_pose
 
 # ---- the whole folder
@@ -53,7 +53,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
         with collect_errors(problems):
             pose, _, odd = inspect_pose(path, frames, data)
             warnings += odd
-            seen = found(pose).any(axis=1)
+            seen = visible_mask(pose).any(axis=1)
             if path in train:
                 read += 1
                 missing += int((~seen).sum())
