@@ -18,6 +18,7 @@ from PIL import Image
 
 from helpers.segments import SOURCE, make_data, npy, pose
 from spasm.core.errors import DataError, DataProblems
+from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import load_training
 from spasm.data.formats import convert as convert_module
 from spasm.data.formats import openpose, sta_gunet, stam, two_stream
@@ -109,7 +110,7 @@ def make_pictures(folder: Path, length: int = 31) -> Path:
 
 def test_a_folder_in_the_challenges_layout_is_given_back_unchanged(tmp_path):
     data = make_data(tmp_path / "data")
-    assert opened(data, None, tmp_path / "cache") == (data, 150, None, False, "", ())
+    assert opened(data, None, tmp_path / "cache") == (data, 150, LabelLevel.SEGMENT, False, "", ())
     assert opened(data, 16, tmp_path / "cache").frames == 16
     assert not (tmp_path / "cache").exists()
 
@@ -135,7 +136,7 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
     assert loaded.poses.shape == (6, 40, 33, 5)
     assert loaded.names == tuple(f"child_{i}_1.npy" for i in range(1, 7))
     assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0]
-    assert loaded.label_level == "child"
+    assert loaded.label_level is LabelLevel.CHILD
     assert loaded.notice.startswith(
         "STAM's layout: 6 infants in 6 blocks of 40 frames; compare.py judges an infant by its largest"
     )
@@ -146,9 +147,9 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
 
 def test_a_segment_that_challenges_layout_has_is_judged_by_itself(tmp_path):
     loaded = load(make_data(tmp_path / "data"), tmp_path / "cache", 16)
-    assert loaded.label_level is None
+    assert loaded.label_level is LabelLevel.SEGMENT
     assert loaded.folder == tmp_path / "data"
-    assert load(make_gunet(tmp_path / "clips"), tmp_path / "cache").label_level is None
+    assert load(make_gunet(tmp_path / "clips"), tmp_path / "cache").label_level is LabelLevel.SEGMENT
 
 
 def test_a_conversion_is_made_once_and_again_when_the_data_or_the_cache_changes(tmp_path):
@@ -223,7 +224,7 @@ def test_a_damaged_mark_is_made_again_in_the_cache_and_refused_in_a_users_folder
 def test_a_converted_folder_may_itself_be_named_as_data(tmp_path):
     folder = opened(make_stam(tmp_path / "data"), None, tmp_path / "cache").folder
     loaded = load(Path(shutil.copytree(folder, tmp_path / "copy")), tmp_path / "cache")
-    assert (loaded.poses.shape[1], loaded.label_level, loaded.notice) == (40, "child", "")
+    assert (loaded.poses.shape[1], loaded.label_level, loaded.notice) == (40, LabelLevel.CHILD, "")
 
 
 # Converts, and stops for ever when the third segment is to be written.
@@ -272,7 +273,7 @@ def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("STAM's layout: 24 infants")
     part = load(out / "without_0/data", tmp_path / "cache")
-    assert (part.label_level, part.poses.shape[1], len(part.names)) == ("child", 40, 12)
+    assert (part.label_level, part.poses.shape[1], len(part.names)) == (LabelLevel.CHILD, 40, 12)
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path, monkeypatch):

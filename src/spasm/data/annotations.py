@@ -4,6 +4,7 @@ Files are opened without surprises; every CSV is read by one function. All of it
 wrong with a file becomes a `DataError`, never another exception.
 """
 
+import enum
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,15 @@ import numpy as np
 from spasm.core.errors import DataError, collect_errors, shorten
 from spasm.core.tables import numbered_rows
 from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
+
+
+class LabelLevel(enum.Enum):
+    """What a label belongs to."""
+
+    SEGMENT = "segment"
+    """Each segment stands for itself."""
+    CHILD = "child"
+    """The child, whose segments all have its label; the largest prediction among them counts."""
 
 
 class Labels(NamedTuple):

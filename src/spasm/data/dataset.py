@@ -16,7 +16,7 @@ from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, with_path
 from spasm.core.sealed import read_sealed_array, write_sealed_array
 from spasm.data import annotations
-from spasm.data.annotations import read_tables
+from spasm.data.annotations import LabelLevel, read_tables
 from spasm.data.formats.convert import opened
 from spasm.data.index import FileIndex, FileState
 from spasm.data.landmarks import LANDMARKS
@@ -52,8 +52,7 @@ class TrainingData:
     """Where the segments are: the data folder, or what a foreign layout was converted to."""
     targets: np.ndarray | None = None
     """(N,) float32: probabilities to be taught, from onsets.csv; None without that file."""
-    label_level: str | None = None
-    """"child": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
+    label_level: LabelLevel = LabelLevel.SEGMENT
     notice: str = ""
     """One line on what was converted; empty where nothing was."""
     cache: Path | None = None

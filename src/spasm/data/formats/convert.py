@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from spasm.core import files
 from spasm.core.errors import DataError
+from spasm.data.annotations import LabelLevel
 from spasm.data.formats import sta_gunet, stam, two_stream
 from spasm.data.formats.base import ForeignDataset, to_landmarks
 from spasm.data.index import FileIndex
@@ -20,7 +21,7 @@ from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
 MARK = "converted.json"
-VERSION = "formats 1"  # of what is written; another version converts again
+VERSION = "formats 2"  # of what is written; another version converts again
 
 
 class ResolvedData(NamedTuple):
@@ -28,8 +29,7 @@ class ResolvedData(NamedTuple):
 
     folder: Path
     frames: int
-    label_level: str | None
-    """"child": a label belongs to the person, and the largest of its segments counts; None: each stands for itself."""
+    label_level: LabelLevel
     converted: bool
     notice: str
     """One line on what was converted; empty where nothing was."""
@@ -46,15 +46,15 @@ def opened(data: Path, frames: int | None, cache: Path, rehash: bool = False) ->
     if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
         mark = _read_mark(data) if os.path.lexists(data / MARK) else None
         if mark is None:
-            return ResolvedData(data, frames or FRAMES, None, False, "", ())
-        return ResolvedData(data, frames or mark["frames"], mark["label_level"], True, "", ())
+            return ResolvedData(data, frames or FRAMES, LabelLevel.SEGMENT, False, "", ())
+        return ResolvedData(data, frames or mark["frames"], LabelLevel(mark["label_level"]), True, "", ())
     if two_stream.recognised(data):
         hint = "spasm.data.formats.two_stream reads it: read_tree(folder), then chunk(subject, start)"
         raise DataError(data, "holds pictures in the layout of the two-stream network, not poses", hint)
     for layout in FORMATS:
         if layout.recognised(data):
             return _converted(layout, data, frames, cache, rehash)
-    return ResolvedData(data, frames or FRAMES, None, False, "", ())
+    return ResolvedData(data, frames or FRAMES, LabelLevel.SEGMENT, False, "", ())
 
 
 def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, rehash: bool) -> ResolvedData:
@@ -67,18 +67,23 @@ def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, 
         # What was made for a T that nobody named also serves who names it.
         for asked in (None, frames):
             folder = converted / f"{before[:24]}_{asked or 'own'}"
-            found = _whole(folder)
-            if found and frames in (None, found["frames"]):
+            mark = _whole(folder)
+            if mark and frames in (None, mark["frames"]):
                 break
         else:
             source = layout.read(data, frames)
             if _digest(layout, data, index) != before:
                 raise DataError(data, "changed while it was read", "run again when nothing writes to it")
-            found = _write(source, data, folder)
+            mark = _write(source, data, folder)
         index.save()
-    warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in found["warnings"])
+    warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in mark["warnings"])
     return ResolvedData(
-        folder, found["frames"], found["label_level"], True, f"{found['notice']}; see {folder}", warnings
+        folder,
+        mark["frames"],
+        LabelLevel(mark["label_level"]),
+        True,
+        f"{mark['notice']}; see {folder}",
+        warnings,
     )
 
 
@@ -105,10 +110,8 @@ def _read_mark(folder: Path) -> dict:
     path = folder / MARK
     mark = files.read_json(path)
     kinds = {"format": str, "frames": int, "segments": int, "notice": str, "warnings": list}
-    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("label_level") in (
-        None,
-        "child",
-    )
+    levels = [level.value for level in LabelLevel]
+    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("label_level") in levels
     if not good or not all(isinstance(row, list) and list(map(type, row)) == [str] * 3 for row in mark["warnings"]):
         raise DataError(path, "is not a mark of this software", "delete it, or convert the data again")
     return mark
@@ -119,14 +122,14 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
     labels, groups, folds = [], [], []
     with files.new_folder(target) as temporary:
         (temporary / "train").mkdir(parents=True)
-        for child, person in enumerate(source.people, 1):
-            groups.append((child, person.id))
-            for number, (label, xy) in enumerate(person.segments, 1):
-                name = f"child_{child}_{number}.npy"
+        for place, child in enumerate(source.children, 1):
+            groups.append((place, child.id))
+            for number, (label, xy) in enumerate(child.segments, 1):
+                name = f"child_{place}_{number}.npy"
                 (temporary / "train" / name).write_bytes(files.npy(to_landmarks(xy, source.joints)))
                 labels.append((name, label))
                 if source.folds is not None:
-                    folds.append((name, source.folds[person.id]))
+                    folds.append((name, source.folds[child.id]))
         files.write_csv(temporary / "train_data.csv", ("segment_name", "label"), labels)
         files.write_csv(temporary / "groups.csv", ("child", "source"), groups)
         if source.folds is not None:
@@ -135,7 +138,7 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
             "format": source.format,
             "source": os.fspath(data).encode("utf-8", "replace").decode(),
             "frames": source.frames,
-            "label_level": source.label_level,
+            "label_level": source.label_level.value,
             "segments": len(labels),
             "notice": source.notice,
             "warnings": [

@@ -19,8 +19,9 @@ import numpy as np
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.npy import read_npy
 from spasm.core.tables import numbered_rows
+from spasm.data.annotations import LabelLevel
 from spasm.data.formats import openpose
-from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some, told_once
+from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, merge_warnings, some
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.data.pose import LARGEST
 
@@ -97,8 +98,8 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
         reason = f"the shortest sequence, of {infant}, has {shortest} frames and makes no block of --frames {frames}"
         raise DataError(_pose_folder(data) or data, reason, f"use {shortest} or fewer, or leave --frames out")
     block = frames or min(BLOCK, shortest)
-    people = [
-        Person(
+    children = [
+        Child(
             infant,
             [
                 (labels[infant], xy[start : start + block])
@@ -116,10 +117,12 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
     else:
         split = ""
     notice = (
-        f"STAM's layout: {len(people)} infants in {sum(len(person.segments) for person in people)} blocks of {block} "
+        f"STAM's layout: {len(children)} infants in {sum(len(child.segments) for child in children)} blocks of {block} "
         f"frames; compare.py judges an infant by its largest block, other scripts judge blocks{split}"
     )
-    return ForeignDataset("STAM", block, OPENPOSE_18, people, "child", notice, told_once(warnings), folds)
+    return ForeignDataset(
+        "STAM", block, OPENPOSE_18, children, LabelLevel.CHILD, notice, merge_warnings(warnings), folds
+    )
 
 
 def read_sequence(path: Path, root: Path | None = None) -> tuple[np.ndarray, list[DataError]]:
