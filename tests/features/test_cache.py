@@ -26,13 +26,13 @@ def data(tmp_path: Path) -> TrainingData:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many segments each call of the extractor gets."""
     counts: list[int] = []
-    extract = kinematics.statistics
+    extract = kinematics.compute_features
 
     def spy(poses: np.ndarray) -> np.ndarray:
         counts.append(len(poses))
         return extract(poses)
 
-    monkeypatch.setattr(kinematics, "statistics", spy)
+    monkeypatch.setattr(kinematics, "compute_features", spy)
     return counts
 
 
@@ -46,14 +46,14 @@ def test_each_row_has_the_bytes_that_it_has_when_computed_alone(data, monkeypatc
     table = kinematic_features(data)
     assert (table.shape, table.dtype) == ((12, len(kinematics.NAMES)), np.float32)
     for row in range(12):
-        assert table[row].tobytes() == kinematics.statistics(np.array(data.poses[row : row + 1])).tobytes()
+        assert table[row].tobytes() == kinematics.compute_features(np.array(data.poses[row : row + 1])).tobytes()
     assert kinematic_features(data).tobytes() == table.tobytes(), "also read back"
 
 
 @pytest.mark.parametrize("gap_features", [False, True])
 def test_lightgbm_is_trained_on_what_a_submission_computes(data, gap_features):
     config, rows = lgbm.LgbmConfig(gap_features=gap_features), np.array([7, 0, 3])
-    cached = kinematic_features(data)[rows][:, kinematics.used(gap_features)]
+    cached = lgbm.cached_features(data, rows, config)
     assert cached.tobytes() == lgbm.features(data.poses, rows, config).tobytes()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spasm.core import files
 from spasm.core.sealed import read_sealed_array, write_sealed_array
-from spasm.data import landmarks, pose
+from spasm.data import dataset
 from spasm.data.dataset import TrainingData
 from spasm.features import kinematics
 
@@ -44,11 +44,10 @@ def kinematic_features(data: TrainingData, progress: Progress = iter) -> np.ndar
 @functools.cache
 def version() -> str:
     """What the values depend on beside the poses: the code, and numpy, whose sums may differ in the last digit."""
-    modules = sorted(Path(__file__).parent.glob("*.py"))
-    sources = [*modules, Path(pose.__file__), Path(landmarks.__file__)]
     digest = hashlib.sha256(np.__version__.encode())
-    for source in sources:
-        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    for room in (Path(__file__).parent, Path(dataset.__file__).parent):
+        for source in sorted(room.glob("*.py")):
+            digest.update(hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
@@ -56,6 +55,6 @@ def _compute(poses: np.ndarray, progress: Progress) -> np.ndarray:
     """The features (N, F) float32 of poses (N, T, 33, 5), a batch at a time, so that memory stays flat."""
     table = np.empty((len(poses), len(kinematics.NAMES)), np.float32)
     for start in progress(range(0, len(poses), BATCH)):
-        table[start : start + BATCH] = kinematics.statistics(np.array(poses[start : start + BATCH]))
+        table[start : start + BATCH] = kinematics.compute_features(np.array(poses[start : start + BATCH]))
     table.flags.writeable = False
     return table

@@ -22,7 +22,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from spasm.config.models import MEMBERS
+from spasm.config.models import MEMBERS, Boosting, LgbmMember
 from spasm.config.runtime import Hardware
 from spasm.core import files, processes
 from spasm.core.errors import TrainingError
@@ -117,17 +117,19 @@ def fold_scorer(search: Search) -> Score:
     if search.member == "lgbm":
         from lightgbm.basic import LightGBMError
 
-        from spasm.features.cache import kinematic_features
         from spasm.models import lgbm
 
-        features = kinematic_features(data)
+        posed = np.flatnonzero(data.has_pose)
+        whole = lgbm.statistics(data.poses, posed, LgbmMember(Boosting(gap_features=True)))
+        statistics = np.zeros((len(data.labels), whole.shape[1]), whole.dtype)  # once for all trials and folds
+        statistics[posed] = whole
 
         def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
             used = lgbm.used(settings)
-            values, random = features[rows][:, used], lgbm.fold_seed(seed, fold)
+            values, random = statistics[rows][:, used], lgbm.fold_seed(seed, fold)
             try:
                 model = lgbm.fit(values, data.labels[rows], settings, random)
-                return np.asarray(model.predict(features[scored][:, used], raw_score=True, num_threads=1))
+                return np.asarray(model.predict(statistics[scored][:, used], raw_score=True, num_threads=1))
             except LightGBMError as error:
                 raise TrialFailed(f"LightGBM on fold {fold}: {error}") from error
 
