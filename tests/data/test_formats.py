@@ -480,14 +480,15 @@ def test_test_parts_that_hold_each_infant_once_are_offered_as_folds(tmp_path):
         tmp_path / "cache",
         "--run",
         tmp_path / "run",
-        "--num-boost-round",
-        2,
-        "--workers",
-        1,
+        "--models",
+        "lgbm",
+        "--no-report",
     ]
-    finished = script("train_lgbm.py", *flags, "--folds-file", loaded.folder / "folds.csv")
+    flags += ["--lgbm.num-boost-round", 2, "--workers", 1, "--folds-file", loaded.folder / "folds.csv"]
+    finished = script("train_folds.py", *flags)
     assert finished.returncode == 0, finished.stderr
-    assert "lgbm, seed 0, 3 folds" in finished.stdout
+    info = json.loads((tmp_path / "run/run.json").read_text())
+    assert info["folds"]["folds"] == 3
 
 
 @pytest.mark.parametrize("folder", ["folds/random_split", "split"])
@@ -1015,9 +1016,8 @@ def test_verify_and_training_read_the_toy_set_of_stam(tmp_path):
     assert "train: 30 segments of 30 children, 5 of 30 labels positive (16.7%)" in finished.stdout
     assert finished.stdout.splitlines()[-1].strip() == f"python src/train_folds.py --data {TOY}"
     run = ["--run", tmp_path / "run"]
-    finished = script("train_lgbm.py", *flags, *run, "--num-boost-round", 5, "--workers", 1)
+    small = ["--models", "lgbm", "--lgbm.num-boost-round", 5, "--workers", 1, "--no-report"]
+    finished = script("train_folds.py", *flags, *run, *small)
     assert finished.returncode == 0, finished.stderr
     made = json.loads((tmp_path / "run/run.json").read_text())
     assert (made["frames"], made["data"]["path"]) == (200, str(TOY))
-    finished = script("blend.py", *run, "--cache", tmp_path / "cache", "--blend-trials", 2)
-    assert finished.returncode == 0, finished.stderr

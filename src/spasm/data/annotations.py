@@ -1,4 +1,4 @@
-"""What can be told about a data folder without opening a segment: its names, labels and groups.
+"""What is known of a data folder without opening a segment: its names, labels and groups.
 
 Files are opened without surprises; every CSV is read by one function. All of it is untrusted input: whatever is
 wrong with a file becomes a `DataError`, never another exception.
@@ -90,7 +90,7 @@ def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[f
 
 
 class Tables(NamedTuple):
-    """What can be told about a data folder without opening a segment."""
+    """What is known of a data folder without opening a segment."""
 
     train: list[Path]
     test: list[Path]
