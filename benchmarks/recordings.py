@@ -32,7 +32,7 @@ from spasm.config.fields import from_tree, settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.data import recordings
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.ensemble.calibration import probability
 from spasm.features import kinematics
 from spasm.inference import sliding_window
@@ -205,7 +205,7 @@ def naive_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Pa
         networks.append(PlainStgcnMil(config).eval())
         networks[-1].load_state_dict(weights)
     windows = np.concatenate(batches(settings, decision.frames, recording))
-    windows = windows[found(windows).any((1, 2))][:NAIVE_WINDOWS]
+    windows = windows[visible_mask(windows).any((1, 2))][:NAIVE_WINDOWS]
 
     def naive() -> np.ndarray:
         logits = []

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spasm.data.landmarks import EDGES, INDEX, LANDMARKS
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.features.body_frame import PARTS
 from spasm.report import figures
 from spasm.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, PINK
@@ -24,7 +24,7 @@ def strip(axes: Axes, pose: np.ndarray) -> None:
 
     pose: (T, 33, 5).
     """
-    there = found(pose)
+    there = visible_mask(pose)
     seconds = len(pose) / FPS
     places = np.where(there[..., None], pose[..., :2], np.nan)
     places = places - places[:, HIPS].mean(axis=1, keepdims=True)

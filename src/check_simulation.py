@@ -20,9 +20,9 @@ from spasm.config.fields import Count, Seed, settings, within
 from spasm.core.errors import DataError, printable
 from spasm.core.tables import read_table
 from spasm.data.naming import child_of, list_segments
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.data.recordings import frames_of
-from spasm.data.segments import read_segment
+from spasm.data.segments import read_pose
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.simulation import infant, realism
 from spasm.simulation.infant import SimulationConfig, simulate_child
@@ -111,7 +111,7 @@ class Drawn:
         positive = [segment for _, _, segment in drawn if segment.label]
         self.hidden = np.mean(
             [
-                not any(found(segment.pose[event.start : event.end]).any() for event in segment.events)
+                not any(visible_mask(segment.pose[event.start : event.end]).any() for event in segment.events)
                 for segment in positive
             ]
         )
@@ -124,7 +124,7 @@ class Drawn:
 def read_windows(data: Path) -> tuple[np.ndarray, np.ndarray]:
     """Poses (N, 150, 33, 5) and children (N,) of the segments in `data`/train."""
     paths = list_segments(data / "train", "challenge", data)
-    poses = np.stack([read_segment(path, SimulationConfig().frames, data)[0] for path in paths])
+    poses = np.stack([read_pose(path, SimulationConfig().frames, data) for path in paths])
     return poses, np.array([child_of(path.name) for path in paths])
 
 
@@ -177,13 +177,13 @@ def print_moments(data: Path, answers: Path) -> None:
         if true["label"] != "1" or not row["peak_time_s"]:
             continue
         path = data / true.get("split", "") / row["segment_name"]
-        pose = read_segment(path, frames_of(path), data)[0]
+        pose = read_pose(path, frames_of(path), data)
         inside = np.zeros(len(pose), dtype=bool)
         for prefix in ("event", "second"):
             if true[f"{prefix}_start_frame"]:
                 inside[int(true[f"{prefix}_start_frame"]) : int(true[f"{prefix}_end_frame"])] = True
         hits.append(inside[min(round(float(row["peak_time_s"]) * FPS), len(inside) - 1)])
-        probabilities.append(inside[found(pose).any(axis=-1)].mean())
+        probabilities.append(inside[visible_mask(pose).any(axis=-1)].mean())
     if not hits:
         raise DataError(answers, "answers no positive segment with a moment", "simulate more children")
     print(

@@ -24,6 +24,7 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import settings, within
 from spasm.config.models import MEMBERS
 from spasm.core import files
+from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import load_training
 from spasm.ensemble.blending import OofScores, cross_fit
 from spasm.ensemble.thresholds import best_threshold
@@ -42,7 +43,7 @@ class Compare:
     out: Path = Path("output/compare")
     """Folder for the run and the table; what is trained there is continued, model by model."""
     cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    """Folder for the checked poses, one folder per data set; may be deleted at any time."""
     models: tuple[str, ...] = (*MEMBERS, "lgbm", "rocket")
     """What to train, by commas or spaces: stgcn_mil, stam, sta_gunet, vsvig, two_stream, lgbm, rocket."""
     seeds: Annotated[int, within(1, 100)] = 3
@@ -62,7 +63,7 @@ def main(settings: Compare) -> int:
     models = tuple(dict.fromkeys(name for word in settings.models for name in word.split(",") if name))
     app.check_members(models, "--models")
     read, run_path = settings.read, settings.out / "run"
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, rehash=read.rehash)
     print(console.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -152,7 +153,7 @@ def judge_one(run: Run, logits: dict[str, np.ndarray]) -> Resampled:
     """Cross-fitted figures of the members' logits (N,), of people where a label belongs to a person."""
     data, children, fold_of = run.data, np.array(run.data.children), run.fold_of
     labels, has_pose = data.labels, data.has_pose
-    if data.label_level == "child":
+    if data.label_level is LabelLevel.CHILD:
         children, first, person = np.unique(children, return_index=True, return_inverse=True)
         labels, fold_of = labels[first], fold_of[first]
         logits = {name: largest(values, person, has_pose) for name, values in logits.items()}
@@ -204,10 +205,10 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
     """The table as Markdown, with what must be known to read it."""
     data, people = run.data, len(set(run.data.children))
     label_of = dict(zip(data.children, data.labels, strict=True))
-    labels = np.array(list(label_of.values())) if data.label_level else data.labels
+    labels = np.array(list(label_of.values())) if data.label_level is LabelLevel.CHILD else data.labels
     always = metrics.figures(labels, labels * 0.0 + 0.5, labels >= 0)["f1"]
     what = f"{len(data.labels)} segments of {people} people"
-    if data.label_level:
+    if data.label_level is LabelLevel.CHILD:
         what += ", each person judged by the largest of its segments"
     lines = [
         f"{what}, T = {data.poses.shape[1]}, {run.folds} folds of whole people, prevalence {labels.mean():.3f}; always "

@@ -36,7 +36,7 @@ class Transfer:
     out: Path = Path("output/transfer")
     """Folder for the runs and the answers; runs that are there are continued."""
     cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    """Folder for the checked poses, one folder per data set; may be deleted at any time."""
     members: tuple[str, ...] = ("lgbm", "rocket")
     """Members to train and blend: lgbm, rocket, stgcn_mil, stam, sta_gunet, vsvig, two_stream. Each is trained once for
     every part."""
@@ -64,7 +64,7 @@ class Transfer:
 def main(settings: Transfer) -> int:
     app.check_members(settings.members)
     read = settings.read
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, rehash=read.rehash)
     labels = data.labels
     if settings.shuffle_labels:
         labels = np.random.default_rng(settings.seed).permutation(labels)

@@ -32,7 +32,7 @@ class Convert:
     out: Path = Path("output/converted")
     """Folder to write; refused when it holds anything."""
     cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    """Folder for the checked poses, one folder per data set; may be deleted at any time."""
 
 
 WRITERS = {"sta_gunet": sta_gunet.write_clips}
@@ -44,7 +44,7 @@ def main(settings: Convert) -> int:
         raise DataError(out, "holds something already", "name a new folder with --out")
     if out.exists() and (not out.is_dir() or os.path.ismount(out) or out.samefile(".")):
         raise DataError(out, "cannot be made as a whole", "name a new folder with --out")
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     print(console.data_summary(data))
     with files.new_folder(out) as building:
         WRITERS[settings.format](building, data.names, data.poses, data.labels)

@@ -21,7 +21,7 @@ from spasm.core import checkpoints, files
 from spasm.core.errors import DataError
 from spasm.data.dataset import TrainingData, load_training
 from spasm.data.landmarks import OPENPOSE_18, joint_weights
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.features.channels import build_features
 from spasm.models.stam import BONES, CLIP, Attention, Stam, clip_starts
 from spasm.report import console
@@ -114,7 +114,7 @@ def drawn(data: TrainingData, row: int, attention: Attention, places: np.ndarray
     figure.colorbar(image, ax=map_of_joints, label="weight of joint in its clip")
     middle = min(len(places) - 1, clip_starts(len(places))[most] + CLIP // 2)
     x, y = places[middle].T
-    there = joint_weights(OPENPOSE_18) @ found(data.poses[row]).any(axis=0) > 0.999  # was ever found
+    there = joint_weights(OPENPOSE_18) @ visible_mask(data.poses[row]).any(axis=0) > 0.999  # was ever found
     for a, b in BONES:
         if there[a] and there[b]:
             body.plot(x[[a, b]], y[[a, b]], color="#7a8ca0", linewidth=1.5, zorder=1)

@@ -30,7 +30,7 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, TrainingError, collect_errors
 from spasm.data.naming import NAME_PATTERNS, child_of
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.data.recordings import frames_of
 from spasm.evaluation.event_metrics import SZCORE, Overlap, evaluate_events
 from spasm.inference import event_detection, event_rule_selection, sliding_window
@@ -269,7 +269,7 @@ def run_camera(settings: Timeline, camera: str) -> int:
                 if not windows:
                     continue
                 late_s.append(time.monotonic() - seen.taken_s)
-                missing_frames = "" if found(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
+                missing_frames = "" if visible_mask(poses_so_far.held[-round(FPS) :]).any() else ", nobody is seen"
                 for end_s, chance in zip(windows.ends_s[answers:], windows.probabilities[answers:], strict=True):
                     print(f"{format_time(end_s)}  probability {chance:.3f}{missing_frames}", flush=True)
                 before, told = told, event_detection.told(windows, given(settings))

@@ -63,7 +63,7 @@ class Tune:
     out: Path | None = None
     """Result to write; by default output/studies/STUDY.json, or STUDY_outer_F.json, or STUDY_nested.json."""
     cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    """Folder for the checked poses, one folder per data set; may be deleted at any time."""
     hardware: Hardware = Hardware()
 
 
@@ -73,7 +73,7 @@ STUDIES = Path("output/studies")
 def main(settings: Tune) -> int:
     check(settings)
     read, split = settings.read, settings.split
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading)
+    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     if split.folds_file is None:
         fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
     else:

@@ -28,7 +28,7 @@ class Verify:
 
 def main(settings: Verify) -> int:
     read = settings.read
-    source = opened(read.data, read.frames, settings.cache)
+    source = opened(read.data, read.frames, settings.cache, read.rehash)
     if source.notice:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
@@ -75,9 +75,9 @@ def print_summary(report: Report) -> None:
 def shown_flags(read: Data) -> str:
     """The flags that another command needs to read the same data."""
     flags = f" --data {printable(shlex.quote(str(read.data)))}"
-    for name in ("frames", "names"):
+    for name in ("frames", "name_pattern"):
         if getattr(read, name) != getattr(Data, name):
-            flags += f" --{name} {getattr(read, name)}"
+            flags += f" --{name.replace('_', '-')} {getattr(read, name)}"
     return flags
 
 

@@ -20,9 +20,9 @@ NAMES = ("child_1_1.npy", "child_1_2.npy", "child_2_1.npy")
 
 
 def segment(path: Path) -> None:
-    from spasm.data.segments import read_segment
+    from spasm.data.segments import read_pose
 
-    read_segment(path, FRAMES, path.parent)
+    read_pose(path, FRAMES, path.parent)
 
 
 def labels(path: Path) -> None:

@@ -11,12 +11,14 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from blend import BlendMembers
+from train_lgbm import TrainLgbm
+from train_rocket import TrainRocket
 
 import simulate
 from benchmarks.published import BenchmarkPublished
 from benchmarks.recordings import BenchmarkTimeline
 from benchmarks.stgcn import Benchmark
-from blend import BlendMembers
 from build_pose_models import PoseModel
 from check_simulation import Calibrate
 from compare import Compare
@@ -57,8 +59,6 @@ from spasm.training.trainer import FoldTrainer
 from submission import Submission
 from timeline import Timeline
 from train_folds import TrainFolds
-from train_lgbm import TrainLgbm
-from train_rocket import TrainRocket
 from tune import Tune
 from verify import Verify
 

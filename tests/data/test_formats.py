@@ -18,13 +18,14 @@ from PIL import Image
 
 from helpers.segments import SOURCE, make_data, npy, pose
 from spasm.core.errors import DataError, DataProblems
+from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import load_training
 from spasm.data.formats import convert as convert_module
 from spasm.data.formats import openpose, sta_gunet, stam, two_stream
 from spasm.data.formats.base import to_landmarks
 from spasm.data.formats.convert import opened
 from spasm.data.landmarks import COCO_17_NECK, INDEX, OPENPOSE_18
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT.parent / "shared/data/stam_toy"
@@ -109,7 +110,7 @@ def make_pictures(folder: Path, length: int = 31) -> Path:
 
 def test_a_folder_in_the_challenges_layout_is_given_back_unchanged(tmp_path):
     data = make_data(tmp_path / "data")
-    assert opened(data, None, tmp_path / "cache") == (data, 150, None, False, "", ())
+    assert opened(data, None, tmp_path / "cache") == (data, 150, LabelLevel.SEGMENT, False, "", ())
     assert opened(data, 16, tmp_path / "cache").frames == 16
     assert not (tmp_path / "cache").exists()
 
@@ -135,7 +136,7 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
     assert loaded.poses.shape == (6, 40, 33, 5)
     assert loaded.names == tuple(f"child_{i}_1.npy" for i in range(1, 7))
     assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0]
-    assert loaded.label_level == "child"
+    assert loaded.label_level is LabelLevel.CHILD
     assert loaded.notice.startswith(
         "STAM's layout: 6 infants in 6 blocks of 40 frames; compare.py judges an infant by its largest"
     )
@@ -146,9 +147,9 @@ def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block
 
 def test_a_segment_that_challenges_layout_has_is_judged_by_itself(tmp_path):
     loaded = load(make_data(tmp_path / "data"), tmp_path / "cache", 16)
-    assert loaded.label_level is None
+    assert loaded.label_level is LabelLevel.SEGMENT
     assert loaded.folder == tmp_path / "data"
-    assert load(make_gunet(tmp_path / "clips"), tmp_path / "cache").label_level is None
+    assert load(make_gunet(tmp_path / "clips"), tmp_path / "cache").label_level is LabelLevel.SEGMENT
 
 
 def test_a_conversion_is_made_once_and_again_when_the_data_or_the_cache_changes(tmp_path):
@@ -164,6 +165,24 @@ def test_a_conversion_is_made_once_and_again_when_the_data_or_the_cache_changes(
     other = load(data, cache)
     assert other.folder != first.folder
     assert other.fingerprint != first.fingerprint
+
+
+def test_a_second_command_reads_neither_the_foreign_files_nor_the_converted_ones(tmp_path, monkeypatch):
+    data, cache = make_stam(tmp_path / "data"), tmp_path / "cache"
+    opened(data, None, cache)
+    for path in [*data.rglob("*.*"), *(cache / "formats").rglob("*.npy")]:
+        os.utime(path, (1e9, 1e9))
+    first, read, really_open = load(data, cache), [], os.open  # this one hashes what seems to have changed
+
+    def spy(path, *arguments, **options):
+        read.extend([str(path)] if str(path).endswith(".npy") and "poses.npy" not in str(path) else [])
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", spy)
+    assert load(data, cache).fingerprint == first.fingerprint
+    assert read == []
+    load_training(data, None, "challenge", cache, rehash=True)
+    assert len(read) == len(set(read)) == 12, "6 sequences and the 6 segments that they became"
 
 
 def test_the_conversion_does_not_depend_on_where_the_folder_is(tmp_path):
@@ -205,14 +224,14 @@ def test_a_damaged_mark_is_made_again_in_the_cache_and_refused_in_a_users_folder
 def test_a_converted_folder_may_itself_be_named_as_data(tmp_path):
     folder = opened(make_stam(tmp_path / "data"), None, tmp_path / "cache").folder
     loaded = load(Path(shutil.copytree(folder, tmp_path / "copy")), tmp_path / "cache")
-    assert (loaded.poses.shape[1], loaded.label_level, loaded.notice) == (40, "child", "")
+    assert (loaded.poses.shape[1], loaded.label_level, loaded.notice) == (40, LabelLevel.CHILD, "")
 
 
 # Converts, and stops for ever when the third segment is to be written.
 KILLED = """
 import os, sys
 from pathlib import Path
-from spasm import formats
+from spasm.data.formats import convert as formats
 real, count = formats.to_landmarks, []
 def stopping(xy, joints):
     count.append(1)
@@ -237,7 +256,7 @@ def test_nothing_of_a_killed_conversion_is_used_and_what_it_left_is_removed(tmp_
 
 def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
     data, cache = make_stam(tmp_path / "data", infants=30), tmp_path / "cache"
-    convert = "import sys; from pathlib import Path; from spasm.formats import opened; "
+    convert = "import sys; from pathlib import Path; from spasm.data.formats.convert import opened; "
     convert += "print(opened(Path(sys.argv[1]), None, Path(sys.argv[2])).folder)"
     command = [sys.executable, "-c", convert, str(data), str(cache)]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
@@ -250,11 +269,11 @@ def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
 def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole_is(tmp_path):
     data, out = make_stam(tmp_path / "data", infants=24), tmp_path / "out"
     flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--outer-folds", 2, "--workers", 1]
-    finished = script("transfer.py", *flags, "--members", "lgbm")
+    finished = script("evaluate_held_out.py", *flags, "--members", "lgbm")
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("STAM's layout: 24 infants")
     part = load(out / "without_0/data", tmp_path / "cache")
-    assert (part.label_level, part.poses.shape[1], len(part.names)) == ("child", 40, 12)
+    assert (part.label_level, part.poses.shape[1], len(part.names)) == (LabelLevel.CHILD, 40, 12)
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path, monkeypatch):
@@ -407,7 +426,7 @@ def test_trunk_lengths_become_parts_of_the_picture_on_the_landmarks_that_are_joi
             expected = 0.5 + 0.2 * sequence[:2, :, column].T
             assert np.allclose(loaded.poses[0][:, INDEX[joint], :2], expected, atol=1e-6)
     joints = [INDEX[joint] for joint in OPENPOSE_18 if joint != "neck"]
-    assert (found(loaded.poses[0]).sum(axis=0) == np.isin(np.arange(33), joints) * 40).all()
+    assert (visible_mask(loaded.poses[0]).sum(axis=0) == np.isin(np.arange(33), joints) * 40).all()
     assert (loaded.poses[0][:, joints, 2:] == [0, 1, 1]).all()
 
 
@@ -440,14 +459,15 @@ def test_test_parts_that_hold_each_infant_once_are_offered_as_folds(tmp_path):
         tmp_path / "cache",
         "--run",
         tmp_path / "run",
-        "--num-boost-round",
-        2,
-        "--workers",
-        1,
+        "--models",
+        "lgbm",
+        "--no-report",
     ]
-    finished = script("train_lgbm.py", *flags, "--folds-file", loaded.folder / "folds.csv")
+    flags += ["--lgbm.num-boost-round", 2, "--workers", 1, "--folds-file", loaded.folder / "folds.csv"]
+    finished = script("train_folds.py", *flags)
     assert finished.returncode == 0, finished.stderr
-    assert "lgbm, seed 0, 3 folds" in finished.stdout
+    info = json.loads((tmp_path / "run/run.json").read_text())
+    assert info["folds"]["folds"] == 3
 
 
 @pytest.mark.parametrize("folder", ["folds/random_split", "split"])
@@ -726,7 +746,7 @@ def test_t_is_that_of_the_longest_clip_and_205_at_most_and_shorter_clips_end_in_
     (data / "kinetics_val/clip5.json").write_text(json.dumps(clip_frames(30)))
     loaded = load(data, tmp_path / "cache")
     assert loaded.poses.shape[1] == 30
-    assert found(loaded.poses[0]).any(axis=1).tolist() == [True] * 20 + [False] * 10
+    assert visible_mask(loaded.poses[0]).any(axis=1).tolist() == [True] * 20 + [False] * 10
     (data / "kinetics_val/clip5.json").write_text(json.dumps(clip_frames(210)))
     assert load(data, tmp_path / "cache").poses.shape[1] == 205
     assert load(data, tmp_path / "cache", 205).poses.shape[1] == 205
@@ -853,18 +873,18 @@ def test_segments_written_in_sta_gunets_layout_come_back_with_the_same_coordinat
 def test_convert_says_at_once_where_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", ROOT):
-        finished = script("convert.py", "--data", tmp_path / "nothing", "--out", out)
+        finished = script("export_dataset.py", "--data", tmp_path / "nothing", "--out", out)
         assert finished.returncode == 1
         assert "name a new folder with --out" in finished.stderr
 
 
 def test_convert_writes_clips_that_every_script_reads_and_refuses_a_folder_that_holds_something(tmp_path):
     data, out, cache = make_data(tmp_path / "data"), tmp_path / "out", tmp_path / "cache"
-    finished = script("convert.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
+    finished = script("export_dataset.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.splitlines()[-1] == f"next:    python src/verify.py --data {out}"
     assert load(out, cache).children == ("1", "1", "2", "2", "3", "3", "4", "4")
-    again = script("convert.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
+    again = script("export_dataset.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)
     assert again.returncode == 1
     assert "holds something already" in again.stderr
 
@@ -975,9 +995,8 @@ def test_verify_and_training_read_the_toy_set_of_stam(tmp_path):
     assert "train: 30 segments of 30 children, 5 of 30 labels positive (16.7%)" in finished.stdout
     assert finished.stdout.splitlines()[-1].strip() == f"python src/train_folds.py --data {TOY}"
     run = ["--run", tmp_path / "run"]
-    finished = script("train_lgbm.py", *flags, *run, "--num-boost-round", 5, "--workers", 1)
+    small = ["--models", "lgbm", "--lgbm.num-boost-round", 5, "--workers", 1, "--no-report"]
+    finished = script("train_folds.py", *flags, *run, *small)
     assert finished.returncode == 0, finished.stderr
     made = json.loads((tmp_path / "run/run.json").read_text())
     assert (made["frames"], made["data"]["path"]) == (200, str(TOY))
-    finished = script("blend.py", *run, "--cache", tmp_path / "cache", "--blend-trials", 2)
-    assert finished.returncode == 0, finished.stderr

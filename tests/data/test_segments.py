@@ -35,8 +35,8 @@ from spasm.core.tables import read_table
 from spasm.data.annotations import read_labels
 from spasm.data.dataset import load_training
 from spasm.data.naming import child_of, list_segments
-from spasm.data.pose import found, inside_picture
-from spasm.data.segments import read_segment
+from spasm.data.pose import inside_picture, visible_mask
+from spasm.data.segments import inspect_pose, read_pose
 from spasm.data.validation import check_folder
 
 # ---- what converts without loss is accepted
@@ -46,7 +46,7 @@ from spasm.data.validation import check_folder
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_floats_of_any_size_byte_order_and_memory_order_are_accepted(tmp_path, dtype, order):
     array = np.asarray(pose().astype(np.float16), dtype=dtype, order=order)
-    poses, _, odd = read_segment(saved(tmp_path, array), T)
+    poses, _, odd = inspect_pose(saved(tmp_path, array), T)
     assert poses.dtype == np.float32
     assert poses.flags.c_contiguous
     assert np.array_equal(poses, array)
@@ -56,7 +56,7 @@ def test_floats_of_any_size_byte_order_and_memory_order_are_accepted(tmp_path, d
 @pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", ">u2", "<i4", "<u4", "<i8", ">i8", "<u8"])
 def test_integers_are_accepted(tmp_path, dtype):
     array = np.random.default_rng(0).integers(0, 2, SHAPE).astype(dtype)
-    poses, _, _ = read_segment(saved(tmp_path, array), T)
+    poses = read_pose(saved(tmp_path, array), T)
     assert np.array_equal(poses, array)
 
 
@@ -65,18 +65,18 @@ def test_every_version_of_the_format_is_accepted(tmp_path, version):
     path = tmp_path / "child_1_1.npy"
     with open(path, "wb") as file:
         np.lib.format.write_array(file, pose(), version=version)
-    assert np.array_equal(read_segment(path, T)[0], pose())
+    assert np.array_equal(read_pose(path, T), pose())
 
 
 def test_the_digest_is_that_of_the_files_bytes(tmp_path):
     path = saved(tmp_path, pose())
-    assert read_segment(path, T)[1] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert inspect_pose(path, T).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_missing_landmarks_stay_nan(tmp_path):
     array = pose()
     array[3:6] = np.nan
-    poses, _, odd = read_segment(saved(tmp_path, array), T)
+    poses, _, odd = inspect_pose(saved(tmp_path, array), T)
     assert np.array_equal(np.isnan(poses), np.isnan(array))
     assert odd == []
 
@@ -104,7 +104,7 @@ def test_a_landmark_is_found_where_x_y_and_z_are_finite():
     array[3, 5, 3] = np.nan  # visibility
     expected = np.ones(SHAPE[:2], bool)
     expected[2, 4] = False
-    assert np.array_equal(found(array), expected)
+    assert np.array_equal(visible_mask(array), expected)
 
 
 def test_a_landmark_is_inside_the_picture_where_it_is_found_and_x_and_y_lie_within():
@@ -125,7 +125,7 @@ def test_a_landmark_is_inside_the_picture_where_it_is_found_and_x_and_y_lie_with
 def test_a_signalling_nan_is_a_missing_value_like_any_other(tmp_path, dtype, bits):
     array = np.zeros(SHAPE, dtype)
     array.view(dtype.replace("f", "u"))[0, 0, 0] = bits
-    assert np.argwhere(np.isnan(read_segment(saved(tmp_path, array), T)[0])).tolist() == [[0, 0, 0]]
+    assert np.argwhere(np.isnan(read_pose(saved(tmp_path, array), T))).tolist() == [[0, 0, 0]]
 
 
 # ---- what is odd but usable is accepted with a warning
@@ -284,7 +284,7 @@ def test_a_pickle_is_refused_and_its_payload_never_runs(tmp_path):
 @pytest.mark.parametrize("frames", [0, 1, T - 1, T + 1])
 def test_another_number_of_frames_is_refused_with_the_flag_that_sets_it(tmp_path, frames):
     with pytest.raises(DataError, match=rf"has {frames} frames \(T\), not {T}.*--frames"):
-        read_segment(saved(tmp_path, np.zeros((frames, 33, 5))), T)
+        read_pose(saved(tmp_path, np.zeros((frames, 33, 5))), T)
 
 
 @pytest.mark.parametrize("shape", [(T, 32, 5), (T, 33, 4), (33, T, 5), (T, 165), (1, T, 33, 5), ()])
@@ -315,7 +315,7 @@ def test_infinite_and_huge_values_are_refused_with_their_place(tmp_path, dtype, 
 def test_a_million_is_the_largest_value_accepted(tmp_path):
     array = pose()
     array[0, 0, :3] = 1e6, -1e6, 0
-    assert read_segment(saved(tmp_path, array), T)[0][0, 0, 1] == -1e6
+    assert read_pose(saved(tmp_path, array), T)[0, 0, 1] == -1e6
 
 
 def test_a_folder_named_like_a_segment_is_refused(tmp_path):
@@ -350,7 +350,7 @@ def test_a_link_that_stays_in_the_data_folder_is_accepted(tmp_path):
     target = saved(tmp_path / "store", pose())
     (tmp_path / "train/child_1_1.npy").symlink_to(target)
     (tmp_path / "train/child_1_2.npy").symlink_to("child_1_1.npy")
-    assert np.array_equal(read_segment(tmp_path / "train/child_1_2.npy", T, root=tmp_path)[0], pose())
+    assert np.array_equal(read_pose(tmp_path / "train/child_1_2.npy", T, root=tmp_path), pose())
 
 
 def test_a_data_folder_that_is_itself_reached_by_a_link_is_accepted(tmp_path):
@@ -388,7 +388,7 @@ def test_an_unreadable_file_is_refused():
         readable.chmod(0o644)
         unreadable.chmod(0)
         with ordinary_user():
-            read_segment(readable, T)
+            read_pose(readable, T)
             assert "Permission denied" in refusal(unreadable)
 
 
@@ -408,7 +408,7 @@ def test_a_mutated_header_is_refused_or_still_means_the_same(tmp_path, place, cu
     path = tmp_path / "child_1_1.npy"
     path.write_bytes(whole[:place] + new + whole[place + cut :])
     try:
-        poses, _, _ = read_segment(path, T)
+        poses = read_pose(path, T)
     except DataError:
         return
     assert poses.shape == SHAPE

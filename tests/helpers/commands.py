@@ -7,19 +7,20 @@ import sys
 from pathlib import Path
 
 import blend
-import robustness
-import submission
-import train_folds
 import train_lgbm
 import train_rocket
 from blend import BlendMembers
+from train_lgbm import TrainLgbm
+from train_rocket import TrainRocket
+
+import robustness
+import submission
+import train_folds
 from helpers.processes import wait_until
 from robustness import Robustness
 from spasm.cli import app
 from submission import Submission
 from train_folds import TrainFolds
-from train_lgbm import TrainLgbm
-from train_rocket import TrainRocket
 
 ROOT = Path(__file__).parents[2]
 T = 60

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spasm.core.errors import DataError
-from spasm.data.segments import read_segment
+from spasm.data.segments import inspect_pose, read_pose
 from spasm.data.validation import check_folder
 
 T = 16
@@ -37,7 +37,7 @@ def header(descr: str = "'<f4'", fortran: str = "False", shape: object = SHAPE) 
 
 def refusal(path: Path, **options: object) -> str:
     with pytest.raises(DataError) as caught:
-        read_segment(path, T, **options)
+        read_pose(path, T, **options)
     assert caught.value.path == path
     assert caught.value.hint
     return caught.value.reason
@@ -50,7 +50,7 @@ def refused_bytes(folder: Path, content: bytes) -> str:
 
 
 def warned(folder: Path, array: np.ndarray) -> list[str]:
-    return [warning.reason for warning in read_segment(saved(folder, array), T)[2]]
+    return [warning.reason for warning in inspect_pose(saved(folder, array), T).warnings]
 
 
 def make_data(folder: Path, children: int = 4, per_child: int = 2) -> Path:

@@ -7,14 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import blend
 import nbformat
 import pytest
-
-import blend
 import train_lgbm
 from blend import BlendMembers
-from spasm.cli import app
 from train_lgbm import TrainLgbm
+
+from spasm.cli import app
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

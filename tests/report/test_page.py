@@ -19,8 +19,8 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
-from spasm.data.pose import found
-from spasm.data.segments import read_segment
+from spasm.data.pose import visible_mask
+from spasm.data.segments import read_pose
 from spasm.explain.attributions import Evidence, _explain, gather
 from spasm.features import body_frame
 from spasm.report import figures
@@ -198,8 +198,8 @@ def test_the_page_unpacks_what_was_packed(opened: Seen, both: Path, simulated: P
         "unpack(page.segments[0].film).then("
         "(film) => ({...film, found: [...film.found], x: [...film.x], y: [...film.y]}))"
     )
-    pose = read_segment(simulated / "train" / name, T)[0]
-    there = found(pose)
+    pose = read_pose(simulated / "train" / name, T)
+    there = visible_mask(pose)
     assert np.array_equal(np.array(film["found"]).reshape(T, 33) == 1, there)
     for axis, key in enumerate("xy"):
         places = np.array(film[key]).reshape(T, 33)
@@ -214,10 +214,10 @@ def test_the_page_unpacks_what_was_packed(opened: Seen, both: Path, simulated: P
 @needs_browser
 def test_a_frame_without_a_pose_is_told_as_such(opened: Seen, simulated: Path) -> None:
     name, frame = next(
-        (row["segment_name"], int(np.argmin(found(pose).any(axis=1))))
+        (row["segment_name"], int(np.argmin(visible_mask(pose).any(axis=1))))
         for row in read_table(simulated / "train_data.csv", ("segment_name",))
-        if not found(pose := read_segment(simulated / "train" / row["segment_name"], T)[0]).any(axis=1).all()
-        and found(pose).any()
+        if not visible_mask(pose := read_pose(simulated / "train" / row["segment_name"], T)).any(axis=1).all()
+        and visible_mask(pose).any()
     )
     opened.page.evaluate(f"main.show(page.segments.findIndex((segment) => segment.name === '{name}'))")
     opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
@@ -449,9 +449,9 @@ def test_every_figure_has_axes_with_names_and_can_be_told_apart_without_colour(b
 def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path) -> None:
     decision = open_decision(both)
     table = read_table(both / "oof.csv", ("segment_name", "fold", "lgbm_logit", "stgcn_mil_logit"))
-    poses = np.stack([read_segment(simulated / "train" / row["segment_name"], T)[0] for row in table[:12]])
+    poses = np.stack([read_pose(simulated / "train" / row["segment_name"], T) for row in table[:12]])
     fold_of = np.array([int(row["fold"]) for row in table[:12]])
-    posed = found(poses).any(axis=(1, 2))
+    posed = visible_mask(poses).any(axis=(1, 2))
     for fold in range(3):
         rows = np.flatnonzero((fold_of == fold) & posed)
         work = (both, "lgbm", decision["members"]["lgbm"], [fold], CPU)
@@ -462,7 +462,7 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     own = [float(row["stgcn_mil_logit"]) for row in table[:12]]
     assert logit[posed] == pytest.approx(np.array(own)[posed], abs=1e-4)  # the logit is what was looked at, weighed
     assert evidence.attention.sum(axis=1)[posed] == pytest.approx(1, abs=1e-5)
-    assert np.isnan(evidence.frame_logits[~found(poses).any(axis=2)]).all()
+    assert np.isnan(evidence.frame_logits[~visible_mask(poses).any(axis=2)]).all()
     assert any(evidence.reasons)
     assert not any(reasons for reasons, there in zip(evidence.reasons, posed, strict=True) if not there)
 
@@ -500,7 +500,7 @@ def test_1400_segments_fit_into_15_megabytes(tmp_path: Path) -> None:
     done("src/simulate.py", "--out", tmp_path / "data", "--children", 4, "--segments-per-child", 10)
     sizes = []
     for path in sorted((tmp_path / "data/train").glob("*.npy")):
-        pose = read_segment(path, 150)[0]
+        pose = read_pose(path, 150)
         noise = np.random.default_rng(0)
         packed = pack(pose, noise.random(150), noise.normal(size=150), body_frame.part_speeds(pose[None])[0])
         sizes.append(len(json.dumps(packed)))

@@ -19,8 +19,8 @@ import submission
 from spasm.cli import app
 from spasm.core.tables import read_table
 from spasm.data.landmarks import LEFT_HIP, MIRROR, RIGHT_HIP
-from spasm.data.pose import found
-from spasm.data.segments import read_segment
+from spasm.data.pose import visible_mask
+from spasm.data.segments import read_pose
 from submission import Submission
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def changed(segments: Path, folder: Path, change: Change) -> Path:
     """A copy of the segments, each changed."""
     folder.mkdir()
     for path in sorted(segments.iterdir()):
-        np.save(folder / path.name, change(read_segment(path, T)[0]).astype(np.float32))
+        np.save(folder / path.name, change(read_pose(path, T)).astype(np.float32))
     return folder
 
 
@@ -89,7 +89,7 @@ def test_the_mirrored_child_gets_nearly_the_same_probability(blended, segments, 
 
 def test_a_child_farther_from_the_camera_gets_nearly_the_same_probability(blended, segments, as_it_is, tmp_path):
     def smaller(pose: np.ndarray) -> np.ndarray:
-        there = found(pose)
+        there = visible_mask(pose)
         if not there[:, [LEFT_HIP, RIGHT_HIP]].any():
             return pose
         centre = np.nanmedian(pose[:, [LEFT_HIP, RIGHT_HIP], :3], axis=(0, 1))

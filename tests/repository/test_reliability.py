@@ -10,7 +10,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 HEADINGS = ["Outcomes", "Files", "Tables", "Splits", "Numbers", "Training", "Storage", "Tuning", "Security",
             "Submission", "People"]  # fmt: skip
 OUTCOME = re.compile(r"(accepted|accepted with a warning|refused|guaranteed)\b")
-TEST = re.compile(r"`(tests/test_\w+\.py)::(test_\w+)(?:\[([^\]`]+)\])?`")
+TEST = re.compile(r"`(tests/(?:\w+/)*test_\w+\.py)::(test_\w+)(?:\[([^\]`]+)\])?`")
 
 
 def sections() -> dict[str, list[str]]:

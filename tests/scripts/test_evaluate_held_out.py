@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import train_rocket
 from sklearn.metrics import roc_auc_score
+from train_rocket import TrainRocket
 
 import evaluate_held_out
-import train_rocket
 from evaluate_held_out import Transfer
 from helpers.commands import SCRIPTS
 from helpers.data import children, write
@@ -23,7 +24,6 @@ from spasm.cli import app
 from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.evaluation import bootstrap
-from train_rocket import TrainRocket
 
 ROOT = Path(__file__).parents[2]
 T = 16

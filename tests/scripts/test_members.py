@@ -21,8 +21,8 @@ from helpers.processes import is_gone, wait_until
 from spasm.cli import app
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.data.pose import found
-from spasm.data.segments import read_segment
+from spasm.data.pose import visible_mask
+from spasm.data.segments import read_pose
 from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
 from spasm.evaluation import bootstrap
@@ -297,8 +297,8 @@ def test_a_decision_read_from_its_file_answers_the_out_of_fold_rows_as_they_stan
 
 def test_the_answer_is_what_the_members_say_averaged_as_the_decision_says(undisturbed, answered, many):
     decision = open_decision(undisturbed)
-    poses = np.stack([read_segment(path, T, many)[0] for path in sorted(many.iterdir())])
-    has_pose = found(poses).any(axis=(1, 2))
+    poses = np.stack([read_pose(path, T, many) for path in sorted(many.iterdir())])
+    has_pose = visible_mask(poses).any(axis=(1, 2))
     assert 0 < (~has_pose).sum() < len(poses) / 2
     total = np.zeros(has_pose.sum())
     for name, member in decision["members"].items():

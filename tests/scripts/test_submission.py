@@ -24,7 +24,7 @@ from spasm.core import files
 from spasm.core.checkpoints import read_tensors, write_tensors
 from spasm.core.errors import DataError
 from spasm.core.files import sha256
-from spasm.data.segments import read_segment
+from spasm.data.segments import read_pose
 from spasm.ensemble import label_shift
 from spasm.ensemble.calibration import logit, logit_without_pose, probability
 from spasm.ensemble.thresholds import expected_threshold
@@ -177,7 +177,7 @@ def decision_of(run: Path) -> dict:
 
 
 def read(paths: list[Path]) -> np.ndarray:
-    return np.stack([read_segment(path, T)[0] for path in paths])
+    return np.stack([read_pose(path, T) for path in paths])
 
 
 def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simulated):

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train_folds
 from spasm.cli import app, train
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.ensemble.calibration import probability
 from spasm.training.tensorboard import out_of_fold
 from train_folds import TrainFolds
@@ -69,7 +69,7 @@ def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_ou
         answers = [
             row
             for row in rows(run / f"stgcn_mil/seed_0/fold_{fold}_oof.csv")
-            if found(np.load(simulated / "train" / row["segment_name"])).any()
+            if visible_mask(np.load(simulated / "train" / row["segment_name"])).any()
         ]
         labels = [label_of[row["segment_name"]] for row in answers]
         probabilities = probability([float(row["logit"]) for row in answers])

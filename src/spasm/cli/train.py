@@ -76,7 +76,7 @@ def train(flags: Any, report: Callable[[Path, Path | None, Path, Hardware], list
         return _decide_only(flags, blend, report)
     check(flags)
     read = flags.read
-    data = load_training(read.data, read.frames, read.name_pattern, flags.cache, progress.reading)
+    data = load_training(read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash)
     run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
     if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")

@@ -16,6 +16,8 @@ class Data:
     """Frames in every segment (T); 150, or what the data's own format says. Files of another length are refused."""
     name_pattern: Literal["challenge", "safe"] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
+    rehash: bool = False
+    """Read every file again, also those whose size and modification time have not changed."""
 
 
 @settings

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,28 +31,46 @@ OTHER_DTYPES = {
 }
 
 
-def raw_array(
-    path: Path, root: Path | None, what: str, most: int, check: Callable[[tuple[int, ...]], None]
-) -> tuple[bytes, int, np.dtype, Order, tuple[int, ...]]:
-    """The bytes of a .npy file whose header and size are right; where its values begin, their type, order and shape.
+class NpyHeader(NamedTuple):
+    """What the header of a .npy file says of its values."""
+
+    start: int
+    """Where the values begin, in bytes from the start of the file."""
+    dtype: np.dtype
+    order: Order
+    shape: tuple[int, ...]
+
+
+class NpyFile(NamedTuple):
+    """The bytes of a whole .npy file, whose header and size are right."""
+
+    raw: bytes
+    header: NpyHeader
+
+    def array(self) -> np.ndarray:
+        """The values in the file's own type and order, read-only and not copied."""
+        start, dtype, order, shape = self.header
+        return np.frombuffer(self.raw, dtype, offset=start).reshape(shape, order=order)
+
+
+def read_npy(path: Path, root: Path | None, what: str, most: int, check: Callable[[tuple[int, ...]], None]) -> NpyFile:
+    """Read a .npy file.
 
     what: a word for such a file, whose values never take more than `most` bytes. `check` raises DataError for a shape
     that is not wanted, as this does for everything else.
     """
     with open_regular(path, root) as (file, size):
         head = file.read(12 + LONGEST_HEADER)
-        start, dtype, order, shape = open_array(path, head, size, what, most)
-        check(shape)
+        header = parse_header(path, head, size, what, most)
+        check(header.shape)
         raw = head + file.read(size - len(head))
         if len(raw) != size:
             raise DataError(path, "changed while it was read", "run again when nothing writes to it")
-    return raw, start, dtype, order, shape
+    return NpyFile(raw, header)
 
 
-def open_array(
-    path: Path, head: bytes, size: int, what: str, most: int
-) -> tuple[int, np.dtype, Order, tuple[int, ...]]:
-    """Where the values begin, their type, order (C or F) and shape; raises DataError before anything is allocated."""
+def parse_header(path: Path, head: bytes, size: int, what: str, most: int) -> NpyHeader:
+    """The header of a file of `size` bytes that begins with `head`; raises DataError before anything is allocated."""
     copy_again = "copy or export it again"
     if not head:
         raise DataError(path, "empty file, 0 bytes", copy_again)
@@ -70,7 +88,7 @@ def open_array(
     start = prefix + length
     if len(head) < start:
         raise DataError(path, "cut short inside its header", copy_again)
-    descr, fortran, shape = _parse_header(path, head[prefix:start], "utf-8" if version == (3, 0) else "latin-1")
+    descr, fortran, shape = _parse_fields(path, head[prefix:start], "utf-8" if version == (3, 0) else "latin-1")
     dtype = _check_dtype(path, descr)
 
     claimed, held = math.prod(shape) * dtype.itemsize, size - start
@@ -83,10 +101,10 @@ def open_array(
         raise DataError(path, f"cut short: {held} of {claimed} bytes of values are there", copy_again)
     if claimed < held:
         raise DataError(path, f"{held - claimed} bytes follow the array", "nothing may follow: export it again")
-    return start, dtype, "F" if fortran else "C", shape
+    return NpyHeader(start, dtype, "F" if fortran else "C", shape)
 
 
-def _parse_header(path: Path, text: bytes, encoding: str) -> tuple[Any, bool, tuple[int, ...]]:
+def _parse_fields(path: Path, text: bytes, encoding: str) -> tuple[Any, bool, tuple[int, ...]]:
     hint = "save the array with numpy.save"
     try:
         with warnings.catch_warnings():

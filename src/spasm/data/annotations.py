@@ -1,9 +1,10 @@
-"""What can be told about a data folder without opening a segment: its names, labels and groups.
+"""What is known of a data folder without opening a segment: its names, labels and groups.
 
 Files are opened without surprises; every CSV is read by one function. All of it is untrusted input: whatever is
 wrong with a file becomes a `DataError`, never another exception.
 """
 
+import enum
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,15 @@ import numpy as np
 from spasm.core.errors import DataError, collect_errors, shorten
 from spasm.core.tables import numbered_rows
 from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
+
+
+class LabelLevel(enum.Enum):
+    """What a label belongs to."""
+
+    SEGMENT = "segment"
+    """Each segment stands for itself."""
+    CHILD = "child"
+    """The child, whose segments all have its label; the largest prediction among them counts."""
 
 
 class Labels(NamedTuple):
@@ -80,7 +90,7 @@ def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[f
 
 
 class Tables(NamedTuple):
-    """What can be told about a data folder without opening a segment."""
+    """What is known of a data folder without opening a segment."""
 
     train: list[Path]
     test: list[Path]

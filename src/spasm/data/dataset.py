@@ -1,9 +1,11 @@
 """The training data as arrays: labels, children, and all poses in one memory-mapped file that every fold shares."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,18 @@ from typing import Any
 import numpy as np
 
 from spasm.core.errors import DataError, DataProblems, collect_errors
-from spasm.core.files import atomic_write, remove_stale
+from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, with_path
+from spasm.core.sealed import read_sealed_array, write_sealed_array
 from spasm.data import annotations
-from spasm.data.annotations import read_tables
+from spasm.data.annotations import LabelLevel, read_tables
 from spasm.data.formats.convert import opened
+from spasm.data.index import FileIndex, FileState
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
-from spasm.data.pose import CHANNELS, FPS, found
-from spasm.data.segments import Progress, raw_segment, read_segment
+from spasm.data.pose import CHANNELS, FPS, visible_mask
+from spasm.data.segments import Progress, inspect_pose, read_pose
+
+POSES, HAS_POSE = "poses.npy", "has_pose"  # in the cache's folder of a data set
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,10 +52,11 @@ class TrainingData:
     """Where the segments are: the data folder, or what a foreign layout was converted to."""
     targets: np.ndarray | None = None
     """(N,) float32: probabilities to be taught, from onsets.csv; None without that file."""
-    label_level: str | None = None
-    """"child": a label belongs to the child, and the largest of its segments counts; None: each segment by itself."""
+    label_level: LabelLevel = LabelLevel.SEGMENT
     notice: str = ""
     """One line on what was converted; empty where nothing was."""
+    cache: Path | None = None
+    """Folder for what is computed of these poses, which may be deleted at any time; None: nothing is kept."""
 
     def __getstate__(self) -> dict[str, Any]:
         """For other processes: where the poses lie on disk, and not their bytes."""
@@ -81,48 +88,42 @@ class SegmentFiles:
         if isinstance(rows, np.ndarray):
             read = [self[int(row)] for row in rows]
             return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.float32)
-        return read_segment(self.paths[rows], self.frames, self.root)[0]
+        return read_pose(self.paths[rows], self.frames, self.root)
 
 
-def load_training(data: Path, frames: int | None, names: str, cache: Path, progress: Progress = iter) -> TrainingData:
+def load_training(
+    data: Path, frames: int | None, names: str, cache: Path, progress: Progress = iter, rehash: bool = False
+) -> TrainingData:
     """Check train/ and train_data.csv, and open the poses as one array in the folder `cache`, built when needed.
 
     A folder in another layout that `formats` knows is converted first, beneath `cache` too. frames: T; None for 150, or
-    what the layout says.
+    what the layout says. Files that have not changed since they were last read are not read again, see `index`; with
+    `rehash` every file is.
     Raises DataProblems with everything that is wrong, DataError for one class alone, and OSError (disk full, say)
     when the cache cannot be written; a cache that is not whole is never used.
     """
-    source = opened(data, frames, cache)
+    source = opened(data, frames, cache, rehash)
     data, frames = source.folder, source.frames
     tables = read_tables(data, names)
-    problems = list(tables.problems)
-    digests: dict[str, str] = {}
-    for path in progress(tables.train):
-        with collect_errors(problems):
-            digests[path.name] = hashlib.sha256(raw_segment(path, frames, data)[0]).hexdigest()
-    if problems:  # the values are not checked yet, and the user wants to hear of those as well
-        for path in progress([path for path in tables.train if path.name in digests]):
-            with collect_errors(problems):
-                read_segment(path, frames, data)
-        raise DataProblems(problems)
+    if tables.problems:  # the values are not checked yet, and the user wants to hear of those as well
+        _raise_problems(tables.train, frames, data, tables.problems, progress)
     labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
     if len(np.unique(labels)) < 2:
+        _raise_problems(tables.train, frames, data, [], progress)
         raise DataError(
             data / "train_data.csv", f"every label is {labels[0]}", "training needs segments of both classes"
         )
 
-    # "poses 1" is the version of this file's checks: cached poses are not checked again.
-    key = _sha256(["poses 1", str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
-    shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
-    target = cache / f"{key}.npy"
-    header = _cache_header(shape)
     remove_stale(cache, below=False)
-    if not _is_whole(target, header, shape):
-        _build_cache(target, header, tables.train, digests, frames, data, progress)
-    poses = np.memmap(target, dtype=np.float32, mode="r", offset=len(header), shape=shape)
-    # In blocks, so that memory stays flat however many segments there are.
-    blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
-    has_pose = np.concatenate([found(block).any(axis=(1, 2)) for block in blocks])
+    index = FileIndex(data, cache, rehash)
+    shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
+    digests = _known_digests(index, tables.train, progress)
+    if digests is None or not _is_whole(cache / _key(digests, frames) / POSES, shape):
+        digests = _build_cache(cache, index, tables.train, shape, data, progress)
+    index.save()
+    key = _key(digests, frames)
+    poses = np.memmap(cache / key / POSES, np.float32, "r", len(_cache_header(shape)), shape)
+    has_pose = _has_pose(cache / key, poses)
     names_in_order = tuple(path.name for path in tables.train)
     targets = annotations.targets(names_in_order, labels, tables.onsets, frames / FPS) if tables.onsets else None
     return TrainingData(
@@ -143,6 +144,7 @@ def load_training(data: Path, frames: int | None, names: str, cache: Path, progr
         targets=targets,
         label_level=source.label_level,
         notice=source.notice,
+        cache=cache / key,
     )
 
 
@@ -166,6 +168,11 @@ def _sha256(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def _key(digests: dict[str, str], frames: int) -> str:
+    """Name of a data set's folder in the cache. "poses 1" is the version of the checks: they are not done again."""
+    return _sha256(["poses 1", str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
+
+
 def _cache_header(shape: tuple[int, ...]) -> bytes:
     header = io.BytesIO()
     fields = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
@@ -173,7 +180,9 @@ def _cache_header(shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-def _is_whole(path: Path, header: bytes, shape: tuple[int, ...]) -> bool:
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether cached poses of this shape are there, as far as the header and the size tell."""
+    header = _cache_header(shape)
     try:
         with open(path, "rb") as file:
             return file.read(len(header)) == header and path.stat().st_size == len(header) + 4 * math.prod(shape)
@@ -181,24 +190,77 @@ def _is_whole(path: Path, header: bytes, shape: tuple[int, ...]) -> bool:
         return False
 
 
+def _known_digests(index: FileIndex, paths: list[Path], progress: Progress) -> dict[str, str] | None:
+    """The sha256 of each file by its name, of which only those that may have changed are read.
+
+    None where nothing is known of any, or one cannot be read: then everything is read and checked anyway.
+    """
+    if not any(map(index.has_seen, paths)):
+        return None
+    digests = {path.name: index.known(path) for path in paths}
+    changed = [path for path in paths if digests[path.name] is None]
+    try:
+        for path in progress(changed) if changed else ():
+            digests[path.name] = index.sha256(path)
+    except DataError:
+        return None
+    return {name: digest for name, digest in digests.items() if digest is not None}  # all of them
+
+
 def _build_cache(
-    target: Path,
-    header: bytes,
-    paths: list[Path],
-    digests: dict[str, str],
-    frames: int,
-    root: Path,
-    progress: Progress,
-) -> None:
+    cache: Path, index: FileIndex, paths: list[Path], shape: tuple[int, ...], root: Path, progress: Progress
+) -> dict[str, str]:
+    """Read, check and hash each segment once, and write the poses to the cache; gives the sha256 of each by its name.
+
+    shape: (N, T, 33, 5) of all poses. Raises DataProblems with everything that is wrong.
+    """
     problems: list[DataError] = []
-    target.parent.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
-    with atomic_write(target) as file:
-        file.write(header)
-        for path in progress(paths):
-            with collect_errors(problems):
-                poses, digest, _ = read_segment(path, frames, root)
-                if digest != digests[path.name]:
-                    raise DataError(path, "changed while the data was read", "run again when nothing writes to it")
-                file.write(poses.data)
-        if problems:
-            raise DataProblems(problems)
+    digests: dict[str, str] = {}
+    has_pose: list[bool] = []
+    cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
+    written = temporary_in(cache)  # the name of its folder is known once everything was read
+    try:
+        with with_path(cache):
+            with atomic_write(written) as file:
+                file.write(_cache_header(shape))
+                for path in progress(paths):
+                    with collect_errors(problems):
+                        before = FileState.of(path)
+                        pose, digest, _ = inspect_pose(path, shape[1], root)
+                        index.add(path, before, digest)
+                        digests[path.name] = digest
+                        has_pose.append(bool(visible_mask(pose).any()))
+                        file.write(pose.data)
+                if problems:
+                    raise DataProblems(problems)
+            folder = cache / _key(digests, shape[1])
+            write_sealed_array(folder / HAS_POSE, np.array(has_pose))
+            os.replace(written, folder / POSES)
+            sync(folder)
+    finally:
+        with contextlib.suppress(OSError):
+            written.unlink()
+    return digests
+
+
+def _has_pose(folder: Path, poses: np.ndarray) -> np.ndarray:
+    """Whether each of the cached poses (N, T, 33, 5) has a landmark in some frame, (N,) bool."""
+    kept = read_sealed_array(folder / HAS_POSE, np.bool_, (len(poses),))
+    if kept is None:
+        # In blocks, so that memory stays flat however many segments there are.
+        blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
+        kept = np.concatenate([visible_mask(block).any(axis=(1, 2)) for block in blocks])
+        write_sealed_array(folder / HAS_POSE, kept)
+    return kept
+
+
+def _raise_problems(
+    paths: list[Path], frames: int, root: Path, problems: Sequence[DataError], progress: Progress
+) -> None:
+    """Check every segment, and raise DataProblems with what is wrong and the problems given, if there are any."""
+    every = list(problems)
+    for path in progress(paths):
+        with collect_errors(every):
+            read_pose(path, frames, root)
+    if every:
+        raise DataProblems(every)

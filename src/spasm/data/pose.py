@@ -19,11 +19,11 @@ def missing_frames(frames: int) -> np.ndarray:
     return np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
 
 
-def found(poses: np.ndarray) -> np.ndarray:
+def visible_mask(poses: np.ndarray) -> np.ndarray:
     """Where a landmark was found: x, y and z are all finite. (..., 33, 5) float -> (..., 33) bool."""
     return np.isfinite(poses[..., :3]).all(axis=-1)
 
 
 def inside_picture(poses: np.ndarray) -> np.ndarray:
     """Where a landmark was found inside the picture. (..., 33, 5) float -> (..., 33) bool."""
-    return found(poses) & (poses[..., :2] >= 0).all(axis=-1) & (poses[..., :2] <= 1).all(axis=-1)
+    return visible_mask(poses) & (poses[..., :2] >= 0).all(axis=-1) & (poses[..., :2] <= 1).all(axis=-1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from spasm.core.errors import DataError
 from spasm.core.files import open_regular
-from spasm.core.npy import open_array
+from spasm.core.npy import parse_header
 from spasm.core.windows import window_starts
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, LARGEST, missing_frames
@@ -52,7 +52,7 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
 def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:
     """Where the values begin, their type, the bytes of a frame, and the number of frames."""
     frame = (len(LANDMARKS), len(CHANNELS))
-    start, dtype, order, shape = open_array(path, head, size, "recording", LONGEST * math.prod(frame) * 8)
+    start, dtype, order, shape = parse_header(path, head, size, "recording", LONGEST * math.prod(frame) * 8)
     if shape[1:] != frame:
         raise DataError(path, f"has shape {shape}, not (frames, 33, 5)", "axes are frames, landmarks, channels")
     if not shape[0]:

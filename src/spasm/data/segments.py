@@ -10,28 +10,50 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from spasm.core.errors import DataError, shorten
-from spasm.core.npy import Order, raw_array
+from spasm.core.npy import NpyFile, read_npy
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pose import CHANNELS, FARTHEST, LARGEST, found
+from spasm.data.pose import CHANNELS, FARTHEST, LARGEST, visible_mask
 
 Progress = Callable[[list[Path]], Iterable[Path]]
 ACCEPTED = "accepted; look at the recording if this surprises you"
 
 
-@np.errstate(invalid="ignore")  # a signalling NaN in the file is a NaN like any other
-def read_segment(path: Path, frames: int, root: Path | None = None) -> tuple[np.ndarray, str, list[DataError]]:
-    """Read and check one segment; the only place where segment files are read.
+class Inspected(NamedTuple):
+    """A segment that was read and checked, and what is known of its file."""
 
-    Gives the poses `(T, 33, 5) float32` in C order (NaN: not found), the sha256 of the file's bytes in hex, and
-    warnings about what is odd but usable. With `root`, a link that leaves that folder is refused. Raises DataError.
+    pose: np.ndarray
+    """(T, 33, 5) float32 in C order; NaN: not found."""
+    sha256: str
+    """Of the file's bytes, in hex."""
+    warnings: list[DataError]
+    """What is odd but usable."""
+
+
+def read_pose(path: Path, frames: int, root: Path | None = None) -> np.ndarray:
+    """Read and check one segment: its pose (T, 33, 5) float32 in C order; NaN: not found.
+
+    With `root`, a link that leaves that folder is refused. Raises DataError.
     """
-    raw, start, dtype, order = raw_segment(path, frames, root)
-    values = np.frombuffer(raw, dtype, offset=start).reshape((frames, len(LANDMARKS), len(CHANNELS)), order=order)
-    exact = values.astype(np.float64)  # holds the range of every accepted type, so nothing overflows before the check
+    return _checked_pose(path, _read_file(path, frames, root))
+
+
+def inspect_pose(path: Path, frames: int, root: Path | None = None) -> Inspected:
+    """Read and check one segment, as `read_pose` does, and describe its file. Raises DataError."""
+    file = _read_file(path, frames, root)
+    pose = _checked_pose(path, file)
+    warnings = [DataError(path, oddity, ACCEPTED) for oddity in _oddities(pose)]
+    return Inspected(pose, hashlib.sha256(file.raw).hexdigest(), warnings)
+
+
+@np.errstate(invalid="ignore")  # a signalling NaN in the file is a NaN like any other
+def _checked_pose(path: Path, file: NpyFile) -> np.ndarray:
+    """The values (T, 33, 5) as float32 in C order. Raises DataError where one is infinite or huge."""
+    exact = file.array().astype(np.float64)  # holds the range of every accepted type, so nothing overflows
     too_large = np.abs(exact) > LARGEST
     if too_large.any():
         frame, landmark, channel = (int(i) for i in np.argwhere(too_large)[0])
@@ -40,12 +62,11 @@ def read_segment(path: Path, frames: int, root: Path | None = None) -> tuple[np.
             f"infinite or beyond {LARGEST:g}"
         )
         raise DataError(path, reason, "write NaN where a landmark was not found, picture units elsewhere")
-    poses = np.ascontiguousarray(exact, dtype=np.float32)
-    return poses, hashlib.sha256(raw).hexdigest(), [DataError(path, odd, ACCEPTED) for odd in _oddities(poses)]
+    return np.ascontiguousarray(exact, dtype=np.float32)
 
 
-def raw_segment(path: Path, frames: int, root: Path | None) -> tuple[bytes, int, np.dtype, Order]:
-    """The bytes of a file whose header and size are right; where its values begin, their type and their order."""
+def _read_file(path: Path, frames: int, root: Path | None) -> NpyFile:
+    """A segment's file, whose header, size and shape are right; its values are not checked yet."""
     wanted = (frames, len(LANDMARKS), len(CHANNELS))
 
     def check(shape: tuple[int, ...]) -> None:
@@ -55,8 +76,7 @@ def raw_segment(path: Path, frames: int, root: Path | None) -> tuple[bytes, int,
         if shape != wanted:
             raise DataError(path, f"has shape {shorten(shape)}, not {wanted}", "axes are frames, landmarks, channels")
 
-    raw, start, dtype, order, _ = raw_array(path, root, "segment", math.prod(wanted) * 8, check)
-    return raw, start, dtype, order
+    return read_npy(path, root, "segment", math.prod(wanted) * 8, check)
 
 
 def _oddities(poses: np.ndarray) -> list[str]:
@@ -65,7 +85,7 @@ def _oddities(poses: np.ndarray) -> list[str]:
     for channel, name in ((3, "visibility"), (4, "presence")):
         if ((poses[..., channel] < 0) | (poses[..., channel] > 1)).any():
             odd.append(f"{name} outside 0..1")
-    there = found(poses)
+    there = visible_mask(poses)
     if not there.any():
         return [*odd, "no pose in any frame"]
     far = (np.abs(poses[there][:, :2]) > FARTHEST).any(axis=1).mean()

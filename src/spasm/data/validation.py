@@ -8,8 +8,8 @@ from pathlib import Path
 from spasm.core.errors import DataError, collect_errors
 from spasm.data.annotations import read_tables
 from spasm.data.naming import child_of
-from spasm.data.pose import found
-from spasm.data.segments import Progress, read_segment
+from spasm.data.pose import visible_mask
+from spasm.data.segments import Progress, inspect_pose
 
 # ---- the whole folder
 
@@ -51,15 +51,15 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
     read = without_pose = missing = 0
     for path in progress(tables.train + tables.test):
         with collect_errors(problems):
-            poses, _, odd = read_segment(path, frames, data)
+            pose, _, odd = inspect_pose(path, frames, data)
             warnings += odd
-            seen = found(poses).any(axis=1)
+            seen = visible_mask(pose).any(axis=1)
             if path in train:
                 read += 1
                 missing += int((~seen).sum())
                 without_pose += not seen.any()
             if seen.any():  # segments without any pose are all the same array, which is no leak
-                first = first_with.setdefault(hashlib.sha256(poses.data).hexdigest(), path)
+                first = first_with.setdefault(hashlib.sha256(pose.data).hexdigest(), path)
                 if first != path:
                     warnings.append(_same_array(path, first))
     return Report(

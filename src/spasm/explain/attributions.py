@@ -15,7 +15,7 @@ import numpy as np
 from spasm.config.fields import from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.explain.descriptions import Reason, top_reasons
 from spasm.inference.ensemble_predictor import KILLED, model_of, open_folds
 from spasm.models.model import Explanation, Model, Predictor
@@ -53,7 +53,7 @@ def gather(
     `progress` is called with how many segments were done, once by each model that explains. Raises TrainingError if a
     model's process was killed, DataError for a file of the run that does not fit.
     """
-    rows = np.flatnonzero(found(poses).any(axis=(1, 2)))
+    rows = np.flatnonzero(visible_mask(poses).any(axis=(1, 2)))
     folds = range(decision.folds)
     asked = [(list(folds), rows)] if fold_of is None else [([fold], rows[fold_of[rows] == fold]) for fold in folds]
     batches = [(those, part[start : start + BATCH]) for those, part in asked for start in range(0, len(part), BATCH)]
@@ -90,7 +90,7 @@ def gather(
     finally:
         for pool in pools.values():
             pool.shutdown(cancel_futures=True)
-    logits[~found(poses).any(axis=2)] = np.nan
+    logits[~visible_mask(poses).any(axis=2)] = np.nan
     reasons: list[list[Reason]] = [[] for _ in range(len(poses))]
     for row in rows if names else ():
         others = values[rows[rows != row]] if len(rows) > FEWEST else None

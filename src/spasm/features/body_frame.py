@@ -6,7 +6,7 @@ import numpy as np
 
 from spasm.data.interpolation import known_neighbours
 from spasm.data.landmarks import INDEX
-from spasm.data.pose import FARTHEST, found
+from spasm.data.pose import FARTHEST, visible_mask
 from spasm.features.nan_math import mean, quantiles, safe_divide, savgol, window_around
 
 BLOCK = 32  # segments at once; fewer cost more time each, many more cost memory in long segments
@@ -58,7 +58,7 @@ def part_speeds(poses: np.ndarray) -> np.ndarray:
 
     poses: (N, T, 33, 5). What moves the body as a whole, such as the camera, is taken out. NaN in gaps and beside them.
     """
-    points = body_points(poses, found(poses))
+    points = body_points(poses, visible_mask(poses))
     articulated = rigid_motion(savgol(points, 0), savgol(points, 1))[3]
     return np.stack([mean(articulated[:, members], axis=1) for members in PARTS.values()], axis=1)
 

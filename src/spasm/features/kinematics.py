@@ -17,7 +17,7 @@ Numbers without a source are judgement.
 
 import numpy as np
 
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.features import camera_and_gaps, coordination, event_shape, part_motion, posture, rhythm
 from spasm.features.body_frame import BLOCK, LEFT, MOVERS, Motion, body_points, event_frame, rigid_motion
 from spasm.features.catalogue import Columns, FeatureSpec
@@ -53,7 +53,7 @@ def compute_features(poses: np.ndarray) -> np.ndarray:
 
 def columns(poses: np.ndarray) -> Columns:
     """Each feature once, in the order of `NAMES`, with its values for a block of poses."""
-    visible = found(poses)
+    visible = visible_mask(poses)
     points = body_points(poses, visible)
     smooth, velocity = savgol(points, 0), savgol(points, 1)
     translation, rotation, zoom, articulated = rigid_motion(smooth, velocity)

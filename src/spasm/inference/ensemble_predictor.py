@@ -15,7 +15,7 @@ from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.pose import found, inside_picture
+from spasm.data.pose import inside_picture, visible_mask
 from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
 from spasm.models.model import FoldScores, Model, Predictor
@@ -155,7 +155,7 @@ class EnsemblePredictor:
         iterator = iter(batches)
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
-                posed = np.asarray(found(poses).any(axis=2))
+                posed = np.asarray(visible_mask(poses).any(axis=2))
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # a process that died before is noticed here
                     scores = {name: worker.submit(_predict, poses, rows) for name, worker in self.workers.items()}

@@ -12,7 +12,7 @@ import pandas
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data import recordings
-from spasm.data.pose import found, missing_frames
+from spasm.data.pose import missing_frames, visible_mask
 from spasm.inference import event_detection
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Curve, Windows
@@ -58,7 +58,7 @@ def answer(path: Path, whole: int, stride: int, predictor: EnsemblePredictor, pa
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for firsts, poses in recordings.windows(path, answers.length, stride):
-            waiting.append((firsts, np.any(found(poses), axis=2)))
+            waiting.append((firsts, np.any(visible_mask(poses), axis=2)))
             yield poses, np.any(waiting[-1][1], axis=1)
 
     for logits, looked in predictor.member_logits(batches()):
@@ -106,7 +106,7 @@ class OnlineDetector:
     def _answer(self, firsts: np.ndarray) -> None:
         begin = max(0, self.frames - len(self.held))
         poses = np.stack([self.held[first - begin :][: self.answers.length] for first in firsts])
-        posed = np.any(found(poses), axis=2)
+        posed = np.any(visible_mask(poses), axis=2)
         for logits, looked in self.answers.predictor.member_logits([(poses, np.any(posed, axis=1))]):
             self.answers.add(firsts, posed, logits, looked)
 

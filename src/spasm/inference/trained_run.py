@@ -13,7 +13,7 @@ from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FPS
-from spasm.data.segments import read_segment
+from spasm.data.segments import read_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
 from spasm.runs.artefacts import read_decision, read_oof, rebuild_hint
@@ -106,7 +106,7 @@ class TrainedRun:
                 poses = []
                 for path in paths[start : start + BATCH]:
                     with collect_errors(problems):
-                        poses.append(read_segment(path, self.frames, root)[0])
+                        poses.append(read_pose(path, self.frames, root))
                 if not problems:
                     yield None, np.stack(poses)
 

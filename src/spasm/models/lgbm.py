@@ -10,6 +10,7 @@ from spasm.config.fields import settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, TrainingError
+from spasm.data.dataset import TrainingData
 from spasm.models.model import Explanation, FoldJob, FoldScores, Model
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class LgbmModel(Model):
         labels = job.data.labels[job.rows]
         if len(np.unique(labels)) < 2:
             raise TrainingError(f"fold {job.fold}: its training children have one class only; use fewer folds")
-        return train(features(job.data.poses, job.rows, job.config), labels, job.config, fold_seed(job.seed, job.fold))
+        values = cached_features(job.data, job.rows, job.config)
+        return train(values, labels, job.config, fold_seed(job.seed, job.fold))
 
     def save(self, path: Path, trained: "lightgbm.Booster") -> None:
         files.write_bytes(path, trained.model_to_string().encode())
@@ -91,6 +93,10 @@ class LgbmModel(Model):
 
     def predictor(self, trained: Any, config: LgbmConfig, hardware: Hardware) -> "LgbmPredictor":
         return LgbmPredictor([trained], config)
+
+    def predict_data(self, predictor: Any, data: TrainingData, rows: np.ndarray) -> FoldScores:
+        scores: FoldScores = predictor.predict_features(cached_features(data, rows, predictor.config))
+        return scores
 
     def gain_fractions(self, trained: "lightgbm.Booster") -> dict[str, float]:
         from spasm.features import kinematics
@@ -116,6 +122,14 @@ def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndar
     parts = [kinematics.compute_features(np.array(poses[rows[start : start + BATCH]])) for start in starts]
     whole = np.concatenate([np.empty((0, len(kinematics.NAMES)), np.float32), *parts])
     return np.asarray(whole[:, kinematics.column_indices(config.gap_features)])
+
+
+def cached_features(data: TrainingData, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
+    """The same features of segments of the training data, which are computed once for all folds, seeds and settings."""
+    from spasm.features import kinematics
+    from spasm.features.cache import kinematic_features
+
+    return np.asarray(kinematic_features(data)[rows][:, kinematics.column_indices(config.gap_features)])
 
 
 def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:
@@ -163,7 +177,10 @@ class LgbmPredictor:
 
     def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose; no attention."""
-        values = features(poses, rows, self.config)
+        return self.predict_features(features(poses, rows, self.config))
+
+    def predict_features(self, values: np.ndarray) -> FoldScores:
+        """Scores of segments whose features (N, F) are computed already."""
         if not len(values):
             return FoldScores(np.empty((len(self.boosters), 0)), None)
         logits = [booster.predict(values, raw_score=True, num_threads=1) for booster in self.boosters]

@@ -120,6 +120,10 @@ class Model(abc.ABC):
         """A trained fold, ready for poses, without its file."""
         raise NotImplementedError
 
+    def predict_data(self, predictor: Predictor, data: TrainingData, rows: np.ndarray) -> FoldScores:
+        """Scores of segments `rows` of the training data, as `predictor.predict` gives them, from what is cached."""
+        return predictor.predict(data.poses, rows)
+
     def gain_fractions(self, trained: Any) -> dict[str, float]:
         """The fraction of the gain by each group of features; empty where a model has none."""
         return {}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spasm.core.errors import printable
-from spasm.data.pose import found, inside_picture
+from spasm.data.pose import inside_picture, visible_mask
 from spasm.report import figures
 from spasm.report.figures import Plot
 from spasm.report.predictions import Answers, percent
@@ -48,7 +48,7 @@ def child_quality(answers: Answers) -> Quality:
     step = max(1, BLOCK // answers.poses.shape[1])
     for start in range(0, count, step):
         poses = np.array(answers.poses[start : start + step])
-        there = found(poses)
+        there = visible_mask(poses)
         block = slice(start, start + len(poses))
         missing[block] = 1 - there.any(axis=2).mean(axis=1)
         total = there.sum(axis=(1, 2))

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.explain.attributions import Evidence
 from spasm.report.predictions import Answers, percent
 
@@ -16,7 +16,7 @@ def unseen(answers: Answers, row: int) -> float | None:
     inside = _inside(answers, row)
     if inside is None:
         return None
-    there = np.asarray(found(answers.poses[row]).any(axis=1))
+    there = np.asarray(visible_mask(answers.poses[row]).any(axis=1))
     return float(1 - there[inside].mean())
 
 

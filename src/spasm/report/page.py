@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from spasm.data.annotations import LabelLevel
 from spasm.evaluation import curves, metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.explain.attributions import Evidence
@@ -72,7 +73,7 @@ def page(
         "mistakes": mistakes(answers, rows, evidence) if labelled else [],
         "words": [*WORDS, *NOTES],
         "answered_line": _answered(answers, decision),
-        "protocol": figures["protocol"] + (OF_CHILDREN if answers.label_level else ""),
+        "protocol": figures["protocol"] + (OF_CHILDREN if answers.label_level is LabelLevel.CHILD else ""),
         "figures": [_shown(name, *drawing) for name, drawing in drawings.items()],
         "leaderboard": _leaderboard(figures, decision) if labelled else None,
         "groups": group_columns(answers),

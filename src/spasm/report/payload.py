@@ -8,7 +8,7 @@ import numpy as np
 
 from spasm.core.errors import printable
 from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, RIGHT_HIP
-from spasm.data.pose import FPS, found
+from spasm.data.pose import FPS, visible_mask
 from spasm.ensemble.calibration import probability
 from spasm.explain.attributions import Evidence, explaining
 from spasm.explain.descriptions import measurement
@@ -56,7 +56,7 @@ def _payload(
         }
         if pose is not None and number is not None:
             looked = evidence.attention[number]
-            posed = bool(found(pose).any())
+            posed = bool(visible_mask(pose).any())
             segment |= {
                 "film": pack(pose, looked, evidence.frame_logits[number], part_speeds(pose[None])[0]),
                 "moment": round(int(looked.argmax()) / FPS, 3) if looked.any() else None,
@@ -67,7 +67,7 @@ def _payload(
                 ],
                 "members": [round(float(values[row]), 4) for values in said.values()] if posed else [],
                 "note": answers.notes.get(name, ""),
-                "posed": round(float(found(pose).any(axis=1).mean()), 3),
+                "posed": round(float(visible_mask(pose).any(axis=1).mean()), 3),
                 "unseen": unseen(answers, row),
             }
         segments.append(segment)

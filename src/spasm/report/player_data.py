@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 
 STEPS = 800  # across the larger side of the box around the pose: finer than a screen shows it
 SIDE = 8.0  # log-odds beyond which more says nothing
@@ -26,7 +26,7 @@ def pack(pose: np.ndarray, attention: np.ndarray, logits: np.ndarray, speeds: np
 
     Gives `box` (left, top, size of a step, in pictures), `speed` and `data`.
     """
-    there = found(pose)
+    there = visible_mask(pose)
     places = np.clip(np.where(there[..., None], pose[..., :2], np.nan), 0.5 - WIDEST, 0.5 + WIDEST)
     low, high = (np.zeros(2), np.ones(2)) if not there.any() else (np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1)))
     step = max(float((high - low).max()), 1e-3) / STEPS

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import SegmentFiles
 from spasm.data.pose import FRAMES
 from spasm.ensemble.calibration import logit
@@ -39,8 +40,7 @@ class Answers:
     events: Mapping[str, list[tuple[float, float, str]]] = dataclasses.field(default_factory=dict)
     """First and last frame and kind of the true events of segments, where known."""
     warnings: Sequence[str] = ()
-    label_level: str | None = None
-    """"child": a label belongs to the child, not to its segments; see `dataset.TrainingData`."""
+    label_level: LabelLevel = LabelLevel.SEGMENT
 
 
 def max_players(films: int, frames: int) -> int:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from spasm.data.interpolation import known_neighbours
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.simulation.pose_noise import GROUPS
 
 PARTS = {
@@ -68,7 +68,7 @@ BABYJOKES = {
 
 def noise_figures(poses: np.ndarray) -> dict[str, float]:
     """The figures of BABYJOKES for poses (N, T, 33, 5); medians are over absolute values at 30 frames per second."""
-    landmarks = found(poses)
+    landmarks = visible_mask(poses)
     whole = np.all(landmarks, axis=-1)
     lost = ~np.any(whole, axis=1)
     gaps = gap_lengths(whole[~lost])
@@ -104,7 +104,7 @@ def noise_statistics(poses: np.ndarray) -> np.ndarray:
     """What tells how a window was filmed and sensed, (N, 41) of poses (N, T, 33, 5); NaN where there is no pose."""
     rows = []
     for pose in poses:
-        whole = np.all(found(pose), axis=-1)
+        whole = np.all(visible_mask(pose), axis=-1)
         gaps = gap_lengths(whole[None])
         row = [1 - whole.mean(), gaps.size, gaps.mean() if gaps.size else 0, gaps.max() if gaps.size else 0]
         seen = pose[whole]
@@ -141,7 +141,7 @@ def motion_statistics(poses: np.ndarray, window: int = 7) -> np.ndarray:
         reach = np.ptp(smooth[:, :, landmark], axis=-1).mean(axis=(1, 2))
         columns += [part.mean(axis=1), spread, part.max(axis=1), reach, lagged / (spread * spread + 1e-12)]
     table = np.stack(columns, axis=1).astype(float)
-    table[~found(poses).any(axis=(1, 2))] = np.nan
+    table[~visible_mask(poses).any(axis=(1, 2))] = np.nan
     return table
 
 
@@ -175,7 +175,7 @@ def peak_speed(poses: np.ndarray) -> np.ndarray:
 def leak_statistics(names: Sequence[str], poses: np.ndarray) -> np.ndarray:
     """What must not tell the label: number of child and segment, length, and where frames are missing, (N, 14)."""
     numbers = np.array([[int(part) for part in name.removesuffix(".npy").split("_")[1:]] for name in names])
-    lost = ~found(poses).all(axis=-1)
+    lost = ~visible_mask(poses).all(axis=-1)
     starts = (np.diff(lost.astype(int), axis=1, prepend=0) == 1).sum(axis=1)
     parts = np.array_split(lost, 8, axis=1)
     shares = np.stack([part.mean(axis=1) for part in parts], axis=1)
@@ -238,7 +238,7 @@ def _positions(poses: np.ndarray) -> np.ndarray:
     positions = np.zeros((len(poses), 3, 33, poses.shape[1]), dtype=np.float32)
     time = np.arange(poses.shape[1])
     for pose, row in zip(poses, positions, strict=True):
-        valid = np.all(found(pose), axis=-1)
+        valid = np.all(visible_mask(pose), axis=-1)
         if not valid.any():
             continue
         before, after = known_neighbours(valid)

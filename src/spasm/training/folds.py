@@ -63,7 +63,7 @@ def train_fold(
             model.save(path, fitted)
             posed = np.flatnonzero(scored & data.has_pose)
             # From the file, as new segments will be.
-            logits = model.load([path], config, hardware).predict(data.poses, posed).logits[0]
+            logits = model.predict_data(model.load([path], config, hardware), data, posed).logits[0]
             if model.epochs(config):
                 note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
         # Before the fold counts as trained, or a kill would lose it.

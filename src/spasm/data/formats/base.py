@@ -1,4 +1,4 @@
-"""What every foreign layout becomes before it is written: people and their segments, as joints in the picture."""
+"""What every foreign layout becomes before it is written: children and their segments, as joints in the picture."""
 
 import dataclasses
 import os
@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from spasm.core.errors import DataError, printable, shorten
+from spasm.data.annotations import LabelLevel
 from spasm.data.landmarks import INDEX, LANDMARKS
 from spasm.data.pose import CHANNELS
 
 SHORTEST = 16  # frames; --frames has the same limit
 # An id becomes a cell of a table: never a first character that a spreadsheet takes for a formula.
-PERSON_ID = re.compile(r"\w[\w .()-]*")
+CHILD_ID = re.compile(r"\w[\w .()-]*")
 
 
 @dataclasses.dataclass
-class Person:
+class Child:
     """One child as the format knows it."""
 
     id: str
@@ -35,14 +36,13 @@ class ForeignDataset:
     """T of every segment."""
     joints: Sequence[str]
     """Each of the J joints by its name in `landmarks.py`; one that is no landmark is left out."""
-    people: list[Person]
+    children: list[Child]
     """In the order of their ids."""
-    label_level: str | None
-    """child: the label is the person's, whose largest segment counts; None: each segment stands for itself."""
+    label_level: LabelLevel
     notice: str
     warnings: list[DataError]
     folds: dict[str, int] | None = None
-    """Fold of each person, where the format's own split has such folds."""
+    """Fold of each child by its id, where the format's own split has such folds."""
 
 
 def to_landmarks(xy: np.ndarray, joints: Sequence[str]) -> np.ndarray:
@@ -72,7 +72,7 @@ def entries(folder: Path, root: Path) -> list[str]:
 
 def check_id(path: Path, name: str) -> str:
     """The id, if it can stand in a table. Raises DataError."""
-    if not PERSON_ID.fullmatch(name):
+    if not CHILD_ID.fullmatch(name):
         raise DataError(
             path, f"the id {shorten(name)} is not a plain name", "use letters, digits, spaces and . _ - ( )"
         )
@@ -84,7 +84,7 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names[:5])) + (", ..." if len(names) > 5 else "")
 
 
-def told_once(warnings: Sequence[DataError]) -> list[DataError]:
+def merge_warnings(warnings: Sequence[DataError]) -> list[DataError]:
     """Warnings that differ in their file only become one, which counts the other files."""
     alike: dict[tuple[str, str], list[DataError]] = {}
     for warning in warnings:

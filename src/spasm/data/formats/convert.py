@@ -13,14 +13,15 @@ from typing import NamedTuple
 
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.core.files import open_regular
+from spasm.data.annotations import LabelLevel
 from spasm.data.formats import sta_gunet, stam, two_stream
 from spasm.data.formats.base import ForeignDataset, to_landmarks
+from spasm.data.index import FileIndex
 from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
 MARK = "converted.json"
-VERSION = "formats 1"  # of what is written; another version converts again
+VERSION = "formats 2"  # of what is written; another version converts again
 
 
 class ResolvedData(NamedTuple):
@@ -28,63 +29,69 @@ class ResolvedData(NamedTuple):
 
     folder: Path
     frames: int
-    label_level: str | None
-    """"child": a label belongs to the person, and the largest of its segments counts; None: each stands for itself."""
+    label_level: LabelLevel
     converted: bool
     notice: str
     """One line on what was converted; empty where nothing was."""
     warnings: tuple[DataError, ...]
 
 
-def opened(data: Path, frames: int | None, cache: Path) -> ResolvedData:
+def opened(data: Path, frames: int | None, cache: Path, rehash: bool = False) -> ResolvedData:
     """The folder itself where it has the challenge's layout, or is not recognised; otherwise what it is converted to.
 
-    frames: T, if the user names one. Raises DataError, DataProblems with everything that is wrong with a recognised
-    data set, and OSError when the cache cannot be written.
+    frames: T, if the user names one. rehash: read every file, also those that seem not to have changed. Raises
+    DataError, DataProblems with everything that is wrong with a recognised data set, and OSError when the cache cannot
+    be written.
     """
     if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
         mark = _read_mark(data) if os.path.lexists(data / MARK) else None
         if mark is None:
-            return ResolvedData(data, frames or FRAMES, None, False, "", ())
-        return ResolvedData(data, frames or mark["frames"], mark["label_level"], True, "", ())
+            return ResolvedData(data, frames or FRAMES, LabelLevel.SEGMENT, False, "", ())
+        return ResolvedData(data, frames or mark["frames"], LabelLevel(mark["label_level"]), True, "", ())
     if two_stream.recognised(data):
         hint = "spasm.data.formats.two_stream reads it: read_tree(folder), then chunk(subject, start)"
         raise DataError(data, "holds pictures in the layout of the two-stream network, not poses", hint)
     for layout in FORMATS:
         if layout.recognised(data):
-            return _converted(layout, data, frames, cache / "formats")
-    return ResolvedData(data, frames or FRAMES, None, False, "", ())
+            return _converted(layout, data, frames, cache, rehash)
+    return ResolvedData(data, frames or FRAMES, LabelLevel.SEGMENT, False, "", ())
 
 
-def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path) -> ResolvedData:
-    cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
-    with files.lock(cache / ".lock", "data is being converted", wait_s=3600):
-        files.remove_stale(cache, below=False)
-        before = _digest(layout, data)
+def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, rehash: bool) -> ResolvedData:
+    converted = cache / "formats"
+    converted.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
+    with files.lock(converted / ".lock", "data is being converted", wait_s=3600):
+        files.remove_stale(converted, below=False)
+        index = FileIndex(data, cache, rehash)
+        before = _digest(layout, data, index)
         # What was made for a T that nobody named also serves who names it.
         for asked in (None, frames):
-            folder = cache / f"{before[:24]}_{asked or 'own'}"
-            found = _whole(folder)
-            if found and frames in (None, found["frames"]):
+            folder = converted / f"{before[:24]}_{asked or 'own'}"
+            mark = _whole(folder)
+            if mark and frames in (None, mark["frames"]):
                 break
         else:
             source = layout.read(data, frames)
-            if _digest(layout, data) != before:
+            if _digest(layout, data, index) != before:
                 raise DataError(data, "changed while it was read", "run again when nothing writes to it")
-            found = _write(source, data, folder)
-    warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in found["warnings"])
+            mark = _write(source, data, folder)
+        index.save()
+    warnings = tuple(DataError(data / name, reason, hint) for name, reason, hint in mark["warnings"])
     return ResolvedData(
-        folder, found["frames"], found["label_level"], True, f"{found['notice']}; see {folder}", warnings
+        folder,
+        mark["frames"],
+        LabelLevel(mark["label_level"]),
+        True,
+        f"{mark['notice']}; see {folder}",
+        warnings,
     )
 
 
-def _digest(layout: ModuleType, data: Path) -> str:
+def _digest(layout: ModuleType, data: Path, index: FileIndex) -> str:
     """sha256 in hex over the version, and the names and bytes of everything that a conversion reads."""
     whole = hashlib.sha256(f"{VERSION}\n{layout.__name__.rpartition('.')[2]}\n".encode())
     for path in layout.source_files(data):
-        with open_regular(path, data) as (file, _):
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{os.fspath(path.relative_to(data))!a} {digest}\n".encode())
+        whole.update(f"{os.fspath(path.relative_to(data))!a} {index.sha256(path)}\n".encode())
     return whole.hexdigest()
 
 
@@ -103,10 +110,8 @@ def _read_mark(folder: Path) -> dict:
     path = folder / MARK
     mark = files.read_json(path)
     kinds = {"format": str, "frames": int, "segments": int, "notice": str, "warnings": list}
-    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("label_level") in (
-        None,
-        "child",
-    )
+    levels = [level.value for level in LabelLevel]
+    good = all(type(mark.get(key)) is kind for key, kind in kinds.items()) and mark.get("label_level") in levels
     if not good or not all(isinstance(row, list) and list(map(type, row)) == [str] * 3 for row in mark["warnings"]):
         raise DataError(path, "is not a mark of this software", "delete it, or convert the data again")
     return mark
@@ -117,14 +122,14 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
     labels, groups, folds = [], [], []
     with files.new_folder(target) as temporary:
         (temporary / "train").mkdir(parents=True)
-        for child, person in enumerate(source.people, 1):
-            groups.append((child, person.id))
-            for number, (label, xy) in enumerate(person.segments, 1):
-                name = f"child_{child}_{number}.npy"
+        for place, child in enumerate(source.children, 1):
+            groups.append((place, child.id))
+            for number, (label, xy) in enumerate(child.segments, 1):
+                name = f"child_{place}_{number}.npy"
                 (temporary / "train" / name).write_bytes(files.npy(to_landmarks(xy, source.joints)))
                 labels.append((name, label))
                 if source.folds is not None:
-                    folds.append((name, source.folds[person.id]))
+                    folds.append((name, source.folds[child.id]))
         files.write_csv(temporary / "train_data.csv", ("segment_name", "label"), labels)
         files.write_csv(temporary / "groups.csv", ("child", "source"), groups)
         if source.folds is not None:
@@ -133,7 +138,7 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
             "format": source.format,
             "source": os.fspath(data).encode("utf-8", "replace").decode(),
             "frames": source.frames,
-            "label_level": source.label_level,
+            "label_level": source.label_level.value,
             "segments": len(labels),
             "notice": source.notice,
             "warnings": [

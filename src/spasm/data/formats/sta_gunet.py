@@ -19,7 +19,8 @@ from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
 from spasm.core.tables import numbered_rows
-from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some
+from spasm.data.annotations import LabelLevel
+from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, some
 from spasm.data.landmarks import COCO_17_NECK, joint_weights
 from spasm.data.naming import child_of
 from spasm.data.pose import LARGEST
@@ -90,17 +91,23 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
         warnings.append(DataError(data, reason, hint))
 
     unit = _unit(list(clips.values()))
-    people: dict[str, Person] = {}
+    children: dict[str, Child] = {}
     for clip, xy in sorted(clips.items()):
-        child = child_of_clip.get(clip, clip)
+        id = child_of_clip.get(clip, clip)
         segment = np.full((longest, JOINTS, 2), np.nan, dtype=np.float32)
         segment[: len(xy)] = xy / unit
-        people.setdefault(child, Person(child, [])).segments.append((labels[clip], segment))
-    notice = f"STA-GUNet's layout: {len(clips)} clips of {len(people)} children, T = {longest}"
+        children.setdefault(id, Child(id, [])).segments.append((labels[clip], segment))
+    notice = f"STA-GUNet's layout: {len(clips)} clips of {len(children)} children, T = {longest}"
     if unit != 1:
         notice += f"; coordinates were divided by {unit:g}, the largest there is, as the format names no unit"
     return ForeignDataset(
-        "STA-GUNet", longest, COCO_17_NECK, [people[child] for child in sorted(people)], None, notice, warnings
+        "STA-GUNet",
+        longest,
+        COCO_17_NECK,
+        [children[id] for id in sorted(children)],
+        LabelLevel.SEGMENT,
+        notice,
+        warnings,
     )
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
-from spasm.core.npy import raw_array
+from spasm.core.npy import read_npy
 from spasm.core.tables import numbered_rows
 from spasm.core.windows import window_starts
+from spasm.data.annotations import LabelLevel
 from spasm.data.formats import openpose
-from spasm.data.formats.base import SHORTEST, ForeignDataset, Person, check_id, entries, some, told_once
+from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, merge_warnings, some
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.data.pose import LARGEST
 
@@ -97,8 +98,8 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
         reason = f"the shortest sequence, of {infant}, has {shortest} frames and makes no block of --frames {frames}"
         raise DataError(_pose_folder(data) or data, reason, f"use {shortest} or fewer, or leave --frames out")
     block = frames or min(BLOCK, shortest)
-    people = [
-        Person(
+    children = [
+        Child(
             infant,
             [
                 (labels[infant], xy[start : start + block])
@@ -116,10 +117,12 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
     else:
         split = ""
     notice = (
-        f"STAM's layout: {len(people)} infants in {sum(len(person.segments) for person in people)} blocks of {block} "
+        f"STAM's layout: {len(children)} infants in {sum(len(child.segments) for child in children)} blocks of {block} "
         f"frames; compare.py judges an infant by its largest block, other scripts judge blocks{split}"
     )
-    return ForeignDataset("STAM", block, OPENPOSE_18, people, "child", notice, told_once(warnings), folds)
+    return ForeignDataset(
+        "STAM", block, OPENPOSE_18, children, LabelLevel.CHILD, notice, merge_warnings(warnings), folds
+    )
 
 
 def read_sequence(path: Path, root: Path | None = None) -> tuple[np.ndarray, list[DataError]]:
@@ -129,10 +132,9 @@ def read_sequence(path: Path, root: Path | None = None) -> tuple[np.ndarray, lis
     and moved down by one. A file of 19 channels, as the published toy data has, loses those that STAM does not name.
     Raises DataError, also where a value is not finite.
     """
-    raw, start, dtype, order, shape = raw_array(path, root, "pose sequence", 19 * LONGEST * 18 * 8, _check_shape(path))
-    values = np.frombuffer(raw, dtype, offset=start).reshape(shape, order=order)
+    values = read_npy(path, root, "pose sequence", 19 * LONGEST * 18 * 8, _check_shape(path)).array()
     warnings = []
-    if shape[0] == 19:
+    if len(values) == 19:
         values = values[list(OF_19)]
         reason = "has 19 channels; x, y, raw velocity and acceleration, and displacement are taken"
         hint = "accepted; a smoothed vy is not in it: its channel 7 repeats vx"
