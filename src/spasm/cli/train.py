@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from joblib import cpu_count
 
 from spasm.cli import progress
 from spasm.config.data import Data, Folds
@@ -16,6 +15,7 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import Seed, SettingsError, settings, to_tree, within
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError
+from spasm.core.processes import cpu_count
 from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
 from spasm.models.model import Model

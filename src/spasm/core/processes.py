@@ -52,6 +52,13 @@ def _stop_with(parent: int) -> None:
     os._exit(1)
 
 
+def cpu_count() -> int:
+    """CPU cores that this process may use."""
+    import joblib  # here, because it takes a while to load
+
+    return int(joblib.cpu_count())
+
+
 def isolated_pool(workers: int, initialize: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
     """Processes that share nothing with this one, do not outlive it, and leave Ctrl-C to it.
 

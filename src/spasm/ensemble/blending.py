@@ -3,14 +3,17 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import optuna
 
 from spasm.config.ensemble import Blend
 from spasm.core.quiet import quiet_optuna
 from spasm.ensemble.calibration import fit_calibration, fit_logistic, logit, probability
 from spasm.ensemble.label_shift import threshold_at
+
+if TYPE_CHECKING:
+    import optuna
 
 # Pull towards equal weights, in nats for the squared distance from them: models that say the same share the weight,
 # and a few segments do not drive a model out.
@@ -150,9 +153,11 @@ def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: B
         parts = -np.log([values[place] for place in places])
         return parts / parts.sum()
 
-    def objective(trial: optuna.Trial) -> float:
+    def objective(trial: "optuna.Trial") -> float:
         values = {place: trial.suggest_float(place, 1e-6, 1 - 1e-6) for place in places}
         return log_loss(scores, weights_of(values), labels, settings.averaging)
+
+    import optuna  # here, because predicting needs it not
 
     sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=20)
     with quiet_optuna():

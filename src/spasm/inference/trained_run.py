@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
 
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, DataProblems, collect_errors
+from spasm.core.processes import cpu_count
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FPS
 from spasm.data.segments import read_pose

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
@@ -144,6 +143,8 @@ def _there(subject: Subject, paths: dict[int, Path], part: str, frame: int) -> P
 
 def _picture(path: Path, root: Path, mode: str) -> np.ndarray:
     """A picture (224, 224) or (224, 224, 3) uint8."""
+    from PIL import Image  # here, because it takes a while to load
+
     with open_regular(path, root) as (file, _):
         content = file.read()
     try:
