@@ -15,10 +15,11 @@ from spasm.config.fields import Identifier, Probability, SettingsError, settings
 from spasm.config.runtime import Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import DataError
+from spasm.data.dataset import SegmentFiles
 from spasm.data.naming import child_of, list_segments
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.report import console
-from spasm.runs.artefacts import read_metrics
+from spasm.runs.artefacts import Metrics, read_metrics
 
 PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "note")
 
@@ -111,6 +112,31 @@ def summary(prediction: Prediction, reason: str) -> str:
             f"{poor} segments are too poor to judge; the probabilities file says why, their labels are a guess"
         )
     return "\n".join(lines)
+
+
+def report(
+    settings: Submission,
+    run: TrainedRun,
+    result: Metrics,
+    prediction: Prediction,
+    paths: list[Path],
+    children: list[str],
+) -> str:
+    """The page on which the predictions can be looked at, as HTML."""
+    from spasm.report.build import build_report  # what plots takes a second to load
+    from spasm.report.page import page
+    from spasm.report.predictions import new_segments
+
+    poses = SegmentFiles(paths, run.frames, settings.test)
+    predictions = new_segments(prediction, [path.name for path in paths], children, poses)
+    built = build_report(
+        run,
+        result,
+        predictions,
+        settings.max_players,
+        lambda total: progress.progress("explaining", total=total, unit="prediction"),
+    )
+    return page(built)[0]
 
 
 if __name__ == "__main__":

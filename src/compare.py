@@ -7,7 +7,6 @@ folds. Of our own members, where two or more are named, the blend stands in the 
 Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
 """
 
-import io
 import math
 import os
 import shlex
@@ -257,12 +256,12 @@ def markdown(table: list[dict[str, Any]], run: Run, settings: Compare) -> str:
 
 def drawn(table: list[dict[str, Any]], run: Run) -> bytes:
     """A picture of F1 with its interval, and of single seeds' range, for each member."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from spasm.report.plots import to_png
 
-    figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(table) + 1.4), layout="constrained")
+    figure = Figure(figsize=(7, 0.5 * len(table) + 1.4), layout="constrained")
+    axes = figure.subplots()
     for place, row in enumerate(reversed(table)):
         axes.plot([row["f1_low"], row["f1_high"]], [place, place], color="#7a8ca0", linewidth=2, zorder=1)
         axes.plot(
@@ -274,10 +273,7 @@ def drawn(table: list[dict[str, Any]], run: Run) -> bytes:
     axes.grid(axis="x", alpha=0.3)
     if run.data.simulated:
         axes.set_title("SIMULATED DATA")
-    with io.BytesIO() as picture:
-        figure.savefig(picture, format="png", dpi=150, metadata={"Software": None})
-        pyplot.close(figure)
-        return picture.getvalue()
+    return to_png(figure, dpi=150)
 
 
 if __name__ == "__main__":

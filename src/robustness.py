@@ -7,7 +7,6 @@ Example: python src/robustness.py --run output/main
 """
 
 import dataclasses
-import io
 import multiprocessing
 import os
 import sys
@@ -153,14 +152,14 @@ def text(table: list[tuple[Any, ...]]) -> str:
 
 def drawn(table: list[tuple[Any, ...]], data: TrainingData) -> bytes:
     """The same as a picture (PNG): one panel for each kind of damage, one line for each member."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from spasm.report.plots import to_png
 
     kinds = [kind for kind in TRIED if kind != "as it is"]
     members = list(dict.fromkeys(row[2] for row in table))
-    figure, panels = pyplot.subplots(1, len(kinds), figsize=(3 * len(kinds), 3.2), sharey=True, layout="constrained")
+    figure = Figure(figsize=(3 * len(kinds), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(kinds), sharey=True)
     for panel, kind in zip(panels, kinds, strict=True):
         amounts = ["none", *TRIED[kind]]
         for number, name in enumerate(members):
@@ -175,9 +174,7 @@ def drawn(table: list[tuple[Any, ...]], data: TrainingData) -> bytes:
     panels[0].legend(loc="lower left", fontsize=8)
     title = f"{len(data.names)} segments of {len(set(data.children))} people"
     figure.suptitle(f"{title} (SIMULATED)" if data.simulated else title)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    return picture.getvalue()
+    return to_png(figure)
 
 
 if __name__ == "__main__":

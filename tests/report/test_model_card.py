@@ -15,8 +15,10 @@ from spasm.core.errors import DataError, printable
 from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.report.console import SIMULATED
-from spasm.report.model_card import BLANK, GUIDELINES, OutOfFold, calibration, model_card, plain, precision_at, table
+from spasm.report.model_card import calibration, model_card, plain, precision_at, reporting_guidelines, table
+from spasm.runs.artefacts import OofTable
 
+BLANK = "**TO BE FILLED IN BY WHO TRAINED IT:**"
 HOSTILE = "<script>x</script> | **b** _i_ [a](http://e.org) `c` # www.e.org <!-- \n- x & \\| \x1b[2J"
 
 
@@ -37,31 +39,31 @@ def rows_of(card: str, first: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def told(figure: float | None) -> str:
+def shown(figure: float | None) -> str:
     return "n/a" if figure is None else f"{figure:.3f}"
 
 
 def test_every_figure_of_the_headline_is_that_of_metrics_json(trained):
     figures = json.loads((trained / "metrics.json").read_text())["cross_fitted"]
-    shown = {name: cells for name, *cells in rows_of(model_card(trained), "cross-fitted")}
-    assert list(shown) == [name for _, name in ROWS]
+    cells_of = {name: cells for name, *cells in rows_of(model_card(trained), "cross-fitted")}
+    assert list(cells_of) == [name for _, name in ROWS]
     for key, name in ROWS:
-        value, low, high = (told(figures[key][part]) for part in ("value", "low", "high"))
-        assert shown[name] == [value, f"{low} to {high}"]
+        value, low, high = (shown(figures[key][part]) for part in ("value", "low", "high"))
+        assert cells_of[name] == [value, f"{low} to {high}"]
 
 
-def test_figures_of_folds_groups_and_members_are_those_of_metrics_json(trained):
+def test_metrics_of_folds_groups_and_models_are_those_of_metrics_json(trained):
     card, result = model_card(trained), json.loads((trained / "metrics.json").read_text())
     found = [row["f1"] for row in result["folds"]]
-    assert ["F1", told(min(found)), told(max(found)), "3"] in rows_of(card, "figure")
+    assert ["F1", shown(min(found)), shown(max(found)), "3"] in rows_of(card, "figure")
     names = ("prevalence", "f1", "sensitivity", "specificity")
     for value, row in result["groups"]["cohort"].items():
-        cells = [str(row["segments"]), str(row["children"]), *(told(row[name]) for name in names)]
-        assert ["cohort", value, *cells] in [shown[:-1] for shown in rows_of(card, "column")]
-    f1 = result["each_member"]["stgcn_mil"]["f1"]
-    assert f"| stgcn_mil | {told(f1['value'])} ({told(f1['low'])} to {told(f1['high'])}) |" in card
+        cells = [str(row["segments"]), str(row["children"]), *(shown(row[name]) for name in names)]
+        assert ["cohort", value, *cells] in [row[:-1] for row in rows_of(card, "column")]
+    f1 = result["each_model"]["stgcn_mil"]["f1"]
+    assert f"| stgcn_mil | {shown(f1['value'])} ({shown(f1['low'])} to {shown(f1['high'])}) |" in card
     optimistic = result["pooled_threshold"]["f1"]
-    assert f"Optimistic, for comparison only: F1 {told(optimistic['value'])} " in card
+    assert f"Optimistic, for comparison only: F1 {shown(optimistic)} at one threshold" in card
     assert f"Threshold for new children: **{result['threshold']:.4f}**" in card
 
 
@@ -70,7 +72,7 @@ def test_answers_against_labels_add_up_to_all_segments(trained):
     (_, hits, false), (_, missed, rejected) = rows_of(card, "segments")
     assert sum(map(int, (hits, false, missed, rejected))) == result["data"]["segments"]
     assert int(hits) + int(missed) == result["data"]["positives"]
-    assert told(int(hits) / (int(hits) + int(missed))) == told(result["cross_fitted"]["sensitivity"]["value"])
+    assert shown(int(hits) / (int(hits) + int(missed))) == shown(result["cross_fitted"]["sensitivity"]["value"])
 
 
 def test_the_same_run_gives_the_same_card_without_a_date(trained):
@@ -117,12 +119,14 @@ def test_a_path_of_any_system_gives_its_last_name(copied, path):
 
 def test_settings_that_are_not_the_defaults_are_told_as_flags(trained, copied):
     (row,) = rows_of(model_card(trained), "member")
-    assert row[4] == "--width 8, --blocks 2, --kernel 5, --epochs 3"
+    assert row[4] == "--epochs 3, --width 8, --blocks 2, --kernel 5"
     assert "Settings of the blend:\ndefaults." in model_card(trained)
     change(
-        copied, "decision.json", blend=json.loads((copied / "decision.json").read_text())["blend"] | {"context": True}
+        copied,
+        "decision.json",
+        blend=json.loads((copied / "decision.json").read_text())["blend"] | {"child_context": True},
     )
-    assert "Settings of the blend:\n--context True." in model_card(copied)
+    assert "Settings of the blend:\n--child-context True." in model_card(copied)
 
 
 def test_a_threshold_for_a_share_that_was_told_belongs_to_that_share(copied):
@@ -169,12 +173,11 @@ def test_no_text_becomes_markup_and_none_is_lost(text):
 def test_hostile_names_break_no_table_and_bring_no_markup(copied):
     change_data(copied, path=f"/data/{HOSTILE}", fingerprint=HOSTILE)
     change(copied, "metrics.json", groups={HOSTILE: {HOSTILE: group(200, 20, 0.5)}}, protocol=HOSTILE)
-    result = json.loads((copied / "metrics.json").read_text())
-    change(copied, "metrics.json", each_member={HOSTILE: result["each_member"]["stgcn_mil"]})
-    how = dict.fromkeys(json.loads((copied / "decision.json").read_text())["how"], HOSTILE)
-    change(copied, "decision.json", how=how)
-    change(copied, "stgcn_mil/manifest.json", versions={HOSTILE: HOSTILE}, device=HOSTILE, precision=HOSTILE)
-    change(copied, "run.json", folds={HOSTILE: HOSTILE})
+    provenance = dict.fromkeys(json.loads((copied / "decision.json").read_text())["provenance"], HOSTILE)
+    change(copied, "decision.json", provenance=provenance)
+    environment = {"device": HOSTILE, "precision": HOSTILE}
+    change(copied, "stgcn_mil/manifest.json", versions={HOSTILE: HOSTILE}, environment=environment)
+    change(copied, "run.json", folds={"folds": 3, "splitter": HOSTILE})
     card = model_card(copied)
     for raw in ("<script", "<!--", "**b**", "](", "http:", "www.", "\x1b", "`c`"):
         assert raw not in card
@@ -197,7 +200,7 @@ def test_a_missing_file_is_named_with_what_to_do(copied, name):
     (copied / name).unlink()
     with pytest.raises(DataError) as caught:
         model_card(copied)
-    assert caught.value.path == copied / name
+    assert caught.value.path == (copied if name == "run.json" else copied / name)
     assert caught.value.hint
 
 
@@ -220,18 +223,17 @@ def test_a_damaged_file_is_named(copied, name, content):
         {"groups": {"site": {"north": 3}}},
         {"groups": {"site": {"north": group(200, 20, 0.5) | {"f1": "<b>"}}}},
         {"groups": {"site": {"north": group(200, 20, 0.5) | {"children": True}}}},
-        {"groups": {"site": {"north": group(200, 20, 0.5) | {"prevalence": None}}}},
         {"groups": []},
         {"cross_fitted_thresholds": []},
         {"cross_fitted_thresholds": ["a", "b", "c"]},
-        {"each_member": {"lgbm": {"f1": 1.0}}},
-        {"child_context": {"with": {}}},
-        {"pooled_threshold": {"f1": {"value": float("nan"), "low": 0.0, "high": 0.0}}},
+        {"each_model": {"lgbm": {"f1": 1.0}}},
+        {"child_context": {"with_context": {}}},
+        {"pooled_threshold": {"f1": "high", "threshold": 0.5}},
     ],
 )
 def test_figures_of_another_shape_are_refused(copied, fields):
     change(copied, "metrics.json", **fields)
-    with pytest.raises(DataError, match="does not hold the figures"):
+    with pytest.raises(DataError, match="is not a metrics of this software"):
         model_card(copied)
 
 
@@ -244,7 +246,7 @@ def test_files_that_do_not_belong_together_are_refused(copied):
         model_card(copied)
 
 
-@pytest.mark.parametrize(("column", "value"), [("cross_fitted", "0.4321"), ("answer", "flip"), ("label", "2")])
+@pytest.mark.parametrize(("column", "value"), [("probability", "0.4321"), ("label_predicted", "flip")])
 def test_out_of_fold_rows_that_the_figures_were_not_made_of_are_refused(copied, column, value):
     lines = [line.split(",") for line in (copied / "oof.csv").read_text().splitlines()]
     place = lines[0].index(column)
@@ -254,17 +256,20 @@ def test_out_of_fold_rows_that_the_figures_were_not_made_of_are_refused(copied, 
         model_card(copied)
 
 
-@pytest.mark.parametrize("content", ["child,label,cross_fitted,answer\n", "child,label,cross_fitted,answer\na,x,y,z\n"])
-def test_out_of_fold_rows_without_numbers_are_refused(copied, content):
-    (copied / "oof.csv").write_text(content)
-    with pytest.raises(DataError, match=r"is not what metrics\.json was made of"):
+@pytest.mark.parametrize(("column", "value"), [("label", "2"), ("probability", "nan"), ("label", "x"), ("fold", "1.5")])
+def test_out_of_fold_rows_of_other_values_are_refused(copied, column, value):
+    lines = [line.split(",") for line in (copied / "oof.csv").read_text().splitlines()]
+    lines[1][lines[0].index(column)] = value
+    (copied / "oof.csv").write_text("\n".join(map(",".join, lines)) + "\n")
+    with pytest.raises(DataError) as caught:
         model_card(copied)
+    assert caught.value.path == copied / "oof.csv"
 
 
 def test_settings_of_another_version_are_refused(copied):
-    members = json.loads((copied / "decision.json").read_text())["members"]
-    members["stgcn_mil"]["settings"] |= {"colour": "blue"}
-    change(copied, "decision.json", members=members)
+    models = json.loads((copied / "decision.json").read_text())["models"]
+    models["stgcn_mil"]["settings"] |= {"colour": "blue"}
+    change(copied, "decision.json", models=models)
     with pytest.raises(DataError, match="settings of another version"):
         model_card(copied)
 
@@ -272,17 +277,31 @@ def test_settings_of_another_version_are_refused(copied):
 # ---- calibration, prevalence, guidelines
 
 
+def table_of(labels: np.ndarray, probabilities: np.ndarray, children: np.ndarray) -> OofTable:
+    """Out-of-fold rows of one fold."""
+    return OofTable(
+        names=np.arange(len(labels)).astype(str),
+        children=children,
+        labels=labels,
+        folds=np.zeros(len(labels), dtype=int),
+        logits={},
+        probabilities=probabilities,
+        positive=probabilities > 0.5,
+        in_sample=probabilities,
+    )
+
+
 def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positives():
     generator = np.random.default_rng(0)
     probabilities = np.append(generator.random(600), [0.0, 1.0])
     labels = (generator.random(602) < probabilities).astype(int)
     children = np.array([f"{row // 6}" for row in range(602)])
-    rows = calibration(OutOfFold(labels, probabilities, probabilities > 0.5, children))
+    rows = calibration(table_of(labels, probabilities, children))
     assert sum(int(row[1]) for row in rows) == 602
     last = probabilities >= 0.9
     share = metrics.evaluate(labels[last], probabilities[last], last[last], list(children[last]))["prevalence"]
-    expected = (str(last.sum()), str(len(set(children[last]))), told(probabilities[last].mean()))
-    assert rows[-1][:5] == ("0.9 to 1.0", *expected, told(labels[last].mean()))
+    expected = (str(last.sum()), str(len(set(children[last]))), shown(probabilities[last].mean()))
+    assert rows[-1][:5] == ("0.9 to 1.0", *expected, shown(labels[last].mean()))
     # Other draws of the same children, so not to the last digit.
     assert list(map(float, rows[-1][5].split(" to "))) == pytest.approx([share["low"], share["high"]], abs=0.02)
     for _, _, _, mean, observed, interval in rows:
@@ -292,8 +311,8 @@ def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positive
 
 
 def test_a_band_with_one_child_is_not_judged_and_an_empty_one_not_told():
-    answers = OutOfFold(np.array([0, 1]), np.array([0.05, 0.07]), np.array([False, False]), np.array(["a", "a"]))
-    assert calibration(answers) == [("0.0 to 0.1", "2", "1", "", "", "too few to judge")]
+    oof = table_of(np.array([0, 1]), np.array([0.05, 0.07]), np.array(["a", "a"]))
+    assert calibration(oof) == [("0.0 to 0.1", "2", "1", "", "", "too few to judge")]
 
 
 def test_alarms_that_are_true_follow_from_the_counts_at_another_share():
@@ -320,7 +339,7 @@ def lettered(*counts: int) -> set[str]:
     ],
 )
 def test_every_item_of_both_guidelines_is_addressed_once(column, parts):
-    named = [item for row in GUIDELINES for item in row[column].split(", ") if item]
+    named = [item for row in reporting_guidelines() for item in row[column].split(", ") if item]
     assert len(named) == len(set(named))
     assert set(named) == lettered(*map(int, parts.split()))
 
@@ -328,4 +347,4 @@ def test_every_item_of_both_guidelines_is_addressed_once(column, parts):
 def test_sections_that_the_guidelines_point_to_exist(trained):
     headings = re.findall(r"^## (\d+)\.", model_card(trained), re.MULTILINE)
     assert headings == [str(place) for place in range(1, 11)]
-    assert all(number in headings for row in GUIDELINES for number in re.findall(r"\d+", row[3]))
+    assert all(number in headings for row in reporting_guidelines() for number in re.findall(r"\d+", row[3]))

@@ -1,48 +1,18 @@
 """The notebooks run as a reader runs them, on whatever data and run there is, and what is stored of them is clean."""
 
 import importlib
-import json
 import re
 import shutil
 import sys
 from pathlib import Path
 
-import blend
 import nbformat
 import pytest
-import train_lgbm
-from blend import BlendMembers
-from train_lgbm import TrainLgbm
-
-from spasm.cli import app
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LOADED = "import sys; print('loaded:', *sorted({'torch', 'lightgbm'} & set(sys.modules)))"
 A_PATH = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|usr|var|opt|mnt|Users|private)\b|\b[A-Z]:\\")
-
-
-@pytest.fixture(scope="module")
-def several(trained, simulated, tmp_path_factory) -> Path:
-    """The trained network's run with boosting beside it, blended."""
-    run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("several") / "run"))
-    common = ["--run", str(run), "--cache", str(run.parent / "cache")]
-    training = [
-        "--data",
-        str(simulated),
-        "--frames",
-        "60",
-        "--folds",
-        "3",
-        "--num-boost-round",
-        "20",
-        "--min-data-in-leaf",
-        "5",
-    ]
-    assert app.run(train_lgbm.main, TrainLgbm, "", [*common, *training, "--workers", "1"]) == 0
-    assert app.run(blend.main, BlendMembers, "", [*common, "--blend-trials", "20"]) == 0
-    assert set(json.loads((run / "decision.json").read_text())["members"]) == {"lgbm", "stgcn_mil"}
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +27,7 @@ def beside(monkeypatch):
     """Imports a module that lies beside the notebooks."""
     monkeypatch.syspath_prepend(str(ROOT / "notebooks"))
     yield importlib.import_module
-    for name in ("execute", "opening", "strips"):
+    for name in ("loading", "plots", "run_notebooks"):
         sys.modules.pop(name, None)
 
 
@@ -70,7 +40,7 @@ def run_through(beside, monkeypatch, tmp_path):
         for name, value in given.items():
             monkeypatch.setenv(f"SPASM_{name}", str(value))
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-        notebook = beside("execute").executed(path, LOADED)
+        notebook = beside("run_notebooks").execute(path, LOADED)
         assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
         return printed(notebook), len(pictures(notebook))
 
@@ -93,8 +63,8 @@ def printed(notebook) -> str:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_says_that_data_is_simulated_and_loads_neither_library(path, run_through, simulated, several):
-    text, figures = run_through(path, simulated, several)
+def test_a_notebook_runs_says_that_data_is_simulated_and_loads_neither_library(path, run_through, simulated, blended):
+    text, figures = run_through(path, simulated, blended)
     assert text.startswith("SIMULATED DATA")
     assert figures >= 4
     assert text.splitlines()[-1] == "loaded:"
@@ -115,32 +85,33 @@ def test_a_notebook_runs_on_data_without_known_truth_and_on_a_run_of_one_member(
 
 
 def test_without_data_or_a_run_the_notebooks_make_what_make_demo_makes(beside, monkeypatch, tmp_path, capsys):
-    opening, calls = beside("opening"), []
-    monkeypatch.setattr(opening, "ROOT", tmp_path)
-    monkeypatch.setattr(opening, "_run", lambda *words: calls.append(" ".join(words)))
+    loading, calls = beside("loading"), []
+    monkeypatch.setattr(loading, "ROOT", tmp_path)
+    monkeypatch.setattr(loading, "_run", lambda *words: calls.append(" ".join(words)))
     for name in ("DATA", "RUN", "CACHE", "FRAMES"):
         monkeypatch.delenv(f"SPASM_{name}", raising=False)
-    assert opening._run_folder() == tmp_path / "output/demo"
+    assert loading._run_folder() == tmp_path / "output/demo"
     assert all(line.startswith("SIMULATED DATA") for line in capsys.readouterr().out.splitlines())
     demo = (ROOT / "Makefile").read_text().replace("$(DEMO_CHILDREN)", "60").replace("$(DEMO_SEGMENTS)", "10")
     assert calls[0] in demo
-    assert calls[1] == f"src/train_lgbm.py --data input/demo --run output/demo --cache {tmp_path / 'output/cache'}"
-    assert "src/train_lgbm.py --data input/demo --run output/demo " in demo
+    cache = tmp_path / "output/cache"
+    assert calls[1] == f"src/train_folds.py --data input/demo --run output/demo --cache {cache} --models lgbm"
+    assert "src/train_folds.py --data input/demo --run output/demo " in demo
 
 
 def test_the_users_own_data_and_run_come_before_the_demo(beside, monkeypatch, tmp_path):
-    opening = beside("opening")
-    monkeypatch.setattr(opening, "ROOT", tmp_path)
+    loading = beside("loading")
+    monkeypatch.setattr(loading, "ROOT", tmp_path)
     for name in ("DATA", "RUN"):
         monkeypatch.delenv(f"SPASM_{name}", raising=False)
     for name in ("input/demo/train_data.csv", "output/demo/decision.json"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
-    assert (opening._data_folder(), opening._run_folder()) == (tmp_path / "input/demo", tmp_path / "output/demo")
+    assert (loading._data_folder(), loading._run_folder()) == (tmp_path / "input/demo", tmp_path / "output/demo")
     (tmp_path / "output/main").mkdir()
     for name in ("input/train_data.csv", "output/main/decision.json"):
         (tmp_path / name).touch()
-    assert (opening._data_folder(), opening._run_folder()) == (tmp_path / "input", tmp_path / "output/main")
+    assert (loading._data_folder(), loading._run_folder()) == (tmp_path / "input", tmp_path / "output/main")
 
 
 # ---- as they are stored
@@ -153,7 +124,7 @@ def test_there_are_three_notebooks_of_fewer_than_15_cells_that_say_simulated_in_
         assert len(cells) < 15
         drawing = [cell.source for cell in cells if "plt.show()" in cell.source]
         assert len(drawing) >= 4
-        assert all("figure.suptitle(opening.title(" in source for source in drawing)
+        assert all("figure.suptitle(loading.title(" in source for source in drawing)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -172,4 +143,4 @@ def test_a_stored_notebook_is_whole_small_and_tells_nothing_of_the_machine(path,
         assert not A_PATH.search(cell.source), cell.source
     for output in outputs(notebook):
         assert not A_PATH.search(output.get("text", "") + output.get("data", {}).get("text/plain", ""))
-    assert notebook.metadata == beside("execute").stripped(nbformat.from_dict(notebook)).metadata
+    assert notebook.metadata == beside("run_notebooks").strip_outputs(nbformat.from_dict(notebook)).metadata

@@ -25,12 +25,12 @@ from spasm.explain.attributions import Evidence, _explain, gather
 from spasm.features import body_frame
 from spasm.report import figures
 from spasm.report.children import child_quality
-from spasm.report.error_analysis import mistakes, unseen
+from spasm.report.error_analysis import describe_errors, missing_event_fraction
 from spasm.report.page import page
 from spasm.report.player_data import STEPS, pack
-from spasm.report.predictions import Answers, kept, least_certain, max_players, worst
-from spasm.runs.decision_json import open_decision
-from spasm.runs.metrics_json import read_figures, read_out_of_fold
+from spasm.report.predictions import SegmentPredictions, least_certain, max_players, select_players, worst
+from spasm.report.run_report import RunReport
+from spasm.runs.artefacts import read_decision, read_metrics, read_oof
 
 sync_api = pytest.importorskip("playwright.sync_api")
 ROOT = Path(__file__).parents[2]
@@ -193,22 +193,22 @@ def test_mirrored_and_root_relative_views_draw_another_picture(opened: Seen) -> 
 
 @needs_browser
 def test_the_page_unpacks_what_was_packed(opened: Seen, both: Path, simulated: Path) -> None:
-    name, box = opened.page.evaluate("[page.segments[0].name, page.segments[0].film.box]")
-    film = opened.page.evaluate(
-        "unpack(page.segments[0].film).then("
-        "(film) => ({...film, found: [...film.found], x: [...film.x], y: [...film.y]}))"
+    name, box = opened.page.evaluate("[page.segments[0].name, page.segments[0].player.box]")
+    motion = opened.page.evaluate(
+        "unpack(page.segments[0].player).then("
+        "(motion) => ({...motion, found: [...motion.found], x: [...motion.x], y: [...motion.y]}))"
     )
     pose = read_pose(simulated / "train" / name, T)
     there = visible_mask(pose)
-    assert np.array_equal(np.array(film["found"]).reshape(T, 33) == 1, there)
+    assert np.array_equal(np.array(motion["found"]).reshape(T, 33) == 1, there)
     for axis, key in enumerate("xy"):
-        places = np.array(film[key]).reshape(T, 33)
+        places = np.array(motion[key]).reshape(T, 33)
         assert np.abs(places - pose[..., axis])[there].max() <= box[2] / 2 + 2e-5
     speeds = body_frame.part_speeds(pose[None])[0]
-    told = np.array(film["speeds"], dtype=float)
+    told = np.array(motion["speeds"], dtype=float)
     assert np.array_equal(np.isnan(told), np.isnan(speeds))
     assert np.nanmax(np.abs(told - speeds)) <= np.nanmax(speeds) / 254
-    assert sum(film["attention"]) == pytest.approx(1)
+    assert sum(motion["attention"]) == pytest.approx(1)
 
 
 @needs_browser
@@ -257,9 +257,9 @@ def test_the_table_can_be_filtered(opened: Seen) -> None:
     opened.page.fill("#find", "patient")
     assert 0 < opened.page.locator("#table tbody tr:visible").count() < 8
     opened.page.fill("#find", "")
-    opened.page.check("#only-wrong")
+    opened.page.check("#only-errors")
     wrong = opened.page.evaluate(
-        "[...document.querySelectorAll('#table tbody tr')].filter((r) => r.dataset.wrong !== '0').length"
+        "[...document.querySelectorAll('#table tbody tr')].filter((r) => r.dataset.errors !== '0').length"
     )
     assert opened.page.locator("#table tbody tr:visible").count() == wrong
 
@@ -281,24 +281,26 @@ def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opene
     name = label.split(",")[0]
     opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
     assert opened.page.locator("#player .segment-title").inner_text() == f"{name}, child {child}"
-    assert "called" in opened.page.locator("#player .verdict").inner_text()
-    assert opened.page.locator("#player ol.because li").count() >= 1
+    assert "called" in opened.page.locator("#player .summary").inner_text()
+    assert opened.page.locator("#player ol.reasons li").count() >= 1
     assert opened.page.locator("#player .bars .bar").count() == 3
 
 
 @needs_browser
 def test_errors_stand_side_by_side_and_can_be_gone_through(opened: Seen, both: Path) -> None:
-    table = read_table(both / "oof.csv", ("segment_name", "label", "answer"))
-    wrong = {row["segment_name"] for row in table if row["label"] != row["answer"]}
-    empty = set(opened.page.evaluate("page.segments.filter((segment) => segment.empty).map((segment) => segment.name)"))
-    opened.page.wait_for_selector("#wrong-here .player[data-segment]")
-    left = opened.page.locator("#wrong-here .player")
+    table = read_table(both / "oof.csv", ("segment_name", "label", "label_predicted"))
+    wrong = {row["segment_name"] for row in table if row["label"] != row["label_predicted"]}
+    empty = set(
+        opened.page.evaluate("page.segments.filter((segment) => !segment.has_pose).map((segment) => segment.name)")
+    )
+    opened.page.wait_for_selector("#worst-player .player[data-segment]")
+    left = opened.page.locator("#worst-player .player")
     first = left.get_attribute("data-segment")
     assert first in wrong - empty  # a picture without a pose shows nothing
-    opened.page.click("#wrong-here .next")
-    opened.until(f"document.querySelector('#wrong-here .player').dataset.segment !== '{first}'")
+    opened.page.click("#worst-player .next")
+    opened.until(f"document.querySelector('#worst-player .player').dataset.segment !== '{first}'")
     assert left.get_attribute("data-segment") in wrong
-    places = [opened.page.locator(f"#{side}-here").bounding_box() for side in ("wrong", "unsure")]
+    places = [opened.page.locator(f"#{side}-player").bounding_box() for side in ("worst", "uncertain")]
     assert abs(places[0]["y"] - places[1]["y"]) < 5
     assert places[1]["x"] > places[0]["x"] + 300
 
@@ -307,11 +309,11 @@ def test_errors_stand_side_by_side_and_can_be_gone_through(opened: Seen, both: P
 def test_values_can_be_read_off_a_figure_by_pointer_and_by_key(opened: Seen) -> None:
     reading = opened.page.locator("#figure-f1-threshold .reading")
     assert reading.inner_text() == ""
-    opened.page.focus("#figure-f1-threshold .drawn")
+    opened.page.focus("#figure-f1-threshold .plot")
     opened.page.keyboard.press("ArrowRight")
     by_key = reading.inner_text()
     assert re.match(r"threshold of the probability: \d\.\d\d · F1 \d\.\d\d", by_key)
-    box = opened.page.locator("#figure-f1-threshold .drawn").bounding_box()
+    box = opened.page.locator("#figure-f1-threshold .plot").bounding_box()
     opened.page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
     assert reading.inner_text() != by_key
 
@@ -358,7 +360,7 @@ def test_light_and_dark_have_readable_text_and_figures(browser: Any, both: Path)
 EVIL = "<script>window.owned=1</script><img src=x onerror=window.owned=1>"
 
 
-def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[Answers, Evidence]:
+def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[SegmentPredictions, Evidence]:
     """Segments of two children, wrong and right, with names that want to be more."""
     generator = np.random.default_rng(0)
     poses = generator.uniform(0.2, 0.8, (count, T, 33, 5)).astype(np.float32)
@@ -366,7 +368,7 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
     labels = np.arange(count) % 2
     probabilities = np.linspace(0.05, 0.95, count)
     children = [f"{row % 2}{hostile}" for row in range(count)]
-    answers = Answers(
+    predictions = SegmentPredictions(
         names=[f"child_{row}{hostile}.npy" for row in range(count)], children=children, poses=poses,
         probability=probabilities, positive=probabilities >= 0.5, thresholds=np.full(count, 0.5),
         logits={member: generator.normal(size=count) for member in ("lgbm", "rocket", "stgcn_mil")},
@@ -376,18 +378,20 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
         events={f"child_0{hostile}.npy": [(5.0, 20.0, hostile)]}, warnings=[hostile] * 30,
     )  # fmt: skip
     attention = np.full((count, T), 1 / T)
-    return answers, Evidence(attention, generator.normal(size=(count, T)), [[] for _ in range(count)])
+    return predictions, Evidence(attention, generator.normal(size=(count, T)), [[] for _ in range(count)])
 
 
 @needs_browser
 def test_names_that_want_to_be_scripts_do_nothing(browser: Any, both: Path, tmp_path: Path) -> None:
-    decision = open_decision(both)
-    told = read_figures(both, decision)
-    decision["data"]["path"] = EVIL
-    answers, evidence = invented(hostile=EVIL)
-    made, members = [(EVIL, EVIL)], [{"name": EVIL, "command": EVIL, "settings": [(EVIL, EVIL)]}]
-    held_out = read_out_of_fold(both, told)
-    html, _ = page(answers, np.arange(6), evidence, decision, told, held_out, made, members)
+    decision = read_decision(both)
+    metrics = read_metrics(both, decision)
+    data = decision.data.model_copy(update={"path": EVIL})
+    decision = decision.model_copy(update={"data": data})
+    predictions, evidence = invented(hostile=EVIL)
+    models = [{"name": EVIL, "command": EVIL, "settings": [(EVIL, EVIL)]}]
+    oof = read_oof(both, metrics)
+    report = RunReport(predictions, np.arange(6), evidence, decision, metrics, oof, [(EVIL, EVIL)], models)
+    html, _ = page(report)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     seen = Seen(browser, tmp_path / "page.html")
     seen.page.locator("#table tbody button").first.click()
@@ -429,15 +433,15 @@ def test_a_report_is_written_whole_with_its_figures_and_card(both: Path) -> None
 
 
 def test_every_figure_has_axes_with_names_and_can_be_told_apart_without_colour(both: Path) -> None:
-    answers, _ = invented(40)
-    decision = open_decision(both)
-    told = read_figures(both, decision)
-    told["cross_fitted_thresholds"] = [0.5] * 3
-    nothing, held_out = Evidence(np.zeros((0, T)), np.zeros((0, T)), []), read_out_of_fold(both, told)
-    _, drawings = page(answers, np.arange(0), nothing, decision, told, held_out, [], [])
-    assert len(drawings) == 13
-    for name, drawing in drawings.items():
-        for axes in np.ravel(drawing.axes):
+    predictions, _ = invented(40)
+    decision = read_decision(both)
+    metrics = read_metrics(both, decision)
+    metrics = metrics.model_copy(update={"cross_fitted_thresholds": [0.5] * 3})
+    nothing, oof = Evidence(np.zeros((0, T)), np.zeros((0, T)), []), read_oof(both, metrics)
+    _, plots = page(RunReport(predictions, np.arange(0), nothing, decision, metrics, oof, [], []))
+    assert len(plots) == 13
+    for name, plot in plots.items():
+        for axes in np.ravel(plot.axes):
             assert axes.get_xlabel(), name
             assert axes.get_ylabel() or name == "leaderboard", name
             marks = [
@@ -447,16 +451,18 @@ def test_every_figure_has_axes_with_names_and_can_be_told_apart_without_colour(b
 
 
 def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path) -> None:
-    decision = open_decision(both)
+    decision = read_decision(both)
     table = read_table(both / "oof.csv", ("segment_name", "fold", "lgbm_logit", "stgcn_mil_logit"))
     poses = np.stack([read_pose(simulated / "train" / row["segment_name"], T) for row in table[:12]])
     fold_of = np.array([int(row["fold"]) for row in table[:12]])
     posed = visible_mask(poses).any(axis=(1, 2))
     for fold in range(3):
         rows = np.flatnonzero((fold_of == fold) & posed)
-        work = (both, "lgbm", decision["members"]["lgbm"], [fold], CPU)
-        shap_values = _explain(work, poses[rows])[1]
-        assert shap_values.sum(axis=1) == pytest.approx([float(table[row]["lgbm_logit"]) for row in rows], abs=1e-6)
+        work = (both, "lgbm", decision.models["lgbm"], [fold], CPU)
+        shap_values = _explain(work, poses[rows]).shap_values
+        # What every segment has in common, the bias, is the same for all of a fold.
+        rest = np.array([float(table[row]["lgbm_logit"]) for row in rows]) - shap_values.sum(axis=1)
+        assert len(rest) < 2 or np.ptp(rest) < 1e-6
     evidence = gather(both, decision, poses, fold_of, CPU)
     logit = np.nansum(evidence.attention * np.nan_to_num(evidence.frame_logits), axis=1)
     own = [float(row["stgcn_mil_logit"]) for row in table[:12]]
@@ -468,17 +474,17 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
 
 
 def test_of_many_segments_the_worst_the_least_certain_and_a_sample_are_kept() -> None:
-    answers, _ = invented(400)
-    rows = kept(answers, 100)
+    predictions, _ = invented(400)
+    rows = select_players(predictions, 100)
     assert len(rows) == len(set(rows)) == 100
     assert list(rows) == sorted(rows)
-    assert set(worst(answers)[:50]) <= set(rows)
-    assert set(least_certain(answers)[:25]) <= set(rows)
-    assert np.array_equal(rows, kept(answers, 100))
-    assert np.array_equal(kept(answers, 400), np.arange(400))
-    first = worst(answers)[0]
-    assert answers.positive[first] != (answers.labels[first] == 1)
-    assert abs(answers.probability[first] - 0.5) > 0.4
+    assert set(worst(predictions)[:50]) <= set(rows)
+    assert set(least_certain(predictions)[:25]) <= set(rows)
+    assert np.array_equal(rows, select_players(predictions, 100))
+    assert np.array_equal(select_players(predictions, 400), np.arange(400))
+    first = worst(predictions)[0]
+    assert predictions.positive[first] != (predictions.labels[first] == 1)
+    assert abs(predictions.probability[first] - 0.5) > 0.4
     assert max_players(1500, 150) == max_players(1500, 60) == 1500
     assert max_players(1500, 300) == 750
 
@@ -493,7 +499,7 @@ def test_a_large_run_says_how_many_can_be_played(both: Path, train_flags: Callab
     assert "7 of 40 segments are here" in html
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
     assert len(data["segments"]) == 40
-    assert sum(segment["film"] is not None for segment in data["segments"]) == 7
+    assert sum(segment["player"] is not None for segment in data["segments"]) == 7
 
 
 def test_1400_segments_fit_into_15_megabytes(tmp_path: Path) -> None:
@@ -505,21 +511,21 @@ def test_1400_segments_fit_into_15_megabytes(tmp_path: Path) -> None:
         packed = pack(pose, noise.random(150), noise.normal(size=150), body_frame.part_speeds(pose[None])[0])
         sizes.append(len(json.dumps(packed)))
         assert packed["box"][2] <= 6 / STEPS
-    # 1,500 bytes of reasons and answers each, and a megabyte of figures and tables.
+    # 1,500 bytes of reasons and predictions each, and a megabyte of figures and tables.
     assert 1400 * (np.mean(sizes) + 1500) + 1e6 < 15e6
 
 
 def test_children_are_measured_by_what_their_recordings_lack() -> None:
-    answers, _ = invented(6)
-    quality = child_quality(answers)
+    predictions, _ = invented(6)
+    quality = child_quality(predictions)
     assert quality.names == ["0", "1"]
     assert quality.missing == pytest.approx([0, 10 / T / 3])
-    assert quality.twice == 0
+    assert quality.duplicates == 0
     assert (quality.outside == 0).all()
-    answers.poses[2] = answers.poses[0]
-    answers.poses[4, ..., 0] += 1
-    quality = child_quality(answers)
-    assert quality.twice == 1
+    predictions.poses[2] = predictions.poses[0]
+    predictions.poses[4, ..., 0] += 1
+    quality = child_quality(predictions)
+    assert quality.duplicates == 1
     assert quality.outside == pytest.approx([1 / 3, 0])
 
 
@@ -535,7 +541,7 @@ def test_new_segments_get_the_same_page_without_claims_about_them(
     assert "missed" not in text
     assert "false alarm" not in text
     assert seen.page.locator("#table tbody tr").count() == 2
-    named = seen.page.evaluate("page.segments.map((segment) => [segment.name, segment.p, segment.answer])")
+    named = seen.page.evaluate("page.segments.map((segment) => [segment.name, segment.probability, segment.predicted])")
     answered = read_table(tmp_path / "s_probabilities.csv", ("segment_name", "probability", "label"))
     assert [name for name, _, _ in named] == [row["segment_name"] for row in answered]
     assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in answered], abs=1e-5)
@@ -571,11 +577,11 @@ def test_a_damaged_run_is_named_and_the_old_report_kept(
 
 def test_figures_that_are_not_of_the_decision_are_refused(both: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(both, tmp_path / "run"))
-    decision = open_decision(folder)
+    decision = read_decision(folder)
     told = files.read_json(folder / "metrics.json")
     files.write_json(folder / "metrics.json", told | {"threshold": 0.123})
     with pytest.raises(DataError, match="another decision"):
-        read_figures(folder, decision)
+        read_metrics(folder, decision)
 
 
 NOTED = """
@@ -604,14 +610,14 @@ def test_no_process_of_a_report_holds_both_torch_and_lightgbm(
 
 
 def test_what_made_spasms_be_missed_is_counted() -> None:
-    answers, evidence = invented(8)
+    predictions, evidence = invented(8)
     events = {f"child_{row}.npy": [(10.0, 19.0, "flexor")] for row in range(8)}
-    answers = dataclasses.replace(answers, events=events, positive=np.zeros(8, dtype=bool))
-    answers.poses[3, 20:30] = np.nan
+    predictions = dataclasses.replace(predictions, events=events, positive=np.zeros(8, dtype=bool))
+    predictions.poses[3, 20:30] = np.nan
     evidence.attention[5] = np.arange(T) == 12
     evidence.attention[7] = np.arange(T) == 40
     evidence.attention[3] = np.arange(T) == 15
-    lines = mistakes(answers, np.arange(8), evidence)
+    lines = describe_errors(predictions, np.arange(8), evidence)
     # Segment 1 has no pose in frames 10 to 19, which are its event; 3 and 5 were looked at, 7 elsewhere.
     assert any("Of 4 missed spasms whose time is known 1 lie mostly in gaps" in line for line in lines)
     assert any("in 1 others the network looked elsewhere, in 2 it looked there" in line for line in lines)
@@ -619,17 +625,17 @@ def test_what_made_spasms_be_missed_is_counted() -> None:
     assert any(
         "Of 1 children with a spasm 0 have one that was found; of 1 children without 0" in line for line in lines
     )
-    assert unseen(answers, 1) == 1
-    assert unseen(answers, 3) == 0
+    assert missing_event_fraction(predictions, 1) == 1
+    assert missing_event_fraction(predictions, 3) == 0
 
 
 def test_segments_without_a_pose_are_told_apart_and_not_among_those_worth_a_look() -> None:
-    answers, evidence = invented(8)
+    predictions, evidence = invented(8)
     has_pose = np.arange(8) != 6
-    answers = dataclasses.replace(answers, has_pose=has_pose)
-    assert 6 not in worst(answers)
-    assert 6 not in least_certain(answers)
+    predictions = dataclasses.replace(predictions, has_pose=has_pose)
+    assert 6 not in worst(predictions)
+    assert 6 not in least_certain(predictions)
     assert any(
         "Of 1 segments without any pose 1 were called positive" in line
-        for line in mistakes(answers, np.arange(8), evidence)
+        for line in describe_errors(predictions, np.arange(8), evidence)
     )

@@ -18,8 +18,8 @@ def stam(simulated, tmp_path_factory) -> list[str]:
     """Flags that name a run with a STAM of one epoch."""
     folder = tmp_path_factory.mktemp("stam")
     flags = ["--run", str(folder / "run"), "--cache", str(folder / "cache")]
-    tiny = ["--model", "stam", "--width", "4", "--epochs", "1", "--folds", "3", "--frames", "60", "--workers", "1"]
-    finished = run("train_folds.py", *flags, "--data", str(simulated), *tiny)
+    tiny = ["--models", "stam", "--stam.width", "4", "--stam.epochs", "1", "--folds", "3", "--frames", "60"]
+    finished = run("train_folds.py", *flags, "--data", str(simulated), *tiny, "--no-report")
     assert finished.returncode == 0, finished.stderr
     return flags
 
@@ -45,5 +45,5 @@ def test_a_run_without_stam_says_how_to_train_one(trained, tmp_path):
         "plot_stam_attention.py", "--run", str(trained), "--cache", str(tmp_path), "--out", str(tmp_path / "p.png")
     )
     assert finished.returncode == 1
-    assert "--model stam" in finished.stderr
+    assert "--models stam" in finished.stderr
     assert not (tmp_path / "p.png").exists()

@@ -1,1 +1,1 @@
-"""A run, or answers to new segments, as one page that stands by itself."""
+"""A run, or its predictions for new segments, as one page that stands by itself; a model card; text and plots."""

@@ -1,4 +1,4 @@
-"""The children of a report: how each was answered, and how well it was filmed."""
+"""The children of a report: how good the predictions and the recordings of each are."""
 
 import dataclasses
 import hashlib
@@ -10,150 +10,151 @@ from spasm.core.errors import printable
 from spasm.data.pose import inside_picture, visible_mask
 from spasm.report import figures
 from spasm.report.figures import Plot
-from spasm.report.predictions import Answers, percent
+from spasm.report.predictions import SegmentPredictions, percent
 
-BLOCK = 40_000  # frames read at once
+BLOCK_FRAMES = 40_000  # read at once
+Cell = tuple[Any, str]  # what a cell is sorted by, and its text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quality:
-    """How well each of C children was filmed; NaN where it was never found."""
+    """How good the poses of each of C children are; NaN where none was found."""
 
     names: list[str]
     missing: np.ndarray
-    """Share of frames without any landmark."""
+    """(C,) fraction of frames without any landmark."""
     outside: np.ndarray
-    """Share of found landmarks outside the picture."""
+    """(C,) fraction of found landmarks outside the picture."""
     jitter: np.ndarray
-    """Median absolute second difference of x and y, in hundredths of the picture."""
+    """(C,) median absolute second difference of x and y, in hundredths of the picture."""
     missing_of_all: float
-    """The share of all frames without any landmark."""
-    twice: int
-    """Segments whose values are those of an earlier one."""
+    """Fraction of all frames without any landmark."""
+    duplicates: int
+    """Segments with the very values of an earlier one."""
 
 
-QUALITY_CAPTIONS = {
-    "quality-missing": "Frames in which no landmark was found, by child, the worst first.",
-    "quality-outside": "Found landmarks beyond the picture's edge, by child, the worst first.",
-    "quality-jitter": "Median second difference of positions, by child, the worst first. It grows with movement too.",
-}
-
-
-def child_quality(answers: Answers) -> Quality:
+def child_quality(predictions: SegmentPredictions) -> Quality:
     """Reads all poses once, a block at a time."""
-    count = len(answers.names)
+    count = len(predictions.names)
     missing, outside, jitter = np.full((3, count), np.nan)
     seen: dict[bytes, int] = {}
-    twice = 0
-    step = max(1, BLOCK // answers.poses.shape[1])
+    duplicates = 0
+    step = max(1, BLOCK_FRAMES // predictions.poses.shape[1])
     for start in range(0, count, step):
-        poses = np.array(answers.poses[start : start + step])
-        there = visible_mask(poses)
+        poses = np.array(predictions.poses[start : start + step])
+        visible = visible_mask(poses)
         block = slice(start, start + len(poses))
-        missing[block] = 1 - there.any(axis=2).mean(axis=1)
-        total = there.sum(axis=(1, 2))
+        missing[block] = 1 - visible.any(axis=2).mean(axis=1)
+        total = visible.sum(axis=(1, 2))
         with np.errstate(invalid="ignore"):
-            outside[block] = (there & ~inside_picture(poses)).sum(axis=(1, 2)) / total
-        bends = np.abs(np.diff(np.where(there[..., None], poses[..., :2], np.nan), n=2, axis=1))
-        for row, bend in enumerate(bends):
-            if np.isfinite(bend).any():
-                jitter[start + row] = 100 * np.nanmedian(bend)
+            outside[block] = (visible & ~inside_picture(poses)).sum(axis=(1, 2)) / total
+        second_differences = np.abs(np.diff(np.where(visible[..., None], poses[..., :2], np.nan), n=2, axis=1))
+        for row, values in enumerate(second_differences):
+            if np.isfinite(values).any():
+                jitter[start + row] = 100 * np.nanmedian(values)
             if total[row]:
                 digest = hashlib.sha256(poses[row].tobytes()).digest()
-                twice += digest in seen
+                duplicates += digest in seen
                 seen.setdefault(digest, start + row)
-    names, place = np.unique(np.asarray(answers.children, dtype=str), return_inverse=True)
+    names, place = np.unique(np.asarray(predictions.children, dtype=str), return_inverse=True)
     means, count = [], len(names)
     for values in (missing, outside, jitter):
         known = np.isfinite(values)
         with np.errstate(invalid="ignore"):
             means.append(np.bincount(place[known], values[known], count) / np.bincount(place[known], minlength=count))
     by_child = [str(name) for name in names]
-    return Quality(by_child, means[0], means[1], means[2], float(missing.mean()), twice)
+    return Quality(by_child, means[0], means[1], means[2], float(missing.mean()), duplicates)
 
 
 def quality_figures(quality: Quality) -> dict[str, Plot]:
-    """One figure for each of QUALITY_CAPTIONS."""
-    measures = (
-        ("Frames missing", "share of frames", quality.missing),
-        ("Outside the picture", "share of landmarks", quality.outside),
-        ("Jitter", "hundredths of the picture", quality.jitter),
-    )
+    """A bar chart of each measure by child, the worst first."""
+    measures = {
+        "quality-missing": ("Frames missing", "share of frames", quality.missing),
+        "quality-outside": ("Outside the picture", "share of landmarks", quality.outside),
+        "quality-jitter": ("Jitter", "hundredths of the picture", quality.jitter),
+    }
+    return {name: figures.quality(quality.names, *measure) for name, measure in measures.items()}
+
+
+def group_columns(predictions: SegmentPredictions) -> list[str]:
+    """Columns of groups.csv."""
+    return sorted({column for row in predictions.groups.values() for column in row} - {"child"})
+
+
+def children_table(predictions: SegmentPredictions, quality: Quality) -> dict[str, Any]:
+    """The table of children, the worst first: `columns`, and `rows` with what each cell shows and is sorted by."""
+    groups = group_columns(predictions)
+    place = np.unique(np.asarray(predictions.children, dtype=str), return_inverse=True)[1]
+    rows = []
+    for number, name in enumerate(quality.names):
+        order, errors, cells = _prediction_cells(predictions, np.flatnonzero(place == number))
+        group = [predictions.groups.get(name, {}).get(column, "") for column in groups]
+        cells = [(name, printable(name)), *cells, *_quality_cells(quality, number)]
+        cells += [(value, printable(value)) for value in group]
+        search_text = " ".join(map(printable, (name, *group))).lower()
+        shown = [{"value": value, "text": text} for value, text in cells]
+        rows.append((order, {"number": number, "errors": errors, "search_text": search_text, "cells": shown}))
+    rows.sort(key=lambda row: row[0])
+    columns = [*_columns(predictions.labels is not None), *((name, "from groups.csv") for name in groups)]
     return {
-        name: figures.quality(quality.names, *measure) for name, measure in zip(QUALITY_CAPTIONS, measures, strict=True)
+        "columns": [{"name": name, "title": title} for name, title in columns],
+        "sorted_by": 1,
+        "rows": [row for _, row in rows],
     }
 
 
-def quality_lines(answers: Answers, quality: Quality) -> list[str]:
-    """What there is to say of the recordings together."""
+def _columns(labelled: bool) -> list[tuple[str, str]]:
+    """Name and explanation of each column but those of groups."""
+    about_predictions = [
+        ("wrong", "segments answered wrongly, and their share"),
+        ("missed", "labelled 1, called negative"),
+        ("false alarms", "labelled 0, called positive"),
+        ("segments", "of the child"),
+        ("spasms", "segments labelled 1"),
+        ("Brier", "mean squared error of the probability"),
+    ]
+    if not labelled:
+        about_predictions = [
+            ("highest", "highest probability"),
+            ("positive", "segments called positive"),
+            ("segments", "of the child"),
+            ("mean", "mean probability"),
+        ]
     return [
-        f"{percent(quality.missing_of_all)} of frames have no pose, in the median child "
-        f"{percent(float(np.nanmedian(quality.missing)))}; {(~answers.has_pose).sum()} of {len(answers.names)} "
-        "segments have none.",
-        f"{quality.twice} segments repeat the very values of another one.",
+        ("child", "the child's id; a click opens its segments"),
+        *about_predictions,
+        ("frames missing", "share without any landmark"),
+        ("outside", "landmarks beyond the picture's edge"),
+        ("jitter", "median second difference, hundredths of the picture"),
     ]
 
 
-def group_columns(answers: Answers) -> list[str]:
-    """Columns of groups.csv."""
-    return sorted({column for row in answers.groups.values() for column in row} - {"child"})
+def _prediction_cells(predictions: SegmentPredictions, rows: np.ndarray) -> tuple[tuple[float, float], int, list[Cell]]:
+    """What a child, whose segments are in `rows`, is ordered by; how many predictions are wrong; its cells."""
+    probabilities, positive = predictions.probability[rows], predictions.positive[rows]
+    if predictions.labels is None:
+        highest, mean = float(probabilities.max()), float(probabilities.mean())
+        counts = _count_cells(int(positive.sum()), len(rows))
+        return (-highest, -mean), 0, [(highest, f"{highest:.2f}"), *counts, (mean, f"{mean:.2f}")]
+    truth = predictions.labels[rows] == 1
+    missed, false_alarms = int((truth & ~positive).sum()), int((~truth & positive).sum())
+    errors = missed + false_alarms
+    error_fraction, brier = errors / len(rows), float(((probabilities - truth) ** 2).mean())
+    cells = [
+        (error_fraction, f"{errors} ({percent(error_fraction)})"),
+        *_count_cells(missed, false_alarms, len(rows), int(truth.sum())),
+        (brier, f"{brier:.3f}"),
+    ]
+    return (-error_fraction, -brier), errors, cells
 
 
-def children_table(answers: Answers, quality: Quality) -> dict[str, Any]:
-    """The table of children: columns, rows with what is shown and what is sorted by, the worst first."""
-    groups, labels = group_columns(answers), answers.labels
-    place = np.unique(np.asarray(answers.children, dtype=str), return_inverse=True)[1]
-    columns = [("child", "the child's id; a click opens its segments")]
-    if labels is not None:
-        columns += [("wrong", "segments answered wrongly, and their share"), ("missed", "labelled 1, called negative"),
-                    ("false alarms", "labelled 0, called positive"), ("segments", "of the child"),
-                    ("spasms", "segments labelled 1"), ("Brier", "mean squared error of the probability")]  # fmt: skip
-    else:
-        columns += [("highest", "highest probability"), ("positive", "segments called positive"),
-                    ("segments", "of the child"), ("mean", "mean probability")]  # fmt: skip
-    columns += [("frames missing", "share without any landmark"), ("outside", "landmarks beyond the picture's edge"),
-                ("jitter", "median second difference, hundredths of the picture")]  # fmt: skip
-    columns += [(name, "from groups.csv") for name in groups]
-    rows = []
-    for number, name in enumerate(quality.names):
-        mine = np.flatnonzero(place == number)
-        probabilities, called = answers.probability[mine], answers.positive[mine]
-        cells: list[tuple[Any, str]] = [(name, printable(name))]
-        if labels is not None:
-            truth = labels[mine] == 1
-            missed, alarms = int((truth & ~called).sum()), int((~truth & called).sum())
-            wrong, share, loss = (
-                missed + alarms,
-                (missed + alarms) / len(mine),
-                float(((probabilities - truth) ** 2).mean()),
-            )
-            cells += [(share, f"{wrong} ({percent(share)})"), *_counted(missed, alarms, len(mine), int(truth.sum()))]
-            cells.append((loss, f"{loss:.3f}"))
-            order = (-share, -loss)
-        else:
-            highest, mean = float(probabilities.max()), float(probabilities.mean())
-            cells += [(highest, f"{highest:.2f}"), *_counted(int(called.sum()), len(mine)), (mean, f"{mean:.2f}")]
-            wrong, order = 0, (-highest, -mean)
-        for value in (float(quality.missing[number]), float(quality.outside[number])):
-            cells.append((value, percent(value)) if np.isfinite(value) else ("", "–"))
-        jitter = float(quality.jitter[number])
-        cells.append((jitter, f"{jitter:.2f}") if np.isfinite(jitter) else ("", "–"))
-        row = answers.groups.get(name, {})
-        cells += [(row.get(group, ""), printable(row.get(group, ""))) for group in groups]
-        words = " ".join([printable(name), *(printable(row.get(group, "")) for group in groups)]).lower()
-        shown = [{"value": value, "text": text} for value, text in cells]
-        rows.append((order, {"number": number, "wrong": wrong, "words": words, "cells": shown}))
-    rows.sort(key=lambda row: row[0])
-    sorted_by = "The worst first: by the share of wrong answers, then by the Brier score."
-    if labels is None:
-        sorted_by = "The highest probability first."
-    return {
-        "child_columns": [{"name": name, "title": title} for name, title in columns],
-        "first_sort": 1,
-        "children": [row for _, row in rows],
-        "children_line": f"{sorted_by} A click on a column sorts by it; a click on a child opens its segments.",
-    }
+def _quality_cells(quality: Quality, number: int) -> list[Cell]:
+    """Frames missing, landmarks outside and jitter of a child."""
+    fractions = (float(quality.missing[number]), float(quality.outside[number]))
+    jitter = float(quality.jitter[number])
+    known = [(value, percent(value)) for value in fractions] + [(jitter, f"{jitter:.2f}")]
+    return [(value, text) if np.isfinite(value) else ("", "–") for value, text in known]
 
 
-def _counted(*counts: int) -> list[tuple[int, str]]:
+def _count_cells(*counts: int) -> list[Cell]:
     return [(count, str(count)) for count in counts]

@@ -1,4 +1,4 @@
-"""Where wrong answers come from, as far as the truth is known: gaps, attention, kinds of spasm, children."""
+"""Where wrong predictions come from, as far as the truth is known: gaps, attention, kinds of spasm, children."""
 
 from collections import Counter
 
@@ -6,86 +6,87 @@ import numpy as np
 
 from spasm.data.pose import visible_mask
 from spasm.explain.attributions import Evidence
-from spasm.report.predictions import Answers, percent
+from spasm.report.predictions import SegmentPredictions, percent
 
-HIDDEN = 0.5  # share of a true event without a pose from which nobody could have seen it
+HIDDEN = 0.5  # fraction of a true event without a pose, above which nobody could have seen it
 
 
-def unseen(answers: Answers, row: int) -> float | None:
-    """The share of a segment's true events in which no landmark was found; None where no event is known."""
-    inside = _inside(answers, row)
+def missing_event_fraction(predictions: SegmentPredictions, row: int) -> float | None:
+    """The fraction of a segment's true events in which no landmark was found; None where no event is known."""
+    inside = _event_mask(predictions, row)
     if inside is None:
         return None
-    there = np.asarray(visible_mask(answers.poses[row]).any(axis=1))
-    return float(1 - there[inside].mean())
+    has_pose = np.asarray(visible_mask(predictions.poses[row]).any(axis=1))
+    return float(1 - has_pose[inside].mean())
 
 
-def mistakes(answers: Answers, rows: np.ndarray, evidence: Evidence) -> list[str]:
-    """Sentences on the answers; rows: the segments whose evidence is there."""
-    assert answers.labels is not None
-    truth, called, children = answers.labels == 1, answers.positive, np.asarray(answers.children)
-    lines = [_by_child(truth, called, children), _by_kind(answers), _misses(answers, rows, evidence)]
-    empty = ~answers.has_pose
+def describe_errors(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidence) -> list[str]:
+    """Sentences about the errors; rows: the segments that `evidence` is about."""
+    assert predictions.labels is not None
+    truth, positive, children = predictions.labels == 1, predictions.positive, np.asarray(predictions.children)
+    lines = [_by_child(truth, positive, children), _by_kind(predictions), _misses(predictions, rows, evidence)]
+    empty = ~predictions.has_pose
     if empty.any():
         lines.append(
-            f"Of {empty.sum()} segments without any pose {(empty & called).sum()} were called positive, which is "
-            f"{(empty & called & ~truth).sum()} of {(called & ~truth).sum()} false alarms; "
-            f"{(empty & ~called & truth).sum()} of {(truth & ~called).sum()} missed spasms are such segments. They are "
-            "answered as their like were labelled in training, and are not listed below."
+            f"Of {empty.sum()} segments without any pose {(empty & positive).sum()} were called positive, which is "
+            f"{(empty & positive & ~truth).sum()} of {(positive & ~truth).sum()} false alarms; "
+            f"{(empty & ~positive & truth).sum()} of {(truth & ~positive).sum()} missed spasms are such segments. They "
+            "are answered as their like were labelled in training, and are not listed below."
         )
     return [line for line in lines if line]
 
 
-def _by_child(truth: np.ndarray, called: np.ndarray, children: np.ndarray) -> str:
+def _by_child(truth: np.ndarray, positive: np.ndarray, children: np.ndarray) -> str:
     place = np.unique(children, return_inverse=True)[1]
-    has, told = np.bincount(place, truth) > 0, np.bincount(place, truth & called) > 0
-    alarmed = np.bincount(place, ~truth & called) > 0
-    line = f"Of {has.sum()} children with a spasm {(has & told).sum()} have one that was found"
-    if not has.all():
-        line += f"; of {(~has).sum()} children without {(~has & alarmed).sum()} have a false alarm"
+    has_spasm, detected = np.bincount(place, truth) > 0, np.bincount(place, truth & positive) > 0
+    false_alarm = np.bincount(place, ~truth & positive) > 0
+    line = f"Of {has_spasm.sum()} children with a spasm {(has_spasm & detected).sum()} have one that was found"
+    if not has_spasm.all():
+        line += f"; of {(~has_spasm).sum()} children without {(~has_spasm & false_alarm).sum()} have a false alarm"
     return f"{line}."
 
 
-def _by_kind(answers: Answers) -> str:
+def _by_kind(predictions: SegmentPredictions) -> str:
     """How many spasms of each kind were found, where kinds are known."""
-    assert answers.labels is not None
-    all_of, found_of = Counter[str](), Counter[str]()
-    for row, name in enumerate(answers.names):
-        kinds = {kind for _, _, kind in answers.events.get(name, []) if kind} if answers.labels[row] == 1 else set()
-        for kind in kinds:
-            all_of[kind] += 1
-            found_of[kind] += bool(answers.positive[row])
-    told = [f"{kind} {found_of[kind]} of {count} ({percent(found_of[kind] / count)})" for kind, count in all_of.items()]
-    return f"Segments with a spasm that were found, by its kind: {', '.join(told)}." if told else ""
-
-
-def _misses(answers: Answers, rows: np.ndarray, evidence: Evidence) -> str:
-    """Why spasms were missed, where events are known."""
-    assert answers.labels is not None
-    hidden = there = elsewhere = 0
-    for number, row in enumerate(rows):
-        inside = _inside(answers, int(row))
-        if inside is None or answers.labels[row] != 1 or answers.positive[row]:
+    assert predictions.labels is not None
+    total, detected = Counter[str](), Counter[str]()
+    for row, name in enumerate(predictions.names):
+        if predictions.labels[row] != 1:
             continue
-        looked = evidence.attention[number]
-        if (unseen(answers, int(row)) or 0) > HIDDEN:
+        for kind in {kind for _, _, kind in predictions.events.get(name, []) if kind}:
+            total[kind] += 1
+            detected[kind] += bool(predictions.positive[row])
+    parts = [f"{kind} {detected[kind]} of {count} ({percent(detected[kind] / count)})" for kind, count in total.items()]
+    return f"Segments with a spasm that were found, by its kind: {', '.join(parts)}." if parts else ""
+
+
+def _misses(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidence) -> str:
+    """Why spasms were missed, where events are known."""
+    assert predictions.labels is not None
+    hidden = attended = elsewhere = 0
+    for number, row in enumerate(rows):
+        inside = _event_mask(predictions, int(row))
+        if inside is None or predictions.labels[row] != 1 or predictions.positive[row]:
+            continue
+        attention = evidence.attention[number]
+        if (missing_event_fraction(predictions, int(row)) or 0) > HIDDEN:
             hidden += 1
-        elif looked.any() and not inside[looked.argmax()]:
+        elif attention.any() and not inside[attention.argmax()]:
             elsewhere += 1
         else:
-            there += 1
-    if not hidden + there + elsewhere:
+            attended += 1
+    if not hidden + attended + elsewhere:
         return ""
     return (
-        f"Of {hidden + there + elsewhere} missed spasms whose time is known {hidden} lie mostly in gaps, "
-        f"where nobody could see them; in {elsewhere} others the network looked elsewhere, in {there} it looked there, "
-        "or there is none, and was not convinced."
+        f"Of {hidden + attended + elsewhere} missed spasms whose time is known {hidden} lie mostly in gaps, "
+        f"where nobody could see them; in {elsewhere} others the network looked elsewhere, in {attended} it looked "
+        "there, or there is none, and was not convinced."
     )
 
 
-def _inside(answers: Answers, row: int) -> np.ndarray | None:
+def _event_mask(predictions: SegmentPredictions, row: int) -> np.ndarray | None:
     """Which frames (T,) lie in a true event; None where none is known."""
-    inside = np.zeros(answers.poses.shape[1], dtype=bool)
-    for first, last, _ in answers.events.get(answers.names[row], []):
+    inside = np.zeros(predictions.poses.shape[1], dtype=bool)
+    for first, last, _ in predictions.events.get(predictions.names[row], []):
         inside[max(0, int(first)) : int(last) + 1] = True
     return inside if inside.any() else None

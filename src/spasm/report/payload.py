@@ -10,115 +10,119 @@ from spasm.core.errors import printable
 from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, RIGHT_HIP
 from spasm.data.pose import FPS, visible_mask
 from spasm.ensemble.calibration import probability
-from spasm.explain.attributions import Evidence, explaining
 from spasm.explain.descriptions import measurement
 from spasm.features.body_frame import PARTS, part_speeds
-from spasm.report.error_analysis import unseen
+from spasm.models.registry import MODELS
+from spasm.report.error_analysis import missing_event_fraction
+from spasm.report.figures import Plot
 from spasm.report.player_data import pack
-from spasm.report.predictions import Answers, distance, least_certain, worst
-from spasm.runs.decision_json import choice_of
+from spasm.report.predictions import SegmentPredictions, least_certain, margins, worst
+from spasm.report.run_report import RunReport
+from spasm.runs.artefacts import Decision
 
-KINDS = {"lgbm": "LightGBM", "rocket": "random convolutions", "stgcn_mil": "network (ST-GCN)"}
-LISTED = 20  # errors to go through, and warnings
-
-
-# ---- what the page's script reads
+MOST_LISTED = 20  # errors and close calls to go through
 
 
-def _payload(
-    answers: Answers,
-    rows: np.ndarray,
-    evidence: Evidence,
-    decision: Mapping[str, Any],
-    drawings: Mapping[str, Any],
-    top: list[int],
-) -> dict[str, Any]:
-    names, place = np.unique(np.asarray(answers.children, dtype=str), return_inverse=True)
-    choice = choice_of(dict(decision))
-    said = {name: probability(line[0] * answers.logits[name] + line[1]) for name, line in choice.lines.items()}
-    film_of = {int(row): number for number, row in enumerate(rows)}
-    apart = np.abs(distance(answers))
-    segments = []
-    for row, name in enumerate(answers.names):
-        number = film_of.get(row)
-        pose = np.array(answers.poses[row]) if number is not None else None
-        segment: dict[str, Any] = {
-            "name": printable(name),
-            "child": int(place[row]),
-            "fold": None if answers.fold_of is None else int(answers.fold_of[row]),
-            "label": None if answers.labels is None else int(answers.labels[row]),
-            "answer": int(answers.positive[row]),
-            "p": round(float(answers.probability[row]), 5),
-            "threshold": round(float(answers.thresholds[row]), 5),
-            "wrongness": round(_wrongness(answers, row, apart), 4),
-            "film": None,
-            "empty": not answers.has_pose[row],
-        }
-        if pose is not None and number is not None:
-            looked = evidence.attention[number]
-            posed = bool(visible_mask(pose).any())
-            segment |= {
-                "film": pack(pose, looked, evidence.frame_logits[number], part_speeds(pose[None])[0]),
-                "moment": round(int(looked.argmax()) / FPS, 3) if looked.any() else None,
-                "events": [[*frames, printable(kind)] for *frames, kind in answers.events.get(name, [])],
-                "reasons": [
-                    [measurement(reason), round(reason.contribution, 3), reason.similar]
-                    for reason in evidence.reasons[number]
-                ],
-                "members": [round(float(values[row]), 4) for values in said.values()] if posed else [],
-                "note": answers.notes.get(name, ""),
-                "posed": round(float(visible_mask(pose).any(axis=1).mean()), 3),
-                "unseen": unseen(answers, row),
-            }
-        segments.append(segment)
-    playable = set(film_of)
-    wrong = [int(row) for row in worst(answers) if int(row) in playable][:LISTED]
-    unsure = [int(row) for row in least_certain(answers) if int(row) in playable][:LISTED]
-    # The page opens with the first child of the table that can be played.
-    first = next((child for child in top if any(place[row] == child for row in playable)), None)
+def build_payload(report: RunReport, plots: Mapping[str, Plot], children: Sequence[int]) -> dict[str, Any]:
+    """plots: those of the page, after `svg` was called; children: their numbers in the order of the page's table."""
+    predictions, playable = report.predictions, {int(row) for row in report.playable}
+    names, place = np.unique(np.asarray(predictions.children, dtype=str), return_inverse=True)
+    segments = _segments(report, place)
     sides = ["l" if "left" in name else "r" if "right" in name else "m" for name in LANDMARKS]
     return {
-        "frames": answers.poses.shape[1],
+        "frames": predictions.poses.shape[1],
         "fps": FPS,
-        "aspect": _aspect(decision),
+        "aspect": _aspect(report.decision),
         "landmarks": list(LANDMARKS),
         "edges": [list(edge) for edge in EDGES],
         "sides": sides,
         "hips": [LEFT_HIP, RIGHT_HIP],
         "parts": list(PARTS),
-        "labelled": answers.labels is not None,
-        "explains": "lgbm" in explaining(dict(decision)),
+        "labelled": report.labelled,
+        "lgbm_explains": "lgbm" in report.decision.models,
         "children": [printable(str(name)) for name in names],
-        "members": [[KINDS.get(name, name), round(weight, 3)] for name, weight in choice.weights.items()],
-        "speed": _speed_scale(segments),
+        "models": [[MODELS[name].title, round(model.weight, 3)] for name, model in report.decision.models.items()],
+        "fastest": _fastest(segments),
         "segments": segments,
-        "wrong": wrong,
-        "unsure": unsure,
-        "first": first,
-        "figures": {name: drawing.readings() for name, (drawing, _) in drawings.items() if drawing.lines},
+        "errors": [int(row) for row in worst(predictions) if int(row) in playable][:MOST_LISTED],
+        "least_certain": [int(row) for row in least_certain(predictions) if int(row) in playable][:MOST_LISTED],
+        # The page opens with the first child of the table that can be played.
+        "first_child": next((child for child in children if any(place[row] == child for row in playable)), None),
+        "figures": {name: plot.readings() for name, plot in plots.items() if plot.lines},
     }
 
 
-def _speed_scale(segments: Sequence[Mapping[str, Any]]) -> float:
-    """Trunk lengths per second at the top of every player, so that calm segments look calm; some go beyond."""
-    fastest = [segment["film"]["speed"] for segment in segments if segment["film"]]
-    return round(float(np.percentile(fastest, 75)), 1) if fastest else 1.0
-
-
-def _wrongness(answers: Answers, row: int, apart: np.ndarray) -> float:
-    """What a child's segments are ordered by: surely wrong ones first, then the least sure right ones."""
-    if answers.labels is None:
-        return float(answers.probability[row])
-    wrong = bool(answers.positive[row]) != (answers.labels[row] == 1)
-    return float(apart[row]) if wrong else -float(apart[row])
-
-
-def _aspect(decision: Mapping[str, Any]) -> float:
-    """Width of the pictures by height, if a member was told."""
-    told = [member["settings"].get("features", {}).get("aspect", 1.0) for member in decision["members"].values()]
-    return next((float(value) for value in told if value != 1.0), 1.0)
-
-
-def _json(tree: Mapping[str, Any]) -> str:
+def to_json(tree: Mapping[str, Any]) -> str:
     """JSON that cannot end the element it stands in."""
     return json.dumps(tree, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _segments(report: RunReport, child_of: np.ndarray) -> list[dict[str, Any]]:
+    """Every segment; child_of: (N,) the number of each one's child."""
+    predictions = report.predictions
+    probabilities = {
+        name: probability(slope * predictions.logits[name] + offset)
+        for name, (slope, offset) in report.decision.parameters.calibrations.items()
+    }
+    ranks = _error_ranks(predictions)
+    player_of = {int(row): number for number, row in enumerate(report.playable)}
+    segments = []
+    for row, name in enumerate(predictions.names):
+        segment: dict[str, Any] = {
+            "name": printable(name),
+            "child": int(child_of[row]),
+            "fold": None if predictions.fold_of is None else int(predictions.fold_of[row]),
+            "label": None if predictions.labels is None else int(predictions.labels[row]),
+            "predicted": int(predictions.positive[row]),
+            "probability": round(float(predictions.probability[row]), 5),
+            "threshold": round(float(predictions.thresholds[row]), 5),
+            "error_rank": round(float(ranks[row]), 4),
+            "has_pose": bool(predictions.has_pose[row]),
+            "player": None,
+        }
+        if row in player_of:
+            segment |= _playable_segment(report, row, player_of[row], probabilities)
+        segments.append(segment)
+    return segments
+
+
+def _playable_segment(
+    report: RunReport, row: int, number: int, probabilities: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """What a player shows; number: the segment's place in the evidence; probabilities: of each model alone."""
+    predictions, evidence = report.predictions, report.evidence
+    pose, attention = np.array(predictions.poses[row]), evidence.attention[number]
+    has_pose = visible_mask(pose).any(axis=1)
+    events = predictions.events.get(predictions.names[row], [])
+    return {
+        "player": pack(pose, attention, evidence.frame_logits[number], part_speeds(pose[None])[0]),
+        "peak_s": round(int(attention.argmax()) / FPS, 3) if attention.any() else None,
+        "events": [[*frames, printable(kind)] for *frames, kind in events],
+        "reasons": [
+            [measurement(reason), round(reason.contribution, 3), reason.similar] for reason in evidence.reasons[number]
+        ],
+        "models": [round(float(values[row]), 4) for values in probabilities.values()] if has_pose.any() else [],
+        "note": predictions.notes.get(predictions.names[row], ""),
+        "pose_fraction": round(float(has_pose.mean()), 3),
+        "missing_event_fraction": missing_event_fraction(predictions, row),
+    }
+
+
+def _error_ranks(predictions: SegmentPredictions) -> np.ndarray:
+    """(N,) what a child's segments are ordered by: surely wrong ones first, then the least sure right ones."""
+    if predictions.labels is None:
+        return predictions.probability
+    wrong = predictions.positive != (predictions.labels == 1)
+    return np.where(wrong, 1, -1) * np.abs(margins(predictions))
+
+
+def _aspect(decision: Decision) -> float:
+    """Width of the images by height, from the settings of a model; 1 where none names it."""
+    named = [model.settings.get("features", {}).get("aspect", 1.0) for model in decision.models.values()]
+    return next((float(value) for value in named if value != 1.0), 1.0)
+
+
+def _fastest(segments: Sequence[Mapping[str, Any]]) -> float:
+    """Trunk lengths per second at the top of every player, so that calm segments look calm; some go beyond."""
+    speeds = [segment["player"]["speed"] for segment in segments if segment["player"]]
+    return round(float(np.percentile(speeds, 75)), 1) if speeds else 1.0

@@ -1,6 +1,6 @@
 """Segments small enough for a page: landmarks in steps a screen can show, curves in bytes, deflated, as base64.
 
-What a page's player reads, in this order, all little-endian, T frames, each array frame by frame:
+The player of the page reads, in this order, all little-endian, T frames, each array frame by frame:
     bits of (T, 33): found, padded to whole bytes
     four planes of (T, 33) bytes: low and high bytes of the zigzag differences over time of x, then of y
     (T,) bytes: attention, 255 for the largest
@@ -17,7 +17,7 @@ import numpy as np
 from spasm.data.pose import visible_mask
 
 STEPS = 800  # across the larger side of the box around the pose: finer than a screen shows it
-SIDE = 8.0  # log-odds beyond which more says nothing
+MOST_LOG_ODDS = 8.0  # beyond which more says nothing
 WIDEST = 3.0  # pictures; a landmark that strays farther does not shrink the rest
 
 
@@ -26,14 +26,16 @@ def pack(pose: np.ndarray, attention: np.ndarray, logits: np.ndarray, speeds: np
 
     Gives `box` (left, top, size of a step, in pictures), `speed` and `data`.
     """
-    there = visible_mask(pose)
-    places = np.clip(np.where(there[..., None], pose[..., :2], np.nan), 0.5 - WIDEST, 0.5 + WIDEST)
-    low, high = (np.zeros(2), np.ones(2)) if not there.any() else (np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1)))
+    visible = visible_mask(pose)
+    positions = np.clip(np.where(visible[..., None], pose[..., :2], np.nan), 0.5 - WIDEST, 0.5 + WIDEST)
+    low, high = (
+        (np.zeros(2), np.ones(2)) if not visible.any() else (np.nanmin(positions, (0, 1)), np.nanmax(positions, (0, 1)))
+    )
     step = max(float((high - low).max()), 1e-3) / STEPS
-    steps = np.zeros(places.shape, dtype=np.int64)
-    steps[there] = np.round((places[there] - low) / step)
+    steps = np.zeros(positions.shape, dtype=np.int64)
+    steps[visible] = np.round((positions[visible] - low) / step)
     # What is not found stays where it was, so that a gap costs no bytes.
-    last = np.maximum.accumulate(np.where(there, np.arange(len(pose))[:, None], 0), axis=0)
+    last = np.maximum.accumulate(np.where(visible, np.arange(len(pose))[:, None], 0), axis=0)
     steps = np.take_along_axis(steps, last[..., None].repeat(2, -1), axis=0)
     change = np.diff(steps, axis=0, prepend=0)
     zigzag = np.where(change < 0, -2 * change - 1, 2 * change).astype("<u2")
@@ -42,11 +44,11 @@ def pack(pose: np.ndarray, attention: np.ndarray, logits: np.ndarray, speeds: np
     fastest = max(fastest, 1e-3)
     content = b"".join(
         [
-            np.packbits(there).tobytes(),
+            np.packbits(visible).tobytes(),
             *planes,
-            _bytes(attention / max(float(attention.max()), 1e-9) * 255, 0),
-            _bytes(128 + np.clip(logits, -SIDE, SIDE) / SIDE * 127, 1),
-            _bytes(1 + speeds / fastest * 254, 1),
+            _to_bytes(attention / max(float(attention.max()), 1e-9) * 255, 0),
+            _to_bytes(128 + np.clip(logits, -MOST_LOG_ODDS, MOST_LOG_ODDS) / MOST_LOG_ODDS * 127, 1),
+            _to_bytes(1 + speeds / fastest * 254, 1),
         ]
     )
     return {
@@ -56,7 +58,7 @@ def pack(pose: np.ndarray, attention: np.ndarray, logits: np.ndarray, speeds: np
     }
 
 
-def _bytes(values: np.ndarray, least: int) -> bytes:
+def _to_bytes(values: np.ndarray, least: int) -> bytes:
     """Rounded to bytes from `least` on; 0 where a value is not known."""
     known = np.isfinite(values)
     return np.where(known, np.clip(np.round(np.where(known, values, 0)), least, 255), 0).astype(np.uint8).tobytes()

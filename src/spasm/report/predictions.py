@@ -1,19 +1,30 @@
-"""Answered segments as a report shows them, and which of them are worth a look."""
+"""Predictions for segments as a report shows them, and which of them are worth a look."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spasm.core.errors import DataError
+from spasm.core.tables import read_table
 from spasm.data.annotations import LabelLevel
-from spasm.data.dataset import SegmentFiles
+from spasm.data.dataset import SegmentFiles, TrainingData
 from spasm.data.pose import FRAMES
 from spasm.ensemble.calibration import logit
+from spasm.inference.trained_run import Prediction
+from spasm.runs.artefacts import Decision, Metrics, read_oof, rebuild_hint
+from spasm.runs.folder import Run
+
+WITHOUT_POSE = "No pose in any frame: answered as such segments were labelled in training"
+EVENT_COLUMNS = (  # of truth.csv
+    ("event_start_frame", "event_end_frame", "event_type"),
+    ("event2_start_frame", "event2_end_frame", "event2_type"),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Answers:
-    """N answered segments. Without labels they are new ones."""
+class SegmentPredictions:
+    """Predictions for N segments. Without labels they are new ones."""
 
     names: Sequence[str]
     children: Sequence[str]
@@ -22,64 +33,127 @@ class Answers:
     probability: np.ndarray
     """(N,)"""
     positive: np.ndarray
-    """(N,) bool: the answer."""
+    """(N,) bool: the predicted label."""
     thresholds: np.ndarray
-    """(N,) that each was held against."""
+    """(N,) the threshold of each prediction."""
     logits: Mapping[str, np.ndarray]
-    """(N,) of each member that decides."""
+    """(N,) of each model in the decision."""
     has_pose: np.ndarray
     """(N,) bool: a landmark was found in some frame."""
     notes: Mapping[str, str]
-    """What stands beside an answer."""
+    """A remark on a prediction, by segment name."""
     labels: np.ndarray | None = None
     """(N,) of 0 and 1."""
     fold_of: np.ndarray | None = None
-    """(N,) the fold that answered each; None: all of them together."""
+    """(N,) the fold that predicted each; None: all of them together."""
     groups: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    """What groups.csv says of each child."""
+    """The row of groups.csv of each child."""
     events: Mapping[str, list[tuple[float, float, str]]] = dataclasses.field(default_factory=dict)
     """First and last frame and kind of the true events of segments, where known."""
     warnings: Sequence[str] = ()
     label_level: LabelLevel = LabelLevel.SEGMENT
 
 
-def max_players(films: int, frames: int) -> int:
-    """How many segments of T frames take the room of so many of 150."""
-    return max(1, films * FRAMES // max(frames, FRAMES))
+def read_out_of_fold_predictions(run: Run, decision: Decision, metrics: Metrics) -> SegmentPredictions:
+    """The prediction for every training segment by the fold that never saw its child.
+
+    Raises DataError for an oof.csv that is not of this run, or not what `metrics` was computed from.
+    """
+    data, oof = run.data, read_oof(run.path, metrics)
+    thresholds = np.array(metrics.cross_fitted_thresholds)
+    known = all(np.isfinite(oof.logits.get(name, np.array([np.nan]))).all() for name in decision.models)
+    if list(oof.names) != list(data.names) or len(thresholds) != run.folds or not known:
+        reason = "does not hold the segments, folds and logits of the run"
+        raise DataError(run.path / "oof.csv", reason, rebuild_hint(run.path))
+    return SegmentPredictions(
+        names=data.names,
+        children=data.children,
+        poses=data.poses,
+        probability=oof.probabilities,
+        positive=oof.positive,
+        thresholds=thresholds[run.fold_of],
+        logits={name: oof.logits[name] for name in decision.models},
+        labels=data.labels,
+        fold_of=run.fold_of,
+        groups=data.groups,
+        events=read_true_events(data),
+        label_level=data.label_level,
+        has_pose=data.has_pose,
+        notes={name: WITHOUT_POSE for name, has_pose in zip(data.names, data.has_pose, strict=True) if not has_pose},
+        warnings=[str(warning) for warning in data.warnings],
+    )
 
 
-def kept(answers: Answers, most: int) -> np.ndarray:
-    """Rows whose films go into a page: all, or of many the most wrong, the least certain and a sample, in order."""
-    count = len(answers.names)
+def new_segments(
+    prediction: Prediction, names: Sequence[str], children: Sequence[str], poses: np.ndarray | SegmentFiles
+) -> SegmentPredictions:
+    """Predictions for new segments, whose labels are not known."""
+    return SegmentPredictions(
+        names=names,
+        children=children,
+        poses=poses,
+        probability=prediction.probability,
+        positive=prediction.label == 1,
+        thresholds=np.full(len(names), prediction.threshold),
+        logits=prediction.logits,
+        has_pose=prediction.has_pose,
+        notes=dict(zip(names, prediction.note, strict=True)),
+    )
+
+
+def read_true_events(data: TrainingData) -> dict[str, list[tuple[float, float, str]]]:
+    """First and last frame and kind of the true events of segments, from truth.csv of simulated data."""
+    path = data.folder / "truth.csv"
+    if not (path.exists() and data.simulated):  # another program's file of that name means something else
+        return {}
+    events: dict[str, list[tuple[float, float, str]]] = {}
+    for row in read_table(path, ("segment_name", "event_start_frame", "event_end_frame")):
+        for first, last, kind in EVENT_COLUMNS:
+            try:
+                if row.get(first) and row.get(last):
+                    event = (int(row[first]), int(row[last]), row.get(kind) or "")
+                    events.setdefault(row["segment_name"], []).append(event)
+            except ValueError as error:
+                raise DataError(path, f"holds an event whose frames are no numbers ({error})", "mend it") from error
+    return events
+
+
+def max_players(players: int, frames: int) -> int:
+    """How many segments of T frames need as much room in a page as `players` segments of 150 frames."""
+    return max(1, players * FRAMES // max(frames, FRAMES))
+
+
+def select_players(predictions: SegmentPredictions, most: int) -> np.ndarray:
+    """Rows that can be played in a page, in order: all, or the worst, the least certain and a random sample."""
+    count = len(predictions.names)
     if count <= most:
         return np.arange(count)
-    wrong, unsure = worst(answers), least_certain(answers)
-    rows = dict.fromkeys([*wrong[: most // 2], *unsure[: most // 4]])
+    rows = dict.fromkeys([*worst(predictions)[: most // 2], *least_certain(predictions)[: most // 4]])
     rest = np.random.default_rng(0).permutation([row for row in range(count) if row not in rows])
     return np.sort([*rows, *rest[: most - len(rows)]])
 
 
-def worst(answers: Answers) -> np.ndarray:
-    """Rows of wrong answers, the surest first; of new segments all, the most probable first. Only with a pose."""
-    above = distance(answers)
-    if answers.labels is None:
-        rows = np.flatnonzero(answers.has_pose)
-        return rows[np.argsort(-above[rows], kind="stable")]
-    rows = np.flatnonzero((answers.positive != (answers.labels == 1)) & answers.has_pose)
-    return rows[np.argsort(-np.abs(above[rows]), kind="stable")]
+def worst(predictions: SegmentPredictions) -> np.ndarray:
+    """Rows of wrong predictions, the surest first; of new segments all, the most probable first. Only with a pose."""
+    margin = margins(predictions)
+    if predictions.labels is None:
+        rows = np.flatnonzero(predictions.has_pose)
+        return rows[np.argsort(-margin[rows], kind="stable")]
+    rows = np.flatnonzero((predictions.positive != (predictions.labels == 1)) & predictions.has_pose)
+    return rows[np.argsort(-np.abs(margin[rows]), kind="stable")]
 
 
-def least_certain(answers: Answers) -> np.ndarray:
+def least_certain(predictions: SegmentPredictions) -> np.ndarray:
     """Rows with a pose by how close the probability is to its threshold."""
-    rows = np.argsort(np.abs(distance(answers)), kind="stable")
-    return rows[answers.has_pose[rows]]
+    rows = np.argsort(np.abs(margins(predictions)), kind="stable")
+    return rows[predictions.has_pose[rows]]
 
 
-def distance(answers: Answers) -> np.ndarray:
-    """How far each answer's log-odds are above its threshold's."""
-    return logit(answers.probability) - logit(answers.thresholds)
+def margins(predictions: SegmentPredictions) -> np.ndarray:
+    """(N,) how far the log-odds of each prediction are above those of its threshold."""
+    return logit(predictions.probability) - logit(predictions.thresholds)
 
 
-def percent(share: float) -> str:
-    """A share as text."""
-    return f"{100 * share:.0f} %"
+def percent(fraction: float) -> str:
+    """A fraction as text."""
+    return f"{100 * fraction:.0f} %"

@@ -10,22 +10,21 @@ from spasm.core import files
 from spasm.core.errors import printable
 from spasm.data.pose import FPS
 from spasm.report import console
-from spasm.runs.run import read_manifest, read_run
+from spasm.runs.artefacts import Decision, read_manifest, read_run_info
 
 
-def how_made(run: Path, argv: Sequence[str]) -> list[tuple[str, str]]:
+def describe_run(run: Path, argv: Sequence[str]) -> list[tuple[str, str]]:
     """Data, folds, dates, versions and digest of a run; argv: the command that shows it."""
-    made = read_run(run)
+    info = read_run_info(run)
     first, last = (_time((run / name).stat().st_mtime) for name in ("run.json", "metrics.json"))
     manifest = read_manifest(sorted(run.glob("*/manifest.json"))[0])
-    versions = manifest.get("versions", {})
     pairs = {
-        "data": console.data_name(made["data"]),
-        "fingerprint of the data": made["data"]["fingerprint"],
-        "frames of a segment (T)": f"{made['frames']}: {made['frames'] / FPS:g} s at {FPS:g} per second",
-        "folds": _listed(made["folds"]),
+        "data": console.data_name(info.data),
+        "fingerprint of the data": info.data.fingerprint,
+        "frames of a segment (T)": f"{info.frames}: {info.frames / FPS:g} s at {FPS:g} per second",
+        "folds": listed(info.folds.model_dump(exclude_none=True)),
         "trained": f"{first} to {last}, by the dates of the run's files",
-        "versions": _listed(versions),
+        "versions": listed(manifest.versions),
         "sha256 of decision.json": files.sha256(run / "decision.json"),
         "report made": _time(datetime.datetime.now(datetime.UTC).timestamp()),
         "by the command": shlex.join(["python", *argv]),
@@ -33,16 +32,16 @@ def how_made(run: Path, argv: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, printable(str(value))) for name, value in pairs.items()]
 
 
-def members(run: Path, decision: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """`name`, `command` and `settings`, as names and values, of each member that decides."""
+def describe_models(run: Path, decision: Decision) -> list[dict[str, Any]]:
+    """`name`, `command` and `settings`, as names and values, of each model in the decision."""
     shown = []
-    for name, chosen in decision["members"].items():
+    for name, decided in decision.models.items():
         manifest = read_manifest(run / name / "manifest.json")
-        script, *flags = map(str, manifest.get("command") or ["(not noted)"])
-        told = [("weight in the blend", f"{chosen['weight']:.3f}"), ("seeds", ", ".join(map(str, chosen["seeds"])))]
-        settings = [(flag, printable(str(value))) for flag, value in _flat(manifest["settings"])]
+        script, *flags = manifest.command or ["(not noted)"]
+        settings = [("weight in the blend", f"{decided.weight:.3f}"), ("seeds", ", ".join(map(str, decided.seeds)))]
+        settings += [(flag, printable(str(value))) for flag, value in _flat(manifest.settings)]
         command = printable(shlex.join(["python", f"src/{script}", *flags]))
-        shown.append({"name": name, "command": command, "settings": [*told, *settings]})
+        shown.append({"name": name, "command": command, "settings": settings})
     return shown
 
 
@@ -53,7 +52,8 @@ def _flat(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _listed(tree: Mapping[str, Any]) -> str:
+def listed(tree: Mapping[str, Any]) -> str:
+    """Names and values in one line."""
     return ", ".join(f"{name} {value}" for name, value in sorted(tree.items()))
 
 

@@ -4,7 +4,7 @@ const page = JSON.parse(document.getElementById("data").textContent);
 const T = page.frames, JOINTS = page.landmarks.length, PARTS = page.parts.length, FPS = page.fps;
 const el = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-function made(tag, name, text) {
+function create(tag, name, text) {
   const node = document.createElement(tag);
   if (name) node.className = name;
   if (text !== undefined) node.textContent = text;
@@ -14,10 +14,10 @@ const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-// ---- a segment's film: unpacked when it is looked at
+// ---- what a player shows of a segment: unpacked when it is opened
 
-async function unpack(film) {
-  const packed = Uint8Array.from(atob(film.data), (letter) => letter.charCodeAt(0));
+async function unpack(player) {
+  const packed = Uint8Array.from(atob(player.data), (letter) => letter.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
   const count = T * JOINTS, bits = Math.ceil(count / 8);
@@ -30,31 +30,31 @@ async function unpack(film) {
       for (let frame = 0; frame < T; frame++) {
         const i = frame * JOINTS + joint, code = bytes[low + i] | (bytes[high + i] << 8);
         at += code & 1 ? -(code + 1) / 2 : code / 2;
-        axis[i] = film.box[number] + at * film.box[2];
+        axis[i] = player.box[number] + at * player.box[2];
       }
     }
   });
   const rest = bits + 4 * count;
   const logits = Array.from(bytes.subarray(rest + T, rest + 2 * T), (b) => (b ? ((b - 128) / 127) * 8 : null));
   const speeds = page.parts.map((_, part) => Array.from(
-    bytes.subarray(rest + (2 + part) * T, rest + (3 + part) * T), (b) => (b ? ((b - 1) / 254) * film.speed : null)));
+    bytes.subarray(rest + (2 + part) * T, rest + (3 + part) * T), (b) => (b ? ((b - 1) / 254) * player.speed : null)));
   const attention = Array.from(bytes.subarray(rest, rest + T));
   const total = attention.reduce((sum, value) => sum + value, 0);
   const shares = attention.map((value) => (total ? value / total : 0));
-  return { found, x, y, logits, speeds, attention: shares, looked: total > 0, seen: counted(found) };
+  return { found, x, y, logits, speeds, attention: shares, hasAttention: total > 0, foundPerFrame: countFound(found) };
 }
-function counted(found) {
-  const seen = new Uint8Array(T);
-  for (let i = 0; i < found.length; i++) seen[Math.floor(i / JOINTS)] += found[i];
-  return seen;
+function countFound(found) {
+  const count = new Uint8Array(T);
+  for (let i = 0; i < found.length; i++) count[Math.floor(i / JOINTS)] += found[i];
+  return count;
 }
 
 // The middle of the hips in each frame, straight lines through gaps; null where the hips are never found.
-function hipsOf(film) {
+function hipsOf(motion) {
   const [left, right] = page.hips, known = [];
   for (let frame = 0; frame < T; frame++) {
     const a = frame * JOINTS + left, b = frame * JOINTS + right;
-    if (film.found[a] && film.found[b]) known.push([frame, (film.x[a] + film.x[b]) / 2, (film.y[a] + film.y[b]) / 2]);
+    if (motion.found[a] && motion.found[b]) known.push([frame, (motion.x[a] + motion.x[b]) / 2, (motion.y[a] + motion.y[b]) / 2]);
   }
   if (!known.length) return null;
   const hips = [];
@@ -108,7 +108,7 @@ class Player {
     new ResizeObserver(() => this.draw()).observe(this.part("pose"));
     this.shown = () => {};
     if (rows.length) this.step(0);
-    else this.root.replaceChildren(made("p", "", "None."));
+    else this.root.replaceChildren(create("p", "", "None."));
   }
   key(event) {
     const typing = event.target.matches("select, input[type=checkbox], button");
@@ -135,27 +135,27 @@ class Player {
     this.stop();
     const segment = page.segments[row];
     this.segment = segment;
-    this.film = null;
-    let film;
-    try { film = await unpack(segment.film); }
+    this.motion = null;
+    let motion;
+    try { motion = await unpack(segment.player); }
     catch (error) { this.part("segment-title").textContent = `${segment.name} cannot be shown: this browser is too old (${error})`; return; }
     if (this.segment !== segment) return;  // another was asked for meanwhile
-    this.film = film;
-    this.hips = hipsOf(film);
+    this.motion = motion;
+    this.hips = hipsOf(motion);
     this.part("relative").disabled = !this.hips;
     this.fresh = true;
     this.shown(row);
     this.part("segment-title").textContent = `${segment.name}, child ${page.children[segment.child]}`;
-    this.part("verdict").textContent = verdict(segment);
-    said(this.part("members"), segment);
-    because(this.part("reasons"), segment);
+    this.part("summary").textContent = summarize(segment);
+    showModels(this.part("models"), segment);
+    showReasons(this.part("reasons"), segment);
     this.root.dataset.segment = segment.name;
-    this.seek(segment.moment === null ? 0 : Math.round(segment.moment * FPS));
+    this.seek(segment.peak_s === null ? 0 : Math.round(segment.peak_s * FPS));
   }
   toggle() { if (this.playing) this.stop(); else this.play(); }
   play() {
-    if (!this.film) return;
-    if (this.fresh || this.frame >= T - 1) this.frame = 0;  // a segment is first shown where the network looked
+    if (!this.motion) return;
+    if (this.fresh || this.frame >= T - 1) this.frame = 0;  // a segment is first shown where attention is highest
     this.fresh = false;
     this.playing = true;
     this.part("play").textContent = "❚❚ pause";
@@ -178,31 +178,31 @@ class Player {
     this.draw();
   }
   draw() {
-    if (!this.film || !this.root.isConnected) return;
+    if (!this.motion || !this.root.isConnected) return;
     this.drawPose();
     this.drawTime();
     this.part("values").textContent = this.values();
   }
   values() {
-    const film = this.film, f = this.frame, words = [`${fixed(f / FPS)} s (frame ${f})`, `${film.seen[f]} of ${JOINTS} landmarks found`];
-    if (film.looked) words.push(`attention ${fixed(100 * film.attention[f], 1)} %`);
-    if (film.logits[f] !== null) words.push(`frame log-odds ${fixed(film.logits[f], 1)}${Math.abs(film.logits[f]) > 7.99 ? " or beyond" : ""}`);
-    const moving = page.parts.map((name, part) => (film.speeds[part][f] === null ? null : `${name} ${fixed(film.speeds[part][f])}`)).filter(Boolean);
+    const motion = this.motion, f = this.frame, words = [`${fixed(f / FPS)} s (frame ${f})`, `${motion.foundPerFrame[f]} of ${JOINTS} landmarks found`];
+    if (motion.hasAttention) words.push(`attention ${fixed(100 * motion.attention[f], 1)} %`);
+    if (motion.logits[f] !== null) words.push(`frame log-odds ${fixed(motion.logits[f], 1)}${Math.abs(motion.logits[f]) > 7.99 ? " or beyond" : ""}`);
+    const moving = page.parts.map((name, part) => (motion.speeds[part][f] === null ? null : `${name} ${fixed(motion.speeds[part][f])}`)).filter(Boolean);
     if (moving.length) words.push(`speed ${moving.join(", ")} trunk lengths/s`);
     return words.join(" · ");
   }
   // Where landmark i of all frames is drawn: in pictures, from the hips if they are held still.
   place(i, frame, relative) {
     const [x0, y0] = relative ? this.hips[frame] : [0, 0];
-    return [(this.film.x[i] - x0) * page.aspect, this.film.y[i] - y0];
+    return [(this.motion.x[i] - x0) * page.aspect, this.motion.y[i] - y0];
   }
   drawPose() {
     const [pen, width, height] = fit(this.part("pose"));
-    const film = this.film, f = this.frame, mirror = this.part("mirror").checked;
+    const motion = this.motion, f = this.frame, mirror = this.part("mirror").checked;
     const relative = this.part("relative").checked && this.hips !== null;
     const lows = [Infinity, Infinity], highs = [-Infinity, -Infinity];
-    for (let i = 0; i < film.found.length; i++) {
-      if (!film.found[i]) continue;
+    for (let i = 0; i < motion.found.length; i++) {
+      if (!motion.found[i]) continue;
       this.place(i, Math.floor(i / JOINTS), relative).forEach((value, axis) => {
         lows[axis] = Math.min(lows[axis], value);
         highs[axis] = Math.max(highs[axis], value);
@@ -211,7 +211,7 @@ class Player {
     const ink = colour("--ink"), faint = colour("--faint");
     pen.font = "14px system-ui, sans-serif";
     pen.textBaseline = "top";
-    if (!film.seen[f]) { pen.fillStyle = ink; pen.fillText("no pose found in this frame", 10, 10); }
+    if (!motion.foundPerFrame[f]) { pen.fillStyle = ink; pen.fillText("no pose found in this frame", 10, 10); }
     if (lows[0] === Infinity) return;
     const margin = 22;
     const scale = Math.min((width - 2 * margin) / Math.max(highs[0] - lows[0], 1e-6), (height - 2 * margin) / Math.max(highs[1] - lows[1], 1e-6));
@@ -220,7 +220,7 @@ class Player {
       const across = (x - (lows[0] + highs[0]) / 2) * (mirror ? -1 : 1);
       return [width / 2 + across * scale, height / 2 + (y - (lows[1] + highs[1]) / 2) * scale];
     };
-    const there = (joint) => film.found[f * JOINTS + joint] === 1;
+    const there = (joint) => motion.found[f * JOINTS + joint] === 1;
     const shade = { l: colour("--blue"), r: colour("--orange"), m: ink };
     pen.lineCap = "round";
     for (const [a, b] of page.edges) {
@@ -250,12 +250,12 @@ class Player {
   }
   // Whether a landmark was found in some frame up to this one; until then there is no place to draw it.
   before(joint) {
-    for (let frame = this.frame; frame >= 0; frame--) if (this.film.found[frame * JOINTS + joint]) return true;
+    for (let frame = this.frame; frame >= 0; frame--) if (this.motion.found[frame * JOINTS + joint]) return true;
     return false;
   }
   drawTime() {
     const [pen, width, height] = fit(this.part("time"));
-    const film = this.film, ink = colour("--ink"), faint = colour("--faint"), rule = colour("--rule");
+    const motion = this.motion, ink = colour("--ink"), faint = colour("--faint"), rule = colour("--rule");
     const left = (this.left = 8), right = width - 8, axis = height - 18;
     const x = (frame) => left + (frame / (T - 1)) * (right - left);
     pen.font = "11px system-ui, sans-serif";
@@ -296,20 +296,20 @@ class Player {
       pen.globalAlpha = 1;
       pen.fillRect(x(start), axis - 5, Math.max(2, x(end) - x(start)), 5);
     }
-    const most = Math.max(...film.attention);
-    title(film.looked ? `attention, highest ${fixed(100 * most, 1)} % of a frame` : "attention: no network looked", 2);
-    if (film.looked) curve(film.attention, 15, 1.35 * band, 0, most, ink, [], true);
-    const seen = film.logits.filter((value) => value !== null), reach = Math.max(1, ...seen.map(Math.abs));
+    const most = Math.max(...motion.attention);
+    title(motion.hasAttention ? `attention, highest ${fixed(100 * most, 1)} % of a frame` : "attention: no network looked", 2);
+    if (motion.hasAttention) curve(motion.attention, 15, 1.35 * band, 0, most, ink, [], true);
+    const knownLogits = motion.logits.filter((value) => value !== null), reach = Math.max(1, ...knownLogits.map(Math.abs));
     const second = 15 + 1.35 * band + 4;
-    title(seen.length ? `frame log-odds, −${fixed(reach, 1)} to ${fixed(reach, 1)}; dotted: even` : "frame log-odds: none", second);
-    if (seen.length) {
+    title(knownLogits.length ? `frame log-odds, −${fixed(reach, 1)} to ${fixed(reach, 1)}; dotted: even` : "frame log-odds: none", second);
+    if (knownLogits.length) {
       const top = second + 13, tall = 1.45 * band;
       pen.strokeStyle = faint; pen.lineWidth = 1; pen.setLineDash([2, 3]);
       pen.beginPath(); pen.moveTo(left, top + tall / 2); pen.lineTo(right, top + tall / 2); pen.stroke();
-      curve(film.logits, top, tall, -reach, reach, colour("--orange"), [], false);
+      curve(motion.logits, top, tall, -reach, reach, colour("--orange"), [], false);
     }
     const third = second + 13 + 1.45 * band + 4;
-    const fastest = page.speed;
+    const fastest = page.fastest;
     title(`speed, 0 to ${fixed(fastest, 1)} trunk lengths/s:`, third);
     let at = left + pen.measureText(`speed, 0 to ${fixed(fastest, 1)} trunk lengths/s: `).width + 6, down = third;
     page.parts.forEach((name, part) => {
@@ -321,11 +321,11 @@ class Player {
       at += wide + 4;
     });
     const top = down + 15, gaps = axis - 16;
-    page.parts.forEach((_, part) => curve(film.speeds[part], top, gaps - top - 2, 0, fastest, colour(LINES[part]), DASHES[part], false));
+    page.parts.forEach((_, part) => curve(motion.speeds[part], top, gaps - top - 2, 0, fastest, colour(LINES[part]), DASHES[part], false));
     // how much of the pose was found: full height where nothing was
     pen.fillStyle = colour("--bad");
     for (let frame = 0; frame < T; frame++) {
-      const lost = 1 - film.seen[frame] / JOINTS;
+      const lost = 1 - motion.foundPerFrame[frame] / JOINTS;
       const from = Math.max(left, x(frame) - (right - left) / T / 2);
       if (lost) pen.fillRect(from, gaps + 9 - 8 * lost, (right - left) / T + 0.5, 8 * lost);
     }
@@ -346,48 +346,48 @@ class Player {
 
 // ---- why, in words
 
-function verdict(segment) {
-  const reached = segment.answer === 1, number = fixed(segment.p, 3);
+function summarize(segment) {
+  const reached = segment.predicted === 1, number = fixed(segment.probability, 3);
   let text = `Probability ${number}, ${reached ? "at or above" : "below"} the threshold ${fixed(segment.threshold, 3)}: called ${reached ? "positive" : "negative"}.`;
   if (segment.label !== null) {
-    const right = segment.label === segment.answer;
+    const right = segment.label === segment.predicted;
     text += ` Labelled ${segment.label ? "a spasm" : "no spasm"}: ${right ? "right." : reached ? "a false alarm." : "a missed spasm."}`;
   }
   if (segment.fold !== null) text += ` Answered by fold ${segment.fold}, which never saw this child.`;
   if (segment.note) text += ` ${segment.note}.`;
-  if (!segment.film) return text;
-  if (segment.posed > 0 && segment.posed < 1) text += ` ${fixed(100 * segment.posed, 0)} % of frames have a pose${segment.posed < 0.5 ? ": thin evidence" : ""}.`;
-  if (segment.moment !== null) text += ` The network looked most at ${fixed(segment.moment)} s.`;
+  if (!segment.player) return text;
+  if (segment.pose_fraction > 0 && segment.pose_fraction < 1) text += ` ${fixed(100 * segment.pose_fraction, 0)} % of frames have a pose${segment.pose_fraction < 0.5 ? ": thin evidence" : ""}.`;
+  if (segment.peak_s !== null) text += ` The network looked most at ${fixed(segment.peak_s)} s.`;
   for (const [start, end, kind] of segment.events) text += ` True event: ${kind || "spasm"}, ${fixed(start / FPS)} to ${fixed(end / FPS)} s.`;
   if (segment.events.length && segment.label === 0) text += " Too little of it lies inside this segment for the label of a spasm.";
-  if (segment.unseen) text += ` ${fixed(100 * segment.unseen, 0)} % of it has no pose${segment.unseen > 0.5 ? ": it could hardly be seen" : ""}.`;
+  if (segment.missing_event_fraction) text += ` ${fixed(100 * segment.missing_event_fraction, 0)} % of it has no pose${segment.missing_event_fraction > 0.5 ? ": it could hardly be seen" : ""}.`;
   return text;
 }
-function said(place, segment) {
+function showModels(place, segment) {
   place.replaceChildren();
-  if (!segment.members.length) return;
-  place.append(made("h4", "small", "What each member says by itself, and its weight in the final blend, which is calibrated again: the answer can lie beyond them."));
-  const bars = made("div", "bars said");
-  segment.members.forEach((p, number) => {
-    const bar = made("span", "bar"), inner = made("i");
+  if (!segment.models.length) return;
+  place.append(create("h4", "small", "What each member says by itself, and its weight in the final blend, which is calibrated again: the answer can lie beyond them."));
+  const bars = create("div", "bars");
+  segment.models.forEach((p, number) => {
+    const bar = create("span", "bar"), inner = create("i");
     inner.style.width = `${100 * p}%`;
     bar.append(inner);
-    bars.append(made("span", "", `${page.members[number][0]} (${fixed(page.members[number][1])})`), bar, made("span", "", fixed(p)));
+    bars.append(create("span", "", `${page.models[number][0]} (${fixed(page.models[number][1])})`), bar, create("span", "", fixed(p)));
   });
   place.append(bars);
 }
-function because(place, segment) {
+function showReasons(place, segment) {
   place.replaceChildren();
   if (!segment.reasons.length) {
-    if (page.explains) place.append(made("p", "small", "LightGBM saw nothing to weigh."));
+    if (page.lgbm_explains) place.append(create("p", "small", "LightGBM saw nothing to weigh."));
     return;
   }
-  place.append(made("h4", "small", "What LightGBM weighed most, for and against a spasm. It speaks for itself alone."));
-  const list = made("ol", "because");
+  place.append(create("h4", "small", "What LightGBM weighed most, for and against a spasm. It speaks for itself alone."));
+  const list = create("ol", "reasons");
   for (const [text, push, others] of segment.reasons) {
-    const item = made("li");
-    const told = ` (${push > 0 ? "+" : ""}${fixed(push)}${others ? ` with ${others} like it` : ""})`;
-    item.append(made("b", push > 0 ? "for" : "against", push > 0 ? "▲ for: " : "▼ against: "), text, told);
+    const item = create("li");
+    const size = ` (${push > 0 ? "+" : ""}${fixed(push)}${others ? ` with ${others} like it` : ""})`;
+    item.append(create("b", push > 0 ? "for" : "against", push > 0 ? "▲ for: " : "▼ against: "), text, size);
     list.append(item);
   }
   place.append(list);
@@ -399,15 +399,15 @@ const rowsOf = page.children.map(() => []);
 page.segments.forEach((segment, row) => rowsOf[segment.child].push(row));
 
 // The worst segment of a child comes first; those without a pose, which nobody can look at, last.
-rowsOf.forEach((rows) => rows.sort((a, b) => page.segments[a].empty - page.segments[b].empty || page.segments[b].wrongness - page.segments[a].wrongness));
-const played = (number) => rowsOf[number].filter((row) => page.segments[row].film);
-const main = new Player(el("#player-here"), page.first === null ? [] : played(page.first));
+rowsOf.forEach((rows) => rows.sort((a, b) => page.segments[b].has_pose - page.segments[a].has_pose || page.segments[b].error_rank - page.segments[a].error_rank));
+const playable = (number) => rowsOf[number].filter((row) => page.segments[row].player);
+const main = new Player(el("#main-player"), page.first_child === null ? [] : playable(page.first_child));
 
 function outcome(segment) {
-  const truth = segment.label === null ? "" : segment.label ? "●" : "○", empty = segment.empty ? "∅" : "";
-  if (segment.label === null) return segment.answer ? ["called", `▲${empty}`] : ["right", empty];
-  if (segment.label === segment.answer) return ["right", truth + empty];
-  return segment.answer ? ["alarm", `!${truth}${empty}`] : ["missed", `✗${truth}${empty}`];
+  const truth = segment.label === null ? "" : segment.label ? "●" : "○", empty = segment.has_pose ? "" : "∅";
+  if (segment.label === null) return segment.predicted ? ["called", `▲${empty}`] : ["right", empty];
+  if (segment.label === segment.predicted) return ["right", truth + empty];
+  return segment.predicted ? ["alarm", `!${truth}${empty}`] : ["missed", `✗${truth}${empty}`];
 }
 function openChild(number, focus = true) {
   all("#table tr.chosen").forEach((row) => row.classList.remove("chosen"));
@@ -418,15 +418,15 @@ function openChild(number, focus = true) {
   const rows = rowsOf[number];
   for (const row of rows) {
     const segment = page.segments[row], [kind, sign] = outcome(segment);
-    const chip = made("button", `chip ${kind}${segment.film ? "" : " filmless"}`, `${sign} ${segment.name.replace(/^child_|\.npy$/g, "")}: ${fixed(segment.p)}`);
+    const chip = create("button", `chip ${kind}${segment.player ? "" : " unplayable"}`, `${sign} ${segment.name.replace(/^child_|\.npy$/g, "")}: ${fixed(segment.probability)}`);
     chip.type = "button";
     chip.title = segment.name;
     chip.dataset.row = row;
-    chip.setAttribute("aria-label", `${segment.name}, ${verdict(segment)}`);
+    chip.setAttribute("aria-label", `${segment.name}, ${summarize(segment)}`);
     chip.setAttribute("aria-pressed", "false");
-    chip.disabled = !segment.film;
+    chip.disabled = !segment.player;
     chip.onclick = () => {
-      main.go(played(number), played(number).indexOf(row));
+      main.go(playable(number), playable(number).indexOf(row));
       el("#player").scrollIntoView({ block: "start" });
       main.part("scrub").focus({ preventScroll: true });
     };
@@ -435,7 +435,7 @@ function openChild(number, focus = true) {
   el("#segments").hidden = false;
   const title = el("#segments-title");
   title.textContent = `Child ${page.children[number]}: ${rows.length} segments${page.labelled ? ", the worst first" : ""}`;
-  if (played(number).length) main.go(played(number), 0);
+  if (playable(number).length) main.go(playable(number), 0);
   if (focus) { title.focus({ preventScroll: true }); el("#segments").scrollIntoView({ block: "nearest" }); }
 }
 main.shown = (row) => all("#segment-list button").forEach((chip) => chip.setAttribute("aria-pressed", +chip.dataset.row === row));
@@ -459,27 +459,27 @@ all("#table thead button").forEach((button) => {
   };
 });
 function filter() {
-  const wanted = el("#find").value.trim().toLowerCase(), wrong = el("#only-wrong");
+  const wanted = el("#find").value.trim().toLowerCase(), onlyErrors = el("#only-errors");
   let shown = 0;
   for (const row of body.rows) {
-    row.hidden = !row.dataset.words.includes(wanted) || (wrong && wrong.checked && row.dataset.wrong === "0");
+    row.hidden = !row.dataset.search.includes(wanted) || (onlyErrors && onlyErrors.checked && row.dataset.errors === "0");
     shown += !row.hidden;
   }
   el("#found").textContent = `${shown || "none"} of ${body.rows.length} children`;
 }
 el("#find").oninput = filter;
-if (el("#only-wrong")) el("#only-wrong").onchange = filter;
+if (el("#only-errors")) el("#only-errors").onchange = filter;
 filter();
 
 // ---- reading values off the figures
 
-for (const drawn of all(".drawn[data-figure]")) {
-  const figure = page.figures[drawn.dataset.figure];
+for (const plot of all(".plot[data-figure]")) {
+  const figure = page.figures[plot.dataset.figure];
   if (!figure.lines[0].x.length) continue;
-  const reading = drawn.nextElementSibling, mark = made("div", "mark");
+  const reading = plot.nextElementSibling, mark = create("div", "mark");
   const [left, top, wide, tall] = figure.box, [x0, x1] = figure.x, xs = figure.lines[0].x;
   mark.hidden = true;
-  drawn.append(mark);
+  plot.append(mark);
   let at = 0;
   const read = (index) => {
     at = clamp(index, 0, xs.length - 1);
@@ -492,11 +492,11 @@ for (const drawn of all(".drawn[data-figure]")) {
     reading.classList.add("read");
   };
   const nearest = (x) => xs.reduce((best, value, index) => (Math.abs(value - x) < Math.abs(xs[best] - x) ? index : best), 0);
-  drawn.onpointermove = drawn.onpointerdown = (event) => {
-    const box = drawn.getBoundingClientRect();
+  plot.onpointermove = plot.onpointerdown = (event) => {
+    const box = plot.getBoundingClientRect();
     read(nearest(x0 + (((event.clientX - box.left) / box.width - left) / wide) * (x1 - x0)));
   };
-  drawn.onkeydown = (event) => {
+  plot.onkeydown = (event) => {
     const steps = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -xs.length, End: xs.length };
     if (!(event.key in steps)) return;
     read(at + steps[event.key] * (xs[0] <= xs[xs.length - 1] ? 1 : -1));
@@ -506,7 +506,7 @@ for (const drawn of all(".drawn[data-figure]")) {
 
 // ---- at the start
 
-const players = [main, new Player(el("#wrong-here"), page.wrong), new Player(el("#unsure-here"), page.unsure)];
-if (page.first !== null) openChild(page.first, false);
+const players = [main, new Player(el("#worst-player"), page.errors), new Player(el("#uncertain-player"), page.least_certain)];
+if (page.first_child !== null) openChild(page.first_child, false);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => players.forEach((player) => player.draw()));
 document.documentElement.dataset.ready = "1";

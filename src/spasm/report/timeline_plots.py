@@ -1,27 +1,25 @@
 """Pictures of long recordings: probability over time with events, and what fewer false alarms cost."""
 
-import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from spasm.inference.event_detection import STEP_S, Event, Windows
+from spasm.report.plots import to_png
 
-matplotlib.use("Agg")
 ROW_S, MOST_ROWS = 3600, 48  # an hour in each row, of a longer recording more
-POINTS = 2000  # drawn in a row
+POINTS = 2000  # of the curve in a row
 
 
-def timeline(name: str, windows: Windows, told: Sequence[Event], true: np.ndarray | None) -> bytes:
-    """A picture: probability over time in rows, told events shaded, true ones (E, 2) as triangles below."""
+def timeline(name: str, windows: Windows, detected: Sequence[Event], true: np.ndarray | None) -> bytes:
+    """A picture: probability over time in rows, detected events shaded, true ones (E, 2) as triangles below."""
     row_s = max(ROW_S, windows.duration_s / MOST_ROWS)
     count = max(1, math.ceil(windows.duration_s / row_s - 1e-9))
     width_s = row_s if count > 1 else windows.duration_s
-    figure, rows = pyplot.subplots(count, figsize=(11, 1.2 + 1.3 * count), squeeze=False, layout="constrained")
+    figure = Figure(figsize=(11, 1.2 + 1.3 * count), layout="constrained")
+    rows = figure.subplots(count, squeeze=False)
     time_s = np.arange(len(windows.curve)) * STEP_S
     for number, axes in enumerate(rows[:, 0]):
         begin_s = number * row_s
@@ -30,7 +28,7 @@ def timeline(name: str, windows: Windows, told: Sequence[Event], true: np.ndarra
         every = max(1, len(x) // POINTS)
         tops = [y[k : k + every].max() for k in range(0, len(y), every)]
         axes.plot(x[::every] / 60, tops, color="#30506f", linewidth=0.8)
-        for event in told:
+        for event in detected:
             if event.onset_s < begin_s + width_s and event.offset_s > begin_s:
                 axes.axvspan(event.onset_s / 60, event.offset_s / 60, color="#c05020", alpha=0.35, linewidth=0.8)
         if true is not None:
@@ -40,13 +38,14 @@ def timeline(name: str, windows: Windows, told: Sequence[Event], true: np.ndarra
     rows[-1, 0].set_xlabel("minutes")
     figure.supylabel("probability", fontsize=10)
     note = "; triangles: true events" if true is not None else ""
-    figure.suptitle(f"{name}: shaded where an event is told{note}", fontsize=10)
-    return _png(figure)
+    figure.suptitle(f"{name}: shaded where an event was detected{note}", fontsize=10)
+    return to_png(figure)
 
 
 def trade_off(rows: Sequence[tuple[float, float, float]], title: str) -> bytes:
     """A picture of limits, false alarms per hour, and sensitivities."""
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
     axes.plot([row[1] for row in rows], [row[2] for row in rows], marker="o", color="#c05020")
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set_ylim(0, 1)
@@ -54,11 +53,4 @@ def trade_off(rows: Sequence[tuple[float, float, float]], title: str) -> bytes:
     axes.set_ylabel("sensitivity")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    return _png(figure)
-
-
-def _png(figure: Any) -> bytes:
-    with io.BytesIO() as picture:
-        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
-        pyplot.close(figure)
-        return picture.getvalue()
+    return to_png(figure)

@@ -1,4 +1,4 @@
-"""Segments drawn over time: the skeleton as a strip, and how fast parts of the body are."""
+"""Plots of segments over time: the skeleton as a strip, and how fast parts of the body are."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from spasm.report.figures import BLUE, FAINT, GREEN, INK, ORANGE, PINK
 # Small pictures, on white, so that a notebook can be stored with them.
 RC = figures.RC | {"figure.dpi": 72, "figure.facecolor": "white", "axes.facecolor": "white", "figure.titlesize": 11}
 STEP_S = 0.625  # between two skeletons
-HIGH_S = 0.7  # of a strip, whose skeletons are drawn in the unit of its time axis
+HIGH_S = 0.7  # of a strip, whose skeletons are plotted in the unit of its time axis
 NOSE, HIPS = INDEX["nose"], [INDEX["left_hip"], INDEX["right_hip"]]
 OF_PARTS = dict(zip(PARTS, ((PINK, "-."), (BLUE, "-"), (GREEN, ":"), (ORANGE, "--")), strict=True))
 
@@ -24,9 +24,9 @@ def strip(axes: Axes, pose: np.ndarray) -> None:
 
     pose: (T, 33, 5).
     """
-    there = visible_mask(pose)
+    visible = visible_mask(pose)
     seconds = len(pose) / FPS
-    places = np.where(there[..., None], pose[..., :2], np.nan)
+    places = np.where(visible[..., None], pose[..., :2], np.nan)
     places = places - places[:, HIPS].mean(axis=1, keepdims=True)
     reach = np.nanquantile(np.abs(places), 0.98, axis=(0, 1)) if np.isfinite(places).any() else np.ones(2)
     places = places * min(STEP_S / 2 / reach[0], HIGH_S / 2 / reach[1])

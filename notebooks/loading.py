@@ -1,4 +1,4 @@
-"""What the notebooks look at: the training data, or a finished run.
+"""What the notebooks load: the training data, or a finished run.
 
 The environment variables SPASM_DATA and SPASM_RUN name other folders than the default, SPASM_CACHE the one for checked
 poses, SPASM_FRAMES another T than 150. Neither torch nor LightGBM is loaded here: the two may crash together.
@@ -9,16 +9,14 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
-warnings.filterwarnings("ignore", "IProgress not found")  # a progress bar of Optuna's that is not drawn here
+warnings.filterwarnings("ignore", "IProgress not found")  # from Optuna, whose progress bar is not shown here
 
 from spasm.core.tables import read_table
 from spasm.data.dataset import TrainingData, load_training
 from spasm.report import console
-from spasm.runs.decision_json import open_decision
-from spasm.runs.metrics_json import read_figures
-from spasm.runs.run import Run, read_run, reopen_run
+from spasm.runs.artefacts import Decision, Metrics, read_decision, read_metrics, read_run_info
+from spasm.runs.folder import Run, reopen_run
 
 ROOT = Path(__file__).parents[1]
 DEMO_FLAGS = ("--out", "input/demo", "--children", "60", "--segments-per-child", "10", "--seed", "7")
@@ -27,21 +25,21 @@ DEMO_FLAGS = ("--out", "input/demo", "--children", "60", "--segments-per-child",
 def training_data() -> TrainingData:
     """The user's data in input/ where there is any, else the simulated infants of `make demo`, made if need be."""
     frames = os.environ.get("SPASM_FRAMES")
-    return _introduced(load_training(_data_folder(), int(frames) if frames else None, "safe", _cache()))
+    return _print_summary(load_training(_data_folder(), int(frames) if frames else None, "safe", _cache()))
 
 
-def finished_run() -> tuple[Run, dict[str, Any], dict[str, Any]]:
-    """A run with its decision and figures: output/main, else output/demo; without either, boosting is trained."""
+def finished_run() -> tuple[Run, Decision, Metrics]:
+    """A run with its decision and metrics: output/main, else output/demo; without either, LightGBM is trained."""
     path = _run_folder()
-    made = read_run(path)
-    folder = ROOT / os.environ.get("SPASM_DATA", made["data"]["path"])
-    run = reopen_run(path, _introduced(load_training(folder, made["frames"], "safe", _cache())))
-    decision = open_decision(path)
-    return run, decision, read_figures(path, decision)
+    run_info = read_run_info(path)
+    folder = ROOT / os.environ.get("SPASM_DATA", run_info.data.path)
+    run = reopen_run(path, _print_summary(load_training(folder, run_info.frames, "safe", _cache())))
+    decision = read_decision(path)
+    return run, decision, read_metrics(path, decision)
 
 
 def truth(data: TrainingData) -> list[dict[str, str]]:
-    """What the simulator knows of each segment, the row of truth.csv; nothing of real ones."""
+    """What the simulator knows about each segment, the row of truth.csv; nothing about real ones."""
     path = data.folder / "truth.csv"
     known = {row["segment_name"]: row for row in read_table(path, ("segment_name",))} if path.exists() else {}
     return [known.get(name, {}) for name in data.names]
@@ -52,7 +50,7 @@ def title(data: TrainingData, text: str) -> str:
     return f"SIMULATED DATA: {text}" if data.simulated else text
 
 
-def _introduced(data: TrainingData) -> TrainingData:
+def _print_summary(data: TrainingData) -> TrainingData:
     lines = console.data_summary(data).splitlines()
     print("\n".join(sorted(lines, key=lambda line: line != console.SIMULATED)))
     return data
@@ -79,11 +77,12 @@ def _run_folder() -> Path:
     data = _data_folder()
     demo = data == ROOT / "input/demo"
     run = "output/demo" if demo else "output/main"
-    note = "no run is there, so boosting alone is trained; `make demo` trains three members and blends them"
+    note = "no run is there, so LightGBM alone is trained; `make demo` trains three models and blends them"
     print(f"SIMULATED DATA: {note}" if demo else note)
     folder = data.relative_to(ROOT) if data.is_relative_to(ROOT) else data
     frames = ("--frames", os.environ["SPASM_FRAMES"]) if "SPASM_FRAMES" in os.environ else ()
-    _run("src/train_lgbm.py", "--data", str(folder), "--run", run, "--cache", str(_cache()), *frames)
+    flags = ("--data", str(folder), "--run", run, "--cache", str(_cache()), "--models", "lgbm", *frames)
+    _run("src/train_folds.py", *flags)
     return ROOT / run
 
 

@@ -1,6 +1,6 @@
 """Run the notebooks and store them with their pictures, without times and versions.
 
-Example: SPASM_RUN=output/demo python notebooks/execute.py notebooks/*.ipynb
+Example: SPASM_RUN=output/demo python notebooks/run_notebooks.py notebooks/*.ipynb
 """
 
 import base64
@@ -15,7 +15,7 @@ from PIL import Image
 COLOURS = 128  # of a stored picture: a third of the bytes
 
 
-def executed(path: Path, *more: str) -> nbformat.NotebookNode:
+def execute(path: Path, *more: str) -> nbformat.NotebookNode:
     """A notebook, run in its folder from a fresh start; more: code of further cells. Raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
@@ -23,7 +23,7 @@ def executed(path: Path, *more: str) -> nbformat.NotebookNode:
     return client.execute()
 
 
-def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def strip_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Without what differs from run to run."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -33,11 +33,11 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata, cell.id = {}, f"cell-{number}"
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
-                output.data["image/png"] = smaller(output.data["image/png"])
+                output.data["image/png"] = shrink(output.data["image/png"])
     return notebook
 
 
-def smaller(picture: str) -> str:
+def shrink(picture: str) -> str:
     """The same PNG, as base64, in fewer colours."""
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     with io.BytesIO() as file:
@@ -47,5 +47,5 @@ def smaller(picture: str) -> str:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        nbformat.write(stripped(executed(Path(name))), name)
+        nbformat.write(strip_outputs(execute(Path(name))), name)
         print(f"written: {name} ({Path(name).stat().st_size / 1000:.0f} kB)")

@@ -1,0 +1,109 @@
+"""From a run to its report: the page, its figures as PNG, and the model card."""
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from spasm.config.runtime import Hardware
+from spasm.core import files
+from spasm.core.errors import DataError
+from spasm.data.dataset import TrainingData, load_training
+from spasm.explain.attributions import explaining, gather
+from spasm.inference.trained_run import TrainedRun
+from spasm.report import provenance
+from spasm.report.model_card import model_card
+from spasm.report.page import page
+from spasm.report.predictions import (
+    SegmentPredictions,
+    max_players,
+    read_out_of_fold_predictions,
+    select_players,
+)
+from spasm.report.run_report import RunReport
+from spasm.runs.artefacts import Metrics, read_metrics, read_oof, read_run_info
+from spasm.runs.folder import reopen_run
+
+PLAYERS = 1500
+"""Segments of 5 s that can be played in a page, unless another number is asked for."""
+
+
+class Progress(Protocol):
+    """Shows how far long work is, such as a bar of tqdm."""
+
+    def update(self, more: int) -> Any:
+        """So many more are done."""
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def update(self, more: int) -> None:
+        """Nothing happens."""
+
+
+Watch = Callable[[int], AbstractContextManager[Progress]]
+"""Given how many explanations there will be: a context in which their progress is shown."""
+
+
+def unwatched(total: int) -> AbstractContextManager[Progress]:
+    """Shows no progress."""
+    return nullcontext(NoProgress())
+
+
+def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware) -> list[Path]:
+    """Write the report of a run into its folder; gives what was written.
+
+    data: the training data, if it has moved. Raises DataError for a run that is not whole, or other data.
+    """
+    report_run(TrainedRun(run, hardware), load_data(run, data, cache))
+    return [run / "report.html", run / "model_card.md"]
+
+
+def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., Iterable[Path]] = iter) -> TrainingData:
+    """The data that a run was trained on, from the folder that it names or, if that has moved, from `data`."""
+    info = read_run_info(run)
+    return load_training(data or Path(info.data.path), info.frames, "safe", cache, reading)
+
+
+def report_run(run: TrainedRun, data: TrainingData, players: int = PLAYERS, watch: Watch = unwatched) -> RunReport:
+    """Write report.html, figures/ and model_card.md of a run, on its out-of-fold predictions."""
+    opened = reopen_run(run.path, data)
+    metrics = read_metrics(run.path, run.decision)
+    predictions = read_out_of_fold_predictions(opened, run.decision, metrics)
+    # Whatever can be wrong is found now, not after minutes of work.
+    _check_writable(run.path)
+    card = model_card(run.path)
+    report = build_report(run, metrics, predictions, players, watch)
+    html, plots = page(report)
+    files.write_bytes(run.path / "report.html", html.encode())
+    for name, plot in plots.items():
+        files.write_bytes(run.path / "figures" / f"{name}.png", plot.png())
+    files.write_bytes(run.path / "model_card.md", card.encode())
+    return report
+
+
+def build_report(
+    run: TrainedRun,
+    metrics: Metrics,
+    predictions: SegmentPredictions,
+    players: int = PLAYERS,
+    watch: Watch = unwatched,
+) -> RunReport:
+    """Explain predictions of a run for its own training data, or for new segments. players: of 150 frames."""
+    oof = read_oof(run.path, metrics)
+    described, models = provenance.describe_run(run.path, sys.argv), provenance.describe_models(run.path, run.decision)
+    rows = select_players(predictions, max_players(players, run.frames))
+    fold_of = None if predictions.fold_of is None else predictions.fold_of[rows]
+    with watch(len(explaining(run.path, run.decision)) * int(predictions.has_pose[rows].sum())) as progress:
+        evidence = gather(run.path, run.decision, predictions.poses[rows], fold_of, run.hardware, progress.update)
+    return RunReport(predictions, rows, evidence, run.decision, metrics, oof, described, models)
+
+
+def _check_writable(run: Path) -> None:
+    files.check_writable(run)
+    files.remove_stale(run)
+    for name in ("report.html", "model_card.md"):
+        if (run / name).is_dir():
+            raise DataError(run / name, "is a folder, not a file to write", "move it away")
