@@ -8,11 +8,9 @@ Example: python src/train_folds.py --data input --run output/main --seed 0
 
 import os
 import sys
-from pathlib import Path
 
 from spasm.cli import app, train
 from spasm.cli.train import Train
-from spasm.config.runtime import Hardware
 from spasm.models.registry import DEFAULT_MODELS, models_named
 
 
@@ -22,15 +20,8 @@ def flags(words: list[str]) -> type[Train]:
     return made
 
 
-def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware) -> list[Path]:
-    """Write report.html and model_card.md of a run."""
-    from spasm.report.build import write_report  # what draws takes a second to load
-
-    return write_report(run, data, cache, hardware)
-
-
 def main(settings: Train) -> int:
-    return train.train(settings, write_report, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    return train.train(settings, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
 
 
 if __name__ == "__main__":

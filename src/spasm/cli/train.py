@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,13 +67,13 @@ def with_models(base: type, models: Sequence[Model]) -> Any:
     return settings(type(base.__name__, (base,), fields))
 
 
-def train(flags: Any, report: Callable[[Path, Path | None, Path, Hardware], list[Path]], command: list[str]) -> int:
-    """Train what the flags ask for. report: writes the report of a run and gives what it wrote."""
+def train(flags: Any, command: list[str]) -> int:
+    """Train what the flags ask for, decide after each model, and write the report."""
     begun_s = time.monotonic()
     models = models_named(flags.models)
     blend = _blend_of(flags)
     if flags.decide_only:
-        return _decide_only(flags, blend, report)
+        return _decide_only(flags, blend)
     check(flags)
     read = flags.read
     data = load_training(read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash)
@@ -111,11 +111,10 @@ def train(flags: Any, report: Callable[[Path, Path | None, Path, Hardware], list
             print(f"{model.name}: folds {', '.join(map(str, waiting))} of seed {flags.seed} are still to be trained")
             continue
         result = decide(run, blend)
-        blend = None if blend is None else blend
         assert result is not None  # this model is complete
         print(console.model_line(model.name, result), flush=True)
         if flags.report and (not written or number + 1 == len(opened)):
-            written = report(run.path, read.data, flags.cache, flags.hardware)
+            written = _write_report(run, read.data, flags)
             print(f"written: {', '.join(map(str, written))}", flush=True)
     result = result or decide(run, blend)
     if result is None:
@@ -142,9 +141,7 @@ def _blend_of(flags: Any) -> Blend | None:
     return Blend(**(vars(flags.blend) | {"models": chosen}))
 
 
-def _decide_only(
-    flags: Any, blend: Blend | None, report: Callable[[Path, Path | None, Path, Hardware], list[Path]]
-) -> int:
+def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
     folder = Path(info.data.path)
@@ -154,9 +151,15 @@ def _decide_only(
     if result is None:
         raise DataError(run.path, "holds no model that is trained in every fold", "train one: src/train_folds.py")
     print(console.data_summary(data))
-    written = report(run.path, folder, flags.cache, flags.hardware) if flags.report else []
+    written = _write_report(run, folder, flags) if flags.report else []
     _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0
+
+
+def _write_report(run: Run, data: Path, flags: Any) -> list[Path]:
+    from spasm.report.build import write_report  # what draws takes a second to load
+
+    return write_report(run.path, data, flags.cache, flags.hardware)
 
 
 def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], seconds: float) -> None:
