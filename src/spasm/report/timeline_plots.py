@@ -2,22 +2,26 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import pyplot
-
-from spasm.inference.event_detection import STEP_S, Event, Windows
 
 matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from spasm.core import files
+from spasm.data.recordings import is_simulated
+from spasm.inference.event_detection import STEP_S, Event, Windows
+
 ROW_S, MOST_ROWS = 3600, 48  # an hour in each row, of a longer recording more
 POINTS = 2000  # drawn in a row
 
 
-def timeline(name: str, windows: Windows, told: Sequence[Event], true: np.ndarray | None) -> bytes:
-    """A picture: probability over time in rows, told events shaded, true ones (E, 2) as triangles below."""
+def timeline(name: str, windows: Windows, detected: Sequence[Event], true: np.ndarray | None) -> bytes:
+    """A picture: probability over time in rows, detected events shaded, true ones (E, 2) as triangles below."""
     row_s = max(ROW_S, windows.duration_s / MOST_ROWS)
     count = max(1, math.ceil(windows.duration_s / row_s - 1e-9))
     width_s = row_s if count > 1 else windows.duration_s
@@ -30,7 +34,7 @@ def timeline(name: str, windows: Windows, told: Sequence[Event], true: np.ndarra
         every = max(1, len(x) // POINTS)
         tops = [y[k : k + every].max() for k in range(0, len(y), every)]
         axes.plot(x[::every] / 60, tops, color="#30506f", linewidth=0.8)
-        for event in told:
+        for event in detected:
             if event.onset_s < begin_s + width_s and event.offset_s > begin_s:
                 axes.axvspan(event.onset_s / 60, event.offset_s / 60, color="#c05020", alpha=0.35, linewidth=0.8)
         if true is not None:
@@ -40,8 +44,27 @@ def timeline(name: str, windows: Windows, told: Sequence[Event], true: np.ndarra
     rows[-1, 0].set_xlabel("minutes")
     figure.supylabel("probability", fontsize=10)
     note = "; triangles: true events" if true is not None else ""
-    figure.suptitle(f"{name}: shaded where an event is told{note}", fontsize=10)
+    figure.suptitle(f"{name}: shaded where an event is detected{note}", fontsize=10)
     return _png(figure)
+
+
+def write_timelines(
+    out: Path,
+    predicted: Mapping[Path, Windows],
+    detected: Mapping[Path, Sequence[Event]],
+    true: Mapping[str, np.ndarray] | None,
+) -> None:
+    """Write the picture of each recording into its folder; true: (E, 2) events by the recording's file name."""
+    for path, windows in predicted.items():
+        name = f"{'SIMULATED DATA, ' if is_simulated(path) else ''}{path.name}"
+        picture = timeline(name, windows, detected[path], true[path.name] if true else None)
+        files.write_bytes(out / path.stem / "timeline.png", picture)
+
+
+def write_trade_off(path: Path, rows: Sequence[tuple[float, float, float]], rule: str, simulated: bool) -> None:
+    """Write the picture of `trade_off`."""
+    title = f"{'SIMULATED DATA, ' if simulated else ''}{rule}, limits set on the other children"
+    files.write_bytes(path, trade_off(rows, title))
 
 
 def trade_off(rows: Sequence[tuple[float, float, float]], title: str) -> bytes:
