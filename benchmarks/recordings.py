@@ -185,7 +185,9 @@ def answer_seconds(settings: BenchmarkTimeline, decision: Decision, recording: P
     """Of a window, from the file to its probability."""
     whole, stride = recordings.frames_of(recording), round(settings.stride_s * FPS)
     with EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor:
-        work = functools.partial(sliding_window.answer, recording, whole, stride, predictor, lambda done: None)
+        work = functools.partial(
+            sliding_window.predict_recording, recording, whole, stride, predictor, lambda done: None
+        )
         return timed(work, settings.repeats) / len(recordings.window_starts(whole, decision.frames, stride))
 
 
