@@ -14,7 +14,7 @@ import pytest
 
 from helpers.video import MODEL, cv2, film, table
 from spasm.config.events import Accumulation, Hysteresis
-from spasm.data.pose import found
+from spasm.data.pose import visible_mask
 from spasm.inference import event_detection, sliding_window
 from spasm.inference.ensemble_predictor import BatchPrediction
 from spasm.video import decode
@@ -33,7 +33,7 @@ class Steep:
 
     def predict(self, batches):
         for key, poses in batches:
-            posed = found(poses).any(axis=2)
+            posed = visible_mask(poses).any(axis=2)
             nose = np.where(np.isfinite(poses[:, :, 0, 0]), poses[:, :, 0, 0], 0)
             attention = np.where(nose == nose.max(1, keepdims=True), nose, 0)
             logits = {"a": np.where(posed.any(axis=1), nose.max(1), 0.05)}
