@@ -146,7 +146,7 @@ def batches(settings: BenchmarkTimeline, frames: int, recording: Path) -> list[n
 
 def pose_seconds(model: Path) -> float:
     """Of a frame."""
-    sandbox.begin(os.getppid())
+    sandbox.enter_sandbox(os.getppid())
     import cv2
     from skimage import data
 
@@ -154,7 +154,7 @@ def pose_seconds(model: Path) -> float:
     for frame in range(FILM_FRAMES):
         view = np.array([[0.9, 0, 60 + 20 * np.sin(frame / 10)], [0, 0.9, 10]])
         film.append(cv2.warpAffine(photograph, view, PIXELS))
-    with landmarker.landmarker(model, 1) as find:
+    with landmarker.PoseLandmarker(model, 1) as find:
         times = []
         for number, picture in enumerate(film):
             begin = time.perf_counter()
@@ -185,7 +185,9 @@ def answer_seconds(settings: BenchmarkTimeline, decision: Decision, recording: P
     """Of a window, from the file to its probability."""
     whole, stride = recordings.frames_of(recording), round(settings.stride_s * FPS)
     with EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor:
-        work = functools.partial(sliding_window.answer, recording, whole, stride, predictor, lambda done: None)
+        work = functools.partial(
+            sliding_window.predict_recording, recording, whole, stride, predictor, lambda done: None
+        )
         return timed(work, settings.repeats) / len(recordings.window_starts(whole, decision.frames, stride))
 
 

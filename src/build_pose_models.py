@@ -27,7 +27,7 @@ class PoseModel:
 def main(settings: PoseModel) -> int:
     files.check_writable(settings.out)
     sources = mediapipe_models.read_package(settings.package)
-    sandbox.cut()
+    sandbox.block_network()
     for name, content in mediapipe_models.bundles(sources).items():
         digest = hashlib.sha256(content).hexdigest()
         if digest != mediapipe_models.BUNDLES[name]:

@@ -6,19 +6,15 @@ system's layout needs no conversion by hand: every script reads it where --data 
 Example: python src/export_dataset.py --data input --format sta_gunet --out output/sta_gunet
 """
 
-import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Literal
 
 from spasm.cli import app, progress
 from spasm.config.data import Data
 from spasm.config.fields import settings
-from spasm.core import files
-from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
-from spasm.data.formats import sta_gunet
+from spasm.data.formats.export import ExportFormat, check_new_folder, export
 from spasm.report import console
 
 
@@ -27,7 +23,7 @@ class Convert:
     """Flags of export_dataset.py."""
 
     read: Data = Data()
-    format: Literal["sta_gunet"] = "sta_gunet"
+    format: ExportFormat = "sta_gunet"
     """Layout to write."""
     out: Path = Path("output/converted")
     """Folder to write; refused when it holds anything."""
@@ -35,19 +31,12 @@ class Convert:
     """Folder for the checked poses, one folder per data set; may be deleted at any time."""
 
 
-WRITERS = {"sta_gunet": sta_gunet.write_clips}
-
-
 def main(settings: Convert) -> int:
     read, out = settings.read, settings.out
-    if out.is_dir() and os.listdir(out):
-        raise DataError(out, "holds something already", "name a new folder with --out")
-    if out.exists() and (not out.is_dir() or os.path.ismount(out) or out.samefile(".")):
-        raise DataError(out, "cannot be made as a whole", "name a new folder with --out")
+    check_new_folder(out)
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     print(console.data_summary(data))
-    with files.new_folder(out) as building:
-        WRITERS[settings.format](building, data.names, data.poses, data.labels)
+    export(data, settings.format, out)
     print(f"written: {out}")
     print(f"next:    python src/verify.py --data {shlex.quote(str(out))}")
     return 0

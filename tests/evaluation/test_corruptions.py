@@ -280,7 +280,7 @@ def test_the_text_shows_every_damage_and_says_what_was_written(judged):
     lines = judged["stdout"].splitlines()
     assert lines[-1] == f"written: {judged['run']}/robustness.csv, robustness.png"
     for row in judged["rows"]:
-        start = f"{row['damage']} {row['amount']}"
+        start = f"{row['corruption']} {row['severity']}"
         (line,) = [line for line in lines if line[:34].rstrip() == start.rstrip()]
         assert f"{float(row['f1']):.3f}" in line
 

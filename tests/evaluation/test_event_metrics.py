@@ -52,9 +52,9 @@ def test_counts_are_those_of_timescoring(overlap, true, told):
     assert figures["false_alarms_per_hour"]["value"] == pytest.approx(theirs.fpRate / 24)
 
 
-def test_a_told_event_may_meet_two_spasms_and_is_false_only_if_it_meets_none():
+def test_a_detected_event_may_match_two_spasms_and_is_false_only_if_it_matches_none():
     counts = count([(10, 11), (16, 17), (40, 41)], [(9, 18), (100, 101)])
-    assert (counts.true, counts.found, counts.told, counts.false) == (3, 2, 2, 1)
+    assert (counts.true, counts.found, counts.detected, counts.false) == (3, 2, 2, 1)
     assert count([(10, 11)], [(11, 12)]).found == 0, "they touch and share nothing"
     assert count([(10, 11)], [(12.5, 13)], Overlap(2, 2)).found == 1
 

@@ -23,9 +23,9 @@ from spasm.inference.event_detection import (
     by_hysteresis,
     candidates,
     clusters,
-    clusters_met,
+    clusters_detected,
+    detect_events,
     make_windows,
-    told,
 )
 
 T, STRIDE = 60, 15
@@ -99,13 +99,13 @@ def test_the_frame_of_an_impossible_value_is_named(tmp_path):
 # ---- probability over time
 
 
-def curve_of(probabilities, looked, firsts, whole):
+def curve_of(probabilities, attention, firsts, whole):
     curve = Curve(T)
-    parts = [curve.add(int(f), p, at) for f, p, at in zip(firsts, probabilities, looked, strict=True)]
+    parts = [curve.add(int(f), p, at) for f, p, at in zip(firsts, probabilities, attention, strict=True)]
     return np.concatenate([*parts, curve.finish()])[: -(-whole // STEP_FRAMES)]
 
 
-def test_where_nobody_looks_a_moment_has_the_mean_of_the_windows_that_cover_it():
+def test_without_attention_a_moment_has_the_mean_of_the_windows_that_cover_it():
     probabilities = np.random.default_rng(0).uniform(0, 1, 20)
     firsts = np.arange(20) * STRIDE
     whole = int(firsts[-1]) + T
@@ -115,13 +115,13 @@ def test_where_nobody_looks_a_moment_has_the_mean_of_the_windows_that_cover_it()
         assert value == pytest.approx(probabilities[covering].mean(), abs=1e-6)
 
 
-def test_the_probability_stands_where_the_windows_looked():
+def test_the_probability_stands_where_the_attention_of_the_windows_is():
     firsts = np.arange(20) * STRIDE
     whole, moment = int(firsts[-1]) + T, 150
     contain = (firsts <= moment) & (moment < firsts + T)
-    looked = np.full((20, T), 1e-4)
-    looked[contain, moment - firsts[contain]] = 0.5
-    curve = curve_of(np.where(contain, 0.9, 0.05), looked, firsts, whole)
+    attention = np.full((20, T), 1e-4)
+    attention[contain, moment - firsts[contain]] = 0.5
+    curve = curve_of(np.where(contain, 0.9, 0.05), attention, firsts, whole)
     assert curve[moment // STEP_FRAMES] == pytest.approx(0.9)
     assert np.ptp(np.flatnonzero(curve > 0.5)) <= 4
     [event] = by_hysteresis(of_curve(curve), Hysteresis())
@@ -186,7 +186,7 @@ def test_accumulation_is_what_a_machine_that_goes_window_by_window_tells(values,
     assert all(following.onset_s >= event.offset_s for event, following in itertools.pairwise(events))
 
 
-def test_an_alarm_lies_where_the_members_looked_and_is_the_whole_window_before_that_is_known():
+def test_an_alarm_lies_where_the_attention_is_and_is_the_whole_window_before_that_is_known():
     rule = Accumulation(1, 0.8, 0.0, 10.0)
     whole = answers(np.where(np.arange(19) == 8, 0.9, 0.1))
     curve = np.zeros(len(whole.curve))
@@ -209,11 +209,11 @@ def test_events_within_thirty_seconds_are_a_cluster():
 
 def test_a_cluster_is_met_by_an_event_that_meets_one_of_its_spasms():
     true = np.array([[10, 11], [20, 21], [100, 101], [200, 201]], float)
-    told_ = [Event(22.5, 23, 0.9, 25.0), Event(102.9, 104, 0.9, 105.0)]
-    assert clusters_met(true, told_, 2.0).tolist() == [True, True, False]
-    assert clusters_met(true, told_, 1.0).tolist() == [False, False, False]
-    assert clusters_met(true, [], 2.0).tolist() == [False] * 3
-    assert clusters_met(np.empty((0, 2)), told_, 2.0).tolist() == []
+    detected = [Event(22.5, 23, 0.9, 25.0), Event(102.9, 104, 0.9, 105.0)]
+    assert clusters_detected(true, detected, 2.0).tolist() == [True, True, False]
+    assert clusters_detected(true, detected, 1.0).tolist() == [False, False, False]
+    assert clusters_detected(true, [], 2.0).tolist() == [False] * 3
+    assert clusters_detected(np.empty((0, 2)), detected, 2.0).tolist() == []
 
 
 # ---- which settings
@@ -225,7 +225,7 @@ def test_stricter_settings_are_among_those_tried_and_tell_less(rule):
     assert len(set(tried)) == len(tried) > 50
     generator = np.random.default_rng(0)
     windows_ = answers(generator.uniform(0, 1, 200), generator.uniform(0, 1, -(-(T + STRIDE * 199) // STEP_FRAMES)))
-    numbers = [len(told(windows_, one)) for one in tried]
+    numbers = [len(detect_events(windows_, one)) for one in tried]
     assert min(numbers) < max(numbers) / 4
 
 

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import compare
-import evaluate_label_shift
-from evaluate_label_shift import ShiftPrevalence
 from spasm.config.models import MEMBERS
 from spasm.data.dataset import load_training
+from spasm.ensemble import label_shift_evaluation
 from spasm.evaluation import metrics
 from spasm.models import profiling
 
@@ -137,10 +136,10 @@ def test_what_the_blend_is_ahead_by_is_paired_over_people():
 # ---- other prevalences
 
 
-@pytest.mark.parametrize("share", evaluate_label_shift.SHARES)
+@pytest.mark.parametrize("share", label_shift_evaluation.SHARES)
 def test_thinning_leaves_the_share_asked_for_and_loses_of_one_class_only(share):
     labels, rows = np.repeat([0, 1], [300, 100]), np.tile([True, False], 200)
-    kept = evaluate_label_shift.subsample_to_prevalence(labels, rows, share, np.random.default_rng(0))
+    kept = label_shift_evaluation.subsample_to_prevalence(labels, rows, share, np.random.default_rng(0))
     assert rows[kept].all() and len(set(kept)) == len(kept)
     assert labels[kept].mean() == pytest.approx(share, abs=0.01)
     assert (labels[kept] == 1).sum() == 50 or (labels[kept] == 0).sum() == 150
@@ -149,7 +148,7 @@ def test_thinning_leaves_the_share_asked_for_and_loses_of_one_class_only(share):
 def test_halves_never_share_a_child_and_differ(simulated, tmp_path):
     data = load_training(simulated, 60, "challenge", tmp_path)
     child, seen = np.array(data.children), set()
-    for _, known, new in evaluate_label_shift.splits(data, ShiftPrevalence(splits=8)):
+    for _, known, new in label_shift_evaluation.random_halves(data.labels, data.children, 8, seed=0):
         assert (known ^ new).all()
         assert not set(child[known]) & set(child[new])
         assert abs(len(set(child[known])) - len(set(child[new]))) <= 1
@@ -163,12 +162,12 @@ def test_the_script_writes_a_row_for_every_share_and_split_and_says_simulated(co
     assert finished.returncode == 0, finished.stderr
     assert "SIMULATED" in finished.stdout
     rows = table(compared / "run/prevalence.csv")
-    assert len(rows) % len(evaluate_label_shift.SHARES) == 0 and rows
-    assert all(row["adapted"] == row["fixed"] for row in rows if row["followed"] == "0")
+    assert len(rows) % len(label_shift_evaluation.SHARES) == 0 and rows
+    assert all(row["f1_adapted"] == row["f1_fixed"] for row in rows if row["followed"] == "0")
 
 
 @pytest.mark.parametrize(("by", "said"), [("cohort", "both labels"), ("nothing", "has no nothing")])
-def test_groups_that_cannot_be_judged_are_refused_in_words(compared, flags, tmp_path, by, said):
+def test_groups_that_cannot_be_evaluated_are_refused_in_words(compared, flags, tmp_path, by, said):
     copy = Path(shutil.copytree(compared / "run", tmp_path / "run"))
     cache = flags[flags.index("--cache") + 1]
     # Controls have no spasms, so neither cohort can stand for the other.

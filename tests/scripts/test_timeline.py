@@ -1,4 +1,4 @@
-"""timeline.py: recordings become windows, windows events, and events figures; nothing is answered twice."""
+"""timeline.py: recordings become windows, windows events, and events metrics; nothing is predicted twice."""
 
 import csv
 import json
@@ -72,7 +72,7 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
     assert "SIMULATED" in told
 
 
-def test_every_window_is_answered_as_the_segment_it_is(call, trained, recorded, tmp_path):
+def test_every_window_is_predicted_as_the_segment_it_is(call, trained, recorded, tmp_path):
     """What batches and shared work change stays below 1e-4 of probability."""
     assert call("--stride-s", "0.7", recordings=1)[0] == 0
     poses = np.load(recorded / "recordings/child_1_1.npy")
@@ -90,25 +90,27 @@ def test_every_window_is_answered_as_the_segment_it_is(call, trained, recorded, 
     assert [float(row["end_s"]) for row in windows] == [pytest.approx((first + T) / 30, abs=0.01) for first in firsts]
 
 
-def test_what_is_answered_is_not_answered_again_unless_the_recording_has_changed(call, recorded, tmp_path, monkeypatch):
+def test_what_is_predicted_is_not_predicted_again_unless_the_recording_has_changed(
+    call, recorded, tmp_path, monkeypatch
+):
     paths = [tmp_path / f"child_{number}_1.npy" for number in (1, 2)]
     for path in paths:
         path.write_bytes((recorded / "recordings" / path.name).read_bytes())
     assert call(paths=paths)[0] == 0
     events = (tmp_path / "out/events.csv").read_bytes()
-    answered = []
-    original = sliding_window.answer
-    counted = lambda path, *more: answered.append(path) or original(path, *more)  # noqa: E731
-    monkeypatch.setattr(sliding_window, "answer", counted)
+    predicted = []
+    original = sliding_window.predict_recording
+    counted = lambda path, *more: predicted.append(path) or original(path, *more)  # noqa: E731
+    monkeypatch.setattr(sliding_window, "predict_recording", counted)
     assert call(paths=paths)[0] == 0
-    assert answered == []
+    assert predicted == []
     assert (tmp_path / "out/events.csv").read_bytes() == events
     np.save(paths[1], np.load(paths[1])[:900])
     assert call(paths=paths)[0] == 0
-    assert answered == [paths[1]]
+    assert predicted == [paths[1]]
     (tmp_path / "out/child_1_1/probability_over_time.csv").write_text("time_s,probability\n")
     assert call(paths=paths)[0] == 0
-    assert answered == [paths[1], paths[0]], "a file that somebody changed is made again"
+    assert predicted == [paths[1], paths[0]], "a file that somebody changed is made again"
 
 
 def test_killed_it_goes_on_with_the_recording_it_was_at_and_ends_with_the_same_bytes(trained, recorded, tmp_path):
@@ -149,7 +151,7 @@ def test_with_true_events_it_chooses_on_other_children_judges_and_keeps_the_rule
     assert (tmp_path / "out/tradeoff.png").read_bytes().startswith(b"\x89PNG")
     kept = json.loads((tmp_path / "out/rule.json").read_text())
     assert kept["rule"] == rule and kept["stride_s"] == 1.0
-    flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--tune-rule", "False")
+    flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--no-tune-rule")
     code, told, errors = call(*flags, out=tmp_path / "new")
     assert code == 0, errors
     assert json.loads((tmp_path / "new/event_metrics.json").read_text())["rule"] == rule
@@ -220,8 +222,8 @@ def test_events_past_the_end_and_names_that_are_none_are_refused(call, recorded,
 def test_settings_are_not_chosen_on_the_child_that_is_judged(call, recorded):
     code, _, errors = call("--events", recorded / "events.csv", recordings=1)
     assert code == 2
-    assert "--tune-rule False" in errors
-    code, told, _ = call("--events", recorded / "events.csv", "--tune-rule", "False", recordings=1)
+    assert "--no-tune-rule" in errors
+    code, told, _ = call("--events", recorded / "events.csv", "--no-tune-rule", recordings=1)
     assert code == 0
     assert "settings as given" in told
 

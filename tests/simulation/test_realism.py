@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-import check_simulation
 from spasm.core.errors import DataError
 from spasm.ensemble.thresholds import cross_fitted
-from spasm.simulation import infant, realism
+from spasm.simulation import difficulty, infant, realism
 from spasm.simulation.infant import SimulationConfig, simulate_child
 from spasm.simulation.pose_noise import resample
 from spasm.simulation.realism import BABYJOKES
@@ -93,15 +92,15 @@ def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_pat
         answers, _ = cross_fitted(labels, realism.out_of_fold(statistics, labels, fold_of), fold_of)
         patients = ~controls[children - 1]
         prevalence = labels[patients].mean()
-        of_all = check_simulation.f1(labels, answers, prevalence)
-        inflated[confound] = of_all - check_simulation.f1(labels[patients], answers[patients], prevalence)
+        of_all = difficulty.f1_at_prevalence(labels, answers, prevalence)
+        inflated[confound] = of_all - difficulty.f1_at_prevalence(labels[patients], answers[patients], prevalence)
     assert inflated[True] > inflated[False] + 0.01
 
 
 def test_f1_at_the_prevalence_that_is_there_is_the_usual_one():
     rng = np.random.default_rng(0)
     labels, answers = rng.integers(0, 2, 500), rng.random(500) < 0.4
-    assert check_simulation.f1(labels, answers, labels.mean()) == pytest.approx(f1_score(labels, answers))
+    assert difficulty.f1_at_prevalence(labels, answers, labels.mean()) == pytest.approx(f1_score(labels, answers))
 
 
 def test_gap_lengths_are_those_of_each_run_also_at_the_borders():
@@ -173,10 +172,10 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
 def test_answers_for_other_segments_are_refused_by_name(simulated, tmp_path):
     (tmp_path / "answers.csv").write_text("segment_name,peak_time_s\nchild_999_1.npy,1.0\n")
     with pytest.raises(DataError, match=r"child_999_1\.npy is not in"):
-        check_simulation.print_moments(simulated, tmp_path / "answers.csv")
+        difficulty.attention_hits(simulated, tmp_path / "answers.csv")
     (tmp_path / "answers.csv").write_text("segment_name,peak_time_s\n")
     with pytest.raises(DataError, match="no positive segment"):
-        check_simulation.print_moments(simulated, tmp_path / "answers.csv")
+        difficulty.attention_hits(simulated, tmp_path / "answers.csv")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -1,21 +1,22 @@
-"""timeline.py --camera: what is told as it is filmed is what is told afterwards, and watching ends cleanly."""
+"""timeline.py --camera: what is detected as it is filmed is what is detected afterwards, and watching ends cleanly."""
 
-import dataclasses
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from helpers.video import MODEL, cv2, film, table
 from spasm.config.events import Accumulation, Hysteresis
+from spasm.data.pose import visible_mask
 from spasm.inference import event_detection, sliding_window
+from spasm.inference.ensemble_predictor import BatchPrediction
 from spasm.video import decode
 
 __all__ = ["cv2", "film"]  # the fixtures
@@ -25,23 +26,21 @@ T = 60
 FLAGS = ["--device", "cpu", "--precision", "float32", "--model", str(MODEL), "--max-people", "1"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Plain:
-    context: None = None
-
-
 class Steep:
-    """Answers like a run, but with probabilities that tell at once which frames a window holds: by its highest nose."""
+    """Predicts like a run, with probabilities that show at once which frames a window holds: by its highest nose."""
 
-    decision: ClassVar = {"frames": T}
-    choice = Plain()
+    decision = types.SimpleNamespace(frames=T)
 
-    def member_logits(self, batches):
-        for poses, has_pose in batches:
+    def predict(self, batches):
+        for key, poses in batches:
+            posed = visible_mask(poses).any(axis=2)
             nose = np.where(np.isfinite(poses[:, :, 0, 0]), poses[:, :, 0, 0], 0)
-            yield {"a": np.where(has_pose, nose.max(1), 0.05)}, np.where(nose == nose.max(1, keepdims=True), nose, 0)
+            attention = np.where(nose == nose.max(1, keepdims=True), nose, 0)
+            logits = {"a": np.where(posed.any(axis=1), nose.max(1), 0.05)}
+            yield BatchPrediction(key, posed, posed.mean(axis=1), logits, attention)
 
-    def probability(self, logits, children, has_pose):
+    def probability(self, logits, children, has_pose, child_context=True):
+        assert not child_context, "windows overlap, and are no segments of one child"
         return logits["a"]
 
 
@@ -56,29 +55,29 @@ def moving(frames, seed):
 
 @pytest.mark.parametrize("stride", [3, 30, 75])
 @pytest.mark.parametrize("frames", [20, 60, 400, 421, 1500])
-def test_poses_that_come_bit_by_bit_are_answered_as_the_recording_they_become(tmp_path, frames, stride):
+def test_poses_that_come_bit_by_bit_are_predicted_as_the_recording_they_become(tmp_path, frames, stride):
     poses = moving(frames, frames)
     np.save(tmp_path / "child_1_1.npy", poses)
-    whole = sliding_window.answer(tmp_path / "child_1_1.npy", frames, stride, Steep(), lambda done: None)
+    whole = sliding_window.predict_recording(tmp_path / "child_1_1.npy", frames, stride, Steep(), lambda done: None)
     cuts = np.unique(np.random.default_rng(stride).integers(0, frames, 40))
     for rule in (Hysteresis(0.5, 0.4), Accumulation(1, 0.7, 0.0, 2.0)):
         live, alarms_s = sliding_window.OnlineDetector(Steep(), stride), []
         for part in np.split(poses, cuts):
             if windows := live.add(part):
-                told = event_detection.told(windows, rule)
-                alarms_s += [windows.duration_s] * (len(told) - len(alarms_s))
+                detected = event_detection.detect_events(windows, rule)
+                alarms_s += [windows.duration_s] * (len(detected) - len(alarms_s))
         windows = live.finish()
         np.testing.assert_array_equal(windows.probabilities, whole.probabilities)
         np.testing.assert_array_equal(windows.curve, whole.curve)
         np.testing.assert_array_equal(windows.detectable_at_s, whole.detectable_at_s)
-        final = event_detection.told(windows, rule)
+        final = event_detection.detect_events(windows, rule)
         assert final and len(final) >= len(alarms_s) and (frames < 1000 or len(alarms_s) > 3)
         late_s = [at_s - event.detectable_at_s for at_s, event in zip(alarms_s, final, strict=False)]
-        # Windows that become whole together are answered together.
+        # Windows that become whole together are predicted together.
         assert max(late_s, default=0) <= np.diff([0, *cuts, frames]).max() / 30 + 1e-6
 
 
-def test_what_was_answered_is_there_when_no_more_can_be():
+def test_what_was_predicted_is_there_when_no_more_can_be():
     live = sliding_window.OnlineDetector(Steep(), 30)
     poses = moving(200, 0)
     assert live.so_far() is None
@@ -104,7 +103,7 @@ def test_a_film_is_watched_at_its_pace_and_answers_come_as_it_goes(film, trained
     assert time.monotonic() - begin_s > 5
     answers = re.findall(r"^0:00:0(\d)\.0  probability 0\.\d{3}$", told, re.MULTILINE)
     assert answers == ["2", "3", "4", "5"], told
-    assert re.search(r"answers came \d\.\d\d s after the last frame that they rest on was taken", told)
+    assert re.search(r"predictions came \d\.\d\d s after their last frame was taken", told)
     [folder] = tmp_path.glob("live_*")
     assert {path.name for path in folder.iterdir()} >= {
         "events.csv",
@@ -173,7 +172,7 @@ class Camera:
     def __init__(self, *_):
         self.left = 40
 
-    def format_time(self):
+    def clock_s(self):
         return 0.0
 
     def isOpened(self):
@@ -183,7 +182,7 @@ class Camera:
         pass
 
     def get(self, what):
-        return {CV2.CAP_PROP_FPS: 30.0, CV2.CAP_PROP_POS_MSEC: 1000 * self.format_time()}.get(what, 0.0)
+        return {CV2.CAP_PROP_FPS: 30.0, CV2.CAP_PROP_POS_MSEC: 1000 * self.clock_s()}.get(what, 0.0)
 
     def read(self):
         self.left -= 1
@@ -203,7 +202,7 @@ def test_a_camera_that_gives_fewer_frames_than_it_says_has_the_time_of_the_clock
 
 def test_a_stream_whose_clock_jumps_is_believed_again_afterwards(monkeypatch, tmp_path):
     clock_s = [*(5000 + np.arange(20) / 10), *(np.arange(19) / 10 + 9000)]
-    monkeypatch.setattr(Camera, "clock", lambda camera: clock_s[39 - camera.left])
+    monkeypatch.setattr(Camera, "clock_s", lambda camera: clock_s[39 - camera.left])
     monkeypatch.setattr(CV2, "VideoCapture", Camera)
     (tmp_path / "film.mkv").touch()
     times_s = np.array([time_s for time_s, *_ in decode.frames(tmp_path / "film.mkv")])

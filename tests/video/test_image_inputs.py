@@ -203,7 +203,9 @@ def test_a_mask_model_of_ones_own_is_used_and_one_that_is_none_is_named(film, tm
     words = (film("masked.mp4", seconds=2), "--frames", 60, "--pictures", "two_stream", "--max-people", 1)
     finished = extract(*words, "--out", tmp_path / "own", "--mask-model", model)
     assert finished.returncode == 0, finished.stderr
-    mask = image_inputs.opened(model, MODEL, 1).mask(np.stack([texture(200, 300)[..., 0]] * 3, 2), missing_frames(1)[0])
+    mask = image_inputs.open_mask(model, MODEL, 1).mask(
+        np.stack([texture(200, 300)[..., 0]] * 3, 2), missing_frames(1)[0]
+    )
     assert mask.shape == (200, 300) and mask.min() == pytest.approx(0, abs=0.05) and mask.max() > 0.9
     model.write_bytes(b"none" + struct.pack("<d", 1.0))
     finished = extract(*words, "--out", tmp_path / "none", "--mask-model", model)

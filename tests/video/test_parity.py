@@ -20,7 +20,7 @@ import os, sys
 sys.path.insert(0, "src")
 from pathlib import Path
 from spasm.video import sandbox
-sandbox.cut()
+sandbox.block_network()
 import numpy as np
 from skimage import data
 from spasm.video import decode

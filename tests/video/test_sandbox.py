@@ -20,7 +20,7 @@ TRIES = """
 import socket, subprocess, sys
 sys.path.insert(0, "src")
 from spasm.video import sandbox
-sandbox.cut()
+sandbox.block_network()
 refused = 0
 for family, kind in ((socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM),
                      (socket.AF_INET6, socket.SOCK_DGRAM), (socket.AF_UNIX, socket.SOCK_STREAM)):
@@ -91,8 +91,8 @@ from pathlib import Path
 from spasm.video import sandbox
 GUARD
 from skimage import data
-from spasm.video.landmarker import landmarker
-with landmarker(Path({str(MODEL)!r}), 1) as find:
+from spasm.video.landmarker import PoseLandmarker
+with PoseLandmarker(Path({str(MODEL)!r}), 1) as find:
     assert find(data.astronaut(), 0).shape == (1, 33, 5)
     time.sleep(3)
 """
@@ -108,7 +108,7 @@ ANSWERS = """
 import runpy, sys
 sys.path.insert(0, "src")
 from spasm.video import sandbox
-sandbox.cut()
+sandbox.block_network()
 sys.argv = ["submission.py", *sys.argv[1:]]
 runpy.run_path("submission.py", run_name="__main__")
 """
@@ -126,7 +126,7 @@ def test_a_submission_needs_no_network(trained, simulated, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 def test_mediapipe_asks_for_its_makers_host_and_our_commands_do_not(film, trained, tmp_path):
-    script = [[sys.executable, "-c", LANDMARKS.replace("GUARD", guard)] for guard in ("", "sandbox.cut()")]
+    script = [[sys.executable, "-c", LANDMARKS.replace("GUARD", guard)] for guard in ("", "sandbox.block_network()")]
     seen, model = str(film("seen.mkv", seconds=2.5)), ["--model", str(MODEL)]
     extract = [sys.executable, "src/extract_pose.py", seen, "--out", str(tmp_path / "videos"), *model]
     live = [sys.executable, "src/timeline.py", "--camera", seen, "--run", str(trained), *model]

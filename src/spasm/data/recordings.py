@@ -1,16 +1,17 @@
 """Long recordings of poses, read window by window: memory does not grow with their length."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import open_regular
 from spasm.core.npy import parse_header
 from spasm.core.windows import window_starts
 from spasm.data.landmarks import LANDMARKS
+from spasm.data.naming import NAME_PATTERNS
 from spasm.data.pose import CHANNELS, LARGEST, missing_frames
 
 BATCH = 64  # windows given at a time
@@ -21,6 +22,28 @@ def frames_of(path: Path) -> int:
     """Frames in a recording. Raises DataError where it is none."""
     with open_regular(path) as (file, size):
         return _header(path, file.read(4200), size)[3]
+
+
+def check_recordings(paths: Sequence[Path]) -> dict[Path, int]:
+    """Frames in each recording. Raises DataProblems naming all that are none, or whose names cannot be told apart."""
+    problems: list[DataError] = []
+    lengths: dict[Path, int] = {}
+    for path in paths:
+        with collect_errors(problems):
+            if not NAME_PATTERNS["safe"].fullmatch(path.name):
+                hint = "name it {child}_{number}.npy, of letters, digits, - and _"
+                raise DataError(path, "is not a recording's name", hint)
+            if path.name in {other.name for other in lengths}:
+                raise DataError(path, "has the name of another recording", "give each a name of its own")
+            lengths[path] = frames_of(path)
+    if problems:
+        raise DataProblems(problems)
+    return lengths
+
+
+def is_simulated(path: Path) -> bool:
+    """Whether simulate.py wrote a recording."""
+    return any((folder / "simulated.json").is_file() for folder in path.absolute().parents[:2])
 
 
 def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

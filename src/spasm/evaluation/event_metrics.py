@@ -15,16 +15,16 @@ from spasm.evaluation.bootstrap import Estimate
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
-    """When an event that was told meets a true one: they share a moment, once both are prepared like this."""
+    """Matching rule: a detected and a true event match if they overlap after this padding, merging and splitting."""
 
     before_s: float = 0.0
     """Added before a true event."""
     after_s: float = 0.0
     """Added after a true event."""
     join_s: float = 0.0
-    """True events, and told ones, that are less than this apart become one."""
+    """True events, and detected ones, that are less than this apart are merged."""
     longest_s: float = math.inf
-    """What is longer is cut into events of this length: an alarm that never ends would otherwise find everything."""
+    """A longer event is split into events of this length: an alarm that never ends would otherwise match everything."""
 
 
 # The defaults of SzCORE (Dan et al. 2024, Epilepsia), made for seizures of minutes. They flatter short events: with
@@ -38,51 +38,51 @@ class EventCounts(NamedTuple):
 
     true: int
     found: int
-    told: int
+    detected: int
     false: int
     hours: float
-    latencies_s: np.ndarray  # of each true event that was found, from its onset to when it could be told
-    onset_errors_s: np.ndarray  # of each true event that was found: onset told minus true onset
+    latencies_s: np.ndarray  # of each true event that was found, from its onset to when it was detectable
+    onset_errors_s: np.ndarray  # of each true event that was found: detected minus true onset
 
 
 def compare_events(
-    true: np.ndarray, told: np.ndarray, detectable_at_s: np.ndarray, duration_s: float, overlap: Overlap
+    true: np.ndarray, detected: np.ndarray, detectable_at_s: np.ndarray, duration_s: float, overlap: Overlap
 ) -> EventCounts:
-    """Count by any overlap. A told event may meet several true ones, and several may meet one; a false one meets none.
+    """Count by any overlap. A detected event may match several true ones, and several may match one; a false one none.
 
-    true: (E, 2), told: (D, 2), onset and offset in seconds, each in order of onset; detectable_at_s: (D,), when each
-    told event was known. Latency and onset error are those of the first told event that meets a true one.
+    true: (E, 2), detected: (D, 2), onset and offset in seconds, each in order of onset; detectable_at_s: (D,), when
+    each detected event was known. Latency and onset error are those of the first detected event that matches.
     """
     margins = np.array([-overlap.before_s, overlap.after_s])
-    all_true, all_told = _prepared(true, overlap), _prepared(told, overlap)
-    meets = _meet((all_true + margins).clip(0, duration_s), all_told)
+    all_true, all_detected = _prepared(true, overlap), _prepared(detected, overlap)
+    matches = _overlaps((all_true + margins).clip(0, duration_s), all_detected)
     # A piece of an event that lasts for ever was not known before it began.
-    pieces = _prepared(told, Overlap(longest_s=overlap.longest_s))
+    pieces = _prepared(detected, Overlap(longest_s=overlap.longest_s))
     detectable_at_s = np.maximum(
-        detectable_at_s[np.searchsorted(told[:, 0], pieces[:, 0], side="right") - 1], pieces[:, 0]
+        detectable_at_s[np.searchsorted(detected[:, 0], pieces[:, 0], side="right") - 1], pieces[:, 0]
     )
-    each = _meet((true + margins).clip(0, duration_s), pieces)
+    each = _overlaps((true + margins).clip(0, duration_s), pieces)
     hit = each.any(axis=1)
     first = each[hit].argmax(axis=1) if len(pieces) else np.zeros(0, dtype=int)
     return EventCounts(
         true=len(all_true),
-        found=int(meets.any(axis=1).sum()),
-        told=len(all_told),
-        false=int((~meets.any(axis=0)).sum()),
+        found=int(matches.any(axis=1).sum()),
+        detected=len(all_detected),
+        false=int((~matches.any(axis=0)).sum()),
         hours=duration_s / 3600,
         latencies_s=detectable_at_s[first] - true[hit, 0],
         onset_errors_s=pieces[first, 0] - true[hit, 0],
     )
 
 
-def _meet(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(A, B) bool: which events share more than a moment's rounding."""
     shared = np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])
     return shared > 1e-6
 
 
 def _prepared(events: np.ndarray, overlap: Overlap) -> np.ndarray:
-    """Events (E, 2), joined and cut."""
+    """Events (E, 2), merged and split."""
     if not len(events):
         return np.empty((0, 2))
     offsets_s = np.maximum.accumulate(events[:, 1])  # an event may lie within another

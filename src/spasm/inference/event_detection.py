@@ -1,21 +1,24 @@
-"""From the answers to overlapping windows to events: when something happened, and when it could be told."""
+"""From the predictions of overlapping windows to events: when something happened, and when it was detectable."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from spasm.config.events import Accumulation, Hysteresis
+from spasm.core import files
 from spasm.core.windows import window_starts
 from spasm.data.pose import FPS
 
 Rule: TypeAlias = Hysteresis | Accumulation
 STEP_FRAMES = 3
 STEP_S = STEP_FRAMES / FPS  # between two values of a curve
-NEAR_STEPS = 2  # what lies this near to where a member looked was looked at too
+NEAR_STEPS = 2  # frames within so many steps of attended frames count as attended
 TRIM = 0.8  # of an event's peak: where it begins and ends
 CLUSTER_S = 30.0  # between the events of a cluster, at most
+EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s")
 LEVELS = (*(step / 20 for step in range(1, 20)), 0.98)  # probabilities that are tried
 
 
@@ -25,11 +28,11 @@ class Event(NamedTuple):
     onset_s: float
     offset_s: float
     peak: float  # highest probability
-    detectable_at_s: float  # when a live run would have told it
+    detectable_at_s: float  # when a live run would have detected it
 
 
 class Windows(NamedTuple):
-    """The answers to a recording: K windows, and B steps of STEP_S."""
+    """The predictions for a recording: K windows, and B steps of STEP_S."""
 
     frames: int  # in the recording
     length: int  # frames in a window
@@ -55,11 +58,11 @@ def make_windows(whole: int, length: int, stride: int, probabilities: np.ndarray
 
 
 class Curve:
-    """Probability over time, finer than the windows: each window's probability stands where its members looked.
+    """Probability over time, finer than the windows: each window's probability is spread over its frames by attention.
 
-    A window's probability counts in full where they looked most, elsewhere in proportion; a moment gets the mean over
-    the windows that cover it. Where no member looks at frames, all frames with a pose count alike. Windows may be added
-    as they come: what no later window covers is given back, so that memory does not grow.
+    It counts in full at the highest attention and elsewhere in proportion; a step gets the mean over the windows that
+    cover it. Where no model has attention, all frames with a pose count alike. Windows may be added as they come: what
+    no later window covers is returned, so that memory does not grow.
     """
 
     def __init__(self, length: int) -> None:
@@ -67,17 +70,17 @@ class Curve:
         self.begin = 0  # step at which what is kept begins
         self.total, self.count = np.zeros(self.steps), np.zeros(self.steps)
 
-    def add(self, start: int, probability: float, looked: np.ndarray) -> np.ndarray:
+    def add(self, start: int, probability: float, attention: np.ndarray) -> np.ndarray:
         """The steps that are finished now (S,) float32, once the window beginning at frame `start` is counted.
 
-        looked: (T,) frame weights, or 1 and 0. Starts must not fall, and lie on whole steps.
+        attention: (T,) frame weights, or 1 and 0. Starts must not fall, and lie on whole steps.
         """
         passed = start // STEP_FRAMES - self.begin
         finished = self._take(passed)
-        share = np.zeros(self.steps * STEP_FRAMES)
-        share[: len(looked)] = looked / (looked.max() or 1.0)
-        share = share.reshape(self.steps, STEP_FRAMES).max(1)
-        near = np.pad(share, NEAR_STEPS)
+        weight = np.zeros(self.steps * STEP_FRAMES)
+        weight[: len(attention)] = attention / (attention.max() or 1.0)
+        weight = weight.reshape(self.steps, STEP_FRAMES).max(1)
+        near = np.pad(weight, NEAR_STEPS)
         near = np.lib.stride_tricks.sliding_window_view(near, 2 * NEAR_STEPS + 1).max(1)
         self.total += probability * near
         self.count += 1
@@ -101,7 +104,7 @@ class Curve:
 def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
     """Events between two crossings of `event_off` that reach `event_on`; they last from TRIM of their peak on.
 
-    The sides of a peak tell of the windows' length, not of the spasm's; what counts of them is only that they join.
+    The flanks of a peak reflect window length, not spasm length; they only decide whether neighbouring peaks merge.
     """
     above = windows.curve >= rule.event_off
     edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
@@ -122,8 +125,8 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
 def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     """Alarms where the last windows' probabilities sum to enough, as VSViG decides; none while one is fresh.
 
-    The rule does not say when in its last window something happened: it is where the members looked, around the highest
-    of the curve, or the whole window while the curve does not reach that far.
+    The rule does not say when in its last window something happened: it is around the highest value of the curve, that
+    is, at the highest attention, or the whole window while the curve does not reach that far.
     """
     counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)
     sums = np.cumsum(counted)
@@ -151,7 +154,7 @@ def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, floa
     return float((first + low[after - 1]) * STEP_S), float(min(end_s, (first + low[after] - 1) * STEP_S))
 
 
-def told(windows: Windows, rule: Rule) -> list[Event]:
+def detect_events(windows: Windows, rule: Rule) -> list[Event]:
     """The events of a recording by either rule."""
     return by_hysteresis(windows, rule) if isinstance(rule, Hysteresis) else by_accumulation(windows, rule)
 
@@ -164,17 +167,31 @@ def clusters(onsets_offsets_s: np.ndarray) -> np.ndarray:
     return np.append(1, 1 + np.cumsum(gaps > CLUSTER_S))
 
 
-def clusters_met(true: np.ndarray, told: Sequence[Event], tolerance_s: float) -> np.ndarray:
-    """For each cluster (C,) of true events (E, 2), whether an event is told that meets one of them."""
-    onsets_s, offsets_s = spans(told).T[:, None]
-    meets = (onsets_s < true[:, 1:] + tolerance_s) & (offsets_s > true[:, :1] - tolerance_s)  # (E, told)
+def clusters_detected(true: np.ndarray, detected: Sequence[Event], tolerance_s: float) -> np.ndarray:
+    """For each cluster (C,) of true events (E, 2), whether a detected event matches one of them."""
+    onsets_s, offsets_s = spans(detected).T[:, None]
+    matches = (onsets_s < true[:, 1:] + tolerance_s) & (offsets_s > true[:, :1] - tolerance_s)  # (E, detected)
     numbers = clusters(true)
-    return np.array([meets[numbers == one].any() for one in np.unique(numbers)], dtype=bool)
+    return np.array([matches[numbers == one].any() for one in np.unique(numbers)], dtype=bool)
 
 
 def spans(events: Sequence[Event]) -> np.ndarray:
     """Onsets and offsets (E, 2) of events."""
     return np.array([event[:2] for event in events]).reshape(-1, 2)
+
+
+def write_events(path: Path, detected: Mapping[str, Sequence[Event]]) -> None:
+    """Write the events of each recording, by its name, as a table of EVENT_COLUMNS."""
+    files.write_csv(path, EVENT_COLUMNS, _event_rows(detected))
+
+
+def _event_rows(detected: Mapping[str, Sequence[Event]]) -> Iterator[tuple[object, ...]]:
+    for name, events in detected.items():
+        for event, cluster in zip(events, clusters(spans(events)), strict=True):
+            onset_s, offset_s, detectable_at_s = (
+                f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.detectable_at_s)
+            )
+            yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, detectable_at_s
 
 
 # ---- which settings
@@ -194,7 +211,7 @@ def candidates(rule: Rule) -> list[Rule]:
 
 
 def best(counts: np.ndarray, max_false_alarms_per_hour: float | None) -> int:
-    """Which of S settings is best by its counts (S, 5), summed over recordings: those of `metrics.EventCounts`.
+    """Which of S settings is best by its counts (S, 5), summed over recordings: those of `EventCounts`.
 
     The highest F1; or the highest sensitivity with at most so many false alarms in an hour. Of equals the one with the
     fewest false alarms.

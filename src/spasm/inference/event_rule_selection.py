@@ -19,8 +19,8 @@ LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of 
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
-    """Which settings make events."""
+class RuleSelection:
+    """The settings that were chosen to make events of probabilities."""
 
     rules: list[Rule]
     """For each of R recordings: chosen on the other children's."""
@@ -32,17 +32,17 @@ class Chosen:
     """(S, R, 5) of each setting that was tried: the first five of `EventCounts`."""
 
 
-def read(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[str, np.ndarray]:
+def read_true_events(path: Path, lengths: dict[Path, int], video_of: dict[str, str]) -> dict[str, np.ndarray]:
     """True events (E, 2) of each recording, by its file's name; a recording that is not named has none.
 
-    lengths: frames in each recording; film_of: the video's name of a recording, which the table may also use.
+    lengths: frames in each recording; video_of: the video's name of a recording, which the table may also use.
     """
     problems: list[DataError] = []
     rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in lengths}
     ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
-    of_film = {film: name for name, film in film_of.items()}
+    of_video = {video: name for name, video in video_of.items()}
     for line, row in numbered_rows(path, ("recording", "onset_s", "offset_s")):
-        name = of_film.get(row["recording"], row["recording"])
+        name = of_video.get(row["recording"], row["recording"])
         if name not in rows:
             continue
         try:
@@ -62,30 +62,32 @@ def read(path: Path, lengths: dict[Path, int], film_of: dict[str, str]) -> dict[
     return {name: np.array(sorted(spans)).reshape(-1, 2) for name, spans in rows.items()}
 
 
-def count(windows: Windows, told: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
-    """How the events of one recording meet the true ones."""
-    detectable_at_s = np.array([event.detectable_at_s for event in told])
-    return compare_events(true, event_detection.spans(told), detectable_at_s, windows.duration_s, overlap)
+def count(windows: Windows, detected: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
+    """How the events of one recording match the true ones."""
+    detectable_at_s = np.array([event.detectable_at_s for event in detected])
+    return compare_events(true, event_detection.spans(detected), detectable_at_s, windows.duration_s, overlap)
 
 
-def choose(
-    rule: Rule, answered: Mapping[Path, Windows], true: dict[str, np.ndarray], overlap: Overlap, most: float | None
-) -> Chosen:
+def select_rule(
+    rule: Rule,
+    predicted: Mapping[Path, Windows],
+    true: dict[str, np.ndarray],
+    overlap: Overlap,
+    max_false_alarms_per_hour: float | None,
+) -> RuleSelection:
     """Try every candidate of a rule on every recording, for the best F1 or at most so many false alarms in an hour.
 
     Raises SettingsError where all recordings are of one child, or one child has all the events.
     """
-    child = np.array([child_of(path.name) for path in answered])
+    child = np.array([child_of(path.name) for path in predicted])
     if len(set(child)) < 2:
-        raise SettingsError(
-            "all recordings are of one child, and there is no other to choose on; give --tune-rule False"
-        )
+        raise SettingsError("all recordings are of one child, and there is no other to choose on; give --no-tune-rule")
     tried = event_detection.candidates(rule)
     counts = np.array(
         [
             [
-                count(windows, event_detection.told(windows, one), true[path.name], overlap)[:5]
-                for path, windows in answered.items()
+                count(windows, event_detection.detect_events(windows, one), true[path.name], overlap)[:5]
+                for path, windows in predicted.items()
             ]
             for one in tried
         ],
@@ -94,18 +96,22 @@ def choose(
     for one in sorted(set(child)):
         if not counts[0, child != one, 0].sum():
             reason = f"there is no event of another child than {one} to choose settings on"
-            raise SettingsError(f"{reason}; give recordings of more children with events, or --tune-rule False")
-    rules = [tried[event_detection.best(counts[:, child != one].sum(1), most)] for one in child]
-    return Chosen(rules, tried[event_detection.best(counts.sum(1), most)], child, counts)
+            raise SettingsError(f"{reason}; give recordings of more children with events, or --no-tune-rule")
+
+    def best_without(left_out: np.ndarray) -> Rule:
+        return tried[event_detection.best(counts[:, ~left_out].sum(1), max_false_alarms_per_hour)]
+
+    rules = [best_without(child == one) for one in child]
+    return RuleSelection(rules, best_without(np.zeros(len(child), dtype=bool)), child, counts)
 
 
-def sensitivity_at_fa_limits(chosen: Chosen) -> list[tuple[float, float, float]]:
+def sensitivity_at_fa_limits(selected: RuleSelection) -> list[tuple[float, float, float]]:
     """A limit on false alarms per hour, set on the other children, how many there then are, and the sensitivity."""
     rows = []
     for limit in LIMITS:
         reached = np.zeros(5)
-        for child in np.unique(chosen.children):
-            best = event_detection.best(chosen.counts[:, chosen.children != child].sum(1), limit)
-            reached += chosen.counts[best][chosen.children == child].sum(0)
+        for child in np.unique(selected.children):
+            best = event_detection.best(selected.counts[:, selected.children != child].sum(1), limit)
+            reached += selected.counts[best][selected.children == child].sum(0)
         rows.append((limit, reached[3] / reached[4], reached[1] / max(reached[0], 1)))
     return rows

@@ -1,41 +1,50 @@
-"""What a run answers to a long recording: made window by window, kept in a folder, and read again."""
+"""What a run predicts for a long recording: made window by window, kept in a folder, and read again."""
 
 import contextlib
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas
 
+from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError
+from spasm.core.processes import cpu_count
 from spasm.data import recordings
-from spasm.data.pose import missing_frames, visible_mask
+from spasm.data.pose import FPS, missing_frames
 from spasm.inference import event_detection
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Curve, Windows
+from spasm.runs.artefacts import Decision
 
 
-class Answers:
-    """The answers to a recording's windows, in order, as they come."""
+class WindowPredictions:
+    """The predictions for a recording's windows, in order, as they come."""
 
     def __init__(self, predictor: EnsemblePredictor) -> None:
-        # A child's windows overlap and are mostly of nothing: what segments of a child say of each other does not hold.
-        predictor.choice = dataclasses.replace(predictor.choice, context=None)
-        self.predictor, self.length = predictor, predictor.decision["frames"]
+        self.predictor, self.length = predictor, predictor.decision.frames
         self.curve = Curve(self.length)
         self.steps: list[np.ndarray] = []
         self.probabilities: list[np.ndarray] = []
 
-    def add(self, firsts: np.ndarray, posed: np.ndarray, logits: dict[str, np.ndarray], looked: np.ndarray) -> None:
-        """Count windows that begin at `firsts` (N,), with a pose where `posed` (N, T), and what members say of them."""
-        probabilities = self.predictor.probability(logits, [""] * len(firsts), np.any(posed, axis=1))
+    def predict(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:
+        """Predict windows, given as first frames (N,) and poses (N, T, 33, 5); tells of each batch how many it had."""
+        for batch in self.predictor.predict(batches):
+            firsts = batch.key
+            # A child's windows overlap, and most hold nothing: the child context of segments does not hold here.
+            probabilities = self.predictor.probability(
+                batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
+            )
+            self._add(firsts, probabilities, batch.attention, batch.posed)
+            yield len(firsts)
+
+    def _add(self, firsts: np.ndarray, probabilities: np.ndarray, attention: np.ndarray, posed: np.ndarray) -> None:
+        """Count windows (N,) with attention (N, T), or where no model has any, with the frames that have a pose."""
         self.probabilities.append(probabilities)
-        for first, chance, weights, seen in zip(firsts, probabilities, looked, posed, strict=True):
-            looking = weights if weights.any() else seen.astype(float)
-            self.steps.append(self.curve.add(int(first), float(chance), looking))
+        for first, probability, weights, has_pose in zip(firsts, probabilities, attention, posed, strict=True):
+            weights = weights if weights.any() else has_pose.astype(float)
+            self.steps.append(self.curve.add(int(first), float(probability), weights))
 
     def windows(self, whole: int, stride: int) -> Windows:
         """The windows so far, of so many frames; the curve ends where the next window could begin."""
@@ -48,67 +57,98 @@ class Answers:
         return self.windows(whole, stride)
 
 
-def answer(path: Path, whole: int, stride: int, predictor: EnsemblePredictor, passed: Callable[[int], Any]) -> Windows:
-    """The windows of a recording of so many frames, each answered as a segment of its own.
+def predict_recording(
+    path: Path, whole: int, stride: int, predictor: EnsemblePredictor, advance: Callable[[int], Any]
+) -> Windows:
+    """The windows of a recording of so many frames, each predicted as a segment of its own.
 
-    `passed` is told how many frames are done.
+    `advance` is called with how many more frames are done.
     """
-    answers = Answers(predictor)
-    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    predictions = WindowPredictions(predictor)
+    for count in predictions.predict(recordings.windows(path, predictions.length, stride)):
+        advance(count * stride)
+    return predictions.finish(whole, stride)
 
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for firsts, poses in recordings.windows(path, answers.length, stride):
-            waiting.append((firsts, np.any(visible_mask(poses), axis=2)))
-            yield poses, np.any(waiting[-1][1], axis=1)
 
-    for logits, looked in predictor.member_logits(batches()):
-        answers.add(*waiting.pop(0), logits, looked)
-        passed(len(looked) * stride)
-    return answers.finish(whole, stride)
+def predict_recordings(
+    lengths: Mapping[Path, int],
+    run: Path,
+    decision: Decision,
+    stride_s: float,
+    hardware: Hardware,
+    out: Path,
+    progress: Callable[..., Any],
+) -> dict[Path, Windows]:
+    """Each recording's windows, kept in a folder of `out` so that none is predicted twice.
+
+    lengths: frames in each recording; progress: makes a progress bar, to be used in a `with`, of a `total` of frames.
+    """
+    rests_on = {
+        "decision": files.sha256(run / "decision.json"),
+        "stride_s": stride_s,
+        "precision": hardware.precision,
+    }
+    keys = {path: {**rests_on, "recording": files.sha256(path)} for path in lengths}
+    stride = round(stride_s * FPS)
+    kept = {path: read(out / path.stem, stride, keys[path]) for path in lengths}
+    left = [path for path, windows in kept.items() if windows is None]
+    predicted = {path: windows for path, windows in kept.items() if windows is not None}
+    if left:
+        with (
+            EnsemblePredictor(run, decision, hardware, cpu_count()) as predictor,
+            progress(total=sum(lengths[path] for path in left)) as bar,
+        ):
+            for path in left:
+                folder = out / path.stem
+                write(folder, keys[path], predict_recording(path, lengths[path], stride, predictor, bar.update))
+                written = read(folder, stride, keys[path])  # so that the first run gives what a later one reads
+                if written is None:
+                    raise DataError(folder, "was removed or changed as it was written", "run the same again")
+                predicted[path] = written
+    return {path: predicted[path] for path in lengths}
 
 
 class OnlineDetector:
-    """Windows of poses that come as they are filmed, each answered as soon as it is whole."""
+    """Windows of poses that come as they are filmed, each predicted as soon as it is whole."""
 
     def __init__(self, predictor: EnsemblePredictor, stride: int) -> None:
-        self.answers, self.stride = Answers(predictor), stride
+        self.predictions, self.stride = WindowPredictions(predictor), stride
         self.held = missing_frames(0)  # the frames that came last
         self.frames = self.next = 0  # frames that came, and the first frame of the next window
 
     def add(self, poses: np.ndarray) -> Windows | None:
         """Take the next poses (F, 33, 5); the windows so far, if there are more now."""
-        length = self.answers.length
+        length = self.predictions.length
         self.held = np.concatenate([self.held, poses])
         self.frames += len(poses)
         firsts = np.arange(self.next, self.frames - length + 1, self.stride)
         if not len(firsts):
             return None
-        self._answer(firsts)
+        self._predict(firsts)
         self.next = int(firsts[-1]) + self.stride
         self.held = self.held[-max(length, self.frames - self.next) :]
-        return self.answers.windows(int(firsts[-1]) + length, self.stride)
+        return self.predictions.windows(int(firsts[-1]) + length, self.stride)
 
     def so_far(self) -> Windows | None:
-        """The windows that were answered, if there are any; of what came since, nothing is known."""
+        """The windows that were predicted, if there are any; of what came since, nothing is known."""
         if not self.next:
             return None
-        return self.answers.finish(self.next - self.stride + self.answers.length, self.stride)
+        return self.predictions.finish(self.next - self.stride + self.predictions.length, self.stride)
 
     def finish(self) -> Windows:
         """The windows of all that came, as of a recording: the last one ends with it."""
-        last = max(0, self.frames - self.answers.length)
+        last = max(0, self.frames - self.predictions.length)
         if last != self.next - self.stride:
-            lacking = max(0, self.answers.length - len(self.held))
-            self.held = np.concatenate([self.held, missing_frames(lacking)])[-self.answers.length :]
-            self._answer(np.array([last]))
-        return self.answers.finish(self.frames, self.stride)
+            lacking = max(0, self.predictions.length - len(self.held))
+            self.held = np.concatenate([self.held, missing_frames(lacking)])[-self.predictions.length :]
+            self._predict(np.array([last]))
+        return self.predictions.finish(self.frames, self.stride)
 
-    def _answer(self, firsts: np.ndarray) -> None:
+    def _predict(self, firsts: np.ndarray) -> None:
         begin = max(0, self.frames - len(self.held))
-        poses = np.stack([self.held[first - begin :][: self.answers.length] for first in firsts])
-        posed = np.any(visible_mask(poses), axis=2)
-        for logits, looked in self.answers.predictor.member_logits([(poses, np.any(posed, axis=1))]):
-            self.answers.add(firsts, posed, logits, looked)
+        poses = np.stack([self.held[first - begin :][: self.predictions.length] for first in firsts])
+        for _ in self.predictions.predict([(firsts, poses)]):
+            pass
 
 
 def files_of(folder: Path) -> tuple[Path, Path, Path]:
@@ -136,6 +176,7 @@ def read(folder: Path, stride: int, key: dict[str, Any]) -> Windows | None:
         kept = files.read_json(rests_on)
         same = {name: kept[name] for name in key} == key
         if same and kept["files"] == [files.sha256(table) for table in tables]:
-            values = [pandas.read_csv(table)["probability"].to_numpy() for table in tables]
+            # Not read_table: this is the file that was written, whatever its length, and a day has 864,000 steps.
+            values = [np.loadtxt(table, delimiter=",", skiprows=1, usecols=1, ndmin=1) for table in tables]
             return event_detection.make_windows(kept["frames"], kept["window_frames"], stride, *values)
     return None

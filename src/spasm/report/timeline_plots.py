@@ -1,11 +1,14 @@
 """Pictures of long recordings: probability over time with events, and what fewer false alarms cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from spasm.core import files
+from spasm.data.recordings import is_simulated
 from spasm.inference.event_detection import STEP_S, Event, Windows
 from spasm.report.plots import to_png
 
@@ -38,8 +41,27 @@ def timeline(name: str, windows: Windows, detected: Sequence[Event], true: np.nd
     rows[-1, 0].set_xlabel("minutes")
     figure.supylabel("probability", fontsize=10)
     note = "; triangles: true events" if true is not None else ""
-    figure.suptitle(f"{name}: shaded where an event was detected{note}", fontsize=10)
+    figure.suptitle(f"{name}: shaded where an event is detected{note}", fontsize=10)
     return to_png(figure)
+
+
+def write_timelines(
+    out: Path,
+    predicted: Mapping[Path, Windows],
+    detected: Mapping[Path, Sequence[Event]],
+    true: Mapping[str, np.ndarray] | None,
+) -> None:
+    """Write the picture of each recording into its folder; true: (E, 2) events by the recording's file name."""
+    for path, windows in predicted.items():
+        name = f"{'SIMULATED DATA, ' if is_simulated(path) else ''}{path.name}"
+        picture = timeline(name, windows, detected[path], true[path.name] if true else None)
+        files.write_bytes(out / path.stem / "timeline.png", picture)
+
+
+def write_trade_off(path: Path, rows: Sequence[tuple[float, float, float]], rule: str, simulated: bool) -> None:
+    """Write the picture of `trade_off`."""
+    title = f"{'SIMULATED DATA, ' if simulated else ''}{rule}, limits set on the other children"
+    files.write_bytes(path, trade_off(rows, title))
 
 
 def trade_off(rows: Sequence[tuple[float, float, float]], title: str) -> bytes:

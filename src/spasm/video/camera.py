@@ -19,7 +19,7 @@ from spasm.data.pose import FPS, missing_frames
 from spasm.video import decode, landmarker, resampling, sandbox, tracking
 
 LOG = logging.getLogger("spasm")
-SILENT_S = 15.0  # without a frame, after which that is told; models take some seconds to load
+SILENT_S = 15.0  # without a frame, after which there is a warning; models take some seconds to load
 REMEMBERED = round(60 * FPS)  # frames by which the infant is told from others
 CATCH_UP = 1.25  # times the pace of filming at which a stream is read that had to wait, as it has when this begins
 
@@ -31,19 +31,23 @@ class CameraFrames(NamedTuple):
     """(F, 33, 5) at FPS, up to this frame."""
     taken_s: float
     """When it was taken, by `time.monotonic`, which all processes of a machine share."""
-    left_out: int
-    """Frames before it that came while another was looked at."""
-    looked_at: int = 1
+    skipped: int
+    """Frames before it that came while another was processed."""
+    processed: int = 1
     """Frames that this stands for, if they had to wait."""
 
 
 def run_camera(
-    camera: str, model: Path, most: int, pick: tracking.Pick, is_stopped: Callable[[], bool]
+    camera: str,
+    model: Path,
+    max_people: int,
+    pick: tracking.Pick,
+    is_stopped: Callable[[], bool],
 ) -> Iterator[CameraFrames]:
-    """Every frame that is looked at, until the stream ends or it is stopped. Raises DataError where it is no video.
+    """Every frame that is processed, until the stream ends or it is stopped. Raises DataError where it is no video.
 
     camera: its number, its device, a file or, as -, this process's standard input. Frames that come while another is
-    looked at are left out, so that what is told is always of now.
+    processed are skipped, so that what comes out is always of now.
     """
     name, source = camera, Path(camera)
     if camera == "-":
@@ -53,8 +57,9 @@ def run_camera(
         if not source.exists():
             raise DataError(name, "is not there", "ls /dev/video* lists the cameras that there are")
     spawn = multiprocessing.get_context("spawn")
-    told = spawn.Queue()
-    process = spawn.Process(target=_watch, args=(os.getpid(), told, source, model, most, pick), daemon=True)
+    messages = spawn.Queue()
+    arguments = (os.getpid(), messages, source, model, max_people, pick)
+    process = spawn.Process(target=_watch, args=arguments, daemon=True)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # while it starts, Ctrl-C must not reach it
     process.start()
     signal.signal(signal.SIGINT, before)
@@ -63,15 +68,15 @@ def run_camera(
     try:
         while not is_stopped():
             with contextlib.suppress(queue.Empty):
-                waiting.append(told.get(timeout=0.2))
+                waiting.append(messages.get(timeout=0.2))
                 while True:
-                    waiting.append(told.get_nowait())
-            seen = [one for one in waiting if isinstance(one, CameraFrames)]
-            if seen:
+                    waiting.append(messages.get_nowait())
+            frames = [one for one in waiting if isinstance(one, CameraFrames)]
+            if frames:
                 last_s = time.monotonic()
-                poses = np.concatenate([one.poses for one in seen])
-                yield CameraFrames(poses, seen[-1].taken_s, sum(one.left_out for one in seen), len(seen))
-            ended = waiting[len(seen) :]
+                poses = np.concatenate([one.poses for one in frames])
+                yield CameraFrames(poses, frames[-1].taken_s, sum(one.skipped for one in frames), len(frames))
+            ended = waiting[len(frames) :]
             waiting.clear()
             if ended and ended[0] is None:
                 if source.is_char_device():
@@ -81,7 +86,7 @@ def run_camera(
                 raise DataError(name, ended[0].reason, ended[0].hint)
             if ended:
                 raise TrainingError(f"{name}: poses cannot be found: {shorten(str(ended[0]))}") from ended[0]
-            if not seen and not process.is_alive():
+            if not frames and not process.is_alive():
                 raise TrainingError("the process that looks for poses was killed")
             if time.monotonic() - last_s > SILENT_S:
                 last_s = time.monotonic()
@@ -91,27 +96,40 @@ def run_camera(
         process.join()
 
 
-def _watch(parent: int, told: Any, source: Path, model: Path, most: int, pick: tracking.Pick) -> None:
-    """In a process of its own: tell of every frame, and at the end None or what went wrong."""
+@contextlib.contextmanager
+def catch_stop_signals() -> Iterator[Callable[[], bool]]:
+    """Gives whether Ctrl-C or SIGTERM has come since; both only end the watching, and nothing is lost."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        sandbox.begin(parent)
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(parent: int, messages: Any, source: Path, model: Path, max_people: int, pick: tracking.Pick) -> None:
+    """In a process of its own: send every frame, and at the end None or what went wrong."""
+    try:
+        sandbox.enter_sandbox(parent)
         even, tracks = resampling.OnlineResampler(), tracking.PersonTracker()
-        with landmarker.landmarker(model, most) as find:
-            for number, (time_s, picture, taken_s, left_out) in enumerate(_Newest(source)):
+        with landmarker.PoseLandmarker(model, max_people) as find:
+            for number, (time_s, picture, taken_s, skipped) in enumerate(_Newest(source)):
                 tracks.add(number, find(picture, round(time_s * 1000)))
                 tracks.forget(number + 1 - REMEMBERED)
                 infant = tracking.chosen(tracks.people, pick)[:1]
                 there = [person.poses[-1] for person in infant if person.frames[-1] == number]
-                told.put(CameraFrames(even.add(time_s, there[0] if there else missing_frames(1)[0]), taken_s, left_out))
-        told.put(None)
+                poses = even.add(time_s, there[0] if there else missing_frames(1)[0])
+                messages.put(CameraFrames(poses, taken_s, skipped))
+        messages.put(None)
     except Exception as error:
-        told.put(error)
+        messages.put(error)
 
 
 class _Newest:
-    """The newest frame of a stream: time, picture, when it was taken, and how many before it were left out.
+    """The newest frame of a stream: time, picture, when it was taken, and how many before it were skipped.
 
-    A thread reads on while a frame is looked at. A file is played at the pace at which it was filmed.
+    A thread reads on while a frame is processed. A file is played at the pace at which it was filmed.
     """
 
     def __init__(self, source: Path) -> None:
@@ -143,8 +161,8 @@ class _Newest:
                     before_s = time_s
                     time.sleep(max(0.0, due_s - time.monotonic()))
                 with self.changed:
-                    left_out = self.frame[3] + 1 if self.frame is not None else 0
-                    self.frame = time_s, picture, time.monotonic(), left_out
+                    skipped = self.frame[3] + 1 if self.frame is not None else 0
+                    self.frame = time_s, picture, time.monotonic(), skipped
                     self.changed.notify()
         except Exception as error:
             ended = error

@@ -13,7 +13,7 @@ import numpy as np
 
 from spasm.core.errors import DataError
 from spasm.data.pose import FPS
-from spasm.video.landmarker import landmarker
+from spasm.video.landmarker import PoseLandmarker
 from spasm.video.tracking import Person, Pick, chosen, tracks
 
 LONGEST_PAUSE_S = 60.0  # between two frames; after that the camera's clock is not believed
@@ -34,21 +34,21 @@ class Video:
     """Frames that the file says it has; 0 where it does not say."""
 
 
-def read(path: Path, model: Path, most: int, pick: Pick, seen: Callable[[], None]) -> Video:
-    """Decode a video and find up to `most` people in it; `seen` is called after each frame.
+def read(path: Path, model: Path, max_people: int, pick: Pick, advance: Callable[[], None]) -> Video:
+    """Decode a video and find up to `max_people` people in it; `advance` is called after each frame.
 
     Frames are turned as the file says. Raises DataError for a file that is no video.
     """
     times_s: list[float] = []
     detections: list[np.ndarray] = []
     size, promised = (0, 0), 0
-    with landmarker(model, most) as find:
+    with PoseLandmarker(model, max_people) as find:
         for time_s, picture, in_file in frames(path):
             promised = in_file
             times_s.append(time_s)
             size = picture.shape[1], picture.shape[0]
             detections.append(find(picture, round(time_s * 1000)))
-            seen()
+            advance()
     if not times_s:
         raise DataError(path, "holds no frame that can be decoded", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
     return Video(np.array(times_s), chosen(tracks(detections), pick), *size, promised)

@@ -44,15 +44,15 @@ def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> I
     the infant was not found. The infant stands upright by its mean neck and hips over the whole video.
     """
     wanted_s = start_s + np.arange(0, len(poses), STEP) / FPS
-    looked = _looked(path, wanted_s)
+    frames = _nearest_frames(path, wanted_s)
     if mask is None:
-        for place, picture in enumerate(looked):
+        for place, picture in enumerate(frames):
             keypoints = np.nan_to_num(poses[place * STEP][JOINTS][:, [0, 1, 3]])
             yield {"patches": patches(picture, poses[place * STEP][JOINTS, :2]), "keypoints": keypoints}
         return
     view = None
     before: np.ndarray | None = None
-    for place, picture in enumerate(looked):
+    for place, picture in enumerate(frames):
         pose = poses[place * STEP]
         view = alignment(poses, picture.shape) if view is None and picture is not None else view
         now = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
@@ -80,7 +80,7 @@ def in_segments(of_steps: Iterable[Arrays], firsts: np.ndarray, frames: int) -> 
         yield {name: np.stack([one[name] for one in held]) for name in held[-1]}
 
 
-def _looked(path: Path, wanted_s: np.ndarray) -> Iterator[np.ndarray | None]:
+def _nearest_frames(path: Path, wanted_s: np.ndarray) -> Iterator[np.ndarray | None]:
     """The frame of a video nearest to each of some rising times; None where there is none near."""
     frames = itertools.chain(decode.frames(path), [(np.inf, None, 0)])
     before_s, before, _ = next(frames)
@@ -189,8 +189,8 @@ def flow_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 class MediapipeMask:
     """The mask that the pose model itself gives of the infant. Used in a `with`."""
 
-    def __init__(self, model: Path, most: int) -> None:
-        self.task, self.image = landmarker.open_task(model, most, "IMAGE", output_segmentation_masks=True)
+    def __init__(self, model: Path, max_people: int) -> None:
+        self.task, self.image = landmarker.open_task(model, max_people, "IMAGE", output_segmentation_masks=True)
 
     def __enter__(self) -> Mask:
         return self.mask
@@ -245,9 +245,9 @@ class OnnxMask:
         return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def opened(mask_model: Path | None, model: Path, most: int) -> Any:
+def open_mask(mask_model: Path | None, model: Path, max_people: int) -> Any:
     """The mask that is asked for, to be used in a `with`."""
-    return OnnxMask(mask_model) if mask_model else MediapipeMask(model, most)
+    return OnnxMask(mask_model) if mask_model else MediapipeMask(model, max_people)
 
 
 # ---- reading what was written

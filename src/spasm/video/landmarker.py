@@ -26,11 +26,11 @@ def check_tools(model: Path) -> None:
         raise DataError(model, "is no pose model", "make pose-model builds it again")
 
 
-class landmarker:
-    """MediaPipe's PoseLandmarker for one video: `with landmarker(model, 2) as find`, then find(picture, time_ms)."""
+class PoseLandmarker:
+    """MediaPipe's, for one video: `with PoseLandmarker(model, 2) as find`, then find(picture, time_ms)."""
 
-    def __init__(self, model: Path, most: int) -> None:
-        self.task, self.image = open_task(model, most, "VIDEO")
+    def __init__(self, model: Path, max_people: int) -> None:
+        self.task, self.image = open_task(model, max_people, "VIDEO")
         self.before_ms = -1
 
     def __enter__(self) -> Callable[[np.ndarray, int], np.ndarray]:
@@ -46,9 +46,9 @@ class landmarker:
 
 
 def open_task(
-    model: Path, most: int, mode: Literal["VIDEO", "IMAGE"], **options: Any
+    model: Path, max_people: int, mode: Literal["VIDEO", "IMAGE"], **options: Any
 ) -> tuple[Any, Callable[..., Any]]:
-    """A PoseLandmarker for up to `most` people, and what makes its pictures of arrays."""
+    """A PoseLandmarker for up to `max_people` people, and what makes its pictures of arrays."""
     os.environ.setdefault("GLOG_minloglevel", "3")  # before mediapipe is loaded
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mediapipe
@@ -58,7 +58,7 @@ def open_task(
         vision.PoseLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=os.fspath(model)),
             running_mode=vision.RunningMode[mode],
-            num_poses=most,
+            num_poses=max_people,
             **options,
         )
     )

@@ -32,18 +32,18 @@ def check() -> None:
         )
 
 
-def begin(parent: int) -> None:
+def enter_sandbox(parent: int) -> None:
     """What a process does first that opens videos for another: it has no network, is silent, and ends with its parent.
 
     Before anything of MediaPipe is loaded. Its remarks on itself are not for the user, and what goes wrong is raised.
     """
     processes.die_with_parent(parent)
-    cut()
+    block_network()
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
 
 
-def cut() -> None:
+def block_network() -> None:
     """Refuse every new socket from here on, and see that it is so. Raises TrainingError where that cannot be done."""
     check()
     architecture, seccomp, refused = SYSTEMS[platform.machine()]

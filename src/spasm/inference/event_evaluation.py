@@ -1,0 +1,92 @@
+"""How good the events of recordings are, where the true events are known."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spasm.core import files
+from spasm.data.naming import child_of
+from spasm.evaluation.bootstrap import Estimate
+from spasm.evaluation.event_metrics import SZCORE, Overlap, evaluate_events
+from spasm.inference.event_detection import Event, Windows, clusters, clusters_detected, spans
+from spasm.inference.event_rule_selection import count
+
+LONGEST_S = 10.0  # of a spasm; what is detected to last longer counts as several events
+TRADE_OFF_COLUMNS = ("max_false_alarms_per_hour", "false_alarms_per_hour", "sensitivity")
+
+
+class EventEvaluation(NamedTuple):
+    """How the events of R recordings match the true ones."""
+
+    recordings: int
+    children: int
+    hours: float
+    metrics: dict[str, dict[str, Estimate]]
+    """By matching rule: `... s tolerance`, and SzCORE's."""
+    timing: dict[str, float]
+    """Medians over the true events that were found, in seconds; empty where none was."""
+    clusters: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """What event_metrics.json holds of it."""
+        return {**self.metrics, **self.timing, "clusters": self.clusters}
+
+
+def overlap_rule(tolerance_s: float) -> Overlap:
+    """When a detected event matches a spasm."""
+    return Overlap(tolerance_s, tolerance_s, longest_s=LONGEST_S)
+
+
+def evaluate_recordings(
+    predicted: Mapping[Path, Windows],
+    detected: Mapping[Path, list[Event]],
+    true: Mapping[str, np.ndarray],
+    tolerance_s: float,
+) -> EventEvaluation:
+    """Metrics of the events of recordings; true: (E, 2) of each recording, by its file's name."""
+    children = [child_of(path.name) for path in predicted]
+    within_tolerance = f"{tolerance_s:g} s tolerance"
+    counts = {
+        name: [count(windows, detected[path], true[path.name], overlap) for path, windows in predicted.items()]
+        for name, overlap in ((within_tolerance, overlap_rule(tolerance_s)), ("SzCORE", SZCORE))
+    }
+    latencies_s = np.concatenate([one.latencies_s for one in counts[within_tolerance]])
+    errors_s = np.concatenate([one.onset_errors_s for one in counts[within_tolerance]])
+    timing = {}
+    if len(latencies_s):
+        timing = {
+            "median_latency_s": float(np.median(latencies_s)),
+            "median_onset_error_s": float(np.median(errors_s)),
+            "median_absolute_onset_error_s": float(np.median(np.abs(errors_s))),
+        }
+    return EventEvaluation(
+        recordings=len(predicted),
+        children=len(set(children)),
+        hours=sum(windows.duration_s for windows in predicted.values()) / 3600,
+        metrics={name: evaluate_events(of_all, children) for name, of_all in counts.items()},
+        timing=timing,
+        clusters=_evaluate_clusters(detected, true, tolerance_s),
+    )
+
+
+def _evaluate_clusters(
+    detected: Mapping[Path, list[Event]], true: Mapping[str, np.ndarray], tolerance_s: float
+) -> dict[str, float]:
+    """How many clusters there are and were detected, and the fraction of the true ones with a detected event."""
+    met = [clusters_detected(true[path.name], events, tolerance_s) for path, events in detected.items()]
+    pairs = [
+        (len(set(clusters(true[path.name]))), len(set(clusters(spans(events))))) for path, events in detected.items()
+    ]
+    return {
+        "true": sum(a for a, _ in pairs),
+        "detected": sum(b for _, b in pairs),
+        "mean_absolute_error_per_recording": float(np.mean([abs(a - b) for a, b in pairs])),
+        "fraction_with_a_detected_event": float(np.concatenate(met).mean()),
+    }
+
+
+def write_trade_off(path: Path, rows: list[tuple[float, float, float]]) -> None:
+    """Write what sensitivity remains under limits on false alarms, as `sensitivity_at_fa_limits` gives it."""
+    files.write_csv(path, TRADE_OFF_COLUMNS, rows)

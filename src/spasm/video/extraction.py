@@ -1,0 +1,357 @@
+"""Videos become recordings of poses and segments, each in a process of its own that is cut off every network.
+
+Videos that are done are not done again, and a video that cannot be read does not stop the others.
+"""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from spasm.core import files
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
+from spasm.core.processes import cpu_count
+from spasm.core.windows import window_starts
+from spasm.data.pose import FPS, FRAMES, missing_frames
+from spasm.video import decode, image_inputs, landmarker, resampling, sandbox
+from spasm.video.tracking import Pick
+
+COLUMNS = ("video", "child", "recording", "seconds", "pose_fraction", "people", "note")
+REPORT_EVERY = 100  # frames between two reports of progress
+FEWEST_FRAMES = 0.98  # of those the file promises; fewer came out of a video that ends early
+Pictures = Literal["none", "vsvig", "two_stream", "both"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Extraction:
+    """How videos become poses, and where these are written."""
+
+    out: Path
+    """Folder to write: recordings/, test/ and videos.csv."""
+    model: Path
+    """Pose model."""
+    max_people: int = 2
+    """People looked for in a frame."""
+    pick: Pick = "smallest"
+    """Which of them is the infant."""
+    frames: int = FRAMES
+    """Frames in a segment (T)."""
+    pictures: Pictures = "none"
+    """Pictures to write of each segment."""
+    mask_model: Path | None = None
+    """Model that tells the infant from the background for two_stream; otherwise the pose model does."""
+
+
+class ExtractedVideos(NamedTuple):
+    """What `extract_videos` did."""
+
+    done_before: int
+    """Videos that were extracted already."""
+    made: list[dict[str, Any]]
+    """The manifest of each video that was extracted now."""
+    manifests: dict[str, dict[str, Any]]
+    """The manifest of each video in the folder, by the digest of its content."""
+    problems: list[DataError]
+    """What is wrong with the videos that could not be extracted."""
+
+
+def extract_videos(
+    videos: Iterable[Path],
+    extraction: Extraction,
+    child: int | None,
+    workers: int,
+    progress: Callable[[], Any],
+) -> ExtractedVideos:
+    """Extract the poses of those videos that are not extracted yet, side by side. Raises DataError, TrainingError.
+
+    child: number of the child that all of them show; otherwise each video is another child. workers: 0 means one for
+    every two CPU cores. progress: makes a progress bar of frames, to be used in a `with`.
+    """
+    landmarker.check_tools(extraction.model)
+    files.check_writable(extraction.out)
+    with files.lock(extraction.out / ".lock", "videos are being extracted into this folder", wait_s=1.0):
+        files.remove_stale(extraction.out)
+        problems: list[DataError] = []
+        planned = _plan(videos, extraction, child, problems)
+        left = {video: name for video, name in planned.items() if name}
+        if left:
+            with progress() as bar:
+                _extract_all(left, extraction, workers, bar.update, problems)
+        kept = _manifests(extraction.out)
+        rows = ([one[column] for column in COLUMNS] for one in kept.values())
+        files.write_csv(extraction.out / "videos.csv", COLUMNS, rows)
+    return ExtractedVideos(
+        done_before=len(planned) - len(left),
+        made=[kept[name] for name in left.values() if name in kept],
+        manifests={one["video_sha256"]: one for one in kept.values()},
+        problems=problems,
+    )
+
+
+def _manifests(out: Path) -> dict[str, dict[str, Any]]:
+    """The manifest of each recording in the folder, by its name."""
+    return {path.stem: files.read_json(path) for path in sorted((out / "recordings").glob("*.json"))}
+
+
+def _plan(
+    videos: Iterable[Path], extraction: Extraction, child: int | None, problems: list[DataError]
+) -> dict[Path, str | None]:
+    """The name of each video's recording, child_{id}_{n}; None where it is done. Unreadable ones join the problems."""
+    kept = _manifests(extraction.out)
+    named = {one["video_sha256"]: name for name, one in kept.items()}
+    names: dict[Path, str | None] = {}
+    for video in dict.fromkeys(videos):
+        with collect_errors(problems):
+            if not video.is_file():
+                raise DataError(video, "is no file", "name a video")
+            if not video.name.isprintable() or video.name[0] in "=+-@":
+                raise DataError(video, "has a name that a table cannot hold", "rename it")
+            key = _key(video, extraction)
+            digest = key["video_sha256"]
+            former = named.get(digest)
+            if former is None:
+                former = named[digest] = _free_name(child, set(named.values()))
+                names[video] = former
+            elif former not in kept:
+                names[video] = None  # the same video twice
+            elif child and former.split("_")[1] != str(child):
+                raise DataError(
+                    video, f"was extracted as {former}", f"delete recordings/{former}.json for another child"
+                )
+            else:
+                names[video] = None if _is_whole(extraction.out, former, kept[former], key) else former
+                kept = {name: one for name, one in kept.items() if name != former}
+    return names
+
+
+def _free_name(child: int | None, taken: set[str]) -> str:
+    """The next recording of a child; the first of the next child where none is named."""
+    names = (f"child_{child}_{n}" if child else f"child_{n}_1" for n in itertools.count(1))
+    return next(name for name in names if name not in taken)
+
+
+def _is_whole(out: Path, name: str, kept: dict[str, Any], key: dict[str, Any]) -> bool:
+    """Whether everything that was written of a video is there, and rests on the same."""
+    if key["pictures"] == "none":  # those that were asked for before stay
+        key = key | {"pictures": kept["pictures"], "mask_model_sha256": kept["mask_model_sha256"]}
+    if {field: kept.get(field) for field in key} != key:
+        return False
+    recording = out / "recordings" / f"{name}.npy"
+    digest = files.sha256(recording) if recording.is_file() else ""
+    count = len(_segments_of(out, name))
+    pictures = {kind: len(_segments_of(out, name, kind)) for kind in _kinds(key["pictures"])}
+    return kept["recording_sha256"] == digest and kept["segments"] == count and set(pictures.values()) <= {count}
+
+
+def _segments_of(out: Path, name: str, kind: str = "test") -> list[Path]:
+    """The segments of a recording, child_3_200007.npy of child_3_2: the challenge's names end in one number.
+
+    Or, of a kind of pictures, their files.
+    """
+    return sorted((out / kind).glob(f"{name}{5 * '[0-9]'}.np[yz]"))
+
+
+def _kinds(pictures: str) -> tuple[str, ...]:
+    """The kinds of pictures that are asked for."""
+    return {"none": (), "both": ("vsvig", "two_stream")}.get(pictures, (pictures,))
+
+
+def _key(video: Path, extraction: Extraction) -> dict[str, Any]:
+    """What a video's poses rest on."""
+    return {
+        "video_sha256": files.sha256(video),
+        "model": extraction.model.name,
+        "model_sha256": files.sha256(extraction.model),
+        "people_looked_for": extraction.max_people,
+        "pick": extraction.pick,
+        "segment_frames": extraction.frames,
+        "pictures": extraction.pictures,
+        "mask_model_sha256": files.sha256(extraction.mask_model) if extraction.mask_model else "",
+    }
+
+
+# ---- each video in a process of its own
+
+
+def _extract_all(
+    left: dict[Path, str],
+    extraction: Extraction,
+    workers: int,
+    advance: Callable[[int], Any],
+    problems: list[DataError],
+) -> None:
+    """Extract videos side by side; those that cannot be read join the problems."""
+    workers = min(workers or max(1, cpu_count() // 2), len(left))
+    counts = multiprocessing.get_context("spawn").Queue()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = {pool.submit(_extract_apart, video, name, extraction, counts) for video, name in left.items()}
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        advance(counts.get_nowait())
+                for future in finished:
+                    with collect_errors(problems):
+                        future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
+
+
+def _extract_apart(video: Path, name: str, extraction: Extraction, counts: Any) -> None:
+    """Extract a video in a process of its own, so that whatever happens there stops no other. Raises DataError."""
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, spawn, _begin, (os.getpid(), counts)) as pool:
+            pool.submit(_extract, video, name, extraction).result()
+    except DataError:
+        raise
+    except BrokenProcessPool as error:
+        hint = "try it alone, with --workers 1"
+        raise DataError(video, "its process was killed, perhaps because memory ran out", hint) from error
+    except Exception as error:
+        hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
+        raise DataError(video, f"cannot be extracted: {shorten(str(error))}", hint) from error
+
+
+# What a worker's own process holds, from `_begin` on: where it reports how many more frames are done.
+_counts: Any = None
+
+
+def _begin(parent: int, counts: Any) -> None:
+    global _counts
+    sandbox.enter_sandbox(parent)
+    _counts = counts
+
+
+def _extract(video: Path, name: str, extraction: Extraction) -> None:
+    """Write a video's recording, its segments and, last, what they rest on. Raises DataError."""
+    key = _key(video, extraction)
+    count = 0
+
+    def advance() -> None:
+        nonlocal count
+        count += 1
+        if count % REPORT_EVERY == 0:
+            _counts.put(REPORT_EVERY)
+
+    if extraction.mask_model:  # seen to work before the long part begins
+        with image_inputs.open_mask(extraction.mask_model, extraction.model, 1) as mask:
+            mask(np.zeros((480, 640, 3), dtype=np.uint8), missing_frames(1)[0])
+    content = decode.read(video, extraction.model, extraction.max_people, extraction.pick, advance)
+    _counts.put(count % REPORT_EVERY)
+    notes = []
+    if count < FEWEST_FRAMES * content.promised:
+        notes.append(f"it ends early: {count} of {content.promised} frames could be read")
+    poses = missing_frames(0)
+    if content.people:
+        poses = resampling.resampled(content.times_s, content.people[0].over(count))
+    else:
+        notes.append("nobody is seen in it, so that there is nothing to predict")
+    recording = extraction.out / "recordings" / f"{name}.npy"
+    # The manifest first: if this is killed midway, what is left is not taken for a whole extraction.
+    old_segments = (path for kind in ("test", *_kinds("both")) for path in _segments_of(extraction.out, name, kind))
+    for old in (recording.with_suffix(".json"), recording, *old_segments):
+        old.unlink(missing_ok=True)
+    if len(poses):
+        files.write_bytes(recording, files.npy(poses))
+        firsts = window_starts(len(poses), extraction.frames, extraction.frames)
+        for kind in _kinds(extraction.pictures):
+            _write_pictures(video, name, kind, extraction, content.times_s[0], poses, firsts)
+        _write_segments(extraction.out / "test", name, poses, firsts, extraction.frames)
+    import mediapipe
+
+    manifest = {
+        **key,
+        "video": video.name,
+        "child": name.split("_")[1],
+        "recording": recording.name if len(poses) else "",
+        "recording_sha256": files.sha256(recording) if len(poses) else "",
+        "segments": len(_segments_of(extraction.out, name)),
+        "seconds": round(len(poses) / FPS, 3),
+        "pose_fraction": round(float(np.isfinite(poses[:, :, 0]).any(axis=1).mean()), 4) if len(poses) else 0.0,
+        "people": len(content.people),
+        "note": "; ".join(notes),
+        "width": content.width,
+        "height": content.height,
+        "video_frames": count,
+        "mode": "VIDEO",
+        "mediapipe": mediapipe.__version__,
+    }
+    files.write_json(recording.with_suffix(".json"), manifest)
+
+
+def _write_segments(folder: Path, name: str, poses: np.ndarray, firsts: np.ndarray, frames: int) -> None:
+    """Write the segments that begin at frames `firsts` (K,) of poses (F, 33, 5); what lacks at the end has no pose."""
+    for number, first in enumerate(firsts, start=1):
+        segment = missing_frames(frames)
+        part = poses[first : first + frames]
+        segment[: len(part)] = part
+        files.write_bytes(folder / f"{name}{number:05}.npy", files.npy(segment))
+
+
+def _write_pictures(
+    video: Path, name: str, kind: str, extraction: Extraction, start_s: float, poses: np.ndarray, firsts: np.ndarray
+) -> None:
+    """Write what a network that sees pictures reads of each segment, from the video decoded once more."""
+    mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    if kind == "two_stream":
+        mask = image_inputs.open_mask(extraction.mask_model, extraction.model, extraction.max_people)
+    save: Callable[..., None] = np.savez_compressed  # by its own annotation any name might be its `allow_pickle`
+    with mask as masked:
+        of_steps = image_inputs.steps(video, start_s, poses, masked)
+        for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):
+            with io.BytesIO() as content:
+                save(content, **segment)
+                files.write_bytes(extraction.out / kind / f"{name}{number:05}.npz", content.getvalue())
+
+
+# ---- videos among recordings
+
+
+class Recordings(NamedTuple):
+    """Recordings, some of them made of videos."""
+
+    paths: tuple[Path, ...]
+    video_of: dict[str, str]
+    """The video's name of each recording that was made of one, by the recording's name."""
+    manifests: list[dict[str, Any]]
+    """The manifest of each video."""
+
+
+def with_recordings_of_videos(
+    paths: Sequence[Path], extraction: Extraction, child: int | None, progress: Callable[[], Any]
+) -> Recordings:
+    """Paths with the recording that is extracted of it in the place of each video, see `extract_videos`.
+
+    Raises DataProblems, and DataError for a video that shows nobody.
+    """
+    videos = [path for path in paths if path.suffix != ".npy"]
+    if not videos:
+        return Recordings(tuple(paths), {}, [])
+    extracted = extract_videos(videos, extraction, child, 0, progress)
+    if extracted.problems:
+        raise DataProblems(extracted.problems)
+    manifests = {video: extracted.manifests[files.sha256(video)] for video in videos}
+    for video, one in manifests.items():
+        if not one["recording"]:
+            raise DataError(video, one["note"], "name another video")
+    made = {video: extraction.out / "recordings" / one["recording"] for video, one in manifests.items()}
+    return Recordings(
+        tuple(dict.fromkeys(made.get(path, path) for path in paths)),
+        {one["recording"]: video.name for video, one in manifests.items()},
+        [{**one, "video": video.name} for video, one in manifests.items()],
+    )

@@ -1,0 +1,129 @@
+"""Events while a camera films: windows are predicted as they become whole, and events are written as they come."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spasm.core.errors import DataError, TrainingError
+from spasm.data.pose import FPS, visible_mask
+from spasm.inference import event_detection, sliding_window
+from spasm.inference.ensemble_predictor import EnsemblePredictor
+from spasm.inference.event_detection import Event, Rule, Windows
+from spasm.video.camera import CameraFrames
+
+LATE_S = 3.0  # after the last frame; there is a warning when predictions come later
+FEWEST_A_SECOND = 10  # frames that a camera must give, and of which poses must be found, to follow a movement
+
+
+class LiveUpdate(NamedTuple):
+    """What new windows add."""
+
+    ends_s: np.ndarray
+    """(N,) ends of the new windows."""
+    probabilities: np.ndarray
+    """(N,)"""
+    is_visible: bool
+    """Whether a pose was found in the last second."""
+    time_s: float
+    """From the start of the recording to the end of the last window."""
+    events: list[Event]
+    """That are detected now and were not before."""
+    late_s: float
+    """From when the last frame was taken until now."""
+    is_late: bool
+    """Whether this is the first update, or the first after one in time, that comes later than LATE_S."""
+
+
+class LiveRecording(NamedTuple):
+    """What came of watching a camera."""
+
+    folder: Path
+    windows: Windows
+    events: list[Event]
+    latencies_s: list[float]
+    """Of each update, from when the last frame was taken until it came."""
+    processed: int
+    """Frames in which a pose was looked for."""
+    skipped: int
+    """Frames that came while another was processed."""
+    error: Exception | None
+    """What ended the watching, if anything went wrong."""
+
+    @property
+    def has_too_few_frames(self) -> bool:
+        """Whether too few frames were processed to follow a movement."""
+        return self.windows.duration_s > 2 and self.processed < FEWEST_A_SECOND * self.windows.duration_s
+
+
+def watch(
+    camera_frames: Iterable[CameraFrames],
+    predictor: EnsemblePredictor,
+    stride_s: float,
+    rule: Rule,
+    out: Path,
+    key: dict[str, Any],
+    notify: Callable[[LiveUpdate], Any],
+) -> LiveRecording | None:
+    """Predict a camera's frames and detect events until no more come; everything is kept in a new folder of `out`.
+
+    key: what the predictions rest on. None where no window could be predicted. What goes wrong while it is watched is
+    raised only if there is nothing to keep.
+    """
+    detector = sliding_window.OnlineDetector(predictor, round(stride_s * FPS))
+    folder: Path | None = None
+    error: Exception | None = None
+    events: list[Event] = []
+    latencies_s: list[float] = []
+    processed = skipped = windows_before = 0
+    try:
+        for frames in camera_frames:
+            folder = folder or fresh_folder(out)
+            processed, skipped = processed + frames.processed, skipped + frames.skipped
+            windows = detector.add(frames.poses)
+            if not windows:
+                continue
+            latencies_s.append(time.monotonic() - frames.taken_s)
+            before, events = events, event_detection.detect_events(windows, rule)
+            notify(
+                LiveUpdate(
+                    ends_s=windows.ends_s[windows_before:],
+                    probabilities=windows.probabilities[windows_before:],
+                    is_visible=bool(visible_mask(detector.held[-round(FPS) :]).any()),
+                    time_s=windows.duration_s,
+                    events=events[len(before) :],
+                    late_s=latencies_s[-1],
+                    is_late=latencies_s[-1] > LATE_S and not any(late_s > LATE_S for late_s in latencies_s[-2:-1]),
+                )
+            )
+            if events != before:
+                event_detection.write_events(folder / "events.csv", {folder.name: events})
+            windows_before = len(windows.probabilities)
+    except (DataError, TrainingError, OSError) as stopped_by:
+        error = stopped_by  # what was predicted until then is kept
+    windows = None
+    if error:
+        windows = detector.so_far()
+    elif detector.frames:
+        windows = detector.finish()
+    if not windows or not folder:
+        if error:
+            raise error
+        return None
+    events = event_detection.detect_events(windows, rule)
+    event_detection.write_events(folder / "events.csv", {folder.name: events})
+    sliding_window.write(folder, key, windows)
+    return LiveRecording(folder, windows, events, latencies_s, processed, skipped, error)
+
+
+def fresh_folder(out: Path) -> Path:
+    """A new folder for what is watched from now on, also where two begin in the same second."""
+    name = time.strftime("live_%Y-%m-%d_%H-%M-%S")
+    for suffix in ("", *(f"_{number}" for number in range(2, 100))):
+        with contextlib.suppress(FileExistsError):
+            (out / f"{name}{suffix}").mkdir(parents=True)
+            return out / f"{name}{suffix}"
+    raise TrainingError(f"{out} holds too many folders of this second")
