@@ -20,7 +20,7 @@ from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
 from spasm.models.model import Model
 from spasm.models.registry import DEFAULT_MODELS, models_named, split_names
-from spasm.report import console
+from spasm.report import console, templates
 from spasm.runs.artefacts import Metrics, read_run_info
 from spasm.runs.decide import decide
 from spasm.runs.folder import ModelFolder, Run, open_model, open_run, reopen_run
@@ -72,9 +72,9 @@ def train(flags: Any, command: list[str]) -> int:
     begun_s = time.monotonic()
     models = models_named(flags.models)
     blend = _blend_of(flags)
+    check(flags)
     if flags.decide_only:
         return _decide_only(flags, blend)
-    check(flags)
     read = flags.read
     data = load_training(read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash)
     run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
@@ -130,6 +130,8 @@ def check(flags: Any) -> None:
         raise SettingsError(f"--fold {flags.fold} is above {last}; the nearest valid value is {last}")
     if flags.tensorboard:
         tensorboard.check()
+    if flags.report:
+        templates.check()
 
 
 def _blend_of(flags: Any) -> Blend | None:
@@ -145,7 +147,7 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
     folder = Path(info.data.path)
-    data = load_training(folder, info.frames, "safe", flags.cache, progress.reading)
+    data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash)
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
     if result is None:

@@ -25,4 +25,4 @@ class RunData:
     data: Path | None = None
     """Folder of the training data, if it has moved since the run was made."""
     cache: Path = Path("output/cache")
-    """Folder for the checked poses, one file per data set; may be deleted at any time."""
+    """Folder for the checked poses and features; may be deleted at any time."""
