@@ -22,7 +22,7 @@ TINY = {
     "src/train_rocket.py": "--biases-per-kernel 1 --augmented-copies 0",
     "src/blend.py": "--blend-trials 5",
     "src/compare.py": "--seeds 1 --models lgbm,rocket",
-    "src/evaluate_held_out.py": "--outer-folds 2 --members lgbm",
+    "src/evaluate_held_out.py": "--outer-folds 2 --models lgbm",
     "src/tune.py": "--trials 2",
 }
 

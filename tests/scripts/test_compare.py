@@ -1,4 +1,4 @@
-"""compare.py and evaluate_label_shift.py on a run of the small data set: what they train, judge and write."""
+"""compare.py and evaluate_label_shift.py on a run of the small data set: what they train, evaluate and write."""
 
 import csv
 import json
@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import compare
-from spasm.config.models import MEMBERS
 from spasm.data.dataset import load_training
 from spasm.ensemble import label_shift_evaluation
 from spasm.evaluation import metrics
-from spasm.models import profiling
+from spasm.models.registry import MODELS
+from spasm.report import comparison
+from spasm.report.comparison import Scores
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,16 +38,16 @@ def flags(simulated, tmp_path_factory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def compared(flags) -> Path:
-    """A finished comparison of two members with two seeds."""
+    """A finished comparison of two models with two seeds."""
     finished = run("compare.py", *flags)
     assert finished.returncode == 0, finished.stderr
     assert "SIMULATED" in finished.stdout
     return Path(flags[flags.index("--out") + 1])
 
 
-def test_every_member_seed_and_blend_stands_in_the_table_with_its_figures(compared):
+def test_every_model_seed_and_blend_stands_in_the_table_with_its_metrics(compared):
     rows = table(compared / "table.csv")
-    assert [(row["member"], row["seeds"]) for row in rows] == [
+    assert [(row["model"], row["seeds"]) for row in rows] == [
         ("lgbm", "2"),
         ("rocket", "2"),
         ("blend", "2"),
@@ -57,7 +57,7 @@ def test_every_member_seed_and_blend_stands_in_the_table_with_its_figures(compar
         assert float(row["f1_low"]) <= float(row["f1"]) <= float(row["f1_high"])
         assert float(row["f1_lowest_seed"]) <= float(row["f1"]) <= float(row["f1_highest_seed"])
     for row in rows[:2]:
-        assert float(row["blend_minus_member_f1"]) == pytest.approx(float(rows[2]["f1"]) - float(row["f1"]))
+        assert float(row["blend_minus_model_f1"]) == pytest.approx(float(rows[2]["f1"]) - float(row["f1"]))
         assert float(row["processor_seconds"]) > 0
         assert float(row["latency_ms_batch1"]) > 0 and float(row["latency_ms_batch16"]) > 0
     text = (compared / "table.md").read_text()
@@ -66,11 +66,11 @@ def test_every_member_seed_and_blend_stands_in_the_table_with_its_figures(compar
 
 
 def test_the_last_row_is_the_run_that_a_submission_uses(compared):
-    told = json.loads((compared / "run/metrics.json").read_text())["cross_fitted"]
+    metrics_of_run = json.loads((compared / "run/metrics.json").read_text())["cross_fitted"]
     row = table(compared / "table.csv")[-1]
-    for name in compare.SHOWN:
-        assert float(row[name]) == pytest.approx(told[name]["value"])
-        assert float(row[f"{name}_low"]) == pytest.approx(told[name]["low"])
+    for name in comparison.SHOWN:
+        assert float(row[name]) == pytest.approx(metrics_of_run[name]["value"])
+        assert float(row[f"{name}_low"]) == pytest.approx(metrics_of_run[name]["low"])
 
 
 def test_the_same_command_trains_nothing_again_and_writes_the_same(compared, flags):
@@ -85,7 +85,7 @@ def test_the_same_command_trains_nothing_again_and_writes_the_same(compared, fla
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_an_unknown_member_is_wrong_usage(flags):
+def test_an_unknown_model_is_wrong_usage(flags):
     finished = run("compare.py", *flags[: flags.index("--models")], "--models", "svm")
     assert finished.returncode == 2
     assert "svm" in finished.stderr and "rocket" in finished.stderr
@@ -95,40 +95,41 @@ def test_a_model_named_later_joins_the_table_and_leaves_the_others_as_they_are(c
     copy = Path(shutil.copytree(compared, tmp_path / "out"))
     before = {path: path.read_bytes() for path in (copy / "run/lgbm").rglob("*") if path.is_file()}
     words = dict(zip(flags[::2], flags[1::2], strict=True)) | {"--out": str(copy), "--models": "lgbm,two_stream"}
-    finished = run("compare.py", *(word for pair in words.items() for word in pair), "--seeds", "1")
+    small = ["--two-stream.width", "16", "--two-stream.epochs", "2", "--device", "cpu"]
+    finished = run("compare.py", *(word for pair in words.items() for word in pair), "--seeds", "1", *small)
     assert finished.returncode == 0, finished.stderr
-    rows = {row["member"]: row for row in table(copy / "table.csv")}
-    assert list(rows) == ["lgbm", "two_stream"], "one of our own members alone is not blended"
+    rows = {row["model"]: row for row in table(copy / "table.csv")}
+    assert list(rows) == ["lgbm", "two_stream"], "one default model alone is not blended"
     assert int(rows["two_stream"]["parameters"]) > 0 and float(rows["two_stream"]["gflop"]) > 0
-    assert rows["lgbm"]["gflop"] == rows["lgbm"]["blend_minus_member_f1"] == ""
+    assert rows["lgbm"]["gflop"] == rows["lgbm"]["blend_minus_model_f1"] == ""
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_person_is_judged_by_the_largest_segment_with_a_pose():
-    person = np.array([0, 0, 1, 1, 2])
+def test_a_child_is_predicted_by_its_largest_segment_with_a_pose():
+    child = np.array([0, 0, 1, 1, 2])
     values, has_pose = np.array([1.0, 3.0, -2.0, 9.0, 0.5]), np.array([True, True, True, False, False])
-    assert compare.largest(values, person, has_pose).tolist() == [3.0, -2.0, 0.5]
+    assert comparison.largest(values, child, has_pose).tolist() == [3.0, -2.0, 0.5]
 
 
 def test_the_cost_of_a_network_is_that_of_its_published_size():
-    cost = profiling.of_network(MEMBERS["stam"], 150)
+    cost = MODELS["stam"].cost(MODELS["stam"].config(), 150)
     assert cost["parameters"] == 435_500
     assert cost["gflop"] == pytest.approx(1.367, rel=0.03)  # as measured on the published code
 
 
-def test_what_the_blend_is_ahead_by_is_paired_over_people():
+def test_what_the_blend_is_ahead_by_is_paired_over_children():
     generator = np.random.default_rng(0)
     labels, children = np.tile([0, 1], 60), np.repeat(np.arange(12).astype(str), 10)
     good, bad = (np.clip(labels + generator.normal(0, size, 120), 0, 1) for size in (0.3, 0.6))
 
-    def judged(probabilities):
-        once, drawn = metrics.cluster_bootstrap(labels, probabilities, probabilities > 0.5, children)
-        return [(once | {"best_f1": once["f1"]}, drawn)]
+    def scores(probabilities):
+        point, replicates = metrics.cluster_bootstrap(labels, probabilities, probabilities > 0.5, children)
+        return Scores(point, replicates, point["f1"])
 
-    row = compare.rows({"other": judged(bad), "blend": judged(good)}, {})[0]
-    assert row["blend_minus_member_f1"] == pytest.approx(judged(good)[0][0]["f1"] - judged(bad)[0][0]["f1"])
-    differences = judged(good)[0][1]["f1"] - judged(bad)[0][1]["f1"]
-    assert [row["blend_minus_member_f1_low"], row["blend_minus_member_f1_high"]] == pytest.approx(
+    row = comparison.table_rows({"other": [scores(bad)], "blend": [scores(good)]}, {})[0]
+    assert row["blend_minus_model_f1"] == pytest.approx(scores(good).point["f1"] - scores(bad).point["f1"])
+    differences = scores(good).replicates["f1"] - scores(bad).replicates["f1"]
+    assert [row["blend_minus_model_f1_low"], row["blend_minus_model_f1_high"]] == pytest.approx(
         np.percentile(differences, [2.5, 97.5])
     )
 

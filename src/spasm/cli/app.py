@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
 
-from spasm.config.fields import SettingsError, flag_of
+from spasm.config.fields import SettingsError, flag_of, to_tree
 from spasm.core.errors import DataError, TrainingError, describe_os_error
 
 S = TypeVar("S")
@@ -125,6 +125,12 @@ def with_settings_file(argv: list[str]) -> list[str]:
         chosen = [] if values_of("--models", rest) is not None else ["--models", name]
         return [*chosen, *_flags({name: tree["settings"]}), *rest]
     return [*_flags(tree), *rest]
+
+
+def flags_given(values: Any) -> list[str]:
+    """The flags of those settings of a group that are not the default, for a command to be typed."""
+    default = to_tree(type(values)())
+    return list(_flags({name: value for name, value in to_tree(values).items() if value != default[name]}))
 
 
 def _flags(tree: dict[str, Any]) -> Iterator[str]:

@@ -71,6 +71,12 @@ def reading(paths: list[Path]) -> Iterable[Path]:
     return progress("reading", paths, len(paths), "segment")
 
 
+def print_row(row: dict[str, Any]) -> None:
+    """A line on stdout with all values of a row, such as a trial, by name."""
+    cells = (f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
+    print("  ".join(cells), flush=True)
+
+
 class Training:
     """Tells how far the folds of a model are: in place on a terminal, elsewhere in a line now and then."""
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
@@ -86,12 +86,8 @@ def train(flags: Any, command: list[str]) -> int:
     for fold in one_class_folds(data.labels, run.fold_of):
         print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
 
-    opened = []
-    for model in models:  # what can be wrong with the last model is said before the first is trained
-        config = getattr(flags, model.name)
-        environment = model.environment(config, flags.hardware, read.data)
-        opened.append((model, config, open_model(run, model.name, to_tree(config), environment, command), environment))
-    if data.targets is not None and not any("onsets_sha256" in environment for *_, environment in opened):
+    opened = open_models(run, models, flags, read.data, command)
+    if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
         print("warning: onsets.csv is not used; only networks trained with the loss `squared` follow it",
               file=sys.stderr)  # fmt: skip
 
@@ -99,20 +95,16 @@ def train(flags: Any, command: list[str]) -> int:
     workers = min(len(folds), flags.workers or cpu_count())
     written: list[Path] = []
     result: Metrics | None = None
-    for number, (model, config, folder, environment) in enumerate(opened):
-        computed = (f"{key} {value}" for key, value in environment.items() if not key.endswith("sha256"))
-        print(", ".join([model.name, f"seed {flags.seed}", f"{run.folds} folds", *computed]), flush=True)
-        with progress.Training(model.name) as watch:
-            train_folds(
-                run, folder, model, config, flags.hardware, flags.seed, folds, workers, watch, flags.tensorboard
-            )
-        waiting = [fold for fold in range(run.folds) if not folder.is_trained(flags.seed, fold)]
+    for number, one in enumerate(opened):
+        train_model(run, one, flags.hardware, flags.seed, folds, workers, flags.tensorboard)
+        name = one.model.name
+        waiting = [fold for fold in range(run.folds) if not one.folder.is_trained(flags.seed, fold)]
         if waiting:
-            print(f"{model.name}: folds {', '.join(map(str, waiting))} of seed {flags.seed} are still to be trained")
+            print(f"{name}: folds {', '.join(map(str, waiting))} of seed {flags.seed} are still to be trained")
             continue
         result = decide(run, blend)
         assert result is not None  # this model is complete
-        print(console.model_line(model.name, result), flush=True)
+        print(console.model_line(name, result), flush=True)
         if flags.report and (not written or number + 1 == len(opened)):
             written = _write_report(run, read.data, flags)
             print(f"written: {', '.join(map(str, written))}", flush=True)
@@ -121,6 +113,47 @@ def train(flags: Any, command: list[str]) -> int:
         return 0
     _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0
+
+
+class OpenedModel(NamedTuple):
+    """A model that can be trained in a run."""
+
+    model: Model
+    config: Any
+    folder: ModelFolder
+    environment: dict[str, Any]
+
+
+def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, command: Sequence[str]) -> list[OpenedModel]:
+    """Open the folders of models with the settings that the flags have for them, see `with_models`.
+
+    All are opened before any is trained, so that what is wrong with the last is said at once. data: the user's folder;
+    command: for the manifests. Raises DataError.
+    """
+    opened = []
+    for model in models:
+        config = getattr(flags, model.name)
+        environment = model.environment(config, flags.hardware, data)
+        folder = open_model(run, model.name, to_tree(config), environment, command)
+        opened.append(OpenedModel(model, config, folder, environment))
+    return opened
+
+
+def train_model(
+    run: Run,
+    opened: OpenedModel,
+    hardware: Hardware,
+    seed: int,
+    folds: Sequence[int],
+    workers: int,
+    with_tensorboard: bool = False,
+) -> None:
+    """Train some folds of an opened model, or continue them, and tell how far they are; see `train_folds`."""
+    model, config, folder, environment = opened
+    computed = (f"{key} {value}" for key, value in environment.items() if not key.endswith("sha256"))
+    print(", ".join([model.name, f"seed {seed}", f"{run.folds} folds", *computed]), flush=True)
+    with progress.Training(model.name) as watch:
+        train_folds(run, folder, model, config, hardware, seed, folds, workers, watch, with_tensorboard)
 
 
 def check(flags: Any) -> None:

@@ -10,6 +10,10 @@ class TrainingError(Exception):
     """Training or scoring cannot go on; the message says where and what to do."""
 
 
+class DivergenceError(TrainingError):
+    """The loss or its gradient is no longer finite: the settings are bad, and nothing is broken."""
+
+
 class DataError(Exception):
     """Something is wrong with the data: where, what, and what the user can do about it."""
 

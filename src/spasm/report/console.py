@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from spasm.core.errors import printable
 from spasm.data.dataset import TrainingData
+from spasm.ensemble.thresholds import best_threshold
+from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.runs.artefacts import DataInfo, Metric, Metrics
 
@@ -70,6 +74,14 @@ def intervals_table(values: Mapping[str, Metric], title: str) -> str:
         metric = values[key]
         lines.append(f"{name:34}{number(metric.value)}   {number(metric.low)} to {number(metric.high)}")
     return "\n".join(lines)
+
+
+def part_line(part: str, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> str:
+    """Metrics of held-out segments, and what the best threshold for them would have given, known only afterwards."""
+    values = metrics.figures(labels, probabilities, positive)
+    best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
+    shown = {"F1": values["f1"], "AUC": values["auc"], "F1 at its own best threshold": best["f1"]}
+    return f"held out {part}: " + ", ".join(f"{name} {number(value).strip()}" for name, value in shown.items())
 
 
 def closing_box(result: Metrics, run: Path, report: Path | None, seconds: float) -> str:

@@ -41,12 +41,13 @@ PROTOCOL = (
 )
 
 
-def decide(run: Run, blend: Blend | None = None) -> Metrics | None:
+def decide(run: Run, blend: Blend | None = None, with_defaults: bool = True) -> Metrics | None:
     """Write oof.csv, decision.json and metrics.json from the models that are complete; None while none is.
 
     blend: the settings; None: those of the decision before, so that a model that completes changes no setting. The
     decision is made over the default models and those that the settings name, as far as they are complete: training
     one more model never changes a prediction by itself.
+    with_defaults: whether the default models take part beside those that the settings name.
     """
     with files.lock(run.lock, "the run is being written"):
         logits = complete_logits(run)
@@ -55,7 +56,7 @@ def decide(run: Run, blend: Blend | None = None) -> Metrics | None:
         before = _decided_before(run)
         if blend is None:
             blend = before.blend_settings if before else Blend()
-        considered = _considered(run, blend, logits, before)
+        considered = _considered(run, blend, logits, before, with_defaults)
         rows = OofScores({name: logits[name] for name in considered}, np.array(run.data.children), run.data.has_pose)
         labels = run.data.labels
         parameters = fit_blend(rows, labels, blend)
@@ -91,10 +92,14 @@ def _decided_before(run: Run) -> Decision | None:
     return Decision.read(path, "delete it; it is made again") if path.exists() else None
 
 
-def _considered(run: Run, blend: Blend, logits: Mapping[str, np.ndarray], before: Decision | None) -> tuple[str, ...]:
+def _considered(
+    run: Run, blend: Blend, logits: Mapping[str, np.ndarray], before: Decision | None, with_defaults: bool
+) -> tuple[str, ...]:
     """The models that the decision is made over, in the order of their names."""
     require_complete(run, logits, blend.models)
-    chosen = {*blend.models, *(name for name in DEFAULT_MODELS if name in logits)}
+    chosen = set(blend.models)
+    if with_defaults:
+        chosen |= {name for name in DEFAULT_MODELS if name in logits}
     if not chosen and before:
         chosen = {name for name in before.considered_models if name in logits}
     if not chosen:  # only models that nobody named: the cheapest decides, until another is asked for

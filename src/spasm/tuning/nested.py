@@ -13,67 +13,69 @@ from spasm.ensemble.blending import OofScores, fit_blend
 from spasm.ensemble.calibration import logit, logit_without_pose
 from spasm.evaluation import bootstrap, metrics
 from spasm.tuning.search import Search, fold_scorer, log_losses, out_of_fold
-from spasm.tuning.spaces import DEFAULTS, with_values
+from spasm.tuning.spaces import with_values
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Judged:
-    """Held-out people answered by settings that were chosen without them."""
+class HeldOutPredictions:
+    """What settings predict for children that they were chosen without."""
 
     rows: np.ndarray
     """(M,) the row numbers of their segments."""
     probabilities: np.ndarray
     """(M,) probabilities."""
     positive: np.ndarray
-    """(M,) bool, the answers."""
+    """(M,) bool: the predicted labels."""
 
 
-def judge(search: Search, values: Sequence[Mapping[str, Any]], parent: int) -> list[Judged]:
-    """Train each of several settings on all but the outer fold's people, and answer those.
+def predict_held_out(search: Search, values: Sequence[Mapping[str, Any]], parent: int) -> list[HeldOutPredictions]:
+    """Train each of several settings on all but the outer fold's children, and predict those.
 
-    Calibration and threshold come from out-of-fold rows of the training people, so that nothing at all of the held-out
-    people enters their answers.
+    Calibration and threshold come from out-of-fold rows of the training children, so that nothing at all of the
+    held-out children enters their predictions.
     """
     processes.die_with_parent(parent)
-    data, seen = search.data, search.fold_of != search.outer_fold
-    held_out, children, score = np.flatnonzero(~seen), np.array(data.children), fold_scorer(search)
-    judged = []
+    data, trained_on = search.data, search.fold_of != search.outer_fold
+    held_out, children, score = np.flatnonzero(~trained_on), np.array(data.children), fold_scorer(search)
+    predictions = []
     for changed in values:
-        settings = with_values(DEFAULTS[search.member], changed)
+        settings = with_values(search.model.config(), changed)
         *_, logits = out_of_fold(search, score, settings)
         assert search.outer_fold is not None
-        scored = np.flatnonzero(~seen & data.has_pose)
-        logits[scored] = score(settings, np.flatnonzero(seen & data.has_pose), scored, search.outer_fold)
-        logits[~data.has_pose] = logit_without_pose(data.labels[seen], data.has_pose[seen])
-        rows = OofScores({search.member: logits}, children, data.has_pose)
-        choice = fit_blend(rows.at(seen), data.labels[seen], Blend())
-        probabilities = choice.probability(rows.at(held_out))
-        judged.append(Judged(held_out, probabilities, probabilities >= choice.threshold))
-    return judged
+        scored = np.flatnonzero(~trained_on & data.has_pose)
+        logits[scored] = score(settings, np.flatnonzero(trained_on & data.has_pose), scored, search.outer_fold)
+        logits[~data.has_pose] = logit_without_pose(data.labels[trained_on], data.has_pose[trained_on])
+        rows = OofScores({search.model.name: logits}, children, data.has_pose)
+        parameters = fit_blend(rows.at(trained_on), data.labels[trained_on], Blend())
+        probabilities = parameters.probability(rows.at(held_out))
+        predictions.append(HeldOutPredictions(held_out, probabilities, probabilities >= parameters.threshold))
+    return predictions
 
 
-def nested_figures(data: TrainingData, tuned: Sequence[Judged], default: Sequence[Judged]) -> dict[str, Any]:
-    """Figures of tuned and default settings over all people, and their paired difference, with intervals over people.
+def nested_metrics(
+    data: TrainingData, tuned: Sequence[HeldOutPredictions], default: Sequence[HeldOutPredictions]
+) -> dict[str, Any]:
+    """Metrics of tuned and default settings and their paired difference, with intervals over children.
 
     Log loss: of the probabilities, in nats; lower is better.
     """
-    figures: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     both = {}
     child = bootstrap.number_children(data.children)
     draws = bootstrap.draw_children(child.max() + 1, np.random.default_rng(0))  # those of `metrics.cluster_bootstrap`
-    for name, judged in (("tuned", tuned), ("default", default)):
+    for name, predictions in (("tuned", tuned), ("default", default)):
         probabilities, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
-        for part in judged:
+        for part in predictions:
             probabilities[part.rows], positive[part.rows] = part.probabilities, part.positive
         point, replicates = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children, seed=0)
         losses = log_losses(logit(probabilities), data.labels)
         point["log_loss"] = float(losses.mean())
         replicates["log_loss"] = bootstrap.mean_replicates(losses, child, draws)
-        figures[name] = {key: bootstrap.interval(point[key], replicates[key]) for key in point}
+        found[name] = {key: bootstrap.interval(point[key], replicates[key]) for key in point}
         both[name] = point, replicates
     (tuned_point, tuned_replicates), (default_point, default_replicates) = both["tuned"], both["default"]
-    figures["tuned_minus_default"] = {
+    found["tuned_minus_default"] = {
         key: bootstrap.interval(tuned_point[key] - default_point[key], tuned_replicates[key] - default_replicates[key])
         for key in ("f1", "auc", "brier", "log_loss")
     }
-    return figures
+    return found

@@ -1,7 +1,7 @@
 """A search for better settings by Optuna: what is tried, how a trial is scored, and what came out.
 
-A trial is scored by the log loss of its out-of-fold logits, each fold calibrated by a line that was fitted on the other
-folds. F1 and AUC are only noted: with few people they jump with the luck of single segments.
+A trial is scored by the log loss of its out-of-fold logits, each fold calibrated on the other folds. F1 and AUC are
+only noted: with few children they jump with the luck of single segments.
 """
 
 import contextlib
@@ -17,21 +17,20 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    distribution_to_json,
-)
+from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
-from spasm.config.models import MEMBERS, Boosting, LgbmMember
+from spasm.config.fields import to_tree
 from spasm.config.runtime import Hardware
 from spasm.core import files, processes
-from spasm.core.errors import TrainingError
+from spasm.core.errors import DivergenceError, TrainingError
 from spasm.data.dataset import TrainingData
 from spasm.ensemble.calibration import fit_calibration, probability
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.evaluation import metrics
+from spasm.models.model import FoldJob, Model
 from spasm.tuning import storage
-from spasm.tuning.spaces import DEFAULTS, SPACES, default_values, every_setting, suggest, with_values
+from spasm.tuning.spaces import default_values, every_setting, propose, with_values
 
 OBJECTIVE = "cross-fitted log loss 1"  # the number changes whenever scores of before cannot be compared any more
 # Of 40 trials of LightGBM on Kinder-Gator, run to their end, this rule would have ended 7, none of them among the best
@@ -41,23 +40,23 @@ PRUNE_AFTER_TRIALS = 8
 PRUNE_ABOVE = 66  # percentile of the finished trials, after the same folds
 WAIT_S = 0.5
 Report = Callable[[dict[str, Any]], None]
-Score = Callable[[Any, np.ndarray, np.ndarray, int], np.ndarray]
+Scorer = Callable[[Any, np.ndarray, np.ndarray, int], np.ndarray]
 
 
-class TrialFailed(TrainingError):
+class TrialFailed(Exception):
     """A trial ended by an error that has nothing to do with how good its settings are."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Search(storage.StudyStorage):
-    """One study: which member is tuned, on which people, and where its trials are kept."""
+    """One study: which model is tuned, on which children, and where its trials are kept."""
 
     data: TrainingData
     fold_of: np.ndarray
     """(N,) int64: the fold of each segment."""
     outer_fold: int | None
-    """A fold whose people this search never looks at; None: it looks at all."""
-    member: str
+    """A fold whose children this search never looks at; None: it looks at all."""
+    model: Model
     seed: int
     """Seed of every training and of the proposals."""
     hardware: Hardware
@@ -73,26 +72,26 @@ class Search(storage.StudyStorage):
 
     def about(self) -> dict[str, Any]:
         """What scores of two trials must share to be compared, as it comes back from a storage."""
-        seen = [int(fold) if fold != self.outer_fold else -1 for fold in self.fold_of]
-        space = {name: json.loads(distribution_to_json(of)) for name, of in SPACES[self.member].items()}
-        told = {
-            "member": self.member,
+        visible = [int(fold) if fold != self.outer_fold else -1 for fold in self.fold_of]
+        space = self.model.search_space()
+        identity = {
+            "model": self.model.name,
             "objective": OBJECTIVE,
-            "search space": space,
-            "default settings": dataclasses.asdict(DEFAULTS[self.member]),
+            "search space": {name: json.loads(distribution_to_json(of)) for name, of in space.items()},
+            "default settings": to_tree(self.model.config()),
             "data": self.data.fingerprint,
-            "folds": hashlib.sha256(json.dumps(seen).encode()).hexdigest(),
+            "folds": hashlib.sha256(json.dumps(visible).encode()).hexdigest(),
             "outer fold": self.outer_fold,
             "seed": self.seed,
         }
-        if self.member in MEMBERS:
-            told["hardware"] = dataclasses.asdict(self.hardware)
-        return json.loads(json.dumps(told))
+        if self.model.on_gpu:
+            identity["hardware"] = to_tree(self.hardware)
+        return identity
 
 
 def first_settings(search: Search) -> list[dict[str, Any]]:
     """The default settings, and after them all others where they are so few that every one is tried."""
-    default, every = default_values(search.member), every_setting(search.member)
+    default, every = default_values(search.model), every_setting(search.model)
     if len(every) > search.trials:
         return [default]
     order = np.random.default_rng(search.seed).permutation(len(every))
@@ -101,77 +100,39 @@ def first_settings(search: Search) -> list[dict[str, Any]]:
 
 def trials_wanted(search: Search) -> int:
     """Finished trials at which a search ends: those asked for, or all there are."""
-    return min(search.trials, len(every_setting(search.member)) or search.trials)
+    return min(search.trials, len(every_setting(search.model)) or search.trials)
 
 
 # How a trial is scored
 
 
-def fold_scorer(search: Search) -> Score:
+def fold_scorer(search: Search) -> Scorer:
     """A function (settings, rows, scored, fold) that trains on the segments `rows` and gives the logits of `scored`.
 
-    Both are row numbers of segments with a pose. It trains just as the member's own script does for that fold and seed.
+    Both are row numbers of segments with a pose. It trains just as `train_folds.py` does for that fold and seed.
     """
-    data, seed = search.data, search.seed
-    # LightGBM and torch stay apart: each is only imported where it is used.
-    if search.member == "lgbm":
-        from lightgbm.basic import LightGBMError
+    model, data, hardware = search.model, search.data, search.hardware
 
-        from spasm.models import lgbm
-
-        posed = np.flatnonzero(data.has_pose)
-        whole = lgbm.statistics(data.poses, posed, LgbmMember(Boosting(gap_features=True)))
-        statistics = np.zeros((len(data.labels), whole.shape[1]), whole.dtype)  # once for all trials and folds
-        statistics[posed] = whole
-
-        def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
-            used = lgbm.used(settings)
-            values, random = statistics[rows][:, used], lgbm.fold_seed(seed, fold)
-            try:
-                model = lgbm.fit(values, data.labels[rows], settings, random)
-                return np.asarray(model.predict(statistics[scored][:, used], raw_score=True, num_threads=1))
-            except LightGBMError as error:
-                raise TrialFailed(f"LightGBM on fold {fold}: {error}") from error
-
-    elif search.member == "rocket":
-        from spasm.models import rocket
-
-        processes.set_threads(threads=1)
-
-        def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
-            weights = rocket.fit(data, rows, settings, [seed, fold])
-            return rocket.Scorer([weights], settings).score(data.poses, scored)[0][0]
-
-    else:
-        from spasm.models.scorer import Scorer, pick_device, pick_precision
-        from spasm.training.trainer import FoldTrainer
-
-        processes.set_threads(threads=1)
-        device = pick_device(search.hardware.device)
-        precision = pick_precision(search.hardware.precision, device)
-
-        def score(settings: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
-            trainer = FoldTrainer(data, rows, settings, seed, fold, device, precision)
-            while trainer.epoch < settings.fit.epochs:
-                trainer.run_epoch()
-            return Scorer([trainer.final_weights()], settings, device, precision).score(data.poses, scored)[0][0]
+    def score(config: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
+        trained = model.fit(FoldJob(data, rows, config, search.seed, fold, hardware))
+        return model.predict_data(model.predictor(trained, config, hardware), data, scored).logits[0]
 
     return score
 
 
-def out_of_fold(search: Search, score: Score, settings: Any) -> Iterator[np.ndarray]:
-    """The logits (N,) so far, after each fold; NaN: not scored yet, of other people, or without a pose."""
-    posed, seen = search.data.has_pose, search.fold_of != search.outer_fold
+def out_of_fold(search: Search, score: Scorer, settings: Any) -> Iterator[np.ndarray]:
+    """The logits (N,) so far, after each fold; NaN: not scored yet, of other children, or without a pose."""
+    posed, visible = search.data.has_pose, search.fold_of != search.outer_fold
     logits = np.full(len(posed), np.nan)
     for fold in search.folds:
         scored = search.fold_of == fold
-        rows = np.flatnonzero(seen & ~scored & posed)
+        rows = np.flatnonzero(visible & ~scored & posed)
         logits[scored & posed] = score(settings, rows, np.flatnonzero(scored & posed), fold)
         yield logits
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """Log-odds (N,) in which each fold is calibrated by the line of the other folds; two folds at least."""
+    """Log-odds (N,) in which each fold is calibrated on the other folds; two folds at least."""
     values = np.empty(len(logits))
     for fold in np.unique(fold_of):
         scored = fold_of == fold
@@ -185,7 +146,7 @@ def log_losses(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.logaddexp(0, np.where(labels == 1, -values, values))
 
 
-def run_trial(trial: optuna.Trial, search: Search, score: Score, settings: Any) -> float:
+def run_trial(trial: optuna.Trial, search: Search, score: Scorer, settings: Any) -> float:
     """The log loss of one trial, reported after each fold from the second on, so that a hopeless one ends early."""
     labels = search.data.labels
     for done, logits in enumerate(out_of_fold(search, score, settings), 1):
@@ -198,9 +159,9 @@ def run_trial(trial: optuna.Trial, search: Search, score: Score, settings: Any) 
                 raise optuna.TrialPruned
     probabilities = probability(values)
     positive, _ = cross_fitted(labels[rows], probabilities, search.fold_of[rows])
-    figures = metrics.figures(labels[rows], probabilities, positive)
-    trial.set_user_attr("f1", figures["f1"])
-    trial.set_user_attr("auc", figures["auc"])
+    scores = metrics.figures(labels[rows], probabilities, positive)
+    trial.set_user_attr("f1", scores["f1"])
+    trial.set_user_attr("auc", scores["auc"])
     return loss
 
 
@@ -226,7 +187,7 @@ class StepwisePercentilePruner(optuna.pruners.BasePruner):
 
 
 def open_study(search: Search) -> optuna.Study:
-    """The study of a search, new or continued, see `studies.open_study`."""
+    """The study of a search, new or continued, see `storage.open_study`."""
     return storage.open_study(search, search.about(), first_settings(search))
 
 
@@ -244,7 +205,7 @@ def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -
     """Run trials until every study has the finished trials it wants; several workers may do so at once."""
     processes.die_with_parent(parent)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    score = fold_scorer(searches[0])  # the same for all: they differ in the people they look at
+    score = fold_scorer(searches[0])  # the same for all: they differ in the children they look at
     with storage.holding(searches[0]) as token:
         waiting = [
             (storage.retry_while_unreachable(search, functools.partial(load_study, search)), search)
@@ -268,12 +229,12 @@ def load_study(search: Search) -> optuna.Study:
     )
 
 
-def step(study: optuna.Study, search: Search, score: Score, worker: int, token: str, report: Report) -> str:
+def step(study: optuna.Study, search: Search, score: Scorer, worker: int, token: str, report: Report) -> str:
     """Run the next trial of a study: "ran"; or say that others run the last ones, "busy", or that it has "reached".
 
     Raises TrainingError where the default settings cannot be trained.
     """
-    default = default_values(search.member)
+    default = default_values(search.model)
     number, taken = -1, False
     with contextlib.ExitStack() as claim:
         claim.enter_context(search.claiming())
@@ -290,17 +251,17 @@ def step(study: optuna.Study, search: Search, score: Score, worker: int, token: 
             nonlocal number, taken
             number = trial.number
             trial.set_user_attr("worker", token)
-            values = {name: suggest(trial, name, of) for name, of in SPACES[search.member].items()}
+            values = propose(trial, search.model)
             claim.close()
             try:
-                return run_trial(trial, search, score, with_values(DEFAULTS[search.member], values))
+                return run_trial(trial, search, score, with_values(search.model.config(), values))
             except TrainingError as error:
                 if values == default:
                     raise TrainingError(f"the default settings cannot be trained: {error}") from error
                 trial.set_user_attr("error", str(error))
-                if isinstance(error, TrialFailed):
-                    raise
-                raise optuna.TrialPruned from error  # a loss that is NaN, say
+                if isinstance(error, DivergenceError):
+                    raise optuna.TrialPruned from error
+                raise TrialFailed(str(error)) from error
             finally:
                 taken = study.get_trials(deepcopy=False)[number].state != TrialState.RUNNING
 
@@ -347,25 +308,25 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
 
 
 def result(study: optuna.Study, search: Search) -> dict[str, Any]:
-    """What a study has found so far. Its "member" and "settings" are what --settings of the training scripts reads.
+    """What a study has found so far. Its "model" and "settings" are what --settings of train_folds.py reads.
 
     Raises TrainingError while no trial is finished.
     """
     best, trials = best_trial(study), study.get_trials(deepcopy=False)
     if best is None:
         raise TrainingError(f"the study {search.study} has no finished trial; the default settings stay")
-    values, states = default_values(search.member), [trial.state.name.lower() for trial in trials]
+    values, states = default_values(search.model), [trial.state.name.lower() for trial in trials]
     default = next((one for one in trials if one.state == TrialState.COMPLETE and one.params == values), None)
-    seen = search.fold_of != search.outer_fold
+    visible = search.fold_of != search.outer_fold
     return {
-        "member": search.member,
-        "settings": dataclasses.asdict(with_values(DEFAULTS[search.member], best.params)),
+        "model": search.model.name,
+        "settings": to_tree(with_values(search.model.config(), best.params)),
         "study": search.study,
         "storage": search.shown_storage,
-        "note": "The best score is optimistic: it was chosen by that score. tune.py --nested True judges the search.",
+        "note": "The best score is optimistic: it was chosen by that score. tune.py --nested evaluates the search.",
         "simulated": search.data.simulated,
         "data": search.data.fingerprint,
-        "children": len(set(np.array(search.data.children)[seen])),
+        "children": len(set(np.array(search.data.children)[visible])),
         "outer_fold": search.outer_fold,
         "folds": search.folds,
         "seed": search.seed,
@@ -376,5 +337,5 @@ def result(study: optuna.Study, search: Search) -> dict[str, Any]:
 
 
 def _summary(trial: FrozenTrial) -> dict[str, Any]:
-    figures = {"f1": trial.user_attrs.get("f1"), "auc": trial.user_attrs.get("auc")}
-    return {"trial": trial.number, "log_loss": trial.value, **figures, "values": trial.params}
+    scores = {"f1": trial.user_attrs.get("f1"), "auc": trial.user_attrs.get("auc")}
+    return {"trial": trial.number, "log_loss": trial.value, **scores, "values": trial.params}

@@ -128,7 +128,12 @@ def storage_errors(place: StudyStorage) -> Iterator[None]:
     if not place.in_database:
         yield
         return
-    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # here: journals do without
+    from sqlalchemy.exc import (  # here: journals do without
+        InterfaceError,
+        OperationalError,
+        PendingRollbackError,
+        SQLAlchemyError,
+    )
 
     try:
         yield
@@ -138,7 +143,9 @@ def storage_errors(place: StudyStorage) -> Iterator[None]:
         reason = f"cannot be used: {said[0]}"
         if isinstance(error, ImportError):
             raise DataError(place.shown_storage, reason, "pip install -r requirements-tune.txt") from None
-        if isinstance(cause, OperationalError | InterfaceError) and not place.storage.startswith("sqlite"):
+        # The last: a connection was lost in the middle of a transaction, and something went on in it.
+        lost = isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
+        if lost and not place.storage.startswith("sqlite"):
             raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
         hint = "see that it can be written and has room, or give another --storage; what was finished is kept"
         raise DataError(place.shown_storage, reason, hint) from None

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from spasm.config.fields import to_tree
 from spasm.core import checkpoints
-from spasm.core.errors import DataError, TrainingError
+from spasm.core.errors import DataError, DivergenceError, TrainingError
 from spasm.core.processes import set_threads
 from spasm.data.dataset import TrainingData
 from spasm.features.augmentation import augment
@@ -95,7 +95,7 @@ class FoldTrainer:
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), optimization.clip_norm)
             if not torch.isfinite(loss) or not torch.isfinite(norm):
-                raise TrainingError(
+                raise DivergenceError(
                     f"epoch {self.epoch + 1}, step {number + 1}: the loss is {loss.item()}, its gradient "
                     f"{norm.item()}; segments {', '.join(self.data.names[row] for row in rows)}. "
                     "Look at these segments (src/verify.py), or lower --learning-rate."

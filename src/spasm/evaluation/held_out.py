@@ -1,0 +1,60 @@
+"""Parts of the children that are held out in turn, and the data without one of them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from spasm.core import files
+from spasm.core.errors import DataError
+from spasm.data.dataset import TrainingData
+from spasm.data.folds import make_folds
+from spasm.data.formats.convert import MARK
+
+BY_SEGMENT = "segment"  # in place of a column of groups.csv: segments are dealt without regard to children
+
+
+def parts(data: TrainingData, group_column: str, outer_folds: int, seed: int) -> np.ndarray:
+    """The part (N,) text of each segment: the value of a column of groups.csv, or a fold where no column is named.
+
+    A child is in one part only, unless the column is BY_SEGMENT. Raises DataError for a column that makes no parts.
+    """
+    if group_column == BY_SEGMENT:
+        dealt = np.random.default_rng(seed).permutation(len(data.labels)) % outer_folds
+        return dealt.astype(str)
+    if not group_column:
+        return make_folds(data.labels, data.children, outer_folds, "stratified", seed).astype(str)
+    values = {child: row.get(group_column, "") for child, row in data.groups.items()}
+    missing = sorted({child for child in data.children if not values.get(child)})
+    if missing:
+        reason = f"child {missing[0]} has no {group_column}"
+        raise DataError("groups.csv", reason, "name a column that all children have")
+    part_of = np.array([values[child] for child in data.children])
+    if not all(value.replace("-", "").replace("_", "").isalnum() for value in np.unique(part_of)):
+        reason = f"{group_column} has values that make no file name"
+        raise DataError("groups.csv", reason, "use letters, digits, - and _")
+    if len(np.unique(part_of)) < 2:
+        reason = f"all children have the same {group_column}"
+        raise DataError("groups.csv", reason, "two values at least are needed")
+    return part_of
+
+
+def write_training_data(data: TrainingData, labels: np.ndarray, kept: np.ndarray, folder: Path) -> None:
+    """Make a data folder of the segments `kept` (N,) bool with labels (N,); what was there before goes.
+
+    Segments are linked, or copied where that is not possible; the data itself is left as it is.
+    """
+    train, names = folder / "train", np.array(data.names)[kept]
+    shutil.rmtree(train, ignore_errors=True)
+    train.mkdir(parents=True)
+    for name in names:
+        try:
+            os.link(data.folder / "train" / name, train / name)
+        except OSError:  # another disk
+            shutil.copy(data.folder / "train" / name, train / name)
+    rows = zip(names, labels[kept], strict=True)
+    files.write_csv(folder / "train_data.csv", ("segment_name", "label"), rows)
+    for name in ("groups.csv", "onsets.csv", "simulated.json", MARK):
+        if (data.folder / name).exists():
+            files.write_bytes(folder / name, (data.folder / name).read_bytes())

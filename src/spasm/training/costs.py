@@ -1,0 +1,54 @@
+"""What training models costs, noted in JSON files, and what predicting with them costs."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spasm.core import files
+from spasm.models import profiling
+from spasm.runs.artefacts import read_manifest
+from spasm.runs.folder import ModelFolder, Run
+
+
+def processor_seconds() -> float:
+    """Time that finished child processes have computed; 0 on Windows, which does not count it."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+def note_training(folder: Path, model: ModelFolder, seed: int, train: Callable[[], None]) -> dict[str, float] | None:
+    """Train, and note in a folder what it cost: "seconds", and "processor_seconds" of its workers.
+
+    Of a training that was begun before only the last part would be known: nothing is noted, and None returned.
+    """
+    begun_before = seed in model.seeds()
+    start_s, before_s = time.monotonic(), processor_seconds()
+    train()
+    if begun_before:
+        return None
+    cost = {"seconds": time.monotonic() - start_s, "processor_seconds": processor_seconds() - before_s}
+    files.write_json(_training_file(folder, model, seed), cost)
+    return cost
+
+
+def model_costs(folder: Path, run: Run, name: str, seeds: int) -> dict[str, Any]:
+    """What `profiling.measure` says of a model of a run, measured once and noted in a folder.
+
+    "processor_seconds" is beside it: of the training, the mean over seeds from 0; None where it is not known.
+    """
+    model, measured = ModelFolder(run.path / name), folder / f"{name}.json"
+    if not measured.exists():
+        poses = run.data.poses[np.flatnonzero(run.data.has_pose)[: profiling.BATCH]]
+        settings = read_manifest(model.manifest).settings
+        files.write_json(measured, profiling.measure(name, settings, model.weights(0, 0), poses))
+    noted = [path for seed in range(seeds) if (path := _training_file(folder, model, seed)).exists()]
+    seconds = [files.read_json(path)["processor_seconds"] for path in noted]
+    return files.read_json(measured) | {"processor_seconds": float(np.mean(seconds)) if seconds else None}
+
+
+def _training_file(folder: Path, model: ModelFolder, seed: int) -> Path:
+    return folder / f"{model.path.name}_seed_{seed}.json"

@@ -1,0 +1,71 @@
+"""The studies that one command runs: one, or one for each fold that is held out in turn."""
+
+from pathlib import Path
+
+import numpy as np
+
+from spasm.config.data import Folds
+from spasm.config.fields import SettingsError
+from spasm.config.runtime import Hardware
+from spasm.config.tuning import Study
+from spasm.core.errors import DataError
+from spasm.data.dataset import TrainingData
+from spasm.models.model import Model
+from spasm.tuning.search import Search
+
+STUDIES = Path("output/studies")
+
+
+def check(study: Study, split: Folds) -> None:
+    """Raises SettingsError for settings that contradict each other."""
+    if study.nested and study.outer_fold is not None:
+        raise SettingsError("--nested holds out every fold in turn: leave --outer-fold away")
+    if split.folds_file is None and (study.nested or study.outer_fold is not None):
+        last = split.folds - 1
+        if last < 2:
+            raise SettingsError(f"--folds {last + 1} leaves no folds to search on; the nearest valid value is 3")
+        if study.outer_fold is not None and study.outer_fold > last:
+            raise SettingsError(f"--outer-fold {study.outer_fold} is outside 0 to {last}; the nearest is {last}")
+
+
+def plan(
+    data: TrainingData, fold_of: np.ndarray, folds_file: Path | None, model: Model, hardware: Hardware, study: Study
+) -> list[Search]:
+    """The searches to run. fold_of: (N,) int64. Raises DataError for folds that leave nothing to search on."""
+    folds = int(fold_of.max()) + 1
+    outer: list[int | None] = list(range(folds)) if study.nested else [study.outer_fold]
+    if outer != [None] and (folds < 3 or (study.outer_fold or 0) >= folds):
+        raise DataError(folds_file or "the folds", f"has {folds} folds", "name one of at least three")
+    for held_out in outer:
+        for fold in set(range(folds)) - {held_out}:
+            trained = (fold_of != fold) & (fold_of != held_out) & data.has_pose
+            if len(np.unique(data.labels[trained])) < 2:
+                reason = f"leave one class to train on without fold {fold} and the held-out fold {held_out}"
+                raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
+    storage = study.storage or str(STUDIES / f"{study.study}.journal")
+    named = study.out or STUDIES / f"{study.study}.json"
+    searches = []
+    for held_out in outer:
+        name = study.study if held_out is None else f"{study.study}_outer_{held_out}"
+        beside = named.parent / name if "://" in storage else Path(storage)
+        whole = study.out is not None and not study.nested
+        search = Search(
+            data=data,
+            fold_of=fold_of,
+            outer_fold=held_out,
+            model=model,
+            seed=study.seed,
+            hardware=hardware,
+            study=name,
+            storage=storage,
+            locks=beside.with_name(f"{beside.name}.locks"),
+            out=named if whole or held_out is None else named.with_name(f"{named.stem}_outer_{held_out}.json"),
+            trials=study.trials,
+        )
+        searches.append(search)
+    return searches
+
+
+def nested_result(study: Study) -> Path:
+    """Where the result of a nested search goes."""
+    return study.out or STUDIES / f"{study.study}_nested.json"

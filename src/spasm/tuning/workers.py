@@ -1,0 +1,62 @@
+"""Searches by several processes side by side."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from spasm.core import files
+from spasm.core.errors import TrainingError
+from spasm.training.folds import KILLED
+from spasm.tuning.nested import HeldOutPredictions, predict_held_out
+from spasm.tuning.search import Report, Search, missing, open_study, result, states_of, work
+from spasm.tuning.spaces import default_values
+from spasm.tuning.storage import retry_while_unreachable
+
+
+def run_searches(searches: Sequence[Search], workers: int, report: Report) -> None:
+    """Run trials until every study has the finished trials it wants. report: called in the workers, after each trial.
+
+    Raises TrainingError where a worker was killed; what was finished is kept.
+    """
+    wanted = 0
+    for search in searches:
+        files.check_writable(search.out.parent)
+        files.remove_stale(search.out.parent, below=False)
+        wanted += missing(states_of(open_study(search)), search)
+    parent = os.getpid()
+    _in_workers([delayed(work)(searches, worker, parent, report) for worker in range(min(wanted, workers))], workers)
+
+
+def write_result(search: Search) -> dict[str, Any]:
+    """Write what a finished search found, and give it."""
+    found = retry_while_unreachable(search, functools.partial(_read_result, search))
+    files.write_json(search.out, found)
+    return found
+
+
+def predict_all_held_out(
+    searches: Sequence[Search], best: Sequence[Mapping[str, Any]], workers: int
+) -> tuple[list[HeldOutPredictions], list[HeldOutPredictions]]:
+    """Predict the children of each fold by the values chosen without them, and by the defaults."""
+    jobs = [
+        delayed(predict_held_out)(search, [values, default_values(search.model)], os.getpid())
+        for search, values in zip(searches, best, strict=True)
+    ]
+    pairs = _in_workers(jobs, workers)
+    return [tuned for tuned, _ in pairs], [default for _, default in pairs]
+
+
+def _read_result(search: Search) -> dict[str, Any]:
+    return result(open_study(search), search)
+
+
+def _in_workers(jobs: list[Any], workers: int) -> list[Any]:
+    """What several delayed calls return."""
+    try:
+        return Parallel(n_jobs=max(1, min(workers, len(jobs))))(jobs)
+    except BrokenProcessPool as error:
+        raise TrainingError(KILLED) from error
