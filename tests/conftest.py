@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from helpers.markers import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
+from helpers.repository import ROOT
+
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # begun in the background of a script, which Ctrl-C must not reach

@@ -7,13 +7,12 @@ import subprocess
 import sys
 import termios
 import types
-from pathlib import Path
 
 import pytest
 
+from helpers.repository import ROOT
 from spasm.cli import app, progress
 
-ROOT = Path(__file__).parents[2]
 WORK = """
 import time
 from spasm.cli.progress import progress
@@ -54,6 +53,7 @@ def seconds(monkeypatch):
     return passed
 
 
+@pytest.mark.command
 def test_without_a_terminal_long_work_writes_whole_lines():
     command = [sys.executable, "-c", WORK]
     finished = subprocess.run(command, cwd=ROOT / "src", capture_output=True, check=True)
@@ -69,6 +69,7 @@ def test_without_a_terminal_long_work_writes_whole_lines():
     assert extracting
 
 
+@pytest.mark.command
 def test_on_a_terminal_there_are_bars():
     code, text = on_terminal("-c", WORK)
     assert code == 0

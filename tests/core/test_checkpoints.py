@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
 from spasm.core.checkpoints import DIGEST, NO_DIGEST, read_state_dict, read_tensors, write_tensors
 from spasm.core.errors import DataError
 
@@ -56,6 +56,7 @@ def test_tensors_come_back_as_they_were_written(written):
     assert equal(read_tensors(written), TENSORS)
 
 
+@pytest.mark.command
 def test_equal_tensors_give_equal_bytes_at_any_path_and_in_any_process(written, tmp_path):
     write_tensors(
         tmp_path / "elsewhere/another_name.safetensors", {name: value.clone() for name, value in TENSORS.items()}
@@ -79,6 +80,7 @@ def test_a_copied_name_gives_the_bytes_of_the_name_itself(written, tmp_path):
     assert (tmp_path / "copied.safetensors").read_bytes() == written.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_noticed_wherever_it_is(written):
     content = written.read_bytes()
     random = np.random.default_rng(0)
@@ -110,6 +112,7 @@ def test_tensors_that_share_memory_and_those_that_are_not_contiguous_come_back_e
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
+@pytest.mark.command
 def test_other_programs_read_a_checkpoint_as_plain_safetensors(tmp_path):
     write_tensors(tmp_path / "a.safetensors", {"w": torch.arange(3.0)})
     code = """
@@ -250,6 +253,7 @@ def test_a_checkpoint_with_code_is_refused_and_the_code_never_runs(tmp_path, sav
     assert trace.exists(), "the test is void unless the payload works"
 
 
+@pytest.mark.slow
 def test_weights_that_would_unpack_to_gigabytes_are_refused_before_memory_is_taken(tmp_path):
     torch.save({"w": ONES}, tmp_path / "a.pt")
     assert read_state_dict(tmp_path / "a.pt")["w"].tolist() == [1, 1]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
 from spasm.core import files
 from spasm.core.errors import DataError
 
@@ -123,6 +123,7 @@ def test_a_file_is_flushed_to_disk_before_it_takes_its_name_and_the_folder_after
     assert steps[1:] == ["replace", str(tmp_path)]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("size", [1_000, 100_000], ids=["buffered", "straight"])
 def test_a_disk_that_fills_up_in_a_real_process_leaves_the_old_file_whole(tmp_path, size):
     path = tmp_path / "a.bin"
@@ -222,6 +223,7 @@ def test_temporary_files_of_another_machine_are_kept_while_they_are_young(tmp_pa
     assert names(tmp_path) == [young.name]
 
 
+@pytest.mark.command
 def test_a_writer_killed_in_the_middle_leaves_the_old_file_whole_and_is_cleaned_up_after(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
@@ -263,12 +265,14 @@ def holder(tmp_path):
         process.kill()
 
 
+@pytest.mark.command
 def test_a_lock_keeps_another_process_out_and_says_who_holds_it(tmp_path, holder):
     refused = pytest.raises(DataError, match=r"\.lock: the run is being written in another process \(wait for it")
     with refused, files.lock(tmp_path / ".lock", "the run is being written", wait_s=0):
         pytest.fail("two processes hold one lock")
 
 
+@pytest.mark.command
 def test_a_lock_ends_with_its_process_even_when_that_is_killed(tmp_path, holder):
     holder.kill()
     holder.wait()
@@ -276,6 +280,7 @@ def test_a_lock_ends_with_its_process_even_when_that_is_killed(tmp_path, holder)
         pass
 
 
+@pytest.mark.command
 def test_a_lock_is_waited_for(tmp_path, holder):
     threading.Timer(0.3, holder.stdin.close).start()
     with files.lock(tmp_path / ".lock", "held", wait_s=60):
@@ -302,6 +307,7 @@ def test_a_lock_keeps_another_thread_out_and_its_file_stays_for_those_who_wait(t
     assert names(tmp_path) == [".lock"]
 
 
+@pytest.mark.command
 def test_whether_a_lock_is_held_is_seen_without_making_or_keeping_it(tmp_path, holder):
     assert files.is_locked(tmp_path / ".lock")
     holder.kill()

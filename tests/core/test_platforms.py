@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
 from spasm.core import files, processes
 from spasm.core.errors import TrainingError
 from spasm.video import sandbox
@@ -43,12 +43,14 @@ def without_unix(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", WITHOUT + code, str(SOURCE)], capture_output=True, text=True)
 
 
+@pytest.mark.command
 def test_every_module_of_the_library_is_imported_where_there_is_no_unix():
     finished = without_unix(IMPORT_ALL)
     assert finished.returncode == 0, finished.stderr
     assert int(finished.stdout) > 80
 
 
+@pytest.mark.command
 def test_verify_shows_its_help_where_there_is_no_unix():
     finished = without_unix(HELP)
     assert finished.returncode == 0, finished.stderr
@@ -115,6 +117,7 @@ sys.exit(app.run(lambda _: logging.getLogger("spasm").warning("warning: %s", "so
 """
 
 
+@pytest.mark.command
 def test_what_the_library_warns_of_is_a_plain_line_on_stderr():
     code = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{WARN}"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

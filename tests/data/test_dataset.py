@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.segments import SHAPE, SOURCE, T, make_data, pose, saved
+from helpers.repository import SOURCE
+from helpers.segments import SHAPE, T, make_data, pose, saved
 from spasm.core.errors import DataError, DataProblems
 from spasm.data.dataset import load_training
 
@@ -196,6 +197,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.command
 def test_nothing_of_a_killed_writer_is_used_and_its_file_is_removed(tmp_path):
     data, cache = make_data(tmp_path / "data"), tmp_path / "cache"
     writer = start_writer(data, cache, tmp_path / "mark", tmp_path / "never")
@@ -212,6 +214,7 @@ def test_nothing_of_a_killed_writer_is_used_and_its_file_is_removed(tmp_path):
     assert not left.exists()
 
 
+@pytest.mark.command
 def test_two_writers_at_once_both_end_with_a_good_cache(tmp_path):
     data, cache = make_data(tmp_path / "data"), tmp_path / "cache"
     marks = tmp_path / "a", tmp_path / "b"
@@ -229,6 +232,7 @@ def test_two_writers_at_once_both_end_with_a_good_cache(tmp_path):
     assert path.stat().st_ino == inode
 
 
+@pytest.mark.command
 def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
     data, cache = make_data(tmp_path / "data"), tmp_path / "cache"
     # No file may grow beyond 20,000 bytes: the cache would have 84,608.

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from helpers.segments import SOURCE, make_data, npy, pose
+from helpers.repository import ROOT, SOURCE
+from helpers.segments import make_data, npy, pose
 from spasm.core.errors import DataError, DataProblems
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import load_training
@@ -27,7 +28,6 @@ from spasm.data.formats.convert import opened
 from spasm.data.landmarks import COCO_17_NECK, INDEX, OPENPOSE_18
 from spasm.data.pose import visible_mask
 
-ROOT = Path(__file__).parents[2]
 TOY = ROOT.parent / "shared/data/stam_toy"
 
 
@@ -243,6 +243,7 @@ formats.opened(Path(sys.argv[1]), None, Path(sys.argv[2]))
 """
 
 
+@pytest.mark.command
 def test_nothing_of_a_killed_conversion_is_used_and_what_it_left_is_removed(tmp_path):
     data, cache = make_stam(tmp_path / "data"), tmp_path / "cache"
     command = [sys.executable, "-c", KILLED, str(data), str(cache)]
@@ -254,6 +255,7 @@ def test_nothing_of_a_killed_conversion_is_used_and_what_it_left_is_removed(tmp_
     assert not left.exists()
 
 
+@pytest.mark.command
 def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
     data, cache = make_stam(tmp_path / "data", infants=30), tmp_path / "cache"
     convert = "import sys; from pathlib import Path; from spasm.data.formats.convert import opened; "
@@ -266,6 +268,7 @@ def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
     assert len(list((cache / "formats").glob("[!.]*"))) == 1
 
 
+@pytest.mark.command
 def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole_is(tmp_path):
     data, out = make_stam(tmp_path / "data", infants=24), tmp_path / "out"
     flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--outer-folds", 2, "--workers", 1]
@@ -301,6 +304,7 @@ def test_data_that_changes_while_it_is_converted_is_named(tmp_path, monkeypatch)
     assert "changed while it was read" in said(opened, data, None, tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [make_stam, make_gunet], ids=["stam", "sta_gunet"])
 def test_whatever_happens_to_a_file_the_data_is_read_or_refused_in_words(tmp_path, make):
     data, rng = make(tmp_path / "data"), np.random.default_rng(0)
@@ -442,6 +446,7 @@ def test_labels_that_name_no_sequence_are_a_warning_and_sequences_without_a_labe
         assert words in message
 
 
+@pytest.mark.command
 def test_test_parts_that_hold_each_infant_once_are_offered_as_folds(tmp_path):
     data = make_stam(tmp_path / "data")
     for number in range(3):
@@ -671,6 +676,7 @@ def test_a_video_of_unknown_size_is_refused(tmp_path):
     assert "fps 0" in said(load, data, tmp_path / "cache")
 
 
+@pytest.mark.command
 def test_the_pickles_of_stams_first_step_are_refused_with_a_command_that_converts_them(tmp_path):
     """The structure is that of the pickles STAM reads: `peaks` of 18 parts, and persons as indices of peaks."""
     poses = walking_poses(60)
@@ -693,6 +699,7 @@ def test_the_pickles_of_stams_first_step_are_refused_with_a_command_that_convert
     assert np.allclose(sequence, openpose.preprocess(poses, 30, 640, 480))
 
 
+@pytest.mark.command
 def test_preprocessed_pickles_are_refused_with_a_command_too_and_never_loaded(tmp_path):
     data = make_stam(tmp_path / "data")
     (data / "pose_sequences").rename(data / "preprocessed_poses")
@@ -812,6 +819,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(tree=JSON, repeat=st.booleans())
 def test_whatever_a_json_holds_is_read_or_refused_in_words(tmp_path_factory, tree, repeat):
@@ -870,6 +878,7 @@ def test_segments_written_in_sta_gunets_layout_come_back_with_the_same_coordinat
     assert "holds 205" in said(sta_gunet.write_clips, tmp_path / "long", names, np.zeros((4, 206, 33, 5)), [0] * 4)
 
 
+@pytest.mark.command
 def test_convert_says_at_once_where_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", ROOT):
@@ -878,6 +887,7 @@ def test_convert_says_at_once_where_no_folder_can_be_made(tmp_path):
         assert "name a new folder with --out" in finished.stderr
 
 
+@pytest.mark.command
 def test_convert_writes_clips_that_every_script_reads_and_refuses_a_folder_that_holds_something(tmp_path):
     data, out, cache = make_data(tmp_path / "data"), tmp_path / "out", tmp_path / "cache"
     finished = script("export_dataset.py", "--data", data, "--frames", 16, "--out", out, "--cache", cache)

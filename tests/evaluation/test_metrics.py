@@ -39,6 +39,7 @@ def challenge_like(children=60, seed=0, signal=1.0):
 # ---- the figures
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(answers())
 def test_every_figure_equals_scikit_learns(case):

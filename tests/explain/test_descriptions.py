@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
 from spasm.explain.descriptions import Reason, sentence, top_reasons
 from spasm.features.kinematics import CATALOGUE, NAMES
 
@@ -134,6 +134,7 @@ def test_without_a_unit_no_blank_is_left():
     )
 
 
+@pytest.mark.command
 def test_importing_it_loads_no_lightgbm_and_no_torch():
     code = "import sys, spasm.explain.descriptions; print('torch' in sys.modules, 'lightgbm' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, capture_output=True, text=True, check=True)

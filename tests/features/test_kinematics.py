@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import savgol_coeffs
 
 from helpers.poses import TRUNK, camera, moving, still
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
 from spasm.data.landmarks import INDEX, MIRROR
 from spasm.features import nan_math, posture
 from spasm.features.body_frame import BLOCK, LONGEST_BRIDGE, fill_short_gaps
@@ -460,6 +460,7 @@ def test_quantiles_and_means_are_those_of_what_is_known() -> None:
     assert np.isnan(mean(values)[2, 3])
 
 
+@pytest.mark.command
 def test_it_needs_no_torch() -> None:
     check = "import spasm.features.kinematics, sys; sys.exit('torch' in sys.modules or 'lightgbm' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=SOURCE, check=True)

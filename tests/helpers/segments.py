@@ -11,7 +11,6 @@ from spasm.data.validation import check_folder
 
 T = 16
 SHAPE = (T, 33, 5)
-SOURCE = Path(__file__).parents[2] / "src"
 
 
 def pose(seed: int = 0) -> np.ndarray:

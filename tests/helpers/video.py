@@ -1,14 +1,13 @@
 """Films and the pose models that read them."""
 
-import csv
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
+
 MODEL = ROOT / "input/models/pose_landmarker_lite.task"
 
 
@@ -49,8 +48,3 @@ def film(cv2, tmp_path_factory):
 def extract(*words, **options):
     command = [sys.executable, "src/extract_pose.py", *map(str, words), "--model", str(MODEL)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
-
-
-def table(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from helpers.data import T, children, open_both, write
 from helpers.poses import moving
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
 from spasm.config.models import Boosting, LgbmMember
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import load_training

@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LOADED = "import sys; print('loaded:', *sorted({'torch', 'lightgbm'} & set(sys.modules)))"
 A_PATH = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|usr|var|opt|mnt|Users|private)\b|\b[A-Z]:\\")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.repository import ROOT
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError
@@ -33,7 +34,6 @@ from spasm.report.run_report import RunReport
 from spasm.runs.artefacts import read_decision, read_metrics, read_oof
 
 sync_api = pytest.importorskip("playwright.sync_api")
-ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium")
 CPU = Hardware(device="cpu", precision="float32")
@@ -502,6 +502,7 @@ def test_a_large_run_says_how_many_can_be_played(both: Path, train_flags: Callab
     assert sum(segment["player"] is not None for segment in data["segments"]) == 7
 
 
+@pytest.mark.command
 def test_1400_segments_fit_into_15_megabytes(tmp_path: Path) -> None:
     done("src/simulate.py", "--out", tmp_path / "data", "--children", 4, "--segments-per-child", 10)
     sizes = []
@@ -553,6 +554,7 @@ def test_new_segments_get_the_same_page_without_claims_about_them(
 # ---- what goes wrong
 
 
+@pytest.mark.command
 def test_a_run_without_a_decision_has_no_report(tmp_path: Path) -> None:
     finished = run("src/report.py", "--run", tmp_path)
     assert finished.returncode == 1

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import submission
+from helpers.repository import ROOT
 from spasm.cli import app
 from spasm.core.tables import read_table
 from spasm.data.landmarks import LEFT_HIP, MIRROR, RIGHT_HIP
@@ -23,7 +24,6 @@ from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
 from submission import Submission
 
-ROOT = Path(__file__).parents[2]
 T = 60
 Change = Callable[[np.ndarray], np.ndarray]
 

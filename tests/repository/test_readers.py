@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
+
 sys.path.append(str(ROOT / "stress"))
 
 from readers import READERS, give

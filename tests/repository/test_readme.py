@@ -7,11 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^(?: {4}.*\n)+", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
@@ -71,6 +71,7 @@ def film_and_model(checkout):
     return True
 
 
+@pytest.mark.command
 def test_the_commands_for_own_data_work_one_after_the_other(checkout):
     simulate = "src/simulate.py --out input/own --children 12 --segments-per-child 5"
     subprocess.run([sys.executable, *simulate.split()], cwd=checkout, check=True, capture_output=True)
@@ -92,6 +93,7 @@ def test_the_commands_for_own_data_work_one_after_the_other(checkout):
     assert len((checkout / "output/submission.csv").read_text().splitlines()) == 16
 
 
+@pytest.mark.command
 def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_else(checkout):
     before = {path for path in checkout.rglob("*") if ".venv" not in path.parts}
     demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", "DEMO_FOLDS=--folds 3",

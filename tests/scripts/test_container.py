@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import container
-
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
 
 
 def flags(**environment: str) -> dict[str, str]:

@@ -12,7 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from helpers.video import MODEL, ROOT, extract, table
+from helpers.repository import ROOT
+from helpers.tables import table
+from helpers.video import MODEL, extract
 
 T = 60
 

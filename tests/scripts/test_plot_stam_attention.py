@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
 
 
 def run(script: str, *flags: str) -> subprocess.CompletedProcess[str]:

@@ -7,25 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import timeline
+from helpers.repository import ROOT
+from helpers.tables import table
 from spasm.cli import app
 from spasm.inference import sliding_window
 from spasm.simulation import dataset_writer
 from spasm.simulation.infant import SimulationConfig
 from timeline import Timeline
 
-ROOT = Path(__file__).parents[2]
 T = 60
-
-
-def table(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def probabilities(path):

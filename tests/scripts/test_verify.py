@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from helpers.repository import ROOT
+
 SHARED = ROOT.parent / "shared"
 
 

@@ -1,6 +1,5 @@
 """A simulated data folder: what is written, what is replaced, what is refused, and the script that does it."""
 
-import csv
 import json
 import os
 import re
@@ -9,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers.repository import ROOT
+from helpers.tables import table
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data.validation import check_folder
@@ -21,14 +21,8 @@ from spasm.simulation import dataset_writer
 from spasm.simulation.infant import Event, Segment, SimulationConfig, cohort, simulate_child
 from spasm.simulation.spasms import SHARES
 
-ROOT = Path(__file__).parents[2]
 SMALL = {"children": 6, "segments_per_child": 3, "seed": 7, "world": SimulationConfig(frames=60), "workers": 1}
 RECORDED = SMALL | {"recordings": 2, "minutes": 1.0}
-
-
-def table(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def contents(folder):
@@ -54,6 +48,7 @@ def demo(tmp_path_factory):
 # ---- what the bytes depend on
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_path):
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         dataset_writer.write_dataset(tmp_path / name, **RECORDED | {"seed": seed})
@@ -66,6 +61,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_pa
     assert first["truth.csv"] != third["truth.csv"]
 
 
+@pytest.mark.slow
 def test_one_worker_or_two_write_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_writer, "CHILDREN_WORTH_A_WORKER", 0.5)  # so that few segments are shared out too
     used = []
@@ -394,6 +390,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.command
 def test_a_full_disk_is_a_message_and_leaves_the_old_folder_and_no_other(tmp_path):
     out = tmp_path / "demo"
     dataset_writer.write_dataset(out, **SMALL)
@@ -425,6 +422,7 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
+@pytest.mark.command
 def test_killed_half_way_it_leaves_the_old_folder_whole_and_the_next_one_tidies_up(tmp_path):
     out = tmp_path / "demo"
     dataset_writer.write_dataset(out, **SMALL)
@@ -464,6 +462,7 @@ def run(*flags):
     return subprocess.run([sys.executable, "src/simulate.py", *flags], cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.command
 def test_the_script_says_that_the_data_is_simulated_and_what_to_run_next(tmp_path):
     out = tmp_path / "a demo"
     done = run(
@@ -481,6 +480,7 @@ def test_the_script_says_that_the_data_is_simulated_and_what_to_run_next(tmp_pat
     assert np.load(out / "recordings" / "child_2_1.npy").shape == (1800, 33, 5)
 
 
+@pytest.mark.command
 def test_the_script_refuses_with_exit_code_one_and_names_the_file(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     done = run("--out", str(tmp_path))
@@ -489,6 +489,7 @@ def test_the_script_refuses_with_exit_code_one_and_names_the_file(tmp_path):
     assert (tmp_path / "mine.txt").exists()
 
 
+@pytest.mark.command
 def test_a_prevalence_that_two_fifths_of_controls_rule_out_is_wrong_usage(tmp_path):
     done = run("--out", str(tmp_path / "demo"), "--prevalence", "0.9")
     assert done.returncode == 2

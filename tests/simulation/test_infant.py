@@ -56,6 +56,14 @@ def many():
 
 
 @pytest.fixture(scope="module")
+def drawn():
+    """As many segments without any movement: who the children are, and when their spasms come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(infant, "simulate_scene", lambda *_: (np.zeros((150, 33, 5)), []))
+        return list(itertools.chain(*map(look_at, range(1, CHILDREN + 1))))
+
+
+@pytest.fixture(scope="module")
 def few():
     """Three segments each of 20 children, whole."""
     return [segment for child in range(1, 21) for segment in simulate_child(SEED, child, 3, SimulationConfig())]
@@ -126,6 +134,7 @@ def test_only_patients_have_a_share_of_spasms():
 # ---- how many are positive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prevalence", [0.05, 0.25, 0.5])
 def test_as_many_segments_are_positive_as_the_world_says(without_poses, prevalence):
     world = SimulationConfig(prevalence=prevalence)
@@ -139,19 +148,19 @@ def test_a_world_without_spasms_can_be_simulated(without_poses):
     assert not any(segment.label for child in range(1, 50) for segment in simulate_child(3, child, 5, world))
 
 
-def test_about_two_children_in_five_are_controls_and_have_no_event(many):
-    controls = {seen.child for seen in many if seen.cohort == "control"}
+def test_about_two_children_in_five_are_controls_and_have_no_event(drawn):
+    controls = {seen.child for seen in drawn if seen.cohort == "control"}
     assert len(controls) / CHILDREN == pytest.approx(0.4, abs=0.08)
-    assert not any(seen.segment.events for seen in many if seen.cohort == "control")
-    positive = {seen.child for seen in many if seen.segment.label}
+    assert not any(seen.segment.events for seen in drawn if seen.cohort == "control")
+    positive = {seen.child for seen in drawn if seen.segment.label}
     assert len(positive) > 0.7 * (CHILDREN - len(controls))
 
 
 # ---- events
 
 
-def test_the_label_is_one_exactly_when_half_a_second_of_a_spasm_lies_inside(many):
-    for seen in many:
+def test_the_label_is_one_exactly_when_half_a_second_of_a_spasm_lies_inside(drawn):
+    for seen in drawn:
         lengths = [event.end - event.start for event in seen.segment.events]
         assert seen.segment.label == int(any(length >= 15 for length in lengths))
         assert all(0 <= event.start < event.end <= 150 for event in seen.segment.events)
@@ -159,8 +168,8 @@ def test_the_label_is_one_exactly_when_half_a_second_of_a_spasm_lies_inside(many
     assert POSITIVE_FRAMES == 15
 
 
-def test_the_longest_event_comes_first(many):
-    several = [seen.segment.events for seen in many if len(seen.segment.events) > 1]
+def test_the_longest_event_comes_first(drawn):
+    several = [seen.segment.events for seen in drawn if len(seen.segment.events) > 1]
     assert several  # a cluster can bring two into one segment
     for events in several:
         lengths = [event.end - event.start for event in events]
@@ -169,22 +178,23 @@ def test_the_longest_event_comes_first(many):
             assert one.end <= next_one.start
 
 
-def test_some_spasms_are_cut_by_the_border_and_fragments_are_negative(many):
-    events = [(event, seen.segment.label) for seen in many for event in seen.segment.events]
+def test_some_spasms_are_cut_by_the_border_and_fragments_are_negative(drawn):
+    events = [(event, seen.segment.label) for seen in drawn for event in seen.segment.events]
     cut = [event.start == 0 or event.end == 150 for event, _ in events]
     assert 0.1 < np.mean(cut) < 0.45
     short = [label for event, label in events if event.end - event.start < 15]
-    alone = [seen for seen in many if seen.segment.events and not seen.segment.label]
+    alone = [seen for seen in drawn if seen.segment.events and not seen.segment.label]
     assert len(short) >= len(alone) > 10
     assert all(event.end - event.start < 15 for seen in alone for event in seen.segment.events)
 
 
-def test_where_a_positive_segments_spasm_begins_is_spread_over_the_segment(many):
-    starts = [seen.segment.events[0].start for seen in many if seen.segment.label]
+def test_where_a_positive_segments_spasm_begins_is_spread_over_the_segment(drawn):
+    starts = [seen.segment.events[0].start for seen in drawn if seen.segment.label]
     counts = np.histogram(starts, bins=3, range=(0, 150))[0]
     assert counts.min() > 0.08 * len(starts)
 
 
+@pytest.mark.slow
 def test_a_segment_names_its_spasm_and_what_else_the_child_does(many):
     for seen in many:
         first, *rest = seen.segment.behaviours
@@ -195,9 +205,9 @@ def test_a_segment_names_its_spasm_and_what_else_the_child_does(many):
     assert {"flexor", "extensor", "mixed"} <= set(kinds)
 
 
-def test_a_child_is_filmed_in_several_videos_of_one_posture_and_one_camera_each(many):
+def test_a_child_is_filmed_in_several_videos_of_one_posture_and_one_camera_each(drawn):
     filmed = defaultdict(set)
-    for seen in many:
+    for seen in drawn:
         filmed[seen.child, seen.segment.video].add((seen.segment.posture, seen.segment.camera))
     assert all(len(ways) == 1 for ways in filmed.values())
     videos = Counter(child for child, _ in filmed)
@@ -221,6 +231,7 @@ def test_every_negative_segment_holds_a_benign_movement_like_a_spasm_when_told_s
     assert mimic_fraction > 10
 
 
+@pytest.mark.slow
 def test_by_default_there_is_no_mimic(many):
     assert not any("mimic" in seen.segment.behaviours for seen in many)
 
@@ -292,6 +303,7 @@ def test_poses_are_of_single_precision_and_zero_deep_at_the_middle_of_the_hips(f
         np.testing.assert_allclose(seen[:, 23:25, 2].mean(axis=1), 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gaps_are_as_frequent_as_in_home_videos(many):
     gaps = np.array([np.isnan(seen.segment.pose[:, 0, 0]).mean() for seen in many])
     assert 0.2 < gaps.mean() < 0.36  # 0.28 in the recordings
@@ -369,6 +381,7 @@ def test_a_spasm_does_not_hold_the_camera_still(monkeypatch, spasm):
     assert "camera_jerk" in scene(monkeypatch, [jerk], [spasm])
 
 
+@pytest.mark.slow
 def test_segments_with_a_spasm_move_more_but_peak_speed_alone_does_not_tell_them(many):
     seen = [row for row in many if np.isfinite(row.speed)]
     labels, speeds = np.array([row.segment.label for row in seen]), np.array([row.speed for row in seen])
@@ -379,6 +392,7 @@ def test_segments_with_a_spasm_move_more_but_peak_speed_alone_does_not_tell_them
 # ---- leaks
 
 
+@pytest.mark.slow
 def test_numbers_lengths_and_gaps_do_not_tell_the_label(many):
     number = Counter()
     rows = []
@@ -393,6 +407,7 @@ def test_numbers_lengths_and_gaps_do_not_tell_the_label(many):
     assert 0.45 < grouped_auc(statistics, labels, np.array([seen.child for _, seen in rows])) < 0.55
 
 
+@pytest.mark.slow
 def test_posture_camera_and_video_do_not_tell_the_cohort(many):
     patients = np.array([seen.cohort == "patient" for seen in many])
     for told in (

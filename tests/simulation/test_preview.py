@@ -2,17 +2,17 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.repository import ROOT
 from spasm.simulation import preview
 from spasm.simulation.behaviours import REPERTOIRE
 from spasm.simulation.spasms import SHARES
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.command
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 import csv
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from helpers.repository import ROOT
 from spasm.core.errors import DataError
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.simulation import difficulty, infant, realism
@@ -16,7 +16,6 @@ from spasm.simulation.infant import SimulationConfig, simulate_child
 from spasm.simulation.pose_noise import resample
 from spasm.simulation.realism import BABYJOKES
 
-ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "data" / "babyjokes"
 
 
@@ -48,12 +47,14 @@ def real():
         return archive["x"][child], np.array([row["child_id"] for row in rows])[child]
 
 
+@pytest.mark.slow
 def test_the_noise_of_simulated_windows_stays_within_its_bounds(at_a_table):
     figures = realism.noise_figures(at_a_table[0])
     assert figures.keys() == BABYJOKES.keys()
     assert [name for name, row in BABYJOKES.items() if not row.low <= figures[name] <= row.high] == []
 
 
+@pytest.mark.slow
 def test_the_bounds_lie_around_what_the_real_recordings_show(real):
     figures = realism.noise_figures(real[0])
     for name, row in BABYJOKES.items():
@@ -61,6 +62,7 @@ def test_the_bounds_lie_around_what_the_real_recordings_show(real):
         assert row.low <= row.real <= row.high
 
 
+@pytest.mark.slow
 def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_sensor(real, at_a_table, monkeypatch):
     def perfect(rng, sensor, camera, picture, t, frames):
         return resample(np.concatenate([picture, np.ones((t.size, 33, 2))], axis=-1), t, frames)
@@ -74,6 +76,7 @@ def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_
     assert 0.5 < sensed < 0.92 < clean
 
 
+@pytest.mark.slow
 def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
     poses, labels, children = usual
     assert 0.80 < realism.grouped_auc(realism.plain_statistics(poses), labels, children) < 0.92
@@ -82,6 +85,7 @@ def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_
     assert 0.5 < realism.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.75
 
 
+@pytest.mark.slow
 def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_patients():
     inflated = {}
     controls = np.array([infant.cohort(7, child) == "control" for child in range(1, 151)])
@@ -108,6 +112,7 @@ def test_gap_lengths_are_those_of_each_run_also_at_the_borders():
     assert realism.gap_lengths(whole).tolist() == [2, 1, 6, 3, 1]
 
 
+@pytest.mark.slow
 def test_plain_statistics_do_not_see_where_the_child_is_or_how_large(usual):
     poses = usual[0][:20]
     moved = poses.copy()
@@ -178,6 +183,7 @@ def test_answers_for_other_segments_are_refused_by_name(simulated, tmp_path):
         difficulty.attention_hits(simulated, tmp_path / "answers.csv")
 
 
+@pytest.mark.command
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     command = [sys.executable, "src/check_simulation.py", "--real-data", tmp_path / "nowhere"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

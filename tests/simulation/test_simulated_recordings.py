@@ -1,6 +1,5 @@
 """Long recordings: their files, their events, and spasms that come in clusters."""
 
-import csv
 import itertools
 import subprocess
 import sys
@@ -9,7 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from helpers.segments import SOURCE
+from helpers.repository import SOURCE
+from helpers.tables import table
 from spasm.simulation import dataset_writer, recordings
 from spasm.simulation.infant import SimulationConfig, cohort
 from spasm.simulation.recordings import simulate_recording
@@ -19,11 +19,6 @@ SEED = 7
 MINUTES = 4.0
 PATIENTS = [child for child in range(1, 60) if cohort(SEED, child) == "patient"]
 CONTROLS = [child for child in range(1, 60) if cohort(SEED, child) == "control"]
-
-
-def table(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +185,7 @@ def test_patients_show_more_than_one_kind(scenes):
 # ---- memory
 
 
+@pytest.mark.command
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path):
     code = f"""
 import resource, sys

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.video import MODEL, cv2, film, table
+from helpers.repository import ROOT
+from helpers.tables import table
+from helpers.video import MODEL, cv2, film
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.data.pose import visible_mask
 from spasm.inference import event_detection, sliding_window
@@ -21,7 +23,6 @@ from spasm.video import decode
 
 __all__ = ["cv2", "film"]  # the fixtures
 CV2 = pytest.importorskip("cv2", exc_type=ImportError)
-ROOT = Path(__file__).parents[2]
 T = 60
 FLAGS = ["--device", "cpu", "--precision", "float32", "--model", str(MODEL), "--max-people", "1"]
 

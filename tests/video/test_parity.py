@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.video import ROOT, cv2
+from helpers.repository import ROOT
+from helpers.video import cv2
 
 __all__ = ["cv2"]  # the fixture
 MODEL = ROOT / "input/models/pose_landmarker_full.task"

@@ -7,14 +7,13 @@ cut off it does not.
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from helpers.repository import ROOT
 from helpers.video import MODEL, cv2, film
 
 __all__ = ["cv2", "film"]  # the fixtures
-ROOT = Path(__file__).parents[2]
 
 TRIES = """
 import socket, subprocess, sys
@@ -98,6 +97,7 @@ with PoseLandmarker(Path({str(MODEL)!r}), 1) as find:
 """
 
 
+@pytest.mark.command
 @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
 def test_no_socket_can_be_opened_by_the_process_its_threads_or_what_it_starts():
     finished = subprocess.run([sys.executable, "-c", TRIES], cwd=ROOT, capture_output=True, text=True)
