@@ -7,7 +7,7 @@ DEMO_SEGMENTS ?= 10
 # More flags of train_folds.py, such as --folds 3 --stgcn-mil.epochs 5
 DEMO_FLAGS ?=
 
-.PHONY: demo test check pose-model
+.PHONY: demo test test-fast check pose-model
 
 demo: .venv/ready
 	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
@@ -26,6 +26,10 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 # Side by side, whole files at a time; else the files of few tests, which are the longest, would come last.
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+
+# While you work: what needs no other process, browser or video. CONTRIBUTING.md says which tests these are.
+test-fast: .venv/ready-dev
+	$(BIN)/python -m pytest -m unit -n logical --dist worksteal
 
 check: .venv/ready-dev
 	$(BIN)/ruff check .
