@@ -20,7 +20,8 @@ from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.ensemble import label_shift_evaluation
 from spasm.report import console
-from spasm.runs.artefacts import read_oof, read_run_info, rebuild_hint
+from spasm.runs.artefacts import read_run_info, rebuild_hint
+from spasm.runs.oof_table import read_oof
 
 
 @settings

@@ -79,7 +79,7 @@ def run_info(path: Path) -> None:
 
 
 def oof(path: Path) -> None:
-    from spasm.runs.artefacts import OofTable
+    from spasm.runs.oof_table import OofTable
 
     OofTable.read(path, "hint")
 

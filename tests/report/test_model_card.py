@@ -16,7 +16,7 @@ from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.report.console import SIMULATED
 from spasm.report.model_card import calibration, model_card, plain, precision_at, reporting_guidelines, table
-from spasm.runs.artefacts import OofTable
+from spasm.runs.oof_table import OofTable
 
 BLANK = "**TO BE FILLED IN BY WHO TRAINED IT:**"
 HOSTILE = "<script>x</script> | **b** _i_ [a](http://e.org) `c` # www.e.org <!-- \n- x & \\| \x1b[2J"

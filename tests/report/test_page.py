@@ -31,7 +31,8 @@ from spasm.report.page import page
 from spasm.report.player_data import STEPS, pack
 from spasm.report.predictions import SegmentPredictions, least_certain, max_players, select_players, worst
 from spasm.report.run_report import RunReport
-from spasm.runs.artefacts import read_decision, read_metrics, read_oof
+from spasm.runs.artefacts import read_decision, read_metrics
+from spasm.runs.oof_table import read_oof
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

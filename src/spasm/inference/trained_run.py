@@ -16,7 +16,8 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.segments import read_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
-from spasm.runs.artefacts import read_decision, read_oof, rebuild_hint
+from spasm.runs.artefacts import read_decision, rebuild_hint
+from spasm.runs.oof_table import read_oof
 
 BATCH = 64  # segments read before they are scored
 WITHOUT_POSE = "no pose in any frame: predicted as such segments were labelled in training"

@@ -22,8 +22,9 @@ from spasm.report.predictions import (
     select_players,
 )
 from spasm.report.run_report import RunReport
-from spasm.runs.artefacts import Metrics, read_metrics, read_oof, read_run_info
+from spasm.runs.artefacts import Metrics, read_metrics, read_run_info
 from spasm.runs.folder import reopen_run
+from spasm.runs.oof_table import read_oof
 
 PLAYERS = 1500
 """Segments of 5 s that can be played in a page, unless another number is asked for."""

@@ -31,15 +31,14 @@ from spasm.runs.artefacts import (
     Manifest,
     Metric,
     Metrics,
-    OofTable,
     read_decision,
     read_manifest,
     read_metrics,
-    read_oof,
     read_run_info,
     rebuild_hint,
 )
 from spasm.runs.folder import ModelFolder
+from spasm.runs.oof_table import OofTable, read_oof
 
 FEWEST_CHILDREN, FEWEST_POSITIVES = 10, 20  # with less of either, metrics of a subgroup mean next to nothing
 PREVALENCES = (0.01, 0.05, 0.2)  # for which the card says how many alarms would be true

@@ -26,7 +26,8 @@ from spasm.report.predictions import percent
 from spasm.report.run_report import RunReport
 from spasm.report.sentences import three_digits
 from spasm.report.templates import read_asset, render
-from spasm.runs.artefacts import Metric, Metrics, OofTable
+from spasm.runs.artefacts import Metric, Metrics
+from spasm.runs.oof_table import OofTable
 
 HEADLINE = ("f1", "prevalence", "always_positive_f1")  # the metrics that come first
 FOLD_METRICS = ("prevalence", "f1", "sensitivity", "specificity", "auc")

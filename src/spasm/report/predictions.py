@@ -12,8 +12,9 @@ from spasm.data.dataset import SegmentFiles, TrainingData
 from spasm.data.pose import FRAMES
 from spasm.ensemble.calibration import logit
 from spasm.inference.trained_run import Prediction
-from spasm.runs.artefacts import Decision, Metrics, read_oof, rebuild_hint
+from spasm.runs.artefacts import Decision, Metrics, rebuild_hint
 from spasm.runs.folder import Run
+from spasm.runs.oof_table import read_oof
 
 WITHOUT_POSE = "No pose in any frame: answered as such segments were labelled in training"
 EVENT_COLUMNS = (  # of truth.csv

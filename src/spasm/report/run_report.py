@@ -8,7 +8,8 @@ import numpy as np
 
 from spasm.explain.attributions import Evidence
 from spasm.report.predictions import SegmentPredictions
-from spasm.runs.artefacts import Decision, Metrics, OofTable
+from spasm.runs.artefacts import Decision, Metrics
+from spasm.runs.oof_table import OofTable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -4,25 +4,21 @@ RUN/run.json                  `RunInfo`: T, data and folds, made by the first co
 RUN/<model>/manifest.json     `Manifest`: settings, versions, and the sha256 of every file that a decision rests on
 RUN/decision.json             `Decision`: how the models become one probability and one label
 RUN/metrics.json              `Metrics`: how well that does on children it never saw
-RUN/oof.csv                   `OofTable`: the out-of-fold rows that all of it was computed from
 """
 
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
 from spasm.core.errors import DataError, printable
-from spasm.core.tables import read_table
 from spasm.ensemble.blending import BlendParameters
-from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
 from spasm.models.registry import MODELS
@@ -265,67 +261,6 @@ class Metrics(Stored):
         return self
 
 
-class OofTable(NamedTuple):
-    """oof.csv: every segment judged by choices that never saw its fold."""
-
-    names: np.ndarray
-    """(N,) text."""
-    children: np.ndarray
-    """(N,) text."""
-    labels: np.ndarray
-    """(N,) int64 of 0 and 1."""
-    folds: np.ndarray
-    """(N,) int64."""
-    logits: dict[str, np.ndarray]
-    """(N,) of each complete model, the mean over its seeds."""
-    probabilities: np.ndarray
-    """(N,): cross-fitted, by weights, calibration and threshold of the other folds."""
-    positive: np.ndarray
-    """(N,) bool: the cross-fitted label."""
-    in_sample: np.ndarray
-    """(N,): the probability by the decision itself, which saw these rows; what a threshold is chosen on again."""
-
-    def write(self, path: Path) -> None:
-        """Write the table."""
-        header = (
-            *OOF_COLUMNS,
-            *(f"{name}_logit" for name in self.logits),
-            *("probability", "label_predicted", "probability_in_sample"),
-        )
-        rows = zip(
-            self.names, self.children, self.labels, self.folds, *self.logits.values(), self.probabilities,
-            self.positive.astype(int), self.in_sample, strict=True,
-        )  # fmt: skip
-        files.write_csv(path, header, rows)
-
-    @classmethod
-    def read(cls, path: Path, hint: str) -> Self:
-        """Read and check the table. Raises DataError."""
-        rows = read_table(path, (*OOF_COLUMNS, "probability", "label_predicted", "probability_in_sample"))
-        models = [name.removesuffix("_logit") for name in (rows[0] if rows else {}) if name.endswith("_logit")]
-
-        def numbers(column: str) -> np.ndarray:
-            return np.array([float(row[column]) for row in rows])
-
-        try:
-            table = cls(
-                names=np.array([row["segment_name"] for row in rows], dtype=str),
-                children=np.array([row["child"] for row in rows], dtype=str),
-                labels=np.array([int(row["label"]) for row in rows], dtype=np.int64),
-                folds=np.array([int(row["fold"]) for row in rows], dtype=np.int64),
-                logits={name: numbers(f"{name}_logit") for name in models},
-                probabilities=numbers("probability"),
-                positive=np.array([int(row["label_predicted"]) for row in rows]) == 1,
-                in_sample=numbers("probability_in_sample"),
-            )
-        except ValueError as error:
-            raise DataError(path, f"holds something else than numbers ({error})", hint) from error
-        whole = np.isfinite(table.probabilities).all() and np.isfinite(table.in_sample).all()
-        if not rows or not whole or not set(table.labels) <= {0, 1}:
-            raise DataError(path, "is not a table of out-of-fold rows", hint)
-        return table
-
-
 def read_run_info(run: Path) -> RunInfo:
     """run.json, once folds.csv is known to be the one it speaks of. Raises DataError."""
     if not run.is_dir() or not (run / "run.json").exists():
@@ -385,23 +320,6 @@ def read_metrics(run: Path, decision: Decision) -> Metrics:
     if (result.data, result.threshold) != (decision.data, decision.threshold):
         raise DataError(path, "is of another decision than decision.json", rebuild_hint(run))
     return result
-
-
-def read_oof(run: Path, result: Metrics | None = None) -> OofTable:
-    """A run's out-of-fold rows. Raises DataError where `result`, its metrics, were computed from others."""
-    path = run / "oof.csv"
-    table = OofTable.read(path, rebuild_hint(run))
-    if result is not None:
-        found = metrics.figures(table.labels, table.probabilities, table.positive)
-        if not all(_same(found[key], result.cross_fitted[key].value) for key, _ in ROWS):
-            raise DataError(path, "is not what metrics.json was made of", rebuild_hint(run))
-    return table
-
-
-def _same(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other)
 
 
 def metrics_of(values: Mapping[str, Any]) -> dict[str, Metric]:

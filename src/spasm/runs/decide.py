@@ -24,7 +24,6 @@ from spasm.runs.artefacts import (
     Decision,
     Metric,
     Metrics,
-    OofTable,
     PooledThreshold,
     Row,
     check_files,
@@ -33,6 +32,7 @@ from spasm.runs.artefacts import (
     read_run_info,
 )
 from spasm.runs.folder import ModelFolder, Run
+from spasm.runs.oof_table import OofTable
 
 PROTOCOL = (
     "Folds hold whole children. Weights, calibration and threshold that judge a fold were chosen on the other folds; "
