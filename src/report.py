@@ -21,7 +21,7 @@ class Report(RunData):
     """Flags of report.py."""
 
     run: Path = Path("output/main")
-    """Run folder, with at least one member whose folds are all trained; the report goes into it."""
+    """Run folder, with at least one model whose folds are all trained; the report goes into it."""
     max_players: MaxPlayers = 1500
     """Segments of 5 s that can be played in the page; of more, the worst, the least certain and a sample are."""
     hardware: Hardware = Hardware()

@@ -1,4 +1,4 @@
-"""How a run's members and their blend stand gaps, jitter, roll, other frame rates and missing limbs.
+"""How a run's models and their blend stand gaps, jitter, roll, other frame rates and missing limbs.
 
 Every child is predicted by the fold that never saw it, from poses made worse in one way at a time; weights, calibration
 and threshold are those the other folds chose on poses as they were.

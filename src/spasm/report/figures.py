@@ -216,7 +216,7 @@ def leaderboard(rows: Sequence[tuple[str, Metric]], always: float) -> Plot:
     axes.set_ylim(-0.6, len(rows) - 0.3)
     axes.set_xlim(0, 1)
     axes.set_xlabel("cross-fitted F1, 95 % interval over children")
-    axes.set_title("Members and blend", loc="left")
+    axes.set_title("Models and blend", loc="left")
     return plot
 
 

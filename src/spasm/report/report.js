@@ -366,7 +366,7 @@ function summarize(segment) {
 function showModels(place, segment) {
   place.replaceChildren();
   if (!segment.models.length) return;
-  place.append(create("h4", "small", "What each member says by itself, and its weight in the final blend, which is calibrated again: the answer can lie beyond them."));
+  place.append(create("h4", "small", "What each model says by itself, and its weight in the final blend, which is calibrated again: the answer can lie beyond them."));
   const bars = create("div", "bars");
   segment.models.forEach((p, number) => {
     const bar = create("span", "bar"), inner = create("i");
