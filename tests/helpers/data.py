@@ -1,14 +1,14 @@
 """Data sets that several tests train on."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from helpers.poses import moving
 from spasm.config.data import Folds
+from spasm.config.fields import to_tree
 from spasm.data.dataset import load_training
-from spasm.runs.run import MemberFolder, Run, open_member, open_run
+from spasm.runs.folder import ModelFolder, Run, open_model, open_run
 
 T = 32
 
@@ -36,9 +36,9 @@ def write(folder: Path, poses: np.ndarray, labels: np.ndarray, each: int = 8) ->
     return folder
 
 
-def open_both(folder: Path, data: Path, name: str, settings: object) -> tuple[Run, MemberFolder]:
-    """A run of three folds on a data folder, and a member of it."""
+def open_both(folder: Path, data: Path, name: str, config: object) -> tuple[Run, ModelFolder]:
+    """A run of three folds on a data folder, and a model of it."""
     frames = np.load(next((data / "train").iterdir())).shape[0]
     loaded = load_training(data, frames, "challenge", folder / "cache")
     run = open_run(folder / "run", loaded, data, frames, Folds(folds=3))
-    return run, open_member(run, name, dataclasses.asdict(settings), {"threads": 1})
+    return run, open_model(run, name, to_tree(config), {"threads": 1})
