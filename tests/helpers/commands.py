@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -110,8 +111,9 @@ class Command:
         self.process.communicate()
 
     def end(self) -> tuple[int, str, str]:
-        stdout, stderr = self.process.communicate(timeout=120)
-        return self.process.returncode, stdout, stderr
+        """Exit code, stdout and stderr, once the process and all that share its pipes are gone."""
+        stdout, stderr = self.process.communicate(timeout=300)
+        return self.process.returncode, stdout, without_progress(stderr)
 
     def imported(self) -> dict[int, set[str]]:
         """Which of torch and LightGBM each process imported."""
@@ -120,6 +122,12 @@ class Command:
             process, name = line.split()
             found.setdefault(int(process), set()).add(name)
         return found
+
+
+def without_progress(stderr: str) -> str:
+    """What a command complains of: all but the lines of progress, which come where a machine is slow."""
+    lines = stderr.splitlines(keepends=True)
+    return "".join(line for line in lines if not re.match(r"\w+: \d+ of \d+ (folds|segments)", line))
 
 
 def small_flags(*models: str) -> list[str]:
