@@ -1,5 +1,6 @@
 """Random convolutions: against a reference written from the papers, and what must not change an answer."""
 
+import dataclasses
 import itertools
 import math
 
@@ -10,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from helpers.data import FLOAT32, T, children
 from helpers.poses import camera, moving
-from helpers.settings import changed
+from helpers.settings import NO_AUGMENTATION, changed
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import TrainingData
@@ -230,6 +231,32 @@ def test_inner_folds_hold_whole_children_and_share_out_the_positives():
         assert len(set(inner[groups == child])) == 1
     assert [labels[inner == fold].sum() for fold in range(5)] == [4] * 5
     assert len(set(rocket.inner_folds(np.array([0, 1, 1]), np.array(["a", "b", "b"])))) == 2
+
+
+def marked_children(count: int = 40, each: int = 2) -> TrainingData:
+    """Children who each move in a way of their own and have one label, which says nothing of other children."""
+    generator = np.random.default_rng(0)
+    poses = moving(0, 16, count).repeat(each, axis=0)
+    poses[..., :3] += generator.normal(0, 3e-3, poses[..., :3].shape)
+    labels = generator.permutation(np.arange(count) % 2).repeat(each)
+    return loaded(poses.astype(np.float32), labels, each)
+
+
+def test_changed_copies_of_a_child_stay_in_its_inner_fold_of_the_ridge():
+    """A copy in another inner fold would make its child known there: too low a penalty, and far too certain scores."""
+    data = marked_children()
+    little = dataclasses.replace(NO_AUGMENTATION, rotation_deg=1.0)
+    config = dataclasses.replace(changed(RocketConfig(), biases_per_kernel=1, augmented_copies=2), augmentation=little)
+    rows = np.arange(len(data.labels))
+
+    def certainty(data: TrainingData) -> float:
+        """How far the scores of the training segments are from 0 on average."""
+        fitted = fit(data, rows, config)
+        return float(np.abs(rocket.RocketPredictor([fitted], config).predict(data.poses, rows).logits).mean())
+
+    assert certainty(data) < 1  # 0.5; with copies in other inner folds 3
+    each_its_own = dataclasses.replace(data, children=data.names)
+    assert certainty(each_its_own) > 2, "the test is void unless segments of a child give it away"
 
 
 # ---- what must not change an answer

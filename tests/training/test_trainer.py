@@ -230,7 +230,39 @@ def test_without_averaging_the_last_weights_are_scored_and_with_it_they_are_not(
         assert all(equal) == same
 
 
+# ---- the running average of a network's weights
+
+
+@pytest.mark.parametrize("ema", [0.99, 0.2])
+def test_the_running_average_follows_the_first_steps_quickly(ema):
+    """With 0.99 from the first step on, the random start would still be most of the average after fifty steps."""
+    trainer = trainer_of(some_data(24), changed(StgcnMilConfig(), width=4, blocks=1, epochs=4, batch=24, ema=ema))
+    before = trainer.state()
+    for step in range(4):  # one step per epoch
+        trainer.run_epoch()
+        after = trainer.state()
+        decay = min(ema, (1 + step) / (10 + step))
+        names = [name for name in after if name.startswith("average.") and after[name].is_floating_point()]
+        assert len(names) > 5
+        for name in names:
+            followed = after[name.replace("average.", "network.")]
+            expected = decay * before[name] + (1 - decay) * followed
+            torch.testing.assert_close(after[name], expected, rtol=1e-5, atol=1e-6)
+        before = after
+
+
 # ---- when it cannot go on
+
+
+@pytest.mark.parametrize("difference", ["rows", "data"])
+def test_a_network_is_not_continued_that_had_begun_on_other_segments(difference):
+    """Where the folds or the data have changed, what was learned before may hold the children now held out."""
+    data, rows = some_data(), np.arange(16)
+    state = trained(data, rows=rows).state()
+    trainer_of(data, rows=rows).load_state(state)
+    other = data if difference == "rows" else dataclasses.replace(data, fingerprint="other")
+    with pytest.raises(ValueError, match="another fold, seed, data set or settings"):
+        trainer_of(other, rows=rows + 8 if difference == "rows" else rows).load_state(state)
 
 
 def test_a_loss_that_is_nan_stops_and_names_the_segments_of_the_step():
