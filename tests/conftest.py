@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from helpers.commands import CPU, small_flags
 from helpers.markers import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 from helpers.repository import ROOT
+from spasm.training.folds import train_fold
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -21,8 +23,6 @@ if (
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side, so that a command by itself takes one core
     for name in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-SMALL = ["--frames", "60", "--folds", "3", "--epochs", "3", "--width", "8", "--blocks", "2", "--kernel", "5",
-         "--device", "cpu", "--precision", "float32"]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -36,19 +36,21 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def train_flags(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
-    """The flags of train_folds.py for a small training into a run folder."""
+    """The flags of train_folds.py for a small training into a run folder, of the network alone or of `models`."""
     cache = tmp_path_factory.mktemp("cache")
-    return lambda run, *more: [*SMALL, "--data", str(simulated), "--cache", str(cache), "--run", str(run), *more]
+
+    def flags(run: Path, *more: str, models: Sequence[str] = ("stgcn_mil",)) -> list[str]:
+        shared = ["--data", str(simulated), "--frames", "60", "--folds", "3", "--cache", str(cache), "--no-report"]
+        return [*shared, *CPU, *small_flags(*models), "--run", str(run), *more]
+
+    return flags
 
 
 @pytest.fixture(scope="session")
 def trained(train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, trained without interruption by one worker; tests must not change it."""
+    """A finished run of the network, trained without interruption by one worker; tests must not change it."""
     run = tmp_path_factory.mktemp("trained") / "run"
-    command = [sys.executable, "src/train_folds.py", *train_flags(run, "--workers", "1")]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
-    (run.parent / "stdout").write_text(finished.stdout)
+    (run.parent / "stdout").write_text(train(train_flags(run, "--workers", "1")))
     return run
 
 
@@ -56,17 +58,27 @@ def trained(train_flags: Callable[..., list[str]], tmp_path_factory: pytest.Temp
 def blended(trained: Path, train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run with LightGBM and random convolutions beside the network, all of the same weight."""
     run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("blended") / "run"))
-    flags = train_flags(run)
-    shared = [*flags[:4], *flags[flags.index("--data") :]]
-    cache = flags[flags.index("--cache") : flags.index("--cache") + 2]
-    for command in (
-        ["src/train_lgbm.py", *shared, "--num-boost-round", "20", "--min-data-in-leaf", "3"],
-        ["src/train_rocket.py", *shared, "--biases-per-kernel", "1", "--augmented-copies", "0"],
-        ["src/blend.py", "--run", str(run), *cache, "--blend-trials", "1"],  # the first trial is equal weights
-    ):
-        finished = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-        assert finished.returncode == 0, finished.stderr
+    # The first trial is equal weights.
+    train(train_flags(run, "--workers", "1", "--blend.trials", "1", models=("lgbm", "rocket", "stgcn_mil")))
     return run
+
+
+def train(flags: list[str]) -> str:
+    """Run train_folds.py; what it printed."""
+    finished = subprocess.run([sys.executable, "src/train_folds.py", *flags], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folds are trained here, one after the other: faster, and what a test patches is in force."""
+
+    def train_folds(run, folder, model, config, hardware, seed, folds, workers, watch, with_tensorboard):
+        for fold in folds:
+            train_fold(run, folder, model, config, hardware, seed, fold, with_tensorboard)
+
+    monkeypatch.setattr("spasm.cli.train.train_folds", train_folds)
 
 
 @pytest.fixture

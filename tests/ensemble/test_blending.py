@@ -26,16 +26,16 @@ from spasm.ensemble.blending import (
 from spasm.ensemble.calibration import fit_calibration, probability
 
 SPACES = ("probability", "logit", "percentile")
-FAST = Blend(blend_trials=30)
+FAST = Blend(trials=30)
 
 
-def members(strengths, seed=0, count=240, each=8, shared=0.5):
-    """Labels (N,) and the log-odds of members who see the label this strongly, and the same noise in part."""
+def scores_of(strengths, seed=0, count=240, each=8, shared=0.5):
+    """Labels (N,) and the log-odds of models that see the label this strongly, and the same noise in part."""
     generator = np.random.default_rng(seed)
     labels = (generator.random(count) < 0.3).astype(int)
     noise = shared * generator.normal(size=count)
     logits = {
-        f"member_{number}": strength * (2 * labels - 1) + noise + generator.normal(size=count) - 0.8
+        f"model_{number}": strength * (2 * labels - 1) + noise + generator.normal(size=count) - 0.8
         for number, strength in enumerate(strengths)
     }
     children = np.array([f"child {row // each}" for row in range(count)])
@@ -43,17 +43,17 @@ def members(strengths, seed=0, count=240, each=8, shared=0.5):
 
 
 def without_pose(rows, which):
-    """The same rows, of which some have no pose and therefore one answer by all members."""
+    """The same rows, of which some have no pose and therefore one answer by all models."""
     logits = {name: np.where(which, -2.0, values) for name, values in rows.logits.items()}
     return dataclasses.replace(rows, logits=logits, has_pose=~which)
 
 
 def placed(rows, labels, averaging):
-    """What is averaged for each member, as `choose` does."""
-    choice = fit_blend(rows, labels, Blend(averaging=averaging, blend_trials=1))
-    lines = {name: fit_calibration(values, labels) for name, values in rows.logits.items()}
+    """What is averaged for each model, as `fit_blend` does."""
+    choice = fit_blend(rows, labels, Blend(averaging=averaging, trials=1))
+    calibrations = {name: fit_calibration(values, labels) for name, values in rows.logits.items()}
     quantiles = {name: list(np.quantile(values, np.linspace(0, 1, 201))) for name, values in rows.logits.items()}
-    whole = dataclasses.replace(choice, lines=lines, quantiles=quantiles)
+    whole = dataclasses.replace(choice, calibrations=calibrations, quantiles=quantiles)
     return [whole._to_common_scale(name, values) for name, values in rows.logits.items()]
 
 
@@ -81,7 +81,7 @@ def test_the_search_finds_the_weights_that_convex_optimisation_finds(strengths, 
     if isinstance(strengths, str):
         generator = np.random.default_rng(SPACES.index(averaging))
         strengths = generator.uniform(0, 2, int(strengths[-1]))
-    labels, rows = members(strengths, len(strengths))
+    labels, rows = scores_of(strengths, len(strengths))
     scores = placed(rows, labels, averaging)
     weights = blending.search_weights(scores, labels, Blend(averaging=averaging))
     best = best_by_slsqp(scores, labels, averaging)
@@ -95,8 +95,8 @@ def test_the_search_finds_the_weights_that_convex_optimisation_finds(strengths, 
 @pytest.mark.parametrize("averaging", SPACES)
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_members_that_say_the_same_get_the_same_weight(count, averaging):
-    labels, rows = members((1,))
-    same = {f"member_{number}": rows.logits["member_0"] for number in range(count)}
+    labels, rows = scores_of((1,))
+    same = {f"model_{number}": rows.logits["model_0"] for number in range(count)}
     choice = fit_blend(dataclasses.replace(rows, logits=same), labels, Blend(averaging=averaging))
     assert choice.weights == pytest.approx(dict.fromkeys(same, 1 / count), abs=1e-9)
     alone = fit_blend(rows, labels, Blend(averaging=averaging))
@@ -106,57 +106,57 @@ def test_members_that_say_the_same_get_the_same_weight(count, averaging):
 
 
 @pytest.mark.parametrize("averaging", SPACES)
-def test_a_member_of_noise_hardly_moves_an_answer(averaging):
-    """Its calibration is nearly flat, so that even an equal weight carries little; percentiles have no such line."""
-    labels, rows = members((1.5, 0), seed=3, shared=0)
+def test_a_model_of_noise_hardly_moves_an_answer(averaging):
+    """Its calibration is nearly flat, so that even an equal weight carries little; percentiles have no such slope."""
+    labels, rows = scores_of((1.5, 0), seed=3, shared=0)
     scores = placed(rows, labels, averaging)
     choice = fit_blend(rows, labels, Blend(averaging=averaging))
     good, noise = (choice.weights.get(name, 0) * values.std() for name, values in zip(rows.logits, scores, strict=True))
     assert noise < 0.15 * good
-    alone = dataclasses.replace(rows, logits={"member_0": rows.logits["member_0"]})
+    alone = dataclasses.replace(rows, logits={"model_0": rows.logits["model_0"]})
     folds = np.arange(len(labels)) // 80
     losses = []
     for case in (rows, alone):
         probabilities = cross_fit(case, labels, folds, dataclasses.replace(FAST, averaging=averaging))[0]
         losses.append(-np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities))))
     assert losses[0] < losses[1] + 0.02
-    assert losses[1] < 0.45, "the test is void unless the other member knows something"
+    assert losses[1] < 0.45, "the test is void unless the other model knows something"
 
 
-def test_a_member_that_is_worse_than_chance_is_not_turned_round():
-    labels, rows = members((1, -1), shared=0)
+def test_a_model_that_is_worse_than_chance_is_not_turned_round():
+    labels, rows = scores_of((1, -1), shared=0)
     choice = fit_blend(rows, labels, Blend())
-    if "member_1" in choice.weights:
-        assert choice.lines["member_1"][0] == 0
-    changed = dataclasses.replace(rows, logits=rows.logits | {"member_1": -rows.logits["member_1"]})
+    if "model_1" in choice.weights:
+        assert choice.calibrations["model_1"][0] == 0
+    changed = dataclasses.replace(rows, logits=rows.logits | {"model_1": -rows.logits["model_1"]})
     assert np.array_equal(choice.probability(rows), choice.probability(changed))
 
 
-def test_a_member_with_hardly_any_weight_is_left_out():
-    labels, rows = members((2, 0), shared=0)
+def test_a_model_with_hardly_any_weight_is_left_out():
+    labels, rows = scores_of((2, 0), shared=0)
     choice = fit_blend(rows, labels, Blend(averaging="percentile"))
-    assert choice.weights == {"member_0": 1.0}
-    assert list(choice.lines) == list(choice.quantiles) == ["member_0"]
-    fewer = dataclasses.replace(rows, logits={"member_0": rows.logits["member_0"]})
+    assert choice.weights == {"model_0": 1.0}
+    assert list(choice.calibrations) == list(choice.quantiles) == ["model_0"]
+    fewer = dataclasses.replace(rows, logits={"model_0": rows.logits["model_0"]})
     assert np.array_equal(choice.probability(rows), choice.probability(fewer))
 
 
 def test_the_same_rows_give_the_same_choice_and_another_seed_nearly_the_same():
-    labels, rows = members((1, 0.7, 0.3))
+    labels, rows = scores_of((1, 0.7, 0.3))
     first = fit_blend(rows, labels, Blend())
     assert fit_blend(rows, labels, Blend()) == first
-    other = fit_blend(rows, labels, Blend(blend_seed=1))
+    other = fit_blend(rows, labels, Blend(seed=1))
     assert other != first
     assert other.probability(rows) == pytest.approx(first.probability(rows), abs=0.03)
 
 
 @pytest.mark.parametrize("averaging", SPACES)
 def test_the_blend_is_better_than_each_of_two_members_that_know_different_things(averaging):
-    labels, rows = members((1, 1), count=600, shared=0)
+    labels, rows = scores_of((1, 1), count=600, shared=0)
     folds = np.arange(600) // 200
     settings = dataclasses.replace(FAST, averaging=averaging)
     losses = []
-    for names in (("member_0",), ("member_1",), ("member_0", "member_1")):
+    for names in (("model_0",), ("model_1",), ("model_0", "model_1")):
         part = dataclasses.replace(rows, logits={name: rows.logits[name] for name in names})
         probabilities = cross_fit(part, labels, folds, settings)[0]
         losses.append(-np.mean(np.log(np.where(labels == 1, probabilities, 1 - probabilities))))
@@ -170,7 +170,7 @@ values = st.lists(st.floats(-15, 15), min_size=2, max_size=4)
 
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(SPACES), values, st.data())
-def test_a_member_that_says_more_never_lowers_the_average(averaging, logits, data):
+def test_a_model_that_says_more_never_lowers_the_average(averaging, logits, data):
     weights = data.draw(st.lists(st.floats(0.01, 1), min_size=len(logits), max_size=len(logits)))
     weights = [weight / sum(weights) for weight in weights]
     quantiles = np.linspace(-10, 10, 201)
@@ -227,10 +227,10 @@ def test_a_percentile_is_the_share_of_training_rows_below():
 
 @pytest.mark.parametrize(("averaging", "context"), list(itertools.product(SPACES, [False, True])))
 def test_nothing_of_a_fold_changes_the_choice_it_is_judged_by(averaging, context):
-    labels, rows = members((1, 0.6), each=10)
+    labels, rows = scores_of((1, 0.6), each=10)
     rows = without_pose(rows, np.arange(len(labels)) % 17 == 0)
     folds = np.arange(len(labels)) // 10 % 4
-    settings = dataclasses.replace(FAST, averaging=averaging, child_context=context, blend_trials=15)
+    settings = dataclasses.replace(FAST, averaging=averaging, child_context=context, trials=15)
     probabilities, positive, choices = cross_fit(rows, labels, folds, settings)
     assert (context, None in [choice.context for choice in choices]) in ((True, False), (False, True))
     generator = np.random.default_rng(1)
@@ -250,7 +250,7 @@ def test_nothing_of_a_fold_changes_the_choice_it_is_judged_by(averaging, context
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(0, 1), min_size=20, max_size=20), st.integers(0, 3))
 def test_whatever_the_labels_of_a_fold_are_its_answers_stay(drawn, fold):
-    labels, rows = members((1,), count=80, each=5)
+    labels, rows = scores_of((1,), count=80, each=5)
     folds = np.arange(80) // 5 % 4
     turned = labels.copy()
     turned[folds == fold] = drawn
@@ -260,7 +260,7 @@ def test_whatever_the_labels_of_a_fold_are_its_answers_stay(drawn, fold):
 
 
 def test_each_fold_is_answered_at_the_threshold_of_its_own_choice():
-    labels, rows = members((1, 0.5))
+    labels, rows = scores_of((1, 0.5))
     folds = np.arange(len(labels)) // 8 % 3
     probabilities, positive, choices = cross_fit(rows, labels, folds, FAST)
     for fold, choice in enumerate(choices):
@@ -274,7 +274,7 @@ def test_each_fold_is_answered_at_the_threshold_of_its_own_choice():
 def test_shuffled_labels_are_answered_no_better_than_by_chance():
     found = []
     for seed in range(5):
-        labels, rows = members((0, 0, 0), seed, count=700)
+        labels, rows = scores_of((0, 0, 0), seed, count=700)
         probabilities = cross_fit(rows, labels, np.arange(700) // 8 % 5, FAST)[0]
         found.append(np.mean(probabilities[labels == 1][:, None] > probabilities[labels == 0]))
     assert 0.4 < np.mean(found) < 0.6
@@ -285,7 +285,7 @@ def test_shuffled_labels_are_answered_no_better_than_by_chance():
 
 @pytest.mark.parametrize("averaging", SPACES)
 def test_a_segment_is_answered_the_same_alone_and_among_others(averaging):
-    labels, rows = members((1, 0.7))
+    labels, rows = scores_of((1, 0.7))
     rows = without_pose(rows, np.arange(len(labels)) % 9 == 0)
     choice = fit_blend(rows, labels, dataclasses.replace(FAST, averaging=averaging))
     together = choice.probability(rows)
@@ -299,7 +299,7 @@ def test_a_segment_is_answered_the_same_alone_and_among_others(averaging):
 
 @pytest.mark.parametrize("averaging", SPACES)
 def test_a_segment_without_a_pose_keeps_what_was_said_of_such_segments(averaging):
-    labels, rows = members((1, 0.7))
+    labels, rows = scores_of((1, 0.7))
     which = np.arange(len(labels)) % 9 == 0
     rows = without_pose(rows, which)
     for context in (False, True):
@@ -308,7 +308,7 @@ def test_a_segment_without_a_pose_keeps_what_was_said_of_such_segments(averaging
 
 
 def test_what_segments_without_a_pose_were_labelled_changes_the_threshold_alone():
-    labels, rows = members((1, 0.7))
+    labels, rows = scores_of((1, 0.7))
     which = np.arange(len(labels)) % 9 == 0
     rows = without_pose(rows, which)
     first, second = (fit_blend(rows, np.where(which, label, labels), FAST) for label in (0, 1))
@@ -320,9 +320,9 @@ def test_what_segments_without_a_pose_were_labelled_changes_the_threshold_alone(
 
 def contextual(each=8):
     """A choice with context, on children who differ in what is usual for them."""
-    labels, rows = members((1,), each=each)
+    labels, rows = scores_of((1,), each=each)
     usual = np.random.default_rng(5).normal(0, 1.5, len(labels) // each)[np.arange(len(labels)) // each]
-    rows = dataclasses.replace(rows, logits={"member_0": rows.logits["member_0"] + usual})
+    rows = dataclasses.replace(rows, logits={"model_0": rows.logits["model_0"] + usual})
     choice = fit_blend(rows, labels, Blend(child_context=True))
     assert choice.context is not None
     return choice, labels, rows
@@ -375,7 +375,7 @@ def test_context_helps_where_children_differ_in_what_is_usual_for_them():
 
 
 def test_too_few_children_or_one_class_leave_each_segment_alone():
-    labels, rows = members((1,))
+    labels, rows = scores_of((1,))
     few = np.arange(len(labels)) < 8 * (FEWEST_SEGMENTS - 1)
     assert fit_blend(rows.at(few), labels[few], Blend(child_context=True)).context is None
     enough = np.arange(len(labels)) < 8 * FEWEST_SEGMENTS
@@ -401,7 +401,7 @@ def test_rows_of_any_kind_give_probabilities(data, averaging, context):
     has_pose = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
     assume(len(np.unique(labels[has_pose])) == 2)
     rows = without_pose(OofScores(logits, np.arange(count) // 6, has_pose), ~has_pose)
-    choice = fit_blend(rows, labels, Blend(averaging=averaging, child_context=context, blend_trials=5))
+    choice = fit_blend(rows, labels, Blend(averaging=averaging, child_context=context, trials=5))
     probabilities = choice.probability(rows)
     assert np.isfinite(probabilities).all()
     assert probabilities.min() >= 0 and probabilities.max() <= 1
@@ -410,7 +410,7 @@ def test_rows_of_any_kind_give_probabilities(data, averaging, context):
 
 
 def test_a_choice_survives_json():
-    labels, rows = members((1, 0.6))
+    labels, rows = scores_of((1, 0.6))
     for averaging, context in itertools.product(SPACES, [False, True]):
         choice = fit_blend(rows, labels, dataclasses.replace(FAST, averaging=averaging, child_context=context))
         read = BlendParameters(**json.loads(json.dumps(dataclasses.asdict(choice))))

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import spasm.models.scorer
-import spasm.training.trainer
-from spasm.config.models import Augmentation, Features, Fit, Member, Network
+from helpers.networks import NETWORKS, small_config, trainer_of
+from helpers.settings import NO_AUGMENTATION
+from spasm.config.features import Features
 from spasm.data.dataset import TrainingData
 from spasm.features.channels import CHANNELS, build_features, interpolate
-from spasm.models.scorer import Scorer
-from spasm.training.trainer import FoldTrainer
+from spasm.models.networks import predictor, trainer
 
 torch.set_num_threads(1)
 
@@ -356,36 +355,30 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
         groups={},
         simulated=False,
     )
-    off = Augmentation(
-        mirror_prob=0,
-        rotation_deg=0,
-        zoom=0,
-        aspect_jitter=0,
-        shift_frames=0,
-        jitter=0,
-        drop_landmark_prob=0,
-        gap_prob=0,
-        gap_frames=1,
+    config = dataclasses.replace(
+        small_config("stgcn_mil", width=4, body_scale=True, epochs=1), augmentation=NO_AUGMENTATION
     )
-    member = Member(augmentation=off, features=Features(body_scale=True), network=Network(width=4), fit=Fit(epochs=1))
     seen = []
 
     def spy(batch, options):
         seen.append((build_features(batch, options), options))
         return seen[-1][0]
 
-    assert spasm.training.trainer.build_features is spasm.models.scorer.build_features is build_features
-    monkeypatch.setattr(spasm.training.trainer, "build_features", spy)
-    trainer = FoldTrainer(data, np.arange(6), member, 0, 0, torch.device("cpu"), torch.float32)
-    trainer.run_epoch()
+    assert trainer.build_features is predictor.build_features is build_features
+    monkeypatch.setattr(trainer, "build_features", spy)
+    training = trainer_of("stgcn_mil", config, data)
+    training.run_epoch()
     assert len(seen) == 1
-    monkeypatch.setattr(spasm.models.scorer, "build_features", spy)
-    Scorer([trainer.final_weights()], member, torch.device("cpu"), torch.float32).score(poses, np.arange(6))
+    monkeypatch.setattr(predictor, "build_features", spy)
+    opened = predictor.NetworkPredictor(
+        NETWORKS["stgcn_mil"], [training.final_weights()], config, torch.device("cpu"), torch.float32
+    )
+    opened.predict(poses, np.arange(6))
     assert len(seen) == 2
-    assert seen[0][1] == seen[1][1] == member.features
+    assert seen[0][1] == seen[1][1] == config.features
     assert torch.allclose(seen[0][0], seen[1][0], atol=1e-5)
     assert not torch.allclose(
-        seen[1][0], build_features(torch.from_numpy(poses), dataclasses.replace(member.features, body_scale=False))
+        seen[1][0], build_features(torch.from_numpy(poses), dataclasses.replace(config.features, body_scale=False))
     )
 
 

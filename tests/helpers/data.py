@@ -7,10 +7,15 @@ import numpy as np
 from helpers.poses import moving
 from spasm.config.data import Folds
 from spasm.config.fields import to_tree
+from spasm.config.runtime import Hardware
 from spasm.data.dataset import load_training
+from spasm.models.registry import MODELS
 from spasm.runs.folder import ModelFolder, Run, open_model, open_run
+from spasm.training.folds import train_fold
 
 T = 32
+THREE = Folds(folds=3)
+FLOAT32 = Hardware(device="cpu", precision="float32")
 
 
 def children(count: int = 6, each: int = 8, frames: int = T, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -36,9 +41,24 @@ def write(folder: Path, poses: np.ndarray, labels: np.ndarray, each: int = 8) ->
     return folder
 
 
-def open_both(folder: Path, data: Path, name: str, settings: object) -> tuple[Run, ModelFolder]:
-    """A run of three folds on a data folder, and a member of it."""
+def open_both(folder: Path, data: Path, name: str, config: object, split: Folds = THREE) -> tuple[Run, ModelFolder]:
+    """A run on a data folder, and a model of it."""
     frames = np.load(next((data / "train").iterdir())).shape[0]
     loaded = load_training(data, frames, "challenge", folder / "cache")
-    run = open_run(folder / "run", loaded, data, frames, Folds(folds=3))
-    return run, open_model(run, name, to_tree(settings), {"threads": 1})
+    run = open_run(folder / "run", loaded, data, frames, split)
+    return run, open_model(run, name, to_tree(config), {"threads": 1})
+
+
+def train_one(
+    folder: Path,
+    data: Path,
+    name: str,
+    config: object,
+    fold: int = 0,
+    seed: int = 0,
+    split: Folds = THREE,
+) -> ModelFolder:
+    """Train one fold of a model in this process, in a run on a data folder."""
+    run, model_folder = open_both(folder, data, name, config, split)
+    train_fold(run, model_folder, MODELS[name], config, FLOAT32, seed, fold)
+    return model_folder

@@ -3,29 +3,28 @@
 import numpy as np
 import torch
 
-from spasm.config.models import Features, Fit, Member, Network
+from helpers.settings import changed
+from spasm.config.features import Features
 from spasm.data.dataset import TrainingData
 from spasm.features.channels import build_features
-from spasm.models.networks import NETWORKS
-from spasm.training.trainer import FoldTrainer
+from spasm.models.network import NetworkModel
+from spasm.models.networks.trainer import FoldTrainer
+from spasm.models.registry import MODELS
 
-SMALL = {
-    "stgcn_mil": Network(width=8),
-    "stam": Network(width=8),
-    "sta_gunet": Network(width=8),
-    "vsvig": Network(width=4),
-    "two_stream": Network(width=4),
-}
+NETWORKS = {name: model for name, model in MODELS.items() if isinstance(model, NetworkModel)}
+WIDTHS = {"vsvig": 4, "two_stream": 4}
+CPU = torch.device("cpu")
 
 
-def small_member(model, **fit):
-    return Member(model=model, network=SMALL[model], fit=Fit(**{"epochs": 2, "batch": 8} | fit))
+def small_config(model, **changes):
+    """Settings of a network that trains in a second."""
+    return changed(NETWORKS[model].config(), **({"epochs": 2, "batch": 8, "width": WIDTHS.get(model, 8)} | changes))
 
 
-def trained_like(model, frames=40, network=None):
+def trained_like(model, frames=40, config=None):
     """A network whose norms know the features and no branch of which is still at zero, in evaluation."""
     torch.manual_seed(0)
-    made = NETWORKS[model](network or SMALL[model])
+    made = NETWORKS[model].build(config or small_config(model))
     for module in made.modules():
         if isinstance(module, torch.nn.BatchNorm2d) and module.affine and module.weight.abs().max() == 0:
             torch.nn.init.uniform_(module.weight, 0.1, 0.4)
@@ -36,10 +35,11 @@ def trained_like(model, frames=40, network=None):
     return made.eval()
 
 
-def trainer_of(model, **fit):
-    data = some_data()
-    rows = np.arange(len(data.labels))
-    return FoldTrainer(data, rows, small_member(model, **fit), 0, 0, CPU, torch.float32)
+def trainer_of(model, config=None, data=None, rows=None, seed=0, fold=0, device=CPU, precision=torch.float32):
+    """A network about to be trained, by default with small settings on all of `some_data`."""
+    data = some_data() if data is None else data
+    rows = np.arange(len(data.labels)) if rows is None else rows
+    return FoldTrainer(NETWORKS[model], data, rows, config or small_config(model), seed, fold, device, precision)
 
 
 def some_poses(count=4, frames=40, seed=0):
@@ -56,9 +56,6 @@ def some_poses(count=4, frames=40, seed=0):
 
 def some_features(count=4, frames=40, seed=0):
     return build_features(some_poses(count, frames, seed), Features())
-
-
-CPU = torch.device("cpu")
 
 
 def some_data(count=24, frames=24, children=8, share=0.4, signal=0.0, seed=0):

@@ -6,35 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.networks import CPU, small_member, some_data, some_features, trained_like, trainer_of
-from spasm.config.fields import SettingsError
-from spasm.config.models import MEMBERS, Augmentation, Fit, Member, Network
+from helpers.networks import NETWORKS, small_config, some_data, some_features, trained_like, trainer_of
+from helpers.settings import NO_AUGMENTATION
+from spasm.config.fields import SettingsError, from_tree, to_tree
 from spasm.features.channels import MASK
-from spasm.models.networks import NETWORKS
-from spasm.training.trainer import FoldTrainer
-from train_folds import TrainFolds
 
 torch.set_num_threads(1)
-NOTHING = Augmentation(
-    mirror_prob=0,
-    rotation_deg=0,
-    zoom=0,
-    aspect_jitter=0,
-    shift_frames=0,
-    jitter=0,
-    drop_landmark_prob=0,
-    gap_prob=0,
-    gap_frames=1,
-)
 EVERY = pytest.mark.parametrize("model", list(NETWORKS))
 
 
-@EVERY
-def test_every_network_has_defaults_of_its_own_name(model):
-    assert list(MEMBERS) == list(NETWORKS)
-    assert MEMBERS[model].model == model
-    assert TrainFolds.default_for(["--seed", "1", "--model", model]).member == MEMBERS[model]
-    assert TrainFolds.default_for([f"--model={model}"]).member == MEMBERS[model]
+def test_no_two_networks_draw_the_same_numbers():
+    assert len({network.seed_number for network in NETWORKS.values()}) == len(NETWORKS)
 
 
 @EVERY
@@ -99,7 +81,7 @@ def test_a_segment_whose_pose_was_taken_away_is_answered_too(model):
 
 @EVERY
 def test_the_optimiser_holds_every_parameter_and_the_loss_reaches_each(model):
-    trainer = trainer_of(model, triplet=0.1 if model == "sta_gunet" else 0.0)
+    trainer = trainer_of(model, small_config(model, **({"triplet": 0.1} if model == "sta_gunet" else {})))
     held = {id(one) for group in trainer.optimiser.param_groups for one in group["params"]}
     trainer.run_epoch()
     for name, value in trainer.network.named_parameters():
@@ -107,9 +89,9 @@ def test_the_optimiser_holds_every_parameter_and_the_loss_reaches_each(model):
         assert value.grad is not None, name
 
 
-@pytest.mark.parametrize(("model", "fit"), [*((model, {}) for model in NETWORKS), ("sta_gunet", {"triplet": 0.5})])
-def test_a_training_continued_after_an_epoch_ends_with_the_same_bytes(model, fit):
-    whole, first, second = (trainer_of(model, **fit) for _ in range(3))
+@pytest.mark.parametrize(("model", "more"), [*((model, {}) for model in NETWORKS), ("sta_gunet", {"triplet": 0.5})])
+def test_a_training_continued_after_an_epoch_ends_with_the_same_bytes(model, more):
+    whole, first, second = (trainer_of(model, small_config(model, **more)) for _ in range(3))
     for _ in range(2):
         whole.run_epoch()
     first.run_epoch()
@@ -122,34 +104,32 @@ def test_a_training_continued_after_an_epoch_ends_with_the_same_bytes(model, fit
 @EVERY
 def test_sixteen_segments_can_be_learned_by_heart(model):
     data = some_data(count=16, frames=40, signal=2.0)
-    member = small_member(model, epochs=40, learning_rate=1e-2, ema=0.0)
-    still = dataclasses.replace(member.network, dropout=0.0)
-    member = dataclasses.replace(member, network=still, augmentation=NOTHING)
-    trainer = FoldTrainer(data, np.arange(16), member, 0, 0, CPU, torch.float32)
+    config = small_config(model, epochs=40, learning_rate=1e-2, ema=0.0, dropout=0.0)
+    config = dataclasses.replace(config, augmentation=NO_AUGMENTATION)
+    trainer = trainer_of(model, config, data)
     losses = [trainer.run_epoch()["loss"] for _ in range(40)]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:2])
 
 
 @pytest.mark.parametrize(
-    ("model", "network"),
+    ("model", "field", "value"),
     [
-        ("stam", Network(head="topk")),
-        ("vsvig", Network(kernel=5)),
-        ("sta_gunet", Network(blocks=2)),
-        ("stgcn_mil", Network(backbone="resnet18")),
-        ("stam", Network(weights="file.pt")),
+        ("stam", "head", "topk"),
+        ("vsvig", "kernel", 5),
+        ("sta_gunet", "blocks", 2),
+        ("stgcn_mil", "backbone", "resnet18"),
+        ("stam", "weights", "file.pt"),
+        ("stam", "triplet", 0.5),
     ],
 )
-def test_a_size_that_a_network_does_not_have_is_refused(model, network):
-    with pytest.raises(SettingsError, match=f"has no effect on --model {model}"):
-        Member(model=model, network=network)
+def test_a_setting_that_a_network_does_not_have_is_refused(model, field, value):
+    config = NETWORKS[model].config
+    with pytest.raises(SettingsError, match=f"--{field} is unknown"):
+        config(**{field: value})
+    with pytest.raises(SettingsError, match=f"--{field} is unknown"):
+        from_tree(config, to_tree(config()) | {field: value})
 
 
 def test_vsvig_has_an_even_width():
-    with pytest.raises(SettingsError, match="--width 13 is odd, for --model vsvig; the nearest valid value is 12"):
-        Member(model="vsvig", network=Network(width=13))
-
-
-def test_only_sta_gunet_takes_the_triplet_centre_loss():
-    with pytest.raises(SettingsError, match="--triplet has no effect on --model stam"):
-        Member(model="stam", fit=Fit(triplet=0.5))
+    with pytest.raises(SettingsError, match="--width 13 is odd; the nearest valid value is 12"):
+        small_config("vsvig", width=13)

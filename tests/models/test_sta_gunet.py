@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.networks import some_features, trainer_of
-from spasm.config.models import MEMBERS
+from helpers.networks import small_config, some_features, trainer_of
 from spasm.data.landmarks import COCO_17_NECK
-from spasm.models.sta_gunet import (
+from spasm.models.networks import sta_gunet
+from spasm.models.networks.sta_gunet import (
     GraphAttention,
     GraphUnet,
     StaGunet,
@@ -16,14 +16,13 @@ from spasm.models.sta_gunet import (
     partitions,
     triplet_centre_loss,
 )
+from spasm.models.sta_gunet import StaGunetConfig
 
 torch.set_num_threads(1)
 
 
 def test_its_number_of_parameters_is_the_documented_one():
-    from spasm.models import sta_gunet
-
-    count = sum(value.numel() for value in StaGunet(MEMBERS["sta_gunet"].network).parameters())
+    count = sum(value.numel() for value in StaGunet(StaGunetConfig()).parameters())
     assert f"{count:,}" in sta_gunet.__doc__
 
 
@@ -120,7 +119,7 @@ def test_the_triplet_centre_loss_draws_segments_to_the_centre_of_their_class():
 
 
 def test_the_centres_are_trained_where_the_loss_is_asked_for_and_only_there():
-    plain, pulled = trainer_of("sta_gunet"), trainer_of("sta_gunet", triplet=1.0)
+    plain, pulled = (trainer_of("sta_gunet", small_config("sta_gunet", triplet=weight)) for weight in (0.0, 1.0))
     for trainer in (plain, pulled):
         trainer.run_epoch()
     assert plain.network.centres.grad is None
@@ -128,7 +127,7 @@ def test_the_centres_are_trained_where_the_loss_is_asked_for_and_only_there():
 
 
 def test_the_triplet_centre_loss_knows_classes_also_where_probabilities_are_taught():
-    trainer = trainer_of("sta_gunet", triplet=1.0, loss="squared")
+    trainer = trainer_of("sta_gunet", small_config("sta_gunet", triplet=1.0, loss="squared"))
     scores = trainer.network(some_features(8, 24))
     labels = (torch.arange(8) % 2).float()
     ramped = labels * 0.99

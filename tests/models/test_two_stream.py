@@ -1,20 +1,26 @@
 """The two-stream network: published sizes, weights from a file, and the pictures it draws of poses."""
 
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
 
-from helpers.networks import CPU, small_member, some_data, some_features, trained_like
-from spasm.config.models import Network
+from helpers.networks import small_config, some_features, trained_like, trainer_of
 from spasm.core.checkpoints import read_state_dict
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.landmarks import INDEX, MIRROR
 from spasm.features.channels import MASK
-from spasm.models.two_stream import TORSO, Basic, Bottleneck, ResNet, TwoStream, TwoStreamPictures, clip_steps, upright
-from spasm.training.trainer import FoldTrainer
+from spasm.models.networks.two_stream import (
+    TORSO,
+    Basic,
+    Bottleneck,
+    ResNet,
+    TwoStream,
+    TwoStreamPictures,
+    clip_steps,
+    upright,
+)
+from spasm.models.two_stream import TwoStreamConfig
 
 torch.set_num_threads(1)
 
@@ -73,11 +79,9 @@ def test_a_state_dict_of_a_residual_network_starts_both_streams(tmp_path):
 def test_a_training_that_begins_with_weights_from_a_file_ends_elsewhere(tmp_path):
     torch.manual_seed(1)
     torch.save(ResNet(Basic, (1, 1, 1, 1), 3, 4).state_dict(), tmp_path / "weights.pt")
-    plain = small_member("two_stream")
-    given = dataclasses.replace(plain, network=dataclasses.replace(plain.network, weights=str(tmp_path / "weights.pt")))
-    data, answers = some_data(), []
-    for member in (plain, given):
-        trainer = FoldTrainer(data, np.arange(len(data.labels)), member, 0, 0, CPU, torch.float32)
+    answers = []
+    for weights in ("", str(tmp_path / "weights.pt")):
+        trainer = trainer_of("two_stream", small_config("two_stream", weights=weights))
         trainer.run_epoch()
         answers.append(trainer.final_weights()["network.spatial.conv1.weight"])
     assert not torch.equal(*answers)
@@ -116,7 +120,7 @@ def test_the_body_is_drawn_upright_and_in_one_size_however_it_lies(degrees):
 
 
 def test_left_right_and_middle_are_drawn_where_they_are_in_their_colours():
-    network = TwoStream(Network(width=8))
+    network = TwoStream(TwoStreamConfig(width=8))
     picture = network.drawn(standing())[0][0, 0]  # (3, 56, 56)
     left, right, middle = picture
     assert left[:, 28:].sum() > 5 * left[:, :28].sum(), "left landmarks lie at larger x here"
@@ -129,7 +133,7 @@ def test_what_was_never_found_is_not_drawn():
     features = standing()
     hidden = features.clone()
     hidden[:, MASK, INDEX["left_wrist"]] = 0
-    network = TwoStream(Network(width=8))
+    network = TwoStream(TwoStreamConfig(width=8))
     before, after = network.drawn(features)[0], network.drawn(hidden)[0]
     assert before[0, 0, 0].sum() > after[0, 0, 0].sum() + 1
     assert network.drawn(torch.zeros_like(features))[0].abs().max() == 0
@@ -140,7 +144,7 @@ def test_a_moving_wrist_is_flow_at_the_wrist_in_its_direction_and_nothing_elsewh
     features, wrist = standing(), INDEX["left_wrist"]
     features[:, axis, wrist, 20:31] += torch.linspace(0, 0.1, 11)
     features[:, axis, wrist, 31:] += 0.1
-    flow = TwoStream(Network(width=8)).drawn(features)[1][0]  # (K, 18, 56, 56)
+    flow = TwoStream(TwoStreamConfig(width=8)).drawn(features)[1][0]  # (K, 18, 56, 56)
     steps = clip_steps(12)
     clip = next(number for number, of in enumerate(steps.tolist()) if 4 in of)
     channel = 3 * steps[clip].tolist().index(4)
@@ -164,7 +168,7 @@ def test_a_mirrored_body_is_drawn_mirrored_with_left_and_right_exchanged():
     features = some_features(1, 40)
     other = features[:, :, list(MIRROR)].clone()
     other[:, 0] *= -1
-    network = TwoStream(Network(width=8))
+    network = TwoStream(TwoStreamConfig(width=8))
     (picture, flow), (seen, moved) = network.drawn(features), network.drawn(other)
     torch.testing.assert_close(seen[:, :, [1, 0, 2]].flip(4), picture, atol=1e-4, rtol=0)
     for axis, sign in enumerate([-1, 1, 1]):
@@ -173,5 +177,5 @@ def test_a_mirrored_body_is_drawn_mirrored_with_left_and_right_exchanged():
 
 def test_the_head_weighs_the_clips():
     features = some_features(2, 150)
-    weights = trained_like("two_stream", 150, small_member("two_stream").network)(features).frame_weights
+    weights = trained_like("two_stream", 150, small_config("two_stream"))(features).frame_weights
     assert len(weights[0][weights[0] > 0].unique()) > 2

@@ -7,7 +7,7 @@ import torch
 
 from helpers.networks import some_features, trained_like
 from spasm.data.landmarks import INDEX, LANDMARKS, VSVIG_15
-from spasm.models.vsvig import (
+from spasm.models.networks.vsvig import (
     BASE,
     LIGHT,
     ORDERS,

@@ -1,4 +1,4 @@
-"""The run folder: its layout, what it refuses, and what it says about the members inside."""
+"""The run folder: its layout, what it refuses, and what it says about the models inside."""
 
 import csv
 import dataclasses
@@ -19,37 +19,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
-import train_folds
+from helpers.commands import code_of
+from helpers.data import FLOAT32
 from helpers.segments import T, add_to_test, make_data, pose, saved
-from spasm.cli import app
+from helpers.settings import changed
 from spasm.config.data import Folds
 from spasm.config.ensemble import Blend
-from spasm.config.models import Augmentation, Fit, Member, Network
+from spasm.config.fields import to_tree
 from spasm.core import checkpoints, files
 from spasm.core.errors import DataError, DataProblems
 from spasm.data.dataset import load_training
 from spasm.ensemble import calibration
 from spasm.ensemble.thresholds import expected_threshold
-from spasm.runs import run as run_module
-from spasm.runs import summarize
-from spasm.runs.run import open_member, open_run
-from spasm.training import trainer
-from train_folds import TrainFolds
+from spasm.models.registry import MODELS
+from spasm.runs import folder
+from spasm.runs.decide import decide
+from spasm.runs.folder import ModelFolder, open_model, open_run
+from spasm.training.folds import train_fold
 
 ROOT = Path(__file__).parents[2]
-SMALL = Member(
-    network=Network(width=4, blocks=1, kernel=3),
-    fit=Fit(epochs=2, batch=8),
-    augmentation=Augmentation(shift_frames=2, gap_frames=4),
+SMALL = changed(
+    MODELS["stgcn_mil"].config(), width=4, blocks=1, kernel=3, epochs=2, batch=8, shift_frames=2, gap_frames=4
 )
-FLAGS = ["--width", 4, "--blocks", 1, "--kernel", 3, "--epochs", 2, "--batch", 8,
-         "--shift-frames", 2, "--gap-frames", 4]  # fmt: skip
-OOF = "segment_name,child,label,fold,stgcn_mil_logit,probability,cross_fitted,answer"
+FLAGS = ["--models", "stgcn_mil", "--stgcn-mil.width", 4, "--stgcn-mil.blocks", 1, "--stgcn-mil.kernel", 3,
+         "--stgcn-mil.epochs", 2, "--stgcn-mil.batch", 8, "--stgcn-mil.shift-frames", 2,
+         "--stgcn-mil.gap-frames", 4, "--no-report"]  # fmt: skip
+OOF = "segment_name,child,label,fold,stgcn_mil_logit,probability,label_predicted,probability_in_sample"
 ENVIRONMENT = {"device": "cpu", "precision": "float32", "threads": 1}
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 class Training:
@@ -58,19 +57,18 @@ class Training:
     def __init__(self, folder: Path, data: Path) -> None:
         self.folder, self.data = folder, data
         self.run_path = folder / "run"
-        self.member_path = self.run_path / "stgcn_mil"
+        self.model_path = self.run_path / "stgcn_mil"
 
-    def open(self, *, frames: int = T, split: Folds | None = None, member: Member = SMALL, **environment: object):
+    def open(self, *, frames: int = T, split: Folds | None = None, config=SMALL, **environment: object):
         data = load_training(self.data, frames, "challenge", self.folder / "cache")
         run = open_run(self.run_path, data, self.data, frames, split or Folds(folds=3))
-        tree = dataclasses.asdict(member)
-        return run, open_member(run, "stgcn_mil", tree, ENVIRONMENT | environment)
+        return run, open_model(run, "stgcn_mil", to_tree(config), ENVIRONMENT | environment)
 
-    def train(self, *, seed: int = 0, folds=range(3), member: Member = SMALL, **options: object):
-        run, folder = self.open(member=member, **options)
+    def train(self, *, seed: int = 0, folds=range(3), config=SMALL, **options: object):
+        run, model_folder = self.open(config=config, **options)
         for fold in folds:
-            trainer.fit_fold(run, folder, member, seed, fold, lambda row: None, CPU, torch.float32)
-        return summarize.rebuild(run)
+            train_fold(run, model_folder, MODELS["stgcn_mil"], config, FLOAT32, seed, fold)
+        return decide(run)
 
     def json(self, name: str):
         return strict_json(self.run_path / name)
@@ -131,11 +129,11 @@ def done(whole, tmp_path):
 
 
 def test_a_run_folder_holds_exactly_what_the_design_says(whole, contents):
-    below_member = {"manifest.json", "history.csv", "oof.csv"} | {
+    below_model = {"manifest.json", "history.csv", "oof.csv"} | {
         f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
     }
     expected = {"run.json", "folds.csv", "oof.csv", "decision.json", "metrics.json"}
-    assert set(contents(whole.run_path)) == expected | {f"stgcn_mil/{name}" for name in below_member}
+    assert set(contents(whole.run_path)) == expected | {f"stgcn_mil/{name}" for name in below_model}
 
 
 def test_the_columns_of_every_table_are_those_promised(whole):
@@ -173,10 +171,10 @@ def test_every_segment_is_scored_once_by_the_one_fold_of_its_child(whole):
 
 
 def calibrated(small: Training, logits: np.ndarray, rows: list[dict[str, str]]) -> np.ndarray:
-    """Probabilities of a single member's logits by the lines of the decision; rows without a pose skip them."""
+    """Probabilities of a single model's logits by the calibrations of the decision; rows without a pose skip them."""
     chosen = small.json("decision.json")
-    slope, offset = chosen["members"]["stgcn_mil"]["line"]
-    last_slope, last_offset = chosen["line"]
+    slope, offset = chosen["models"]["stgcn_mil"]["calibration"]
+    last_slope, last_offset = chosen["calibration"]
     values = last_slope * (slope * logits + offset) + last_offset
     values = np.where([row["segment_name"] == "child_5_1.npy" for row in rows], logits, values)
     return 1 / (1 + np.exp(-values))
@@ -185,18 +183,18 @@ def calibrated(small: Training, logits: np.ndarray, rows: list[dict[str, str]]) 
 def test_the_probability_of_a_row_is_that_of_its_calibrated_logit(whole):
     rows = whole.table("oof.csv")
     logits = column(rows, "stgcn_mil_logit")
-    assert column(rows, "probability") == pytest.approx(calibrated(whole, logits, rows), abs=1e-12)
+    assert column(rows, "probability_in_sample") == pytest.approx(calibrated(whole, logits, rows), abs=1e-12)
     assert np.array_equal(column(whole.table("stgcn_mil/oof.csv"), "logit"), logits)
 
 
-def test_lines_and_threshold_of_the_decision_are_fitted_on_all_rows_with_a_pose(whole):
+def test_calibrations_and_threshold_of_the_decision_are_fitted_on_all_rows_with_a_pose(whole):
     rows, chosen = whole.table("oof.csv"), whole.json("decision.json")
     labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
     posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
-    slope, offset = chosen["members"]["stgcn_mil"]["line"]
+    slope, offset = chosen["models"]["stgcn_mil"]["calibration"]
     assert (slope, offset) == calibration.fit_calibration(logits[posed], labels[posed])
-    assert tuple(chosen["line"]) == calibration.fit_calibration(slope * logits[posed] + offset, labels[posed])
-    probabilities = column(rows, "probability")
+    assert tuple(chosen["calibration"]) == calibration.fit_calibration(slope * logits[posed] + offset, labels[posed])
+    probabilities = column(rows, "probability_in_sample")
     assert chosen["threshold"] == pytest.approx(expected_threshold(probabilities), rel=1e-12)
 
 
@@ -219,18 +217,18 @@ def test_the_history_has_one_row_per_seed_fold_and_epoch(done):
 # ---- decision and metrics
 
 
-def test_the_decision_names_all_that_an_answer_rests_on(whole):
+def test_the_decision_names_all_that_a_prediction_rests_on(whole):
     chosen = whole.json("decision.json")
-    assert list(chosen["members"]) == ["stgcn_mil"]
-    member = chosen["members"]["stgcn_mil"]
-    assert (member["weight"], member["seeds"], member["settings"]) == (1.0, [0], dataclasses.asdict(SMALL))
-    assert len(member["line"]) == len(chosen["line"]) == 2
-    assert (member["quantiles"], chosen["averaging"], chosen["context"]) == ([], "logit", None)
-    assert (chosen["blended"], chosen["blend"]) == (["stgcn_mil"], dataclasses.asdict(Blend()))
+    assert list(chosen["models"]) == ["stgcn_mil"]
+    model = chosen["models"]["stgcn_mil"]
+    assert (model["weight"], model["seeds"], model["settings"]) == (1.0, [0], to_tree(SMALL))
+    assert len(model["calibration"]) == len(chosen["calibration"]) == 2
+    assert (model["quantiles"], chosen["averaging"], chosen["child_context"]) == ([], "logit", None)
+    assert (chosen["considered_models"], chosen["blend"]) == (["stgcn_mil"], to_tree(Blend()))
     assert (chosen["folds"], chosen["frames"], chosen["prevalence"]) == (3, T, 0.5)
     prevalence = 6.5 / 13  # the one segment without a pose is positive
     share = (1 + calibration.PRIOR_WEIGHT * prevalence) / (1 + calibration.PRIOR_WEIGHT)
-    assert chosen["without_pose"] == pytest.approx(math.log(share / (1 - share)))
+    assert chosen["no_pose_logit"] == pytest.approx(math.log(share / (1 - share)))
     assert chosen["data"] == whole.json("run.json")["data"]
     assert chosen["data"]["path"] == str(whole.data)
     assert set(chosen["files"]) == {
@@ -238,7 +236,9 @@ def test_the_decision_names_all_that_an_answer_rests_on(whole):
     }
     for name, digest in chosen["files"].items():
         assert hashlib.sha256((whole.run_path / name).read_bytes()).hexdigest() == digest
-    assert all(chosen["how"][name] for name in ("averaging", "weights", "line", "threshold", "without_pose"))
+    assert all(
+        chosen["provenance"][name] for name in ("averaging", "weights", "calibration", "threshold", "no_pose_logit")
+    )
 
 
 def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -249,7 +249,7 @@ def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_
     whole,
 ):
     rows = whole.table("oof.csv")
-    labels, probabilities = column(rows, "label").astype(int), column(rows, "probability")
+    labels, probabilities = column(rows, "label").astype(int), column(rows, "probability_in_sample")
 
     def expected_f1(threshold):
         positive = probabilities >= threshold
@@ -260,22 +260,22 @@ def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_
     assert expected_f1(threshold) == pytest.approx(max(map(expected_f1, probabilities)))
     plain = result["pooled_threshold"]
     assert f1_score(labels, probabilities >= plain["threshold"]) == pytest.approx(best_f1(labels, probabilities))
-    assert plain["f1"]["value"] == pytest.approx(best_f1(labels, probabilities))
+    assert plain["f1"] == pytest.approx(best_f1(labels, probabilities))
 
 
-def test_the_headline_figures_are_those_of_the_cross_fitted_columns(whole):
+def test_the_headline_metrics_are_those_of_the_cross_fitted_columns(whole):
     rows = whole.table("oof.csv")
-    labels, probabilities = column(rows, "label").astype(int), column(rows, "cross_fitted")
-    fold_of, answers = column(rows, "fold").astype(int), column(rows, "answer").astype(int)
+    labels, probabilities = column(rows, "label").astype(int), column(rows, "probability")
+    fold_of, predicted = column(rows, "fold").astype(int), column(rows, "label_predicted").astype(int)
     result = whole.json("metrics.json")
     thresholds = np.array(result["cross_fitted_thresholds"])
-    assert np.array_equal(answers, probabilities >= thresholds[fold_of])
+    assert np.array_equal(predicted, probabilities >= thresholds[fold_of])
     figures = result["cross_fitted"]
-    assert figures["f1"]["value"] == pytest.approx(f1_score(labels, answers))
+    assert figures["f1"]["value"] == pytest.approx(f1_score(labels, predicted))
     assert figures["auc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities))
     assert figures["brier"]["value"] == pytest.approx(((probabilities - labels) ** 2).mean())
-    assert figures["sensitivity"]["value"] == pytest.approx(answers[labels == 1].mean())
-    assert figures["specificity"]["value"] == pytest.approx(1 - answers[labels == 0].mean())
+    assert figures["sensitivity"]["value"] == pytest.approx(predicted[labels == 1].mean())
+    assert figures["specificity"]["value"] == pytest.approx(1 - predicted[labels == 0].mean())
     assert figures["prevalence"]["value"] == pytest.approx(0.5)
     assert figures["always_positive_f1"]["value"] == pytest.approx(2 / 3)
     assert {"precision", "average_precision"} < set(figures)
@@ -298,7 +298,7 @@ def test_calibration_and_threshold_that_judge_a_fold_come_from_the_other_folds(w
         values = np.where(posed, last_slope * (slope * logits + offset) + last_offset, logits)
         probabilities = calibration.probability(values)
         assert thresholds[fold] == pytest.approx(expected_threshold(probabilities[fold_of != fold]), rel=1e-12)
-        assert column(rows, "cross_fitted")[fold_of == fold] == pytest.approx(probabilities[fold_of == fold], abs=1e-12)
+        assert column(rows, "probability")[fold_of == fold] == pytest.approx(probabilities[fold_of == fold], abs=1e-12)
 
 
 def test_what_a_fold_holds_never_changes_what_judges_it(done):
@@ -306,24 +306,24 @@ def test_what_a_fold_holds_never_changes_what_judges_it(done):
     run, _ = done.open()
     before = done.json("metrics.json")["cross_fitted_thresholds"]
     turned = np.where(run.fold_of == 1, 1 - run.data.labels, run.data.labels)
-    summarize.rebuild(dataclasses.replace(run, data=dataclasses.replace(run.data, labels=turned)))
+    decide(dataclasses.replace(run, data=dataclasses.replace(run.data, labels=turned)))
     after = done.json("metrics.json")["cross_fitted_thresholds"]
     assert after[1] == before[1]
     assert after[0] != before[0]
     assert after[2] != before[2]
 
 
-def test_a_member_alone_is_judged_as_the_blend_is_and_child_context_both_ways(whole):
+def test_a_model_alone_is_judged_as_the_blend_is_and_child_context_both_ways(whole):
     result = whole.json("metrics.json")
-    assert result["each_member"] == {"stgcn_mil": result["cross_fitted"]}
-    assert set(result["child_context"]) == {"with", "without"}
-    assert result["child_context"]["without"] == result["cross_fitted"]
+    assert result["each_model"] == {"stgcn_mil": result["cross_fitted"]}
+    assert set(result["child_context"]) == {"with_context", "without_context"}
+    assert result["child_context"]["without_context"] == result["cross_fitted"]
 
 
-def test_metrics_name_data_protocol_and_member_and_mark_simulated_data(whole, trained):
+def test_metrics_name_data_protocol_and_model_and_mark_simulated_data(whole, trained):
     result = whole.json("metrics.json")
     assert result["data"] == whole.json("run.json")["data"]
-    assert (result["members"], result["note"], result["one_class_folds"]) == ({"stgcn_mil": [0]}, "", [])
+    assert (result["models"], result["note"], result["one_class_folds"]) == ({"stgcn_mil": [0]}, "", [])
     assert "resampling children" in result["protocol"]
     assert "SIMULATED" in strict_json(trained / "metrics.json")["note"]
     assert strict_json(trained / "run.json")["data"]["simulated"] is True
@@ -338,24 +338,23 @@ def test_folds_and_cohorts_have_figures_of_their_own(whole):
     counts = {name: (figures["segments"], figures["children"]) for name, figures in cohorts.items()}
     assert counts == {"home": (8, 4), "ward": (4, 2)}
     rows = [row for row in whole.table("oof.csv") if row["child"] in ("4", "5")]
-    auc = roc_auc_score(column(rows, "label"), column(rows, "cross_fitted"))
+    auc = roc_auc_score(column(rows, "label"), column(rows, "probability"))
     assert cohorts["ward"]["auc"] == pytest.approx(auc)
-    right = [row["answer"] == row["label"] for row in rows]
+    right = [row["label_predicted"] == row["label"] for row in rows]
     for label, name in (("1", "sensitivity"), ("0", "specificity")):
         of_label = [hit for hit, row in zip(right, rows, strict=True) if row["label"] == label]
         assert cohorts["ward"][name] == pytest.approx(np.mean(of_label))
     for fold, figures in enumerate(result["folds"]):
         spasms = [row for row in whole.table("oof.csv") if (row["fold"], row["label"]) == (str(fold), "1")]
-        found = [row["answer"] == "1" for row in spasms]
+        found = [row["label_predicted"] == "1" for row in spasms]
         assert figures["sensitivity"] == pytest.approx(np.mean(found))
 
 
 def test_the_manifest_holds_settings_versions_command_and_digests(whole):
     manifest = whole.json("stgcn_mil/manifest.json")
-    assert manifest["settings"] == dataclasses.asdict(SMALL)
+    assert (manifest["schema"], manifest["settings"]) == (2, to_tree(SMALL))
     assert manifest["versions"]["torch"] == version("torch")
-    assert ENVIRONMENT.items() <= manifest.items()
-    assert manifest["command"]
+    assert manifest["environment"] == ENVIRONMENT
     assert set(manifest["files"]) == {
         f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
     }
@@ -365,7 +364,7 @@ def test_nothing_is_decided_before_every_fold_is_trained(fresh):
     assert fresh.train(folds=[2, 0]) is None
     assert not (fresh.run_path / "decision.json").exists()
     assert fresh.train(folds=[1]) is not None
-    assert fresh.json("decision.json")["members"]["stgcn_mil"]["seeds"] == [0]
+    assert fresh.json("decision.json")["models"]["stgcn_mil"]["seeds"] == [0]
 
 
 def fold_with_one_class(folder: Path) -> Path:
@@ -392,7 +391,7 @@ def train(training: Training, *more: object) -> int:
     """train_folds.py in this process; its exit code."""
     flags = ["--data", training.data, "--run", training.run_path, "--cache", training.folder / "cache", "--frames", T,
              "--device", "cpu", "--precision", "float32", "--workers", 1, *FLAGS, *more]  # fmt: skip
-    return app.run(train_folds.main, TrainFolds, "", list(map(str, flags)))
+    return code_of("train_folds", *flags)
 
 
 def test_the_command_and_the_library_end_with_the_same_bytes(whole, tmp_path, contents):
@@ -403,25 +402,16 @@ def test_the_command_and_the_library_end_with_the_same_bytes(whole, tmp_path, co
 # ---- what is refused
 
 
-def changed(settings: object, name: str, value: object) -> object:
-    """The same settings but for one, at any depth."""
-    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    if name in fields:
-        return dataclasses.replace(settings, **{name: value})
-    below = {key: changed(part, name, value) for key, part in fields.items() if dataclasses.is_dataclass(part)}
-    return dataclasses.replace(settings, **below)
-
-
 @pytest.mark.parametrize(
     ("name", "value", "flag"),
     [("epochs", 3, "--epochs 2"), ("width", 8, "--width 4"), ("body_scale", True, "--body-scale False"),
-     ("mirror", 0.0, "--mirror-prob 0.5"), ("head", "topk", "--head attn"),
+     ("mirror_prob", 0.0, "--mirror-prob 0.5"), ("head", "topk", "--head attn"),
      ("learning_rate", 1e-4, "--learning-rate 0.003")],
 )  # fmt: skip
 def test_continuing_with_another_setting_is_refused_and_names_the_flag(done, contents, name, value, flag):
     before = contents(done.run_path)
     with pytest.raises(DataError, match=f"was begun with other settings: {flag} \\(give the same"):
-        done.open(member=changed(SMALL, name, value))
+        done.open(config=changed(SMALL, **{name: value}))
     assert contents(done.run_path) == before
 
 
@@ -481,14 +471,14 @@ def test_changed_folds_are_noticed(done):
 def test_folds_are_read_from_the_run_and_not_made_again(fresh, monkeypatch):
     first, _ = fresh.open()
     # As after an upgrade of the library that makes them.
-    monkeypatch.setattr(run_module, "make_folds", lambda labels, *others: (np.arange(len(labels)) // 2 + 1) % 3)
+    monkeypatch.setattr(folder, "make_folds", lambda labels, *others: (np.arange(len(labels)) // 2 + 1) % 3)
     second, _ = fresh.open()
     assert np.array_equal(first.fold_of, second.fold_of)
 
 
 @pytest.mark.parametrize("name", ["seed_0/fold_1.safetensors", "seed_0/fold_1_oof.csv"])
 def test_a_changed_or_missing_file_of_a_finished_fold_is_noticed(done, name):
-    path = done.member_path / name
+    path = done.model_path / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -500,19 +490,19 @@ def test_a_changed_or_missing_file_of_a_finished_fold_is_noticed(done, name):
 
 
 def test_folds_without_their_manifest_are_refused_and_not_adopted(done):
-    (done.member_path / "manifest.json").unlink()
+    (done.model_path / "manifest.json").unlink()
     with pytest.raises(DataError, match=r"manifest\.json: is missing"):
-        done.open(member=changed(SMALL, "epochs", 3))
-    assert not (done.member_path / "manifest.json").exists()
+        done.open(config=changed(SMALL, epochs=3))
+    assert not (done.model_path / "manifest.json").exists()
 
 
 def test_scores_of_other_segments_than_the_folds_are_refused(done):
-    run, member = done.open()
-    path = member.fold_oof(0, 1)
+    run, model_folder = done.open()
+    path = model_folder.fold_oof(0, 1)
     path.write_text(path.read_text().replace("child_", "child_9"))
-    member.note_files(path)
+    model_folder.note_files(path)
     with pytest.raises(DataError, match="does not hold the segments of its fold"):
-        summarize.rebuild(run)
+        decide(run)
 
 
 def test_a_child_in_train_and_test_is_refused_before_a_run_is_made(fresh, capsys):
@@ -525,10 +515,9 @@ def test_a_child_in_train_and_test_is_refused_before_a_run_is_made(fresh, capsys
 
 
 def test_a_corrupt_last_checkpoint_is_named_and_never_replaced(fresh, capsys, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(InterruptedHere):
-        interrupt(patch, 7, after=True)
-        fresh.train()
-    last = fresh.member_path / "seed_0/fold_0_last.safetensors"
+    with monkeypatch.context() as patch:
+        stop_after_one_epoch(patch, *fresh.open(), fold=0)
+    last = fresh.model_path / "seed_0/fold_0_last.safetensors"
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
@@ -647,26 +636,26 @@ def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_afte
 
 def test_a_finished_training_run_again_changes_nothing(done, contents):
     before = contents(done.run_path)
-    stamps = {path: path.stat().st_mtime_ns for path in done.member_path.rglob("*.safetensors")}
+    stamps = {path: path.stat().st_mtime_ns for path in done.model_path.rglob("*.safetensors")}
     done.train()
     assert contents(done.run_path) == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-# ---- seeds and members
+# ---- seeds and models
 
 
 def test_a_second_seed_averages_the_logits_and_leaves_the_files_of_the_first_alone(done):
     first = {path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino)
-             for path in (done.member_path / "seed_0").iterdir()}  # fmt: skip
+             for path in (done.model_path / "seed_0").iterdir()}  # fmt: skip
     done.train(seed=5, folds=[0, 1])
-    assert done.json("decision.json")["members"]["stgcn_mil"]["seeds"] == [0], "a seed half trained does not count"
+    assert done.json("decision.json")["models"]["stgcn_mil"]["seeds"] == [0], "a seed half trained does not count"
     done.train(seed=5, folds=[2])
     for path, (content, stamp, inode) in first.items():
         assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == (content, stamp, inode)
 
     chosen = done.json("decision.json")
-    assert chosen["members"]["stgcn_mil"]["seeds"] == [0, 5]
+    assert chosen["models"]["stgcn_mil"]["seeds"] == [0, 5]
     assert len(chosen["files"]) == 12
     by_seed = [
         {row["segment_name"]: float(row["logit"])
@@ -677,7 +666,7 @@ def test_a_second_seed_averages_the_logits_and_leaves_the_files_of_the_first_alo
     rows = done.table("oof.csv")
     mean = np.array([(by_seed[0][row["segment_name"]] + by_seed[1][row["segment_name"]]) / 2 for row in rows])
     assert column(rows, "stgcn_mil_logit") == pytest.approx(mean, abs=1e-12)
-    assert column(rows, "probability") == pytest.approx(calibrated(done, mean, rows), abs=1e-12)
+    assert column(rows, "probability_in_sample") == pytest.approx(calibrated(done, mean, rows), abs=1e-12)
 
 
 def test_the_order_in_which_seeds_and_folds_are_trained_does_not_matter(whole, done, tmp_path, contents):
@@ -688,59 +677,91 @@ def test_the_order_in_which_seeds_and_folds_are_trained_does_not_matter(whole, d
     assert contents(other.run_path) == contents(done.run_path)
 
 
-def test_a_new_member_does_not_change_a_decision_by_itself(done):
+def test_a_new_model_does_not_change_a_decision_by_itself(done):
     run, _ = done.open()
     before = (done.run_path / "decision.json").read_bytes()
-    shutil.copytree(done.member_path, done.run_path / "another")
-    result = summarize.rebuild(run)
+    shutil.copytree(done.model_path, done.run_path / "another")
+    result = decide(run)
     assert (done.run_path / "decision.json").read_bytes() == before
     assert header(done.run_path / "oof.csv") == OOF.replace("stgcn_mil", "another_logit,stgcn_mil", 1)
-    assert list(result["each_member"]) == ["another", "stgcn_mil"], "it is judged beside the others all the same"
-    assert list(result["members"]) == ["stgcn_mil"]
+    assert list(result.each_model) == ["another", "stgcn_mil"], "it is judged beside the others all the same"
+    assert list(result.models) == ["stgcn_mil"]
 
 
-def test_a_decision_made_by_blending_stays_when_a_member_gets_another_seed(done):
+def test_settings_of_the_blend_stay_when_a_model_gets_another_seed(done):
     run, _ = done.open()
-    shutil.copytree(done.member_path, done.run_path / "another")
-    blend = Blend(averaging="probability", threshold_rule="observed", prevalence=0.3, blend_trials=5)
-    summarize.rebuild(run, blend, ("another", "stgcn_mil"))
+    shutil.copytree(done.model_path, done.run_path / "another")
+    blend = Blend(models=("another",), averaging="probability", threshold_rule="observed", prevalence=0.3, trials=5)
+    decide(run, blend)
     before = done.json("decision.json")
-    assert (before["blended"], before["blend"]) == (["another", "stgcn_mil"], dataclasses.asdict(blend))
-    assert {name: member["weight"] for name, member in before["members"].items()} == pytest.approx(
+    assert (before["considered_models"], before["blend"]) == (["another", "stgcn_mil"], to_tree(blend))
+    assert {name: model["weight"] for name, model in before["models"].items()} == pytest.approx(
         {"another": 0.5, "stgcn_mil": 0.5}, abs=0.05
     )
     done.train(seed=5)
     after = done.json("decision.json")
-    assert (after["blended"], after["blend"]) == (before["blended"], before["blend"])
-    assert after["members"]["stgcn_mil"]["seeds"] == [0, 5]
-    assert after["members"]["another"]["seeds"] == [0]
+    assert (after["considered_models"], after["blend"]) == (before["considered_models"], before["blend"])
+    assert after["models"]["stgcn_mil"]["seeds"] == [0, 5]
+    assert after["models"]["another"]["seeds"] == [0]
 
 
-def test_a_decision_whose_members_are_gone_is_made_again_from_those_that_are_there(done):
+def test_a_model_that_the_settings_name_and_that_is_gone_is_named(done):
     run, _ = done.open()
-    done.member_path.rename(done.run_path / "another")
-    summarize.rebuild(run)
-    assert list(done.json("decision.json")["members"]) == ["another"]
+    shutil.copytree(done.model_path, done.run_path / "another")
+    decide(run, Blend(models=("another",), trials=5))
+    before = (done.run_path / "decision.json").read_bytes()
+    shutil.rmtree(done.run_path / "another")
+    with pytest.raises(
+        DataError, match=r"another: is not, or no longer, trained in every fold \(put it back, or train"
+    ):
+        decide(run)
+    assert (done.run_path / "decision.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ['{"members": {}}', '{"blended": 5}', '{"blended": ["stgcn_mil"], "blend": {}}'])
-def test_a_decision_of_another_version_is_named_and_made_again_once_it_is_deleted(done, contents, content):
+def test_a_decision_whose_models_are_gone_is_made_again_from_those_that_are_there(done):
+    run, _ = done.open()
+    done.model_path.rename(done.run_path / "another")
+    decide(run)
+    assert list(done.json("decision.json")["models"]) == ["another"]
+
+
+def test_models_that_nobody_named_decide_by_the_first_alone_until_a_default_one_is_there(done):
+    run, _ = done.open()
+    done.model_path.rename(done.run_path / "another")
+    decide(run)
+    shutil.copytree(done.run_path / "another", done.run_path / "aaa")
+    decide(run)
+    assert done.json("decision.json")["considered_models"] == ["another"], "what decided before goes on deciding"
+    shutil.copytree(done.run_path / "another", done.model_path)
+    decide(run)
+    assert done.json("decision.json")["considered_models"] == ["stgcn_mil"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"models": {}}', "is of another version of this software"),
+        ('{"schema": 1}', "is of another version of this software"),
+        ('{"schema": 2, "considered_models": 5}', "is not a decision of this software: models: field required"),
+    ],
+)
+def test_a_decision_of_another_version_is_named_and_made_again_once_it_is_deleted(done, contents, content, why):
     before, (run, _) = contents(done.run_path), done.open()
     path = done.run_path / "decision.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"decision\.json: is not a decision of this software \(delete it"):
-        summarize.rebuild(run)
+    with pytest.raises(DataError, match=rf"decision\.json: {why}"):
+        decide(run)
     assert path.read_text() == content
     path.unlink()
-    summarize.rebuild(run)
+    decide(run)
     assert contents(done.run_path) == before
 
 
 def test_weights_without_a_trained_fold_hold_no_optimiser(whole):
-    tensors = checkpoints.read_tensors(whole.member_path / "seed_0/fold_0.safetensors")
+    tensors = checkpoints.read_tensors(whole.model_path / "seed_0/fold_0.safetensors")
     assert "offset" in tensors
     assert not any(name.startswith("optimiser") for name in tensors)
-    assert "without_pose" not in tensors, "that is the decision's to say"
+    assert "no_pose_logit" not in tensors, "that is the decision's to say"
 
 
 # ---- several processes
@@ -757,9 +778,9 @@ def test_folds_trained_by_several_processes_at_once_end_like_one_command(trained
     assert any("next:    python submission.py" in stdout for stdout, _ in finished)
 
 
-def test_a_run_that_lost_its_run_json_is_not_made_anew_beside_its_members(done):
+def test_a_run_that_lost_its_run_json_is_not_made_again_beside_its_models(done):
     (done.run_path / "run.json").unlink()
-    with pytest.raises(DataError, match=r"run\.json: is missing beside trained members"):
+    with pytest.raises(DataError, match=r"run\.json: is missing beside trained models"):
         done.train()
     assert not (done.run_path / "run.json").exists()
 
@@ -767,43 +788,44 @@ def test_a_run_that_lost_its_run_json_is_not_made_anew_beside_its_members(done):
 # ---- files that do not belong here
 
 
-def test_a_checkpoint_of_another_fold_is_named_and_never_continued(fresh):
-    run, member = fresh.open()
-    stop_after_one_epoch(run, member, fold=0)
-    shutil.copy(member.last(0, 0), member.last(0, 1))
+def test_a_checkpoint_of_another_fold_is_named_and_never_continued(fresh, monkeypatch):
+    run, model_folder = fresh.open()
+    stop_after_one_epoch(monkeypatch, run, model_folder, fold=0)
+    shutil.copy(model_folder.last(0, 0), model_folder.last(0, 1))
     with pytest.raises(DataError, match=r"fold_1_last\.safetensors: is not a checkpoint of fold 1, seed 0"):
-        stop_after_one_epoch(run, member, fold=1)
+        train_fold(run, model_folder, MODELS["stgcn_mil"], SMALL, FLOAT32, 0, 1)
 
 
-def stop_after_one_epoch(run, member, fold):
-    def stop(_row):
+def stop_after_one_epoch(monkeypatch, run, model_folder, fold):
+    def stop(*_row):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit_fold(run, member, SMALL, 0, fold, stop, CPU, torch.float32)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ModelFolder, "note_history", stop)
+        train_fold(run, model_folder, MODELS["stgcn_mil"], SMALL, FLOAT32, 0, fold)
 
 
 def test_folds_that_the_manifest_does_not_name_are_not_counted_and_not_overwritten(done):
-    shutil.copytree(done.member_path / "seed_0", done.member_path / "seed_5")
-    run, member = done.open()
-    assert member.complete_seeds(run.folds) == [0]
+    shutil.copytree(done.model_path / "seed_0", done.model_path / "seed_5")
+    run, model_folder = done.open()
+    assert model_folder.complete_seeds(run.folds) == [0]
     with pytest.raises(DataError, match=r"seed_5/fold_0\.safetensors: is there, but this run did not write it"):
-        trainer.fit_fold(run, member, SMALL, 5, 0, print, CPU, torch.float32)
+        train_fold(run, model_folder, MODELS["stgcn_mil"], SMALL, FLOAT32, 5, 0)
 
 
 @pytest.mark.parametrize("key", ["frames", "data", "folds", "folds_sha256"])
 def test_a_run_json_that_lacks_something_is_refused(done, key):
     path = done.run_path / "run.json"
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
-    with pytest.raises(DataError, match=r"run\.json: is not a run of this software"):
+    with pytest.raises(DataError, match=rf"run\.json: is not a run of this software: {key}: field required"):
         done.open()
 
 
 @pytest.mark.parametrize("key", ["files", "settings"])
 def test_a_manifest_that_lacks_something_is_refused(done, key):
-    path = done.member_path / "manifest.json"
+    path = done.model_path / "manifest.json"
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
-    with pytest.raises(DataError, match=r"manifest\.json: is not a manifest of this software"):
+    with pytest.raises(DataError, match=rf"manifest\.json: is not a manifest of this software: {key}: field required"):
         done.open()
 
 

@@ -10,12 +10,11 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import train_folds
-from spasm.cli import app, train
+from helpers.commands import code_of, without_progress
 from spasm.data.pose import visible_mask
 from spasm.ensemble.calibration import probability
+from spasm.runs.folder import ModelFolder
 from spasm.training.tensorboard import out_of_fold
-from train_folds import TrainFolds
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_PACKAGE = """
@@ -60,9 +59,9 @@ def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_ou
     train_flags, simulated, tmp_path, same_bytes
 ):
     run = tmp_path / "run"
-    command = [sys.executable, "src/train_folds.py", *train_flags(run, "--workers", "2", "--tensorboard", "True")]
+    command = [sys.executable, "src/train_folds.py", *train_flags(run, "--workers", "2", "--tensorboard")]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (finished.returncode, without_progress(finished.stderr)) == (0, "")
     assert same_bytes(run)
     label_of = {row["segment_name"]: int(row["label"]) for row in rows(run / "folds.csv")}
     for fold in range(3):
@@ -83,20 +82,21 @@ def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_ou
 
 @pytest.mark.parametrize(("first", "then"), [(True, True), (False, True), (True, False)])
 def test_a_training_continued_with_or_without_curves_has_each_epoch_once_and_the_same_bytes(
-    train_flags, tmp_path, monkeypatch, same_bytes, first, then
+    train_flags, tmp_path, monkeypatch, in_this_process, same_bytes, first, then
 ):
     run = tmp_path / "run"
 
     def main(with_curves):
-        flags = train_flags(run, "--workers", "1", "--tensorboard", str(with_curves))
-        return app.run(train_folds.main, TrainFolds, train_folds.__doc__, flags)
+        switch = "--tensorboard" if with_curves else "--no-tensorboard"
+        return code_of("train_folds", *train_flags(run, switch))
 
-    def interrupt(row):
-        if row["epoch"] == 2:
+    def interrupt(folder, seed, fold, rows, note_history=ModelFolder.note_history):
+        if len(rows) == 3:
             raise KeyboardInterrupt
+        note_history(folder, seed, fold, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "print_row", interrupt)
+        patch.setattr(ModelFolder, "note_history", interrupt)
         assert main(first) == 130
     assert (run / "stgcn_mil/tensorboard").exists() == first
     assert main(then) == 0
@@ -115,12 +115,12 @@ def test_a_training_continued_with_or_without_curves_has_each_epoch_once_and_the
 def test_without_the_package_it_says_how_to_install_it_and_only_where_it_is_asked_for(train_flags, tmp_path):
     flags = train_flags(tmp_path / "run", "--fold", "0")
     command = [sys.executable, "-c", WITHOUT_PACKAGE, *flags]
-    refused = subprocess.run([*command, "--tensorboard", "True"], cwd=ROOT, capture_output=True, text=True)
+    refused = subprocess.run([*command, "--tensorboard"], cwd=ROOT, capture_output=True, text=True)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "error: --tensorboard True needs TensorBoard: pip install -r requirements-report.txt\n"
+    assert refused.stderr == "error: --tensorboard needs TensorBoard: pip install -r requirements-report.txt\n"
     assert not (tmp_path / "run").exists()
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (finished.returncode, without_progress(finished.stderr)) == (0, "")
 
 
 def test_held_out_children_of_one_class_or_none_have_no_figures():

@@ -8,44 +8,43 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from helpers.networks import CPU, some_data
-from spasm.config.models import Augmentation, Features, Fit, Member, Network
+import helpers.networks
+from helpers.networks import CPU, NETWORKS, some_data
+from helpers.settings import NO_AUGMENTATION, changed
+from spasm.config.features import Augmentation
 from spasm.core.errors import TrainingError
 from spasm.data.folds import make_folds
 from spasm.ensemble.calibration import probability
-from spasm.models.output import Scores
-from spasm.models.scorer import Scorer, pick_device, pick_precision
-from spasm.training.trainer import HISTORY, FoldTrainer, learning_rate
+from spasm.models.network import HISTORY
+from spasm.models.networks.output import Scores
+from spasm.models.networks.predictor import NetworkPredictor, pick_device, pick_precision
+from spasm.models.networks.trainer import learning_rate
+from spasm.models.stgcn_mil import StgcnMilConfig
 
 torch.set_num_threads(1)
-TINY = Member(network=Network(width=4, blocks=2), fit=Fit(epochs=3, batch=8))
-SMALL = Member(
-    augmentation=Augmentation(rotation_deg=0, gap_prob=0, shift_frames=0),
-    network=Network(width=8, blocks=2, kernel=5, dropout=0),
-    fit=Fit(epochs=4, batch=16, learning_rate=0.02, ema=0.9),
-)
+STGCN = NETWORKS["stgcn_mil"]
+TINY = changed(StgcnMilConfig(), width=4, blocks=2, epochs=3, batch=8)
+SMALL = changed(
+    StgcnMilConfig(), rotation_deg=0.0, gap_prob=0.0, shift_frames=0,
+    width=8, blocks=2, kernel=5, dropout=0.0, epochs=4, batch=16, learning_rate=0.02, ema=0.9,
+)  # fmt: skip
 
 
-def trainer_of(data, settings=TINY, rows=None, seed=0, fold=0, device=CPU, precision=torch.float32):
-    rows = np.arange(len(data.names)) if rows is None else rows
-    return FoldTrainer(data, rows, settings, seed, fold, device, precision)
+def trainer_of(data, config=TINY, **options):
+    return helpers.networks.trainer_of("stgcn_mil", config, data, **options)
 
 
-def trained(data, settings=TINY, **options):
-    trainer = trainer_of(data, settings, **options)
-    while trainer.epoch < settings.fit.epochs:
+def trained(data, config=TINY, **options):
+    trainer = trainer_of(data, config, **options)
+    while trainer.epoch < config.optimization.epochs:
         trainer.run_epoch()
     return trainer
 
 
-def scores(weights, data, settings, rows=None, device=CPU, precision=torch.float32):
+def scores(weights, data, config, rows=None, device=CPU, precision=torch.float32):
     """Logits (N,) of one fold's weights."""
     rows = np.arange(len(data.names)) if rows is None else rows
-    return Scorer([weights], settings, device, precision).score(data.poses, rows)[0][0]
-
-
-def with_fit(settings, **changes):
-    return dataclasses.replace(settings, fit=dataclasses.replace(settings.fit, **changes))
+    return NetworkPredictor(STGCN, [weights], config, device, precision).predict(data.poses, rows).logits[0]
 
 
 def raw(tensors):
@@ -89,7 +88,7 @@ def test_a_training_continued_after_any_epoch_ends_with_the_bytes_of_an_uninterr
     continued = trainer_of(data, precision=precision)
     continued.load_state({name: value.clone() for name, value in state.items()})
     assert raw(continued.state()) == raw(state)
-    while continued.epoch < TINY.fit.epochs:
+    while continued.epoch < TINY.optimization.epochs:
         continued.run_epoch()
     assert raw(continued.final_weights()) == raw(whole.final_weights())
     assert raw(continued.state()) == raw(whole.state())
@@ -111,7 +110,7 @@ def test_the_state_holds_weights_average_optimiser_epoch_and_history():
 
 
 def test_a_state_is_a_copy_that_later_epochs_leave_alone():
-    trainer = trained(some_data(), with_fit(TINY, epochs=4))
+    trainer = trained(some_data(), changed(TINY, epochs=4))
     state = trainer.state()
     before = raw(state)
     trainer.run_epoch()
@@ -135,33 +134,22 @@ def test_the_rows_alone_decide_what_is_learned():
 
 def test_eight_segments_can_be_overfitted():
     data = dataclasses.replace(some_data(8), labels=np.array([0, 1, 1, 0, 1, 0, 0, 1]))
-    off = Augmentation(
-        mirror_prob=0,
-        rotation_deg=0,
-        zoom=0,
-        aspect_jitter=0,
-        shift_frames=0,
-        jitter=0,
-        drop_landmark_prob=0,
-        gap_prob=0,
-    )
-    settings = Member(
-        augmentation=off, network=Network(width=8, dropout=0), fit=Fit(epochs=120, batch=8, learning_rate=0.01, ema=0)
-    )
-    trainer = trained(data, settings)
+    config = changed(StgcnMilConfig(), width=8, dropout=0.0, epochs=120, batch=8, learning_rate=0.01, ema=0.0)
+    config = dataclasses.replace(config, augmentation=NO_AUGMENTATION)
+    trainer = trained(data, config)
     assert trainer.history[-1][1] < 0.05
-    probabilities = probability(scores(trainer.final_weights(), data, settings))
+    probabilities = probability(scores(trainer.final_weights(), data, config))
     assert np.abs(probabilities - data.labels).max() < 0.2
 
 
-def out_of_fold_auc(data, settings, labels, fold_of):
+def out_of_fold_auc(data, config, labels, fold_of):
     """AUC of all segments, each scored by the network of the fold that left it out."""
     data = dataclasses.replace(data, labels=labels)
     logits = np.empty(len(labels))
     for fold in range(2):
-        weights = trained(data, settings, rows=np.flatnonzero(fold_of != fold), fold=fold).final_weights()
+        weights = trained(data, config, rows=np.flatnonzero(fold_of != fold), fold=fold).final_weights()
         scored = np.flatnonzero(fold_of == fold)
-        logits[scored] = scores(weights, data, settings, scored)
+        logits[scored] = scores(weights, data, config, scored)
     return roc_auc_score(labels, logits)
 
 
@@ -178,17 +166,14 @@ def test_true_labels_are_learned_and_shuffled_ones_are_not():
 
 def test_labels_shuffled_over_children_could_be_learned_only_if_a_child_were_in_both_folds():
     data = some_data(400, frames=16, children=40)
-    still = dataclasses.replace(
-        SMALL.augmentation, mirror_prob=0, zoom=0, aspect_jitter=0
-    )  # children are easy to recognise
-    settings = with_fit(dataclasses.replace(SMALL, augmentation=still), epochs=8)
+    config = changed(SMALL, mirror_prob=0.0, zoom=0.0, aspect_jitter=0.0, epochs=8)  # children are easy to recognise
     whole, split = [], []
     for seed in range(2):
         generator = np.random.default_rng(seed)
         labels = generator.permutation(np.arange(40) % 2)[[int(child) for child in data.children]]
         fold_of = make_folds(labels, data.children, 2, "stratified", 0)
-        whole.append(out_of_fold_auc(data, settings, labels, fold_of))
-        split.append(out_of_fold_auc(data, settings, labels, generator.permutation(fold_of)))
+        whole.append(out_of_fold_auc(data, config, labels, fold_of))
+        split.append(out_of_fold_auc(data, config, labels, generator.permutation(fold_of)))
     assert np.mean(split) > 0.75
     assert np.mean(whole) < 0.7
 
@@ -197,9 +182,9 @@ def test_labels_shuffled_over_children_could_be_learned_only_if_a_child_were_in_
 def test_without_anything_to_learn_the_mean_probability_is_the_prevalence(loss):
     """The weighted loss alone would pull it to one half; the offset takes that out again."""
     data = some_data(400, frames=16, children=40, share=0.15, seed=1)
-    settings = with_fit(SMALL, loss=loss)
-    weights = trained(data, settings).final_weights()
-    logits = scores(weights, data, settings)
+    config = changed(SMALL, loss=loss)
+    weights = trained(data, config).final_weights()
+    logits = scores(weights, data, config)
     assert probability(logits).mean() == pytest.approx(data.labels.mean(), abs=0.04)
     without_offset = probability(logits - float(weights["offset"])).mean()
     assert (without_offset > 0.35) == (loss == "weighted")
@@ -210,14 +195,14 @@ def test_the_offset_is_the_log_of_the_weight_that_the_loss_gives_a_positive():
     negatives, positives = (data.labels == 0).sum(), (data.labels == 1).sum()
     assert negatives > positives
     for loss, expected in (("weighted", math.log(positives / negatives)), ("plain", 0.0)):
-        weights = trainer_of(data, with_fit(TINY, loss=loss)).final_weights()
+        weights = trainer_of(data, changed(TINY, loss=loss)).final_weights()
         assert weights["offset"].item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("loss", ["weighted", "focal", "plain"])
 def test_the_loss_equals_a_plain_computation(loss):
     data = some_data()
-    trainer = trainer_of(data, with_fit(TINY, loss=loss, focal_gamma=1.5))
+    trainer = trainer_of(data, changed(TINY, loss=loss, focal_gamma=1.5))
     logits, labels = [-2.0, 0.3, 4.0, 0.0], [0, 1, 1, 0]
     ratio = (data.labels == 0).sum() / (data.labels == 1).sum()
     expected = []
@@ -230,7 +215,7 @@ def test_the_loss_equals_a_plain_computation(loss):
 
 
 def test_the_squared_error_is_of_the_probability():
-    trainer = trainer_of(some_data(), with_fit(TINY, loss="squared"))
+    trainer = trainer_of(some_data(), changed(TINY, loss="squared"))
     scores, targets = Scores(torch.tensor([0.0, 2.0]), None, None), torch.tensor([0.25, 1.0])
     wanted = np.mean([0.25**2, (1 - 1 / (1 + math.exp(-2))) ** 2])
     assert trainer._loss(scores, targets.round(), targets).item() == pytest.approx(wanted, rel=1e-5)
@@ -239,13 +224,45 @@ def test_the_squared_error_is_of_the_probability():
 def test_without_averaging_the_last_weights_are_scored_and_with_it_they_are_not():
     data = some_data()
     for ema, same in ((0.0, True), (0.99, False)):
-        trainer = trained(data, with_fit(TINY, ema=ema))
+        trainer = trained(data, changed(TINY, ema=ema))
         weights = trainer.final_weights()
         equal = [torch.equal(weights[name], value) for name, value in trainer.network.state_dict().items()]
         assert all(equal) == same
 
 
+# ---- the running average of a network's weights
+
+
+@pytest.mark.parametrize("ema", [0.99, 0.2])
+def test_the_running_average_follows_the_first_steps_quickly(ema):
+    """With 0.99 from the first step on, the random start would still be most of the average after fifty steps."""
+    trainer = trainer_of(some_data(24), changed(StgcnMilConfig(), width=4, blocks=1, epochs=4, batch=24, ema=ema))
+    before = trainer.state()
+    for step in range(4):  # one step per epoch
+        trainer.run_epoch()
+        after = trainer.state()
+        decay = min(ema, (1 + step) / (10 + step))
+        names = [name for name in after if name.startswith("average.") and after[name].is_floating_point()]
+        assert len(names) > 5
+        for name in names:
+            followed = after[name.replace("average.", "network.")]
+            expected = decay * before[name] + (1 - decay) * followed
+            torch.testing.assert_close(after[name], expected, rtol=1e-5, atol=1e-6)
+        before = after
+
+
 # ---- when it cannot go on
+
+
+@pytest.mark.parametrize("difference", ["rows", "data"])
+def test_a_network_is_not_continued_that_had_begun_on_other_segments(difference):
+    """Where the folds or the data have changed, what was learned before may hold the children now held out."""
+    data, rows = some_data(), np.arange(16)
+    state = trained(data, rows=rows).state()
+    trainer_of(data, rows=rows).load_state(state)
+    other = data if difference == "rows" else dataclasses.replace(data, fingerprint="other")
+    with pytest.raises(ValueError, match="another fold, seed, data set or settings"):
+        trainer_of(other, rows=rows + 8 if difference == "rows" else rows).load_state(state)
 
 
 def test_a_loss_that_is_nan_stops_and_names_the_segments_of_the_step():
@@ -255,7 +272,7 @@ def test_a_loss_that_is_nan_stops_and_names_the_segments_of_the_step():
     with pytest.raises(TrainingError, match=r"epoch 1, step 1: the loss is nan") as caught:
         trainer.run_epoch()
     message = str(caught.value)
-    assert sum(name in message for name in data.names) == TINY.fit.batch
+    assert sum(name in message for name in data.names) == TINY.optimization.batch
     assert "--learning-rate" in message
     assert trainer.epoch == 0
     assert trainer.history == []
@@ -298,7 +315,9 @@ def test_a_training_of_a_single_step_has_a_learning_rate(schedule):
 
 def test_the_history_tells_the_learning_rate_of_the_last_step_of_each_epoch():
     trainer = trained(some_data())
-    expected = [learning_rate(step, 9, TINY.fit.learning_rate, TINY.fit.schedule) for step in (2, 5, 8)]
+    expected = [
+        learning_rate(step, 9, TINY.optimization.learning_rate, TINY.optimization.schedule) for step in (2, 5, 8)
+    ]
     assert [row[0] for row in trainer.history] == expected
 
 
@@ -306,18 +325,18 @@ def test_the_history_tells_the_learning_rate_of_the_last_step_of_each_epoch():
 
 
 def test_scores_do_not_depend_on_the_rows_beside_them():
-    data, settings = some_data(40), TINY
+    data, config = some_data(40), TINY
     weights = trained(data).final_weights()
-    together = scores(weights, data, settings)
+    together = scores(weights, data, config)
     order = np.random.default_rng(0).permutation(40)
-    assert np.allclose(scores(weights, data, settings, order), together[order], atol=1e-6)
-    alone = [scores(weights, data, settings, np.array([row]))[0] for row in (0, 17, 39)]
+    assert np.allclose(scores(weights, data, config, order), together[order], atol=1e-6)
+    alone = [scores(weights, data, config, np.array([row]))[0] for row in (0, 17, 39)]
     assert np.allclose(alone, together[[0, 17, 39]], atol=1e-6)
 
 
 def test_scores_are_those_of_the_averaged_network_plus_the_offset():
-    data, settings = some_data(), dataclasses.replace(TINY, features=Features(body_scale=True))
-    trainer = trained(data, settings)
+    data, config = some_data(), changed(TINY, body_scale=True)
+    trainer = trained(data, config)
     weights = trainer.final_weights()
     trainer.network.load_state_dict(trainer.average)
     trainer.network.eval()
@@ -325,10 +344,26 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
         answer = trainer._forward(torch.from_numpy(data.poses))
     offset = float(weights["offset"])
     assert offset != 0
-    logits, frames = Scorer([weights, weights], settings, CPU, torch.float32).score(data.poses, np.arange(24))
+    logits, frames = NetworkPredictor(STGCN, [weights, weights], config, CPU, torch.float32).predict(
+        data.poses, np.arange(24)
+    )
     assert logits.shape == (2, 24)
     assert np.allclose(logits, answer.logit.numpy() + offset, atol=1e-5)
     assert np.allclose(frames, answer.frame_weights.numpy(), atol=1e-5)
+
+
+def test_attention_and_frame_logits_are_the_mean_over_folds():
+    data, config = some_data(), TINY
+    weights = [trained(data, seed=seed).final_weights() for seed in (0, 1)]
+    both = NetworkPredictor(STGCN, weights, config, CPU, torch.float32).explain(data.poses, np.arange(24))
+    alone = [
+        NetworkPredictor(STGCN, [one], config, CPU, torch.float32).explain(data.poses, np.arange(24)) for one in weights
+    ]
+    for name in ("attention", "frame_logits"):
+        single = [getattr(one, name) for one in alone]
+        assert np.abs(np.diff(single, axis=0)).max() > 1e-5
+        assert np.allclose(getattr(both, name), np.mean(single, axis=0), rtol=0, atol=1e-6)
+    assert both.feature_values is None and both.shap_values is None
 
 
 # ---- devices and precision
@@ -363,11 +398,10 @@ def test_auto_takes_bfloat16_where_the_gpu_multiplies_it(monkeypatch, supported)
 
 def test_bfloat16_changes_a_trained_probability_by_less_than_a_hundredth():
     data = some_data(300, frames=16, children=40, signal=0.2)
-    settings = with_fit(SMALL, epochs=6)
-    weights = trained(data, settings).final_weights()
+    config = changed(SMALL, epochs=6)
+    weights = trained(data, config).final_weights()
     exact, rough = (
-        probability(scores(weights, data, settings, precision=precision))
-        for precision in (torch.float32, torch.bfloat16)
+        probability(scores(weights, data, config, precision=precision)) for precision in (torch.float32, torch.bfloat16)
     )
     assert roc_auc_score(data.labels, exact) > 0.9
     assert exact.std() > 0.2
@@ -378,11 +412,11 @@ def test_bfloat16_changes_a_trained_probability_by_less_than_a_hundredth():
 def test_a_gpu_trains_and_scores_what_the_processor_does():
     """Dropout draws other numbers on a GPU and sums run in another order, so: none, and a tolerance of 0.01."""
     data = some_data(64, signal=0.05)
-    settings = with_fit(dataclasses.replace(SMALL, augmentation=Augmentation()), epochs=2, learning_rate=0.003)
+    config = changed(dataclasses.replace(SMALL, augmentation=Augmentation()), epochs=2, learning_rate=0.003)
     gpu = torch.device("cuda")
-    on_cpu, on_gpu = (trained(data, settings, device=device).final_weights() for device in (CPU, gpu))
+    on_cpu, on_gpu = (trained(data, config, device=device).final_weights() for device in (CPU, gpu))
     assert all(value.device == CPU for value in on_gpu.values())
-    same_weights = [probability(scores(on_cpu, data, settings, device=device)) for device in (CPU, gpu)]
+    same_weights = [probability(scores(on_cpu, data, config, device=device)) for device in (CPU, gpu)]
     assert np.abs(same_weights[0] - same_weights[1]).max() < 1e-4
-    own_weights = [probability(scores(weights, data, settings)) for weights in (on_cpu, on_gpu)]
+    own_weights = [probability(scores(weights, data, config)) for weights in (on_cpu, on_gpu)]
     assert np.abs(own_weights[0] - own_weights[1]).max() < 0.01

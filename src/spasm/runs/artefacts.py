@@ -10,14 +10,14 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError, printable, shorten
 from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
@@ -69,6 +69,8 @@ class Artefact(BaseModel):
 class Stored(Artefact):
     """An artefact in a file of its own."""
 
+    what: ClassVar[str]
+    """What the file is, in messages."""
     schema_number: Literal[2] = Field(default=2, alias="schema")
 
     @classmethod
@@ -76,14 +78,15 @@ class Stored(Artefact):
         """Read and check a file. Raises DataError; `hint` says what to do."""
         tree = files.read_json(path)
         if tree.get("schema") != SCHEMA:
-            reason = f"is of another version of this software (schema {tree.get('schema', 1)}; this one reads {SCHEMA})"
+            found = shorten(tree.get("schema", 1))
+            reason = f"is of another version of this software (schema {found}; this one reads {SCHEMA})"
             raise DataError(path, reason, "train into another --run")
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            reason = f"is not a {cls.__name__.lower()} of this software: {where or 'it'}: {first['msg'].lower()}"
+            reason = f"is not {cls.what} of this software: {where or 'it'}: {first['msg'].lower()}"
             raise DataError(path, reason, hint) from error
 
     def write(self, path: Path) -> None:
@@ -115,6 +118,7 @@ class FoldsInfo(Artefact):
 class RunInfo(Stored):
     """run.json."""
 
+    what = "a run"
     frames: Annotated[int, Field(ge=1, le=100_000)]
     data: DataInfo
     folds: FoldsInfo
@@ -124,6 +128,7 @@ class RunInfo(Stored):
 class Manifest(Stored):
     """A model's manifest.json."""
 
+    what = "a manifest"
     model: ModelName
     settings: dict[str, Any]
     environment: dict[str, str | int]
@@ -148,6 +153,7 @@ class DecidedModel(Artefact):
 class Decision(Stored):
     """decision.json."""
 
+    what = "a decision"
     models: Annotated[dict[ModelName, DecidedModel], Field(min_length=1)]
     averaging: Literal["probability", "logit", "percentile"]
     calibration: Calibration
@@ -231,6 +237,7 @@ class ChildContext(Artefact):
 class Metrics(Stored):
     """metrics.json."""
 
+    what = "metrics"
     data: DataInfo
     note: str
     protocol: str

@@ -1,7 +1,7 @@
 """Learning curves for TensorBoard, where they are asked for; nothing here reads them again.
 
 RUN/<model>/tensorboard/seed_S_fold_K/ holds the fold's rows of history.csv and, once it is trained, how well its
-network answers the held-out children.
+network scores the held-out children.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def check() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401 - here and below, because only those who ask for it have it
     except ImportError as error:
-        raise SettingsError("--tensorboard True needs TensorBoard: pip install -r requirements-report.txt") from error
+        raise SettingsError("--tensorboard needs TensorBoard: pip install -r requirements-report.txt") from error
 
 
 @contextlib.contextmanager

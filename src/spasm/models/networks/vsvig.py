@@ -80,7 +80,7 @@ class Grapher(nn.Module):
 class MaxRelativeConv(nn.Module):
     """A joint beside its largest difference to its neighbours (max-relative graph convolution)."""
 
-    FOLDS = (("mix", "norm"),)
+    FOLDS = (("graph_conv", "norm"),)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
