@@ -31,6 +31,7 @@ from spasm.config.features import Features
 from spasm.config.fields import from_tree, settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import processes
+from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.pose import FPS, visible_mask
 from spasm.ensemble.calibration import probability
@@ -188,7 +189,7 @@ def answer_seconds(settings: BenchmarkTimeline, decision: Decision, recording: P
         work = functools.partial(
             sliding_window.predict_recording, recording, whole, stride, predictor, lambda done: None
         )
-        return timed(work, settings.repeats) / len(recordings.window_starts(whole, decision.frames, stride))
+        return timed(work, settings.repeats) / len(window_starts(whole, decision.frames, stride))
 
 
 def naive_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Path) -> tuple[float, float]:

@@ -59,6 +59,7 @@ class Command:
     """Files that never have the same bytes twice, because they hold the time."""
 
 
+INDEX = "cache/index/"  # files in which the times of others stand
 # Files that grow while a command works; that they are whole is seen when it continues.
 GROWING = (
     r"manifest\.json|history\.csv|importance\.csv|_last\.safetensors|events\.out|\.journal|\.db|\.torn|small.*\.json"
@@ -68,18 +69,18 @@ COMMANDS = {
     "train_lgbm": Command(MODELS["train_lgbm"], ["run", "cache"], ["run", "cache"]),
     "train_rocket": Command(MODELS["train_rocket"], ["run", "cache"], ["run/rocket"]),
     "train_network": Command(MODELS["train_network"], ["run", "cache"], ["run/stgcn_mil"], r"events\.out"),
-    "decide": Command(BLEND, ["run"]),
+    "decide": Command(BLEND, ["run", "cache"]),
     "submission": Command(SUBMIT, ["answers"]),
-    "report": Command(REPORT, ["run"]),
+    "report": Command(REPORT, ["run", "cache"]),
     "tune": Command(
         f"{TUNE} --storage studies/small.journal --out studies/small.json",
-        ["studies"],
+        ["studies", "cache"],
         ["studies"],
         r"\.journal|\.torn|\.locks|small\.json",  # which counts the trials that failed
     ),
     "tune_sqlite": Command(
         f"{TUNE} --storage sqlite:///studies/small.db --out studies/small.json",
-        ["studies"],
+        ["studies", "cache"],
         ["studies/small.db", "studies/small.json"],
         r"\.db|\.locks|small\.json",
     ),
@@ -90,13 +91,13 @@ COMMANDS = {
         ["transfer"],
     ),
     "export_dataset": Command(
-        "src/export_dataset.py --data data --frames 60 --cache cache --out converted", ["converted"]
+        "src/export_dataset.py --data data --frames 60 --cache cache --out converted", ["converted", "cache"]
     ),
-    "robustness": Command("src/robustness.py --run run --cache cache --workers 1", ["run"]),
-    "evaluate_label_shift": Command("src/evaluate_label_shift.py --run run --cache cache --splits 2", ["run"]),
+    "robustness": Command("src/robustness.py --run run --cache cache --workers 1", ["run", "cache"]),
+    "evaluate_label_shift": Command("src/evaluate_label_shift.py --run run --cache cache --splits 2", ["run", "cache"]),
     "compare": Command(
         "src/compare.py --data data --frames 60 --folds 3 --cache cache --out compared --models lgbm --seeds 1",
-        ["compared"],
+        ["compared", "cache"],
         ["compared"],
         r"costs/|table\.",  # which hold the time it took
     ),
@@ -213,7 +214,7 @@ class Campaign:
         for path, content in contents(self.work, self.command).items():
             if ".tmp-" in path:
                 wrong.append(f"{path} is left behind")
-            elif re.search(f"{GROWING}|{self.command.unsteady}", path):
+            elif re.search(f"{GROWING}|{INDEX}|{self.command.unsteady}", path):
                 continue
             elif content not in (self.before.get(path), self.after.get(path)):
                 wrong.append(f"{path} is neither the old nor the new one")
@@ -227,7 +228,9 @@ class Campaign:
         if code:
             return [f"the same command then ends with {code}: {said[-1500:]}"]
         now = contents(self.work, self.command)
-        names = {path for path in self.after.keys() | now.keys() if not re.search(self.command.unsteady, path)}
+        names = {
+            path for path in self.after.keys() | now.keys() if not re.search(f"{INDEX}|{self.command.unsteady}", path)
+        }
         return [f"{path} differs in the end" for path in sorted(names) if now.get(path) != self.after.get(path)]
 
     # ---- the kinds of faults; each gives (what was done, what is wrong)

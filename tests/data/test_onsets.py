@@ -4,13 +4,11 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
-from helpers.networks import CPU, small_member, some_data
+from helpers.networks import small_config, some_data, trainer_of
 from helpers.segments import make_data, one, problems, warnings
 from spasm.data.annotations import ramp, targets
 from spasm.data.dataset import load_training
-from spasm.training.trainer import FoldTrainer
 
 HEADER = "segment_name,eeg_onset_s,clinical_onset_s\n"
 
@@ -37,7 +35,7 @@ def test_onsets_are_read_and_leave_the_data_what_it_is(tmp_path):
     after = load_training(data, 16, "challenge", tmp_path / "cache")
     assert after.targets.tolist()[:2] == pytest.approx([ramp(16 / 30, -3, 2.5), ramp(16 / 30, 0.1, 30)])
     assert after.targets.tolist()[2:] == before.labels.tolist()[2:]
-    assert after.fingerprint == before.fingerprint, "members that do not follow them go on"
+    assert after.fingerprint == before.fingerprint, "models that do not follow them go on"
 
 
 @pytest.mark.parametrize("row", ["one,2", ",2", "nan,2", "5,2", "1,inf"])
@@ -60,5 +58,5 @@ def test_the_squared_error_alone_follows_the_onsets(loss, follows):
     data = some_data()
     object.__setattr__(data, "targets", np.full(len(data.labels), 0.25, np.float32))
     rows = np.arange(len(data.labels))
-    trainer = FoldTrainer(data, rows, small_member("vsvig", loss=loss), 0, 0, CPU, torch.float32)
+    trainer = trainer_of("vsvig", small_config("vsvig", loss=loss), data, rows)
     assert (trainer.targets.tolist() == data.targets.tolist()) == follows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spasm.config.models import Augmentation
+from spasm.config.features import Augmentation
 from spasm.data.landmarks import MIRROR
 from spasm.features.augmentation import augment, mirror
 

@@ -12,9 +12,11 @@ from benchmarks.published import published
 from benchmarks.stgcn import PlainStgcnMil, plain_features, same_weights, sample_poses
 from spasm.config.features import Features
 from spasm.features.channels import build_features
-from spasm.models.layers import Folded
+from spasm.models.networks.layers import Folded
 from spasm.models.networks.stgcn_mil import StgcnMil
 from spasm.models.stgcn_mil import StgcnMilConfig
+
+pytestmark = pytest.mark.command
 
 ROOT = Path(__file__).parents[2]
 

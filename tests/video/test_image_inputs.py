@@ -12,8 +12,8 @@ from spasm.core.errors import DataError
 from spasm.core.files import npy
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import missing_frames
-from spasm.models.two_stream import TwoStreamPictures
-from spasm.models.vsvig import LIGHT, VsvigPatches
+from spasm.models.networks.two_stream import TwoStreamPictures
+from spasm.models.networks.vsvig import LIGHT, VsvigPatches
 from spasm.video import image_inputs
 
 __all__ = ["cv2", "film"]  # the fixtures

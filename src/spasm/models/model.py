@@ -92,6 +92,9 @@ class Model(abc.ABC):
     has_shap_values: ClassVar[bool] = False
     """Whether `explain` gives features and what each adds."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def epochs(self, config: Any) -> int:
         """Epochs of a fold; 0 where a fold is trained in one go."""
         return 0

@@ -80,15 +80,15 @@ class Grapher(nn.Module):
 class MaxRelativeConv(nn.Module):
     """A joint beside its largest difference to its neighbours (max-relative graph convolution)."""
 
-    FOLDS = (("graph_conv", "norm"),)
+    FOLDS = (("mix", "norm"),)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.graph_conv = nn.Conv2d(2 * channels, 2 * channels, 1, groups=4)
+        self.mix = nn.Conv2d(2 * channels, 2 * channels, 1, groups=4)
         self.norm = nn.BatchNorm2d(2 * channels)
 
     def forward(self, x: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
-        return F.relu(self.norm(self.graph_conv(torch.cat([x, largest - x], 1))))
+        return F.relu(self.norm(self.mix(torch.cat([x, largest - x], 1))))
 
 
 def largest_within(x: torch.Tensor) -> torch.Tensor:
