@@ -3,198 +3,223 @@
 import dataclasses
 import json
 import re
-import signal
+import runpy
+import subprocess
+import sys
 import typing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-import torch
-from blend import BlendMembers
-from train_lgbm import TrainLgbm
-from train_rocket import TrainRocket
 
-import simulate
-from benchmarks.published import BenchmarkPublished
-from benchmarks.recordings import BenchmarkTimeline
-from benchmarks.stgcn import Benchmark
-from build_pose_models import PoseModel
-from check_simulation import Calibrate
-from compare import Compare
-from evaluate_held_out import Transfer
-from evaluate_label_shift import ShiftPrevalence
-from export_dataset import Convert
-from extract_pose import ExtractPose
-from plot_stam_attention import DrawAttention
-from report import Report
-from robustness import Robustness
-from simulate import Simulate
+import submission
+import train_folds
+from helpers.data import FLOAT32
+from helpers.settings import changed
 from spasm.cli import app
 from spasm.cli.train import Train
-from spasm.config import fields as settings_module
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
-from spasm.config.fields import Checked, SettingsError, from_tree
-from spasm.config.models import (
-    MEMBERS,
-    SIZES,
-    Augmentation,
-    Boosting,
-    Convolutions,
-    Features,
-    Fit,
-    LgbmMember,
-    Member,
-    Network,
-    RocketMember,
-)
-from spasm.config.runtime import RunData
-from spasm.core.errors import TrainingError
+from spasm.config.events import Hysteresis
+from spasm.config.fields import SettingsError, from_tree, to_tree
+from spasm.config.runtime import Hardware
 from spasm.data.dataset import TrainingData
-from spasm.ensemble import blending
-from spasm.models import lgbm, rocket
-from spasm.models.networks import NETWORKS
-from spasm.training.trainer import FoldTrainer
+from spasm.ensemble.blending import OofScores, fit_blend
+from spasm.models.model import FoldJob
+from spasm.models.network import NetworkConfig, NetworkModel
+from spasm.models.registry import DEFAULT_MODELS, MODELS
+from spasm.models.sta_gunet import StaGunetConfig
+from spasm.models.stgcn_mil import StgcnMilConfig
 from submission import Submission
-from timeline import Timeline
-from train_folds import TrainFolds
-from tune import Tune
-from verify import Verify
 
-torch.set_num_threads(1)
-
-SCRIPTS = (TrainFolds, TrainLgbm, TrainRocket, BlendMembers, Compare, Tune, Transfer, Robustness,
-           ShiftPrevalence, Submission, Benchmark, BenchmarkPublished, BenchmarkTimeline, Verify, Simulate, Calibrate,
-           Convert, DrawAttention, Report, Timeline, PoseModel, ExtractPose)  # fmt: skip
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "submission.py", *(ROOT / "src").glob("*.py"))
+    if "app.run(" in path.read_text(encoding="utf-8")
+)
+EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 
 
-@pytest.fixture(autouse=True)
-def _sigterm_as_before():
-    """`app.run` sets a handler, which must not outlive the test."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-def run(argv, settings_class=TrainFolds):
+def run(argv: list[object], flags: Any) -> tuple[int, Any]:
     """Exit code and the settings that arrived, None where the script did not start."""
-    arrived = []
+    arrived: list[Any] = []
     try:
-        code = app.run(lambda settings: arrived.append(settings) or 0, settings_class, "A script.", argv)
+        code = app.run(lambda settings: arrived.append(settings) or 0, flags, "A script.", list(map(str, argv)))
     except SystemExit as stop:
         code = stop.code
     return code, arrived[0] if arrived else None
 
 
-def parsed(*argv, settings_class=TrainFolds):
-    code, settings = run([str(part) for part in argv], settings_class)
+def parsed(*argv: object, flags: Any = train_folds.flags) -> Any:
+    code, settings = run(list(argv), flags)
     assert code == 0
     return settings
 
 
-def refused(capsys, *argv, settings_class=TrainFolds):
+def refused(capsys: pytest.CaptureFixture[str], *argv: object, flags: Any = train_folds.flags) -> str:
     """The message of a refusal with exit code 2, without tyro's frame and line breaks."""
-    assert run([str(part) for part in argv], settings_class) == (2, None)
+    assert run(list(argv), flags) == (2, None)
     captured = capsys.readouterr()
     assert captured.out == ""
     return " ".join(re.sub(r"[╭╮╰╯│─]", " ", captured.err).split())
 
 
-def settings_file(folder, tree):
+def settings_file(folder: Path, tree: object) -> Path:
     path = folder / "settings.json"
     path.write_text(tree if isinstance(tree, str) else json.dumps(tree))
     return path
 
 
-def num_leaves(settings_class):
-    """Name and annotation of every field below a settings class that holds a value."""
-    for name, annotation in typing.get_type_hints(settings_class, include_extras=True).items():
-        if dataclasses.is_dataclass(annotation):
-            yield from num_leaves(annotation)
-        else:
-            yield name, annotation
+def leaves(settings: Any) -> dict[str, Any]:
+    """Every field that holds a value, at any depth, by its name."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        found |= leaves(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return found
+
+
+# ---- every script
+
+
+@pytest.fixture
+def flags_of(monkeypatch: pytest.MonkeyPatch) -> typing.Callable[[str], Any]:
+    """Gives the flags of a script, which is run up to the moment when it would read its command line."""
+
+    def flags(script: str) -> Any:
+        given: list[Any] = []
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(app, "run", lambda main, settings, *rest, **more: given.append(settings) or 0)
+            patch.setattr(sys, "path", [str((ROOT / script).parent), *sys.path])
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        return given[0]
+
+    return flags
+
+
+@EVERY_SCRIPT
+def test_without_flags_the_defaults_arrive(flags_of, script):
+    flags = flags_of(script)
+    assert parsed(flags=flags) == (flags if isinstance(flags, type) else flags([]))()
+
+
+@EVERY_SCRIPT
+def test_help_names_every_flag_and_its_default(flags_of, script, capsys):
+    flags = flags_of(script)
+    assert run(["--help"], flags) == (0, None)
+    text = " ".join(re.sub(r"[╭╮╰╯│─]", " ", capsys.readouterr().out).split())
+    names = leaves((flags if isinstance(flags, type) else flags([]))())
+    for name in names:
+        flag = name.replace("_", "-")
+        assert re.search(rf"--(no-)?([\w-]+\.)?{flag}\b", text) or name in ("recordings", "videos"), flag
+    assert text.count("(default: ") >= len(names)
+    assert "--settings FILE" in text
+
+
+@EVERY_SCRIPT
+def test_no_help_loads_torch_or_lightgbm_or_optuna(script):
+    command = [sys.executable, "-X", "importtime", script, "--help"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    loaded = set(re.findall(r"^import time:[ \d|]+(\w+)$", finished.stderr, re.MULTILINE))
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert "spasm" in loaded, "the test is void unless it sees what is imported"
+    assert loaded & {"torch", "lightgbm", "optuna"} == set()
 
 
 # ---- flags
 
 
-def test_without_flags_the_defaults_arrive():
-    for settings_class in SCRIPTS:
-        assert parsed(settings_class=settings_class) == settings_class()
-
-
 def test_a_flag_changes_its_field_and_no_other():
-    expected = dataclasses.replace(TrainFolds(), member=Member(fit=Fit(epochs=3)), run=Path("elsewhere"))
-    assert parsed("--epochs", 3, "--run", "elsewhere") == expected
-    assert parsed("--body-scale", "True").member.features == Features(body_scale=True)
+    expected = dataclasses.replace(
+        train_folds.flags([])(), stgcn_mil=changed(StgcnMilConfig(), epochs=3), run=Path("elsewhere")
+    )
+    assert parsed("--stgcn-mil.epochs", 3, "--run", "elsewhere") == expected
+    assert parsed("--stgcn-mil.body-scale").stgcn_mil == changed(StgcnMilConfig(), body_scale=True)
 
 
-def test_a_switch_needs_no_value_and_takes_one():
-    assert parsed("--report", settings_class=Submission) == Submission(report=True)
-    assert parsed("--report", "--max-players", 7, settings_class=Submission) == Submission(report=True, max_players=7)
-    assert parsed("--body-scale", "--epochs", 3).member.features == Features(body_scale=True)
-    assert parsed("--max-players", 7, "--report", "False", settings_class=Submission) == Submission(max_players=7)
+def test_switches_are_turned_on_and_off_and_take_no_value(capsys):
+    assert parsed("--report", flags=Submission) == Submission(report=True)
+    assert parsed("--report", "--max-players", 7, flags=Submission) == Submission(report=True, max_players=7)
+    assert parsed("--no-report", flags=Submission) == Submission()
+    assert (parsed("--no-report").report, parsed("--report").report) == (False, True)
+    assert parsed("--rocket.no-body-scale").rocket.features.body_scale is False
+    for value in ("True", "False", "1"):
+        assert "Unrecognized" in refused(capsys, "--report", value)
 
 
 def test_the_flags_that_others_rely_on_exist():
-    settings = parsed("--data", "d", "--run", "r", "--model", "stgcn_mil", "--frames", 100, "--epochs", 2, "--folds", 4,
-                      "--fold", 1, "--workers", 2, "--seed", 3, "--fold-seed", 4, "--folds-file", "f.csv")  # fmt: skip
+    settings = parsed("--data", "d", "--run", "r", "--frames", 100, "--folds", 4, "--fold", 1, "--workers", 2, "--seed",
+                      3, "--fold-seed", 4, "--folds-file", "f.csv", "--no-report", "--tensorboard", "--decide-only",
+                      "--device", "cpu", "--blend.models", "stam", "--blend.trials", 5)  # fmt: skip
     assert settings.read == Data(data=Path("d"), frames=100)
     assert settings.split == Folds(folds=4, fold_seed=4, folds_file=Path("f.csv"))
     assert (settings.run, settings.fold, settings.workers, settings.seed) == (Path("r"), 1, 2, 3)
-    assert settings.member == Member(fit=Fit(epochs=2))
-    answer = parsed("--test", "t", "--run", "r", "--out", "o.csv", "--header", "file_name", settings_class=Submission)
+    assert (settings.report, settings.tensorboard, settings.decide_only) == (False, True, True)
+    assert (settings.hardware, settings.blend) == (Hardware(device="cpu"), Blend(models=("stam",), trials=5))
+    answer = parsed("--test", "t", "--run", "r", "--out", "o.csv", "--header", "file_name", flags=Submission)
     assert answer == Submission(test=Path("t"), run=Path("r"), out=Path("o.csv"), header="file_name")
-    shifted = parsed("--prevalence", 0.1, "--adapt-prevalence", "True", "--abstain", 0.3, settings_class=Submission)
-    assert shifted == Submission(prevalence=0.1, adapt_prevalence=True, abstain=0.3)
-    blended = parsed(
-        "--run", "r", "--members", "lgbm", "rocket", "--averaging", "percentile", settings_class=BlendMembers
-    )
-    assert blended == BlendMembers(run=Path("r"), members=("lgbm", "rocket"), blend=Blend(averaging="percentile"))
-    for settings_class in (TrainLgbm, TrainRocket):
-        other = parsed("--data", "d", "--run", "r", "--folds", 4, "--seed", 3, settings_class=settings_class)
-        assert (other.read.data, other.run, other.split.folds, other.seed) == (Path("d"), Path("r"), 4, 3)
-    held_out = parsed(
-        "--data", "d", "--out", "o", "--group-column", "cohort", "--members", "lgbm", settings_class=Transfer
-    )
-    assert held_out == Transfer(read=Data(data=Path("d")), out=Path("o"), by="cohort", members=("lgbm",))
-    drawn = parsed("--out", "d", "--children", 5, "--segments-per-child", 2, "--seed", 1, settings_class=Simulate)
-    assert drawn == Simulate(out=Path("d"), children=5, segments_per_child=2, seed=1)
-    assert parsed("--data", "d", "--frames", 90, settings_class=Verify).read == Data(data=Path("d"), frames=90)
+    shifted = parsed("--prevalence", 0.1, "--adapt-prevalence", "--abstain", 0.3, "--device", "cpu", flags=Submission)
+    assert shifted == Submission(prevalence=0.1, adapt_prevalence=True, abstain=0.3, hardware=Hardware(device="cpu"))
 
 
-def test_help_names_every_flag_and_its_default(capsys):
-    for settings_class in SCRIPTS:
-        assert run(["--help"], settings_class) == (0, None)
-        text = " ".join(capsys.readouterr().out.split())  # without line breaks
-        for name, _ in num_leaves(settings_class):
-            assert name in ("recordings", "videos") or f"--{name.replace('_', '-')} " in text, "those need no flag"
-        assert text.count("(default: ") == len(list(num_leaves(settings_class)))
+@pytest.mark.parametrize("words", [["--models", "stam", "lgbm"], ["--models", "lgbm,stam"], ["--models=stam,lgbm"]])
+def test_models_are_named_by_spaces_or_commas_and_bring_their_flags(words):
+    settings = parsed(*words, "--stam.epochs", 3, "--lgbm.num-leaves", 5)
+    assert settings.stam == changed(MODELS["stam"].config(), epochs=3)
+    assert settings.lgbm == changed(MODELS["lgbm"].config(), num_leaves=5)
+    assert not hasattr(settings, "rocket")
 
 
-@pytest.mark.parametrize("flag", ["--epoch", "--learning-rte", "--fold-sed"])
-def test_an_unknown_flag_stops_with_a_suggestion(capsys, flag):
+def test_the_help_shows_the_settings_of_the_models_that_are_named(capsys):
+    for words, shown in (([], DEFAULT_MODELS), (["--models", "stam"], ("stam",))):
+        assert run(["--help", *words], train_folds.flags) == (0, None)
+        text = capsys.readouterr().out
+        for name in MODELS:
+            assert (f"--{name.replace('_', '-')}." in text) == (name in shown), name
+
+
+def test_a_model_that_is_unknown_or_none_at_all_is_wrong_usage(capsys, tmp_path):
+    message = refused(capsys, "--models", "stgcn")
+    assert message.startswith("error: --models stgcn is unknown; the nearest is stgcn_mil, of lgbm, rocket,")
+    for words in (["--models"], ["--models", ","], ["--models="]):
+        assert app.run(train_folds.main, train_folds.flags, "", [*words, "--run", str(tmp_path / "run")]) == 2
+        assert capsys.readouterr().err.startswith("error: --models names no model; there are lgbm, rocket,")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "suggestion"),
+    [
+        ("--stgcn-mil.epoch", "--stgcn-mil.epochs"),
+        ("--epochs", "--stgcn-mil.epochs"),
+        ("--lgbm.learning-rte", "--lgbm.learning-rate"),
+        ("--fold-sed", "--fold-seed"),
+        ("--blend.trails", "--blend.trials"),
+    ],
+)
+def test_an_unknown_flag_stops_with_a_suggestion(capsys, flag, suggestion):
     message = refused(capsys, flag, 3)
     assert f"Unrecognized options: {flag}" in message
-    suggestion = {"--epoch": "--epochs", "--learning-rte": "--learning-rate", "--fold-sed": "--fold-seed"}[flag]
     assert re.search(f"Perhaps you meant: .*{suggestion} ", message)
 
 
-def test_a_word_that_belongs_to_no_flag_stops(capsys):
-    assert "Unrecognized" in refused(capsys, "train")
+@pytest.mark.parametrize("words", [["train"], ["--models", "lgbm", "--stgcn-mil.epochs", "3"], ["--stam.epochs", "3"]])
+def test_a_word_that_belongs_to_no_flag_of_the_named_models_stops(capsys, words):
+    assert "Unrecognized" in refused(capsys, *words)
 
 
 @pytest.mark.parametrize(
     ("flag", "value"),
     [
-        ("--epochs", "three"),
-        ("--epochs", "3.5"),
-        ("--epochs", "True"),
-        ("--learning-rate", "fast"),
-        ("--body-scale", "1"),
-        ("--root", "held"),
-        ("--model", "other"),
+        ("--stgcn-mil.epochs", "three"),
+        ("--stgcn-mil.epochs", "3.5"),
+        ("--stgcn-mil.epochs", "True"),
+        ("--stgcn-mil.learning-rate", "fast"),
+        ("--stgcn-mil.root", "held"),
+        ("--blend.averaging", "mean"),
+        ("--device", "tpu"),
         ("--fold", "first"),
     ],
 )
@@ -205,68 +230,84 @@ def test_a_value_of_the_wrong_type_stops_with_the_flags_name(capsys, flag, value
 
 
 def test_a_flag_without_its_value_stops(capsys):
-    assert "--epochs" in refused(capsys, "--epochs")
+    assert "--stgcn-mil.epochs" in refused(capsys, "--stgcn-mil.epochs")
     assert "--settings needs a file" in refused(capsys, "--settings")
 
 
 @pytest.mark.parametrize(
     ("flag", "value", "nearest"),
     [
-        ("--epochs", "0", "1"),
-        ("--epochs", "-3", "1"),
-        ("--epochs", "10001", "10000"),
-        ("--learning-rate", "2", "1"),
-        ("--learning-rate", "0", "1e-06"),
-        ("--learning-rate", "nan", "1e-06"),
-        ("--learning-rate", "inf", "1"),
-        ("--dropout", "1", "0.9"),
-        ("--mirror-prob", "-0.1", "0"),
+        ("--stgcn-mil.epochs", "0", "1"),
+        ("--stgcn-mil.epochs", "-3", "1"),
+        ("--stgcn-mil.epochs", "10001", "10000"),
+        ("--stgcn-mil.learning-rate", "2", "1"),
+        ("--stgcn-mil.learning-rate", "0", "1e-06"),
+        ("--stgcn-mil.learning-rate", "inf", "1"),
+        ("--stgcn-mil.dropout", "1", "0.9"),
+        ("--stgcn-mil.mirror-prob", "-0.1", "0"),
+        ("--stgcn-mil.kernel", "8", "7"),
+        ("--stgcn-mil.kernel", "0", "1"),
+        ("--lgbm.num-boost-round", "0", "1"),
+        ("--lgbm.bagging-fraction", "0", "0.1"),
+        ("--rocket.augmented-copies", "17", "16"),
+        ("--blend.trials", "0", "1"),
+        ("--blend.prevalence", "0", "0.001"),
         ("--frames", "15", "16"),
         ("--folds", "1", "2"),
         ("--fold", "-1", "0"),
         ("--fold", "100", "99"),
         ("--seed", str(2**31), str(2**31 - 1)),
-        ("--kernel", "8", "7"),
-        ("--kernel", "0", "1"),
-        ("--segments-per-child", "0", "1"),
-        ("--prevalence", "0", "0.001"),
         ("--prevalence", "1", "0.999"),
-        ("--prevalence", "nan", "0.001"),
         ("--abstain", "1.5", "1"),
-        ("--num-boost-round", "0", "1"),
-        ("--bagging-fraction", "0", "0.1"),
-        ("--augmented-copies", "17", "16"),
-        ("--blend-trials", "0", "1"),
-        ("--seeds", "0", "1"),
     ],
 )
 def test_a_value_out_of_range_stops_with_its_name_and_the_nearest_valid_one(capsys, flag, value, nearest):
-    name = flag[2:].replace("-", "_")
-    settings_class = next(script for script in SCRIPTS if name in dict(num_leaves(script)))
-    message = refused(capsys, flag, value, settings_class=settings_class)
-    assert re.search(rf"{flag} -?\S+ is (outside|not odd)", message)
-    assert f"the nearest valid value is {nearest} " in f"{message} "
-    parsed(flag, nearest, settings_class=settings_class)
+    flags = Submission if flag in ("--prevalence", "--abstain") else train_folds.flags
+    message = refused(capsys, flag, value, flags=flags)
+    assert re.match(rf"error: {flag} -?\S+ is (below|above|not odd)", message)
+    assert re.search(r"the nearest valid value is (\S+)$", message)[1] in (nearest, f"{float(nearest)}")
+    parsed(flag, nearest, flags=flags)
 
 
-def test_a_fold_need_not_be_named():
+@pytest.mark.parametrize("flag", ["--stgcn-mil.learning-rate", "--blend.prevalence"])
+def test_a_number_that_is_none_stops_with_its_flag(capsys, flag):
+    assert flag in refused(capsys, flag, "nan")
+
+
+def test_a_flag_that_two_models_have_is_named_as_it_was_given(capsys):
+    for name in ("lgbm", "stgcn-mil"):
+        message = refused(capsys, f"--{name}.learning-rate", 2, "--stgcn-mil.epochs", 3)
+        assert message == f"error: --{name}.learning-rate 2.0 is above 1.0; the nearest valid value is 1.0"
+    assert refused(capsys, "--stgcn-mil.epochs=0").startswith("error: --stgcn-mil.epochs 0 is below 1")
+
+
+def test_a_fold_and_a_prevalence_need_not_be_named():
     assert parsed().fold is None
     assert parsed("--fold", "None").fold is None
     assert parsed("--fold", "0").fold == 0
-
-
-def test_a_prevalence_need_not_be_named():
-    for settings_class in (Submission, BlendMembers):
-        assert parsed(settings_class=settings_class) == parsed("--prevalence", "None", settings_class=settings_class)
-    assert parsed("--prevalence", "0.2", settings_class=BlendMembers).blend.prevalence == 0.2
+    assert parsed(flags=Submission) == parsed("--prevalence", "None", flags=Submission)
+    assert parsed() == parsed("--blend.prevalence", "None")
+    assert parsed("--blend.prevalence", "0.2").blend.prevalence == 0.2
 
 
 @pytest.mark.parametrize("header", ["=1+1", "a,b", "", "näme", "two\nlines"])
 def test_a_header_that_is_no_plain_name_stops_with_a_valid_one(capsys, header):
-    message = refused(capsys, "--header", header, settings_class=Submission)
+    message = refused(capsys, "--header", header, flags=Submission)
     assert "--header" in message
     nearest = message.split("the nearest valid value is ")[1].split()[0]
-    assert parsed("--header", nearest, settings_class=Submission).header == nearest
+    assert parsed("--header", nearest, flags=Submission).header == nearest
+
+
+def test_flags_that_do_not_fit_each_other_stop(capsys):
+    with pytest.raises(SettingsError, match=r"--event-off 0\.9 is above --event-on; the nearest valid value is 0\.85"):
+        Hysteresis(event_off=0.9)
+    for words, flags, main in (
+        (["--fold", "4", "--folds", "4"], train_folds.flags, train_folds.main),
+        (["--out", "answer.txt"], Submission, submission.main),
+        (["--prevalence", "0.1", "--adapt-prevalence"], Submission, submission.main),
+    ):
+        assert app.run(main, flags, "", words) == 2
+        assert capsys.readouterr().err.startswith(f"error: {words[0]} ")
 
 
 # ---- a file of settings
@@ -275,73 +316,82 @@ def test_a_header_that_is_no_plain_name_stops_with_a_valid_one(capsys, header):
 @pytest.mark.parametrize(
     "tree",
     [
-        {"epochs": 4, "learning_rate": 0.01, "body_scale": True, "run": "elsewhere"},
-        {"run": "elsewhere", "member": {"fit": {"epochs": 4, "learning_rate": 0.01}, "features": {"body_scale": True}}},
-        {"run": "elsewhere", "learning-rate": 1e-2, "fit": {"epochs": 4}, "features": {"body_scale": True}},
+        {"run": "elsewhere", "fold_seed": 5, "stgcn_mil": {"epochs": 4, "body_scale": True}, "blend": {"trials": 7}},
+        {"run": "elsewhere", "fold-seed": 5, "blend": {"trials": 7},
+         "stgcn_mil": {"optimization": {"epochs": 4}, "features": {"body_scale": True}}},
     ],
-    ids=["flat", "nested", "mixed"],
-)
-def test_a_settings_file_is_read_flat_or_nested(tmp_path, tree):
-    expected = parsed("--epochs", 4, "--learning-rate", 0.01, "--body-scale", "True", "--run", "elsewhere")
+    ids=["flat", "nested"],
+)  # fmt: skip
+def test_a_settings_file_stands_for_its_flags(tmp_path, tree):
+    expected = parsed("--run", "elsewhere", "--fold-seed", 5, "--blend.trials", 7, "--stgcn-mil.epochs", 4,
+                      "--stgcn-mil.body-scale")  # fmt: skip
     assert parsed("--settings", settings_file(tmp_path, tree)) == expected
     assert parsed(f"--settings={settings_file(tmp_path, tree)}") == expected
 
 
-def test_the_settings_of_a_manifest_can_be_given_back_as_a_file(tmp_path):
-    member = Member(
-        features=Features(aspect=1.7),
-        augmentation=Augmentation(gap_prob=0.5),
-        network=Network(width=12, head="topk"),
-        fit=Fit(ema=0.5),
-    )
-    assert parsed("--settings", settings_file(tmp_path, dataclasses.asdict(member))).member == member
+@pytest.mark.parametrize("name", MODELS)
+def test_a_manifest_brings_its_model_and_its_settings(tmp_path, name):
+    values = {key: OTHER[key] for key in list(leaves(MODELS[name].config())) if key in OTHER}
+    config = changed(MODELS[name].config(), **values)
+    assert config != MODELS[name].config()
+    manifest = {"schema": 2, "model": name, "settings": to_tree(config), "environment": {"threads": 1}}
+    settings = parsed("--settings", settings_file(tmp_path, manifest))
+    assert (settings.models, getattr(settings, name)) == ((name,), config)
+    beside = parsed("--settings", settings_file(tmp_path, manifest), "--models", name, "lgbm")
+    assert (beside.models, getattr(beside, name)) == ((name, "lgbm"), config)
 
 
-@pytest.mark.parametrize(
-    ("settings_class", "member"),
-    [
-        (TrainLgbm, LgbmMember(Boosting(num_boost_round=7, gap_features=True))),
-        (
-            TrainRocket,
-            RocketMember(convolutions=Convolutions(augmented_copies=0), augmentation=Augmentation(gap_prob=0.5)),
-        ),
-    ],
-)
-def test_so_can_those_of_every_other_member(tmp_path, settings_class, member):
-    manifest = {"member": "x", "settings": dataclasses.asdict(member), "threads": 1}
-    assert parsed("--settings", settings_file(tmp_path, manifest), settings_class=settings_class).member == member
+def test_a_trained_runs_manifest_trains_the_same_again(trained, tmp_path):
+    settings = parsed("--settings", trained / "stgcn_mil/manifest.json")
+    manifest = json.loads((trained / "stgcn_mil/manifest.json").read_text())
+    assert to_tree(settings.stgcn_mil) == manifest["settings"]
 
 
-def test_null_in_a_settings_file_leaves_an_optional_setting_out(tmp_path):
+def test_the_result_of_a_search_is_a_settings_file(tmp_path):
+    best = {"model": "lgbm", "settings": to_tree(changed(MODELS["lgbm"].config(), num_leaves=3)), "f1": 0.8}
+    settings = parsed("--settings", settings_file(tmp_path, best))
+    assert (settings.models, settings.lgbm.num_leaves) == (("lgbm",), 3)
+
+
+def test_null_and_lists_in_a_settings_file(tmp_path):
     assert parsed("--settings", settings_file(tmp_path, {"fold": None})).fold is None
-
-
-def test_a_list_in_a_settings_file_is_a_flag_with_several_values(tmp_path):
-    path = settings_file(tmp_path, {"members": ["lgbm", "rocket"]})
-    assert parsed("--settings", path, settings_class=BlendMembers).members == ("lgbm", "rocket")
+    path = settings_file(tmp_path, {"models": ["lgbm", "stam"], "blend": {"models": ["stam"], "prevalence": None}})
+    settings = parsed("--settings", path)
+    assert (settings.models, settings.blend) == (("lgbm", "stam"), Blend(models=("stam",)))
 
 
 @pytest.mark.parametrize("at", [0, 2])
 def test_the_users_flags_win_over_the_file_wherever_they_stand(tmp_path, at):
-    argv = ["--epochs", "7"]
-    argv[at:at] = ["--settings", str(settings_file(tmp_path, {"epochs": 4, "batch": 8}))]
-    assert parsed(*argv).member.fit == Fit(epochs=7, batch=8)
+    argv = ["--stgcn-mil.epochs", "7"]
+    argv[at:at] = ["--settings", str(settings_file(tmp_path, {"stgcn_mil": {"epochs": 4, "batch": 8}}))]
+    assert parsed(*argv).stgcn_mil == changed(StgcnMilConfig(), epochs=7, batch=8)
+
+
+def test_a_switch_in_a_settings_file_can_be_turned_round(tmp_path):
+    path = settings_file(tmp_path, {"report": False, "rocket": {"body_scale": False}})
+    assert (parsed("--settings", path).report, parsed("--settings", path).rocket.features.body_scale) == (False, False)
+    both = parsed("--settings", path, "--report", "--rocket.body-scale")
+    assert (both.report, both.rocket.features.body_scale) == (True, True)
 
 
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
-        ({"epoch": 3}, ["Unrecognized options: --epoch", "--epochs"]),
-        ({"fit": {"epochz": 3}}, ["Unrecognized options: --epochz"]),
-        ({"epochs": "three"}, ["--epochs", "three"]),
-        ({"epochs": True}, ["--epochs", "True"]),
-        ({"epochs": 2.5}, ["--epochs", "2.5"]),
-        ({"epochs": None}, ["--epochs", "None"]),
-        ({"epochs": [1, 2]}, ["2"]),
-        ({"epochs": []}, ["--epochs"]),
-        ({"epochs": 0}, ["--epochs 0 is outside", "nearest valid value is 1"]),
-        ({"fit": {"learning_rate": 7}}, ["--learning-rate 7", "nearest valid value is 1"]),
+        ({"epochs": 3}, ["Unrecognized options: --epochs"]),
+        ({"stgcn_mil": {"epochz": 3}}, ["Unrecognized options: --stgcn-mil.epochz"]),
+        ({"stam": {"epochs": 3}}, ["Unrecognized options: --stam.epochs"]),
+        ({"stgcn_mil": {"epochs": "three"}}, ["--stgcn-mil.epochs", "three"]),
+        ({"stgcn_mil": {"epochs": True}}, ["--stgcn-mil.epochs"]),
+        ({"stgcn_mil": {"epochs": 2.5}}, ["--stgcn-mil.epochs", "2.5"]),
+        ({"stgcn_mil": {"epochs": None}}, ["--stgcn-mil.epochs", "None"]),
+        ({"stgcn_mil": {"epochs": [1, 2]}}, ["2"]),
+        ({"stgcn_mil": {"epochs": []}}, ["--stgcn-mil.epochs"]),
+        ({"stgcn_mil": {"epochs": 0}}, ["--stgcn-mil.epochs 0 is below", "nearest valid value is 1"]),
+        ({"blend": {"trials": 0}}, ["--blend.trials 0 is below", "nearest valid value is 1"]),
+        ({"report": 1}, ["Unrecognized options: 1"]),
         ({"settings": "other.json"}, ["--settings"]),
+        ({"model": "gru", "settings": {}}, ["--models gru is unknown"]),
+        ({"model": "lgbm", "settings": {"leaves": 3}}, ["Unrecognized options: --lgbm.leaves"]),
     ],
 )
 def test_a_settings_file_is_checked_as_flags_are(tmp_path, capsys, tree, words):
@@ -364,188 +414,135 @@ def test_a_settings_file_that_cannot_be_read_stops_with_its_name(tmp_path, capsy
     assert "not a readable" in refused(capsys, "--settings", tmp_path / "latin.json")
 
 
-# ---- the classes themselves
-
-
-def test_every_settings_class_is_frozen_checked_and_documented():
-    source = Path(settings_module.__file__).read_text()
-    for value in vars(settings_module).values():
-        if not (dataclasses.is_dataclass(value) and issubclass(value, Checked)):
-            continue
-        assert value.__dataclass_params__.frozen, value
-        for field in dataclasses.fields(value):
-            if not dataclasses.is_dataclass(field.type):
-                assert re.search(rf'    {field.name}: .*\n    """', source), field.name
-
-
-@pytest.mark.parametrize("settings_class", SCRIPTS)
-def test_the_names_of_a_scripts_settings_are_unique(settings_class):
-    names = [name for name, _ in num_leaves(settings_class)]
-    assert len(names) == len(set(names))
-
-
-def test_every_script_is_among_those_tested():
-    inner = {annotation for each in vars(settings_module).values() if dataclasses.is_dataclass(each)
-             for annotation in typing.get_type_hints(each).values()}  # fmt: skip
-    outer = {each for each in vars(settings_module).values()
-             if dataclasses.is_dataclass(each) and issubclass(each, Checked) and each not in inner}  # fmt: skip
-    assert outer - {Train, RunData} == set(SCRIPTS), "Train and OfRun are what several scripts share"
-
-
-def test_settings_come_back_from_the_json_of_a_manifest():
-    member = Member(features=Features(root="hold"), network=Network(width=5), fit=Fit(learning_rate=1, loss="focal"))
-    assert from_tree(Member, json.loads(json.dumps(dataclasses.asdict(member)))) == member
-    for default in (Member(), LgbmMember(), RocketMember(), Blend(), Blend(prevalence=0.25)):
-        assert from_tree(type(default), json.loads(json.dumps(dataclasses.asdict(default)))) == default
+# ---- settings in files that the software wrote
 
 
 @pytest.mark.parametrize(
     ("group", "name", "value", "words"),
     [
-        ("fit", "epochs", True, "epochs cannot be True"),
-        ("fit", "epochs", 3.0, "epochs cannot be 3.0"),
-        ("fit", "epochs", "3", "epochs cannot be '3'"),
-        ("fit", "epochs", None, "epochs cannot be None"),
-        ("fit", "epochs", 0, "--epochs 0 is outside"),
-        ("fit", "learning_rate", True, "learning_rate cannot be True"),
-        ("fit", "learning_rate", float("nan"), "--learning-rate nan is outside"),
-        ("fit", "loss", "hinge", "loss cannot be 'hinge'"),
-        ("fit", "loss", ["plain"], "loss cannot be"),
-        ("features", "body_scale", 1, "body_scale cannot be 1"),
-        ("network", "kernel", 4, "--kernel 4 is not odd"),
-        ("network", "depth", 4, "settings of Network"),
+        ("optimization", "epochs", True, "--epochs cannot be True"),
+        ("optimization", "epochs", 3.5, "--epochs cannot be 3.5"),
+        ("optimization", "epochs", "3", "--epochs cannot be '3'"),
+        ("optimization", "epochs", None, "--epochs cannot be None"),
+        ("optimization", "epochs", 0, "--epochs 0 is below 1"),
+        ("optimization", "learning_rate", True, "--learning-rate cannot be True"),
+        ("optimization", "learning_rate", float("nan"), "--learning-rate"),
+        ("optimization", "loss", "hinge", "--loss cannot be 'hinge'"),
+        ("optimization", "loss", ["plain"], "--loss cannot be"),
+        ("features", "body_scale", 1, "--body-scale cannot be 1"),
+        (None, "kernel", 4, "--kernel 4 is not odd; the nearest valid value is 3"),
+        (None, "depth", 4, "--depth is unknown"),
+        ("features", "depth", 4, "--depth is unknown"),
+        (None, "features", None, "--features cannot be None"),
     ],
 )
 def test_a_tree_with_a_wrong_key_type_or_range_is_refused_by_name(group, name, value, words):
-    tree = dataclasses.asdict(Member())
-    tree[group][name] = value
+    tree = to_tree(StgcnMilConfig())
+    (tree[group] if group else tree)[name] = value
     with pytest.raises(SettingsError, match=re.escape(words)):
-        from_tree(Member, tree)
+        from_tree(StgcnMilConfig, tree)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("averaging", "mean"), ("prevalence", 0.0), ("prevalence", "0.2"), ("prevalence", True), ("context", 0),
-     ("blend_trials", 1.5), ("threshold", None)],
+    [("averaging", "mean"), ("prevalence", 0.0), ("prevalence", "0.2"), ("prevalence", True), ("child_context", 0),
+     ("trials", 1.5), ("threshold_rule", None), ("models", "lgbm"), ("models", [1])],
 )  # fmt: skip
 def test_a_blend_with_a_wrong_value_is_refused(name, value):
-    with pytest.raises(SettingsError, match=name):
-        from_tree(Blend, dataclasses.asdict(Blend()) | {name: value})
+    with pytest.raises(SettingsError, match=name.replace("_", "-")):
+        from_tree(Blend, to_tree(Blend()) | {name: value})
 
 
-@pytest.mark.parametrize("tree", [None, [], "x", {}, {"fit": {}}, dataclasses.asdict(Member()) | {"fit": None}])
+@pytest.mark.parametrize("tree", [None, [], "x", 5, {"optimization": {}}, {"features": {"root": {}}}])
 def test_a_tree_of_another_shape_is_refused(tree):
-    with pytest.raises(SettingsError, match="not those of this version"):
-        from_tree(Member, tree)
+    with pytest.raises(SettingsError):
+        from_tree(StgcnMilConfig, tree)
 
 
-def test_a_tree_of_before_a_setting_was_added_has_its_default():
-    tree = dataclasses.asdict(Member())
-    for group, name in (("network", "backbone"), ("network", "weights"), ("fit", "triplet")):
-        del tree[group][name]
-    assert from_tree(Member, tree) == Member()
+@pytest.mark.parametrize("name", ["ema", "kernel", "features"])
+def test_a_tree_that_lacks_a_setting_is_refused(name):
+    tree = to_tree(StgcnMilConfig())
+    del (tree["optimization"] if name == "ema" else tree)[name]
+    with pytest.raises(SettingsError, match="are not those of this version"):
+        from_tree(StgcnMilConfig, tree)
 
 
-def test_a_tree_with_a_missing_setting_is_refused():
-    tree = dataclasses.asdict(Member())
-    del tree["fit"]["ema"]
-    with pytest.raises(SettingsError, match="settings of Fit"):
-        from_tree(Member, tree)
+def test_settings_of_a_blend_come_back_from_json():
+    for blend in (Blend(), Blend(models=("stam", "vsvig"), prevalence=0.25, averaging="percentile")):
+        assert from_tree(Blend, json.loads(json.dumps(to_tree(blend)))) == blend
 
 
-# ---- scripts that call scripts
-
-
-def test_what_a_script_said_when_it_failed_is_passed_on(tmp_path):
-    with pytest.raises(TrainingError, match=r"verify\.py ended with 1: error: .*nowhere: no such folder"):
-        app.call(["verify.py", "--data", str(tmp_path / "nowhere")])
-
-
-def test_only_members_that_a_script_trains_can_be_named():
-    app.check_members(("lgbm", "rocket", "stgcn_mil"))
-    with pytest.raises(SettingsError, match=r"--members gru is unknown; there are stgcn_mil, stam, .*, lgbm, rocket"):
-        app.check_members(("lgbm", "gru"))
-    assert all((Path(app.__file__).parent / words[0]).exists() for words in app.MEMBER_SCRIPTS.values())
+def test_settings_cannot_be_changed():
+    for settings in (Blend(), Train(), Submission(), *(model.config() for model in MODELS.values())):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(settings, dataclasses.fields(settings)[0].name, None)
 
 
 # ---- every field has an effect
 
 FRAMES = 32
 # Small enough for a few seconds in all. Every random change is on, so that its size shows.
-CHANGES = Augmentation(gap_prob=0.5, drop_landmark_prob=0.1)
-BASES = {
-    "stgcn_mil": Member(augmentation=CHANGES, network=Network(width=4, blocks=2), fit=Fit(epochs=2, batch=6)),
-    **{
-        model: Member(model=model, augmentation=CHANGES, network=Network(width=4), fit=Fit(epochs=1, batch=6))
-        for model in MEMBERS
-        if model != "stgcn_mil"
-    },
-    "lgbm": LgbmMember(Boosting(num_boost_round=5, min_data_in_leaf=2)),
-    "rocket": RocketMember(augmentation=CHANGES),
+CHANGES = {"gap_prob": 0.5, "drop_landmark_prob": 0.1}
+SMALL = {
+    "lgbm": {"num_boost_round": 5, "min_data_in_leaf": 2},
+    "rocket": CHANGES,
+    "stgcn_mil": {"width": 4, "blocks": 2, "epochs": 2, "batch": 6, **CHANGES},
 }
-ELSEWHERE = {("two_stream", "network", "weights")}  # test_two_stream.py shows what it does, with a file
+BASES = {
+    name: changed(model.config(), **SMALL.get(name, {"width": 4, "epochs": 1, "batch": 6, **CHANGES}))
+    for name, model in MODELS.items()
+}
+ELSEWHERE = {("two_stream", "weights")}  # test_two_stream.py shows what it does, with a file
 # Another valid value of each number; the values of Literal and bool fields are found by themselves.
 OTHER = {
-    "features": {"aspect": 1.5},
-    "augmentation": {
-        "mirror": 0.0, "rotation_deg": 60.0, "zoom": 0.5, "stretch": 0.0, "shift_frames": 2,
-        "jitter": 0.05, "drop_landmark": 0.4, "gap": 0.0, "gap_frames": 3,
-    },
-    "network": {"width": 6, "blocks": 3, "kernel": 5, "dropout": 0.5},
-    "fit": {
-        "epochs": 1, "batch": 4, "learning_rate": 0.01, "weight_decay": 0.5, "focal_gamma": 4.0, "ema": 0.0,
-        "clip_norm": 0.01, "triplet": 2.0,
-    },
-    "boosting": {
-        "rounds": 6, "shrinkage": 0.2, "leaves": 2, "leaf_segments": 5, "statistics_share": 0.9, "bag_share": 0.5,
-        "shrink_leaves": 10.0,
-    },
-    "convolutions": {"biases": 3, "copies": 0},
+    "aspect": 1.5,
+    "mirror_prob": 0.0, "rotation_deg": 60.0, "zoom": 0.5, "aspect_jitter": 0.0, "shift_frames": 2, "jitter": 0.05,
+    "drop_landmark_prob": 0.4, "gap_prob": 0.0, "gap_frames": 3,
+    "width": 6, "blocks": 3, "kernel": 5, "dropout": 0.5, "triplet": 2.0,
+    "epochs": 1, "batch": 4, "learning_rate": 0.01, "weight_decay": 0.5, "focal_gamma": 4.0, "ema": 0.0,
+    "clip_norm": 0.01,
+    "num_boost_round": 6, "num_leaves": 2, "min_data_in_leaf": 5, "feature_fraction": 0.9, "bagging_fraction": 0.5,
+    "lambda_l2": 10.0,
+    "biases_per_kernel": 3, "augmented_copies": 0,
 }  # fmt: skip
-NEEDS = {"focal_gamma": ("fit", {"loss": "focal"})}  # fields that act only together with another one
+NEEDS = {"focal_gamma": {"loss": "focal"}}  # fields that act only together with another one
 
 
-def other_values(base, group, name, annotation):
+def annotations(settings_class: Any) -> dict[str, Any]:
+    """The types of all fields that hold a value, at any depth."""
+    found: dict[str, Any] = {}
+    for name, annotation in typing.get_type_hints(settings_class).items():
+        found |= annotations(annotation) if dataclasses.is_dataclass(annotation) else {name: annotation}
+    return found
+
+
+def shown(model: str) -> dict[str, Any]:
+    """The fields that must show an effect on a model; what all networks share is shown on the ST-GCN."""
+    fields = annotations(MODELS[model].config)
+    if isinstance(MODELS[model], NetworkModel) and model != "stgcn_mil":
+        fields = {name: annotation for name, annotation in fields.items() if name not in annotations(NetworkConfig)}
+    return fields
+
+
+def other_values(model: str, name: str, annotation: Any) -> list[Any]:
     """Values to change a field to; empty where a new field has none yet, which fails a test."""
-    default = getattr(getattr(base, group), name)
+    default = leaves(BASES[model])[name]
     if typing.get_origin(annotation) is Literal:
         return [value for value in typing.get_args(annotation) if value != default]
     if annotation is bool:
         return [not default]
-    return [OTHER[group][name]] if name in OTHER.get(group, {}) else []
-
-
-def groups(base):
-    """The groups of a member's settings, each with its class."""
-    return {name: each for name, each in typing.get_type_hints(type(base)).items() if dataclasses.is_dataclass(each)}
-
-
-def fields(member, base):
-    """Group, name and type of every field that must show an effect on a member.
-
-    What all networks share is shown on the ST-GCN, on the others their sizes alone.
-    """
-    for group, settings_class in groups(base).items():
-        for name, annotation in typing.get_type_hints(settings_class).items():
-            if group == "network":
-                shown = name in SIZES[member]
-            elif name == "triplet":
-                shown = member == "sta_gunet"
-            else:
-                shown = member == "stgcn_mil" or member not in MEMBERS
-            if shown:
-                yield group, name, annotation
+    return [OTHER[name]] if name in OTHER else []
 
 
 CASES = [
-    pytest.param(member, group, name, value, id=f"{member}-{name}={value}")
-    for member, base in BASES.items()
-    for group, name, annotation in fields(member, base)
-    for value in other_values(base, group, name, annotation)
+    pytest.param(model, name, value, id=f"{model}-{name}={value}")
+    for model in MODELS
+    for name, annotation in shown(model).items()
+    for value in other_values(model, name, annotation)
 ]
 
 
-def gappy_poses():
+def gappy_poses() -> np.ndarray:
     """Poses (12, FRAMES, 33, 5) float32 of moving bodies; landmarks are missing, the hips for a while."""
     generator = np.random.default_rng(0)
     poses = np.repeat(generator.uniform(0.2, 0.8, (12, 1, 33, 5)), FRAMES, 1)
@@ -557,65 +554,49 @@ def gappy_poses():
 
 
 @pytest.fixture(scope="module")
-def trained():
-    """A function from a member's settings to what training makes of them, as named bytes."""
-    names = tuple(f"child_{i}_1.npy" for i in range(12))
+def predicted() -> typing.Callable[[str, Any], bytes]:
+    """A function from a model and its settings to what it predicts once it is trained."""
+    names, children = tuple(f"child_{i}_1.npy" for i in range(12)), tuple(str(i) for i in range(12))
     labels = (np.arange(12) % 3 == 0).astype(np.int64)
-    children = tuple(str(i) for i in range(12))
     data = TrainingData(names, children, labels, gappy_poses(), np.ones(12, bool), "", {}, False)
     rows = np.arange(12)
 
-    def train(settings):
-        if isinstance(settings, LgbmMember):
-            values = lgbm.statistics(data.poses, rows, settings)
-            # Not the text of the model, which repeats the settings.
-            return {"answers": lgbm.fit(values, labels, settings, 0).predict(values).tobytes()}
-        if isinstance(settings, RocketMember):
-            weights = rocket.fit(data, rows, settings, [0, 0])
-        else:
-            trainer = FoldTrainer(data, rows, settings, 0, 0, torch.device("cpu"), torch.float32)
-            while trainer.epoch < settings.fit.epochs:
-                trainer.run_epoch()
-            weights = trainer.final_weights()
-        return {name: value.numpy().tobytes() for name, value in weights.items()}
+    def predict(name: str, config: Any) -> bytes:
+        model = MODELS[name]
+        fitted = model.fit(FoldJob(data, rows, config, seed=0, fold=0, hardware=FLOAT32))
+        return model.predictor(fitted, config, FLOAT32).predict(data.poses, rows).logits.tobytes()
 
-    return train
+    return predict
 
 
-def test_every_field_of_a_member_has_a_case():
-    covered = {tuple(case.values[:3]) for case in CASES}
-    wanted = {(member, group, name) for member, base in BASES.items() for group, name, _ in fields(member, base)}
+def test_every_field_of_a_model_has_a_case():
+    covered = {tuple(case.values[:2]) for case in CASES}
+    wanted = {(model, name) for model in MODELS for name in shown(model)}
     assert covered | ELSEWHERE == wanted, "give the new field another value in OTHER"
-    members = {typing.get_type_hints(script)["member"] for script in SCRIPTS if issubclass(script, Train)}
-    assert members == {type(base) for base in BASES.values()}, "give the new member a place in BASES"
-    assert {*typing.get_type_hints(Member)} - {*groups(Member())} == {"model"}
-    assert typing.get_args(typing.get_type_hints(Member)["model"]) == tuple(NETWORKS) == tuple(SIZES)
+    assert shown("sta_gunet").keys() == {"width", "kernel", "dropout", "triplet"}, StaGunetConfig
 
 
-@pytest.mark.parametrize("member", BASES)
-def test_the_same_settings_give_the_same_model(trained, member):
-    assert trained(BASES[member]) == trained(BASES[member])
+@pytest.mark.parametrize("model", BASES)
+def test_the_same_settings_give_the_same_model(predicted, model):
+    assert predicted(model, BASES[model]) == predicted(model, BASES[model])
 
 
-@pytest.mark.parametrize(("member", "group", "name", "value"), CASES)
-def test_every_field_has_an_effect(trained, member, group, name, value):
-    base = BASES[member]
-    if name in NEEDS:
-        needed, options = NEEDS[name]
-        base = dataclasses.replace(base, **{needed: dataclasses.replace(getattr(base, needed), **options)})
-    changed = dataclasses.replace(base, **{group: dataclasses.replace(getattr(base, group), **{name: value})})
-    assert changed != base
-    before, after = trained(base), trained(changed)
-    assert any(before[name] != after[name] for name in before.keys() & after.keys())
+@pytest.mark.parametrize(("model", "name", "value"), CASES)
+def test_every_field_has_an_effect(predicted, model, name, value):
+    base = changed(BASES[model], **NEEDS.get(name, {}))
+    other = changed(base, **{name: value})
+    assert other != base
+    assert predicted(model, other) != predicted(model, base)
 
 
-# `fold_averaging` acts when a segment is answered: test_submission.py shows it.
-BLENDS = [("averaging", "probability"), ("averaging", "percentile"), ("context", True), ("threshold", "observed"),
-          ("prevalence", 0.1), ("blend_trials", 4), ("blend_seed", 1)]  # fmt: skip
+# `models` acts in decide.py, `fold_averaging` when a segment is predicted: test_submission.py shows it.
+BLENDS = [("averaging", "probability"), ("averaging", "percentile"), ("child_context", True),
+          ("threshold_rule", "observed"), ("prevalence", 0.1), ("trials", 4), ("seed", 1)]  # fmt: skip
 
 
 def test_every_field_of_a_blend_has_a_case():
-    assert {name for name, _ in BLENDS} | {"fold_averaging"} == {field.name for field in dataclasses.fields(Blend)}
+    names = {field.name for field in dataclasses.fields(Blend)}
+    assert {name for name, _ in BLENDS} | {"models", "fold_averaging"} == names
 
 
 @pytest.mark.parametrize(("name", "value"), BLENDS)
@@ -623,44 +604,10 @@ def test_every_field_of_a_blend_has_an_effect(name, value):
     generator = np.random.default_rng(0)
     labels, children = np.tile([0, 0, 1], 40), np.repeat([str(child) for child in range(12)], 10)
     logits = {
-        member: generator.normal(2 * labels - 1, spread) for member, spread in zip("abc", (1.0, 1.5, 2.0), strict=True)
+        model: generator.normal(2 * labels - 1, spread) for model, spread in zip("abc", (1.0, 1.5, 2.0), strict=True)
     }
-    rows = blending.OofScores(logits, children, np.ones(120, bool))
-    base = Blend(blend_trials=25)
-    before, after = (blending.choose(rows, labels, each) for each in (base, dataclasses.replace(base, **{name: value})))
+    rows = OofScores(logits, children, np.ones(120, bool))
+    base = Blend(trials=25)
+    before, after = (fit_blend(rows, labels, each) for each in (base, dataclasses.replace(base, **{name: value})))
     assert before != after
-    assert before == blending.choose(rows, labels, base)
-
-
-def test_the_help_tells_of_settings_files_and_a_manifest_is_one(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        app.parse(TrainFolds, "Text.", ["--help"])
-    assert "--settings FILE" in capsys.readouterr().out
-    manifest = {"member": "stgcn_mil", "settings": {"fit": {"epochs": 3}}, "threads": 1}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    parsed = app.parse(TrainFolds, "", ["--settings", str(tmp_path / "manifest.json")])
-    assert parsed.member.fit.epochs == 3
-
-
-SIMULATED = ("--children", 5, "--segments-per-child", 2, "--frames", 60, "--workers", 1)
-SIMULATE_CASES = {
-    "children": 6, "segments_per_child": 3, "frames": 61, "prevalence": 0.5, "mimics": 1.0, "filming": "table",
-    "confound": True, "recordings": 1, "minutes": 2.0, "preview": True, "seed": 8,
-}  # fmt: skip
-
-
-def test_every_field_of_the_simulator_has_a_case():
-    # `out` is where it goes, and the files do not depend on `workers`: test_simulated_data.py shows it.
-    assert SIMULATE_CASES.keys() == {field.name for field in dataclasses.fields(Simulate)} - {"out", "workers"}
-
-
-@pytest.mark.parametrize("name", SIMULATE_CASES)
-def test_every_field_of_the_simulator_has_an_effect(tmp_path, name):
-    flags = [*map(str, SIMULATED), *(["--recordings", "1", "--minutes", "1"] if name == "minutes" else [])]
-    written = []
-    for folder, more in (("a", []), ("b", [f"--{name.replace('_', '-')}", str(SIMULATE_CASES[name])])):
-        assert app.run(simulate.main, Simulate, "", ["--out", str(tmp_path / folder), *flags, *more]) == 0
-        root = tmp_path / folder
-        files = (path for path in root.rglob("*") if path.is_file() and path.name != "simulated.json")
-        written.append({path.relative_to(root).as_posix(): path.read_bytes() for path in files})
-    assert written[0] != written[1]
+    assert before == fit_blend(rows, labels, base)

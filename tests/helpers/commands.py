@@ -139,10 +139,13 @@ def code_of(script: str, *flags: object) -> int:
     """Run a command in this process; its exit code. What it printed is captured by pytest."""
     path, settings = SCRIPTS[script]
     module = importlib.import_module(Path(path).stem)
+    before = signal.getsignal(signal.SIGTERM)
     try:
         return app.run(module.main, getattr(module, settings), module.__doc__, list(map(str, flags)))
     except SystemExit as stop:  # tyro ends the process itself
         return int(stop.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def here(script: str, *flags: object) -> None:

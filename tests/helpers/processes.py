@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def wait_until(true) -> None:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 300
     while not true():
         assert time.monotonic() < give_up
         time.sleep(0.02)

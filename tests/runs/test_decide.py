@@ -10,7 +10,7 @@ from spasm.config.data import Folds
 from spasm.config.ensemble import Blend
 from spasm.data.dataset import TrainingData
 from spasm.ensemble.blending import OofScores, cross_fit
-from spasm.evaluation import metrics
+from spasm.evaluation import bootstrap, metrics
 from spasm.runs.artefacts import ChildContext, Metric, metrics_of
 from spasm.runs.decide import complete_logits, decide
 from spasm.runs.folder import Run, open_model, open_run
@@ -24,7 +24,7 @@ def blended_run(tmp_path, monkeypatch) -> Run:
 
     What is usual differs between children, so that child context has something to add.
     """
-    monkeypatch.setattr(metrics, "RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     generator = np.random.default_rng(0)
     child = 10 + np.arange(90) // 6
     data = TrainingData(

@@ -1,5 +1,6 @@
 """The training command: models one after the other, the decision after each, and the report."""
 
+import functools
 import shlex
 import sys
 import time
@@ -59,7 +60,8 @@ class Train:
     blend: Blend = Blend()
 
 
-def with_models(base: type, models: Sequence[Model]) -> Any:
+@functools.cache
+def with_models(base: type, models: tuple[Model, ...]) -> Any:
     """The flags `base` with a group for each model, whose prefix is the model's name."""
     configs = {model.name: model.config for model in models}
     defaults = {name: config() for name, config in configs.items()}
