@@ -11,7 +11,7 @@ import types
 import pytest
 
 from helpers.repository import ROOT
-from spasm.cli import app, progress
+from spasm.cli import progress
 
 WORK = """
 import time
@@ -45,7 +45,7 @@ def on_terminal(*words):
 def seconds(monkeypatch):
     """Gives what lets so many seconds pass on the clock of the lines."""
     clock = [1000.0]
-    monkeypatch.setattr(app, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(progress, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
 
     def passed(count):
         clock[0] += count

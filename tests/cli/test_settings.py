@@ -16,6 +16,7 @@ import pytest
 import submission
 import train_folds
 from helpers.data import FLOAT32
+from helpers.repository import ROOT
 from helpers.settings import changed
 from spasm.cli import app
 from spasm.cli.train import Train
@@ -33,7 +34,6 @@ from spasm.models.sta_gunet import StaGunetConfig
 from spasm.models.stgcn_mil import StgcnMilConfig
 from submission import Submission
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
     str(path.relative_to(ROOT))
     for path in (ROOT / "submission.py", *(ROOT / "src").glob("*.py"))
@@ -118,6 +118,7 @@ def test_help_names_every_flag_and_its_default(flags_of, script, capsys):
     assert "--settings FILE" in text
 
 
+@pytest.mark.command
 @EVERY_SCRIPT
 def test_no_help_loads_torch_or_lightgbm_or_optuna(script):
     command = [sys.executable, "-X", "importtime", script, "--help"]
@@ -581,6 +582,7 @@ def test_the_same_settings_give_the_same_model(predicted, model):
     assert predicted(model, BASES[model]) == predicted(model, BASES[model])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "name", "value"), CASES)
 def test_every_field_has_an_effect(predicted, model, name, value):
     base = changed(BASES[model], **NEEDS.get(name, {}))

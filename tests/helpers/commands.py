@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from helpers.processes import wait_until
+from helpers.repository import ROOT
 from spasm.cli import app
 
-ROOT = Path(__file__).parents[2]
 T = 60
 # Each script, and what in it knows its flags.
 SCRIPTS = {

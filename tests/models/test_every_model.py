@@ -19,6 +19,7 @@ from spasm.models.registry import MODELS
 from spasm.runs.folder import ModelFolder
 
 FRAMES = 16
+pytestmark = pytest.mark.slow
 EVERY = pytest.mark.parametrize("model", list(MODELS))
 
 

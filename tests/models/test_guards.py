@@ -19,6 +19,7 @@ from spasm.config.data import Folds
 from spasm.models.registry import MODELS
 
 FRAMES, EACH = 16, 4
+pytestmark = pytest.mark.slow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from helpers.commands import code_of
 from helpers.data import FLOAT32
+from helpers.repository import ROOT
 from helpers.segments import T, add_to_test, make_data, pose, saved
 from helpers.settings import changed
 from spasm.config.data import Folds
@@ -39,7 +40,6 @@ from spasm.runs.decide import decide
 from spasm.runs.folder import ModelFolder, open_model, open_run
 from spasm.training.folds import train_fold
 
-ROOT = Path(__file__).parents[2]
 SMALL = changed(
     MODELS["stgcn_mil"].config(), width=4, blocks=1, kernel=3, epochs=2, batch=8, shift_frames=2, gap_frames=4
 )
@@ -559,6 +559,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, after: bool) -> list[Pat
     return saves
 
 
+@pytest.mark.stress
 def test_stopped_before_or_after_any_save_and_continued_it_ends_with_the_same_bytes(
     whole, tmp_path, monkeypatch, contents
 ):
@@ -583,6 +584,7 @@ def test_stopped_before_or_after_any_save_and_continued_it_ends_with_the_same_by
         assert not list(small.run_path.rglob("*_last.safetensors"))
 
 
+@pytest.mark.stress
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_bytes(whole, tmp_path, contents):
     expected, kills = contents(whole.run_path), 0
@@ -606,6 +608,7 @@ def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_bytes(whole
             break
 
 
+@pytest.mark.stress
 def test_a_full_disk_at_any_save_is_an_error_and_the_same_command_continues_after(
     whole, tmp_path, monkeypatch, contents, capsys
 ):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.commands import ROOT, Command, code_of
+from helpers.commands import Command, code_of
 from helpers.processes import is_gone, wait_until
+from helpers.repository import ROOT
 from spasm.core import files
 
 
@@ -36,6 +37,7 @@ def start(train_flags, tmp_path):
             command.kill_group()
 
 
+@pytest.mark.stress
 def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_worker_undisturbed(
     start, trained, tmp_path, contents
 ):
@@ -74,6 +76,7 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
     assert leftovers(run) == []
 
 
+@pytest.mark.stress
 def test_interrupted_and_terminated_it_exits_130_and_143_and_continues_to_the_same_bytes(
     start, trained, tmp_path, contents
 ):
@@ -105,6 +108,7 @@ def test_threads_that_the_shell_asks_for_change_no_byte(train_flags, trained, tm
     assert contents(tmp_path / "run")[name] == contents(trained)[name]
 
 
+@pytest.mark.stress
 def test_a_worker_that_is_killed_ends_the_command_with_a_message(start, tmp_path):
     command = start("fold_1_last.safetensors before")
     os.kill(command.held(), signal.SIGKILL)  # as the system does when memory runs out

@@ -3,7 +3,6 @@
 import csv
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +10,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from helpers.commands import code_of, without_progress
+from helpers.repository import ROOT
 from spasm.data.pose import visible_mask
 from spasm.ensemble.calibration import probability
 from spasm.runs.folder import ModelFolder
 from spasm.training.tensorboard import out_of_fold
 
-ROOT = Path(__file__).parents[2]
 WITHOUT_PACKAGE = """
 import runpy, sys
 sys.modules["tensorboard"] = None  # an import of it fails

@@ -132,6 +132,7 @@ def test_the_rows_alone_decide_what_is_learned():
 # ---- learning
 
 
+@pytest.mark.slow
 def test_eight_segments_can_be_overfitted():
     data = dataclasses.replace(some_data(8), labels=np.array([0, 1, 1, 0, 1, 0, 0, 1]))
     config = changed(StgcnMilConfig(), width=8, dropout=0.0, epochs=120, batch=8, learning_rate=0.01, ema=0.0)
@@ -153,6 +154,7 @@ def out_of_fold_auc(data, config, labels, fold_of):
     return roc_auc_score(labels, logits)
 
 
+@pytest.mark.slow
 def test_true_labels_are_learned_and_shuffled_ones_are_not():
     """The second half would not mean anything without the first."""
     data = some_data(700, frames=16, children=70, signal=0.2)
@@ -164,6 +166,7 @@ def test_true_labels_are_learned_and_shuffled_ones_are_not():
     assert 0.4 < np.mean(aucs[1:]) < 0.6
 
 
+@pytest.mark.slow
 def test_labels_shuffled_over_children_could_be_learned_only_if_a_child_were_in_both_folds():
     data = some_data(400, frames=16, children=40)
     config = changed(SMALL, mirror_prob=0.0, zoom=0.0, aspect_jitter=0.0, epochs=8)  # children are easy to recognise

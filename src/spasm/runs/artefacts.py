@@ -47,7 +47,7 @@ def _sha256(text: str) -> str:
 
 def _file(text: str) -> str:
     # Nothing above the run, and nothing hidden, can be named.
-    if not re.fullmatch(r"([a-z0-9_]+/)?seed_[0-9]+/[a-z0-9_]+\.(safetensors|txt|csv)", text):
+    if not re.fullmatch(r"([a-z0-9_]+/)?seed_[0-9]+/[a-z0-9_]+\.[a-z]+", text):
         raise ValueError("is not a file of a trained fold")
     return text
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import lightgbm
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -200,6 +199,8 @@ def child_folds(children: np.ndarray, folds: int) -> np.ndarray:
 
 def out_of_fold(statistics: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
     """Scores (N,) of a small LightGBM, each fold by one that has not seen it."""
+    import lightgbm  # here, so that a help text comes at once
+
     settings = {
         "objective": "binary", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 10, "feature_fraction": 0.5,
         "bagging_fraction": 0.8, "bagging_freq": 1, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True,
