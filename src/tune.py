@@ -12,9 +12,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
-
-from joblib import cpu_count
+from typing import TYPE_CHECKING, Annotated, Any
 
 from spasm.cli import app, progress
 from spasm.config.data import Data, Folds
@@ -22,15 +20,15 @@ from spasm.config.fields import settings, within
 from spasm.config.runtime import Hardware
 from spasm.config.tuning import Study
 from spasm.core import files
+from spasm.core.processes import cpu_count
 from spasm.data.dataset import load_training
 from spasm.data.folds import make_folds, read_folds
 from spasm.models.model import Model
 from spasm.models.registry import model_named
-from spasm.report import console, tuning_tables
-from spasm.tuning.nested import nested_metrics
-from spasm.tuning.plan import check, nested_result, plan
-from spasm.tuning.search import Search
-from spasm.tuning.workers import predict_all_held_out, run_searches, write_result
+from spasm.report import console
+
+if TYPE_CHECKING:
+    from spasm.tuning.search import Search
 
 
 @settings
@@ -50,6 +48,10 @@ class Tune:
 
 
 def main(settings: Tune) -> int:
+    from spasm.report import tuning_tables  # what searches takes a second to load
+    from spasm.tuning.plan import check, plan
+    from spasm.tuning.workers import run_searches, write_result
+
     model, read, split = model_named(settings.model, "--model"), settings.read, settings.split
     check(settings.study, split)
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
@@ -76,8 +78,13 @@ def main(settings: Tune) -> int:
     return 0
 
 
-def evaluate(settings: Tune, model: Model, searches: list[Search], best: list[dict[str, Any]], workers: int) -> None:
+def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[dict[str, Any]], workers: int) -> None:
     """Say what the search is worth on children it never looked at."""
+    from spasm.report import tuning_tables
+    from spasm.tuning.nested import nested_metrics
+    from spasm.tuning.plan import nested_result
+    from spasm.tuning.workers import predict_all_held_out
+
     data, study, out = searches[0].data, settings.study, nested_result(settings.study)
     metrics = nested_metrics(data, *predict_all_held_out(searches, best, workers))
     chosen = {f"fold_{search.outer_fold}": values for search, values in zip(searches, best, strict=True)}
