@@ -24,7 +24,8 @@ from typing import Annotated, Any
 import numpy as np
 from joblib import cpu_count
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from spasm.cli import app
 from spasm.config.features import Features

@@ -14,7 +14,9 @@ import pytest
 
 from helpers.repository import ROOT
 from helpers.tables import table
-from helpers.video import MODEL, extract
+from helpers.video import MODEL, cv2, extract, film
+
+__all__ = ["cv2", "film"]  # the fixtures
 
 T = 60
 

@@ -24,12 +24,12 @@ from spasm.video import sandbox
 sandbox.block_network()
 import numpy as np
 from skimage import data
-from spasm.video import decode
+from spasm.video import landmarker
 views = [(0, 0, 512, 512), (0, 20, 480, 400), (10, 0, 400, 440), (0, 60, 360, 380), (20, 40, 420, 420),
          (0, 10, 500, 460), (5, 80, 340, 320), (0, 0, 300, 400), (30, 30, 450, 450), (0, 50, 512, 350),
          (15, 15, 380, 480), (0, 90, 420, 330)]
 pictures = [data.astronaut()[top : top + high, left : left + wide] for top, left, high, wide in views]
-task, image = decode.open_task(Path({str(MODEL)!r}), 1, "IMAGE")
+task, image = landmarker.open_task(Path({str(MODEL)!r}), 1, "IMAGE")
 found = [landmarker.people_of(task.detect(image(one)))[0] for one in [*pictures, *(one[:, ::-1] for one in pictures)]]
 np.save(sys.argv[1], np.array(found))
 """
