@@ -39,7 +39,7 @@ def build_payload(report: RunReport, plots: Mapping[str, Plot], children: Sequen
         "hips": [LEFT_HIP, RIGHT_HIP],
         "parts": list(PARTS),
         "labelled": report.labelled,
-        "lgbm_explains": "lgbm" in report.decision.models,
+        "has_features": any(MODELS[name].has_shap_values for name in report.decision.models),
         "children": [printable(str(name)) for name in names],
         "models": [[MODELS[name].title, round(model.weight, 3)] for name, model in report.decision.models.items()],
         "fastest": _fastest(segments),

@@ -379,7 +379,7 @@ function showModels(place, segment) {
 function showReasons(place, segment) {
   place.replaceChildren();
   if (!segment.reasons.length) {
-    if (page.lgbm_explains) place.append(create("p", "small", "LightGBM saw nothing to weigh."));
+    if (page.has_features) place.append(create("p", "small", "LightGBM saw nothing to weigh."));
     return;
   }
   place.append(create("h4", "small", "What LightGBM weighed most, for and against a spasm. It speaks for itself alone."));
