@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from spasm.core import files
 from spasm.data.recordings import is_simulated
@@ -18,6 +17,8 @@ POINTS = 2000  # of the curve in a row
 
 def timeline(name: str, windows: Windows, detected: Sequence[Event], true: np.ndarray | None) -> bytes:
     """A picture: probability over time in rows, detected events shaded, true ones (E, 2) as triangles below."""
+    from matplotlib.figure import Figure  # here, so that a help text comes at once
+
     row_s = max(ROW_S, windows.duration_s / MOST_ROWS)
     count = max(1, math.ceil(windows.duration_s / row_s - 1e-9))
     width_s = row_s if count > 1 else windows.duration_s
@@ -66,6 +67,8 @@ def write_trade_off(path: Path, rows: Sequence[tuple[float, float, float]], rule
 
 def trade_off(rows: Sequence[tuple[float, float, float]], title: str) -> bytes:
     """A picture of limits, false alarms per hour, and sensitivities."""
+    from matplotlib.figure import Figure  # here, so that a help text comes at once
+
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot([row[1] for row in rows], [row[2] for row in rows], marker="o", color="#c05020")

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from spasm.core.errors import DataError, printable
 from spasm.core.tables import read_table
@@ -74,6 +73,8 @@ def cohort_metrics(
     sample: SimulatedSample, scores: np.ndarray, fold_of: np.ndarray, positive: np.ndarray
 ) -> CohortMetrics:
     """Metrics of scores (N,) of the folds (N,) and of the labels (N,) bool that were made of them."""
+    from sklearn.metrics import roc_auc_score  # here, so that a help text comes at once
+
     patients = ~sample.controls
     prevalence = sample.labels[patients].mean()
     within = [

@@ -9,7 +9,6 @@ a source, marked or not, are judgement: ours, resting on no measurement.
 import dataclasses
 
 import numpy as np
-from scipy.signal import lfilter
 
 from spasm.data.landmarks import MIRROR
 from spasm.data.pose import FPS
@@ -212,6 +211,8 @@ def tremble(rng: np.random.Generator, t: np.ndarray, columns: int) -> np.ndarray
 
 def _stray(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
     """Errors (T, 33, 3) of deviation 1 that die away within STRAY_S, parts largely together."""
+    from scipy.signal import lfilter  # here, so that a help text comes at once
+
     kept = np.exp(-(t[1] - t[0]) / STRAY_S)
     fresh = rng.standard_normal((t.size, 33 + 6, 3), dtype=np.float32)
     fresh[1:] *= np.sqrt(1 - kept * kept)

@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold
 
 from spasm.data.interpolation import known_neighbours
 from spasm.data.pose import visible_mask
@@ -190,6 +188,8 @@ def grouped_auc(statistics: np.ndarray, labels: np.ndarray, children: np.ndarray
 
 def child_folds(children: np.ndarray, folds: int) -> np.ndarray:
     """A fold (N,) for each segment, whole children together."""
+    from sklearn.model_selection import GroupKFold  # here, so that a help text comes at once
+
     fold_of = np.zeros(len(children), dtype=int)
     split = GroupKFold(folds, shuffle=True, random_state=0).split(children, groups=children)
     for fold, (_, scored) in enumerate(split):
@@ -227,6 +227,8 @@ def told_apart(real: np.ndarray, real_children: np.ndarray, simulated: np.ndarra
 
 def roc_auc(labels: np.ndarray, scores: np.ndarray, fold_of: np.ndarray) -> float:
     """Mean over the folds that hold both classes."""
+    from sklearn.metrics import roc_auc_score  # here, so that a help text comes at once
+
     both = [fold for fold in np.unique(fold_of) if 0 < labels[fold_of == fold].mean() < 1]
     return float(np.mean([roc_auc_score(labels[fold_of == fold], scores[fold_of == fold]) for fold in both]))
 
