@@ -6,6 +6,7 @@ DEMO_CHILDREN ?= 60
 DEMO_SEGMENTS ?= 10
 # More flags of train_folds.py, such as --folds 3 --stgcn-mil.epochs 5
 DEMO_FLAGS ?=
+START := $(shell date +%s)
 
 .PHONY: demo test test-fast check pose-model
 
@@ -13,6 +14,7 @@ demo: .venv/ready
 	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
 	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FLAGS)
 	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
+	@echo "demo:    $$(( $$(date +%s) - $(START) )) s in all; the result is in the frame above"
 	@echo "next:    open output/demo/report.html; then put your own data into input/ (see README.md)"
 
 # The models of extract_pose.py. The package is Google's own for browsers, Apache-2.0.
