@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +18,31 @@ BLOCKS = re.findall(r"^(?: {4}.*\n)+", re.sub(r"```.*?```", "", README, flags=re
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
 # What makes a command short. Not fewer folds: members that share a run must share those.
 TINY = {
-    "src/train_folds.py": "--epochs 1 --width 4 --blocks 1",
-    "src/train_lgbm.py": "--num-boost-round 5",
-    "src/train_rocket.py": "--biases-per-kernel 1 --augmented-copies 0",
-    "src/blend.py": "--blend-trials 5",
+    "src/train_folds.py": "--blend.trials 5",
     "src/compare.py": "--seeds 1 --models lgbm,rocket",
     "src/evaluate_held_out.py": "--outer-folds 2 --models lgbm",
     "src/tune.py": "--trials 2",
 }
+# The same for the models that a command of train_folds.py trains.
+TINY_MODELS = {
+    "lgbm": "--lgbm.num-boost-round 5",
+    "rocket": "--rocket.biases-per-kernel 1 --rocket.augmented-copies 0",
+    "stgcn_mil": "--stgcn-mil.epochs 1 --stgcn-mil.width 4 --stgcn-mil.blocks 1",
+    "stam": "--stam.epochs 1 --stam.width 4",
+}
+
+
+def tiny(words: list[str], folder: Path) -> list[str]:
+    """What makes a command short."""
+    extra = TINY.get(words[0], "").split()
+    if words[0] == "src/train_folds.py" and "--decide-only" not in words:
+        settings = {}
+        if "--settings" in words:
+            settings = json.loads((folder / words[words.index("--settings") + 1]).read_text())
+        default = [settings["model"]] if "model" in settings else ["lgbm", "rocket", "stgcn_mil"]
+        names = words[words.index("--models") + 1].split(",") if "--models" in words else default
+        extra += [word for name in names for word in TINY_MODELS[name].split()]
+    return extra
 
 
 def test_the_readme_names_the_commands_that_are_run_here():
@@ -77,14 +95,16 @@ def test_the_commands_for_own_data_work_one_after_the_other(checkout):
     subprocess.run([sys.executable, *simulate.split()], cwd=checkout, check=True, capture_output=True)
     for part in ("train", "test", "train_data.csv", "groups.csv"):
         (checkout / "input/own" / part).rename(checkout / "input" / part)
-    (checkout / "my.json").write_text(json.dumps({"member": {"fit": {"epochs": 1}, "network": {"width": 4}}}))
+    (checkout / "my.json").write_text(json.dumps({"stgcn_mil": {"dropout": 0.1}}))
     with_videos = film_and_model(checkout)
     for command in COMMANDS:
         command = command.replace("--camera 0", "--camera film.mp4")
         if not command.startswith("python ") or ("film.mp4" in command and not with_videos):
             continue
         words = shlex.split(command)[1:]
-        words += TINY.get(words[0], "").split()
+        words += tiny(words, checkout)
+        if words[0] == "src/train_folds.py" and (checkout / "output/main/report.html").exists():
+            words.append("--no-report")  # one is enough
         if "--settings" in words:  # other settings than those of output/main, so another run
             words += ["--run", "output/my"]
         finished = subprocess.run([sys.executable, *words], cwd=checkout, capture_output=True, text=True)
@@ -96,8 +116,8 @@ def test_the_commands_for_own_data_work_one_after_the_other(checkout):
 @pytest.mark.command
 def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_else(checkout):
     before = {path for path in checkout.rglob("*") if ".venv" not in path.parts}
-    demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", "DEMO_FOLDS=--folds 3",
-            f"DEMO_FLAGS={TINY['src/train_folds.py']}"]  # fmt: skip
+    flags = " ".join(["--folds 3", *tiny(["src/train_folds.py"], checkout)])
+    demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", f"DEMO_FLAGS={flags}"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     finished = subprocess.run(demo, cwd=checkout, capture_output=True, text=True, env=environment)
     assert finished.returncode == 0, finished.stderr
