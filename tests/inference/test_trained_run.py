@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,15 @@ import spasm
 from helpers.commands import CPU, T, here
 from helpers.data import FLOAT32
 from helpers.tables import table
+from spasm.config.ensemble import Blend
 from spasm.core.errors import DataError
 from spasm.data.naming import child_of
 from spasm.data.segments import read_pose
+from spasm.ensemble import label_shift
+from spasm.ensemble.calibration import logit, probability
+from spasm.ensemble.thresholds import expected_threshold
 from spasm.inference.trained_run import Prediction, TrainedRun
+from spasm.runs.oof_table import OofTable
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +111,76 @@ def test_a_folder_that_holds_no_decided_run_is_refused_when_it_is_opened(trained
     (run / "stgcn_mil/seed_0/fold_1.safetensors").unlink()
     with pytest.raises(DataError, match=r"fold_1\.safetensors: is missing"):
         spasm.load(run)
+
+
+# ---- another prevalence
+
+
+def drawn(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels, probabilities calibrated for a prevalence of 0.25, and children, with this share of positives."""
+    generator = np.random.default_rng(seed)
+    labels = (np.arange(children * 15) < share * children * 15).astype(int)
+    generator.shuffle(labels)
+    scores = (2 * labels - 1) * 1.2 + generator.normal(size=len(labels))
+    names = [str(child) for child in np.arange(children).repeat(15)]
+    return labels, probability(2.4 * scores + logit(np.array(0.25))), names
+
+
+@pytest.fixture
+def choose(tmp_path):
+    """Chooses a threshold again, for 600 made-up out-of-fold rows, of which a quarter is positive."""
+    labels, probabilities, children = drawn(0.25, 0)
+    OofTable(
+        names=np.array([f"child_{row}.npy" for row in range(600)]),
+        children=np.array(children),
+        labels=labels,
+        folds=np.zeros(600, int),
+        logits={},
+        probabilities=probabilities,
+        positive=probabilities > 0.5,
+        in_sample=probabilities,
+    ).write(tmp_path / "oof.csv")
+
+    def call(new: tuple[np.ndarray, list[str]], prevalence: float | None, decided_for: float | None = None):
+        run = object.__new__(TrainedRun)
+        blend = Blend(prevalence=decided_for)
+        threshold = label_shift.threshold_at(labels, probabilities, decided_for or 0.25, "expected")
+        run.path = tmp_path
+        run.decision = types.SimpleNamespace(threshold=threshold, prevalence=0.25, blend_settings=blend)
+        return run.threshold_for(types.SimpleNamespace(probability=new[0]), new[1], prevalence)
+
+    return call
+
+
+FIXED = expected_threshold(drawn(0.25, 0)[1])  # before anything is chosen again
+
+
+def test_the_threshold_follows_a_prevalence_that_segments_clearly_show(choose):
+    for share, direction in ((0.6, -1), (0.05, 1)):
+        threshold, said = choose(drawn(share, 1)[1:], None)
+        assert direction * (threshold - FIXED) > 0.02
+        followed = float(said.split("chosen for the prevalence ")[1].split(";")[0])
+        estimated = float(said.split("estimated prevalence ")[1].split()[0])
+        assert estimated == pytest.approx(share, abs=0.08)
+        assert min(share, 0.25) < followed < max(share, 0.25), "no further than the evidence goes"
+        assert threshold == pytest.approx(choose(drawn(share, 1)[1:], followed)[0], abs=0.001)
+
+
+def test_the_threshold_stands_where_the_training_prevalence_is_possible(choose):
+    threshold, said = choose(drawn(0.25, 1)[1:], None)
+    assert threshold == pytest.approx(FIXED)
+    assert said.startswith("; it stands: estimated prevalence 0.2")
+    assert "the training prevalence of 0.250 is possible" in said
+
+
+def test_a_run_decided_for_one_prevalence_can_be_asked_for_another(choose):
+    new = drawn(0.25, 1)[1:]
+    for share in (0.1, 0.25, 0.5):
+        assert choose(new, share, decided_for=0.1)[0] == choose(new, share)[0]
+
+
+def test_a_threshold_of_other_rows_is_refused(choose, tmp_path):
+    path = tmp_path / "oof.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"oof\.csv: is not what decision\.json was chosen on .*--decide-only --run"):
+        choose(drawn(0.25, 1)[1:], 0.5)

@@ -15,16 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import submission
+from helpers.commands import CPU, T, here
 from helpers.repository import ROOT
-from spasm.cli import app
 from spasm.core.tables import read_table
 from spasm.data.landmarks import LEFT_HIP, MIRROR, RIGHT_HIP
 from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
-from submission import Submission
+from spasm.inference import trained_run
 
-T = 60
 Change = Callable[[np.ndarray], np.ndarray]
 
 
@@ -40,8 +38,7 @@ def segments(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answered(run: Path, test: Path, out: Path) -> dict[str, tuple[float, str]]:
     """Probability and label of every segment, by the real command."""
-    flags = ["--test", str(test), "--run", str(run), "--out", str(out), "--device", "cpu", "--precision", "float32"]
-    assert app.run(submission.main, Submission, "", flags) == 0
+    here("submission", "--test", test, "--run", run, "--out", out, *CPU)
     rows = read_table(out.with_name(f"{out.stem}_probabilities.csv"), ("segment_name", "probability", "label"))
     return {row["segment_name"]: (float(row["probability"]), row["label"]) for row in rows}
 
@@ -72,7 +69,7 @@ def test_a_camera_that_points_elsewhere_changes_no_label(blended, segments, as_i
     shift = np.array([0.15, -0.1, 0.05, 0, 0], dtype=np.float32)
     largest, _, share = moved(blended, segments, tmp_path, as_it_is, lambda pose: pose + shift)
     assert share <= 0.02
-    assert largest < 0.02  # by rounding, a statistic can pass a tree's threshold
+    assert largest < 0.02  # by rounding, a feature can pass a tree's threshold
 
 
 def test_the_mirrored_child_gets_nearly_the_same_probability(blended, segments, as_it_is, tmp_path):
@@ -119,7 +116,7 @@ def test_the_order_of_files_and_the_size_of_batches_change_nothing(blended, segm
     (tmp_path / "test").mkdir()
     for path in sorted(segments.iterdir(), reverse=True):
         shutil.copyfile(path, tmp_path / "test" / path.name)
-    monkeypatch.setattr(submission, "BATCH", 7)
+    monkeypatch.setattr(trained_run, "BATCH", 7)
     other = answered(blended, tmp_path / "test", tmp_path / "answer.csv")
     assert list(other) == list(as_it_is)
     assert [label for _, label in other.values()] == [label for _, label in as_it_is.values()]

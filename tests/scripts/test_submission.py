@@ -1,9 +1,8 @@
 """submission.py: what it writes, what it refuses, and that nothing but the pose decides an answer.
 
-How several members are answered together is in test_members.py.
+How several models predict together is in test_models_together.py.
 """
 
-import csv
 import json
 import math
 import os
@@ -16,30 +15,19 @@ import numpy as np
 import pytest
 import torch
 
-import submission
-from spasm.cli import app
+from helpers.commands import CPU, T, code_of, without_progress
+from helpers.repository import ROOT
+from helpers.tables import table
 from spasm.config.fields import from_tree
-from spasm.config.models import Member
 from spasm.core import files
 from spasm.core.checkpoints import read_tensors, write_tensors
-from spasm.core.errors import DataError
 from spasm.core.files import sha256
 from spasm.data.segments import read_pose
-from spasm.ensemble import label_shift
-from spasm.ensemble.calibration import logit, logit_without_pose, probability
-from spasm.ensemble.thresholds import expected_threshold
+from spasm.ensemble.calibration import logit_without_pose
 from spasm.features.channels import build_features
-from spasm.models import scorer
-from spasm.models.networks import NETWORKS
-from submission import Submission
-
-ROOT = Path(__file__).parents[2]
-T = 60
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from spasm.inference import trained_run
+from spasm.models.registry import MODELS
+from spasm.models.stgcn_mil import StgcnMilConfig
 
 
 @pytest.fixture
@@ -52,12 +40,9 @@ def answer(trained, test_folder, tmp_path, capsys):
     """Runs submission.py here; gives exit code, stdout and stderr."""
 
     def call(*more: object, run: Path = trained, out: Path = tmp_path / "answer.csv") -> tuple[int, str, str]:
-        flags = ["--test", test_folder, "--run", run, "--out", out, "--device", "cpu", "--precision", "float32", *more]
-        try:
-            code = app.run(submission.main, Submission, "", list(map(str, flags)))
-        except SystemExit as stop:  # tyro ends the process itself
-            code = stop.code
-        return code, *capsys.readouterr()
+        code = code_of("submission", "--test", test_folder, "--run", run, "--out", out, *CPU, *more)
+        stdout, stderr = capsys.readouterr()
+        return code, stdout, without_progress(stderr)
 
     return call
 
@@ -153,23 +138,23 @@ def test_probabilities_stand_beside_the_answer_and_agree_with_it(answer, tmp_pat
 
 def by_hand(run: Path, seed: int, fold: int, poses: np.ndarray) -> np.ndarray:
     """Logits of poses (N, T, 33, 5) by one fold, from its file, without the code that scores; NaN without a pose."""
-    settings = from_tree(Member, decision_of(run)["members"]["stgcn_mil"]["settings"])
+    config = from_tree(StgcnMilConfig, decision_of(run)["models"]["stgcn_mil"]["settings"])
     tensors = read_tensors(run / f"stgcn_mil/seed_{seed}/fold_{fold}.safetensors")
     offset = float(tensors.pop("offset"))
-    network = NETWORKS["stgcn_mil"](settings.network)
+    network = MODELS["stgcn_mil"].build(config)
     network.load_state_dict(tensors)
     network.eval()
     with torch.no_grad():
-        logits = network(build_features(torch.from_numpy(poses), settings.features)).logit.double().numpy() + offset
+        logits = network(build_features(torch.from_numpy(poses), config.features)).logit.double().numpy() + offset
     return np.where(np.isfinite(poses[..., 0]).any(axis=(1, 2)), logits, np.nan)
 
 
 def calibrated(run: Path, logits: np.ndarray) -> np.ndarray:
-    """Probabilities (N,) of the member's logits by the two lines of the decision; what has none is without a pose."""
+    """Probabilities (N,) of the model's logits, calibrated twice as the decision says; NaN: without a pose."""
     decision = decision_of(run)
-    for slope, offset in (decision["members"]["stgcn_mil"]["line"], decision["line"]):
+    for slope, offset in (decision["models"]["stgcn_mil"]["calibration"], decision["calibration"]):
         logits = slope * logits + offset
-    return 1 / (1 + np.exp(-np.where(np.isnan(logits), decision["without_pose"], logits)))
+    return 1 / (1 + np.exp(-np.where(np.isnan(logits), decision["no_pose_logit"], logits)))
 
 
 def decision_of(run: Path) -> dict:
@@ -188,7 +173,7 @@ def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simula
         assert posed.any()
         told = np.array([float(row["stgcn_mil_logit"]) for row in rows])
         assert told[posed] == pytest.approx(logits[posed], abs=1e-4)
-        probabilities = np.array([float(row["probability"]) for row in rows])
+        probabilities = np.array([float(row["probability_in_sample"]) for row in rows])
         assert probabilities[posed] == pytest.approx(calibrated(trained, logits)[posed], abs=1e-5)
 
 
@@ -209,16 +194,16 @@ def test_folds_are_averaged_as_logits_where_the_decision_says_so(answered, edit,
 
 
 def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copied, test_folder):
-    member = copied / "stgcn_mil"
-    (member / "seed_4").mkdir()
+    folder = copied / "stgcn_mil"
+    (folder / "seed_4").mkdir()
     decision = decision_of(copied)
     for fold in range(3):
-        tensors = read_tensors(member / f"seed_0/fold_{fold}.safetensors")
+        tensors = read_tensors(folder / f"seed_0/fold_{fold}.safetensors")
         tensors["offset"] += 1 + fold
-        write_tensors(member / f"seed_4/fold_{fold}.safetensors", tensors)
+        write_tensors(folder / f"seed_4/fold_{fold}.safetensors", tensors)
         name = f"stgcn_mil/seed_4/fold_{fold}.safetensors"
         decision["files"][name] = sha256(copied / name)
-    decision["members"]["stgcn_mil"]["seeds"] = [0, 4]
+    decision["models"]["stgcn_mil"]["seeds"] = [0, 4]
     (copied / "decision.json").write_text(json.dumps(decision))
     poses = read(sorted(test_folder.iterdir()))
     logits = [(by_hand(copied, 0, fold, poses) + by_hand(copied, 4, fold, poses)) / 2 for fold in range(3)]
@@ -228,9 +213,8 @@ def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copie
 
 def test_batch_size_and_file_order_never_change_a_label(answered, monkeypatch, test_folder):
     expected = answered()
-    for batch, scoring_batch in ((1, 1), (7, 3)):
-        monkeypatch.setattr(submission, "BATCH", batch)
-        monkeypatch.setattr(scorer, "SCORING_BATCH", scoring_batch)
+    for batch in (1, 7):
+        monkeypatch.setattr(trained_run, "BATCH", batch)
         rows = answered()
         assert labels(rows) == labels(expected)
         assert probabilities(rows) == pytest.approx(probabilities(expected), abs=1e-6)
@@ -250,10 +234,10 @@ def test_batch_size_and_file_order_never_change_a_label(answered, monkeypatch, t
 
 
 def test_the_number_of_processes_never_changes_a_label(answered, monkeypatch):
-    monkeypatch.setattr(submission, "BATCH", 2)  # so that each process has something to do
+    monkeypatch.setattr(trained_run, "BATCH", 2)  # so that each process has something to do
     rows = []
     for cores in (1, 2):
-        monkeypatch.setattr(submission, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(trained_run, "cpu_count", lambda cores=cores: cores)
         rows.append(answered())
     assert labels(rows[0]) == labels(rows[1])
     assert probabilities(rows[0]) == pytest.approx(probabilities(rows[1]), abs=1e-6)
@@ -261,10 +245,10 @@ def test_the_number_of_processes_never_changes_a_label(answered, monkeypatch):
 
 def test_a_process_of_its_own_gives_the_same_bytes(answer, trained, test_folder, tmp_path):
     answer()
-    flags = f"--device cpu --precision float32 --run {trained} --test {test_folder} --out {tmp_path / 'other.csv'}"
-    command = [sys.executable, "submission.py", *flags.split()]
+    flags = ["--run", trained, "--test", test_folder, "--out", tmp_path / "other.csv", *CPU]
+    command = [sys.executable, "submission.py", *flags]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (finished.returncode, without_progress(finished.stderr)) == (0, "")
     assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "answer.csv").read_bytes()
     beside = [(tmp_path / f"{name}_probabilities.csv").read_bytes() for name in ("other", "answer")]
     assert beside[0] == beside[1]
@@ -290,7 +274,7 @@ def test_a_segment_without_any_pose_is_answered_as_documented_counted_and_report
     folds = table(trained / "folds.csv")
     posed = [np.isfinite(np.load(simulated / "train" / other["segment_name"])[..., 0]).any() for other in folds]
     expected = logit_without_pose(np.array([int(other["label"]) for other in folds]), np.array(posed))
-    assert decision_of(trained)["without_pose"] == pytest.approx(expected, abs=1e-12)
+    assert decision_of(trained)["no_pose_logit"] == pytest.approx(expected, abs=1e-12)
     assert float(row["probability"]) == pytest.approx(1 / (1 + math.exp(-expected)), abs=1e-12)
     assert (row["peak_time_s"], row["pose_fraction"]) == ("", "0.000")
     assert "no pose in any frame" in row["note"]
@@ -351,7 +335,7 @@ def test_a_lower_prevalence_raises_the_threshold_and_changes_no_probability(answ
 def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answered, tmp_path):
     answer()
     plain = (tmp_path / "answer.csv").read_bytes()
-    code, stdout, stderr = answer("--adapt-prevalence", "True")
+    code, stdout, stderr = answer("--adapt-prevalence")
     assert (code, stderr) == (0, "")
     assert "; it stands: estimated prevalence" in stdout.splitlines()[0]
     assert "10 new segments are too few" in stdout.splitlines()[0]
@@ -361,10 +345,10 @@ def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answere
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--prevalence", "0.2", "--adapt-prevalence", "True"], "use one of them"),
-        (["--prevalence", "0"], "--prevalence 0.0 is outside 0.001 to 0.999"),
-        (["--prevalence", "20"], "--prevalence 20.0 is outside 0.001 to 0.999"),
-        (["--abstain", "1.5"], "--abstain 1.5 is outside 0 to 1"),
+        (["--prevalence", "0.2", "--adapt-prevalence"], "use one of them"),
+        (["--prevalence", "0"], "--prevalence 0.0 is below 0.001; the nearest valid value is 0.001"),
+        (["--prevalence", "20"], "--prevalence 20.0 is above 0.999; the nearest valid value is 0.999"),
+        (["--abstain", "1.5"], "--abstain 1.5 is above 1.0; the nearest valid value is 1.0"),
     ],
 )
 def test_wrong_combinations_and_values_are_wrong_usage(answer, tmp_path, flags, words):
@@ -390,80 +374,12 @@ def test_wrong_combinations_and_values_are_wrong_usage(answer, tmp_path, flags, 
 def test_out_of_fold_rows_that_are_not_those_of_the_decision_choose_no_threshold(answer, copied, tmp_path, change):
     path = copied / "oof.csv"
     path.write_text(change(path.read_text()))
-    for flags in (["--prevalence", "0.2"], ["--adapt-prevalence", "True"]):
+    for flags in (["--prevalence", "0.2"], ["--adapt-prevalence"]):
         code, stdout, stderr = answer(*flags, run=copied)
         assert (code, stdout) == (1, "")
         assert "oof.csv: " in stderr
         assert not (tmp_path / "answer.csv").exists()
     assert answer(run=copied)[0] == 0, "the decision alone needs none of them"
-
-
-def drawn(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Labels, probabilities calibrated for a prevalence of 0.25, and children, with this share of positives."""
-    generator = np.random.default_rng(seed)
-    labels = (np.arange(children * 15) < share * children * 15).astype(int)
-    generator.shuffle(labels)
-    scores = (2 * labels - 1) * 1.2 + generator.normal(size=len(labels))
-    names = [str(child) for child in np.arange(children).repeat(15)]
-    return labels, probability(2.4 * scores + logit(np.array(0.25))), names
-
-
-@pytest.fixture
-def choose(tmp_path):
-    """Calls `choose_threshold` for 600 made-up out-of-fold rows, of which a quarter is positive."""
-    labels, probabilities, children = drawn(0.25, 0)
-    lines = (
-        f"{child},{label},{float(chance)!r}"
-        for child, label, chance in zip(children, labels, probabilities, strict=True)
-    )
-    (tmp_path / "oof.csv").write_text("\n".join(["child,label,probability", *lines]) + "\n")
-
-    def call(new: tuple[np.ndarray, list[str]], blended_for: float | None = None, **flags: object) -> tuple[float, str]:
-        fixed = label_shift.threshold_at(labels, probabilities, blended_for or 0.25, "expected")
-        decision = {
-            "threshold": fixed,
-            "prevalence": 0.25,
-            "blend": {"threshold": "expected", "prevalence": blended_for},
-        }
-        return submission.choose_threshold(Submission(run=tmp_path, **flags), decision, *new)
-
-    return call
-
-
-def test_the_threshold_follows_a_prevalence_that_segments_clearly_show(choose):
-    fixed, said = choose(drawn(0.6, 1)[1:])
-    assert said == ""
-    assert fixed == pytest.approx(expected_threshold(drawn(0.25, 0)[1]))
-    for share, direction in ((0.6, -1), (0.05, 1)):
-        threshold, said = choose(drawn(share, 1)[1:], adapt_prevalence=True)
-        assert direction * (threshold - fixed) > 0.02
-        followed = float(said.split("chosen for the prevalence ")[1].split(";")[0])
-        estimated = float(said.split("estimated prevalence ")[1].split()[0])
-        assert estimated == pytest.approx(share, abs=0.08)
-        assert min(share, 0.25) < followed < max(share, 0.25), "no further than the evidence goes"
-        assert threshold == pytest.approx(choose(drawn(share, 1)[1:], prevalence=followed)[0], abs=0.001)
-
-
-def test_the_threshold_stands_where_the_training_prevalence_is_possible(choose):
-    fixed, _ = choose(drawn(0.25, 1)[1:])
-    threshold, said = choose(drawn(0.25, 1)[1:], adapt_prevalence=True)
-    assert threshold == fixed
-    assert said.startswith("; it stands: estimated prevalence 0.2")
-    assert "the training prevalence of 0.250 is possible" in said
-
-
-def test_a_run_blended_for_one_prevalence_can_be_asked_for_another(choose):
-    new = drawn(0.25, 1)[1:]
-    assert choose(new, blended_for=0.1)[0] > choose(new)[0]
-    for share in (0.1, 0.25, 0.5):
-        assert choose(new, blended_for=0.1, prevalence=share)[0] == choose(new, prevalence=share)[0]
-
-
-def test_a_threshold_of_other_rows_is_refused(choose, tmp_path):
-    path = tmp_path / "oof.csv"
-    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    with pytest.raises(DataError, match=r"oof\.csv: is not what decision\.json was chosen on .*src/blend\.py --run"):
-        choose(drawn(0.25, 1)[1:], prevalence=0.5)
 
 
 # ---- segments too poor to judge
@@ -511,13 +427,13 @@ def test_without_being_asked_nothing_is_called_too_poor(answer, poor, tmp_path):
     assert "too poor" not in stdout
     notes = {row["segment_name"]: row["note"] for row in table(tmp_path / "answer_probabilities.csv")}
     assert not any("too poor" in note for note in notes.values())
-    assert notes[poor["nothing"]] == submission.WITHOUT_POSE
+    assert notes[poor["nothing"]] == trained_run.WITHOUT_POSE
 
 
 # ---- what is refused
 
 
-@pytest.mark.parametrize("flags", [[], ["--prevalence", "0.1"], ["--adapt-prevalence", "True", "--abstain", "0.5"]])
+@pytest.mark.parametrize("flags", [[], ["--prevalence", "0.1"], ["--adapt-prevalence", "--abstain", "0.5"]])
 def test_an_empty_folder_gives_a_header_alone_and_exit_code_1(answer, test_folder, tmp_path, flags):
     for path in test_folder.iterdir():
         path.unlink()
@@ -528,7 +444,7 @@ def test_an_empty_folder_gives_a_header_alone_and_exit_code_1(answer, test_folde
 
 
 def test_every_bad_file_is_named_at_once_and_the_old_answer_stays(answer, test_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(submission, "BATCH", 2)
+    monkeypatch.setattr(trained_run, "BATCH", 2)
     assert answer()[0] == 0
     before = {name: (tmp_path / name).read_bytes() for name in ("answer.csv", "answer_probabilities.csv")}
     paths = sorted(test_folder.iterdir())
@@ -660,8 +576,8 @@ def test_a_fold_that_is_exchanged_for_another_is_refused(answer, copied):
 
 def test_weights_that_do_not_fit_the_decision_are_refused(answer, edit, copied):
     decision = decision_of(copied)
-    decision["members"]["stgcn_mil"]["settings"]["network"]["width"] = 16
-    code, _, stderr = answer(run=edit(members=decision["members"]))
+    decision["models"]["stgcn_mil"]["settings"]["width"] = 16
+    code, _, stderr = answer(run=edit(models=decision["models"]))
     assert code == 1
     assert "stgcn_mil: holds weights that do not fit" in stderr
 
@@ -680,7 +596,7 @@ def test_weights_that_lack_a_part_are_refused(answer, edit, copied, missing):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 200_000, b'{"members":' * 100_000,
+    [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 200_000, b'{"models":' * 100_000,
      b'{"threshold": ' + b"9" * 10_000 + b"}"],
     ids=["empty", "cut", "list", "null", "nothing", "bytes", "deep", "deep-object", "long-number"],
 )  # fmt: skip
@@ -702,18 +618,22 @@ def test_a_decision_that_is_a_pipe_or_a_folder_is_refused(answer, copied):
 
 
 HOSTILE = {
+    "schema": [None, 1, "2", 3, [2], {}],
     "averaging": [None, "mean", ["logit"], "percentile"],
-    "line": [None, [], [1.0], [1.0, 0.0, 0.0], [1, 0], [math.nan, 0.0], [1.0, "0"], "ab", {"a": 1.0, "b": 0.0}],
-    "context": [[], [1.0, 0.0, 0.0], [math.inf, 0.0, 0.0, 0.0], "abcd", 5, {}],
-    "without_pose": [None, "0", 0, [0.0], math.nan, math.inf, 10**400],
+    "calibration": [None, [], [1.0], [1.0, 0.0, 0.0], [math.nan, 0.0], [1.0, "0"], "ab", {"a": 1.0, "b": 0.0}],
+    "child_context": [[], [1.0, 0.0, 0.0], [math.inf, 0.0, 0.0, 0.0], "abcd", 5, {}],
+    "no_pose_logit": [None, "0", [0.0], math.nan, math.inf, 10**400],
     "prevalence": [None, "0.2", 1, 0.0, 1.0, math.nan, [0.2]],
     "blend": [None, [], {}, "x", {"averaging": "logit"}],
     "threshold": [None, "0.5", [], math.nan, math.inf, -0.1, 1.1, 10**400],
-    "frames": [None, "60", 60.0, -60, 0, 10**12, [60]],
+    "frames": [None, "60", 60.5, -60, 0, 10**12, [60]],
     "folds": [None, "3", 0, -1, 2.5, 4, 10**15, [3]],
     "files": [None, [], {}, "x", 7, {"stgcn_mil/seed_0/fold_0.safetensors": 7}],
     "data": [None, [], "x", {}, {"simulated": True}],
-    "members": [None, [], {}, "x", {"stgcn_mil": None}, {"stgcn_mil": {}}, {"../run/stgcn_mil": {}}],
+    "considered_models": [None, "stgcn_mil", ["../x"], [1]],
+    "provenance": [None, [], {"threshold": 1}],
+    "models": [None, [], {}, "x", {"stgcn_mil": None}, {"stgcn_mil": {}}, {"../run/stgcn_mil": {}}],
+    "unknown": [None, 1],
 }
 
 
@@ -725,8 +645,9 @@ def test_a_decision_with_a_wrong_value_is_refused_and_nothing_is_written(answer,
     assert not (tmp_path / "answer.csv").exists()
 
 
-@pytest.mark.parametrize("field", ["members", "threshold", "folds", "frames", "data", "files", "averaging", "line",
-                                   "context", "without_pose", "prevalence", "blend"])  # fmt: skip
+@pytest.mark.parametrize("field", ["models", "threshold", "folds", "frames", "data", "files", "averaging",
+                                   "calibration", "child_context", "no_pose_logit", "prevalence", "blend",
+                                   "considered_models", "provenance"])  # fmt: skip
 def test_a_decision_that_lacks_a_field_is_refused(answer, edit, field):
     path = edit() / "decision.json"
     decision = json.loads(path.read_text())
@@ -742,14 +663,14 @@ def test_a_decision_that_lacks_a_field_is_refused(answer, edit, field):
     [("weight", value) for value in (None, "1.0", [1.0], math.nan, math.inf, -1.0, 0.5, 2.0, 10**400)]
     + [("seeds", value) for value in (None, 0, [], "0", [7], ["0"], [None], [-1], [0.0], [[0]], [0] * 50, ["../seed_0"],
                                       [10**30])]
-    + [("settings", value) for value in (None, [], {}, "x", {"model": "stgcn_mil"})]
-    + [("line", value) for value in (None, [], [1.0], [1, 0], [math.nan, 0.0], "ab")]
+    + [("settings", value) for value in (None, [], {}, "x", {"width": 8})]
+    + [("calibration", value) for value in (None, [], [1.0], [math.nan, 0.0], "ab")]
     + [("quantiles", value) for value in (None, [0.0], [0.0, 1.0], [math.nan], "ab", 7)],
 )  # fmt: skip
-def test_a_member_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, field, value):
-    members = decision_of(copied)["members"]
-    members["stgcn_mil"][field] = value
-    code, _, stderr = answer(run=edit(members=members))
+def test_a_model_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, field, value):
+    models = decision_of(copied)["models"]
+    models["stgcn_mil"][field] = value
+    code, _, stderr = answer(run=edit(models=models))
     assert code == 1
     assert stderr.startswith("error: ")
     assert not (tmp_path / "answer.csv").exists()
@@ -757,15 +678,14 @@ def test_a_member_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("model", "resnet"), ("model", ["stgcn_mil"]), ("root", {}), ("width", 10**9), ("width", True), ("blocks", "4"),
+    [("root", {}), ("unknown", 1), ("features", None), ("width", 10**9), ("width", True), ("blocks", "4"),
      ("kernel", -3), ("dropout", math.nan), ("head", None), ("aspect", math.inf)],
 )  # fmt: skip
 def test_a_network_with_a_wrong_setting_is_refused(answer, edit, copied, name, value):
-    members = decision_of(copied)["members"]
-    tree = members["stgcn_mil"]["settings"]
-    part = next((part for part in (tree["network"], tree["features"]) if name in part), tree)
-    part[name] = value
-    code, _, stderr = answer(run=edit(members=members))
+    models = decision_of(copied)["models"]
+    tree = models["stgcn_mil"]["settings"]
+    (tree["features"] if name in tree["features"] else tree)[name] = value
+    code, _, stderr = answer(run=edit(models=models))
     assert code == 1
     assert stderr.startswith("error: ")
     assert "decision.json" in stderr
@@ -789,14 +709,14 @@ def test_a_decision_that_points_out_of_the_run_is_refused_without_opening_that(a
     assert all(Path(path).name == "decision.json" for path in opened)
 
 
-def test_a_second_member_cannot_hide_behind_the_first(answer, edit, copied):
-    half = decision_of(copied)["members"]["stgcn_mil"] | {"weight": 0.5}
+def test_a_second_model_cannot_hide_behind_the_first(answer, edit, copied):
+    half = decision_of(copied)["models"]["stgcn_mil"] | {"weight": 0.5}
     shutil.copytree(copied / "stgcn_mil", copied / "stgcn_mil2")
     given = decision_of(copied)["files"]
     given |= {name.replace("stgcn_mil", "stgcn_mil2"): digest for name, digest in given.items()}
     for name, change in (("../other", {}), ("stgcn_mil2", {"weight": None}), ("stgcn_mil2", {"weight": 0.6}),
-                         ("stgcn_mil2", {"seeds": []}), ("stgcn_mil2", {"line": [1.0]}),
+                         ("stgcn_mil2", {"seeds": []}), ("stgcn_mil2", {"calibration": [1.0]}),
                          ("stgcn_mil3", {})):  # fmt: skip
-        code, _, stderr = answer(run=edit(members={"stgcn_mil": half, name: half | change}, files=given))
+        code, _, stderr = answer(run=edit(models={"stgcn_mil": half, name: half | change}, files=given))
         assert code == 1, name
         assert stderr.startswith("error: ")

@@ -185,7 +185,7 @@ class Decision(Stored):
         for name, model in self.models.items():
             if len(set(model.seeds)) < len(model.seeds):
                 raise ValueError(f"a seed of {name} is there twice")
-            if (len(model.quantiles) > 1) != (self.averaging == "percentile"):
+            if len(model.quantiles) < 2 if self.averaging == "percentile" else model.quantiles:
                 raise ValueError(f"the quantiles of {name} do not fit the averaging")
         return self
 
