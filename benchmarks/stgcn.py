@@ -78,7 +78,9 @@ def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
     """What training and submission do with a batch of segments."""
     poses, networks = sample_poses(BATCH, frames), sample_networks()
     weights = [{**network.state_dict(), "offset": torch.tensor(0.0)} for network in networks]
-    predictor = NetworkPredictor(StgcnMilModel(), weights, StgcnMilConfig(), CPU, precision)
+    predictor = NetworkPredictor(
+        lambda: StgcnMilModel().build(StgcnMilConfig()), weights, StgcnMilConfig(), CPU, precision
+    )
     parts = [build_features(torch.from_numpy(part), Features()) for part in np.split(poses, BATCH // SCORING_BATCH)]
 
     def networks_alone() -> None:
@@ -133,7 +135,7 @@ def seconds(work: Work) -> float:
 
 def sample_networks() -> list[StgcnMil]:
     torch.manual_seed(0)
-    return [StgcnMil(StgcnMilConfig()) for _ in range(FOLDS)]
+    return [StgcnMilModel().build(StgcnMilConfig()) for _ in range(FOLDS)]
 
 
 def sample_poses(count: int, frames: int) -> np.ndarray:

@@ -24,11 +24,12 @@ from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.events import Hysteresis
 from spasm.config.fields import SettingsError, from_tree, to_tree
+from spasm.config.network import NetworkConfig
 from spasm.config.runtime import Hardware
 from spasm.data.dataset import TrainingData
 from spasm.ensemble.blending import OofScores, fit_blend
 from spasm.models.model import FoldJob
-from spasm.models.network import NetworkConfig, NetworkModel
+from spasm.models.network import NetworkModel
 from spasm.models.registry import DEFAULT_MODELS, MODELS
 from spasm.models.sta_gunet import StaGunetConfig
 from spasm.models.stgcn_mil import StgcnMilConfig

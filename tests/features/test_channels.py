@@ -371,7 +371,11 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
     assert len(seen) == 1
     monkeypatch.setattr(predictor, "build_features", spy)
     opened = predictor.NetworkPredictor(
-        NETWORKS["stgcn_mil"], [training.final_weights()], config, torch.device("cpu"), torch.float32
+        lambda: NETWORKS["stgcn_mil"].build(config),
+        [training.final_weights()],
+        config,
+        torch.device("cpu"),
+        torch.float32,
     )
     opened.predict(poses, np.arange(6))
     assert len(seen) == 2

@@ -32,7 +32,8 @@ def loaded(poses: np.ndarray, labels: np.ndarray, each: int = 8) -> TrainingData
 
 
 def fit(data: TrainingData, rows: np.ndarray, config: RocketConfig = SMALL, seed: int = 0) -> rocket.Tensors:
-    return rocket.fit(data, rows, config, [seed, 0])
+    changes = config.biases_per_kernel, config.augmented_copies
+    return rocket.fit(data, rows, config.features, config.augmentation, *changes, [seed, 0])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def fitted() -> rocket.Tensors:
 
 @pytest.fixture(scope="module")
 def predictor(fitted: rocket.Tensors) -> rocket.RocketPredictor:
-    return rocket.RocketPredictor([fitted], SMALL)
+    return rocket.RocketPredictor([fitted], SMALL.features)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,7 @@ def test_a_kernel_adds_up_one_to_nine_channels_that_move():
 
 
 def test_biases_are_quantiles_of_what_the_training_segments_give():
-    examples = rocket.series(torch.from_numpy(children()[0]), SMALL)
+    examples = rocket.series(torch.from_numpy(children()[0]), SMALL.features)
     drawn = rocket.draw_kernels(examples, 3, np.random.default_rng(0))
     shares = rocket.transform(examples, drawn).reshape(48, -1, 3, 4)[..., 0].mean(0)
     assert shares.shape[0] == 84 * len(drawn) // 2
@@ -162,7 +163,7 @@ def test_biases_are_quantiles_of_what_the_training_segments_give():
 
 def test_the_series_are_coordinates_from_the_hips_and_their_first_differences():
     poses = torch.from_numpy(moving(0, T, 2))
-    streams = rocket.series(poses, SMALL)
+    streams = rocket.series(poses, SMALL.features)
     assert streams["position"].shape == (2, 99, T)
     hips = streams["position"].reshape(2, 3, 33, T)[:, :, 23:25].mean(2)
     assert hips.abs().max() < 1e-5
@@ -252,7 +253,7 @@ def test_changed_copies_of_a_child_stay_in_its_inner_fold_of_the_ridge():
     def certainty(data: TrainingData) -> float:
         """How far the scores of the training segments are from 0 on average."""
         fitted = fit(data, rows, config)
-        return float(np.abs(rocket.RocketPredictor([fitted], config).predict(data.poses, rows).logits).mean())
+        return float(np.abs(rocket.RocketPredictor([fitted], config.features).predict(data.poses, rows).logits).mean())
 
     assert certainty(data) < 1  # 0.5; with copies in other inner folds 3
     each_its_own = dataclasses.replace(data, children=data.names)
@@ -275,7 +276,8 @@ def test_a_mirror_changes_nothing(predictor, others):
     assert np.ptp(answers) > 0.5, "the test is void unless poses differ"
     one_way = [
         rocket.logits_of(
-            rocket.transform(rocket.series(torch.from_numpy(image), SMALL), predictor.weights[0]), predictor.weights[0]
+            rocket.transform(rocket.series(torch.from_numpy(image), SMALL.features), predictor.weights[0]),
+            predictor.weights[0],
         )
         for image in (poses, mirrored)
     ]
@@ -286,7 +288,7 @@ def test_where_the_camera_stands_and_its_zoom_change_nothing(predictor, others):
     poses = others[0]
     seen = camera(poses, roll=0, zoom=1.6, x=0.2, y=-0.3)
     assert score(predictor, seen) == pytest.approx(score(predictor, poses), abs=1e-3)
-    unscaled = rocket.RocketPredictor(predictor.weights, changed(SMALL, body_scale=False))
+    unscaled = rocket.RocketPredictor(predictor.weights, changed(SMALL, body_scale=False).features)
     assert np.abs(score(unscaled, seen) - score(unscaled, poses)).max() > 0.1
 
 
@@ -303,10 +305,10 @@ def test_a_segment_is_answered_the_same_alone_and_among_others(predictor, others
 def test_several_folds_are_answered_as_each_alone(fitted, others):
     data = loaded(*children(seed=3))
     other = fit(data, np.arange(48), seed=1)
-    both, attention = rocket.RocketPredictor([fitted, other], SMALL).predict(others[0], np.arange(16))
+    both, attention = rocket.RocketPredictor([fitted, other], SMALL.features).predict(others[0], np.arange(16))
     assert attention is None
     for number, weights in enumerate((fitted, other)):
-        assert np.array_equal(both[number], score(rocket.RocketPredictor([weights], SMALL), others[0]))
+        assert np.array_equal(both[number], score(rocket.RocketPredictor([weights], SMALL.features), others[0]))
     assert not np.allclose(both[0], both[1])
 
 
@@ -339,7 +341,9 @@ def test_a_landmark_that_training_never_found_has_no_say(others):
         if name.endswith(".channels"):
             assert not channels.reshape(84, 3, 33)[:, :, 15].any()
             assert channels.reshape(84, 3, 33)[:, :, 16].any()
-    streams, wild = (rocket.series(torch.from_numpy(values), SMALL) for values in (others[0], others[0].copy()))
+    streams, wild = (
+        rocket.series(torch.from_numpy(values), SMALL.features) for values in (others[0], others[0].copy())
+    )
     for stream in wild.values():
         stream.view(16, 3, 33, -1)[:, :, 15] = 100
     assert torch.equal(rocket.transform(streams, fitted), rocket.transform(wild, fitted))
@@ -349,7 +353,7 @@ def test_the_shortest_segments_can_be_learned_and_answered():
     fitted = fit(loaded(*children(frames=16)), np.arange(48))
     assert {name.split(".")[1] for name in fitted if name.endswith("biases")} == {"1"}
     poses, labels = children(count=2, frames=16, seed=5)
-    assert roc_auc_score(labels, score(rocket.RocketPredictor([fitted], SMALL), poses)) > 0.8
+    assert roc_auc_score(labels, score(rocket.RocketPredictor([fitted], SMALL.features), poses)) > 0.8
 
 
 # ---- what decides its bytes

@@ -10,19 +10,18 @@ from spasm.models.networks import sta_gunet
 from spasm.models.networks.sta_gunet import (
     GraphAttention,
     GraphUnet,
-    StaGunet,
     StaGunetNetwork,
     graph,
     partitions,
     triplet_centre_loss,
 )
-from spasm.models.sta_gunet import StaGunetConfig
+from spasm.models.sta_gunet import StaGunetConfig, StaGunetModel
 
 torch.set_num_threads(1)
 
 
 def test_its_number_of_parameters_is_the_documented_one():
-    count = sum(value.numel() for value in StaGunet(StaGunetConfig()).parameters())
+    count = sum(value.numel() for value in StaGunetModel().build(StaGunetConfig()).parameters())
     assert f"{count:,}" in sta_gunet.__doc__
 
 

@@ -9,8 +9,8 @@ from helpers.networks import some_features, trained_like
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.features.channels import CHANNELS
 from spasm.models.networks import stam
-from spasm.models.networks.stam import Stam, StamNetwork, adjacency, clip_covers, clip_starts
-from spasm.models.stam import StamConfig
+from spasm.models.networks.stam import StamNetwork, adjacency, clip_covers, clip_starts
+from spasm.models.stam import StamConfig, StamModel
 
 torch.set_num_threads(1)
 
@@ -22,7 +22,7 @@ def parameters(network):
 def test_it_has_the_published_number_of_parameters_without_the_norm_that_is_never_used():
     assert parameters(StamNetwork()) == 435_264 - 256
     # Depth adds three channels to the first norm, convolution and shortcut.
-    assert parameters(Stam(StamConfig())) == 435_264 - 256 + 3 * (2 * 18 + 64 + 64)
+    assert parameters(StamModel().build(StamConfig())) == 435_264 - 256 + 3 * (2 * 18 + 64 + 64)
 
 
 @pytest.mark.parametrize(("frames", "clips"), [(30, 1), (150, 7), (200, 10), (100, 5), (20, 1)])
@@ -46,7 +46,7 @@ def test_the_graph_joins_joints_up_to_three_bones_apart_and_each_gives_a_whole()
 
 def test_it_reads_positions_velocities_accelerations_and_speed_of_openpose_joints():
     features = some_features(2, 40)
-    sequences = Stam(StamConfig()).sequences(features)
+    sequences = StamModel().build(StamConfig()).sequences(features)
     assert sequences.shape == (2, 10, 40, 18)
     left, right = 11, 12
     shoulders = features[:, CHANNELS.index("vx"), [left, right]].mean(1)

@@ -12,8 +12,8 @@ from spasm.config.features import Features
 from spasm.data.landmarks import adjacency
 from spasm.features.channels import CHANNELS, MASK, build_features
 from spasm.models.networks import stgcn_mil
-from spasm.models.networks.stgcn_mil import STRIDES, StgcnMil
-from spasm.models.stgcn_mil import StgcnMilConfig
+from spasm.models.networks.stgcn_mil import STRIDES
+from spasm.models.stgcn_mil import StgcnMilConfig, StgcnMilModel
 
 torch.set_num_threads(1)
 HEADS = ("attn", "topk", "logsumexp")
@@ -23,7 +23,7 @@ LENGTHS = (100, 150, 37)
 def trained_like(head="attn", seed=0, **options):
     """A network whose norms hold statistics and scales as after training, with dropout off."""
     torch.manual_seed(seed)
-    network = StgcnMil(StgcnMilConfig(**{"width": 8, "dropout": 0.0, "head": head} | options))
+    network = StgcnMilModel().build(StgcnMilConfig(**{"width": 8, "dropout": 0.0, "head": head} | options))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d) and module.affine:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -122,7 +122,7 @@ def test_the_network_equals_a_plain_transcription(mode, head, frames, options):
 
 
 def test_four_blocks_double_their_width_once_and_stride_over_time_by_four():
-    network = StgcnMil(StgcnMilConfig())
+    network = StgcnMilModel().build(StgcnMilConfig())
     assert [block.pointwise.out_channels for block in network.blocks] == [64, 64, 128, 128]
     assert [block.stride for block in network.blocks] == list(STRIDES) == [2, 2, 1, 1]
     assert network.stem.in_channels == len(CHANNELS) == 14
@@ -131,7 +131,7 @@ def test_four_blocks_double_their_width_once_and_stride_over_time_by_four():
 def test_every_parameter_receives_a_gradient():
     for head in HEADS:
         torch.manual_seed(0)
-        network = StgcnMil(StgcnMilConfig(width=8, head=head)).train()
+        network = StgcnMilModel().build(StgcnMilConfig(width=8, head=head)).train()
         scores = network(some_features(8))
         F.binary_cross_entropy_with_logits(scores.logit, torch.tensor([0.0, 1] * 4)).backward()
         for name, parameter in network.named_parameters():

@@ -15,12 +15,11 @@ from spasm.models.networks.two_stream import (
     Basic,
     Bottleneck,
     ResNet,
-    TwoStream,
     TwoStreamPictures,
     clip_steps,
     upright,
 )
-from spasm.models.two_stream import TwoStreamConfig
+from spasm.models.two_stream import TwoStreamConfig, TwoStreamModel
 
 torch.set_num_threads(1)
 
@@ -120,7 +119,7 @@ def test_the_body_is_drawn_upright_and_in_one_size_however_it_lies(degrees):
 
 
 def test_left_right_and_middle_are_drawn_where_they_are_in_their_colours():
-    network = TwoStream(TwoStreamConfig(width=8))
+    network = TwoStreamModel().build(TwoStreamConfig(width=8))
     picture = network.drawn(standing())[0][0, 0]  # (3, 56, 56)
     left, right, middle = picture
     assert left[:, 28:].sum() > 5 * left[:, :28].sum(), "left landmarks lie at larger x here"
@@ -133,7 +132,7 @@ def test_what_was_never_found_is_not_drawn():
     features = standing()
     hidden = features.clone()
     hidden[:, MASK, INDEX["left_wrist"]] = 0
-    network = TwoStream(TwoStreamConfig(width=8))
+    network = TwoStreamModel().build(TwoStreamConfig(width=8))
     before, after = network.drawn(features)[0], network.drawn(hidden)[0]
     assert before[0, 0, 0].sum() > after[0, 0, 0].sum() + 1
     assert network.drawn(torch.zeros_like(features))[0].abs().max() == 0
@@ -144,7 +143,7 @@ def test_a_moving_wrist_is_flow_at_the_wrist_in_its_direction_and_nothing_elsewh
     features, wrist = standing(), INDEX["left_wrist"]
     features[:, axis, wrist, 20:31] += torch.linspace(0, 0.1, 11)
     features[:, axis, wrist, 31:] += 0.1
-    flow = TwoStream(TwoStreamConfig(width=8)).drawn(features)[1][0]  # (K, 18, 56, 56)
+    flow = TwoStreamModel().build(TwoStreamConfig(width=8)).drawn(features)[1][0]  # (K, 18, 56, 56)
     steps = clip_steps(12)
     clip = next(number for number, of in enumerate(steps.tolist()) if 4 in of)
     channel = 3 * steps[clip].tolist().index(4)
@@ -168,7 +167,7 @@ def test_a_mirrored_body_is_drawn_mirrored_with_left_and_right_exchanged():
     features = some_features(1, 40)
     other = features[:, :, list(MIRROR)].clone()
     other[:, 0] *= -1
-    network = TwoStream(TwoStreamConfig(width=8))
+    network = TwoStreamModel().build(TwoStreamConfig(width=8))
     (picture, flow), (seen, moved) = network.drawn(features), network.drawn(other)
     torch.testing.assert_close(seen[:, :, [1, 0, 2]].flip(4), picture, atol=1e-4, rtol=0)
     for axis, sign in enumerate([-1, 1, 1]):

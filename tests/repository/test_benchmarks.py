@@ -13,8 +13,7 @@ from benchmarks.stgcn import PlainStgcnMil, plain_features, same_weights, sample
 from spasm.config.features import Features
 from spasm.features.channels import build_features
 from spasm.models.networks.layers import Folded
-from spasm.models.networks.stgcn_mil import StgcnMil
-from spasm.models.stgcn_mil import StgcnMilConfig
+from spasm.models.stgcn_mil import StgcnMilConfig, StgcnMilModel
 
 pytestmark = pytest.mark.command
 
@@ -29,7 +28,7 @@ def test_the_reference_builds_the_same_features():
 
 def test_the_reference_network_gives_the_same_answer():
     torch.manual_seed(0)
-    network = StgcnMil(StgcnMilConfig())
+    network = StgcnMilModel().build(StgcnMilConfig())
     features = build_features(torch.from_numpy(sample_poses(4, 64)), Features())
     with torch.no_grad():
         network.train()(features)  # moves the running statistics away from their start

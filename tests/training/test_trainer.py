@@ -15,10 +15,9 @@ from spasm.config.features import Augmentation
 from spasm.core.errors import TrainingError
 from spasm.data.folds import make_folds
 from spasm.ensemble.calibration import probability
-from spasm.models.network import HISTORY
 from spasm.models.networks.output import Scores
 from spasm.models.networks.predictor import NetworkPredictor, pick_device, pick_precision
-from spasm.models.networks.trainer import learning_rate
+from spasm.models.networks.trainer import HISTORY, learning_rate
 from spasm.models.stgcn_mil import StgcnMilConfig
 
 torch.set_num_threads(1)
@@ -44,7 +43,11 @@ def trained(data, config=TINY, **options):
 def scores(weights, data, config, rows=None, device=CPU, precision=torch.float32):
     """Logits (N,) of one fold's weights."""
     rows = np.arange(len(data.names)) if rows is None else rows
-    return NetworkPredictor(STGCN, [weights], config, device, precision).predict(data.poses, rows).logits[0]
+    return (
+        NetworkPredictor(lambda: STGCN.build(config), [weights], config, device, precision)
+        .predict(data.poses, rows)
+        .logits[0]
+    )
 
 
 def raw(tensors):
@@ -347,9 +350,9 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
         answer = trainer._forward(torch.from_numpy(data.poses))
     offset = float(weights["offset"])
     assert offset != 0
-    logits, frames = NetworkPredictor(STGCN, [weights, weights], config, CPU, torch.float32).predict(
-        data.poses, np.arange(24)
-    )
+    logits, frames = NetworkPredictor(
+        lambda: STGCN.build(config), [weights, weights], config, CPU, torch.float32
+    ).predict(data.poses, np.arange(24))
     assert logits.shape == (2, 24)
     assert np.allclose(logits, answer.logit.numpy() + offset, atol=1e-5)
     assert np.allclose(frames, answer.frame_weights.numpy(), atol=1e-5)
@@ -358,9 +361,14 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
 def test_attention_and_frame_logits_are_the_mean_over_folds():
     data, config = some_data(), TINY
     weights = [trained(data, seed=seed).final_weights() for seed in (0, 1)]
-    both = NetworkPredictor(STGCN, weights, config, CPU, torch.float32).explain(data.poses, np.arange(24))
+    both = NetworkPredictor(lambda: STGCN.build(config), weights, config, CPU, torch.float32).explain(
+        data.poses, np.arange(24)
+    )
     alone = [
-        NetworkPredictor(STGCN, [one], config, CPU, torch.float32).explain(data.poses, np.arange(24)) for one in weights
+        NetworkPredictor(lambda: STGCN.build(config), [one], config, CPU, torch.float32).explain(
+            data.poses, np.arange(24)
+        )
+        for one in weights
     ]
     for name in ("attention", "frame_logits"):
         single = [getattr(one, name) for one in alone]

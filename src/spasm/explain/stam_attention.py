@@ -9,7 +9,7 @@ from spasm.core.errors import DataError
 from spasm.data.dataset import TrainingData
 from spasm.features.channels import build_features
 from spasm.models.networks.stam import Attention, Stam
-from spasm.models.stam import StamConfig
+from spasm.models.stam import StamConfig, StamModel
 from spasm.runs.artefacts import check_files, read_manifest
 from spasm.runs.folder import ModelFolder, Run
 
@@ -39,7 +39,8 @@ def stam_attention(run: Run, row: int) -> tuple[Attention, np.ndarray]:
     manifest = read_manifest(folder.manifest)
     config = from_tree(StamConfig, manifest.settings)
     check_files(folder.path, manifest.files)
-    network = Stam(config).eval()
+    network = StamModel().build(config).eval()
+    assert isinstance(network, Stam)
     weights = checkpoints.read_tensors(folder.weights(seeds[0], fold))
     network.load_state_dict({name: value for name, value in weights.items() if name != "offset"})
     features = build_features(torch.from_numpy(np.array(run.data.poses[row : row + 1])), config.features)

@@ -2,12 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import tyro
-
-from spasm.config.features import Augmentation, Features
-from spasm.config.fields import settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.models.model import FoldJob, Model, Predictor
@@ -17,43 +13,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from spasm.models.networks.layers import Network
-
-HISTORY = ("learning_rate", "loss", "gradient_norm")
-
-
-@settings
-class Optimization:
-    """How one fold of a network is trained."""
-
-    epochs: Annotated[int, within(1, 10_000)] = 20
-    """Passes over the training segments."""
-    batch: Annotated[int, within(2, 4096)] = 32
-    """Segments in a step."""
-    learning_rate: Annotated[float, within(1e-6, 1)] = 3e-3
-    """Highest learning rate (AdamW)."""
-    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
-    """Course of the learning rate: up and down, or down only."""
-    weight_decay: Annotated[float, within(0, 1)] = 0.01
-    """Weight decay (AdamW)."""
-    loss: Literal["weighted", "focal", "plain", "squared"] = "weighted"
-    """Cross-entropy with the rarer class weighted up, focal loss likewise, plain cross-entropy, or the squared error of
-    the probability, which follows onsets.csv where there is one."""
-    focal_gamma: Annotated[float, within(0, 10)] = 2.0
-    """How strongly the focal loss discounts easy segments."""
-    ema: Annotated[float, within(0, 0.99999)] = 0.99
-    """Decay per step of the running average of the weights, which is what is scored; 0 scores the last weights."""
-    clip_norm: Annotated[float, within(0.001, 1_000_000)] = 1.0
-    """Largest norm of a step's gradient."""
-
-
-@settings
-class NetworkConfig:
-    """Everything that decides what a network learns, beside what its own class adds."""
-
-    # The groups order the manifest; on the command line their fields stand beside the network's own.
-    optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization()
-    features: Annotated[Features, tyro.conf.arg(name="")] = Features()
-    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
 
 
 class NetworkModel(Model):
@@ -119,7 +78,9 @@ class NetworkModel(Model):
         from spasm.models.networks.predictor import NetworkPredictor, pick_device, pick_precision
 
         device = pick_device(hardware.device)
-        return NetworkPredictor(self, weights, config, device, pick_precision(hardware.precision, device))
+        return NetworkPredictor(
+            lambda: self.build(config), weights, config, device, pick_precision(hardware.precision, device)
+        )
 
     def cost(self, config: Any, frames: int) -> dict[str, Any]:
         import torch

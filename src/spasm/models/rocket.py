@@ -48,7 +48,16 @@ class RocketModel(Model):
         from spasm.models.rocket_transform import fit
 
         set_threads(threads=1)
-        return fit(job.data, job.rows, job.config, [job.seed, job.fold])
+        config = job.config
+        return fit(
+            job.data,
+            job.rows,
+            config.features,
+            config.augmentation,
+            config.biases_per_kernel,
+            config.augmented_copies,
+            [job.seed, job.fold],
+        )
 
     def save(self, path: Path, trained: Any) -> None:
         from spasm.core import checkpoints
@@ -58,9 +67,9 @@ class RocketModel(Model):
     def load(self, paths: Sequence[Path], config: RocketConfig, hardware: Hardware) -> Predictor:
         from spasm.models.rocket_transform import load
 
-        return load(paths, config)
+        return load(paths, config.features)
 
     def predictor(self, trained: Any, config: RocketConfig, hardware: Hardware) -> Predictor:
         from spasm.models.rocket_transform import RocketPredictor
 
-        return RocketPredictor([trained], config)
+        return RocketPredictor([trained], config.features)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spasm.config.features import Augmentation, Features
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import TrainingData
@@ -18,7 +19,6 @@ from spasm.ensemble.calibration import fit_logistic
 from spasm.features.augmentation import augment, mirror
 from spasm.features.channels import build_features
 from spasm.models.model import Explanation, FoldScores
-from spasm.models.rocket import RocketConfig
 
 TAPS = 9
 # MiniRocket's 84 kernels: three of nine weights are 2 and the others -1, so that each sums to 0.
@@ -35,9 +35,9 @@ STREAMS = ("position", "velocity")
 Tensors = dict[str, torch.Tensor]
 
 
-def series(poses: torch.Tensor, config: RocketConfig) -> dict[str, torch.Tensor]:
+def series(poses: torch.Tensor, features: Features) -> dict[str, torch.Tensor]:
     """poses (N, T, 33, 5) float32 to root-relative coordinates (N, 99, T) and first differences (N, 99, T - 1)."""
-    position = build_features(poses, config.features)[:, :3].flatten(1, 2).contiguous()
+    position = build_features(poses, features)[:, :3].flatten(1, 2).contiguous()
     return {"position": position, "velocity": position.diff(dim=2)}
 
 
@@ -191,7 +191,15 @@ def logits_of(features: torch.Tensor, fitted: Tensors) -> np.ndarray:
     return (standard.double() @ fitted["coefficients"] + fitted["intercept"]).numpy()
 
 
-def fit(data: TrainingData, rows: np.ndarray, config: RocketConfig, seed: list[int]) -> Tensors:
+def fit(
+    data: TrainingData,
+    rows: np.ndarray,
+    features: Features,
+    augmentation: Augmentation,
+    biases_per_kernel: int,
+    augmented_copies: int,
+    seed: list[int],
+) -> Tensors:
     """Kernels, biases and the ridge, fitted on the segments `rows` of the data, each with a pose."""
     poses, labels, children = data.poses, data.labels[rows], np.array(data.children)[rows]
     if len(np.unique(labels)) < 2 or len(np.unique(children)) < 2:
@@ -200,17 +208,17 @@ def fit(data: TrainingData, rows: np.ndarray, config: RocketConfig, seed: list[i
     shaken = torch.Generator().manual_seed(int(generator.integers(2**62)))
     examples = rows[generator.choice(len(rows), min(len(rows), 4 * BIAS_SEGMENTS), replace=False)]
     drawn = draw_kernels(
-        series(torch.from_numpy(np.array(poses[np.sort(examples)])), config),
-        config.biases_per_kernel,
+        series(torch.from_numpy(np.array(poses[np.sort(examples)])), features),
+        biases_per_kernel,
         generator,
     )
     parts = []
-    for copy in range(config.augmented_copies + 1):
+    for copy in range(augmented_copies + 1):
         for batch in batches(poses, rows):
             if copy:
-                batch = augment(batch, config.augmentation, shaken, config.features.aspect)
-            parts.append(transform(series(batch, config), drawn))
-    copies = config.augmented_copies + 1
+                batch = augment(batch, augmentation, shaken, features.aspect)
+            parts.append(transform(series(batch, features), drawn))
+    copies = augmented_copies + 1
     return drawn | fit_ridge(torch.cat(parts), np.tile(labels, copies), np.tile(children, copies))
 
 
@@ -222,8 +230,8 @@ def batches(poses: np.ndarray, rows: np.ndarray) -> Iterator[torch.Tensor]:
 class RocketPredictor:
     """Trained folds, ready to score poses; each logit is the mean over a pose and its mirror image."""
 
-    def __init__(self, weights: list[Tensors], config: RocketConfig) -> None:
-        self.weights, self.config = weights, config
+    def __init__(self, weights: list[Tensors], features: Features) -> None:
+        self.weights, self.features = weights, features
 
     @torch.inference_mode()
     def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
@@ -231,7 +239,7 @@ class RocketPredictor:
         logits = np.empty((len(self.weights), len(rows)))
         start = 0
         for batch in batches(poses, rows):
-            both = [series(image, self.config) for image in (batch, mirror(batch))]
+            both = [series(image, self.features) for image in (batch, mirror(batch))]
             for number, fitted in enumerate(self.weights):
                 scores = [logits_of(transform(image, fitted), fitted) for image in both]
                 logits[number, start : start + len(batch)] = np.mean(scores, axis=0)
@@ -243,7 +251,7 @@ class RocketPredictor:
         return Explanation()
 
 
-def load(paths: Sequence[Path], config: RocketConfig) -> RocketPredictor:
+def load(paths: Sequence[Path], features: Features) -> RocketPredictor:
     """Folds from their files. Raises DataError where one does not fit."""
     weights = [checkpoints.read_tensors(path) for path in paths]
     for path, fitted in zip(paths, weights, strict=True):
@@ -254,4 +262,4 @@ def load(paths: Sequence[Path], config: RocketConfig) -> RocketPredictor:
         ]
         if sizes != {biases * POOLINGS} or "intercept" not in fitted or streams[0] != streams[1]:
             raise DataError(path, "lacks a part of the model", "restore the run from a copy, or train again")
-    return RocketPredictor(weights, config)
+    return RocketPredictor(weights, features)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spasm.config.fields import Odd, settings, within
-from spasm.models.network import NetworkConfig, NetworkModel, Optimization
+from spasm.config.network import NetworkConfig, Optimization
+from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -40,7 +41,7 @@ class StaGunetModel(NetworkModel):
     def build(self, config: Any) -> "Network":
         from spasm.models.networks.sta_gunet import StaGunet
 
-        return StaGunet(config)
+        return StaGunet(config.width, config.kernel, config.dropout, config.triplet)
 
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import FloatDistribution

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spasm.config.fields import Odd, settings, within
-from spasm.models.network import NetworkConfig, NetworkModel, Optimization
+from spasm.config.network import NetworkConfig, Optimization
+from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
     from spasm.models.networks.layers import Network
@@ -36,4 +37,4 @@ class StamModel(NetworkModel):
     def build(self, config: Any) -> "Network":
         from spasm.models.networks.stam import Stam
 
-        return Stam(config)
+        return Stam(config.width, config.kernel, config.dropout)

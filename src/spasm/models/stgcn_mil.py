@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from spasm.config.fields import Odd, settings, within
-from spasm.models.network import NetworkConfig, NetworkModel
+from spasm.config.network import NetworkConfig
+from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -37,7 +38,7 @@ class StgcnMilModel(NetworkModel):
     def build(self, config: Any) -> "Network":
         from spasm.models.networks.stgcn_mil import StgcnMil
 
-        return StgcnMil(config)
+        return StgcnMil(config.width, config.blocks, config.kernel, config.dropout, config.head)
 
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import FloatDistribution, IntDistribution

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from spasm.config.fields import settings, within
+from spasm.config.network import NetworkConfig, Optimization
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.models.network import NetworkConfig, NetworkModel, Optimization
+from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -45,7 +46,7 @@ class TwoStreamModel(NetworkModel):
     def build(self, config: Any) -> "Network":
         from spasm.models.networks.two_stream import TwoStream
 
-        return TwoStream(config)
+        return TwoStream(config.width, config.dropout, config.head, config.backbone)
 
     def load_pretrained(self, network: Any, config: Any) -> None:
         if config.weights:

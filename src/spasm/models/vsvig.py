@@ -6,7 +6,8 @@ import tyro
 from pydantic import AfterValidator
 
 from spasm.config.fields import settings, within
-from spasm.models.network import NetworkConfig, NetworkModel, Optimization
+from spasm.config.network import NetworkConfig, Optimization
+from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -43,7 +44,7 @@ class VsvigModel(NetworkModel):
     def build(self, config: Any) -> "Network":
         from spasm.models.networks.vsvig import Vsvig
 
-        return Vsvig(config)
+        return Vsvig(config.width, config.dropout)
 
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import CategoricalDistribution

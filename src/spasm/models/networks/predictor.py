@@ -1,15 +1,16 @@
 """Scoring poses with trained networks; out-of-fold rows and submissions both come from here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 
+from spasm.config.network import NetworkConfig
 from spasm.core.errors import TrainingError
 from spasm.features.channels import build_features
 from spasm.models.model import Explanation, FoldScores
-from spasm.models.network import NetworkConfig, NetworkModel
+from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 
 SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
@@ -20,7 +21,7 @@ class NetworkPredictor:
 
     def __init__(
         self,
-        model: NetworkModel,
+        build: Callable[[], Network],
         weights: Sequence[dict[str, torch.Tensor]],
         config: NetworkConfig,
         device: torch.device,
@@ -30,7 +31,7 @@ class NetworkPredictor:
         self.offsets = []
         self.networks = []
         for fold in weights:
-            network = model.build(config)
+            network = build()
             try:
                 self.offsets.append(float(fold["offset"]))
                 network.load_state_dict({name: value for name, value in fold.items() if name != "offset"})

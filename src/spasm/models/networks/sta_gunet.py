@@ -15,7 +15,6 @@ from spasm.data.landmarks import COCO_17_NECK, joint_weights
 from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores, scores_of_steps
-from spasm.models.sta_gunet import StaGunetConfig
 
 # The published six and the same in depth, without which it did much worse on people it had not seen.
 READ = [CHANNELS.index(name) for name in ("x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az")]
@@ -151,14 +150,12 @@ class StaGunet(Network):
 
     joints: torch.Tensor
 
-    def __init__(self, settings: StaGunetConfig) -> None:
+    def __init__(self, width: int, kernel: int, dropout: float, triplet: float) -> None:
         super().__init__()
         self.register_buffer("joints", torch.from_numpy(joint_weights(COCO_17_NECK)), persistent=False)
-        self.network = StaGunetNetwork(
-            len(READ), width=settings.width, kernel=settings.kernel, dropout=settings.dropout
-        )
-        self.centres = nn.Parameter(torch.randn(2, settings.width))
-        self.triplet = settings.triplet
+        self.network = StaGunetNetwork(len(READ), width=width, kernel=kernel, dropout=dropout)
+        self.centres = nn.Parameter(torch.randn(2, width))
+        self.triplet = triplet
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)

@@ -18,7 +18,6 @@ from spasm.data.landmarks import OPENPOSE_18, joint_weights
 from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores
-from spasm.models.stam import StamConfig
 
 CLIP, STRIDE = 30, 20  # frames
 HOPS = 3  # joints this far apart are mixed
@@ -139,10 +138,10 @@ class Stam(Network):
 
     joints: torch.Tensor
 
-    def __init__(self, settings: StamConfig) -> None:
+    def __init__(self, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("joints", torch.from_numpy(joint_weights(OPENPOSE_18)), persistent=False)
-        self.network = StamNetwork(len(READ), width=settings.width, kernel=settings.kernel, dropout=settings.dropout)
+        self.network = StamNetwork(len(READ), width=width, kernel=kernel, dropout=dropout)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)  # (N, T)

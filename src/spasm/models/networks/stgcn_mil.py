@@ -15,7 +15,6 @@ from spasm.data.landmarks import adjacency
 from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores
-from spasm.models.stgcn_mil import StgcnMilConfig
 
 STRIDES = (2, 2, 1, 1)  # early: what runs at the full frame rate costs most and gains nothing
 # What torch's own compiler emits for a convolution with its ReLU. It is not public, but torch is pinned.
@@ -25,19 +24,19 @@ FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.op
 class StgcnMil(Network):
     """Features (N, 14, 33, T) to `Scores`."""
 
-    def __init__(self, settings: StgcnMilConfig) -> None:
+    def __init__(self, width: int, blocks: int, kernel: int, dropout: float, head: str) -> None:
         super().__init__()
-        widths = [settings.width * (1 if block < (settings.blocks + 1) // 2 else 2) for block in range(settings.blocks)]
-        strides = [STRIDES[block % len(STRIDES)] for block in range(settings.blocks)]
+        widths = [width * (1 if block < (blocks + 1) // 2 else 2) for block in range(blocks)]
+        strides = [STRIDES[block % len(STRIDES)] for block in range(blocks)]
         # Velocities are a hundredth of positions; without a common scale they are learned late or never.
         self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
-        self.stem = nn.Conv2d(len(CHANNELS), settings.width, 1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(settings.width)
+        self.stem = nn.Conv2d(len(CHANNELS), width, 1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(width)
         self.blocks = nn.ModuleList(
-            Block(c_in, c_out, stride, settings.kernel, settings.dropout)
-            for c_in, c_out, stride in zip([settings.width, *widths[:-1]], widths, strides, strict=True)
+            Block(c_in, c_out, stride, kernel, dropout)
+            for c_in, c_out, stride in zip([width, *widths[:-1]], widths, strides, strict=True)
         )
-        self.head = MilHead(widths[-1], settings.head)
+        self.head = MilHead(widths[-1], head)
         channels_last(self)
 
     def forward(self, features: torch.Tensor) -> Scores:

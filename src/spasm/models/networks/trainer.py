@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from spasm.config.fields import to_tree
+from spasm.config.network import NetworkConfig
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, DivergenceError, TrainingError
 from spasm.core.processes import set_threads
@@ -18,9 +19,24 @@ from spasm.data.dataset import TrainingData
 from spasm.features.augmentation import augment
 from spasm.features.channels import build_features
 from spasm.models.model import FoldJob
-from spasm.models.network import HISTORY, NetworkConfig, NetworkModel
+from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 from spasm.models.networks.predictor import pick_device, pick_precision
+
+HISTORY = ("learning_rate", "loss", "gradient_norm")
+
+
+class Trainable(Protocol):
+    """What a trainer needs of a network's model."""
+
+    name: ClassVar[str]
+    seed_number: ClassVar[int]
+
+    def build(self, config: Any) -> Network:
+        """The network, with new weights drawn from torch's random state."""
+
+    def load_pretrained(self, network: Network, config: Any) -> None:
+        """Put weights that the settings name in place of the drawn ones."""
 
 
 class FoldTrainer:
@@ -32,7 +48,7 @@ class FoldTrainer:
 
     def __init__(
         self,
-        model: NetworkModel,
+        model: Trainable,
         data: TrainingData,
         rows: np.ndarray,
         config: NetworkConfig,
@@ -194,7 +210,7 @@ def learning_rate(step: int, steps: int, highest: float, schedule: Literal["one-
     return highest * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise))) / 2 + highest * 1e-4
 
 
-def fit(model: NetworkModel, job: FoldJob) -> dict[str, torch.Tensor]:
+def fit(model: Trainable, job: FoldJob) -> dict[str, torch.Tensor]:
     """Train one fold, or continue where an earlier call stopped; the weights as `final_weights` gives them.
 
     After every epoch all that the next one depends on is on disk. Raises DataError for a checkpoint of another fold.

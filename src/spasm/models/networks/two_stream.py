@@ -19,7 +19,6 @@ from spasm.features.channels import MASK
 from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores
 from spasm.models.networks.stgcn_mil import MilHead
-from spasm.models.two_stream import TwoStreamConfig
 
 FLOW_FRAMES = 5  # between the two pictures of a flow
 CLIP_STEPS = 6  # flows in a clip: one second
@@ -162,14 +161,14 @@ class TwoStream(Network):
     points: torch.Tensor
     colours: torch.Tensor
 
-    def __init__(self, settings: TwoStreamConfig) -> None:
+    def __init__(self, width: int, dropout: float, head: str, backbone: str) -> None:
         super().__init__()
         self.register_buffer("points", torch.from_numpy(bone_points()), persistent=False)
         self.register_buffer("colours", torch.from_numpy(colours()), persistent=False)
-        self.network = TwoStreamPictures(3 * CLIP_STEPS, 1, settings.backbone, settings.width)
+        self.network = TwoStreamPictures(3 * CLIP_STEPS, 1, backbone, width)
         self.network.classes = nn.Identity()  # the head takes its place
-        self.dropout = nn.Dropout(settings.dropout)
-        self.head = MilHead(self.network.spatial.channels, settings.head)
+        self.dropout = nn.Dropout(dropout)
+        self.head = MilHead(self.network.spatial.channels, head)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)

@@ -16,7 +16,6 @@ from spasm.data.landmarks import VSVIG_15, joint_weights
 from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores, scores_of_steps
-from spasm.models.vsvig import VsvigConfig
 
 DEPTHS = (2, 2, 6, 2)
 BASE, LIGHT = 24, 12  # width of the first stage
@@ -165,16 +164,16 @@ class Vsvig(Network):
 
     joints: torch.Tensor
 
-    def __init__(self, settings: VsvigConfig) -> None:
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("joints", torch.from_numpy(joint_weights(VSVIG_15)), persistent=False)
         self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
         self.patch = nn.Sequential(
-            nn.Conv2d(len(CHANNELS), settings.width, (PATCH_FRAMES, 1), stride=(PATCH_FRAMES, 1)),
-            nn.BatchNorm2d(settings.width),
+            nn.Conv2d(len(CHANNELS), width, (PATCH_FRAMES, 1), stride=(PATCH_FRAMES, 1)),
+            nn.BatchNorm2d(width),
         )
-        self.place = pointwise(len(KEYPOINT), settings.width)
-        self.network = VsvigNetwork(settings.width, settings.dropout)
+        self.place = pointwise(len(KEYPOINT), width)
+        self.network = VsvigNetwork(width, dropout)
         start(self)
         channels_last(self)
 

@@ -1,0 +1,43 @@
+"""Settings that every network has: how it is trained, and what it reads."""
+
+from typing import Annotated, Literal
+
+import tyro
+
+from spasm.config.features import Augmentation, Features
+from spasm.config.fields import settings, within
+
+
+@settings
+class Optimization:
+    """How one fold of a network is trained."""
+
+    epochs: Annotated[int, within(1, 10_000)] = 20
+    """Passes over the training segments."""
+    batch: Annotated[int, within(2, 4096)] = 32
+    """Segments in a step."""
+    learning_rate: Annotated[float, within(1e-6, 1)] = 3e-3
+    """Highest learning rate (AdamW)."""
+    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+    """Course of the learning rate: up and down, or down only."""
+    weight_decay: Annotated[float, within(0, 1)] = 0.01
+    """Weight decay (AdamW)."""
+    loss: Literal["weighted", "focal", "plain", "squared"] = "weighted"
+    """Cross-entropy with the rarer class weighted up, focal loss likewise, plain cross-entropy, or the squared error of
+    the probability, which follows onsets.csv where there is one."""
+    focal_gamma: Annotated[float, within(0, 10)] = 2.0
+    """How strongly the focal loss discounts easy segments."""
+    ema: Annotated[float, within(0, 0.99999)] = 0.99
+    """Decay per step of the running average of the weights, which is what is scored; 0 scores the last weights."""
+    clip_norm: Annotated[float, within(0.001, 1_000_000)] = 1.0
+    """Largest norm of a step's gradient."""
+
+
+@settings
+class NetworkConfig:
+    """Everything that decides what a network learns, beside what its own class adds."""
+
+    # The groups order the manifest; on the command line their fields stand beside the network's own.
+    optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization()
+    features: Annotated[Features, tyro.conf.arg(name="")] = Features()
+    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
