@@ -94,6 +94,7 @@ def test_the_model_is_text_and_the_same_bytes_every_time(member, data, tmp_path)
     assert train_one(tmp_path, data, "lgbm", SMALL, seed=1).weights(1, 0).read_bytes() != content
 
 
+@pytest.mark.command
 def test_training_it_loads_no_torch():
     code = (
         "import sys, numpy as np; from spasm.models.lgbm import *; "
