@@ -6,6 +6,7 @@ come at once and no process ever loads both.
 
 import abc
 import dataclasses
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
@@ -120,8 +121,11 @@ class Model(abc.ABC):
         """Open trained folds. Raises DataError or TrainingError where a file does not fit the settings."""
 
     def predictor(self, trained: Any, config: Any, hardware: Hardware) -> Predictor:
-        """A trained fold, ready for poses, without its file."""
-        raise NotImplementedError
+        """A trained fold, ready for poses; a model that needs no file for that says how."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"fold{self.suffix}"
+            self.save(path, trained)
+            return self.load([path], config, hardware)
 
     def predict_data(self, predictor: Predictor, data: TrainingData, rows: np.ndarray) -> FoldScores:
         """Scores of segments `rows` of the training data, as `predictor.predict` gives them, from what is cached."""

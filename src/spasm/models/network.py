@@ -1,5 +1,6 @@
 """What all networks share: how they are trained, stored and opened. Each network's own file has its settings."""
 
+import abc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,9 +28,9 @@ class NetworkModel(Model):
         epochs: int = config.optimization.epochs
         return epochs
 
+    @abc.abstractmethod
     def build(self, config: Any) -> "Network":
         """The network, with new weights drawn from torch's random state."""
-        raise NotImplementedError
 
     def load_pretrained(self, network: "Network", config: Any) -> None:
         """Put weights that the settings name in place of the drawn ones, before training."""
