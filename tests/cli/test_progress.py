@@ -12,6 +12,7 @@ import pytest
 
 from helpers.repository import ROOT
 from spasm.cli import progress
+from spasm.training.progress import Progress
 
 WORK = """
 import time
@@ -125,3 +126,45 @@ def test_before_anything_is_done_nothing_is_told(seconds, capsys):
     assert capsys.readouterr().err == ""
     bar.update(7)
     assert capsys.readouterr().err == "extracting: 7 frames\n"
+
+
+# ---- trainings
+
+
+@pytest.mark.parametrize(
+    ("done", "line"),
+    [
+        (Progress(2, 5, 52, 100, 360.0), "stgcn_mil: 2 of 5 folds, epoch 52 of 100, about 6 min left"),
+        (Progress(0, 5, 0, 100, None), "stgcn_mil: 0 of 5 folds, epoch 0 of 100"),
+        (Progress(3, 5, 0, 0, 40.0), "stgcn_mil: 3 of 5 folds, about 40 s left"),
+        (Progress(5, 5, 100, 100, 0.0), "stgcn_mil: 5 of 5 folds, epoch 100 of 100"),
+    ],
+)
+def test_a_training_says_folds_epochs_and_about_how_long(done, line):
+    assert progress.training_line("stgcn_mil", done) == line
+
+
+def test_without_a_terminal_a_training_writes_a_line_after_ten_seconds_and_every_thirty(seconds, capsys):
+    with progress.Training("lgbm") as show:
+        for second in range(1, 51):
+            seconds(1)
+            show(Progress(second // 20, 5, 0, 0, None))
+        seconds(60)
+        show(Progress(5, 5, 0, 0, 0.0))  # the end is told by what follows
+    assert capsys.readouterr().err.splitlines() == ["lgbm: 0 of 5 folds", "lgbm: 2 of 5 folds"]
+
+
+@pytest.mark.command
+def test_on_a_terminal_a_training_is_told_in_place_and_wiped_at_the_end():
+    work = (
+        "from spasm.cli.progress import Training\n"
+        "from spasm.training.progress import Progress\n"
+        "with Training('stam') as show:\n"
+        "    for done in range(3): show(Progress(done, 3, 10 * done, 30, None))\n"
+    )
+    code, text = on_terminal("-c", work)
+    assert code == 0
+    lines = [f"stam: {done} of 3 folds, epoch {10 * done} of 30" for done in range(3)]
+    wiped = " " * max(map(len, lines))
+    assert text.replace("\r", "|").replace(" ", "") == "|".join(["", *lines, wiped, ""]).replace(" ", "")
+    assert "\n" not in text

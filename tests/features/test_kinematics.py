@@ -304,6 +304,14 @@ def test_a_short_gap_is_a_straight_line_and_a_long_one_stays_open() -> None:
     assert np.isnan(filled[20 : 21 + LONGEST_BRIDGE]).all()
 
 
+@pytest.mark.parametrize(("frames", "bridged"), [(1, True), (6, True), (7, False), (8, False)])
+def test_a_gap_of_a_fifth_of_a_second_is_bridged_and_of_one_frame_more_is_not(frames: int, bridged: bool) -> None:
+    visible = np.ones((1, 40), dtype=bool)
+    visible[0, 10 : 10 + frames] = False
+    holed = np.where(visible[:, None], np.ones((1, 3, 40), dtype=np.float32), np.nan)
+    assert np.isfinite(fill_short_gaps(holed, visible)).all() == bridged
+
+
 def test_one_landmark_that_comes_and_goes_does_not_make_its_point_jump() -> None:
     poses = still()
     poses[0, 50:60, INDEX["left_thumb"], :] = np.nan
