@@ -272,7 +272,7 @@ def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
 def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole_is(tmp_path):
     data, out = make_stam(tmp_path / "data", infants=24), tmp_path / "out"
     flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--outer-folds", 2, "--workers", 1]
-    finished = script("evaluate_held_out.py", *flags, "--members", "lgbm")
+    finished = script("evaluate_held_out.py", *flags, "--models", "lgbm")
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("STAM's layout: 24 infants")
     part = load(out / "without_0/data", tmp_path / "cache")

@@ -118,7 +118,7 @@ def test_a_path_of_any_system_gives_its_last_name(copied, path):
 
 
 def test_settings_that_are_not_the_defaults_are_told_as_flags(trained, copied):
-    (row,) = rows_of(model_card(trained), "member")
+    (row,) = rows_of(model_card(trained), "model")
     assert row[4] == "--epochs 3, --width 8, --blocks 2, --kernel 5"
     assert "Settings of the blend:\ndefaults." in model_card(trained)
     change(
@@ -126,7 +126,7 @@ def test_settings_that_are_not_the_defaults_are_told_as_flags(trained, copied):
         "decision.json",
         blend=json.loads((copied / "decision.json").read_text())["blend"] | {"child_context": True},
     )
-    assert "Settings of the blend:\n--child-context True." in model_card(copied)
+    assert "Settings of the blend:\n--child-context." in model_card(copied)
 
 
 def test_a_threshold_for_a_share_that_was_told_belongs_to_that_share(copied):
@@ -233,7 +233,7 @@ def test_a_damaged_file_is_named(copied, name, content):
 )
 def test_figures_of_another_shape_are_refused(copied, fields):
     change(copied, "metrics.json", **fields)
-    with pytest.raises(DataError, match="is not a metrics of this software"):
+    with pytest.raises(DataError, match="is not metrics of this software"):
         model_card(copied)
 
 

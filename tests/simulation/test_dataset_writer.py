@@ -147,8 +147,13 @@ def test_the_marker_says_what_was_set_and_lists_every_file(demo):
     marker = json.loads((out / "simulated.json").read_text(encoding="utf-8"))
     assert marker["simulated"] is True
     assert (marker["seed"], marker["children"], marker["segments_per_child"]) == (7, 40, 5)
-    assert (marker["frames"], marker["prevalence"], marker["mimics"]) == (150, 0.25, 0.0)
-    assert (marker["filming"], marker["confound"], marker["recordings"], marker["minutes"]) == ("home", False, 2, 1.0)
+    assert (marker["frames"], marker["prevalence"], marker["mimic_fraction"]) == (150, 0.25, 0.0)
+    assert (marker["camera_setup"], marker["confound"], marker["recordings"], marker["minutes"]) == (
+        "home",
+        False,
+        2,
+        1.0,
+    )
     assert sorted(marker["files"]) == sorted(contents(out).keys() - {"simulated.json"})
     assert marker["file_count"] == len(marker["files"]) == 200 + 3 + 3
 
@@ -168,7 +173,7 @@ def test_the_label_is_one_exactly_when_half_a_second_of_an_event_lies_inside(dem
     labels = []
     for row in table(out / "truth.csv"):
         lengths = []
-        for event in ("event", "second"):
+        for event in ("event", "event2"):
             start, end, kind = (row[f"{event}_{part}"] for part in ("start_frame", "end_frame", "type"))
             assert bool(start) == bool(end) == bool(kind)
             if kind:

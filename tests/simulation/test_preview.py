@@ -18,7 +18,7 @@ pytestmark = pytest.mark.command
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     out = tmp_path_factory.mktemp("preview") / "demo"
-    flags = f"--out {out} --children 4 --segments-per-child 1 --preview True".split()
+    flags = f"--out {out} --children 4 --segments-per-child 1 --preview".split()
     finished = subprocess.run([sys.executable, "src/simulate.py", *flags], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert "preview/" in finished.stdout
@@ -53,7 +53,7 @@ def test_the_contact_sheet_has_a_row_for_each_behaviour_and_none_is_empty(drawn)
 
 def test_the_same_seed_draws_the_same_pictures_and_a_second_drawing_replaces_the_first(drawn):
     before = {path.name: path.read_bytes() for path in drawn.iterdir()}
-    flags = f"--out {drawn.parent} --children 4 --segments-per-child 1 --preview True".split()
+    flags = f"--out {drawn.parent} --children 4 --segments-per-child 1 --preview".split()
     subprocess.run([sys.executable, "src/simulate.py", *flags], cwd=ROOT, check=True, capture_output=True)
     assert {path.name: path.read_bytes() for path in drawn.iterdir()} == before
 

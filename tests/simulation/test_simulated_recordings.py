@@ -192,8 +192,9 @@ import resource, sys
 sys.path.insert(0, {str(SOURCE)!r})
 from pathlib import Path
 from spasm.simulation.dataset_writer import write_dataset
-from spasm.simulation.infant import World
-write_dataset(Path(sys.argv[1]), 4, 1, 7, World(frames=60), recordings=1, minutes=float(sys.argv[2]), workers=1)
+from spasm.simulation.infant import SimulationConfig
+world, minutes = SimulationConfig(frames=60), float(sys.argv[2])
+write_dataset(Path(sys.argv[1]), 4, 1, 7, world, recordings=1, minutes=minutes, workers=1)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     minutes = (6, 60)

@@ -223,7 +223,9 @@ def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[s
         if isinstance(value, dict):
             flags += _changed(value, defaults[key])
         elif value != defaults[key]:
-            flags.append(f"--{key.replace('_', '-')} {_last(str(value))}")
+            name = key.replace("_", "-")
+            switch = f"--{name}" if value else f"--no-{name}"
+            flags.append(switch if isinstance(value, bool) else f"--{name} {_last(str(value))}")
     return flags
 
 
