@@ -94,7 +94,7 @@ def test_the_search_finds_the_weights_that_convex_optimisation_finds(strengths, 
 
 @pytest.mark.parametrize("averaging", SPACES)
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_members_that_say_the_same_get_the_same_weight(count, averaging):
+def test_models_that_say_the_same_get_the_same_weight(count, averaging):
     labels, rows = scores_of((1,))
     same = {f"model_{number}": rows.logits["model_0"] for number in range(count)}
     choice = fit_blend(dataclasses.replace(rows, logits=same), labels, Blend(averaging=averaging))
