@@ -97,7 +97,8 @@ def train(flags: Any, command: list[str]) -> int:
     workers = min(len(folds), flags.workers or cpu_count())
     written: list[Path] = []
     result: Metrics | None = None
-    for number, one in enumerate(opened):
+    reported: Metrics | None = None
+    for one in opened:
         train_model(run, one, flags.hardware, flags.seed, folds, workers, flags.tensorboard)
         name = one.model.name
         waiting = [fold for fold in range(run.folds) if not one.folder.is_trained(flags.seed, fold)]
@@ -107,12 +108,14 @@ def train(flags: Any, command: list[str]) -> int:
         result = decide(run, blend)
         assert result is not None  # this model is complete
         print(console.model_line(name, result), flush=True)
-        if flags.report and (not written or number + 1 == len(opened)):
-            written = _write_report(run, read.data, flags)
+        if flags.report and reported is None:  # as soon as there is something to look at
+            written, reported = _write_report(run, read.data, flags), result
             print(f"written: {', '.join(map(str, written))}", flush=True)
     result = result or decide(run, blend)
     if result is None:
         return 0
+    if flags.report and reported is not result:
+        written = _write_report(run, read.data, flags)
     _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0
 
@@ -181,7 +184,8 @@ def _blend_of(flags: Any) -> Blend | None:
 def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
-    folder = Path(info.data.path)
+    moved = flags.read.data != Data().data  # to where the flags say
+    folder = flags.read.data if moved else Path(info.data.path)
     data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash)
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
