@@ -995,6 +995,7 @@ def test_joints_that_were_not_found_are_nan_in_every_channel():
 
 
 @pytest.mark.skipif(not TOY.exists(), reason="the toy set is not here")
+@pytest.mark.command
 def test_verify_and_training_read_the_toy_set_of_stam(tmp_path):
     flags = ["--data", TOY, "--cache", tmp_path / "cache"]
     finished = script("verify.py", *flags)

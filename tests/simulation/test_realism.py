@@ -70,7 +70,7 @@ def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_
     figures = realism.noise_statistics(real[0])
     poses, _, children = at_a_table
     sensed = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
-    monkeypatch.setattr(infant, "sense", perfect)
+    monkeypatch.setattr(infant, "apply_pose_noise", perfect)
     poses, _, children = drawn(SimulationConfig(camera_setup="table"), 120, 4)
     clean = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
     assert 0.5 < sensed < 0.92 < clean
