@@ -15,7 +15,7 @@ from spasm.video import mediapipe_models, sandbox
 
 
 @settings
-class PoseModel:
+class BuildPoseModels:
     """Flags of build_pose_models.py."""
 
     package: Path = Path("input/models/mediapipe-pose-0.5.1675469404.tgz")
@@ -24,7 +24,7 @@ class PoseModel:
     """Folder for pose_landmarker_lite.task, _full.task and _heavy.task."""
 
 
-def main(settings: PoseModel) -> int:
+def main(settings: BuildPoseModels) -> int:
     files.check_writable(settings.out)
     sources = mediapipe_models.read_package(settings.package)
     sandbox.block_network()
@@ -39,4 +39,4 @@ def main(settings: PoseModel) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, PoseModel, __doc__, stopped="run it again"))
+    sys.exit(app.run(main, BuildPoseModels, __doc__, stopped="run it again"))

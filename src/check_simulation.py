@@ -22,7 +22,7 @@ from spasm.simulation.infant import SimulationConfig
 
 
 @settings
-class Calibrate:
+class CheckSimulation:
     """Flags of check_simulation.py."""
 
     real_data: Path | None = None
@@ -45,7 +45,7 @@ LEAK_CHILDREN, LEAK_SEGMENTS = 20, 3
 COHORT_CHILDREN = 5  # times --children, for the same reason
 
 
-def main(settings: Calibrate) -> int:
+def main(settings: CheckSimulation) -> int:
     children, segments, seed = settings.children, settings.segments_per_child, settings.seed
     real = difficulty.read_windows(settings.real_data) if settings.real_data else None
     table = SimulatedSample(SimulationConfig(camera_setup="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
@@ -84,4 +84,4 @@ def main(settings: Calibrate) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, Calibrate, __doc__))
+    sys.exit(app.run(main, CheckSimulation, __doc__))

@@ -25,7 +25,7 @@ from spasm.runs.oof_table import read_oof
 
 
 @settings
-class ShiftPrevalence(RunData):
+class EvaluateLabelShift(RunData):
     """Flags of evaluate_label_shift.py."""
 
     run: Path = Path("output/main")
@@ -38,7 +38,7 @@ class ShiftPrevalence(RunData):
     """Seed of the halves and of which of their segments are left out."""
 
 
-def main(settings: ShiftPrevalence) -> int:
+def main(settings: EvaluateLabelShift) -> int:
     info = read_run_info(settings.run)
     files.check_writable(settings.run)
     data = load_training(settings.data or Path(info.data.path), info.frames, "safe", settings.cache)
@@ -58,4 +58,4 @@ def main(settings: ShiftPrevalence) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, ShiftPrevalence, __doc__))
+    sys.exit(app.run(main, EvaluateLabelShift, __doc__))

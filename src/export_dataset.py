@@ -19,7 +19,7 @@ from spasm.report import console
 
 
 @settings
-class Convert:
+class ExportDataset:
     """Flags of export_dataset.py."""
 
     read: Data = Data()
@@ -31,7 +31,7 @@ class Convert:
     """Folder for the checked poses, one folder per data set; may be deleted at any time."""
 
 
-def main(settings: Convert) -> int:
+def main(settings: ExportDataset) -> int:
     read, out = settings.read, settings.out
     check_new_folder(out)
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
@@ -43,4 +43,4 @@ def main(settings: Convert) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, Convert, __doc__))
+    sys.exit(app.run(main, ExportDataset, __doc__))

@@ -20,7 +20,7 @@ from spasm.runs.folder import reopen_run
 
 
 @settings
-class DrawAttention(RunData):
+class PlotStamAttention(RunData):
     """Flags of plot_stam_attention.py."""
 
     run: Path = Path("output/main")
@@ -31,7 +31,7 @@ class DrawAttention(RunData):
     """Picture to write."""
 
 
-def main(settings: DrawAttention) -> int:
+def main(settings: PlotStamAttention) -> int:
     # torch and matplotlib take seconds to load, which a help text need not wait for.
     from spasm.explain.stam_attention import select_segment, stam_attention
     from spasm.report.attention_plot import describe_attention, plot_attention
@@ -49,4 +49,4 @@ def main(settings: DrawAttention) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(app.run(main, DrawAttention, __doc__))
+    sys.exit(app.run(main, PlotStamAttention, __doc__))
