@@ -127,7 +127,7 @@ os.replace, os.fsync = renaming, syncing
 ENVIRONMENT = dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def set_threads(base: Path) -> None:
+def prepare(base: Path) -> None:
     """A folder in which every command can run, and has run before."""
     base.mkdir(parents=True)
     simulate = f"{SIMULATE} --children 14 --segments-per-child 4 --seed 1"
@@ -293,10 +293,10 @@ class Campaign:
             more = {"VANISH": f"{number} {moment} {self.command.writes[0]}"}
             more["PYTHONPATH"] = str(self.log.parent / "site")
             code, said = call(self.command.words, self.work, more=more)
-            describe_os_error = code == 1 and "error: " in said and "Traceback" not in said
-            if code == 0 and contents(self.work, self.command) == self.after:
-                describe_os_error = True  # it was made anew as a whole
-            wrong = [] if describe_os_error else [f"exit {code}: {said[-1500:]}"]
+            explained = code == 1 and "error: " in said and "Traceback" not in said
+            if code == 0 and self.steady(contents(self.work, self.command)) == self.steady(self.after):
+                explained = True  # it was made again as a whole
+            wrong = [] if explained else [f"exit {code}: {said[-1500:]}"]
             if code and (self.work / self.command.writes[0]).exists():
                 wrong.append("the folder was made again")
             yield f"vanished {moment} file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
@@ -312,7 +312,7 @@ def main() -> int:
     room = Path(tempfile.mkdtemp(prefix="storage"))
     base = settings.base or room / "base"
     if not base.exists():
-        set_threads(base)
+        prepare(base)
     count = wrong = 0
     for name in settings.commands:
         campaign = Campaign(COMMANDS[name], base, room)
