@@ -227,11 +227,13 @@ class Campaign:
         code, said = call(self.command.words, self.work)
         if code:
             return [f"the same command then ends with {code}: {said[-1500:]}"]
-        now = contents(self.work, self.command)
-        names = {
-            path for path in self.after.keys() | now.keys() if not re.search(f"{INDEX}|{self.command.unsteady}", path)
-        }
-        return [f"{path} differs in the end" for path in sorted(names) if now.get(path) != self.after.get(path)]
+        now, after = self.steady(contents(self.work, self.command)), self.steady(self.after)
+        return [f"{path} differs in the end" for path in sorted(now | after) if now.get(path) != after.get(path)]
+
+    def steady(self, files: dict[str, bytes]) -> dict[str, bytes]:
+        """Those that have the same bytes every time."""
+        unsteady = f"{INDEX}|{self.command.unsteady}"
+        return {path: content for path, content in files.items() if not re.search(unsteady, path)}
 
     # ---- the kinds of faults; each gives (what was done, what is wrong)
 
