@@ -56,7 +56,7 @@ class BenchmarkTimeline:
     stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows."""
     minutes: Annotated[float, within(0.2, 60)] = 5.0
-    """Length of the recording that is answered."""
+    """Length of the recording that is predicted."""
     hardware: Hardware = Hardware()
     repeats: Annotated[int, within(1, 1000)] = 3
     """Times each is measured; the median counts."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.settings import NO_AUGMENTATION
 from spasm.config.features import Augmentation
 from spasm.data.landmarks import MIRROR
 from spasm.features.augmentation import augment, mirror
@@ -13,17 +14,6 @@ from spasm.features.augmentation import augment, mirror
 torch.set_num_threads(1)
 
 T = 24
-OFF = Augmentation(
-    mirror_prob=0,
-    rotation_deg=0,
-    zoom=0,
-    aspect_jitter=0,
-    shift_frames=0,
-    jitter=0,
-    drop_landmark_prob=0,
-    gap_prob=0,
-    gap_frames=1,
-)
 EXACT = 1e-6  # float32 rounding of coordinates near 1
 
 
@@ -38,7 +28,7 @@ def batch(count=32, gaps=False):
 
 def changed(poses, seed=0, **settings):
     """The batch with only these settings on."""
-    return augment(poses, dataclasses.replace(OFF, **settings), torch.Generator().manual_seed(seed))
+    return augment(poses, dataclasses.replace(NO_AUGMENTATION, **settings), torch.Generator().manual_seed(seed))
 
 
 def same(a, b):
@@ -235,7 +225,7 @@ def test_a_dropped_landmark_is_missing_in_the_whole_segment():
 def test_rotation_keeps_lengths_in_a_picture_that_is_not_square():
     aspect, shape = 16 / 9, torch.tensor([16 / 9, 1.0])
     poses = batch()
-    settings = dataclasses.replace(OFF, rotation_deg=90)
+    settings = dataclasses.replace(NO_AUGMENTATION, rotation_deg=90)
     turned = augment(poses, settings, torch.Generator().manual_seed(0), aspect)
     before, after = (((each[:, :, 11, :2] - each[:, :, 24, :2]) * shape).norm(dim=-1) for each in (poses, turned))
     assert torch.allclose(before, after, atol=1e-5)
