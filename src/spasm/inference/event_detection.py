@@ -47,6 +47,14 @@ class Windows(NamedTuple):
         return self.frames / FPS
 
     @property
+    def has_pose(self) -> np.ndarray:
+        """(K,) bool: whether a pose was found in each window; the probability of the others says nothing of a child."""
+        seen = np.append(0, np.cumsum(~np.isnan(self.curve)))
+        last = np.minimum(np.ceil(self.ends_s / STEP_S - 1e-6).astype(int), len(self.curve))
+        first = np.clip(np.floor((self.ends_s - self.length / FPS) / STEP_S + 1e-6).astype(int), 0, last)
+        return np.asarray(seen[last] > seen[first])
+
+    @property
     def unseen_fraction(self) -> float:
         """Of the recording, without a pose."""
         return float(np.isnan(self.curve).mean())
