@@ -54,6 +54,7 @@ def plot_attention(data: TrainingData, row: int, attention: Attention, joints: n
             body.plot(x[[a, b]], y[[a, b]], color=OTHER, linewidth=1.5, zorder=1)
     shown = joint_weights_of[highest][was_found]
     body.scatter(x[was_found], y[was_found], s=20 + 1500 * shown, c=shown, cmap="viridis", vmin=0, zorder=2)
+    body.margins(0.15)
     body.set_aspect("equal")
     body.invert_yaxis()
     body.axis("off")
