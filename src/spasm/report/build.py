@@ -1,5 +1,6 @@
-"""From a run to its report: the page, its figures as PNG, and the model card."""
+"""From a run to its report: the page, its figures as PNG and SVG, and the model card."""
 
+import datetime
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,7 @@ from spasm.report.predictions import (
     select_players,
 )
 from spasm.report.run_report import RunReport
+from spasm.report.training_records import feature_gains, training_losses
 from spasm.runs.artefacts import Metrics, read_metrics, read_run_info
 from spasm.runs.folder import reopen_run
 from spasm.runs.oof_table import read_oof
@@ -73,7 +75,7 @@ def report_run(run: TrainedRun, data: TrainingData, players: int = PLAYERS, watc
     opened = reopen_run(run.path, data)
     metrics = read_metrics(run.path, run.decision)
     predictions = read_out_of_fold_predictions(opened, run.decision, metrics)
-    # Whatever can be wrong is found now, not after minutes of work.
+    # What can be wrong is checked now, not after minutes of work.
     _check_writable(run.path)
     card = model_card(run.path)
     report = build_report(run, metrics, predictions, players, watch)
@@ -81,6 +83,7 @@ def report_run(run: TrainedRun, data: TrainingData, players: int = PLAYERS, watc
     files.write_bytes(run.path / "report.html", html.encode())
     for name, plot in plots.items():
         files.write_bytes(run.path / "figures" / f"{name}.png", plot.png())
+        files.write_bytes(run.path / "figures" / f"{name}.svg", plot.vector(name))
     files.write_bytes(run.path / "model_card.md", card.encode())
     return report
 
@@ -99,7 +102,20 @@ def build_report(
     fold_of = None if predictions.fold_of is None else predictions.fold_of[rows]
     with watch(len(explaining(run.path, run.decision)) * int(predictions.has_pose[rows].sum())) as progress:
         evidence = gather(run.path, run.decision, predictions.poses[rows], fold_of, run.hardware, progress.update)
-    return RunReport(predictions, rows, evidence, run.decision, metrics, oof, described, models)
+    return RunReport(
+        predictions,
+        rows,
+        evidence,
+        run.decision,
+        metrics,
+        oof,
+        described,
+        models,
+        run_name=run.path.resolve().name,
+        date=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        losses=training_losses(run.path, run.decision),
+        gains=feature_gains(run.path, run.decision),
+    )
 
 
 def _check_writable(run: Path) -> None:

@@ -16,15 +16,15 @@ from spasm.models.registry import MODELS
 from spasm.report.error_analysis import missing_event_fraction
 from spasm.report.figures import Plot
 from spasm.report.player_data import pack
-from spasm.report.predictions import SegmentPredictions, least_certain, margins, worst
+from spasm.report.predictions import SegmentPredictions, least_certain, margins, opening_segment, worst
 from spasm.report.run_report import RunReport
 from spasm.runs.artefacts import Decision
 
 MOST_LISTED = 20  # errors and close calls to go through
 
 
-def build_payload(report: RunReport, plots: Mapping[str, Plot], children: Sequence[int]) -> dict[str, Any]:
-    """plots: those of the page, after `svg` was called; children: their numbers in the order of the page's table."""
+def build_payload(report: RunReport, plots: Mapping[str, Plot]) -> dict[str, Any]:
+    """plots: those of the page, after `svg` was called."""
     predictions, playable = report.predictions, {int(row) for row in report.playable}
     names, place = np.unique(np.asarray(predictions.children, dtype=str), return_inverse=True)
     segments = _segments(report, place)
@@ -46,9 +46,8 @@ def build_payload(report: RunReport, plots: Mapping[str, Plot], children: Sequen
         "segments": segments,
         "errors": [int(row) for row in worst(predictions) if int(row) in playable][:MOST_LISTED],
         "least_certain": [int(row) for row in least_certain(predictions) if int(row) in playable][:MOST_LISTED],
-        # The page opens with the first child of the table that can be played.
-        "first_child": next((child for child in children if any(place[row] == child for row in playable)), None),
-        "figures": {name: plot.readings() for name, plot in plots.items() if plot.lines},
+        "first": opening_segment(predictions, report.playable),
+        "figures": {name: plot.readings() for name, plot in plots.items() if plot.lines or plot.points},
     }
 
 
