@@ -113,8 +113,8 @@ def build_report(
         models,
         run_name=run.path.resolve().name,
         date=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
-        losses=training_losses(run.path, run.decision),
-        gains=feature_gains(run.path, run.decision),
+        losses=training_losses(run.path, metrics.each_model),
+        gains=feature_gains(run.path, metrics.each_model),
     )
 
 

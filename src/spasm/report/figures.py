@@ -53,6 +53,7 @@ class Plot:
     def __init__(self, width: float = SIZE[0], height: float = SIZE[1], **options: Any) -> None:
         self.figure = Figure(figsize=(width, height))
         self.axes = self.figure.subplots(**options)
+        self._rendered: dict[str, str] = {}
         self.lines: list[Line] = []
         self.points: tuple[np.ndarray, np.ndarray] | None = None
         """Where each segment is plotted, x (N,) and y (N,), if a click on it can open it."""
@@ -67,7 +68,7 @@ class Plot:
         """Write across the picture that its data are simulated."""
         for axes in np.ravel(self.axes):
             axes.text(0.5, 0.5, STAMP, transform=axes.transAxes, ha="center", va="center", rotation=15,
-                      fontsize=2.6 * TEXT, fontweight="bold", color=ORANGE, alpha=0.16, zorder=0)  # fmt: skip
+                      fontsize=2.6 * TEXT, fontweight="bold", color=ORANGE, alpha=0.18, zorder=5)  # fmt: skip
 
     def png(self) -> bytes:
         """For print: on white."""
@@ -76,7 +77,8 @@ class Plot:
 
     def vector(self, name: str) -> bytes:
         """For print: SVG on white, text as text."""
-        return self._svg(name, facecolor="white").encode()
+        white = '<rect width="100%" height="100%" fill="white"/>'
+        return re.sub(r"(<svg[^>]*>)", rf"\1\n {white}", self._svg(name), count=1).encode()
 
     def svg(self, name: str) -> str:
         """For the page: without a background, text as text, colours as variables; ids begin with `name`."""
@@ -90,11 +92,12 @@ class Plot:
             svg = svg.replace(colour, f"var({variable})")
         return svg
 
-    def _svg(self, name: str, **options: Any) -> str:
-        with matplotlib.rc_context({**RC, "svg.hashsalt": name}), io.StringIO() as text:
-            metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            self.figure.savefig(text, format="svg", metadata=metadata, **options)
-            return text.getvalue()
+    def _svg(self, name: str) -> str:
+        if name not in self._rendered:
+            with matplotlib.rc_context({**RC, "svg.hashsalt": name}), io.StringIO() as text:
+                self.figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+                self._rendered[name] = text.getvalue()
+        return self._rendered[name]
 
     def readings(self) -> dict[str, Any]:
         """Where the axes lie in the SVG, and the lines, for a pointer that reads them off; to be called after `svg`."""
@@ -190,7 +193,7 @@ def f1_by_threshold(curve: Curve, chosen: float, of_folds: Sequence[float], alwa
     axes = plot.axes
     axes.axhline(always_positive, color=FAINT, linestyle=":", label="always positive")
     plot.banded(curve, "F1")
-    axes.axvline(chosen, color=ORANGE, linestyle="--", label=f"for new children: {chosen:.2f}")
+    axes.axvline(chosen, 0, 0.7, color=ORANGE, linestyle="--", label=f"for new children: {chosen:.2f}")
     axes.plot(of_folds, np.full(len(of_folds), 0.02), "^", color=GREEN, markersize=5, label="of each fold")
     _unit(axes, "threshold of the probability", "F1")
     axes.set_ylim(-0.01, 1.45)
@@ -231,7 +234,7 @@ def f1_by_prevalence(curve: Curve, here: float) -> Plot:
     _unit(axes, "prevalence (fraction of segments with a spasm)", "F1")
     axes.set_xlim(0, curve.x[-1])
     axes.set_title("F1 by prevalence", loc="left")
-    axes.legend(loc="upper left", **TIGHT)
+    axes.legend(loc="lower right", **TIGHT)
     return plot
 
 
@@ -278,7 +281,7 @@ def _shorten(name: str) -> str:
 def _thin(axes: Any, models: Mapping[str, Curve]) -> None:
     """The curve of each model by itself, below that of the blend."""
     for (name, curve), (colour, dash) in zip(models.items(), itertools.cycle(STYLES), strict=False):
-        axes.plot(curve.x, curve.y, color=colour, linestyle=dash, linewidth=0.9, label=name, zorder=1.5)
+        axes.plot(curve.x, curve.y, color=colour, linestyle=dash, linewidth=1.1, label=name, zorder=1.5)
 
 
 def _unit(axes: Any, x: str, y: str) -> None:

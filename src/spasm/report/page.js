@@ -50,8 +50,9 @@ function openChild(number, { focus = true, row = null } = {}) {
 }
 main.shown = (row) => all(".chip").forEach((each) => each.setAttribute("aria-pressed", +each.dataset.row === row));
 all("#table button[data-child]").forEach((button) => { button.onclick = () => openChild(+button.dataset.child); });
+const MOST_CHIPS = 10;  // of a list; previous and next of the player go through all of it
 for (const [place, rows] of [["#worst-list", page.errors], ["#uncertain-list", page.least_certain]]) {
-  el(place).append(...rows.map((row) => chip(row, rows)));
+  el(place).append(...rows.slice(0, MOST_CHIPS).map((row) => chip(row, rows)));
   if (!rows.length) el(place).append(create("p", "small", "None."));
 }
 all("#positive button").forEach((button) => {
@@ -188,7 +189,8 @@ function markSection() {
   if (current.getAttribute("aria-current")) return;
   links.forEach((link) => link.removeAttribute("aria-current"));
   current.setAttribute("aria-current", "true");
-  el("nav").scrollLeft = current.offsetLeft - 40;
+  const nav = el("nav"), badge = el(".badge", nav), from = badge ? badge.offsetWidth + 8 : 0;
+  if (current.offsetLeft < nav.scrollLeft + from || current.offsetLeft + current.offsetWidth > nav.scrollLeft + nav.clientWidth) nav.scrollLeft = current.offsetLeft - from;
 }
 addEventListener("scroll", markSection, { passive: true });
 markSection();

@@ -12,6 +12,7 @@ from spasm.report.figures import Plot
 from spasm.report.predictions import SegmentPredictions
 from spasm.report.run_report import RunReport
 from spasm.runs.artefacts import Metric, Metrics
+from spasm.runs.oof_table import OofTable
 
 
 def prediction_figures(report: RunReport) -> dict[str, Plot]:
@@ -28,12 +29,8 @@ def curve_figures(report: RunReport) -> dict[str, Plot]:
     sensitivity, precision, prevalence, always_positive = (
         estimates[key].value or 0 for key in ("sensitivity", "precision", "prevalence", "always_positive_f1")
     )
-    counts = curves.count(labels, probabilities, children)
-    alone = {
-        name: curves.count(labels, values, children) for name, values in model_probabilities(report).items()
-    }  # a single model is the blend
-    if len(alone) == 1:
-        alone = {}
+    counts, oof = curves.count(labels, probabilities, children), report.oof
+    alone = {name: curves.count(oof.labels, values, oof.children.tolist()) for name, values in _model_probabilities(oof).items()}
     point, replicates = cluster_bootstrap(labels, probabilities, predictions.positive, children)
     sensitivities, specificities = (
         np.concatenate([[point[key]], replicates[key]]) for key in ("sensitivity", "specificity")
@@ -99,12 +96,10 @@ def fold_figures(predictions: SegmentPredictions, metrics: Metrics, f1: Sequence
     }
 
 
-def model_probabilities(report: RunReport) -> dict[str, np.ndarray]:
-    """The probability (N,) of each model by itself."""
-    return {
-        name: probability(slope * report.predictions.logits[name] + offset)
-        for name, (slope, offset) in report.decision.parameters.calibrations.items()
-    }
+def _model_probabilities(oof: OofTable) -> dict[str, np.ndarray]:
+    """The probability (N,) of each model alone, not calibrated; none where there is one model, which is the blend."""
+    known = {name: probability(values) for name, values in oof.logits.items() if np.isfinite(values).all()}
+    return known if len(known) > 1 else {}
 
 
 def _always_positive(metrics: Metrics) -> Metric:

@@ -1,6 +1,6 @@
 """What the models of a run noted while they were trained: losses of networks, importances of features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,16 +8,15 @@ import numpy as np
 
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
-from spasm.runs.artefacts import Decision
 from spasm.runs.folder import ModelFolder
 
 T = TypeVar("T")
 
 
-def training_losses(run: Path, decision: Decision) -> dict[str, dict[tuple[int, int], np.ndarray]]:
-    """Of each model in the decision that has a history.csv the loss after every epoch, by seed and fold."""
+def training_losses(run: Path, models: Iterable[str]) -> dict[str, dict[tuple[int, int], np.ndarray]]:
+    """Of each model that has a history.csv the loss after every epoch, by seed and fold."""
     losses = {}
-    for name in decision.models:
+    for name in models:
         path = ModelFolder(run / name).history
         if path.exists():
             folds: dict[tuple[int, int], list[float]] = {}
@@ -29,9 +28,9 @@ def training_losses(run: Path, decision: Decision) -> dict[str, dict[tuple[int, 
     return losses
 
 
-def feature_gains(run: Path, decision: Decision) -> dict[str, np.ndarray]:
+def feature_gains(run: Path, models: Iterable[str]) -> dict[str, np.ndarray]:
     """Of each group of features its fractions of the gain, one for each seed and fold of the first model with any."""
-    for name in decision.models:
+    for name in models:
         path = ModelFolder(run / name).importance
         if path.exists():
             gains: dict[str, list[float]] = {}
