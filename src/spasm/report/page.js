@@ -52,6 +52,7 @@ main.shown = (row) => all(".chip").forEach((each) => each.setAttribute("aria-pre
 all("#table button[data-child]").forEach((button) => { button.onclick = () => openChild(+button.dataset.child); });
 const MOST_CHIPS = 10;  // of a list; previous and next of the player go through all of it
 for (const [place, rows] of [["#worst-list", page.errors], ["#uncertain-list", page.least_certain]]) {
+  if (!el(place)) continue;  // the table of positive segments stands there
   el(place).append(...rows.slice(0, MOST_CHIPS).map((row) => chip(row, rows)));
   if (!rows.length) el(place).append(create("p", "small", "None."));
 }

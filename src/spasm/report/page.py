@@ -29,7 +29,7 @@ from spasm.runs.oof_table import OofTable
 
 FOLD_METRICS = ("f1", "sensitivity", "specificity", "auc")
 MOST_WARNINGS = 20
-MOST_PRINTED = {True: 10, False: 24}  # children with errors, or positive segments, on the printed page, by `labelled`
+MOST_PRINTED = {True: 12, False: 20}  # children with errors, or positive segments, on the printed page, by `labelled`
 MOST_POSITIVE = 200  # positive segments in the table of the page
 
 
@@ -150,16 +150,18 @@ def _positive(report: RunReport) -> dict[str, Any]:
 
 
 def _printed(report: RunReport, children: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of the printed page: children with the most errors, or the positive segments; and how many more."""
+    """Tables of the printed page: children with the most errors, or the positive segments; and how many more."""
     most = MOST_PRINTED[report.labelled]
     if not report.labelled:
         positive = _positive(report)
         rows = [row[:3] for row in positive["rows"][:most]]
-        return {"columns": ("segment", "child", "probability"), "rows": rows, "more": positive["count"] - len(rows)}
+        half = -(-len(rows) // 2)
+        tables = [part for part in (rows[:half], rows[half:]) if part]
+        return {"columns": ("segment", "child", "probability"), "tables": tables, "more": positive["count"] - len(rows)}
     wrong = sorted((row for row in children["rows"] if row["errors"]), key=lambda row: -row["errors"])
     columns = [column["name"] for column in children["columns"]][:6]
     rows = [[cell["text"] for cell in row["cells"]][:6] for row in wrong[:most]]
-    return {"columns": columns, "rows": rows, "more": len(wrong) - len(rows)}
+    return {"columns": columns, "tables": [rows] if rows else [], "more": len(wrong) - len(rows)}
 
 
 def _leaderboard(report: RunReport) -> dict[str, Any]:

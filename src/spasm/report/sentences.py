@@ -12,12 +12,14 @@ from spasm.report.summary import three_digits
 
 
 def about_threshold(report: RunReport) -> str:
-    """What the threshold is; a warning where that of new segments is not the one the metrics belong to."""
+    """What the threshold is; for new segments only a warning where the metrics belong to another."""
     if report.threshold != report.decision.threshold:
         return (
             f"The threshold of these segments is {report.threshold:.3f}, chosen for another prevalence. The metrics of "
             f"the run belong to thresholds near {report.decision.threshold:.3f} and are not valid for them."
         )
+    if not report.labelled:
+        return ""
     return f"A segment of a new child is predicted positive from a probability of {report.threshold:.3f} on."
 
 
