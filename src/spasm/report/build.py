@@ -1,5 +1,6 @@
 """From a run to its report: the page, its figures as PNG and SVG, and the model card."""
 
+import dataclasses
 import datetime
 import sys
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from spasm.report.predictions import (
     select_players,
 )
 from spasm.report.run_report import RunReport
+from spasm.report.train_and_test import drift_of
 from spasm.report.training_records import feature_gains, training_losses
 from spasm.runs.artefacts import Metrics, read_metrics, read_run_info
 from spasm.runs.folder import reopen_run
@@ -55,12 +57,13 @@ def unwatched(total: int) -> AbstractContextManager[Progress]:
     return nullcontext(NoProgress())
 
 
-def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware) -> list[Path]:
+def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware, final: bool = True) -> list[Path]:
     """Write the report of a run into its folder; gives what was written.
 
-    data: the training data, if it has moved. Raises DataError for a run that is not whole, or other data.
+    data: the training data, if it has moved. final: no other report follows soon, so that training and test segments
+    are compared, too, which takes seconds. Raises DataError for a run that is not whole, or other data.
     """
-    report_run(TrainedRun(run, hardware), load_data(run, data, cache))
+    report_run(TrainedRun(run, hardware), load_data(run, data, cache), with_drift=final)
     return [run / "report.html", run / "model_card.md"]
 
 
@@ -70,7 +73,9 @@ def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., 
     return load_training(data or Path(info.data.path), info.frames, "safe", cache, reading)
 
 
-def report_run(run: TrainedRun, data: TrainingData, players: int = PLAYERS, watch: Watch = unwatched) -> RunReport:
+def report_run(
+    run: TrainedRun, data: TrainingData, players: int = PLAYERS, watch: Watch = unwatched, with_drift: bool = True
+) -> RunReport:
     """Write report.html, figures/ and model_card.md of a run, on its out-of-fold predictions."""
     opened = reopen_run(run.path, data)
     metrics = read_metrics(run.path, run.decision)
@@ -79,6 +84,8 @@ def report_run(run: TrainedRun, data: TrainingData, players: int = PLAYERS, watc
     _check_writable(run.path)
     card = model_card(run.path)
     report = build_report(run, metrics, predictions, players, watch)
+    if with_drift:
+        report = dataclasses.replace(report, drift=drift_of(data))
     html, plots = page(report)
     files.write_bytes(run.path / "report.html", html.encode())
     for name, plot in plots.items():

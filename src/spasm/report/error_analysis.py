@@ -34,7 +34,9 @@ def _by_child(truth: np.ndarray, positive: np.ndarray, children: np.ndarray) -> 
     false_alarm = np.bincount(place, ~truth & positive) > 0
     line = f"In {(has_spasm & detected).sum()} of {has_spasm.sum()} children with spasms at least one is found."
     if not has_spasm.all():
-        line += f" {(~has_spasm & false_alarm).sum()} of {(~has_spasm).sum()} children without spasms have a false alarm."
+        line += (
+            f" {(~has_spasm & false_alarm).sum()} of {(~has_spasm).sum()} children without spasms have a false alarm."
+        )
     return line
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from spasm.evaluation.drift import DifferingFeature
 from spasm.report.figures import (
     BLUE,
     FAINT,
@@ -89,19 +90,20 @@ def importances(gains: Mapping[str, np.ndarray]) -> Plot:
 
 
 @styled
-def differences(names: Sequence[str], areas: Sequence[float]) -> Plot:
-    """How well a feature alone separates training from test segments, the best last."""
-    plot = Plot()
+def differences(features: Sequence[DifferingFeature]) -> Plot:
+    """How well each feature alone separates test from training segments; features: the best first."""
+    plot = Plot(WIDE, 0.9 + 0.26 * len(features))
     axes = plot.axes
-    place = np.arange(len(names))
-    axes.plot(areas, place, "o", color=BLUE, markersize=6)
+    place = np.arange(len(features))[::-1]
+    areas = np.array([feature.auc for feature in features])
     axes.hlines(place, 0.5, areas, color=BLUE)
+    axes.plot(areas, place, "o", color=BLUE, markersize=6)
     axes.axvline(0.5, color=FAINT, linestyle=":")
-    axes.set_yticks(place, names)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlim(0.48, 1.0)
-    axes.set_xlabel("AUC of the feature alone")
-    axes.set_title("Training against test", loc="left")
+    axes.set_yticks(place, [feature.name.replace("_", " ") for feature in features])
+    axes.set_ylim(-0.6, len(features) - 0.4)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("AUC of the feature alone: below 0.5 lower in test segments, above 0.5 higher")
+    axes.set_title("Features that differ most between training and test", loc="left")
     return plot
 
 
@@ -195,5 +197,3 @@ def quality(names: Sequence[str], measures: Sequence[tuple[str, str, np.ndarray]
         axes.set_title(title, loc="left")
     name_children(plot.axes[-1], [names[row] for row in order])
     return plot
-
-

@@ -23,6 +23,7 @@ from spasm.report.payload import build_payload, to_json
 from spasm.report.predictions import percent
 from spasm.report.run_report import RunReport
 from spasm.report.summary import three_digits
+from spasm.report.train_and_test import describe_drift
 from spasm.report.templates import read_asset, render
 from spasm.runs.artefacts import Metric, metrics_of
 from spasm.runs.oof_table import OofTable
@@ -39,7 +40,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
     quality = child_quality(predictions)
     of_folds = _fold_metrics(report.oof) if report.labelled else []
     groups = _figures(report, [metrics["f1"] for metrics in of_folds])
-    groups["quality"] = quality_figures(quality)
+    groups |= {"quality": quality_figures(quality), "drift": page_figures.drift_figure(report)}
     plots = {name: plot for group in groups.values() for name, plot in group.items()}
     if report.decision.data.simulated:
         for plot in plots.values():
@@ -61,6 +62,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
         "feature_notes": NOTES,
         "errors": _errors(report),
         "quality": sentences.about_quality(predictions, quality),
+        "drift": describe_drift(report.drift) if groups["drift"] and report.drift else "",
         "warnings": _shortened(predictions.warnings),
         "folds": _folds(report, of_folds),
         "provenance": report.provenance,
@@ -216,5 +218,3 @@ def _shortened(lines: Sequence[str]) -> list[str]:
     if len(lines) <= MOST_WARNINGS:
         return list(lines)
     return [*lines[:MOST_WARNINGS], f"and {len(lines) - MOST_WARNINGS} more"]
-
-

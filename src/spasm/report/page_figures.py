@@ -30,7 +30,10 @@ def curve_figures(report: RunReport) -> dict[str, Plot]:
         estimates[key].value or 0 for key in ("sensitivity", "precision", "prevalence", "always_positive_f1")
     )
     counts, oof = curves.count(labels, probabilities, children), report.oof
-    alone = {name: curves.count(oof.labels, values, oof.children.tolist()) for name, values in _model_probabilities(oof).items()}
+    alone = {
+        name: curves.count(oof.labels, values, oof.children.tolist())
+        for name, values in _model_probabilities(oof).items()
+    }
     point, replicates = cluster_bootstrap(labels, probabilities, predictions.positive, children)
     sensitivities, specificities = (
         np.concatenate([[point[key]], replicates[key]]) for key in ("sensitivity", "specificity")
@@ -94,6 +97,13 @@ def fold_figures(predictions: SegmentPredictions, metrics: Metrics, f1: Sequence
             predictions.fold_of, predictions.labels, predictions.probability, metrics.cross_fitted_thresholds
         ),
     }
+
+
+def drift_figure(report: RunReport) -> dict[str, Plot]:
+    """The features that differ most between training and test segments."""
+    if report.drift is None or report.drift.auc is None or not report.drift.differing:
+        return {}
+    return {"drift": model_figures.differences(report.drift.differing)}
 
 
 def _model_probabilities(oof: OofTable) -> dict[str, np.ndarray]:
