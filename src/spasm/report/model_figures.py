@@ -99,7 +99,7 @@ def differences(features: Sequence[DifferingFeature]) -> Plot:
     axes.hlines(place, 0.5, areas, color=BLUE)
     axes.plot(areas, place, "o", color=BLUE, markersize=6)
     axes.axvline(0.5, color=FAINT, linestyle=":")
-    axes.set_yticks(place, [feature.name.replace("_", " ") for feature in features])
+    axes.set_yticks(place, [feature.name for feature in features])
     axes.set_ylim(-0.6, len(features) - 0.4)
     axes.set_xlim(0, 1)
     axes.set_xlabel("AUC of the feature alone: below 0.5 lower in test segments, above 0.5 higher")

@@ -23,8 +23,8 @@ from spasm.report.payload import build_payload, to_json
 from spasm.report.predictions import percent
 from spasm.report.run_report import RunReport
 from spasm.report.summary import three_digits
-from spasm.report.train_and_test import describe_drift
 from spasm.report.templates import read_asset, render
+from spasm.report.train_and_test import describe_drift
 from spasm.runs.artefacts import Metric, metrics_of
 from spasm.runs.oof_table import OofTable
 
