@@ -14,7 +14,7 @@ import numpy as np
 from spasm.data.annotations import LabelLevel
 from spasm.evaluation import curves
 from spasm.evaluation.metrics import ROWS
-from spasm.explain.descriptions import NOTES
+from spasm.explain.descriptions import NOTES, describe_strengths
 from spasm.report import sentences
 from spasm.report.children import child_quality, children_table, group_columns, quality_figures
 from spasm.report.console import data_name
@@ -32,6 +32,7 @@ from spasm.runs.oof_table import OofTable
 HEADLINE = ("f1", "prevalence", "always_positive_f1")  # the metrics that come first
 FOLD_METRICS = ("prevalence", "f1", "sensitivity", "specificity", "auc")
 MOST_WARNINGS = 20
+SCRIPTS = ("page_data.js", "body.js", "time_strip.js", "explanation.js", "player.js", "page.js")  # joined in order
 
 
 def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
@@ -43,7 +44,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
     children = children_table(predictions, quality)
     shown = [_figure(name, plot) for name, plot in plots.items()]  # before the payload, which needs their layout
     payload = build_payload(report, plots, [row["number"] for row in children["rows"]])
-    script = read_asset("report.js")
+    script = "".join(read_asset(name) for name in SCRIPTS)
     context = {
         "simulated": report.decision.data.simulated,
         "labelled": report.labelled,
@@ -61,6 +62,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
         "all_playable": len(report.playable) == len(predictions.names),
         "playable": sentences.playable(report),
         "feature_notes": NOTES,
+        "strengths": describe_strengths(),
         "errors": describe_errors(predictions, report.playable, report.evidence) if report.labelled else [],
         "quality": sentences.about_quality(predictions, quality),
         "quality_figures": [_figure(name, plot) for name, plot in quality_plots.items()],
@@ -70,7 +72,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
         "provenance": report.provenance,
         "models": report.models,
         "payload": to_json(payload),
-        "style": read_asset("report.css"),
+        "style": read_asset("report.css") + read_asset("player.css"),
         "script": script,
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
