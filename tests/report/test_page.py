@@ -7,14 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers.browser import PageInBrowser, needs_browser
 from helpers.repository import ROOT
 from spasm.config.runtime import Hardware
 from spasm.core import files
@@ -34,9 +34,6 @@ from spasm.report.run_report import RunReport
 from spasm.runs.artefacts import read_decision, read_metrics
 from spasm.runs.oof_table import read_oof
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium")
 CPU = Hardware(device="cpu", precision="float32")
 T = 60
 
@@ -51,76 +48,19 @@ def done(*words: object) -> str:
     return finished.stdout
 
 
-@pytest.fixture(scope="module")
-def both(blended: Path, train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three members, and its report; tests must not change it."""
-    folder = Path(shutil.copytree(blended, tmp_path_factory.mktemp("report") / "run"))
-    flags = train_flags(folder)
-    done("src/report.py", "--run", folder, "--cache", flags[flags.index("--cache") + 1])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run"]  # fmt: skip
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()
-
-
-class Seen:
-    """A page that was opened as a file, with what it said and asked for."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.page = browser.new_page(**options)
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("dialog", lambda dialog: self.said.append(f"dialog {dialog.message}"))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("#player .player[data-segment]")
-
-    def until(self, expression: str) -> None:
-        """Wait until a JavaScript expression holds; the page's policy forbids Playwright to wait inside it."""
-        give_up = time.monotonic() + 20
-        while not self.page.evaluate(expression):
-            assert time.monotonic() < give_up, expression
-            time.sleep(0.02)
-
-    def frame(self) -> int:
-        return int(self.page.input_value("#player .scrub"))
-
-    def pixels(self, canvas: str) -> str:
-        return self.page.evaluate(f"document.querySelector('#player canvas.{canvas}').toDataURL()")
-
-    def close(self) -> None:
-        self.page.close()
-
-
-@pytest.fixture
-def opened(browser: Any, both: Path) -> Iterator[Seen]:
-    seen = Seen(browser, both / "report.html", viewport={"width": 1280, "height": 900})
-    yield seen
-    seen.close()
-
-
 # ---- in a browser
 
 
 @needs_browser
-def test_the_page_opens_from_a_file_without_an_error_or_a_request(opened: Seen, both: Path) -> None:
-    assert opened.asked == [(both / "report.html").as_uri()]
-    assert opened.said == []
+def test_the_page_opens_from_a_file_without_an_error_or_a_request(opened: PageInBrowser, both: Path) -> None:
+    assert opened.requests == [(both / "report.html").as_uri()]
+    assert opened.messages == []
     assert opened.page.locator("header p").first.inner_text().startswith("SIMULATED DATA")
     assert opened.page.title().startswith("SIMULATED")
 
 
 @needs_browser
-def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(opened: Seen) -> None:
+def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(opened: PageInBrowser) -> None:
     assert opened.page.evaluate("fetch('data:text/plain,a').then(() => 'asked', () => 'refused')") == "refused"
     added = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
     opened.page.evaluate(added)
@@ -128,7 +68,7 @@ def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(opened: See
 
 
 @needs_browser
-def test_the_headline_is_that_of_the_metrics(opened: Seen, both: Path) -> None:
+def test_the_headline_is_that_of_the_metrics(opened: PageInBrowser, both: Path) -> None:
     told = files.read_json(both / "metrics.json")["cross_fitted"]
     cards = opened.page.locator(".cards div").all_inner_texts()
     for name, key in (("cross-fitted F1", "f1"), ("prevalence", "prevalence"), ("AUC", "auc"),
@@ -140,99 +80,13 @@ def test_the_headline_is_that_of_the_metrics(opened: Seen, both: Path) -> None:
             assert f"{told[key]['low']:.3f} to {told[key]['high']:.3f}" in card
 
 
-@needs_browser
-def test_the_player_plays_pauses_and_scrubs(opened: Seen) -> None:
-    page = opened.page
-    page.locator("#player .scrub").fill("0")
-    first = opened.pixels("pose"), opened.pixels("time")
-    page.select_option("#player .rate", "0.25")  # 8 s for the film: time enough to pause it
-    page.click("#player .play")
-    opened.until("+document.querySelector('#player .scrub').value > 3")
-    page.click("#player .play")
-    stopped = opened.frame()
-    assert opened.pixels("pose") != first[0]
-    assert opened.pixels("time") != first[1]
-    page.wait_for_timeout(200)
-    assert opened.frame() == stopped
-    page.locator("#player .scrub").fill("30")
-    assert page.locator("#player .values").inner_text().startswith("1.00 s (frame 30)")
-    assert "landmarks found" in page.locator("#player .values").inner_text()
-    page.select_option("#player .rate", "2")
-    page.locator("#player .scrub").fill("0")
-    page.click("#player .play")
-    opened.until(f"+document.querySelector('#player .scrub').value === {T - 1}")
-    opened.until("document.querySelector('#player .play').textContent.includes('play')")  # stops at the end
-
-
-@needs_browser
-def test_the_player_answers_to_the_keyboard_and_a_click_on_the_time_axis(opened: Seen) -> None:
-    page = opened.page
-    page.focus("#player .scrub")
-    page.keyboard.press("Home")
-    assert opened.frame() == 0
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    assert opened.frame() == 2
-    page.keyboard.press("Space")
-    opened.until("+document.querySelector('#player .scrub').value > 8")
-    page.keyboard.press("Space")
-    page.keyboard.press("End")
-    assert opened.frame() == T - 1
-    box = page.locator("#player canvas.time").bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
-    assert abs(opened.frame() - T / 2) < 3
-
-
-@needs_browser
-def test_mirrored_and_root_relative_views_draw_another_picture(opened: Seen) -> None:
-    plain = opened.pixels("pose")
-    opened.page.check("#player .mirror")
-    mirrored = opened.pixels("pose")
-    opened.page.check("#player .relative")
-    assert len({plain, mirrored, opened.pixels("pose")}) == 3
-
-
-@needs_browser
-def test_the_page_unpacks_what_was_packed(opened: Seen, both: Path, simulated: Path) -> None:
-    name, box = opened.page.evaluate("[page.segments[0].name, page.segments[0].player.box]")
-    motion = opened.page.evaluate(
-        "unpack(page.segments[0].player).then("
-        "(motion) => ({...motion, found: [...motion.found], x: [...motion.x], y: [...motion.y]}))"
-    )
-    pose = read_pose(simulated / "train" / name, T)
-    there = visible_mask(pose)
-    assert np.array_equal(np.array(motion["found"]).reshape(T, 33) == 1, there)
-    for axis, key in enumerate("xy"):
-        places = np.array(motion[key]).reshape(T, 33)
-        assert np.abs(places - pose[..., axis])[there].max() <= box[2] / 2 + 2e-5
-    speeds = body_frame.part_speeds(pose[None])[0]
-    told = np.array(motion["speeds"], dtype=float)
-    assert np.array_equal(np.isnan(told), np.isnan(speeds))
-    assert np.nanmax(np.abs(told - speeds)) <= np.nanmax(speeds) / 254
-    assert sum(motion["attention"]) == pytest.approx(1)
-
-
-@needs_browser
-def test_a_frame_without_a_pose_is_told_as_such(opened: Seen, simulated: Path) -> None:
-    name, frame = next(
-        (row["segment_name"], int(np.argmin(visible_mask(pose).any(axis=1))))
-        for row in read_table(simulated / "train_data.csv", ("segment_name",))
-        if not visible_mask(pose := read_pose(simulated / "train" / row["segment_name"], T)).any(axis=1).all()
-        and visible_mask(pose).any()
-    )
-    opened.page.evaluate(f"main.show(page.segments.findIndex((segment) => segment.name === '{name}'))")
-    opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
-    opened.page.locator("#player .scrub").fill(str(frame))
-    assert "0 of 33 landmarks found" in opened.page.locator("#player .values").inner_text()
-
-
-def column(opened: Seen, number: int) -> list[str]:
+def column(opened: PageInBrowser, number: int) -> list[str]:
     cells = f"[...document.querySelectorAll('#table tbody tr')].map((row) => row.children[{number}].dataset.value)"
     return opened.page.evaluate(cells)
 
 
 @needs_browser
-def test_the_table_begins_with_the_worst_child_and_sorts_by_any_column(opened: Seen) -> None:
+def test_the_table_begins_with_the_worst_child_and_sorts_by_any_column(opened: PageInBrowser) -> None:
     heads = opened.page.locator("#table thead button").all_inner_texts()
     wrong = [float(value) for value in column(opened, heads.index("wrong"))]
     assert wrong == sorted(wrong, reverse=True)
@@ -250,7 +104,7 @@ def test_the_table_begins_with_the_worst_child_and_sorts_by_any_column(opened: S
 
 
 @needs_browser
-def test_the_table_can_be_filtered(opened: Seen) -> None:
+def test_the_table_can_be_filtered(opened: PageInBrowser) -> None:
     names = opened.page.locator("#table tbody th").all_inner_texts()
     opened.page.fill("#find", names[0])
     shown = opened.page.locator("#table tbody tr:visible").count()
@@ -266,7 +120,7 @@ def test_the_table_can_be_filtered(opened: Seen) -> None:
 
 
 @needs_browser
-def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opened: Seen) -> None:
+def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opened: PageInBrowser) -> None:
     button = opened.page.locator("#table tbody button").last
     child = button.inner_text()
     button.focus()
@@ -281,14 +135,12 @@ def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opene
     chip.click()
     name = label.split(",")[0]
     opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
-    assert opened.page.locator("#player .segment-title").inner_text() == f"{name}, child {child}"
-    assert "called" in opened.page.locator("#player .summary").inner_text()
-    assert opened.page.locator("#player ol.reasons li").count() >= 1
-    assert opened.page.locator("#player .bars .bar").count() == 3
+    assert opened.page.locator("#player .segment-title").inner_text() == f"Child {child}, segment {name}"
+    assert opened.page.locator("#player .summary").inner_text().startswith("Predicted: ")
 
 
 @needs_browser
-def test_errors_stand_side_by_side_and_can_be_gone_through(opened: Seen, both: Path) -> None:
+def test_errors_stand_side_by_side_and_can_be_gone_through(opened: PageInBrowser, both: Path) -> None:
     table = read_table(both / "oof.csv", ("segment_name", "label", "label_predicted"))
     wrong = {row["segment_name"] for row in table if row["label"] != row["label_predicted"]}
     empty = set(
@@ -307,7 +159,7 @@ def test_errors_stand_side_by_side_and_can_be_gone_through(opened: Seen, both: P
 
 
 @needs_browser
-def test_values_can_be_read_off_a_figure_by_pointer_and_by_key(opened: Seen) -> None:
+def test_values_can_be_read_off_a_figure_by_pointer_and_by_key(opened: PageInBrowser) -> None:
     reading = opened.page.locator("#figure-f1-threshold .reading")
     assert reading.inner_text() == ""
     opened.page.focus("#figure-f1-threshold .plot")
@@ -321,7 +173,7 @@ def test_values_can_be_read_off_a_figure_by_pointer_and_by_key(opened: Seen) -> 
 
 @needs_browser
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_text_can_be_read(browser: Any, both: Path) -> None:
-    seen = Seen(browser, both / "report.html", viewport={"width": 390, "height": 844}, has_touch=True)
+    seen = PageInBrowser(browser, both / "report.html", viewport={"width": 390, "height": 844}, has_touch=True)
     assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
     small = """[...document.querySelectorAll('p, li, td, th, button, figcaption, summary, dd, dt, label')]
         .filter((e) => e.offsetParent && parseFloat(getComputedStyle(e).fontSize) < 12).length"""
@@ -330,7 +182,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_text_can_be_read(browse
     seen.until("+document.querySelector('#player .scrub').value > 5")
     canvas = seen.page.locator("#player canvas.pose").bounding_box()
     assert 250 < canvas["width"] <= 390
-    assert seen.said == []
+    assert seen.messages == []
     seen.close()
 
 
@@ -349,7 +201,7 @@ def test_light_and_dark_have_readable_text_and_figures(browser: Any, both: Path)
     })()"""
     pictures = []
     for scheme in ("light", "dark"):
-        seen = Seen(browser, both / "report.html", color_scheme=scheme)
+        seen = PageInBrowser(browser, both / "report.html", color_scheme=scheme)
         assert min(seen.page.evaluate(contrast)) >= 4.5  # WCAG 2.2, level AA, text
         pictures.append(seen.pixels("pose"))
         seen.close()
@@ -394,15 +246,15 @@ def test_names_that_want_to_be_scripts_do_nothing(browser: Any, both: Path, tmp_
     report = RunReport(predictions, np.arange(6), evidence, decision, metrics, oof, [(EVIL, EVIL)], models)
     html, _ = page(report)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    seen = Seen(browser, tmp_path / "page.html")
+    seen = PageInBrowser(browser, tmp_path / "page.html")
     seen.page.locator("#table tbody button").first.click()
     seen.page.locator("#segment-list button").first.click()
     seen.page.click("#player .play")
     assert seen.page.evaluate("window.owned") is None
     assert seen.page.locator("img").count() == 0
     assert seen.page.evaluate("document.scripts.length") == 2
-    assert seen.asked == [(tmp_path / "page.html").as_uri()]
-    assert seen.said == []
+    assert seen.requests == [(tmp_path / "page.html").as_uri()]
+    assert seen.messages == []
     assert EVIL in seen.page.locator("#player .segment-title").inner_text()  # told as it is
     seen.close()
 
@@ -537,7 +389,7 @@ def test_new_segments_get_the_same_page_without_claims_about_them(
 ) -> None:
     command = ("submission.py", "--test", simulated / "test", "--run", both, "--out", tmp_path / "s.csv", "--report")
     assert "s_report.html" in done(*command)
-    seen = Seen(browser, tmp_path / "s_report.html")
+    seen = PageInBrowser(browser, tmp_path / "s_report.html")
     text = seen.page.inner_text("main")
     assert "Their truth is not known here" in text
     assert "missed" not in text
@@ -548,7 +400,7 @@ def test_new_segments_get_the_same_page_without_claims_about_them(
     assert [name for name, _, _ in named] == [row["segment_name"] for row in answered]
     assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in answered], abs=1e-5)
     assert [answer for _, _, answer in named] == [int(row["label"]) for row in answered]
-    assert seen.said == []
+    assert seen.messages == []
     seen.close()
 
 

@@ -29,7 +29,8 @@ SIZE, WIDE = (4.3, 3.4), 11.0  # inches
 TEXT = 10.0  # points; with these sizes no text is below 11 pixels, neither on a phone nor at 1280 pixels
 RC: dict[Any, Any] = {
     "font.size": TEXT, "axes.titlesize": TEXT, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
-    "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": TEXT, "ytick.labelsize": TEXT, "axes.spines.top": False, "axes.spines.right": False,
+    "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": TEXT, "ytick.labelsize": TEXT,
+    "axes.spines.top": False, "axes.spines.right": False,
     "axes.linewidth": 0.8, "axes.grid": True, "grid.color": FAINT, "grid.alpha": 0.25, "grid.linewidth": 0.6,
     "legend.frameon": False, "legend.fontsize": TEXT, "figure.constrained_layout.use": True, "svg.fonttype": "none",
     "text.parse_math": False, "lines.linewidth": 1.6, "figure.facecolor": "none", "axes.facecolor": "none",

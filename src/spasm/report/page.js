@@ -1,4 +1,3 @@
-
 // ---- lists of segments, with badges in words
 
 const rowsOf = page.children.map(() => []);
@@ -12,7 +11,7 @@ const main = new Player(el("#main-player"), first === null ? [] : playable(first
 // What happened to a segment: a class, a shape and a word.
 function outcome(segment) {
   if (segment.label === null) return segment.predicted ? ["positive", "▲", "positive"] : ["negative", "○", "negative"];
-  if (segment.label === segment.predicted) return segment.label ? ["hit", "●", "found"] : ["negative", "○", "no spasm"];
+  if (segment.label === segment.predicted) return segment.label ? ["hit", "●", "found"] : ["negative", "○", "correct"];
   return segment.predicted ? ["alarm", "▲", "false alarm"] : ["missed", "✕", "missed"];
 }
 function play(rows, row) {

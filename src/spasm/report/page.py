@@ -14,7 +14,7 @@ import numpy as np
 from spasm.core.errors import printable
 from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
-from spasm.explain.descriptions import NOTES
+from spasm.explain.descriptions import NOTES, describe_strengths
 from spasm.report import page_figures, sentences, summary
 from spasm.report.children import child_quality, children_table, group_columns, quality_figures
 from spasm.report.error_analysis import describe_errors
@@ -32,6 +32,8 @@ FOLD_METRICS = ("f1", "sensitivity", "specificity", "auc")
 MOST_WARNINGS = 20
 MOST_PRINTED = {True: 12, False: 20}  # children with errors, or positive segments, on the printed page, by `labelled`
 MOST_POSITIVE = 200  # positive segments in the table of the page
+SCRIPTS = ("page_data.js", "body.js", "time_strip.js", "explanation.js", "player.js", "page.js")  # joined in order
+STYLES = ("report.css", "player.css", "print.css")
 
 
 def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
@@ -39,7 +41,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
     predictions = report.predictions
     quality = child_quality(predictions)
     of_folds = _fold_metrics(report.oof) if report.labelled else []
-    groups = _figures(report, [metrics["f1"] for metrics in of_folds])
+    groups = _figures(report, [estimates["f1"] for estimates in of_folds])
     groups |= {"quality": quality_figures(quality), "drift": page_figures.drift_figure(report)}
     plots = {name: plot for group in groups.values() for name, plot in group.items()}
     if report.decision.data.simulated:
@@ -48,7 +50,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
     shown = {  # before the payload, which needs their layout
         group: [_figure(name, plot) for name, plot in of_group.items()] for group, of_group in groups.items()
     }
-    script = read_asset("report.js") + read_asset("page.js")
+    script = "".join(map(read_asset, SCRIPTS))
     children = children_table(predictions, quality)
     context = {
         **_head(report),
@@ -60,6 +62,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
         "all_playable": len(report.playable) == len(predictions.names),
         "playable": sentences.playable(report),
         "feature_notes": NOTES,
+        "strengths": describe_strengths(),
         "errors": _errors(report),
         "quality": sentences.about_quality(predictions, quality),
         "drift": describe_drift(report.drift) if groups["drift"] and report.drift else "",
@@ -68,7 +71,7 @@ def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
         "provenance": report.provenance,
         "models": report.models,
         "payload": to_json(build_payload(report, plots)),
-        "style": read_asset("report.css") + read_asset("print.css"),
+        "style": "".join(map(read_asset, STYLES)),
         "script": script,
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
