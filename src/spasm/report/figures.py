@@ -39,7 +39,7 @@ MOST_VECTOR = 3000  # segments plotted as vectors; of more a raster image goes i
 MOST_NAMED = 64  # children whose ids fit below the axis of a wide figure
 STAMP = "SIMULATED"
 
-MOST_LETTERS = 8  # of a child's id below an axis
+MOST_LETTERS = 12  # of a child's id below an axis
 TIGHT: dict[str, Any] = {"borderaxespad": 0.2, "handlelength": 1.6, "labelspacing": 0.25, "handletextpad": 0.5}
 STYLES = ((ORANGE, "--"), (GREEN, "-."), (PINK, (0, (1, 1))), (INK, (0, (5, 1, 1, 1, 1, 1))), (FAINT, "--"))
 """Of lines that stand beside each other."""
