@@ -114,7 +114,7 @@ class Player {
     let motion;
     try { motion = await unpack(segment.player); }
     catch (error) { this.part("segment-title").textContent = `${segment.name} cannot be shown: this browser is too old (${error}). Update it.`; return; }
-    if (this.segment !== segment) return;  // another was asked for meanwhile
+    if (this.segment !== segment) return;  // another one was requested meanwhile
     this.motion = motion;
     this.hips = hipsOf(motion);
     this.views = {};
