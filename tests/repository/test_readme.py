@@ -1,122 +1,70 @@
-"""What the README tells a stranger to type works as it stands there."""
+"""What the README tells a stranger to type works as it stands there, and the page stays short."""
 
-import json
 import os
 import re
-import shlex
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.documents import (
+    TINY_MODELS,
+    add_own_data,
+    add_video_and_pose_models,
+    commands_of,
+    copy_checkout,
+    python_commands,
+    run_in,
+)
 from helpers.repository import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^(?: {4}.*\n)+", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE)
-COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
-# What makes a command short. Not fewer folds: members that share a run must share those.
-TINY = {
-    "src/train_folds.py": "--blend.trials 5",
-    "src/compare.py": "--seeds 1 --models lgbm,rocket",
-    "src/evaluate_held_out.py": "--outer-folds 2 --models lgbm",
-    "src/tune.py": "--trials 2",
-}
-# The same for the models that a command of train_folds.py trains.
-TINY_MODELS = {
-    "lgbm": "--lgbm.num-boost-round 5",
-    "rocket": "--rocket.biases-per-kernel 1 --rocket.augmented-copies 0",
-    "stgcn_mil": "--stgcn-mil.epochs 1 --stgcn-mil.width 4 --stgcn-mil.blocks 1",
-    "stam": "--stam.epochs 1 --stam.width 4",
-}
+PATH = ROOT / "README.md"
+README = PATH.read_text(encoding="utf-8")
 
 
-def tiny(words: list[str], folder: Path) -> list[str]:
-    """What makes a command short."""
-    extra = TINY.get(words[0], "").split()
-    if words[0] == "src/train_folds.py" and "--decide-only" not in words:
-        settings = {}
-        if "--settings" in words:
-            settings = json.loads((folder / words[words.index("--settings") + 1]).read_text())
-        default = [settings["model"]] if "model" in settings else ["lgbm", "rocket", "stgcn_mil"]
-        names = words[words.index("--models") + 1].split(",") if "--models" in words else default
-        extra += [word for name in names for word in TINY_MODELS[name].split()]
-    return extra
+def test_the_readme_has_at_most_150_lines_and_narrow_tables():
+    assert len(README.splitlines()) <= 150
+    tables = [line for line in README.splitlines() if line.startswith("|")]
+    assert max(line.count("|") - 1 for line in tables) <= 6
 
 
-def test_the_readme_names_the_commands_that_are_run_here():
-    python = [command for command in COMMANDS if command.startswith("python ")]
-    assert len(python) >= 7
-    others = {command.split()[0] for command in COMMANDS if not command.startswith("python ")}
-    # Docker needs an engine; test_container.py runs its entry command without one.
-    assert others == {"make", ".", "docker"}
-    assert [command for command in COMMANDS if command.startswith("make")] == [
+def test_a_stranger_reads_few_words_before_the_first_command():
+    assert len(README.split("    make demo")[0].split()) <= 120
+
+
+def test_every_command_of_the_readme_is_run_here_or_needs_a_network():
+    others = {command for command in commands_of(PATH) if not command.startswith("python ")}
+    assert others == {
         "make demo",
-        "make test",
         "make pose-model",
-    ]
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """A copy of what git tracks, with this interpreter's environment as .venv."""
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in tracked.stdout.split("\0"):
-        if name and (ROOT / name).exists():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    return tmp_path
-
-
-def film_and_model(checkout):
-    """Put film.mp4 and what `make pose-model` builds into a checkout; gives whether that can be done here."""
-    models = ROOT / "input/models"
-    if not models.exists():
-        return False
-    try:
-        import cv2
-        import mediapipe  # noqa: F401
-        from skimage import data
-    except ImportError:
-        return False
-    (checkout / "input/models").symlink_to(models)
-    writer = cv2.VideoWriter(str(checkout / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 30, (512, 512))
-    for _ in range(30):
-        writer.write(data.astronaut()[:, :, ::-1])
-    writer.release()
-    return True
+        "python3 -m venv .venv && . .venv/bin/activate",
+        "pip install -r requirements.txt",
+    }
+    assert "`make test`" in README
+    assert len(python_commands(PATH)) >= 10
 
 
 @pytest.mark.command
-def test_the_commands_for_own_data_work_one_after_the_other(checkout):
-    simulate = "src/simulate.py --out input/own --children 12 --segments-per-child 5"
-    subprocess.run([sys.executable, *simulate.split()], cwd=checkout, check=True, capture_output=True)
-    for part in ("train", "test", "train_data.csv", "groups.csv"):
-        (checkout / "input/own" / part).rename(checkout / "input" / part)
-    (checkout / "my.json").write_text(json.dumps({"stgcn_mil": {"dropout": 0.1}}))
-    with_videos = film_and_model(checkout)
-    for command in COMMANDS:
-        command = command.replace("--camera 0", "--camera film.mp4")
-        if not command.startswith("python ") or ("film.mp4" in command and not with_videos):
+def test_the_commands_of_the_readme_work_one_after_the_other(tmp_path):
+    checkout = copy_checkout(tmp_path)
+    add_own_data(checkout)
+    with_videos = add_video_and_pose_models(checkout)
+    for words in python_commands(PATH):
+        if not with_videos and ("video.mp4" in words or "--camera" in words):
             continue
-        words = shlex.split(command)[1:]
-        words += tiny(words, checkout)
-        if words[0] == "src/train_folds.py" and (checkout / "output/main/report.html").exists():
+        if words[0] == "src/train_folds.py" and (checkout / "output/demo/report.html").exists():
             words.append("--no-report")  # one is enough
-        if "--settings" in words:  # other settings than those of output/main, so another run
-            words += ["--run", "output/my"]
-        finished = subprocess.run([sys.executable, *words], cwd=checkout, capture_output=True, text=True)
-        assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
+        run_in(checkout, words)
     assert (checkout / "output/submission.csv").read_text().startswith("segment_name,label\n")
     assert len((checkout / "output/submission.csv").read_text().splitlines()) == 16
+    assert (checkout / "output/timeline/events.csv").exists()
 
 
 @pytest.mark.command
-def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_else(checkout):
+def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_else(tmp_path):
+    checkout = copy_checkout(tmp_path)
     before = {path for path in checkout.rglob("*") if ".venv" not in path.parts}
-    flags = " ".join(["--folds 3", *tiny(["src/train_folds.py"], checkout)])
+    flags = f"--folds 3 --blend.trials 5 {TINY_MODELS['lgbm']} {TINY_MODELS['rocket']} {TINY_MODELS['stgcn_mil']}"
     demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", f"DEMO_FLAGS={flags}"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     finished = subprocess.run(demo, cwd=checkout, capture_output=True, text=True, env=environment)
@@ -130,9 +78,15 @@ def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_el
     assert len((checkout / "output/demo/submission.csv").read_text().splitlines()) == 16
 
 
-def test_the_readme_does_not_promise_files_that_are_not_there():
-    table = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `")]
-    for name in re.findall(r"`([\w./]+)`", " ".join(table)):
-        assert any((ROOT / folder / name).exists() for folder in ("", "src", "src/spasm")), name
-    for name in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / name).exists(), name
+def test_links_and_pictures_of_every_page_lead_to_files_and_pictures_have_words():
+    for page in (PATH, *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            assert (page.parent / name).exists(), f"{page}: {name}"
+        assert all(words.strip() for words in re.findall(r"!\[(.*?)\]\(", text)), page
+
+
+def test_pictures_are_small():
+    pictures = list(Path(ROOT / "docs/images").iterdir())
+    assert len(pictures) >= 4
+    assert all(path.stat().st_size < 1_000_000 for path in pictures)
