@@ -78,7 +78,8 @@ def main(settings: Compare) -> int:
     scores = comparison.evaluate_models(run, names, settings.seeds)
     rows = comparison.table_rows(scores, {name: model_costs(costs, run, name, settings.seeds) for name in names})
     text = comparison.markdown(rows, run, settings.seeds)
-    files.write_csv(settings.out / "table.csv", list(rows[0]), [list(row.values()) for row in rows])
+    cells = [list(row.values()) for row in rows]
+    files.write_csv(settings.out / "table.csv", list(rows[0]), cells, files.TABLE_DIGITS)
     files.write_bytes(settings.out / "table.md", text.encode())
     files.write_bytes(settings.out / "table.png", comparison.plot(rows, data.simulated))
     print(text)

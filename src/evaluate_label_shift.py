@@ -50,7 +50,8 @@ def main(settings: EvaluateLabelShift) -> int:
     if column:
         splits = label_shift_evaluation.group_splits(data.children, data.groups, column)
     results = label_shift_evaluation.evaluate_label_shift(data.labels, oof.probabilities, data.children, splits, seed)
-    files.write_csv(settings.run / "prevalence.csv", label_shift_evaluation.ShiftResult._fields, results)
+    columns = label_shift_evaluation.ShiftResult._fields
+    files.write_csv(settings.run / "prevalence.csv", columns, results, files.TABLE_DIGITS)
     print(console.data_summary(data))
     print(label_shift_evaluation.summary_table(results))
     print(f"written: {settings.run}/prevalence.csv")

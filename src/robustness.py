@@ -41,10 +41,9 @@ def main(settings: Robustness) -> int:
     data = load_training(settings.data or Path(info.data.path), info.frames, "safe", settings.cache)
     bar = functools.partial(progress.progress, "scoring", unit="fold")
     rows = evaluate_robustness(reopen_run(settings.run, data), decision, settings.workers, settings.hardware, bar)
-    files.write_csv(settings.run / "robustness.csv", COLUMNS, rows)
+    files.write_csv(settings.run / "robustness.csv", COLUMNS, rows, files.TABLE_DIGITS)
     title = f"{len(data.names)} segments of {len(set(data.children))} children"
-    title += " (SIMULATED)" if data.simulated else ""
-    files.write_bytes(settings.run / "robustness.png", plot_robustness(rows, title))
+    files.write_bytes(settings.run / "robustness.png", plot_robustness(rows, title, data.simulated))
     print(console.data_summary(data))
     print(robustness_table(rows))
     print(f"written: {settings.run}/robustness.csv, robustness.png")

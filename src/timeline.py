@@ -122,7 +122,7 @@ def main(settings: Timeline) -> int:
         path: detect_events(windows, rule) for (path, windows), rule in zip(predicted.items(), rules, strict=True)
     }
     write_events(out / "events.csv", {path.name: found for path, found in detected.items()})
-    timeline_plots.write_timelines(out, predicted, detected, true)
+    timeline_plots.write_timelines(out, predicted, detected, true, dict(zip(predicted, rules, strict=True)))
     for path, windows in predicted.items():
         print(timeline_text.recording_summary(path.name, windows, detected[path]))
 
@@ -136,7 +136,7 @@ def main(settings: Timeline) -> int:
     if selected:
         rows = event_rule_selection.sensitivity_at_fa_limits(selected)
         event_evaluation.write_trade_off(out / "tradeoff.csv", rows)
-        timeline_plots.write_trade_off(out / "tradeoff.png", rows, settings.rule, simulated)
+        timeline_plots.write_trade_off(out / "tradeoff.png", rows, settings.rule, evaluation.hours, simulated)
         print(timeline_text.trade_off_table(rows))
         rule = {"rule": settings.rule, "stride_s": settings.stride_s, **dataclasses.asdict(selected.of_all)}
         files.write_json(out / "rule.json", rule)
@@ -172,7 +172,7 @@ def watch_camera(settings: Timeline, name: str) -> int:
         live = live_detection.watch(frames, predictor, settings.stride_s, settings.rule_given, settings.out, key, show)
         if live is None:
             raise TrainingError("stopped before its first prediction" if is_stopped() else "there was no frame")
-        picture = timeline_plots.timeline(live.folder.name, live.windows, live.events, None)
+        picture = timeline_plots.timeline(live.folder.name, live.windows, live.events, None, settings.rule_given)
         files.write_bytes(live.folder / "timeline.png", picture)
     print(timeline_text.live_summary(live))
     if live.has_too_few_frames:

@@ -385,6 +385,14 @@ def test_a_csv_is_utf8_with_line_feeds_and_keeps_every_digit(tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == expected.encode()
 
 
+def test_a_table_to_read_has_few_digits_and_one_to_compute_with_has_all(tmp_path):
+    rows = [("a", 1234567, 2 / 3, np.float64(1e-7) / 3, None)]
+    files.write_csv(tmp_path / "a.csv", ("name", "n", "x", "y", "z"), rows, digits=6)
+    assert (tmp_path / "a.csv").read_text().splitlines()[1] == "a,1234567,0.666667,3.33333e-08,"
+    files.write_csv(tmp_path / "a.csv", ("name", "n", "x", "y", "z"), rows)
+    assert (tmp_path / "a.csv").read_text().splitlines()[1] == f"a,1234567,{2 / 3!r},{1e-7 / 3!r},"
+
+
 def test_a_csv_without_rows_is_its_header(tmp_path):
     files.write_csv(tmp_path / "a.csv", ("segment_name", "label"), [])
     assert (tmp_path / "a.csv").read_bytes() == b"segment_name,label\n"

@@ -101,7 +101,7 @@ def test_the_frame_of_an_impossible_value_is_named(tmp_path):
 
 def curve_of(probabilities, attention, firsts, whole):
     curve = Curve(T)
-    parts = [curve.add(int(f), p, at) for f, p, at in zip(firsts, probabilities, attention, strict=True)]
+    parts = [curve.add(int(f), p, at, at > 0) for f, p, at in zip(firsts, probabilities, attention, strict=True)]
     return np.concatenate([*parts, curve.finish()])[: -(-whole // STEP_FRAMES)]
 
 
@@ -128,9 +128,30 @@ def test_the_probability_stands_where_the_attention_of_the_windows_is():
     assert abs(event.onset_s - moment / 30) <= 3 * STEP_S
 
 
-def test_a_window_without_a_pose_adds_nothing_and_its_moments_are_zero():
-    curve = curve_of([0.9], np.zeros((1, T)), [0], T)
-    assert curve.tolist() == [0.0] * (T // STEP_FRAMES)
+def test_where_no_pose_is_near_there_is_no_probability_and_never_a_zero():
+    assert np.isnan(curve_of([0.9], np.zeros((1, T)), [0], T)).all()
+    posed = np.ones((1, T))
+    posed[0, 30:54] = 0  # of 20 steps those from 10 to 17
+    curve = curve_of([0.9], posed, [0], T)
+    assert np.flatnonzero(np.isnan(curve)).tolist() == [12, 13, 14, 15], "two steps beside a pose still count as seen"
+    assert curve[~np.isnan(curve)] == pytest.approx(0.9)
+
+
+def test_what_no_window_covers_has_no_probability():
+    curve = curve_of([0.9, 0.8], np.ones((2, T)), [0, 2 * T], 3 * T)
+    assert np.flatnonzero(np.isnan(curve)).tolist() == list(range(T // STEP_FRAMES, 2 * T // STEP_FRAMES))
+
+
+@pytest.mark.parametrize("rule", [Hysteresis(0.5, 0.3), Accumulation(1, 0.5, 0.0, 2.0)])
+def test_an_unseen_step_makes_events_as_a_probability_of_zero_would(rule):
+    generator = np.random.default_rng(0)
+    probabilities, seen = generator.uniform(0, 1, 30), generator.random(4 * 30 + 16) > 0.3
+    whole = T + STRIDE * 29
+    curve = generator.uniform(0, 1, -(-whole // STEP_FRAMES))
+    seen = np.resize(seen, len(curve))
+    with_nan, with_zero = (answers(probabilities, np.where(seen, curve, unseen)) for unseen in (np.nan, 0.0))
+    assert detect_events(with_nan, rule) == detect_events(with_zero, rule) != []
+    assert with_nan.unseen_fraction == pytest.approx(1 - seen.mean())
 
 
 # ---- rules

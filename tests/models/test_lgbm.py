@@ -131,7 +131,7 @@ def test_the_importance_of_the_groups_sums_to_one_in_every_fold(member):
     for fold in range(3):
         shares = {row["group"]: float(row["gain_fraction"]) for row in rows if row["fold"] == str(fold)}
         assert list(shares) == list(GROUPS)
-        assert sum(shares.values()) == pytest.approx(1)
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)  # the table has six digits
         assert shares["gaps and visibility"] == 0
         assert max(shares.values()) > 0.05
 

@@ -1,4 +1,4 @@
-"""The model card: figures of the run and no others, nothing that a file says becomes markup, and no silence on gaps."""
+"""The model card: the metrics of its run, in plain words; no text of a file becomes markup; blanks are marked."""
 
 import html
 import json
@@ -15,10 +15,19 @@ from spasm.core.errors import DataError, printable
 from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.report.console import SIMULATED
-from spasm.report.model_card import calibration, model_card, plain, precision_at, reporting_guidelines, table
+from spasm.report.model_card import (
+    calibration,
+    false_alarms,
+    model_card,
+    plain,
+    predictive_values,
+    reporting_guidelines,
+    table,
+)
+from spasm.runs.artefacts import Confusion
 from spasm.runs.oof_table import OofTable
 
-BLANK = "**TO BE FILLED IN BY WHO TRAINED IT:**"
+BLANK = "**TO BE FILLED IN BY THOSE WHO TRAINED IT:**"
 HOSTILE = "<script>x</script> | **b** _i_ [a](http://e.org) `c` # www.e.org <!-- \n- x & \\| \x1b[2J"
 
 
@@ -28,7 +37,7 @@ def change(run: Path, name: str, **fields: object) -> None:
 
 
 def change_data(run: Path, **fields: object) -> None:
-    """Change what the run, its decision and its figures say of the data, all alike."""
+    """Change the description of the data in the run, its decision and its metrics, all alike."""
     for name in ("run.json", "decision.json", "metrics.json"):
         change(run, name, data=json.loads((run / name).read_text())["data"] | fields)
 
@@ -36,40 +45,81 @@ def change_data(run: Path, **fields: object) -> None:
 def rows_of(card: str, first: str) -> list[list[str]]:
     """The cells of the table whose header begins with `first`."""
     lines = re.split(rf"\n\| {first} \|.*\n\| ---.*\n", card)[1].split("\n\n")[0].splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines]
 
 
-def shown(figure: float | None) -> str:
-    return "n/a" if figure is None else f"{figure:.3f}"
+def in_short(card: str) -> dict[str, str]:
+    """The box on top of the card, by the first cell of its lines."""
+    return dict(map(tuple, rows_of(card, "In short")))
 
 
-def test_every_figure_of_the_headline_is_that_of_metrics_json(trained):
-    figures = json.loads((trained / "metrics.json").read_text())["cross_fitted"]
+def shown(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def test_six_lines_on_top_say_what_it_is_how_good_and_what_it_is_not_for(trained):
+    card, result = model_card(trained), json.loads((trained / "metrics.json").read_text())
+    box, counts, f1 = in_short(card), result["confusion"], result["cross_fitted"]["f1"]
+    subjects = ["What it does", "Trained on", "On new SIMULATED children", "Holds for", "Not tested", "Not for"]
+    assert list(box) == subjects
+    assert card.index("| In short |") < card.index("## 1.")
+    assert "SIMULATED" in box["Trained on"] and f"{result['data']['children']} children" in box["Trained on"]
+    f1_with_interval = f"F1 {shown(f1['value'])} (95 % interval {shown(f1['low'])} to {shown(f1['high'])})"
+    found, positives = counts["true_positives"], result["data"]["positives"]
+    assert f1_with_interval in box["On new SIMULATED children"]
+    assert f"finds {found} of {positives} segments with a spasm" in box["On new SIMULATED children"]
+    assert "alarm" in box["On new SIMULATED children"]
+    prevalence = shown(result["cross_fitted"]["prevalence"]["value"])
+    assert f"a prevalence of {prevalence} and the threshold {result['threshold']:.4f}" in box["Holds for"]
+    assert "real children" in box["Not tested"]
+    assert "**Not a medical device.**" in box["Not for"]
+
+
+@pytest.mark.parametrize(
+    ("true", "false", "words"),
+    [
+        (86, 43, "about 1 in 3 alarms is false"),
+        (90, 10, "about 1 in 10 alarms is false"),
+        (1, 1, "about 1 in 2 alarms is false"),
+        (30, 70, "about 7 in 10 alarms are false"),
+        (1, 999, "about 9 in 10 alarms are false"),
+        (4, 0, "none of its 4 alarms is false"),
+        (0, 4, "all of its 4 alarms are false"),
+        (0, 0, "it gives no alarm"),
+    ],
+)
+def test_false_alarms_are_counted_in_words(true, false, words):
+    counts = Confusion(true_positives=true, false_positives=false, false_negatives=2, true_negatives=3)
+    assert false_alarms(counts) == words
+
+
+def test_every_metric_of_the_headline_is_that_of_metrics_json(trained):
+    expected = json.loads((trained / "metrics.json").read_text())["cross_fitted"]
     cells_of = {name: cells for name, *cells in rows_of(model_card(trained), "cross-fitted")}
     assert list(cells_of) == [name for _, name in ROWS]
     for key, name in ROWS:
-        value, low, high = (shown(figures[key][part]) for part in ("value", "low", "high"))
+        value, low, high = (shown(expected[key][part]) for part in ("value", "low", "high"))
         assert cells_of[name] == [value, f"{low} to {high}"]
 
 
 def test_metrics_of_folds_groups_and_models_are_those_of_metrics_json(trained):
     card, result = model_card(trained), json.loads((trained / "metrics.json").read_text())
     found = [row["f1"] for row in result["folds"]]
-    assert ["F1", shown(min(found)), shown(max(found)), "3"] in rows_of(card, "figure")
-    names = ("prevalence", "f1", "sensitivity", "specificity")
+    assert ["F1", shown(min(found)), shown(max(found))] in rows_of(card, "metric")
+    names = ("prevalence", "sensitivity", "specificity")
     for value, row in result["groups"]["cohort"].items():
-        cells = [str(row["segments"]), str(row["children"]), *(shown(row[name]) for name in names)]
-        assert ["cohort", value, *cells] in [row[:-1] for row in rows_of(card, "column")]
+        cells = [f"{row['segments']} ({row['children']})", *(shown(row[name]) for name in names)]
+        assert [f"cohort: {value}", *cells] in [row[:-1] for row in rows_of(card, "group")]
     f1 = result["each_model"]["stgcn_mil"]["f1"]
     assert f"| stgcn_mil | {shown(f1['value'])} ({shown(f1['low'])} to {shown(f1['high'])}) |" in card
     optimistic = result["pooled_threshold"]["f1"]
-    assert f"Optimistic, for comparison only: F1 {shown(optimistic)} at one threshold" in card
+    assert f"For comparison, and optimistic: F1 {shown(optimistic)} at one threshold" in card
     assert f"Threshold for new children: **{result['threshold']:.4f}**" in card
 
 
-def test_answers_against_labels_add_up_to_all_segments(trained):
+def test_the_confusion_matrix_adds_up_to_all_segments(trained):
     card, result = model_card(trained), json.loads((trained / "metrics.json").read_text())
-    (_, hits, false), (_, missed, rejected) = rows_of(card, "segments")
+    (_, hits, false), (_, missed, rejected) = rows_of(card, "confusion matrix")
     assert sum(map(int, (hits, false, missed, rejected))) == result["data"]["segments"]
     assert int(hits) + int(missed) == result["data"]["positives"]
     assert shown(int(hits) / (int(hits) + int(missed))) == shown(result["cross_fitted"]["sensitivity"]["value"])
@@ -86,7 +136,7 @@ def test_a_card_of_simulated_data_says_so_in_its_first_line_and_at_its_result(tr
     card = model_card(trained)
     assert card.splitlines()[0] == f"**{SIMULATED}**"
     assert f"{SIMULATED} **F1" in card
-    assert "no child was filmed" in card
+    assert "The children are SIMULATED: none was recorded" in card
 
 
 def test_a_card_of_children_leaves_marked_blanks_for_what_no_run_knows(copied):
@@ -100,10 +150,10 @@ def test_a_card_of_children_leaves_marked_blanks_for_what_no_run_knows(copied):
 def test_it_says_what_the_software_is_not(trained):
     card = model_card(trained)
     assert "Not a medical device." in card
-    assert "Out of scope" in card
+    assert "- **Not for**: diagnosis" in card
 
 
-def test_of_all_paths_only_the_last_name_of_the_data_folder_is_told(trained, simulated):
+def test_of_all_paths_only_the_last_name_of_the_data_folder_is_shown(trained, simulated):
     card = model_card(trained)
     assert f"| folder | {simulated.name} |" in card
     assert str(trained.parent) not in card
@@ -117,22 +167,22 @@ def test_a_path_of_any_system_gives_its_last_name(copied, path):
     assert "ann" not in rows_of(model_card(copied), "what")[0][1]
 
 
-def test_settings_that_are_not_the_defaults_are_told_as_flags(trained, copied):
+def test_settings_that_differ_from_the_defaults_are_shown_as_flags(trained, copied):
     (row,) = rows_of(model_card(trained), "model")
     assert row[4] == "--epochs 3, --width 8, --blocks 2, --kernel 5"
-    assert "Settings of the blend:\ndefaults." in model_card(trained)
+    assert "Blend settings:\ndefaults." in model_card(trained)
     change(
         copied,
         "decision.json",
         blend=json.loads((copied / "decision.json").read_text())["blend"] | {"child_context": True},
     )
-    assert "Settings of the blend:\n--child-context." in model_card(copied)
+    assert "Blend settings:\n--child-context." in model_card(copied)
 
 
-def test_a_threshold_for_a_share_that_was_told_belongs_to_that_share(copied):
+def test_a_threshold_for_a_given_prevalence_belongs_to_that_prevalence(copied):
     blend = json.loads((copied / "decision.json").read_text())["blend"]
     change(copied, "decision.json", blend=blend | {"prevalence": 0.05})
-    assert "belongs to a share of positives of 0.050." in model_card(copied)
+    assert "for a prevalence of 0.050." in model_card(copied)
 
 
 # ---- subgroups
@@ -147,18 +197,18 @@ def group(segments: int, children: int, prevalence: float) -> dict[str, object]:
 )
 def test_a_subgroup_of_few_children_or_positives_has_a_warning(copied, children, positives, warns):
     change(copied, "metrics.json", groups={"site": {"north": group(200, children, positives / 200)}})
-    (row,) = rows_of(model_card(copied), "column")
-    assert ("too few to judge" in row[-1]) is warns
+    (row,) = rows_of(model_card(copied), "group")
+    assert ("too few" in row[-1]) is warns
     if warns:
         assert f"{children} children, {positives} positives" in row[-1]
 
 
-def test_a_run_without_groups_says_that_nothing_is_known_of_them(copied):
+def test_a_run_without_groups_says_that_their_differences_are_unknown(copied):
     change(copied, "metrics.json", groups={})
-    assert "no `groups.csv` was given" in model_card(copied)
+    assert "there was no `groups.csv`" in model_card(copied)
 
 
-# ---- what files say
+# ---- text from files
 
 
 @given(st.text())
@@ -227,11 +277,13 @@ def test_a_damaged_file_is_named(copied, name, content):
         {"cross_fitted_thresholds": []},
         {"cross_fitted_thresholds": ["a", "b", "c"]},
         {"each_model": {"lgbm": {"f1": 1.0}}},
+        {"confusion": {"true_positives": 1}},
+        {"confusion": dict.fromkeys(("true_positives", "false_positives", "false_negatives", "true_negatives"), 1)},
         {"child_context": {"with_context": {}}},
         {"pooled_threshold": {"f1": "high", "threshold": 0.5}},
     ],
 )
-def test_figures_of_another_shape_are_refused(copied, fields):
+def test_metrics_of_another_shape_are_refused(copied, fields):
     change(copied, "metrics.json", **fields)
     with pytest.raises(DataError, match="is not metrics of this software"):
         model_card(copied)
@@ -247,7 +299,7 @@ def test_files_that_do_not_belong_together_are_refused(copied):
 
 
 @pytest.mark.parametrize(("column", "value"), [("probability", "0.4321"), ("label_predicted", "flip")])
-def test_out_of_fold_rows_that_the_figures_were_not_made_of_are_refused(copied, column, value):
+def test_out_of_fold_rows_of_other_metrics_are_refused(copied, column, value):
     lines = [line.split(",") for line in (copied / "oof.csv").read_text().splitlines()]
     place = lines[0].index(column)
     lines[1][place] = str(1 - int(lines[1][place])) if value == "flip" else value
@@ -291,7 +343,7 @@ def table_of(labels: np.ndarray, probabilities: np.ndarray, children: np.ndarray
     )
 
 
-def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positives():
+def test_bands_of_probability_hold_every_segment_once_with_their_fraction_of_positives():
     generator = np.random.default_rng(0)
     probabilities = np.append(generator.random(600), [0.0, 1.0])
     labels = (generator.random(602) < probabilities).astype(int)
@@ -299,26 +351,28 @@ def test_bands_of_probability_hold_every_segment_once_with_its_share_of_positive
     rows = calibration(table_of(labels, probabilities, children))
     assert sum(int(row[1]) for row in rows) == 602
     last = probabilities >= 0.9
-    share = metrics.evaluate(labels[last], probabilities[last], last[last], list(children[last]))["prevalence"]
+    fraction = metrics.evaluate(labels[last], probabilities[last], last[last], list(children[last]))["prevalence"]
     expected = (str(last.sum()), str(len(set(children[last]))), shown(probabilities[last].mean()))
-    assert rows[-1][:5] == ("0.9 to 1.0", *expected, shown(labels[last].mean()))
-    # Other draws of the same children, so not to the last digit.
-    assert list(map(float, rows[-1][5].split(" to "))) == pytest.approx([share["low"], share["high"]], abs=0.02)
-    for _, _, _, mean, observed, interval in rows:
-        low, high = map(float, interval.split(" to "))
-        assert low <= float(observed) <= high
-        assert float(mean) == pytest.approx(float(observed), abs=0.1)
+    assert rows[-1][:4] == ("0.9 to 1.0", *expected)
+    observed, *interval = map(float, re.findall(r"[\d.]+", rows[-1][4]))
+    assert observed == pytest.approx(labels[last].mean(), abs=5e-4)
+    # Other resamples of the same children, so not to the last digit.
+    assert interval == pytest.approx([fraction["low"], fraction["high"]], abs=0.02)
+    for _, _, _, mean, fraction in rows:
+        observed, low, high = map(float, re.findall(r"[\d.]+", fraction))
+        assert low <= observed <= high
+        assert float(mean) == pytest.approx(observed, abs=0.1)
 
 
-def test_a_band_with_one_child_is_not_judged_and_an_empty_one_not_told():
+def test_a_band_with_one_child_has_no_interval_and_an_empty_one_no_row():
     oof = table_of(np.array([0, 1]), np.array([0.05, 0.07]), np.array(["a", "a"]))
-    assert calibration(oof) == [("0.0 to 0.1", "2", "1", "", "", "too few to judge")]
+    assert calibration(oof) == [("0.0 to 0.1", "2", "1", "", "too few children")]
 
 
-def test_alarms_that_are_true_follow_from_the_counts_at_another_share():
-    assert precision_at(0.1, 0.8, 0.9) == pytest.approx(80 / (80 + 90))
-    assert precision_at(0.1, None, 0.9) is None
-    assert precision_at(0.1, 0.0, 1.0) is None
+def test_predictive_values_follow_from_the_counts_at_another_prevalence():
+    assert predictive_values(0.1, 0.8, 0.9) == pytest.approx((80 / (80 + 90), 810 / (810 + 20)))
+    assert predictive_values(0.1, None, 0.9) == (None, None)
+    assert predictive_values(0.1, 0.0, 1.0) == (None, pytest.approx(0.9))
 
 
 def lettered(*counts: int) -> set[str]:

@@ -1,4 +1,4 @@
-"""plot_stam_attention.py on a trained STAM: what it says, what it draws, and what it refuses."""
+"""plot_stam_attention.py on a trained STAM: what it prints, what it plots, and what it refuses."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def stam(simulated, tmp_path_factory) -> list[str]:
     return flags
 
 
-def test_it_draws_a_segment_and_says_where_the_weight_lies(stam, tmp_path):
+def test_it_plots_a_segment_and_prints_where_the_weight_lies(stam, tmp_path):
     finished = run("plot_stam_attention.py", *stam, "--out", str(tmp_path / "picture.png"))
     assert finished.returncode == 0, finished.stderr
     assert "SIMULATED" in finished.stdout

@@ -26,6 +26,7 @@ TEMPORARY = ".tmp-"
 # A process id says nothing about a process of another machine or container that shares the disk.
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 STALE_S = 3600  # after which a temporary file is taken for abandoned whose process cannot be asked after
+TABLE_DIGITS = 6  # significant, of floats in tables to read; tables to compute with keep all
 WINDOWS = os.name == "nt"
 # Folders in which this process has written, as absolute paths. It is the only state that this module keeps: nothing on
 # the disk tells a folder that vanished from one that was never there. `make_folder` alone reads it.
@@ -175,12 +176,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return tree
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV in UTF-8 with `\\n` at the end of every line; floats keep all their digits."""
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], digits: int | None = None) -> None:
+    """Write a CSV in UTF-8 with `\\n` at the end of every line.
+
+    digits: significant ones of floats, in tables to read; without it they keep all, in tables to compute with.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow([f"{cell:.{digits}g}" if digits and isinstance(cell, float) else cell for cell in row])
     write_bytes(path, text.getvalue().encode())
 
 

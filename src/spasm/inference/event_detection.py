@@ -38,13 +38,26 @@ class Windows(NamedTuple):
     length: int  # frames in a window
     ends_s: np.ndarray  # (K,) end of each window
     probabilities: np.ndarray  # (K,)
-    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`
+    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`; NaN where no pose was found
     detectable_at_s: np.ndarray  # (B,) when the first window that does not cover a step had been seen
 
     @property
     def duration_s(self) -> float:
         """Of the recording."""
         return self.frames / FPS
+
+    @property
+    def has_pose(self) -> np.ndarray:
+        """(K,) bool: whether a pose was found in each window; the probability of the others says nothing of a child."""
+        seen = np.append(0, np.cumsum(~np.isnan(self.curve)))
+        last = np.minimum(np.ceil(self.ends_s / STEP_S - 1e-6).astype(int), len(self.curve))
+        first = np.clip(np.floor((self.ends_s - self.length / FPS) / STEP_S + 1e-6).astype(int), 0, last)
+        return np.asarray(seen[last] > seen[first])
+
+    @property
+    def unseen_fraction(self) -> float:
+        """Of the recording, without a pose."""
+        return float(np.isnan(self.curve).mean())
 
 
 def make_windows(whole: int, length: int, stride: int, probabilities: np.ndarray, curve: np.ndarray) -> Windows:
@@ -61,40 +74,47 @@ class Curve:
     """Probability over time, finer than the windows: each window's probability is spread over its frames by attention.
 
     It counts in full at the highest attention and elsewhere in proportion; a step gets the mean over the windows that
-    cover it. Where no model has attention, all frames with a pose count alike. Windows may be added as they come: what
-    no later window covers is returned, so that memory does not grow.
+    cover it. Where no model has attention, all frames with a pose count alike. A step has no probability (NaN) where no
+    frame within NEAR_STEPS has a pose. Windows may be added as they come: what no later window covers is returned, so
+    that memory does not grow.
     """
 
     def __init__(self, length: int) -> None:
         self.steps = -(-length // STEP_FRAMES)
         self.begin = 0  # step at which what is kept begins
-        self.total, self.count = np.zeros(self.steps), np.zeros(self.steps)
+        self.total, self.count, self.seen = (np.zeros(self.steps) for _ in range(3))
 
-    def add(self, start: int, probability: float, attention: np.ndarray) -> np.ndarray:
+    def add(self, start: int, probability: float, attention: np.ndarray, posed: np.ndarray) -> np.ndarray:
         """The steps that are finished now (S,) float32, once the window beginning at frame `start` is counted.
 
-        attention: (T,) frame weights, or 1 and 0. Starts must not fall, and lie on whole steps.
+        attention: (T,) frame weights, or 1 and 0; posed: (T,) bool, where a pose was found. Starts must not fall, and
+        lie on whole steps.
         """
         passed = start // STEP_FRAMES - self.begin
         finished = self._take(passed)
-        weight = np.zeros(self.steps * STEP_FRAMES)
-        weight[: len(attention)] = attention / (attention.max() or 1.0)
-        weight = weight.reshape(self.steps, STEP_FRAMES).max(1)
-        near = np.pad(weight, NEAR_STEPS)
-        near = np.lib.stride_tricks.sliding_window_view(near, 2 * NEAR_STEPS + 1).max(1)
-        self.total += probability * near
+        self.total += probability * self._near(attention / (attention.max() or 1.0))
         self.count += 1
+        self.seen += self._near(posed.astype(float))
         return finished
+
+    def _near(self, weight: np.ndarray) -> np.ndarray:
+        """The highest weight within NEAR_STEPS of each step, of weights (T,) of frames."""
+        of_frames = np.zeros(self.steps * STEP_FRAMES)
+        of_frames[: len(weight)] = weight
+        padded = np.pad(of_frames.reshape(self.steps, STEP_FRAMES).max(1), NEAR_STEPS)
+        highest: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEAR_STEPS + 1).max(1)
+        return highest
 
     def finish(self) -> np.ndarray:
         """The steps that are left."""
         return self._take(self.steps)
 
     def _take(self, steps: int) -> np.ndarray:
-        gone = np.zeros(steps, dtype=np.float32)
+        gone = np.full(steps, np.nan, dtype=np.float32)
         inside = min(steps, self.steps)
-        gone[:inside] = self.total[:inside] / np.maximum(self.count[:inside], 1)
-        for values in (self.total, self.count):
+        mean = self.total[:inside] / np.maximum(self.count[:inside], 1)
+        gone[:inside] = np.where(self.seen[:inside] > 0, mean, np.nan)
+        for values in (self.total, self.count, self.seen):
             values[: self.steps - inside] = values[inside:]
             values[self.steps - inside :] = 0
         self.begin += steps
@@ -106,11 +126,12 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
 
     The flanks of a peak reflect window length, not spasm length; they only decide whether neighbouring peaks merge.
     """
-    above = windows.curve >= rule.event_off
+    curve = np.nan_to_num(windows.curve)
+    above = curve >= rule.event_off
     edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
     events = []
     for begin, end in edges.reshape(-1, 2):
-        part = windows.curve[begin:end]
+        part = curve[begin:end]
         if part.max() < rule.event_on:
             continue
         known = begin + int(np.argmax(part >= max(rule.event_on, TRIM * part.max())))
@@ -145,7 +166,7 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
 def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, float]:
     """Where the curve is high, TRIM of its highest there, around its highest between two times."""
     first, last = math.ceil(begin_s / STEP_S - 1e-6), math.floor(end_s / STEP_S + 1e-6)
-    part = windows.curve[first:last]
+    part = np.nan_to_num(windows.curve[first:last])
     if len(part) < last - first or not len(part):
         return begin_s, end_s
     highest = int(part.argmax())

@@ -89,4 +89,4 @@ def _evaluate_clusters(
 
 def write_trade_off(path: Path, rows: list[tuple[float, float, float]]) -> None:
     """Write what sensitivity remains under limits on false alarms, as `sensitivity_at_fa_limits` gives it."""
-    files.write_csv(path, TRADE_OFF_COLUMNS, rows)
+    files.write_csv(path, TRADE_OFF_COLUMNS, rows, files.TABLE_DIGITS)

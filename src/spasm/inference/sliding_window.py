@@ -44,7 +44,7 @@ class WindowPredictions:
         self.probabilities.append(probabilities)
         for first, probability, weights, has_pose in zip(firsts, probabilities, attention, posed, strict=True):
             weights = weights if weights.any() else has_pose.astype(float)
-            self.steps.append(self.curve.add(int(first), float(probability), weights))
+            self.steps.append(self.curve.add(int(first), float(probability), weights, has_pose))
 
     def windows(self, whole: int, stride: int) -> Windows:
         """The windows so far, of so many frames; the curve ends where the next window could begin."""

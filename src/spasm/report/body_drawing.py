@@ -106,7 +106,7 @@ def body_points(places: np.ndarray) -> np.ndarray:
 
 
 def body_size(places: np.ndarray) -> float:
-    """The length that stands for a body: the median over frames of trunk length or, seen end on, of shoulder width.
+    """The length that stands for a body: the median over frames of trunk length or, end on, of shoulder width.
 
     places (..., 33, 2 or more) with equal units on both axes; NaN where missing. Without any trunk a fraction of the
     body's extent; NaN without any landmark.

@@ -13,7 +13,7 @@ from spasm.ensemble.thresholds import best_threshold
 from spasm.evaluation import bootstrap, metrics
 from spasm.models import profiling
 from spasm.models.registry import DEFAULT_MODELS
-from spasm.report import console
+from spasm.report import console, plots
 from spasm.runs.decide import seed_logits
 from spasm.runs.folder import ModelFolder, Run
 
@@ -25,6 +25,7 @@ SHOWN = {
     "specificity": "specificity",
     "brier": "Brier",
 }
+INTERVALS, ALONE = ("f1", "auc"), ("sensitivity", "specificity", "brier")  # printed; table.csv has all, with intervals
 FEW = 10  # children with a positive segment, below which metrics mean nothing
 Row = dict[str, Any]
 
@@ -116,8 +117,9 @@ def _mean_replicates(of_seeds: Sequence[Scores], metric: str) -> np.ndarray:
 
 
 def markdown(rows: Sequence[Row], run: Run, seeds: int) -> str:
-    """The table as Markdown, with what must be known to read it."""
-    return "\n".join([*_introduction(run, seeds), *_metrics_table(rows), "", *_costs_table(rows)]) + "\n"
+    """The tables as Markdown, after what a reader must know."""
+    tables = [*_metrics_table(rows), "", *_seeds_table(rows), "", *_costs_table(rows)]
+    return "\n".join([*_introduction(run, seeds), *tables]) + "\n"
 
 
 def _introduction(run: Run, seeds: int) -> list[str]:
@@ -144,28 +146,38 @@ def _introduction(run: Run, seeds: int) -> list[str]:
 
 
 def _metrics_table(rows: Sequence[Row]) -> list[str]:
-    heads = [*SHOWN.values(), "F1 of single seeds", "F1 at one threshold (optimistic)", "F1 of the blend minus this"]
-    lines = ["| model | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines = [
+        [row["model"], *(_with_interval(row, name) for name in INTERVALS), *(f"{row[name]:.3f}" for name in ALONE)]
+        for row in rows
+    ]
+    return _aligned(["model", *(SHOWN[name] for name in (*INTERVALS, *ALONE))], lines)
+
+
+def _seeds_table(rows: Sequence[Row]) -> list[str]:
+    lines = []
     for row in rows:
-        cells = [f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})" for name in SHOWN]
         single = f"{row['f1_lowest_seed']:.3f} to {row['f1_highest_seed']:.3f}" if row["seeds"] > 1 else ""
         ahead = ""
-        if row["blend_minus_model_f1"] is not None:
-            low, high = row["blend_minus_model_f1_low"], row["blend_minus_model_f1_high"]
-            ahead = f"{row['blend_minus_model_f1']:+.3f} ({low:+.3f} to {high:+.3f})"
-        lines.append("| " + " | ".join([row["model"], *cells, single, f"{row['f1_optimistic']:.3f}", ahead]) + " |")
-    return lines
+        if row["blend_minus_model_f1"] is not None and row["model"] != "blend":
+            ahead = _with_interval(row, "blend_minus_model_f1", sign="+")
+        lines.append([row["model"], single, ahead, f"{row['f1_optimistic']:.3f}"])
+    return _aligned(["F1", "of single seeds", "of the blend minus this", "at one threshold (optimistic)"], lines)
+
+
+def _with_interval(row: Row, name: str, sign: str = "") -> str:
+    value, low, high = (f"{row[key]:{sign}.3f}" for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value} ({low} to {high})"
+
+
+def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table with columns of equal width, which can also be read in a terminal."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    cells = [header, ["-" * width for width in widths], *rows]
+    return [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells]
 
 
 def _costs_table(rows: Sequence[Row]) -> list[str]:
-    lines = [
-        "What it costs: training in seconds of processor time for all folds of a seed; predicting in milliseconds of "
-        f"one core from pose to logit by one fold, a segment alone and one among {profiling.BATCH}. GFLOP: thousand "
-        "million operations of a network for a segment, a multiplication with its addition counting two.",
-        "",
-        "| model | parameters | GFLOP | training, s | alone, ms | in a batch, ms |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in rows:
         if row["latency_ms_batch1"] is None:  # a blend
             continue
@@ -177,17 +189,21 @@ def _costs_table(rows: Sequence[Row]) -> list[str]:
             f"{row['latency_ms_batch1']:.1f}",
             f"{row[f'latency_ms_batch{profiling.BATCH}']:.1f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        lines.append(cells)
+    return [
+        "Costs. Training: seconds of processor time for all folds of a seed. Prediction: milliseconds of one core from "
+        f"pose to logit by one fold, of a segment alone and of one among {profiling.BATCH}. GFLOP: thousand million "
+        "operations of a network for a segment; a multiplication with its addition counts as two.",
+        "",
+        *_aligned(["model", "parameters", "GFLOP", "training, s", "alone, ms", "in a batch, ms"], lines),
+    ]
 
 
 def plot(rows: Sequence[Row], simulated: bool) -> bytes:
     """A PNG of F1 with its interval, and of single seeds' range, for each model."""
     from matplotlib.figure import Figure
 
-    from spasm.report.plots import to_png
-
-    figure = Figure(figsize=(7, 0.5 * len(rows) + 1.4), layout="constrained")
+    figure = Figure(figsize=(plots.WIDTH_IN, 0.5 * len(rows) + 1.8), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(reversed(rows)):
         axes.plot([row["f1_low"], row["f1_high"]], [place, place], color="#7a8ca0", linewidth=2, zorder=1)
@@ -198,6 +214,5 @@ def plot(rows: Sequence[Row], simulated: bool) -> bytes:
     axes.set_yticks(range(len(rows)), [row["model"] for row in reversed(rows)])
     axes.set_xlabel("cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over children (thin)")
     axes.grid(axis="x", alpha=0.3)
-    if simulated:
-        axes.set_title("SIMULATED DATA")
-    return to_png(figure, dpi=150)
+    plots.stamp_simulated(figure, simulated)
+    return plots.to_png(figure)

@@ -1,4 +1,4 @@
-"""The model card of a run, in Markdown, without dates: what it is, how good, and what it must not be used for.
+"""The model card of a run, in Markdown, without dates: what it is, how good, and what it is not for.
 
 The text is in model_card.md.j2, the items of the reporting guidelines TRIPOD+AI (Collins et al., BMJ 2024;385:e078378)
 and STARD-AI (Sounderajah et al., Nature Medicine 2025;31:3283-3289) in reporting_guidelines.csv; the numbers are
@@ -8,6 +8,7 @@ computed here.
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from spasm.models.model import Model
 from spasm.report.console import SIMULATED, number
 from spasm.report.templates import read_asset, render
 from spasm.runs.artefacts import (
+    Confusion,
     DataInfo,
     Decision,
     Manifest,
@@ -50,7 +52,7 @@ Row = tuple[str, ...]
 
 
 def model_card(run: Path) -> str:
-    """The card of a finished run, from what is in its folder alone; the same run gives the same text.
+    """The card of a finished run, from its folder alone; the same run gives the same text.
 
     Raises DataError where a file is missing, damaged, or of another decision than the others, SettingsError where
     Jinja2 is not installed.
@@ -68,7 +70,7 @@ def model_card(run: Path) -> str:
         "simulated_warning": SIMULATED,
         "seconds": f"{decision.frames / FPS:g}",
         "fps": f"{FPS:g}",
-        "model_rows": _model_rows(run, decision, manifests),
+        "model_rows": _model_rows(run, decision),
         "blend_settings": ", ".join(_changed(decision.blend, to_tree(Blend()))) or "defaults",
         "data_rows": _data_rows(info.data),
         **_results(metrics, read_oof(run, metrics)),
@@ -78,6 +80,7 @@ def model_card(run: Path) -> str:
         "folds": ", ".join(f"{key} {value}" for key, value in info.folds.model_dump(exclude_none=True).items()),
         "versions": ", ".join(sorted(versions)),
         "digest": files.sha256(run / "decision.json"),
+        "devices": ", ".join(f"{name} {_device(manifest)}" for name, manifest in manifests.items()),
         "guidelines": reporting_guidelines(),
         "table": table,
     }
@@ -100,36 +103,59 @@ def reporting_guidelines() -> list[Row]:
 
 
 def calibration(oof: OofTable) -> list[Row]:
-    """Per band of probability: segments, children, mean probability, share of positives and its interval over them."""
+    """Per band of probability: segments, children, mean probability, fraction of positives with its interval."""
     rows: list[Row] = []
     for band in curves.reliability(oof.labels, oof.probabilities, oof.children.tolist(), np.array(curves.BANDS)):
-        shown = (f"{band.mean:.3f}", f"{band.observed:.3f}", f"{band.observed_low:.3f} to {band.observed_high:.3f}")
+        interval = f"{band.observed_low:.3f} to {band.observed_high:.3f}"
+        shown = (f"{band.mean:.3f}", f"{band.observed:.3f} ({interval})")
         if band.children < 2:  # resampling a single child gives no interval
-            shown = ("", "", "too few to judge")
+            shown = ("", "too few children")
         rows.append((f"{band.low:.1f} to {band.high:.1f}", str(band.segments), str(band.children), *shown))
     return rows
 
 
-def precision_at(prevalence: float, sensitivity: float | None, specificity: float | None) -> float | None:
-    """The precision at another prevalence, by Bayes' rule."""
+def predictive_values(
+    prevalence: float, sensitivity: float | None, specificity: float | None
+) -> tuple[float | None, float | None]:
+    """The fractions of alarms and of negative predictions that are true at another prevalence, by Bayes' rule."""
     if sensitivity is None or specificity is None:
-        return None
+        return None, None
     true, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-    return true / (true + false) if true + false else None
+    true_negatives, missed = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
+    return _fraction(true, true + false), _fraction(true_negatives, true_negatives + missed)
+
+
+def false_alarms(confusion: Confusion) -> str:
+    """How many alarms are false, in words."""
+    false, alarms = confusion.false_positives, confusion.true_positives + confusion.false_positives
+    if not alarms:
+        return "it gives no alarm"
+    if not false:
+        return f"none of its {alarms} alarms is false"
+    if false == alarms:
+        return f"all of its {alarms} alarms are false"
+    if 2 * false <= alarms:
+        return f"about 1 in {round(alarms / false)} alarms is false"
+    nearest = min(Fraction(false, alarms).limit_denominator(10), Fraction(9, 10))
+    return f"about {nearest.numerator} in {nearest.denominator} alarms are false"
 
 
 # ---- the rows of its tables
 
 
-def _model_rows(run: Path, decision: Decision, manifests: Mapping[str, Manifest]) -> list[Row]:
+def _model_rows(run: Path, decision: Decision) -> list[Row]:
     rows: list[Row] = []
     for name, decided in decision.models.items():
-        model, environment = model_of(run, name), manifests[name].environment
-        device = " ".join(str(environment[key]) for key in ("device", "precision") if key in environment)
+        model = model_of(run, name)
         seeds = ", ".join(map(str, decided.seeds))
         settings = plain(", ".join(_changed_settings(run, model, decided.settings))) or "defaults"
-        rows.append((f"`{name}`", model.about, f"{decided.weight:.3f}", seeds, settings, plain(device) or "cpu"))
+        rows.append((f"`{name}`", model.about, f"{decided.weight:.3f}", seeds, settings))
     return rows
+
+
+def _device(manifest: Manifest) -> str:
+    environment = manifest.environment
+    return " ".join(str(environment[key]) for key in ("device", "precision") if key in environment) or "cpu"
 
 
 def _data_rows(data: DataInfo) -> list[Row]:
@@ -147,15 +173,19 @@ def _results(metrics: Metrics, oof: OofTable) -> dict[str, Any]:
     """What sections 4 to 7 show."""
     names, headline = dict(ROWS), metrics.cross_fitted
     prevalence = oof.labels.mean()
-    counts = [str(count) for count in np.bincount(2 * oof.positive + oof.labels, minlength=4)]
+    counts = metrics.confusion
     sensitivity, specificity = headline["sensitivity"].value, headline["specificity"].value
-    precisions = [(f"{each:.2f}", _number(precision_at(each, sensitivity, specificity))) for each in PREVALENCES]
     return {
         "protocol": metrics.protocol,
         "headline": headline,
         "headline_rows": [(name, _number(headline[key].value), _interval(headline[key])) for key, name in ROWS],
         "pooled_f1": metrics.pooled_threshold.f1,
-        "confusion": [("answered 1", counts[3], counts[2]), ("answered 0", counts[1], counts[0])],
+        "confusion": counts,
+        "false_alarms": false_alarms(counts),
+        "confusion_rows": [
+            ("predicted spasm", str(counts.true_positives), str(counts.false_positives)),
+            ("predicted no spasm", str(counts.false_negatives), str(counts.true_negatives)),
+        ],
         "alone_metrics": [names[key] for key in ALONE_METRICS],
         "alone_rows": _alone_rows(metrics),
         "fold_rows": _fold_rows(metrics),
@@ -165,7 +195,9 @@ def _results(metrics: Metrics, oof: OofTable) -> dict[str, Any]:
         "prevalence_brier": prevalence * (1 - prevalence),
         "calibration": calibration(oof),
         "thresholds": metrics.cross_fitted_thresholds,
-        "precisions": precisions,
+        "predictive_values": [
+            (f"{each:.2f}", *map(_number, predictive_values(each, sensitivity, specificity))) for each in PREVALENCES
+        ],
     }
 
 
@@ -185,7 +217,8 @@ def _fold_rows(metrics: Metrics) -> list[Row]:
     for key in FOLD_METRICS:
         known = [value for fold in metrics.folds if (value := fold[key]) is not None]
         span = (_number(min(known)), _number(max(known))) if known else ("n/a", "n/a")
-        rows.append((dict(ROWS)[key], *span, str(len(known))))
+        missing = f" (in {len(known)} of the folds)" if len(known) < len(metrics.folds) else ""
+        rows.append((f"{dict(ROWS)[key]}{missing}", *span))
     return rows
 
 
@@ -196,11 +229,15 @@ def _subgroups(metrics: Metrics) -> list[Row]:
             children, segments = int(row["children"] or 0), int(row["segments"] or 0)
             positives = round((row["prevalence"] or 0) * segments)
             few = children < FEWEST_CHILDREN or positives < FEWEST_POSITIVES
-            warning = f"**too few to judge**: {children} children, {positives} positives" if few else ""
-            numbers = (_number(row[key]) for key in ("prevalence", "f1", "sensitivity", "specificity"))
-            name = plain(value) or "(none given)"
-            rows.append((plain(column), name, str(segments), str(children), *numbers, warning))
+            note = f"**too few**: {children} children, {positives} positives" if few else ""
+            numbers = (_number(row[key]) for key in ("prevalence", "sensitivity", "specificity"))
+            name = f"{plain(column)}: {plain(value) or '(none given)'}"
+            rows.append((name, f"{segments} ({children})", *numbers, note))
     return rows
+
+
+def _fraction(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def _number(value: float | None) -> str:
@@ -217,7 +254,7 @@ def _last(path: str) -> str:
 
 
 def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    """The settings that are not the defaults, as flags."""
+    """The settings that differ from the defaults, as flags."""
     flags: list[str] = []
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -230,7 +267,7 @@ def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[s
 
 
 def _changed_settings(run: Path, model: Model, settings: Mapping[str, Any]) -> list[str]:
-    """What of a model's settings is not the default, as flags. Raises DataError for settings of another version."""
+    """A model's settings that differ from the defaults, as flags. Raises DataError for those of another version."""
     try:
         return _changed(to_tree(from_tree(model.config, settings)), to_tree(model.config()))
     except SettingsError as error:

@@ -33,7 +33,7 @@ async function unpack(player) {
   const attention = Array.from(bytes.subarray(rest, rest + T));
   const total = attention.reduce((sum, value) => sum + value, 0);
   const fractions = attention.map((value) => (total ? value / total : 0));
-  return { found, x, y, depth, logits, speeds, attention: fractions, hasAttention: total > 0, ...countFound(found) };
+  return { found, x, y, depth, logits, speeds, attention: fractions, hasAttention: networks.length > 0 && total > 0, ...countFound(found) };
 }
 // How many landmarks each frame has, and the first frame of each landmark: T if it is never found.
 function countFound(found) {
@@ -114,7 +114,7 @@ class Player {
     let motion;
     try { motion = await unpack(segment.player); }
     catch (error) { this.part("segment-title").textContent = `${segment.name} cannot be shown: this browser is too old (${error}). Update it.`; return; }
-    if (this.segment !== segment) return;  // another was asked for meanwhile
+    if (this.segment !== segment) return;  // another one was requested meanwhile
     this.motion = motion;
     this.hips = hipsOf(motion);
     this.views = {};

@@ -20,7 +20,7 @@ from spasm.data.pose import visible_mask
 from spasm.report.body_drawing import body_size
 
 STEPS = 800  # across the larger side of the box around the pose: finer than a screen shows it
-MOST_LOG_ODDS = 8.0  # beyond which more says nothing
+MOST_LOG_ODDS = 8.0  # beyond which more means nothing
 DEPTH_STEP = 0.1  # body sizes: depth only decides which part hides another one, and its tint
 DEEPEST = 1.0  # body sizes before or behind the trunk
 SMOOTHED = 5  # frames over which depth, which trembles, is averaged

@@ -6,23 +6,23 @@ from spasm.simulation.realism import BABYJOKES
 
 def noise_table(simulated: dict[str, float], real: dict[str, float] | None) -> str:
     """The noise of simulated windows beside that of real ones, by default those that the bounds come from."""
-    source = "InfantLab/babyjokes" if real is None else "these"
+    source = "InfantLab/babyjokes" if real is None else "the given windows"
     real = {name: row.real for name, row in BABYJOKES.items()} if real is None else real
-    lines = [f"{'noise, filmed at a table':42} {'real':>9} {'simulated':>9} {'bounds':>17}   (real: {source})"]
+    lines = [f"{'noise, recorded at a table':42} {'real':>9} {'simulated':>9} {'bounds':>17}   (real: {source})"]
     for name, row in BABYJOKES.items():
-        held = "" if row.low <= simulated[name] <= row.high else "  outside"
-        lines.append(f"{name:42} {real[name]:9.4g} {simulated[name]:9.4g} {row.low:8.4g}-{row.high:.4g}{held}")
+        outside = "" if row.low <= simulated[name] <= row.high else "  outside"
+        lines.append(f"{name:42} {real[name]:9.4g} {simulated[name]:9.4g} {row.low:8.4g}-{row.high:.4g}{outside}")
     return "\n".join(lines)
 
 
 def cohort_table(rows: dict[str, CohortMetrics]) -> str:
-    """What filming the cohorts differently gains, by how they are filmed."""
+    """How much a classifier gains where the cohorts were recorded differently, by camera setup."""
     lines = [
-        "cohorts               F1 pooled   F1 of patients   AUC pooled   AUC within a patient, mean",
-        "                     (F1 of all children at the patients' prevalence)",
+        f"{'cohorts':20} {'F1, all':>10} {'F1, patients':>14} {'AUC, all':>10} {'AUC within a patient, mean':>28}",
+        "(F1 of all children at the patients' prevalence)",
     ]
     lines += [
-        f"{name:20} {row.f1:10.3f} {row.f1_patients:16.3f} {row.auc:12.3f} {row.auc_within:28.3f}"
+        f"{name:20} {row.f1:10.3f} {row.f1_patients:14.3f} {row.auc:10.3f} {row.auc_within:28.3f}"
         for name, row in rows.items()
     ]
     return "\n".join(lines)

@@ -1,12 +1,14 @@
-"""F1 by corruption: the rows of `evaluate_robustness` as text for a terminal, and as a picture."""
+"""F1 by corruption: the rows of `evaluate_robustness` as text for a terminal, and as a plot."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from spasm.evaluation.corruptions import TRIED
-from spasm.report.plots import to_png
+from spasm.report import plots
 
 Rows = Sequence[tuple[Any, ...]]
+COLUMNS = 2
+"""Panels side by side."""
 
 
 def robustness_table(rows: Rows) -> str:
@@ -20,15 +22,16 @@ def robustness_table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def plot_robustness(rows: Rows, title: str) -> bytes:
-    """The same as a picture (PNG): one panel for each kind of corruption, one line for each model."""
-    from matplotlib.figure import Figure  # takes a while, and the help needs it not
+def plot_robustness(rows: Rows, title: str, simulated: bool) -> bytes:
+    """PNG of the same: one panel for each kind of corruption, one line for each model."""
+    from matplotlib.figure import Figure  # slow to import, and not needed for --help
 
     kinds = [kind for kind in TRIED if kind != "as it is"]
     models = list(dict.fromkeys(row[2] for row in rows))
-    figure = Figure(figsize=(3 * len(kinds), 3.2), layout="constrained")
-    panels = figure.subplots(1, len(kinds), sharey=True)
-    for panel, kind in zip(panels, kinds, strict=True):
+    count = -(-(len(kinds) + 1) // COLUMNS)  # the last panel holds the legend
+    figure = Figure(figsize=(plots.WIDTH_IN, 2.6 * count), layout="constrained")
+    panels = figure.subplots(count, COLUMNS, sharey=True).ravel()
+    for panel, kind in zip(panels, kinds, strict=False):
         severities = ["none", *TRIED[kind]]
         for number, name in enumerate(models):
             f1 = [row[3] for row in rows if row[2] == name and row[0] in ("as it is", kind)]
@@ -37,8 +40,9 @@ def plot_robustness(rows: Rows, title: str) -> bytes:
         panel.set_xlabel(kind)
         panel.set_ylim(0, 1)
         panel.grid(alpha=0.3)
-        panel.tick_params(axis="x", rotation=30)
-    panels[0].set_ylabel("F1, cross-fitted")
-    panels[0].legend(loc="lower left", fontsize=8)
-    figure.suptitle(title)
-    return to_png(figure)
+    for panel in panels[len(kinds) :]:
+        panel.axis("off")
+    panels[len(kinds)].legend(*panels[0].get_legend_handles_labels(), loc="center", title=title, frameon=False)
+    figure.supylabel("F1, cross-fitted", fontsize=10)
+    plots.stamp_simulated(figure, simulated)
+    return plots.to_png(figure)

@@ -30,9 +30,7 @@ class TimeStrip {
     this.attention = motion.attention.map((value, frame) => (motion.foundPerFrame[frame] ? value : null));
     this.describeNetworks();
     this.describeSpeeds();
-    const kinds = segment.events.map(([start, end, kind]) => `${kind || "spasm"}, ${fixed(start / FPS)} to ${seconds(end)}`);
-    el(".event-key", this.root).hidden = !kinds.length;
-    el(".event-text", this.root).textContent = `true event: ${kinds.join("; ")}`;
+    this.describeObserved();
     this.draw();
   }
   describeNetworks() {
@@ -63,6 +61,16 @@ class TimeStrip {
       swatch.dataset.part = part;
       return item;
     }));
+  }
+  // The legend names what there is.
+  describeObserved() {
+    const counts = [...this.motion.foundPerFrame], kinds = this.segment.events.map(
+      ([start, end, kind]) => `${kind || "spasm"}, ${fixed(start / FPS)} to ${seconds(end)}`);
+    el(".complete-key", this.root).hidden = counts.some((count) => count < JOINTS);
+    el(".lost-key", this.root).hidden = !counts.some((count) => count && count < JOINTS);
+    el(".gap-key", this.root).hidden = !counts.includes(0);
+    el(".event-key", this.root).hidden = !kinds.length;
+    el(".event-key", this.root).textContent = `▬ true event: ${kinds.join("; ")}`;
   }
   x(frame, width) { return GUTTER + (frame / (T - 1)) * (width - GUTTER - EDGE); }
   draw() {

@@ -20,22 +20,38 @@ def format_time(seconds: float) -> str:
 
 def recording_summary(name: str, windows: Windows, detected: Sequence[Event]) -> str:
     """One paragraph on a recording."""
-    minutes = windows.duration_s / 60
-    length = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{minutes:.1f} minutes"
-    if minutes < 2:
-        length = f"{windows.duration_s:.0f} seconds"
+    length = _length(windows.duration_s)
+    if windows.unseen_fraction == 1:
+        return f"{name}: no pose in {length}; nothing is known about them."
+    unseen = f" {unseen_time(windows)}." if windows.unseen_fraction else ""
     if not detected:
-        return f"{name}: nothing like a spasm in {length}."
+        if unseen:
+            seen_s = (1 - windows.unseen_fraction) * windows.duration_s
+            length = f"the {_length(seen_s)} with a pose, of {length}"
+        highest = windows.probabilities[windows.has_pose].max(initial=0)
+        return f"{name}: no event detected in {length}; the highest probability was {highest:.2f}.{unseen}"
     strongest = max(detected, key=lambda event: event.peak)
     surest = f"{format_time(strongest.onset_s)} (probability {strongest.peak:.2f})"
     if len(detected) == 1:
-        return f"{name}: one event like a spasm in {length}, at {surest}."
+        return f"{name}: one event like a spasm in {length}, at {surest}.{unseen}"
     sizes = np.bincount(clusters(spans(detected)))[1:]
     in_clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
         f"{name}: {len(detected)} events like a spasm in {length}, in {in_clusters}; "
-        f"the first at {format_time(detected[0].onset_s)}, the surest at {surest}."
+        f"the first at {format_time(detected[0].onset_s)}, the surest at {surest}.{unseen}"
     )
+
+
+def _length(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def unseen_time(windows: Windows) -> str:
+    """How much of a recording has no pose."""
+    percent = 100 * windows.unseen_fraction
+    return f"{'less than 1' if percent < 1 else round(percent)} % of the time could not be seen"
 
 
 def live_begin(frames: int) -> str:
@@ -69,12 +85,14 @@ def live_summary(live: LiveRecording) -> str:
 def event_metrics_table(evaluation: EventEvaluation, simulated: bool, rule: str, how: str) -> str:
     """Metrics of detected events with their intervals, and what is known of their timing and clusters."""
     lines = ["", console.SIMULATED] if simulated else []
+    names = [f"{key.replace('_', ' ')}, {name}" for name, metrics in evaluation.metrics.items() for key in metrics]
+    width = max(map(len, names))
     recordings = f"{evaluation.recordings} recordings of {evaluation.children} children, {evaluation.hours:.2f} h"
-    lines += ["", f"{recordings}; {rule}, {how}", f"{'':34}{'value':>7}   95 % interval over children"]
+    lines += ["", f"{recordings}; {rule}, {how}", f"{'':{width}}{'value':>8}   95 % interval over children"]
     for name, metrics in evaluation.metrics.items():
         for key, metric in metrics.items():
             value, low, high = map(console.number, (metric["value"], metric["low"], metric["high"]))
-            lines.append(f"{key.replace('_', ' ') + ', ' + name:34}{value}   {low} to {high}")
+            lines.append(f"{key.replace('_', ' ') + ', ' + name:{width}} {value}   {low} to {high}")
     if evaluation.timing:
         latency_s, error_s, absolute_s = evaluation.timing.values()
         lines.append(

@@ -16,21 +16,26 @@ def result_table(found: dict[str, Any], model: Model) -> str:
         trial = found[name]
         if trial is not None:
             cells = ["n/a" if trial[key] is None else f"{trial[key]:.3f}" for key in ("f1", "auc")]
-            lines.append(f"{name} (trial {trial['trial']})".ljust(22) + f"{trial['log_loss']:10.4f}")
+            lines.append(f"{name} (trial {trial['trial']})".ljust(22) + f"{trial['log_loss']:10.3f}")
             lines[-1] += "".join(f"{cell:>8}" for cell in cells)
     default = spaces.default_values(model)
-    for name, value in found["best"]["values"].items():
-        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        lines.append(f"  --{name.replace('_', '-'):20}{shown:>10}   default {default[name]}")
-    lines.append("The best score is optimistic, for it chose the settings; --nested evaluates the search honestly.")
+    best = found["best"]["values"]
+    width = max(map(len, best), default=0)
+    for name, value in best.items():
+        lines.append(f"  --{name.replace('_', '-'):{width}} {_shown(value):>10}   default {_shown(default[name])}")
+    lines.append("The best score is optimistic: the settings were chosen by it. Evaluate the search with --nested.")
     if found["simulated"]:
         lines.append(console.SIMULATED)
     return "\n".join(lines)
 
 
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def nested_table(metrics: dict[str, Any], simulated: bool) -> str:
-    """Tuned beside default, on children whom neither the search nor the training nor the threshold ever saw."""
-    lines = ["", "children of every fold predicted by what was chosen without them; 95 % intervals over children"]
+    """Tuned beside default settings, on children that search, training and threshold never saw."""
+    lines = ["", "each fold predicted with settings chosen without its children; 95 % intervals over children"]
     lines.append(f"{'':10}{'tuned':>26}{'default':>26}{'tuned minus default':>28}")
     for key, name in (("f1", "F1"), ("auc", "AUC"), ("brier", "Brier"), ("log_loss", "log loss")):
         cells = [_interval(metrics[part][key]) for part in ("tuned", "default", "tuned_minus_default")]

@@ -220,6 +220,15 @@ Row = dict[str, Number | int | None]
 """Metrics of some segments, such as a fold or a cohort, without intervals; and how many segments and children."""
 
 
+class Confusion(Artefact):
+    """How many segments have each label, true and predicted."""
+
+    true_positives: Annotated[int, Field(ge=0)]
+    false_positives: Annotated[int, Field(ge=0)]
+    false_negatives: Annotated[int, Field(ge=0)]
+    true_negatives: Annotated[int, Field(ge=0)]
+
+
 class PooledThreshold(Artefact):
     """The best threshold on all out-of-fold rows at once, and its F1: optimistic."""
 
@@ -244,6 +253,8 @@ class Metrics(Stored):
     models: dict[ModelName, list[int]]
     """The seeds of each model in the decision."""
     cross_fitted: dict[str, Metric]
+    confusion: Confusion
+    """Of the cross-fitted labels."""
     cross_fitted_thresholds: Annotated[list[Number], Field(min_length=1)]
     cross_fitted_weights: list[dict[ModelName, Number]]
     threshold: Number
@@ -258,6 +269,8 @@ class Metrics(Stored):
     def _check(self) -> Self:
         if len(self.cross_fitted_thresholds) != len(self.folds):
             raise ValueError("it has not one threshold for each fold")
+        if sum(self.confusion.model_dump().values()) != self.data.segments:
+            raise ValueError("the confusion matrix does not count every segment once")
         names = {key for key, _ in ROWS}
         tables = [self.cross_fitted, self.child_context.with_context, self.child_context.without_context]
         if any(set(table) < names for table in (*tables, *self.each_model.values())):

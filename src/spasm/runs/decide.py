@@ -20,6 +20,7 @@ from spasm.models.registry import DEFAULT_MODELS, MODELS
 from spasm.runs.artefacts import (
     OOF_COLUMNS,
     ChildContext,
+    Confusion,
     DecidedModel,
     Decision,
     Metric,
@@ -170,6 +171,7 @@ def _metrics(
         protocol=PROTOCOL,
         models={name: ModelFolder(run.path / name).complete_seeds(run.folds) for name in rows.logits},
         cross_fitted=metrics_of(metrics.evaluate(labels, table.probabilities, table.positive, children)),
+        confusion=_confusion(labels == 1, table.positive),
         cross_fitted_thresholds=[chosen.threshold for chosen in choices],
         cross_fitted_weights=[chosen.weights for chosen in choices],
         threshold=parameters.threshold,
@@ -182,6 +184,16 @@ def _metrics(
         folds=[{"fold": fold, **_metrics_of(run, run.fold_of == fold, table)} for fold in range(run.folds)],
         groups=_group_metrics(run, table),
         one_class_folds=one_class_folds(labels, run.fold_of),
+    )
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray) -> Confusion:
+    """Counts of true and predicted labels, (N,) bool each."""
+    return Confusion(
+        true_positives=int((labels & predicted).sum()),
+        false_positives=int((~labels & predicted).sum()),
+        false_negatives=int((labels & ~predicted).sum()),
+        true_negatives=int((~labels & ~predicted).sum()),
     )
 
 

@@ -4,7 +4,7 @@ RUN/run.json, folds.csv       T, data and folds, made by the first command and s
 RUN/<model>/manifest.json     settings, versions, and the sha256 of every file that a decision rests on
 RUN/<model>/seed_S/           fold_K.safetensors weights (.txt of LightGBM), fold_K_oof.csv scores, and
                               fold_K_last.safetensors while a network can be resumed
-RUN/<model>/history.csv       of a network: one row per epoch
+RUN/<model>/history.csv       of a network: one row per epoch; no loss of held-out children, on whom nothing is chosen
 RUN/<model>/tensorboard/      the same for TensorBoard, where it is asked for
 RUN/<model>/importance.csv    of LightGBM: what each group of features contributed
 RUN/<model>/oof.csv           out-of-fold logits: the mean over seeds
@@ -213,7 +213,7 @@ class ModelFolder:
 
     def note_importance(self, seed: int, fold: int, fractions: Mapping[str, float]) -> None:
         """Put what each group of features contributed to one fold into the model's table."""
-        rows = {group: [fraction] for group, fraction in fractions.items()}
+        rows = {group: [float(f"{fraction:.{files.TABLE_DIGITS}g}")] for group, fraction in fractions.items()}
         self._note_rows(self.importance, (seed, fold), ("group", "gain_fraction"), rows)
 
     def _note_rows(
