@@ -1,4 +1,4 @@
-"""From contributions to sentences: what is summed loses nothing, and a sentence says what was measured."""
+"""From contributions to sentences: what is summed loses nothing, and a sentence names what was measured."""
 
 import subprocess
 import sys
@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from helpers.repository import SOURCE
-from spasm.explain.descriptions import Reason, sentence, top_reasons
+from spasm.explain.descriptions import (
+    LEVELS,
+    STRENGTHS,
+    Reason,
+    compare,
+    describe_strengths,
+    measured,
+    sentence,
+    short_phrase,
+    strength,
+    top_reasons,
+)  # fmt: skip
 from spasm.features.kinematics import CATALOGUE, NAMES
 
 HANDS = [name for name in NAMES if CATALOGUE[name].family == ("speed", "hands")]
@@ -15,7 +26,7 @@ HANDS = [name for name in NAMES if CATALOGUE[name].family == ("speed", "hands")]
 
 def reason(**changed: object) -> Reason:
     spec = CATALOGUE["hands_speed_p99_bl_s_most"]
-    fields = {"value": 2.3129, "fraction_below": 0.931, "contribution": 0.42} | changed
+    fields = {"value": 2.3129, "fraction_below": 0.931, "fraction_above": 0.069, "contribution": 0.42} | changed
     return Reason(**{"name": spec.name, "text": spec.phrase, "unit": spec.unit} | fields)
 
 
@@ -84,8 +95,8 @@ def test_values_are_compared_where_both_sides_are_known():
     assert reasons_for(contribution_of, other_values[:0])[0].fraction_below is None
     assert reasons_for(contribution_of, other_values)[0].fraction_below is None
     other_values[:4, NAMES.index("knee_p5_deg")] = 0, 0.5, 1, 2
-    fraction = reasons_for(contribution_of, other_values)[0].fraction_below
-    assert fraction == 0.5  # of the four known; an equal one is not lower
+    (one,) = reasons_for(contribution_of, other_values)
+    assert (one.fraction_below, one.fraction_above) == (0.5, 0.25)  # of the four known; an equal one is neither
     assert reasons_for(contribution_of, other_values, value=np.nan)[0].fraction_below is None
 
 
@@ -97,21 +108,49 @@ def test_lengths_that_differ_are_refused():
 # ---- sentences
 
 
-def test_a_sentence_gives_value_rank_and_contribution():
-    start = "speed of the faster hand relative to the hips, near its peak (99th percentile): 2.31 trunk lengths/s"
-    assert sentence(reason()) == f"{start}, higher than 93 % of segments; speaks for a spasm (+0.42)"
-    assert sentence(reason(similar=3)).endswith("; speaks for a spasm (+0.42 with 3 like it)")
-    assert sentence(reason(contribution=-0.126)).endswith("; speaks against a spasm (-0.13)")
-    assert sentence(reason(contribution=-0.004)).endswith("; weighs little")
-    assert sentence(reason(fraction_below=None)) == f"{start}; speaks for a spasm (+0.42)"
+def test_a_sentence_names_what_was_measured_how_it_compares_and_how_strongly_it_counts():
+    start = "Speed of the faster hand relative to the hips, near its peak: high (highest 7 % of segments)"
+    assert sentence(reason()) == f"{start}, moderately for a spasm"
+    assert sentence(reason(contribution=-0.6)) == f"{start}, strongly against a spasm"
 
 
 @pytest.mark.parametrize(
-    ("share", "text"),
-    [(0.0, "none of the"), (0.001, "1 % of"), (0.5, "50 % of"), (0.9999, "99 % of"), (1.0, "all other")],
-)
-def test_nothing_short_of_all_is_rounded_to_all(share, text):
-    assert f", higher than {text} segments;" in sentence(reason(fraction_below=share))
+    ("below", "above", "text"),
+    [(0.0, 1.0, "very low (lowest of all segments)"), (0.02, 0.97, "very low (lowest 3 % of segments)"),
+     (0.001, 0.998, "very low (lowest 1 % of segments)"), (0.2, 0.8, "low (lowest 20 % of segments)"),
+     (0.5, 0.5, "average (middle half of segments)"), (0.8, 0.2, "high (highest 20 % of segments)"),
+     (0.9999, 0.0, "very high (highest 1 % of segments)"), (1.0, 0.0, "very high (highest of all segments)")],
+)  # fmt: skip
+def test_a_value_is_low_or_high_among_the_other_segments(below, above, text):
+    assert compare(reason(fraction_below=below, fraction_above=above)) == text
+
+
+def test_many_equal_values_are_not_extreme():
+    assert compare(reason(fraction_below=0.0, fraction_above=0.4)) == "average (middle half of segments)"
+    assert compare(reason(fraction_below=0.0, fraction_above=0.7)) == "low (lowest 30 % of segments)"
+
+
+def test_a_value_that_cannot_be_compared_stands_for_itself():
+    assert compare(reason(fraction_below=None, fraction_above=None)) == "2.31 trunk lengths/s"
+    missing = reason(value=float("nan"), fraction_below=None, fraction_above=None)
+    assert compare(missing) == measured(missing) == "could not be measured"
+
+
+def test_strength_words_follow_fixed_limits_on_either_side():
+    words = [strength(sign * value) for value in (1.2, 1.0, 0.5, 0.25, 0.1, 0.01) for sign in (1, -1)]
+    assert words[::2] == words[1::2]
+    assert words[::2] == ["very strongly", "very strongly", "strongly", "moderately", "slightly", "hardly"]
+    assert all(f"{word} from {least:g}" in describe_strengths() for least, word in STRENGTHS[:-1])
+    assert [level for level, _ in LEVELS] == sorted(level for level, _ in LEVELS)
+
+
+def test_a_short_phrase_leaves_percentiles_sides_and_remarks_to_the_numbers():
+    assert short_phrase("hip angle (180 straight), 5th to 95th percentile, the larger of two sides") == "hip angle"
+    for spec in CATALOGUE.values():
+        short = short_phrase(spec.phrase)
+        assert short.isascii()
+        assert "(" not in short
+        assert 8 < len(short) <= len(spec.phrase)
 
 
 @pytest.mark.parametrize(
@@ -120,18 +159,8 @@ def test_nothing_short_of_all_is_rounded_to_all(share, text):
      (1234.5, "1230"), (np.float32(0.1), "0.1")],
 )  # fmt: skip
 def test_a_value_has_three_digits_and_no_exponent(value, text):
-    assert f": {text} trunk lengths/s," in sentence(reason(value=float(value)))
-
-
-def test_a_sentence_says_so_when_a_value_could_not_be_measured():
-    text = sentence(reason(value=float("nan"), fraction_below=None, contribution=-0.2))
-    assert text.endswith("(99th percentile): could not be measured; speaks against a spasm (-0.20)")
-
-
-def test_without_a_unit_no_blank_is_left():
-    assert sentence(reason(text="share of frames", unit="", value=0.25, fraction_below=None)).startswith(
-        "share of frames: 0.25; "
-    )
+    assert measured(reason(value=float(value))) == f"{text} trunk lengths/s"
+    assert measured(reason(value=float(value), unit="")) == text
 
 
 @pytest.mark.command

@@ -7,14 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers.browser import PageInBrowser, needs_browser
 from helpers.repository import ROOT
 from spasm.config.runtime import Hardware
 from spasm.core import files
@@ -24,19 +24,23 @@ from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
 from spasm.explain.attributions import Evidence, _explain, gather
 from spasm.features import body_frame
-from spasm.report import figures
+from spasm.report import model_figures
 from spasm.report.children import child_quality
 from spasm.report.error_analysis import describe_errors, missing_event_fraction
 from spasm.report.page import page
 from spasm.report.player_data import STEPS, pack
-from spasm.report.predictions import SegmentPredictions, least_certain, max_players, select_players, worst
+from spasm.report.predictions import (
+    SegmentPredictions,
+    least_certain,
+    max_players,
+    opening_segment,
+    select_players,
+    worst,
+)
 from spasm.report.run_report import RunReport
 from spasm.runs.artefacts import read_decision, read_metrics
 from spasm.runs.oof_table import read_oof
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium")
 CPU = Hardware(device="cpu", precision="float32")
 T = 60
 
@@ -51,76 +55,19 @@ def done(*words: object) -> str:
     return finished.stdout
 
 
-@pytest.fixture(scope="module")
-def both(blended: Path, train_flags: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three members, and its report; tests must not change it."""
-    folder = Path(shutil.copytree(blended, tmp_path_factory.mktemp("report") / "run"))
-    flags = train_flags(folder)
-    done("src/report.py", "--run", folder, "--cache", flags[flags.index("--cache") + 1])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run"]  # fmt: skip
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()
-
-
-class Seen:
-    """A page that was opened as a file, with what it said and asked for."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.page = browser.new_page(**options)
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("dialog", lambda dialog: self.said.append(f"dialog {dialog.message}"))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("#player .player[data-segment]")
-
-    def until(self, expression: str) -> None:
-        """Wait until a JavaScript expression holds; the page's policy forbids Playwright to wait inside it."""
-        give_up = time.monotonic() + 20
-        while not self.page.evaluate(expression):
-            assert time.monotonic() < give_up, expression
-            time.sleep(0.02)
-
-    def frame(self) -> int:
-        return int(self.page.input_value("#player .scrub"))
-
-    def pixels(self, canvas: str) -> str:
-        return self.page.evaluate(f"document.querySelector('#player canvas.{canvas}').toDataURL()")
-
-    def close(self) -> None:
-        self.page.close()
-
-
-@pytest.fixture
-def opened(browser: Any, both: Path) -> Iterator[Seen]:
-    seen = Seen(browser, both / "report.html", viewport={"width": 1280, "height": 900})
-    yield seen
-    seen.close()
-
-
 # ---- in a browser
 
 
 @needs_browser
-def test_the_page_opens_from_a_file_without_an_error_or_a_request(opened: Seen, both: Path) -> None:
-    assert opened.asked == [(both / "report.html").as_uri()]
-    assert opened.said == []
+def test_the_page_opens_from_a_file_without_an_error_or_a_request(opened: PageInBrowser, both: Path) -> None:
+    assert opened.requests == [(both / "report.html").as_uri()]
+    assert opened.messages == []
     assert opened.page.locator("header p").first.inner_text().startswith("SIMULATED DATA")
     assert opened.page.title().startswith("SIMULATED")
 
 
 @needs_browser
-def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(opened: Seen) -> None:
+def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(opened: PageInBrowser) -> None:
     assert opened.page.evaluate("fetch('data:text/plain,a').then(() => 'asked', () => 'refused')") == "refused"
     added = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)"
     opened.page.evaluate(added)
@@ -128,111 +75,119 @@ def test_the_policy_of_the_page_forbids_requests_and_foreign_scripts(opened: See
 
 
 @needs_browser
-def test_the_headline_is_that_of_the_metrics(opened: Seen, both: Path) -> None:
-    told = files.read_json(both / "metrics.json")["cross_fitted"]
+def test_the_page_begins_with_the_verdict_and_four_cards(opened: PageInBrowser, both: Path) -> None:
+    found = files.read_json(both / "metrics.json")["cross_fitted"]
+    verdict = opened.page.locator(".verdict").inner_text()
+    assert re.fullmatch(r"SIMULATED Finds .* spasms?; .*\.", verdict)
     cards = opened.page.locator(".cards div").all_inner_texts()
-    for name, key in (("cross-fitted F1", "f1"), ("prevalence", "prevalence"), ("AUC", "auc"),
-                      ("sensitivity", "sensitivity"), ("specificity", "specificity"),
-                      ("F1 of always answering positive", "always_positive_f1")):  # fmt: skip
-        card = next(text for text in cards if text.startswith(name))
-        assert f"{told[key]['value']:.3f}" in card
-        if told[key]["low"] is not None:
-            assert f"{told[key]['low']:.3f} to {told[key]['high']:.3f}" in card
+    assert [card.split("\n")[0] for card in cards] == ["F1", "Sensitivity", "Precision", "AUC"]
+    assert f"{found['f1']['value']:.3f}" in cards[0]
+    assert f"{found['f1']['low']:.3f} to {found['f1']['high']:.3f}" in cards[0]
+    assert f"{found['always_positive_f1']['value']:.3f}" in cards[0]
+    assert f"{100 * found['sensitivity']['value']:.0f} %" in cards[1]
+    assert f"{100 * found['precision']['value']:.0f} %" in cards[2]
+    assert f"{found['auc']['value']:.3f}" in cards[3]
+    top = opened.page.locator(".cards").bounding_box()
+    assert top["y"] + top["height"] < 900  # seen without scrolling
 
 
 @needs_browser
-def test_the_player_plays_pauses_and_scrubs(opened: Seen) -> None:
-    page = opened.page
-    page.locator("#player .scrub").fill("0")
-    first = opened.pixels("pose"), opened.pixels("time")
-    page.select_option("#player .rate", "0.25")  # 8 s for the film: time enough to pause it
-    page.click("#player .play")
-    opened.until("+document.querySelector('#player .scrub').value > 3")
-    page.click("#player .play")
-    stopped = opened.frame()
-    assert opened.pixels("pose") != first[0]
-    assert opened.pixels("time") != first[1]
-    page.wait_for_timeout(200)
-    assert opened.frame() == stopped
-    page.locator("#player .scrub").fill("30")
-    assert page.locator("#player .values").inner_text().startswith("1.00 s (frame 30)")
-    assert "landmarks found" in page.locator("#player .values").inner_text()
-    page.select_option("#player .rate", "2")
-    page.locator("#player .scrub").fill("0")
-    page.click("#player .play")
-    opened.until(f"+document.querySelector('#player .scrub').value === {T - 1}")
-    opened.until("document.querySelector('#player .play').textContent.includes('play')")  # stops at the end
+def test_the_confusion_matrix_counts_every_segment_beside_the_calibration_table(
+    opened: PageInBrowser, both: Path
+) -> None:
+    table = read_table(both / "oof.csv", ("segment_name", "label", "label_predicted"))
+    pairs = [(row["label"], row["label_predicted"]) for row in table]
+    counts = [pairs.count(pair) for pair in (("1", "1"), ("1", "0"), ("0", "1"), ("0", "0"))]
+    shown = opened.page.locator(".confusion td b").all_inner_texts()
+    assert [int(number) for number in shown] == counts
+    places = [opened.page.locator(name).bounding_box() for name in (".confusion", ".calibration")]
+    assert places[1]["x"] > places[0]["x"] + places[0]["width"] - 1
+    assert abs(places[0]["y"] - places[1]["y"]) < 20
 
 
 @needs_browser
-def test_the_player_answers_to_the_keyboard_and_a_click_on_the_time_axis(opened: Seen) -> None:
-    page = opened.page
-    page.focus("#player .scrub")
-    page.keyboard.press("Home")
-    assert opened.frame() == 0
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    assert opened.frame() == 2
-    page.keyboard.press("Space")
-    opened.until("+document.querySelector('#player .scrub').value > 8")
-    page.keyboard.press("Space")
-    page.keyboard.press("End")
-    assert opened.frame() == T - 1
-    box = page.locator("#player canvas.time").bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
-    assert abs(opened.frame() - T / 2) < 3
+def test_errors_and_player_follow_the_summary(opened: PageInBrowser) -> None:
+    sections = opened.page.evaluate("[...document.querySelectorAll('main > section')].map((section) => section.id)")
+    assert sections == ["headline", "errors", "player", "children", "curves", "quality", "folds", "made"]
+    links = opened.page.evaluate("[...document.querySelectorAll('nav a')].map((link) => link.hash.slice(1))")
+    assert links == sections
 
 
 @needs_browser
-def test_mirrored_and_root_relative_views_draw_another_picture(opened: Seen) -> None:
-    plain = opened.pixels("pose")
-    opened.page.check("#player .mirror")
-    mirrored = opened.pixels("pose")
-    opened.page.check("#player .relative")
-    assert len({plain, mirrored, opened.pixels("pose")}) == 3
+def test_the_navigation_marks_the_section_that_is_read(opened: PageInBrowser) -> None:
+    marked = "[...document.querySelectorAll('nav a[aria-current]')].map((link) => link.hash).join()"
+    assert opened.page.evaluate(marked) == "#headline"
+    for name in ("curves", "player", "made"):
+        opened.page.click(f"nav a[href='#{name}']")
+        opened.until(f"{marked} === '#{name}'")
+        assert opened.page.locator("nav").bounding_box()["y"] == 0  # it stays in sight
 
 
 @needs_browser
-def test_the_page_unpacks_what_was_packed(opened: Seen, both: Path, simulated: Path) -> None:
-    name, box = opened.page.evaluate("[page.segments[0].name, page.segments[0].player.box]")
-    motion = opened.page.evaluate(
-        "unpack(page.segments[0].player).then("
-        "(motion) => ({...motion, found: [...motion.found], x: [...motion.x], y: [...motion.y]}))"
+def test_the_page_opens_on_a_found_spasm_whose_event_is_known(opened: PageInBrowser) -> None:
+    name = opened.page.get_attribute("#player .player", "data-segment")
+    segment = opened.page.evaluate(f"page.segments.find((segment) => segment.name === '{name}')")
+    assert segment["label"] == segment["predicted"] == 1
+    assert segment["events"]
+    assert segment["pose_fraction"] >= 0.9
+
+
+@needs_browser
+def test_segments_have_badges_in_words(opened: PageInBrowser) -> None:
+    words = {
+        (0, 0): "correct",
+        (0, 1): "false alarm",
+        (1, 0): "missed",
+        (1, 1): "found",
+    }
+    segments = opened.page.evaluate("page.segments.map(({label, predicted, has_pose}) => [label, predicted, has_pose])")
+    chips = opened.page.evaluate(
+        "[...document.querySelectorAll('.chip')].map((chip) => [+chip.dataset.row,"
+        " [...chip.querySelectorAll('.outcome')].map((badge) => badge.textContent.replace(/^\\W+/, ''))])"
     )
-    pose = read_pose(simulated / "train" / name, T)
-    there = visible_mask(pose)
-    assert np.array_equal(np.array(motion["found"]).reshape(T, 33) == 1, there)
-    for axis, key in enumerate("xy"):
-        places = np.array(motion[key]).reshape(T, 33)
-        assert np.abs(places - pose[..., axis])[there].max() <= box[2] / 2 + 2e-5
-    speeds = body_frame.part_speeds(pose[None])[0]
-    told = np.array(motion["speeds"], dtype=float)
-    assert np.array_equal(np.isnan(told), np.isnan(speeds))
-    assert np.nanmax(np.abs(told - speeds)) <= np.nanmax(speeds) / 254
-    assert sum(motion["attention"]) == pytest.approx(1)
+    assert chips
+    for row, badges in chips:
+        label, predicted, has_pose = segments[row]
+        assert badges == [words[label, predicted]] + ([] if has_pose else ["no pose"])
+    shapes = opened.page.evaluate(
+        "['#errors', '#children'].flatMap((place) => [...document.querySelectorAll(`${place} .chip`)]).map((chip) =>"
+        " [chip.querySelector('.shape').textContent, chip.querySelector('.outcome').textContent])"
+    )
+    assert len({shape for shape, _ in shapes}) == len({word for _, word in shapes})  # read without colours, too
 
 
 @needs_browser
-def test_a_frame_without_a_pose_is_told_as_such(opened: Seen, simulated: Path) -> None:
-    name, frame = next(
-        (row["segment_name"], int(np.argmin(visible_mask(pose).any(axis=1))))
-        for row in read_table(simulated / "train_data.csv", ("segment_name",))
-        if not visible_mask(pose := read_pose(simulated / "train" / row["segment_name"], T)).any(axis=1).all()
-        and visible_mask(pose).any()
+@pytest.mark.parametrize("labelled", [True, False])
+def test_printing_gives_one_page(labelled: bool, browser: Any, both: Path, predicted: Path) -> None:
+    seen = PageInBrowser(browser, both / "report.html" if labelled else predicted)
+    sheets = len(re.findall(rb"/Type\s*/Page\b", seen.page.pdf(format="A4", prefer_css_page_size=True)))
+    assert sheets == 1
+    seen.page.emulate_media(media="print")
+    for name in (".verdict", ".warning", ".cards", ".confusion", ".calibration", ".printed", ".limits", ".what"):
+        assert seen.page.locator(name).first.is_visible(), name
+    for name in ("nav", "#player", "#children", "#made", "details"):
+        assert not seen.page.locator(name).first.is_visible(), name
+    seen.close()
+
+
+@needs_browser
+def test_numbers_in_tables_have_at_most_four_digits(opened: PageInBrowser) -> None:
+    cells = opened.page.evaluate(
+        """[...document.querySelectorAll('main td')].map(
+            (cell) => [...cell.childNodes].map((node) => node.textContent).join(' '))"""
     )
-    opened.page.evaluate(f"main.show(page.segments.findIndex((segment) => segment.name === '{name}'))")
-    opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
-    opened.page.locator("#player .scrub").fill(str(frame))
-    assert "0 of 33 landmarks found" in opened.page.locator("#player .values").inner_text()
+    assert len(cells) > 50
+    numbers = [number for cell in cells for number in re.findall(r"[\d.]+", cell)]
+    assert [number for number in numbers if len(number.replace(".", "")) > 4] == []
 
 
-def column(opened: Seen, number: int) -> list[str]:
+def column(opened: PageInBrowser, number: int) -> list[str]:
     cells = f"[...document.querySelectorAll('#table tbody tr')].map((row) => row.children[{number}].dataset.value)"
     return opened.page.evaluate(cells)
 
 
 @needs_browser
-def test_the_table_begins_with_the_worst_child_and_sorts_by_any_column(opened: Seen) -> None:
+def test_the_table_begins_with_the_worst_child_and_sorts_by_any_column(opened: PageInBrowser) -> None:
     heads = opened.page.locator("#table thead button").all_inner_texts()
     wrong = [float(value) for value in column(opened, heads.index("wrong"))]
     assert wrong == sorted(wrong, reverse=True)
@@ -250,7 +205,7 @@ def test_the_table_begins_with_the_worst_child_and_sorts_by_any_column(opened: S
 
 
 @needs_browser
-def test_the_table_can_be_filtered(opened: Seen) -> None:
+def test_the_table_can_be_filtered(opened: PageInBrowser) -> None:
     names = opened.page.locator("#table tbody th").all_inner_texts()
     opened.page.fill("#find", names[0])
     shown = opened.page.locator("#table tbody tr:visible").count()
@@ -266,7 +221,7 @@ def test_the_table_can_be_filtered(opened: Seen) -> None:
 
 
 @needs_browser
-def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opened: Seen) -> None:
+def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opened: PageInBrowser) -> None:
     button = opened.page.locator("#table tbody button").last
     child = button.inner_text()
     button.focus()
@@ -281,47 +236,99 @@ def test_a_click_on_a_child_opens_its_segments_and_a_click_on_one_plays_it(opene
     chip.click()
     name = label.split(",")[0]
     opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
-    assert opened.page.locator("#player .segment-title").inner_text() == f"{name}, child {child}"
-    assert "called" in opened.page.locator("#player .summary").inner_text()
-    assert opened.page.locator("#player ol.reasons li").count() >= 1
-    assert opened.page.locator("#player .bars .bar").count() == 3
+    assert opened.page.locator("#player .segment-title").inner_text() == f"Child {child}, segment {name}"
+    assert opened.page.locator("#player .summary").inner_text().startswith("Predicted: ")
 
 
 @needs_browser
-def test_errors_stand_side_by_side_and_can_be_gone_through(opened: Seen, both: Path) -> None:
+def test_errors_are_listed_and_can_be_compared_with_close_calls(opened: PageInBrowser, both: Path) -> None:
     table = read_table(both / "oof.csv", ("segment_name", "label", "label_predicted"))
     wrong = {row["segment_name"] for row in table if row["label"] != row["label_predicted"]}
     empty = set(
         opened.page.evaluate("page.segments.filter((segment) => !segment.has_pose).map((segment) => segment.name)")
     )
-    opened.page.wait_for_selector("#worst-player .player[data-segment]")
-    left = opened.page.locator("#worst-player .player")
-    first = left.get_attribute("data-segment")
-    assert first in wrong - empty  # a picture without a pose shows nothing
-    opened.page.click("#worst-player .next")
-    opened.until(f"document.querySelector('#worst-player .player').dataset.segment !== '{first}'")
-    assert left.get_attribute("data-segment") in wrong
+    listed = opened.page.locator("#worst-list .chip")
+    names = [listed.nth(number).get_attribute("title") for number in range(listed.count())]
+    assert names
+    assert set(names) <= wrong - empty  # a segment without a pose shows nothing
+    listed.nth(1).click()
+    opened.page.wait_for_selector(f"#main-player .player[data-segment='{names[1]}']")
+    opened.page.click("#main-player .previous")
+    opened.page.wait_for_selector(f"#main-player .player[data-segment='{names[0]}']")
+    opened.page.click("#compare > summary")
+    assert opened.page.get_attribute("#worst-player .player", "data-segment") == names[0]
     places = [opened.page.locator(f"#{side}-player").bounding_box() for side in ("worst", "uncertain")]
     assert abs(places[0]["y"] - places[1]["y"]) < 5
     assert places[1]["x"] > places[0]["x"] + 300
 
 
 @needs_browser
-def test_values_can_be_read_off_a_figure_by_pointer_and_by_key(opened: Seen) -> None:
+def test_values_can_be_read_off_a_figure_by_pointer_and_by_key(opened: PageInBrowser) -> None:
     reading = opened.page.locator("#figure-f1-threshold .reading")
-    assert reading.inner_text() == ""
+    assert not reading.is_visible()
     opened.page.focus("#figure-f1-threshold .plot")
     opened.page.keyboard.press("ArrowRight")
     by_key = reading.inner_text()
-    assert re.match(r"threshold of the probability: \d\.\d\d · F1 \d\.\d\d", by_key)
+    assert re.match(r"threshold of the probability: \d\.\d\d\nF1 \d\.\d\d", by_key)
     box = opened.page.locator("#figure-f1-threshold .plot").bounding_box()
     opened.page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
     assert reading.inner_text() != by_key
 
 
 @needs_browser
+def test_reading_a_value_moves_nothing(opened: PageInBrowser) -> None:
+    layout = """JSON.stringify([document.documentElement.scrollHeight,
+        ...[...document.querySelectorAll('figcaption')].map((e) => e.getBoundingClientRect().top + scrollY)])"""
+    before = opened.page.evaluate(layout)
+    for name in ("roc", "reliability", "learning-curves"):
+        opened.page.locator(f"#figure-{name} .plot").scroll_into_view_if_needed()
+        box = opened.page.locator(f"#figure-{name} .plot").bounding_box()
+        for part in (0.3, 0.6, 0.9):
+            opened.page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+            assert opened.page.locator(f"#figure-{name} .reading").is_visible()
+            assert opened.page.evaluate(layout) == before
+
+
+@needs_browser
+def test_a_click_on_a_point_of_the_scores_plays_the_segment(opened: PageInBrowser) -> None:
+    plot = opened.page.locator("#figure-scores-child .plot")
+    plot.scroll_into_view_if_needed()
+    row, x, y = opened.page.evaluate(
+        """(() => {
+        const figure = page.figures['scores-child'], [xs, ys] = figure.points, [left, top, wide, tall] = figure.box;
+        const row = page.segments.findIndex((segment, row) => segment.player && row !== page.first && ys.every(
+            (y, other) => other === row || xs[other] !== xs[row] || Math.abs(y - ys[row]) > 0.02));
+        return [row, left + (wide * (xs[row] - figure.x[0])) / (figure.x[1] - figure.x[0]),
+            top + tall * (1 - (ys[row] - figure.y[0]) / (figure.y[1] - figure.y[0]))]; })()"""
+    )
+    box = plot.locator(".sheet").bounding_box()
+    opened.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    name = opened.page.evaluate(f"page.segments[{row}].name")
+    assert plot.locator(".reading").inner_text().startswith(name)
+    opened.page.mouse.down()
+    opened.page.mouse.up()
+    opened.page.wait_for_selector(f"#player .player[data-segment='{name}']")
+    child = opened.page.evaluate(f"page.children[page.segments[{row}].child]")
+    assert opened.page.locator("#segments-title").inner_text().startswith(f"Child {child}:")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_text_in_figures_is_large_enough_to_read(width: int, browser: Any, both: Path) -> None:
+    seen = PageInBrowser(browser, both / "report.html", viewport={"width": width, "height": 900})
+    sizes = seen.page.evaluate(
+        """[...document.querySelectorAll('.plot svg text')].map((text) => {
+            const { a, b } = text.getScreenCTM();
+            return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b); })"""
+    )
+    assert len(sizes) > 100
+    assert min(sizes) >= 11
+    seen.close()
+
+
+@needs_browser
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_text_can_be_read(browser: Any, both: Path) -> None:
-    seen = Seen(browser, both / "report.html", viewport={"width": 390, "height": 844}, has_touch=True)
+    seen = PageInBrowser(browser, both / "report.html", viewport={"width": 390, "height": 844}, has_touch=True)
     assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
     small = """[...document.querySelectorAll('p, li, td, th, button, figcaption, summary, dd, dt, label')]
         .filter((e) => e.offsetParent && parseFloat(getComputedStyle(e).fontSize) < 12).length"""
@@ -330,7 +337,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_text_can_be_read(browse
     seen.until("+document.querySelector('#player .scrub').value > 5")
     canvas = seen.page.locator("#player canvas.pose").bounding_box()
     assert 250 < canvas["width"] <= 390
-    assert seen.said == []
+    assert seen.messages == []
     seen.close()
 
 
@@ -349,7 +356,7 @@ def test_light_and_dark_have_readable_text_and_figures(browser: Any, both: Path)
     })()"""
     pictures = []
     for scheme in ("light", "dark"):
-        seen = Seen(browser, both / "report.html", color_scheme=scheme)
+        seen = PageInBrowser(browser, both / "report.html", color_scheme=scheme)
         assert min(seen.page.evaluate(contrast)) >= 4.5  # WCAG 2.2, level AA, text
         pictures.append(seen.pixels("pose"))
         seen.close()
@@ -394,22 +401,22 @@ def test_names_that_want_to_be_scripts_do_nothing(browser: Any, both: Path, tmp_
     report = RunReport(predictions, np.arange(6), evidence, decision, metrics, oof, [(EVIL, EVIL)], models)
     html, _ = page(report)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    seen = Seen(browser, tmp_path / "page.html")
+    seen = PageInBrowser(browser, tmp_path / "page.html")
     seen.page.locator("#table tbody button").first.click()
     seen.page.locator("#segment-list button").first.click()
     seen.page.click("#player .play")
     assert seen.page.evaluate("window.owned") is None
     assert seen.page.locator("img").count() == 0
     assert seen.page.evaluate("document.scripts.length") == 2
-    assert seen.asked == [(tmp_path / "page.html").as_uri()]
-    assert seen.said == []
+    assert seen.requests == [(tmp_path / "page.html").as_uri()]
+    assert seen.messages == []
     assert EVIL in seen.page.locator("#player .segment-title").inner_text()  # told as it is
     seen.close()
 
 
 def test_a_child_called_as_a_formula_is_drawn_as_text(tmp_path: Path) -> None:
     children = np.array(["$\\frac{1}{$", "_a^b", "<b>&"])
-    drawing = figures.scores_by_child(children, np.array([0, 1, 0]), np.array([0.1, 0.7, 0.4]), 0.5)
+    drawing = model_figures.scores_by_child(children, np.array([0, 1, 0]), np.array([0.1, 0.7, 0.4]), 0.5)
     text = drawing.svg("x")
     assert "$\\frac{1}{$" in text
     assert "&lt;b&gt;&amp;" in text
@@ -420,11 +427,13 @@ def test_a_child_called_as_a_formula_is_drawn_as_text(tmp_path: Path) -> None:
 
 
 def test_a_report_is_written_whole_with_its_figures_and_card(both: Path) -> None:
-    pictures = sorted(path.stem for path in (both / "figures").iterdir())
-    assert pictures == sorted(
-        ["roc", "precision-recall", "reliability", "f1-threshold", "decision-curve", "f1-prevalence", "scores-fold",
-         "scores-child", "leaderboard", "quality-missing", "quality-outside", "quality-jitter", "folds"]
-    )  # fmt: skip
+    names = ["roc", "precision-recall", "reliability", "f1-threshold", "decision-curve", "f1-prevalence", "scores-fold",
+             "scores-child", "leaderboard", "learning-curves", "importances", "quality", "drift", "folds"]  # fmt: skip
+    files_of = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert {path.name for path in (both / "figures").iterdir()} == files_of
+    for path in (both / "figures").glob("*.svg"):
+        assert ">SIMULATED<" in path.read_text()
+        assert "var(--" not in path.read_text()  # the colours of the page are not known there
     assert (both / "model_card.md").read_text().startswith("**SIMULATED DATA")
     html = (both / "report.html").read_text(encoding="utf-8")
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', html)[1]
@@ -440,13 +449,16 @@ def test_every_figure_has_axes_with_names_and_can_be_told_apart_without_colour(b
     metrics = metrics.model_copy(update={"cross_fitted_thresholds": [0.5] * 3})
     nothing, oof = Evidence(np.zeros((0, T)), np.zeros((0, T)), []), read_oof(both, metrics)
     _, plots = page(RunReport(predictions, np.arange(0), nothing, decision, metrics, oof, [], []))
-    assert len(plots) == 13
+    assert len(plots) == 11
     for name, plot in plots.items():
         for axes in np.ravel(plot.axes):
-            assert axes.get_xlabel(), name
+            assert axes.get_xlabel() or (name == "quality" and axes is not plot.axes[-1]), name
             assert axes.get_ylabel() or name == "leaderboard", name
+            assert "SIMULATED" in [text.get_text() for text in axes.texts], name
             marks = [
-                (line.get_linestyle(), line.get_marker()) for line in axes.get_lines() if line.get_label()[0] != "_"
+                (str(line._unscaled_dash_pattern), line.get_linestyle(), line.get_marker())
+                for line in axes.get_lines()
+                if line.get_label()[0] != "_"
             ]
             assert len(marks) == len(set(marks)), (name, marks)
 
@@ -497,7 +509,7 @@ def test_a_large_run_says_how_many_can_be_played(both: Path, train_flags: Callab
     html = (both / "report.html").read_text(encoding="utf-8")
     (both / "report.html").write_bytes(before)
     assert "7 of 40 segments can be played" in said
-    assert "7 of 40 segments are here" in html
+    assert "7 of 40 segments can be played" in html
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
     assert len(data["segments"]) == 40
     assert sum(segment["player"] is not None for segment in data["segments"]) == 7
@@ -531,24 +543,32 @@ def test_children_are_measured_by_what_their_recordings_lack() -> None:
     assert quality.outside == pytest.approx([1 / 3, 0])
 
 
-@needs_browser
-def test_new_segments_get_the_same_page_without_claims_about_them(
-    browser: Any, both: Path, simulated: Path, tmp_path: Path
-) -> None:
-    command = ("submission.py", "--test", simulated / "test", "--run", both, "--out", tmp_path / "s.csv", "--report")
+@pytest.fixture(scope="module")
+def predicted(both: Path, simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of predictions for new segments; their CSV files lie beside it."""
+    folder = tmp_path_factory.mktemp("predicted")
+    command = ("submission.py", "--test", simulated / "test", "--run", both, "--out", folder / "s.csv", "--report")
     assert "s_report.html" in done(*command)
-    seen = Seen(browser, tmp_path / "s_report.html")
-    text = seen.page.inner_text("main")
-    assert "Their truth is not known here" in text
-    assert "missed" not in text
-    assert "false alarm" not in text
+    return folder / "s_report.html"
+
+
+@needs_browser
+def test_new_segments_get_the_same_page_without_claims_about_them(browser: Any, predicted: Path) -> None:
+    seen = PageInBrowser(browser, predicted)
+    sections = seen.page.evaluate("[...document.querySelectorAll('main > section')].map((section) => section.id)")
+    assert sections == ["predictions", "player", "children", "headline", "quality", "made"]
+    assert "The true labels are not known here" in seen.page.inner_text("#predictions")
+    for name in ("#predictions", "#player", "#children", ".verdict"):
+        text = seen.page.inner_text(name)
+        assert "missed" not in text
+        assert "false alarm" not in text
     assert seen.page.locator("#table tbody tr").count() == 2
     named = seen.page.evaluate("page.segments.map((segment) => [segment.name, segment.probability, segment.predicted])")
-    answered = read_table(tmp_path / "s_probabilities.csv", ("segment_name", "probability", "label"))
+    answered = read_table(predicted.with_name("s_probabilities.csv"), ("segment_name", "probability", "label"))
     assert [name for name, _, _ in named] == [row["segment_name"] for row in answered]
     assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in answered], abs=1e-5)
     assert [answer for _, _, answer in named] == [int(row["label"]) for row in answered]
-    assert seen.said == []
+    assert seen.messages == []
     seen.close()
 
 
@@ -621,24 +641,37 @@ def test_what_made_spasms_be_missed_is_counted() -> None:
     evidence.attention[7] = np.arange(T) == 40
     evidence.attention[3] = np.arange(T) == 15
     lines = describe_errors(predictions, np.arange(8), evidence)
-    # Segment 1 has no pose in frames 10 to 19, which are its event; 3 and 5 were looked at, 7 elsewhere.
-    assert any("Of 4 missed spasms whose time is known 1 lie mostly in gaps" in line for line in lines)
-    assert any("in 1 others the network looked elsewhere, in 2 it looked there" in line for line in lines)
+    # Segment 1 has no pose in frames 10 to 19, which are its event; attention is highest on that of 3 and 5, not of 7.
+    assert lines[0] == (
+        "Of 4 missed spasms whose time is known: 1 lie mostly in gaps without a pose and could hardly be seen; "
+        "1 have the highest attention outside the spasm; "
+        "2 have the highest attention on the spasm, but a probability below the threshold."
+    )
     assert any("flexor 0 of 4 (0 %)" in line for line in lines)
     assert any(
-        "Of 1 children with a spasm 0 have one that was found; of 1 children without 0" in line for line in lines
+        "In 0 of 1 children with spasms at least one is found. 0 of 1 children without" in line for line in lines
     )
     assert missing_event_fraction(predictions, 1) == 1
     assert missing_event_fraction(predictions, 3) == 0
 
 
-def test_segments_without_a_pose_are_told_apart_and_not_among_those_worth_a_look() -> None:
-    predictions, evidence = invented(8)
+def test_segments_without_a_pose_are_not_among_those_worth_playing() -> None:
+    predictions, _ = invented(8)
     has_pose = np.arange(8) != 6
     predictions = dataclasses.replace(predictions, has_pose=has_pose)
     assert 6 not in worst(predictions)
     assert 6 not in least_certain(predictions)
-    assert any(
-        "Of 1 segments without any pose 1 were called positive" in line
-        for line in describe_errors(predictions, np.arange(8), evidence)
-    )
+
+
+def test_the_page_opens_with_few_gaps_rather_than_with_the_highest_probability() -> None:
+    predictions, _ = invented(8)
+    rows = np.arange(8)
+    events = {f"child_{row}.npy": [(10.0, 19.0, "flexor")] for row in (5, 7)}
+    known = dataclasses.replace(predictions, events=events)
+    assert opening_segment(known, rows) == 7  # the most probable of the found spasms with a known event
+    known.poses[7, :30] = np.nan
+    assert opening_segment(known, rows) == 5
+    assert opening_segment(known, np.array([7])) == 7
+    assert opening_segment(dataclasses.replace(known, positive=np.zeros(8, dtype=bool)), rows) == 7
+    assert opening_segment(dataclasses.replace(known, labels=None), rows) == 7
+    assert opening_segment(dataclasses.replace(known, has_pose=np.zeros(8, dtype=bool)), rows) is None

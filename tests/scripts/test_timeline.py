@@ -233,9 +233,9 @@ def test_settings_are_not_chosen_where_one_child_has_all_the_events(call, tmp_pa
 PLOTS = """
 import sys, numpy as np
 sys.path.insert(0, "src")
-from spasm.report import figures, timeline_plots
+from spasm.report import model_figures, timeline_plots
 timeline_plots.trade_off([(1.0, 2.0, 0.5)], "title", 2.0)
-figures.scores_by_child(["1", "2"], np.array([0, 1]), np.array([0.1, 0.7]), 0.5).png()
+model_figures.scores_by_child(["1", "2"], np.array([0, 1]), np.array([0.1, 0.7]), 0.5).png()
 """
 
 

@@ -106,7 +106,7 @@ def train(flags: Any, command: list[str]) -> int:
         assert result is not None  # this model is complete
         print(console.model_line(name, result), flush=True)
         if flags.report and reported is None:  # as early as possible
-            written, reported = _write_report(run, read.data, flags), result
+            written, reported = _write_report(run, read.data, flags, final=one is opened[-1]), result
             print(f"written: {', '.join(map(str, written))}", flush=True)
     result = result or decide(run, blend)
     if result is None:
@@ -195,10 +195,10 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     return 0
 
 
-def _write_report(run: Run, data: Path, flags: Any) -> list[Path]:
+def _write_report(run: Run, data: Path, flags: Any, final: bool = True) -> list[Path]:
     from spasm.report.build import write_report  # what draws takes a second to load
 
-    return write_report(run.path, data, flags.cache, flags.hardware)
+    return write_report(run.path, data, flags.cache, flags.hardware, final)
 
 
 def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], seconds: float) -> None:

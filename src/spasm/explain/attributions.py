@@ -1,4 +1,4 @@
-"""Why a run predicts what it does: its networks' attention, what they see in each frame, which features weigh most.
+"""Why a run predicts what it does: its networks' attention, their log-odds in each frame, the features that weigh most.
 
 Models work in processes of their own, because torch and LightGBM crash together on some macOS builds.
 """
@@ -23,20 +23,20 @@ from spasm.runs.artefacts import Decision
 
 BATCH = 32  # segments explained at a time
 AHEAD = 2  # batches that wait for a model
-REASONS = 6  # of each segment
+REASONS = 9  # of each segment
 FEWEST = 20  # segments that a value is compared with
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evidence:
-    """What lies behind the answers to N segments."""
+    """What lies behind the predictions for N segments."""
 
     attention: np.ndarray
-    """(N, T) float64: where the networks looked, by their weights in the decision; sums to 1, or 0 where none did."""
+    """(N, T) float64: attention of the networks, by their weights in the decision; sums to 1, or 0 without any."""
     frame_logits: np.ndarray
-    """(N, T) float64: log-odds the networks saw in each frame; NaN without a network, or where no pose was found."""
+    """(N, T) float64: log-odds of the networks in each frame; NaN without a network, or without a pose."""
     reasons: list[list[Reason]]
-    """What LightGBM weighed most, for each segment; empty where it does not decide, or without a pose."""
+    """LightGBM's strongest reasons for each segment; empty where it is not in the decision, or without a pose."""
 
 
 def gather(
@@ -49,14 +49,14 @@ def gather(
 ) -> Evidence:
     """The evidence of segments, poses (N, T, 33, 5).
 
-    fold_of: (N,) the fold that never saw each segment, and so is asked alone; None: new segments, and all folds are.
+    fold_of: (N,) the fold that never saw each segment, and so explains it alone; None: new segments, by all folds.
     `progress` is called with how many segments were done, once by each model that explains. Raises TrainingError if a
     model's process was killed, DataError for a file of the run that does not fit.
     """
     rows = np.flatnonzero(visible_mask(poses).any(axis=(1, 2)))
     folds = range(decision.folds)
-    asked = [(list(folds), rows)] if fold_of is None else [([fold], rows[fold_of[rows] == fold]) for fold in folds]
-    batches = [(those, part[start : start + BATCH]) for those, part in asked for start in range(0, len(part), BATCH)]
+    parts = [(list(folds), rows)] if fold_of is None else [([fold], rows[fold_of[rows] == fold]) for fold in folds]
+    batches = [(those, part[start : start + BATCH]) for those, part in parts for start in range(0, len(part), BATCH)]
     models = explaining(run, decision)
     attending = sum(decision.models[name].weight for name, model in models.items() if model.has_attention)
     attention, logits = np.zeros(poses.shape[:2]), np.full(poses.shape[:2], np.nan)
@@ -71,17 +71,17 @@ def gather(
                     waiting.append((name, some, pools[name].submit(_explain, work, poses[some])))
                 while len(waiting) > (AHEAD * len(models) if len(some) else 0):
                     name, done, future = waiting.popleft()
-                    found_out = future.result()
-                    if found_out.attention is not None and found_out.frame_logits is not None:
-                        share = decision.models[name].weight / attending
-                        attention[done] += share * found_out.attention
-                        logits[done] = np.nan_to_num(logits[done]) + share * found_out.frame_logits
-                    if found_out.shap_values is not None and found_out.feature_values is not None:
+                    explanation = future.result()
+                    if explanation.attention is not None and explanation.frame_logits is not None:
+                        fraction = decision.models[name].weight / attending
+                        attention[done] += fraction * explanation.attention
+                        logits[done] = np.nan_to_num(logits[done]) + fraction * explanation.frame_logits
+                    if explanation.shap_values is not None and explanation.feature_values is not None:
                         if not names:
                             config = from_tree(models[name].config, decision.models[name].settings)
                             names = models[name].feature_names(config)
                             values, shap_values = np.full((2, len(poses), len(names)), np.nan)
-                        values[done], shap_values[done] = found_out.feature_values, found_out.shap_values
+                        values[done], shap_values[done] = explanation.feature_values, explanation.shap_values
                     progress(len(done))
     except BaseException:
         for pool in pools.values():
@@ -99,7 +99,7 @@ def gather(
 
 
 def explaining(run: Path, decision: Decision) -> dict[str, Model]:
-    """The models of a decision that can say why: by attention, or by features."""
+    """The models of a decision that explain themselves: by attention, or by features."""
     models = {name: model_of(run, name) for name in decision.models}
     return {name: model for name, model in models.items() if model.has_attention or model.has_shap_values}
 

@@ -1,9 +1,10 @@
-"""What boosting weighed in a segment, in words: from contributions to log-odds to a few sentences.
+"""Why LightGBM predicts what it does for a segment, in words: from contributions to log-odds to a few sentences.
 
 The words for each feature stand in its spec, beside the code that computes it.
 """
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -20,6 +21,11 @@ NOTES = (  # what a reader of the phrases has to know once
     "The largest burst is where movement is highest; its height counts from the segment's 10th percentile.",
 )
 
+# Strength words: from which contribution to the log-odds on. 1 multiplies the odds by 2.7, 0.5 by 1.6, 0.25 by 1.3.
+STRENGTHS = ((1.0, "very strongly"), (0.5, "strongly"), (0.25, "moderately"), (0.1, "slightly"), (0.0, "hardly"))
+# Level words: up to which rank among the other segments, from 0, the lowest, to 1.
+LEVELS = ((0.05, "very low"), (0.25, "low"), (0.75, "average"), (0.95, "high"), (1.0, "very high"))
+
 # ---- the reasons of one segment
 
 
@@ -34,6 +40,8 @@ class Reason:
     unit: str
     fraction_below: float | None
     """Fraction of the other segments with a known value that have a lower one; None if there is no value to compare."""
+    fraction_above: float | None
+    """The same of those that have a higher one."""
     contribution: float
     """What the family adds to the log-odds of a spasm."""
     similar: int = 0
@@ -66,39 +74,65 @@ def top_reasons(
         total = float(contributions[members].sum())
         chosen = max(members, key=lambda column: contributions[column] * np.sign(total))
         spec, value = CATALOGUE[names[chosen]], float(values[chosen])
-        below = None if other_values is None else _fraction_below(value, other_values[:, chosen])
-        reasons.append(Reason(spec.name, spec.phrase, value, spec.unit, below, total, len(members) - 1))
+        below, above = _fractions(value, np.zeros(0) if other_values is None else other_values[:, chosen])
+        reasons.append(Reason(spec.name, spec.phrase, value, spec.unit, below, above, total, len(members) - 1))
     weighing = [reason for reason in reasons if reason.contribution]
     return sorted(weighing, key=lambda reason: -abs(reason.contribution))[:count]
 
 
-def _fraction_below(value: float, others: np.ndarray) -> float | None:
+def _fractions(value: float, others: np.ndarray) -> tuple[float | None, float | None]:
     known = others[np.isfinite(others)]
-    return float((known < value).mean()) if len(known) and np.isfinite(value) else None
+    if not (len(known) and np.isfinite(value)):
+        return None, None
+    return float((known < value).mean()), float((known > value).mean())
 
 
-def measurement(reason: Reason) -> str:
-    """What was measured, and how it compares, in ASCII."""
-    compared = ""
-    if reason.fraction_below is not None:
-        percent = min(max(round(100 * reason.fraction_below), 1), 99)
-        than = {0.0: "none of the", 1.0: "all other"}.get(reason.fraction_below, f"{percent} % of")
-        compared = f", higher than {than} segments"
-    return f"{_measured(reason)}{compared}"
+# ---- words, in ASCII
 
 
 def sentence(reason: Reason) -> str:
-    """A reason for a reader, in ASCII."""
-    verdict = "weighs little"
-    if abs(reason.contribution) >= 0.005:
-        like = f" with {reason.similar} like it" if reason.similar else ""
-        verdict = f"speaks {'for' if reason.contribution > 0 else 'against'} a spasm ({reason.contribution:+.2f}{like})"
-    return f"{measurement(reason)}; {verdict}"
+    """A reason for a reader: what was measured, how it compares, and how strongly it speaks for or against."""
+    phrase = short_phrase(reason.text)
+    side = "for" if reason.contribution > 0 else "against"
+    return f"{phrase[0].upper()}{phrase[1:]}: {compare(reason)}, {strength(reason.contribution)} {side} a spasm"
 
 
-def _measured(reason: Reason) -> str:
+def short_phrase(phrase: str) -> str:
+    """What a feature measures, without percentiles, sides and remarks in brackets."""
+    return re.sub(r" \([^()]*\)|, the \w+ of two sides|, \d+th to \d+th percentile", "", phrase)
+
+
+def compare(reason: Reason) -> str:
+    """How a value compares with those of the other segments; the value itself where nothing can be compared."""
+    below, above = reason.fraction_below, reason.fraction_above
+    if below is None or above is None:
+        return measured(reason)
+    rank = (below + 1 - above) / 2  # of many equal values the middle
+    level = next(word for highest, word in LEVELS if rank <= highest)
+    if level == "average":
+        return "average (middle half of segments)"
+    end, fraction = ("lowest", 1 - above) if rank < 0.5 else ("highest", 1 - below)
+    return f"{level} ({end} {_percent(fraction)} of segments)" if fraction else f"{level} ({end} of all segments)"
+
+
+def strength(contribution: float) -> str:
+    """The word for a contribution to the log-odds."""
+    return next(word for least, word in STRENGTHS if abs(contribution) >= least)
+
+
+def describe_strengths() -> str:
+    """What the strength words mean, in one sentence."""
+    words = [f"{word} from {least:g}" for least, word in STRENGTHS[:-1]]
+    return f"Words for them: {', '.join(words)} log-odds on, {STRENGTHS[-1][1]} below; 0.7 doubles the odds."
+
+
+def measured(reason: Reason) -> str:
+    """The value and its unit: three digits that count, none beyond the fourth decimal, and no exponent."""
     if np.isnan(reason.value):
-        return f"{reason.text}: could not be measured"
-    # Three digits that count, none beyond the fourth decimal, and no exponent.
+        return "could not be measured"
     number = np.format_float_positional(round(reason.value, 4) + 0.0, precision=3, fractional=False, trim="-")
-    return f"{reason.text}: {number} {reason.unit}".rstrip()
+    return f"{number} {reason.unit}".rstrip()
+
+
+def _percent(fraction: float) -> str:
+    return f"{min(max(round(100 * fraction), 1), 99)} %"

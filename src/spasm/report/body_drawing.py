@@ -77,6 +77,7 @@ PARTS = tuple(_parts())
 STRIPE = 0.22  # of the thinnest disc of a part: the stripe along what is the child's right
 CORNERS = 24  # of the polygon that stands for a disc
 FAR_TINT = 0.4  # how much of the paper's colour the farthest part gets
+WITHOUT_TRUNK = 0.3  # of the body's extent
 DEPTH_RANGE = 0.7  # body sizes before and behind the trunk between which a part is tinted
 
 
@@ -105,9 +106,10 @@ def body_points(places: np.ndarray) -> np.ndarray:
 
 
 def body_size(places: np.ndarray) -> float:
-    """The length that stands for a body: the median over frames of trunk length or, seen end on, of shoulder width.
+    """The length that stands for a body: the median over frames of trunk length or, end on, of shoulder width.
 
-    places (..., 33, 2 or more) with equal units on both axes; NaN where missing. NaN if no frame has a trunk.
+    places (..., 33, 2 or more) with equal units on both axes; NaN where missing. Without any trunk a fraction of the
+    body's extent; NaN without any landmark.
     """
     places = places[..., :2].reshape(-1, len(LANDMARKS), 2)
     shoulders, hips = (
@@ -116,8 +118,10 @@ def body_size(places: np.ndarray) -> float:
     trunk = np.linalg.norm(shoulders - hips, axis=1)
     width = np.linalg.norm(places[:, LEFT_SHOULDER] - places[:, RIGHT_SHOULDER], axis=1)
     sizes = np.maximum(trunk, 1.2 * width)
-    known = sizes[np.isfinite(sizes)]
-    return float(np.median(known)) if len(known) else float("nan")
+    if not np.isfinite(sizes).any():  # no frame has a trunk
+        known = places[np.isfinite(places).all(axis=-1)]
+        return WITHOUT_TRUNK * float(np.ptp(known, axis=0).max()) if len(known) else float("nan")
+    return float(np.nanmedian(sizes))
 
 
 def outline(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -215,7 +219,7 @@ def for_page() -> Mapping[str, Any]:
     """The tables as body.js reads them."""
     return {
         "points": [[[landmark, weight] for landmark, weight in weights.items()] for weights in POINTS.values()],
-        "parts": [[part.side, part.points, part.diameters] for part in PARTS],
+        "parts": [[part.name, part.side, part.points, part.diameters] for part in PARTS],
         "stripe": STRIPE,
         "far_tint": FAR_TINT,
         "depth_range": DEPTH_RANGE,

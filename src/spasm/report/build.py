@@ -1,5 +1,7 @@
-"""From a run to its report: the page, its figures as PNG, and the model card."""
+"""From a run to its report: the page, its figures as PNG and SVG, and the model card."""
 
+import dataclasses
+import datetime
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +24,8 @@ from spasm.report.predictions import (
     select_players,
 )
 from spasm.report.run_report import RunReport
+from spasm.report.train_and_test import drift_of
+from spasm.report.training_records import feature_gains, training_losses
 from spasm.runs.artefacts import Metrics, read_metrics, read_run_info
 from spasm.runs.folder import reopen_run
 from spasm.runs.oof_table import read_oof
@@ -53,12 +57,13 @@ def unwatched(total: int) -> AbstractContextManager[Progress]:
     return nullcontext(NoProgress())
 
 
-def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware) -> list[Path]:
+def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware, final: bool = True) -> list[Path]:
     """Write the report of a run into its folder; gives what was written.
 
-    data: the training data, if it has moved. Raises DataError for a run that is not whole, or other data.
+    data: the training data, if it has moved. final: no other report follows soon, so that training and test segments
+    are compared, too, which takes seconds. Raises DataError for a run that is not whole, or other data.
     """
-    report_run(TrainedRun(run, hardware), load_data(run, data, cache))
+    report_run(TrainedRun(run, hardware), load_data(run, data, cache), with_drift=final)
     return [run / "report.html", run / "model_card.md"]
 
 
@@ -68,19 +73,24 @@ def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., 
     return load_training(data or Path(info.data.path), info.frames, "safe", cache, reading)
 
 
-def report_run(run: TrainedRun, data: TrainingData, players: int = PLAYERS, watch: Watch = unwatched) -> RunReport:
+def report_run(
+    run: TrainedRun, data: TrainingData, players: int = PLAYERS, watch: Watch = unwatched, with_drift: bool = True
+) -> RunReport:
     """Write report.html, figures/ and model_card.md of a run, on its out-of-fold predictions."""
     opened = reopen_run(run.path, data)
     metrics = read_metrics(run.path, run.decision)
     predictions = read_out_of_fold_predictions(opened, run.decision, metrics)
-    # Whatever can be wrong is found now, not after minutes of work.
+    # What can be wrong is checked now, not after minutes of work.
     _check_writable(run.path)
     card = model_card(run.path)
     report = build_report(run, metrics, predictions, players, watch)
+    if with_drift:
+        report = dataclasses.replace(report, drift=drift_of(data))
     html, plots = page(report)
     files.write_bytes(run.path / "report.html", html.encode())
     for name, plot in plots.items():
         files.write_bytes(run.path / "figures" / f"{name}.png", plot.png())
+        files.write_bytes(run.path / "figures" / f"{name}.svg", plot.vector(name))
     files.write_bytes(run.path / "model_card.md", card.encode())
     return report
 
@@ -99,7 +109,20 @@ def build_report(
     fold_of = None if predictions.fold_of is None else predictions.fold_of[rows]
     with watch(len(explaining(run.path, run.decision)) * int(predictions.has_pose[rows].sum())) as progress:
         evidence = gather(run.path, run.decision, predictions.poses[rows], fold_of, run.hardware, progress.update)
-    return RunReport(predictions, rows, evidence, run.decision, metrics, oof, described, models)
+    return RunReport(
+        predictions,
+        rows,
+        evidence,
+        run.decision,
+        metrics,
+        oof,
+        described,
+        models,
+        run_name=run.path.resolve().name,
+        date=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        losses=training_losses(run.path, metrics.each_model),
+        gains=feature_gains(run.path, metrics.each_model),
+    )
 
 
 def _check_writable(run: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from spasm.core.errors import printable
 from spasm.data.pose import inside_picture, visible_mask
-from spasm.report import figures
+from spasm.report import model_figures
 from spasm.report.figures import Plot
 from spasm.report.predictions import SegmentPredictions, percent
 
@@ -18,19 +18,19 @@ Cell = tuple[Any, str]  # what a cell is sorted by, and its text
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quality:
-    """How good the poses of each of C children are; NaN where none was found."""
+    """How good the poses of each of C children are; NaN where there is none."""
 
     names: list[str]
     missing: np.ndarray
     """(C,) fraction of frames without any landmark."""
     outside: np.ndarray
-    """(C,) fraction of found landmarks outside the picture."""
+    """(C,) fraction of observed landmarks outside the picture."""
     jitter: np.ndarray
     """(C,) median absolute second difference of x and y, in hundredths of the picture."""
     missing_of_all: float
     """Fraction of all frames without any landmark."""
     duplicates: int
-    """Segments with the very values of an earlier one."""
+    """Segments with the same values as an earlier one."""
 
 
 def child_quality(predictions: SegmentPredictions) -> Quality:
@@ -67,13 +67,13 @@ def child_quality(predictions: SegmentPredictions) -> Quality:
 
 
 def quality_figures(quality: Quality) -> dict[str, Plot]:
-    """A bar chart of each measure by child, the worst first."""
-    measures = {
-        "quality-missing": ("Frames missing", "share of frames", quality.missing),
-        "quality-outside": ("Outside the picture", "share of landmarks", quality.outside),
-        "quality-jitter": ("Jitter", "hundredths of the picture", quality.jitter),
-    }
-    return {name: figures.quality(quality.names, *measure) for name, measure in measures.items()}
+    """Bar charts of each measure by child, the child with most frames missing first."""
+    measures = (
+        ("Frames without a pose", "% of frames", 100 * quality.missing),
+        ("Landmarks outside the picture", "% of landmarks", 100 * quality.outside),
+        ("Jitter", "% of the picture", quality.jitter),
+    )
+    return {"quality": model_figures.quality(quality.names, measures)}
 
 
 def group_columns(predictions: SegmentPredictions) -> list[str]:
@@ -106,26 +106,26 @@ def children_table(predictions: SegmentPredictions, quality: Quality) -> dict[st
 def _columns(labelled: bool) -> list[tuple[str, str]]:
     """Name and explanation of each column but those of groups."""
     about_predictions = [
-        ("wrong", "segments answered wrongly, and their share"),
-        ("missed", "labelled 1, called negative"),
-        ("false alarms", "labelled 0, called positive"),
+        ("wrong", "segments with a wrong prediction, and their fraction"),
+        ("missed", "spasms that are predicted negative"),
+        ("false alarms", "segments without a spasm that are predicted positive"),
         ("segments", "of the child"),
-        ("spasms", "segments labelled 1"),
+        ("spasms", "segments with a spasm"),
         ("Brier", "mean squared error of the probability"),
     ]
     if not labelled:
         about_predictions = [
             ("highest", "highest probability"),
-            ("positive", "segments called positive"),
+            ("positive", "segments predicted positive"),
             ("segments", "of the child"),
             ("mean", "mean probability"),
         ]
     return [
         ("child", "the child's id; a click opens its segments"),
         *about_predictions,
-        ("frames missing", "share without any landmark"),
-        ("outside", "landmarks beyond the picture's edge"),
-        ("jitter", "median second difference, hundredths of the picture"),
+        ("frames missing", "fraction without any landmark"),
+        ("outside", "landmarks outside the picture"),
+        ("jitter", "median second difference of positions, % of the picture"),
     ]
 
 

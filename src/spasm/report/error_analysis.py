@@ -8,7 +8,7 @@ from spasm.data.pose import visible_mask
 from spasm.explain.attributions import Evidence
 from spasm.report.predictions import SegmentPredictions, percent
 
-HIDDEN = 0.5  # fraction of a true event without a pose, above which nobody could have seen it
+HIDDEN = 0.5  # fraction of a true event without a pose, above which it could hardly be seen
 
 
 def missing_event_fraction(predictions: SegmentPredictions, row: int) -> float | None:
@@ -21,18 +21,10 @@ def missing_event_fraction(predictions: SegmentPredictions, row: int) -> float |
 
 
 def describe_errors(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidence) -> list[str]:
-    """Sentences about the errors; rows: the segments that `evidence` is about."""
+    """Sentences about the errors, why spasms were missed first; rows: the segments that `evidence` is about."""
     assert predictions.labels is not None
     truth, positive, children = predictions.labels == 1, predictions.positive, np.asarray(predictions.children)
-    lines = [_by_child(truth, positive, children), _by_kind(predictions), _misses(predictions, rows, evidence)]
-    empty = ~predictions.has_pose
-    if empty.any():
-        lines.append(
-            f"Of {empty.sum()} segments without any pose {(empty & positive).sum()} were called positive, which is "
-            f"{(empty & positive & ~truth).sum()} of {(positive & ~truth).sum()} false alarms; "
-            f"{(empty & ~positive & truth).sum()} of {(truth & ~positive).sum()} missed spasms are such segments. They "
-            "are answered as their like were labelled in training, and are not listed below."
-        )
+    lines = [_misses(predictions, rows, evidence), _by_kind(predictions), _by_child(truth, positive, children)]
     return [line for line in lines if line]
 
 
@@ -40,10 +32,12 @@ def _by_child(truth: np.ndarray, positive: np.ndarray, children: np.ndarray) -> 
     place = np.unique(children, return_inverse=True)[1]
     has_spasm, detected = np.bincount(place, truth) > 0, np.bincount(place, truth & positive) > 0
     false_alarm = np.bincount(place, ~truth & positive) > 0
-    line = f"Of {has_spasm.sum()} children with a spasm {(has_spasm & detected).sum()} have one that was found"
+    line = f"In {(has_spasm & detected).sum()} of {has_spasm.sum()} children with spasms at least one is found."
     if not has_spasm.all():
-        line += f"; of {(~has_spasm).sum()} children without {(~has_spasm & false_alarm).sum()} have a false alarm"
-    return f"{line}."
+        line += (
+            f" {(~has_spasm & false_alarm).sum()} of {(~has_spasm).sum()} children without spasms have a false alarm."
+        )
+    return line
 
 
 def _by_kind(predictions: SegmentPredictions) -> str:
@@ -57,13 +51,13 @@ def _by_kind(predictions: SegmentPredictions) -> str:
             total[kind] += 1
             detected[kind] += bool(predictions.positive[row])
     parts = [f"{kind} {detected[kind]} of {count} ({percent(detected[kind] / count)})" for kind, count in total.items()]
-    return f"Segments with a spasm that were found, by its kind: {', '.join(parts)}." if parts else ""
+    return f"Found, by kind of spasm: {', '.join(parts)}." if parts else ""
 
 
 def _misses(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidence) -> str:
     """Why spasms were missed, where events are known."""
     assert predictions.labels is not None
-    hidden = attended = elsewhere = 0
+    hidden = attended = elsewhere = unattended = 0
     for number, row in enumerate(rows):
         inside = _event_mask(predictions, int(row))
         if inside is None or predictions.labels[row] != 1 or predictions.positive[row]:
@@ -71,17 +65,23 @@ def _misses(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidenc
         attention = evidence.attention[number]
         if (missing_event_fraction(predictions, int(row)) or 0) > HIDDEN:
             hidden += 1
-        elif attention.any() and not inside[attention.argmax()]:
-            elsewhere += 1
-        else:
+        elif not attention.any():
+            unattended += 1
+        elif inside[attention.argmax()]:
             attended += 1
-    if not hidden + attended + elsewhere:
+        else:
+            elsewhere += 1
+    total = hidden + attended + elsewhere + unattended
+    if not total:
         return ""
-    return (
-        f"Of {hidden + attended + elsewhere} missed spasms whose time is known {hidden} lie mostly in gaps, "
-        f"where nobody could see them; in {elsewhere} others the network looked elsewhere, in {attended} it looked "
-        "there, or there is none, and was not convinced."
+    reasons = (
+        (hidden, "lie mostly in gaps without a pose and could hardly be seen"),
+        (elsewhere, "have the highest attention outside the spasm"),
+        (attended, "have the highest attention on the spasm, but a probability below the threshold"),
+        (unattended, "were seen, but have a probability below the threshold"),
     )
+    parts = [f"{count} {text}" for count, text in reasons if count]
+    return f"Of {total} missed spasms whose time is known: {'; '.join(parts)}."
 
 
 def _event_mask(predictions: SegmentPredictions, row: int) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""A run, or its predictions for new segments, as one page that stands by itself: figures, children, players, reasons.
+"""A run, or its predictions for new segments, as one page that stands by itself: metrics, player, children, figures.
 
 Everything that comes from files goes through Jinja2's escaping or into JSON without `<`; the page's policy forbids all
 scripts but its own and every request.
@@ -11,70 +11,109 @@ from typing import Any
 
 import numpy as np
 
-from spasm.data.annotations import LabelLevel
-from spasm.evaluation import curves
+from spasm.core.errors import printable
+from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
-from spasm.explain.descriptions import NOTES
-from spasm.report import sentences
+from spasm.explain.descriptions import NOTES, describe_strengths
+from spasm.report import page_figures, sentences, summary
 from spasm.report.children import child_quality, children_table, group_columns, quality_figures
-from spasm.report.console import data_name
 from spasm.report.error_analysis import describe_errors
 from spasm.report.figures import Plot, interval
-from spasm.report.page_figures import curve_figures, fold_figure
 from spasm.report.payload import build_payload, to_json
 from spasm.report.predictions import percent
 from spasm.report.run_report import RunReport
-from spasm.report.sentences import three_digits
+from spasm.report.summary import three_digits
 from spasm.report.templates import read_asset, render
-from spasm.runs.artefacts import Metric, Metrics
+from spasm.report.train_and_test import describe_drift
+from spasm.runs.artefacts import Metric, metrics_of
 from spasm.runs.oof_table import OofTable
 
-HEADLINE = ("f1", "prevalence", "always_positive_f1")  # the metrics that come first
-FOLD_METRICS = ("prevalence", "f1", "sensitivity", "specificity", "auc")
+FOLD_METRICS = ("f1", "sensitivity", "specificity", "auc")
 MOST_WARNINGS = 20
+MOST_PRINTED = {True: 12, False: 20}  # children with errors, or positive segments, on the printed page, by `labelled`
+MOST_POSITIVE = 200  # positive segments in the table of the page
+SCRIPTS = ("page_data.js", "body.js", "time_strip.js", "explanation.js", "player.js", "page.js")  # joined in order
+STYLES = ("report.css", "player.css", "print.css")
 
 
 def page(report: RunReport) -> tuple[str, dict[str, Plot]]:
     """The page as HTML, and its figures by name. Raises SettingsError where Jinja2 is not installed."""
-    predictions, metrics = report.predictions, report.metrics
+    predictions = report.predictions
     quality = child_quality(predictions)
-    plots, quality_plots = curve_figures(report), quality_figures(quality)
-    fold_plots = {"folds": fold_figure(metrics)} if report.labelled else {}
+    of_folds = _fold_metrics(report.oof) if report.labelled else []
+    groups = _figures(report, [estimates["f1"] for estimates in of_folds])
+    groups |= {"quality": quality_figures(quality), "drift": page_figures.drift_figure(report)}
+    plots = {name: plot for group in groups.values() for name, plot in group.items()}
+    if report.decision.data.simulated:
+        for plot in plots.values():
+            plot.stamp()
+    shown = {  # before the payload, which needs their layout
+        group: [_figure(name, plot) for name, plot in of_group.items()] for group, of_group in groups.items()
+    }
+    script = "".join(map(read_asset, SCRIPTS))
     children = children_table(predictions, quality)
-    shown = [_figure(name, plot) for name, plot in plots.items()]  # before the payload, which needs their layout
-    payload = build_payload(report, plots, [row["number"] for row in children["rows"]])
-    script = read_asset("report.js")
     context = {
-        "simulated": report.decision.data.simulated,
-        "labelled": report.labelled,
-        "data_name": data_name(report.decision.data),
-        "new_segments": sentences.new_segments(report),
-        "headline": sentences.headline(report),
-        "cards": _cards(metrics.cross_fitted),
-        "calibration": _calibration(report.oof),
-        "protocol": metrics.protocol,
-        "child_level_labels": predictions.label_level is LabelLevel.CHILD,
+        **_head(report),
         "figures": shown,
         "leaderboard": _leaderboard(report) if report.labelled else None,
         "groups": group_columns(predictions),
         "children": children,
+        "printed": _printed(report, children),
         "all_playable": len(report.playable) == len(predictions.names),
         "playable": sentences.playable(report),
         "feature_notes": NOTES,
-        "errors": describe_errors(predictions, report.playable, report.evidence) if report.labelled else [],
+        "strengths": describe_strengths(),
+        "errors": _errors(report),
         "quality": sentences.about_quality(predictions, quality),
-        "quality_figures": [_figure(name, plot) for name, plot in quality_plots.items()],
+        "drift": describe_drift(report.drift) if groups["drift"] and report.drift else "",
         "warnings": _shortened(predictions.warnings),
-        "folds": _folds(metrics) if report.labelled else None,
-        "fold_figures": [_figure(name, plot) for name, plot in fold_plots.items()],
+        "folds": _folds(report, of_folds),
         "provenance": report.provenance,
         "models": report.models,
-        "payload": to_json(payload),
-        "style": read_asset("report.css"),
+        "payload": to_json(build_payload(report, plots)),
+        "style": "".join(map(read_asset, STYLES)),
         "script": script,
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    return render("report.html", context), plots | quality_plots | fold_plots
+    return render("report.html", context), plots
+
+
+def _head(report: RunReport) -> dict[str, Any]:
+    """What stands in the header and in the summary."""
+    data, counts = report.decision.data, summary.confusion(report.oof)
+    bands = summary.probability_bands(report.oof)
+    return {
+        "simulated": data.simulated,
+        "labelled": report.labelled,
+        "run_name": printable(report.run_name),
+        "date": report.date,
+        "data": data,
+        "data_path": printable(data.path),
+        "verdict": summary.verdict(report),
+        "run_verdict": summary.how_good(counts),
+        "about_threshold": sentences.about_threshold(report),
+        "new_segments": sentences.new_segments(report),
+        "positive": _positive(report),
+        "cards": summary.cards(report.metrics.cross_fitted, counts),
+        "other_metrics": summary.other_metrics(report.metrics),
+        "confusion": counts,
+        "calibration": summary.calibration(bands),
+        "worth": summary.worth(bands),
+        "protocol": report.metrics.protocol,
+        "limits": sentences.limits(report),
+    }
+
+
+def _figures(report: RunReport, f1_of_folds: Sequence[Metric]) -> dict[str, dict[str, Plot]]:
+    """The figures of each part of the page."""
+    if not report.labelled:
+        return {"predictions": page_figures.prediction_figures(report)}
+    return {
+        "children": page_figures.child_figure(report),
+        "curves": page_figures.curve_figures(report),
+        "models": page_figures.model_figures_of(report),
+        "folds": page_figures.fold_figures(report.predictions, report.metrics, f1_of_folds),
+    }
 
 
 def _figure(name: str, plot: Plot) -> dict[str, Any]:
@@ -83,65 +122,99 @@ def _figure(name: str, plot: Plot) -> dict[str, Any]:
         "name": name,
         "svg": plot.svg(name),
         "title": axes.get_title("left"),
-        "readable": bool(plot.lines),
+        "readable": bool(plot.lines or plot.points),
         "wide": plot.figure.get_figwidth() > 6,
     }
 
 
-def _cards(estimates: Mapping[str, Metric]) -> list[dict[str, str]]:
-    """Every metric with its interval, those of HEADLINE first."""
-    cards = []
-    for key, name in sorted(ROWS, key=lambda row: row[0] not in HEADLINE):
-        metric = estimates[key]
-        cards.append(
-            {
-                "name": f"cross-fitted {name}" if key == "f1" else name,
-                "value": three_digits(metric.value),
-                "range": "" if metric.low is None else f"{metric.low:.3f} to {metric.high:.3f}",
-            }
+def _errors(report: RunReport) -> list[str]:
+    """Why predictions are wrong."""
+    if not report.labelled:
+        return []
+    predictions = report.predictions
+    lines = describe_errors(predictions, report.playable, report.evidence)
+    lines += [sentences.without_pose(predictions), sentences.worst_child(predictions)]
+    return [line for line in lines if line]
+
+
+def _positive(report: RunReport) -> dict[str, Any]:
+    """The segments predicted positive, the most probable first: the rows of a table, and how many there are."""
+    predictions = report.predictions
+    rows = np.flatnonzero(predictions.positive)
+    rows = rows[np.argsort(-predictions.probability[rows], kind="stable")]
+    cells = [
+        (
+            printable(predictions.names[row]),
+            printable(str(predictions.children[row])),
+            f"{predictions.probability[row]:.3f}",
+            int(row),
         )
-    return cards
+        for row in rows[:MOST_POSITIVE]
+    ]
+    return {"rows": cells, "count": len(rows)}
 
 
-def _calibration(oof: OofTable) -> list[list[str]]:
-    """For each band of probability: the fraction that is positive with its interval, segments, children."""
-    rows = []
-    for band in curves.reliability(oof.labels, oof.probabilities, oof.children.tolist(), np.array(curves.BANDS)):
-        observed = f"{percent(band.observed)} ({percent(band.observed_low)} to {percent(band.observed_high)})"
-        if band.children < 2:
-            observed = "too few to judge"
-        rows.append([f"{band.low:.1f} to {band.high:.1f}", observed, str(band.segments), str(band.children)])
-    return rows
+def _printed(report: RunReport, children: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of the printed page: children with the most errors, or the positive segments; and how many more."""
+    most = MOST_PRINTED[report.labelled]
+    if not report.labelled:
+        positive = _positive(report)
+        rows = [row[:3] for row in positive["rows"][:most]]
+        half = -(-len(rows) // 2)
+        tables = [part for part in (rows[:half], rows[half:]) if part]
+        return {"columns": ("segment", "child", "probability"), "tables": tables, "more": positive["count"] - len(rows)}
+    wrong = sorted((row for row in children["rows"] if row["errors"]), key=lambda row: -row["errors"])
+    columns = [column["name"] for column in children["columns"]][:6]
+    rows = [[cell["text"] for cell in row["cells"]][:6] for row in wrong[:most]]
+    return {"columns": columns, "tables": [rows] if rows else [], "more": len(wrong) - len(rows)}
 
 
 def _leaderboard(report: RunReport) -> dict[str, Any]:
     """Models and blend, with and without the child's other segments, the best first."""
-    metrics, context = report.metrics, report.metrics.child_context
-    rows: dict[str, Mapping[str, Metric]] = {**metrics.each_model, "blend, as decided": metrics.cross_fitted}
+    found, context = report.metrics, report.metrics.child_context
+    rows: dict[str, Mapping[str, Metric]] = {**found.each_model, "blend (decides)": found.cross_fitted}
     if report.decision.blend_settings.child_context:
-        rows["blend without child context (not chosen)"] = context.without_context
+        rows["blend without child context"] = context.without_context
     else:
-        rows["blend with child context (not chosen)"] = context.with_context
+        rows["blend with child context"] = context.with_context
     ordered = sorted(rows.items(), key=lambda pair: -(pair[1]["f1"].value or 0))
     return {
         "columns": [name for _, name in ROWS[:7]],
         "rows": [
-            {"name": name, "cells": [interval(estimates[key]).partition(" ")[::2] for key, _ in ROWS[:7]]}
-            for name, estimates in ordered
+            {"name": name, "cells": [_cell(estimates[key]) for key, _ in ROWS[:7]]} for name, estimates in ordered
         ],
     }
 
 
-def _folds(metrics: Metrics) -> list[list[str]]:
-    """Segments, children, metrics and threshold of each fold."""
+def _fold_metrics(oof: OofTable) -> list[dict[str, Metric]]:
+    """The metrics of each fold with intervals over its children."""
+    estimates = []
+    for fold in np.unique(oof.folds):
+        rows = oof.folds == fold
+        children = oof.children[rows].tolist()
+        found = metrics.evaluate(oof.labels[rows], oof.probabilities[rows], oof.positive[rows], children)
+        estimates.append(metrics_of(found))
+    return estimates
+
+
+def _folds(report: RunReport, of_folds: Sequence[Mapping[str, Metric]]) -> list[dict[str, Any]]:
+    """Segments, children, prevalence and threshold of each fold, and its metrics with intervals."""
+    found = report.metrics
     return [
-        [
-            *(str(fold[key]) for key in ("fold", "segments", "children")),
-            *(three_digits(fold[key]) for key in FOLD_METRICS),
-            f"{threshold:.3f}",
-        ]
-        for fold, threshold in zip(metrics.folds, metrics.cross_fitted_thresholds, strict=True)
+        {
+            "counts": [str(fold[key]) for key in ("fold", "segments", "children")],
+            "prevalence": "–" if fold["prevalence"] is None else percent(fold["prevalence"]),
+            "cells": [_cell(estimates[key]) for key in FOLD_METRICS],
+            "threshold": three_digits(threshold),
+        }
+        for fold, estimates, threshold in zip(found.folds, of_folds, found.cross_fitted_thresholds, strict=False)
     ]
+
+
+def _cell(metric: Metric) -> tuple[str, str]:
+    """A metric, and its interval."""
+    value, _, limits = interval(metric).partition(" ")
+    return value, limits.strip("()")
 
 
 def _shortened(lines: Sequence[str]) -> list[str]:

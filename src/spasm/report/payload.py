@@ -7,48 +7,56 @@ from typing import Any
 import numpy as np
 
 from spasm.core.errors import printable
-from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, RIGHT_HIP
+from spasm.data.landmarks import LANDMARKS, LEFT_HIP, RIGHT_HIP
 from spasm.data.pose import FPS, visible_mask
 from spasm.ensemble.calibration import probability
-from spasm.explain.descriptions import measurement
+from spasm.explain.descriptions import compare, measured, short_phrase, strength
 from spasm.features.body_frame import PARTS, part_speeds
 from spasm.models.registry import MODELS
+from spasm.report.body_drawing import for_page
 from spasm.report.error_analysis import missing_event_fraction
 from spasm.report.figures import Plot
-from spasm.report.player_data import pack
-from spasm.report.predictions import SegmentPredictions, least_certain, margins, worst
+from spasm.report.player_data import DEPTH_STEP, pack
+from spasm.report.predictions import SegmentPredictions, least_certain, margins, opening_segment, worst
 from spasm.report.run_report import RunReport
 from spasm.runs.artefacts import Decision
 
 MOST_LISTED = 20  # errors and close calls to go through
 
 
-def build_payload(report: RunReport, plots: Mapping[str, Plot], children: Sequence[int]) -> dict[str, Any]:
-    """plots: those of the page, after `svg` was called; children: their numbers in the order of the page's table."""
+def build_payload(report: RunReport, plots: Mapping[str, Plot]) -> dict[str, Any]:
+    """plots: those of the page, after `svg` was called."""
     predictions, playable = report.predictions, {int(row) for row in report.playable}
     names, place = np.unique(np.asarray(predictions.children, dtype=str), return_inverse=True)
-    segments = _segments(report, place)
-    sides = ["l" if "left" in name else "r" if "right" in name else "m" for name in LANDMARKS]
+    phrases = list(dict.fromkeys(reason.text for reasons in report.evidence.reasons for reason in reasons))
+    segments = _segments(report, place, {phrase: number for number, phrase in enumerate(phrases)})
     return {
         "frames": predictions.poses.shape[1],
         "fps": FPS,
         "aspect": _aspect(report.decision),
         "landmarks": list(LANDMARKS),
-        "edges": [list(edge) for edge in EDGES],
-        "sides": sides,
+        "body": for_page(),
+        "depth_step": DEPTH_STEP,
         "hips": [LEFT_HIP, RIGHT_HIP],
         "parts": list(PARTS),
         "labelled": report.labelled,
-        "has_features": any(MODELS[name].has_shap_values for name in report.decision.models),
         "children": [printable(str(name)) for name in names],
-        "models": [[MODELS[name].title, round(model.weight, 3)] for name, model in report.decision.models.items()],
+        "models": [
+            {
+                "name": MODELS[name].title,
+                "weight": round(model.weight, 4),
+                "has_attention": MODELS[name].has_attention,
+                "has_features": MODELS[name].has_shap_values,
+            }
+            for name, model in report.decision.models.items()
+        ],
+        "phrases": [[short_phrase(phrase), phrase] for phrase in phrases],
         "fastest": _fastest(segments),
         "segments": segments,
         "errors": [int(row) for row in worst(predictions) if int(row) in playable][:MOST_LISTED],
         "least_certain": [int(row) for row in least_certain(predictions) if int(row) in playable][:MOST_LISTED],
-        # The page opens with the first child of the table that can be played.
-        "first_child": next((child for child in children if any(place[row] == child for row in playable)), None),
-        "figures": {name: plot.readings() for name, plot in plots.items() if plot.lines},
+        "first": opening_segment(predictions, report.playable),
+        "figures": {name: plot.readings() for name, plot in plots.items() if plot.lines or plot.points},
     }
 
 
@@ -57,8 +65,8 @@ def to_json(tree: Mapping[str, Any]) -> str:
     return json.dumps(tree, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _segments(report: RunReport, child_of: np.ndarray) -> list[dict[str, Any]]:
-    """Every segment; child_of: (N,) the number of each one's child."""
+def _segments(report: RunReport, child_of: np.ndarray, phrases: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Every segment; child_of: (N,) the number of each one's child; phrases: of the reasons, and their numbers."""
     predictions = report.predictions
     probabilities = {
         name: probability(slope * predictions.logits[name] + offset)
@@ -81,13 +89,13 @@ def _segments(report: RunReport, child_of: np.ndarray) -> list[dict[str, Any]]:
             "player": None,
         }
         if row in player_of:
-            segment |= _playable_segment(report, row, player_of[row], probabilities)
+            segment |= _playable_segment(report, row, player_of[row], probabilities, phrases)
         segments.append(segment)
     return segments
 
 
 def _playable_segment(
-    report: RunReport, row: int, number: int, probabilities: Mapping[str, np.ndarray]
+    report: RunReport, row: int, number: int, probabilities: Mapping[str, np.ndarray], phrases: Mapping[str, int]
 ) -> dict[str, Any]:
     """What a player shows; number: the segment's place in the evidence; probabilities: of each model alone."""
     predictions, evidence = report.predictions, report.evidence
@@ -95,11 +103,21 @@ def _playable_segment(
     has_pose = visible_mask(pose).any(axis=1)
     events = predictions.events.get(predictions.names[row], [])
     return {
-        "player": pack(pose, attention, evidence.frame_logits[number], part_speeds(pose[None])[0]),
+        "player": pack(
+            pose, attention, evidence.frame_logits[number], part_speeds(pose[None])[0], _aspect(report.decision)
+        ),
         "peak_s": round(int(attention.argmax()) / FPS, 3) if attention.any() else None,
         "events": [[*frames, printable(kind)] for *frames, kind in events],
         "reasons": [
-            [measurement(reason), round(reason.contribution, 3), reason.similar] for reason in evidence.reasons[number]
+            [
+                phrases[reason.text],
+                compare(reason),
+                measured(reason),
+                strength(reason.contribution),
+                round(reason.contribution, 3),
+                reason.similar,
+            ]
+            for reason in evidence.reasons[number]
         ],
         "models": [round(float(values[row]), 4) for values in probabilities.values()] if has_pose.any() else [],
         "note": predictions.notes.get(predictions.names[row], ""),

@@ -1,4 +1,4 @@
-"""Predictions for segments as a report shows them, and which of them are worth a look."""
+"""Predictions for segments as a report shows them, and which of them are worth playing."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,15 @@ from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import SegmentFiles, TrainingData
-from spasm.data.pose import FRAMES
+from spasm.data.pose import FRAMES, visible_mask
 from spasm.ensemble.calibration import logit
 from spasm.inference.trained_run import Prediction
 from spasm.runs.artefacts import Decision, Metrics, rebuild_hint
 from spasm.runs.folder import Run
 from spasm.runs.oof_table import read_oof
 
-WITHOUT_POSE = "No pose in any frame: answered as such segments were labelled in training"
+WITHOUT_POSE = "No pose in any frame: the probability is the fraction of spasms among such segments in training"
+FEW_GAPS, MOST_TRIED = 0.02, 40  # fraction of frames without a pose; segments of which gaps are counted
 EVENT_COLUMNS = (  # of truth.csv
     ("event_start_frame", "event_end_frame", "event_type"),
     ("event2_start_frame", "event2_end_frame", "event2_type"),
@@ -40,7 +41,7 @@ class SegmentPredictions:
     logits: Mapping[str, np.ndarray]
     """(N,) of each model in the decision."""
     has_pose: np.ndarray
-    """(N,) bool: a landmark was found in some frame."""
+    """(N,) bool: a landmark is observed in some frame."""
     notes: Mapping[str, str]
     """A remark on a prediction, by segment name."""
     labels: np.ndarray | None = None
@@ -115,7 +116,7 @@ def read_true_events(data: TrainingData) -> dict[str, list[tuple[float, float, s
                     event = (int(row[first]), int(row[last]), row.get(kind) or "")
                     events.setdefault(row["segment_name"], []).append(event)
             except ValueError as error:
-                raise DataError(path, f"holds an event whose frames are no numbers ({error})", "mend it") from error
+                raise DataError(path, f"holds an event whose frames are no numbers ({error})", "fix the row") from error
     return events
 
 
@@ -148,6 +149,27 @@ def least_certain(predictions: SegmentPredictions) -> np.ndarray:
     """Rows with a pose by how close the probability is to its threshold."""
     rows = np.argsort(np.abs(margins(predictions)), kind="stable")
     return rows[predictions.has_pose[rows]]
+
+
+def opening_segment(predictions: SegmentPredictions, playable: np.ndarray) -> int | None:
+    """The row that the page opens with: a found spasm with a known event, a high probability and few gaps.
+
+    Where there is none: a found spasm; else the most probable segment that can be played; None if none can.
+    """
+    rows = playable[np.argsort(-predictions.probability[playable], kind="stable")]
+    rows = rows[predictions.has_pose[rows]]
+    if not len(rows):
+        return None
+    if predictions.labels is None:
+        return int(rows[0])
+    found = [int(row) for row in rows if predictions.labels[row] == 1 and predictions.positive[row]]
+    known = [row for row in found if predictions.events.get(predictions.names[row])] or found
+    gaps = []
+    for row in known[:MOST_TRIED]:
+        gaps.append(float(1 - visible_mask(np.asarray(predictions.poses[row])).any(axis=1).mean()))
+        if gaps[-1] <= FEW_GAPS:
+            return row
+    return known[int(np.argmin(gaps))] if known else int(rows[0])
 
 
 def margins(predictions: SegmentPredictions) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spasm.evaluation.drift import Drift
 from spasm.explain.attributions import Evidence
 from spasm.report.predictions import SegmentPredictions
 from spasm.runs.artefacts import Decision, Metrics
@@ -29,6 +30,16 @@ class RunReport:
     """How run and page came to be, as names and values."""
     models: Sequence[Mapping[str, Any]]
     """`name`, `command` and `settings` of each model, as `provenance.describe_models` gives them."""
+    run_name: str = ""
+    date: str = ""
+    """The day on which the page was written."""
+    losses: Mapping[str, Mapping[tuple[int, int], np.ndarray]] = dataclasses.field(default_factory=dict)
+    """Of each network the training loss after every epoch, by seed and fold."""
+    gains: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Of each group of features its fractions of LightGBM's gain, one for each seed and fold."""
+
+    drift: Drift | None = None
+    """Of the test folder beside the training data; None where there is none, or it was not computed."""
 
     @property
     def labelled(self) -> bool:

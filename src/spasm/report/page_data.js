@@ -1,0 +1,29 @@
+"use strict";
+// What all scripts of the page share. They load nothing; text from the data is set as text, never as HTML.
+const page = JSON.parse(document.getElementById("data").textContent);
+const T = page.frames, JOINTS = page.landmarks.length, FPS = page.fps;
+const el = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+function create(tag, name, text) {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+const percent = (fraction, digits = 0) => `${fixed(100 * fraction, digits)}\u00a0%`;
+const unbroken = (text) => text.replaceAll(" %", "\u00a0%");
+const seconds = (frame) => `${fixed(frame / FPS)} s`;
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// A canvas in the pixels of the screen, cleared: its pen, width and height in CSS pixels.
+function fit(canvas) {
+  const box = canvas.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
+  const width = Math.round(box.width * ratio), height = Math.round(box.height * ratio);
+  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, box.width, box.height);
+  return [pen, box.width, box.height];
+}
