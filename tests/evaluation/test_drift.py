@@ -83,3 +83,13 @@ def test_the_auc_of_one_feature_counts_ties_half_and_leaves_out_missing_values()
     assert drift._auc(values, is_test) == pytest.approx((1 + 0.5 + 0.5 + 3) / 6)
     assert drift._differing(np.ones((7, 1), np.float32), is_test, ["constant"]) == ()
     assert drift._differing(values[:, None], is_test, ["one"]) == (DifferingFeature("one", pytest.approx(5 / 6)),)
+
+
+def test_two_kinds_of_segments_within_the_same_children_are_separated_too():
+    values, _, _, _ = segments(20)
+    children, kind = np.repeat(np.arange(20), 8).astype(str), np.arange(160) % 2 == 1
+    nothing = drift.separation(values, kind, children)
+    assert nothing["low"] < 0.5 < nothing["high"]
+    values[kind, 0] += 4
+    assert drift.separation(values, kind, children)["low"] > 0.8
+    assert drift.separation(values, children == "3", children)["value"] is None

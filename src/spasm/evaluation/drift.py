@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from spasm.evaluation import bootstrap
+from spasm.evaluation.bootstrap import Estimate
 from spasm.evaluation.metrics import cluster_bootstrap
 
 FOLDS = 5
 TREES = 80
 FEATURE_FRACTION = 0.3  # that a split may choose from
-MIN_CHILDREN = 2  # on each side: one to learn from and one to score
+MIN_CHILDREN = 2  # of each kind: one to learn from and one to score
 DIFFERING = 10  # features that are named
 
 
@@ -69,37 +70,45 @@ def adversarial_validation(
     values = np.concatenate([train, test]).astype(np.float32)
     is_test = np.arange(len(values)) >= len(train)
     children = np.array([*train_children, *test_children], dtype=str)
-    differing = _differing(values, is_test, names)
-    fewest = min(len(set(train_children)), len(set(test_children)))
+    auc = separation(values, is_test, children, seed)
+    return Drift(auc["value"], auc["low"], auc["high"], _differing(values, is_test, names))
+
+
+def separation(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, seed: int = 0) -> Estimate:
+    """How well a forest separates two kinds of segments by their features: AUC with a 95 % interval over children.
+
+    values: (N, F) float, NaN where a value is missing; is_second: (N,) bool, the kind; children: (N,). The forest
+    scores children that it has not seen. 0.5: it cannot separate them. None where one kind is of fewer than two children.
+    """
+    fewest = min(len(np.unique(children[is_second == kind])) for kind in (False, True))
     if fewest < MIN_CHILDREN:
-        return Drift(None, None, None, differing)
-    scores = _scores(values, is_test, children, min(FOLDS, fewest), seed)
-    point, replicates = cluster_bootstrap(is_test.astype(int), scores, scores >= 0.5, list(children), seed)
-    auc = bootstrap.interval(point["auc"], replicates["auc"])
-    return Drift(auc["value"], auc["low"], auc["high"], differing)
+        return {"value": None, "low": None, "high": None}
+    scores = _scores(values, is_second, children, min(FOLDS, fewest), seed)
+    point, replicates = cluster_bootstrap(is_second.astype(int), scores, scores >= 0.5, list(children), seed)
+    return bootstrap.interval(point["auc"], replicates["auc"])
 
 
-def _scores(values: np.ndarray, is_test: np.ndarray, children: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The probability (N + M,) of each segment to be a test segment, by a forest that has not seen its child."""
+def _scores(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The probability (N,) of each segment to be of the second kind, by a forest that has not seen its child."""
     from sklearn.ensemble import ExtraTreesClassifier  # a second that only who asks for it need spend
     from sklearn.model_selection import StratifiedGroupKFold
 
     scores = np.full(len(values), 0.5)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)  # few segments
-        splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(values, is_test, children))
+        splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(values, is_second, children))
     for learned, scored in splits:
-        if len(scored) == 0 or len(np.unique(is_test[learned])) < 2:  # unequal children may not fill every fold
+        if len(scored) == 0 or len(np.unique(is_second[learned])) < 2:  # unequal children may not fill every fold
             continue
         forest = ExtraTreesClassifier(
             TREES,
             max_features=FEATURE_FRACTION,
             min_samples_leaf=5,
-            class_weight="balanced",  # else the folds' different fractions of test segments would shift the scores
+            class_weight="balanced",  # else the folds' different fractions of the two kinds would shift the scores
             random_state=seed,
             n_jobs=1,
         )
-        scores[scored] = forest.fit(values[learned], is_test[learned]).predict_proba(values[scored])[:, 1]
+        scores[scored] = forest.fit(values[learned], is_second[learned]).predict_proba(values[scored])[:, 1]
     return scores
 
 
