@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from spasm.data.landmarks import EDGES, INDEX, LANDMARKS
 from spasm.data.pose import FPS, visible_mask
@@ -14,8 +14,14 @@ from spasm.report.figures import BLUE, FAINT, INK, ORANGE
 CELL, TOP, BOTTOM = 320, 52, 30  # pixels: a side of a skeleton's square, the title above it, the time below
 SMOOTH = 2  # drawn so much larger and reduced
 EVERY = 3  # frames: 10 pictures a second
-COLOURS = 12
 SHADE = "#d9d9de"  # where a true event lies
+# White, and each colour in three strengths, for smooth edges.
+PALETTE = [255] * 3 + [
+    round(255 + strength * (value - 255))
+    for colour in (INK, BLUE, ORANGE, FAINT, SHADE)
+    for strength in (1, 0.67, 0.33)
+    for value in ImageColor.getrgb(colour)
+]
 
 
 def animate(poses: np.ndarray, titles: Sequence[str], events: Sequence[Sequence[tuple[float, float, str]]]) -> bytes:
@@ -27,7 +33,8 @@ def animate(poses: np.ndarray, titles: Sequence[str], events: Sequence[Sequence[
     places = [_fit(pose) for pose in poses]
     shown = range(0, poses.shape[1], EVERY)
     pictures = [_picture(places, titles, events, frame, poses.shape[1]) for frame in shown]
-    palette = pictures[len(pictures) // 2].quantize(COLOURS, Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(PALETTE)
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with io.BytesIO() as file:
         duration_ms = round(1000 * EVERY / FPS)
