@@ -52,7 +52,7 @@ def _fit(pose: np.ndarray) -> np.ndarray:
     points = np.where(visible_mask(pose)[..., None], pose[..., :2], np.nan)
     if not np.isfinite(points).any():
         return points
-    low, high = np.nanquantile(points, (0.01, 0.99), axis=(0, 1))
+    low, high = np.nanquantile(points, (0.002, 0.998), axis=(0, 1))
     size = 0.86 * CELL / max((high - low).max(), 1e-6)
     return (points - (low + high) / 2) * size + CELL / 2
 

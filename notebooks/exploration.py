@@ -139,7 +139,7 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def principal_components(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first two principal components (N, 2) of standardized features (N, F), and their fractions of the variance."""
+    """The first two principal components (N, 2) of standardized features (N, F), and their fraction of the variance."""
     centred = values - values.mean(axis=0)
     left, size, _ = np.linalg.svd(centred, full_matrices=False)
     return left[:, :2] * size[:2], (size**2 / (size**2).sum())[:2]

@@ -1,8 +1,8 @@
 """What the notebooks load: the training data, or a finished run.
 
-Environment variables name other places than the defaults: SPASM_DATA the data, SPASM_RUN the run, SPASM_OUTPUT the folder
-for the cache and for what is written; SPASM_FRAMES gives another T than 150. On Kaggle the data are looked for in
-/kaggle/input, and what is written goes to /kaggle/working. Neither torch nor LightGBM is loaded here: the two may crash
+Environment variables replace the defaults: SPASM_DATA names the data, SPASM_RUN the run, SPASM_OUTPUT the folder for
+the cache and all that is written; SPASM_FRAMES gives another T than 150. On Kaggle the data are searched in
+/kaggle/input, and results are written to /kaggle/working. Neither torch nor LightGBM is loaded here: the two may crash
 together.
 """
 

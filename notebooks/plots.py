@@ -1,6 +1,7 @@
 """Plots of the notebooks: skeletons as a strip, speeds of parts of the body, histograms by label, rows of intervals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,11 +90,18 @@ def plot_histograms(axes: Axes, filled: np.ndarray, outlined: np.ndarray, bins: 
         axes.hist(np.clip(values, edges[0], edges[-1]), edges, weights=weights, histtype="stepfilled", **style)
 
 
+def plot_outline(axes: Axes, values: np.ndarray, edges: np.ndarray, **style: Any) -> None:
+    """The outline of a histogram, as fractions; what lies beyond the edges is counted in the outermost bins."""
+    weights = np.full(len(values), 1 / len(values))
+    axes.hist(np.clip(values, edges[0], edges[-1]), edges, weights=weights, histtype="step", linewidth=2, **style)
+
+
 def plot_intervals(
     axes: Axes, rows: Mapping[str, Estimate], colours: Sequence[str] | None = None, digits: int | None = None
 ) -> None:
     """Estimates with their intervals, the first at the top; with `digits` each value stands above its point."""
-    for height, (row, colour) in enumerate(zip(reversed(rows.values()), reversed(colours or [BLUE] * len(rows)))):
+    styled = zip(reversed(rows.values()), reversed(colours or [BLUE] * len(rows)), strict=True)
+    for height, (row, colour) in enumerate(styled):
         value, low, high = row["value"], row["low"], row["high"]
         if value is None or low is None or high is None:
             continue

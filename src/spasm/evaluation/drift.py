@@ -78,7 +78,7 @@ def separation(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, 
     """How well a forest separates two kinds of segments by their features: AUC with a 95 % interval over children.
 
     values: (N, F) float, NaN where a value is missing; is_second: (N,) bool, the kind; children: (N,). The forest
-    scores children that it has not seen. 0.5: it cannot separate them. None where one kind is of fewer than two children.
+    scores children that it has not seen. 0.5: it cannot separate them. None where one kind has fewer than two.
     """
     fewest = min(len(np.unique(children[is_second == kind])) for kind in (False, True))
     if fewest < MIN_CHILDREN:
