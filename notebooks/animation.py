@@ -12,7 +12,7 @@ from spasm.data.pose import FPS, visible_mask
 from spasm.report.figures import BLUE, FAINT, INK, ORANGE
 
 CELL, TOP, BOTTOM = 320, 52, 30  # pixels: a side of a skeleton's square, the title above it, the time below
-SMOOTH = 2  # drawn so much larger and reduced
+SMOOTH = 2  # times as large, then reduced
 EVERY = 3  # frames: 10 pictures a second
 SHADE = "#d9d9de"  # where a true event lies
 # White, and each colour in three strengths, for smooth edges.
