@@ -1,6 +1,6 @@
-"""Run the notebooks and store them with their pictures, without times and versions.
+"""Run notebooks, all of them if none is named, and store them with their pictures, without times and versions.
 
-Example: SPASM_RUN=output/demo python notebooks/run_notebooks.py notebooks/*.ipynb
+Example: SPASM_RUN=output/demo python notebooks/run_notebooks.py notebooks/02_errors.ipynb
 """
 
 import base64
@@ -16,7 +16,7 @@ COLOURS = 128  # of a stored picture: a third of the bytes
 
 
 def execute(path: Path, *more: str) -> nbformat.NotebookNode:
-    """A notebook, run in its folder from a fresh start; more: code of further cells. Raises CellExecutionError."""
+    """A notebook, run in its folder in a new process; more: code of further cells. Raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
     client = NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(path.parent)}})
@@ -24,7 +24,7 @@ def execute(path: Path, *more: str) -> nbformat.NotebookNode:
 
 
 def strip_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Without what differs from run to run."""
+    """The notebook without what differs between two executions, and with smaller pictures."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -46,6 +46,6 @@ def shrink(picture: str) -> str:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        nbformat.write(strip_outputs(execute(Path(name))), name)
-        print(f"written: {name} ({Path(name).stat().st_size / 1000:.0f} kB)")
+    for path in map(Path, sys.argv[1:] or sorted(Path(__file__).parent.glob("*.ipynb"))):
+        nbformat.write(strip_outputs(execute(path)), path)
+        print(f"written: {path} ({path.stat().st_size / 1000:.0f} kB)")
