@@ -1,9 +1,11 @@
-"""The challenge's container contract: segments below /data, answer below /output.
+"""The challenge's container contract: segments below /data, the predicted labels below /output.
 
 INPUT is the folder of segments, relative to /data. OUTPUT is relative to /output: a path that ends in .csv, or a
-folder, in which the answer is then test_data.csv. Absolute paths are taken as they are.
+folder, in which test_data.csv is then written. Absolute paths stay as they are.
 
-Example: INPUT=test OUTPUT=answers python container.py
+Examples:
+  INPUT=test OUTPUT=predictions python container.py
+  INPUT=$PWD/input/demo/test OUTPUT=$PWD/output/container python container.py --run output/demo
 """
 
 import os

@@ -1,6 +1,8 @@
-"""Answer test segments with a trained run: a CSV of labels, and the probabilities beside it.
+"""Predict test segments with a trained run: a CSV of labels, and one of probabilities beside it.
 
-Example: python submission.py --test input/test --run output/main --out output/submission.csv
+Examples:
+  python submission.py --test input/demo/test --run output/demo
+  python submission.py --test input/test --run output/main --out output/submission.csv --report
 """
 
 import math
@@ -11,12 +13,13 @@ from typing import Annotated, Literal
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from spasm.cli import app, progress
-from spasm.config.fields import Identifier, Probability, SettingsError, settings, within
+from spasm.config.fields import ADVANCED, Identifier, Probability, SettingsError, Shown, settings, within
 from spasm.config.runtime import Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data.dataset import SegmentFiles
-from spasm.data.naming import child_of, list_segments
+from spasm.data.missing import list_test_segments
+from spasm.data.naming import child_of
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.report import console
 from spasm.runs.artefacts import Metrics, read_metrics
@@ -29,32 +32,32 @@ class Submission:
     """Flags of submission.py."""
 
     test: Path = Path("input/test")
-    """Folder with the segments to answer."""
+    """Folder with the segments to predict."""
     run: Path = Path("output/main")
-    """Trained run; it says T and the threshold."""
+    """Trained run; T and the threshold are the run's."""
     out: Path = Path("output/submission.csv")
-    """Answer to write; probabilities go beside it."""
+    """CSV to write; the probabilities go beside it, into FILE_probabilities.csv."""
     header: Identifier = "segment_name"
     """Name of the first column."""
-    prevalence: Annotated[float | None, within(0.001, 0.999)] = None
-    """Share of positives among these segments, if it is known: the threshold is chosen again for it."""
-    adapt_prevalence: bool = False
-    """Estimate that share from these segments, and follow it where the evidence is not thin."""
-    abstain: Probability = 0.0
-    """Mark segments as too poor to judge where less than this share of landmarks is found inside the picture."""
-    name_pattern: Literal["challenge", "safe"] = "challenge"
-    """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     report: bool = False
-    """Write a page beside the answer too, in which every segment can be played; needs requirements-report.txt."""
+    """Also write a page with a player of every segment beside the CSV."""
+    prevalence: Annotated[float | None, within(0.001, 0.999), Shown(default="as in training", advanced=True)] = None
+    """Fraction of positives among these segments, if it is known: the threshold is chosen again for it."""
+    adapt_prevalence: Annotated[bool, ADVANCED] = False
+    """Estimate that fraction from these segments, and use it where the evidence is strong enough."""
+    abstain: Annotated[Probability, ADVANCED] = 0.0
+    """Note as too poor the segments with less than this fraction of landmarks found inside the picture."""
+    name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
+    """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     max_players: MaxPlayers = 1500
-    """Segments of 5 s that can be played in that page; of more, the most probable, least certain and a sample."""
-    hardware: Hardware = Hardware()
+    """Most segments (of 5 s) in that page's player: the most probable, the least certain and a sample."""
+    hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
 
 def main(settings: Submission) -> int:
     check(settings)
     run = TrainedRun(settings.run, settings.hardware)
-    result = read_metrics(run.path, run.decision) if settings.report else None  # said now, not after the work
+    result = read_metrics(run.path, run.decision) if settings.report else None  # fails now, not after the work
     probabilities_path = settings.out.with_name(f"{settings.out.stem}_probabilities.csv")
     report_path = settings.out.with_name(f"{settings.out.stem}_report.html")
     files.check_writable(settings.out.parent)
@@ -62,7 +65,7 @@ def main(settings: Submission) -> int:
     for path in (settings.out, probabilities_path, *[report_path] * settings.report):
         if path.is_dir():
             raise DataError(path, "is a folder, not a file to write", "give another --out")
-    paths = list_segments(settings.test, settings.name_pattern)
+    paths = list_test_segments(settings.test, settings.name_pattern)
     names, children = [path.name for path in paths], [child_of(path.name) for path in paths]
 
     with progress.progress("predicting", total=len(paths), unit="segment") as bar:
@@ -81,12 +84,10 @@ def main(settings: Submission) -> int:
     written = [settings.out, probabilities_path]
     print(summary(prediction, reason))
     print(f"trained on {console.data_name(run.decision.data)}")
-    if result is not None and names:
+    if result is not None:
         files.write_bytes(report_path, report(settings, run, result, prediction, paths, children).encode())
         written.append(report_path)
     print("written:", ", ".join(map(str, written)))
-    if not names:
-        raise DataError(settings.test, "holds no segment", "the CSV has a header only; --test names their folder")
     return 0
 
 
@@ -95,7 +96,7 @@ def check(settings: Submission) -> None:
     if settings.out.suffix != ".csv":
         raise SettingsError(f"--out {settings.out} must end in .csv; the nearest valid value is {settings.out}.csv")
     if settings.prevalence is not None and settings.adapt_prevalence:
-        raise SettingsError("--prevalence gives what --adapt-prevalence would estimate; use one of them")
+        raise SettingsError("--prevalence and --adapt-prevalence exclude each other; use one of them")
 
 
 def summary(prediction: Prediction, reason: str) -> str:
@@ -122,7 +123,7 @@ def report(
     paths: list[Path],
     children: list[str],
 ) -> str:
-    """The page on which the predictions can be looked at, as HTML."""
+    """The page that shows the predictions, as HTML."""
     from spasm.report.build import build_report  # what plots takes a second to load
     from spasm.report.page import page
     from spasm.report.predictions import new_segments

@@ -1,6 +1,10 @@
-"""Make MediaPipe's pose models, lite, full and heavy, of the npm package @mediapipe/pose: what `make pose-model` runs.
+"""Build MediaPipe's pose models (lite, full and heavy) from the npm package @mediapipe/pose.
 
-Example: python src/build_pose_models.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
+`make pose-model` downloads the package and runs this.
+
+Examples:
+  make pose-model
+  python src/build_pose_models.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
 """
 
 import hashlib

@@ -1,11 +1,13 @@
-"""Tell how far the simulation is from real recordings, and how hard it is.
+"""Measure how close the simulation is to real recordings, and how difficult it is.
 
-Prints the noise of simulated windows beside that of real ones; with --real-data also how well a classifier tells
-the two apart; how well plain statistics find the simulated spasms; what the label leaks; what filming the cohorts
-differently does; and with --predictions how often the time of the highest attention lies inside a true event.
-Everything is SIMULATED or about the simulation: no figure says anything about patients.
+Prints the noise of simulated windows beside that of real ones; how well plain statistics find the simulated spasms;
+what the label leaks; and the effect of recording the cohorts differently. With --real-data, also how well a classifier
+distinguishes real from simulated windows; with --predictions, how often the time of the highest attention is inside a
+true event. Everything is SIMULATED or about the simulation: no metric is about patients.
 
-Example: python src/check_simulation.py --real-data input/babyjokes
+Examples:
+  python src/check_simulation.py --data input/demo --predictions output/demo/submission_probabilities.csv
+  python src/check_simulation.py --real-data input/babyjokes
 """
 
 import sys
@@ -26,13 +28,13 @@ class CheckSimulation:
     """Flags of check_simulation.py."""
 
     real_data: Path | None = None
-    """Folder of real windows in the challenge's layout, such as those of InfantLab/babyjokes, to compare with."""
+    """Folder of real windows in the challenge's layout, such as those of InfantLab/babyjokes."""
     data: Path = Path("input/demo")
     """Folder written by simulate.py, for --predictions."""
     predictions: Path | None = None
-    """FILE_probabilities.csv of submission.py for test/ of --data: how often its peak_time_s lies in a true event."""
+    """FILE_probabilities.csv that submission.py wrote for test/ of --data."""
     children: Annotated[int, within(20, 100_000)] = 60
-    """Children to simulate for the difficulty; leaks and cohorts take more."""
+    """Children to simulate for the difficulty; leaks and cohorts use more."""
     segments_per_child: Count = 10
     """Segments of each child."""
     seed: Seed = 7
@@ -49,26 +51,26 @@ def main(settings: CheckSimulation) -> int:
     children, segments, seed = settings.children, settings.segments_per_child, settings.seed
     real = difficulty.read_windows(settings.real_data) if settings.real_data else None
     table = SimulatedSample(SimulationConfig(camera_setup="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
-    print("SIMULATED data, or the difference from it: no figure says anything about patients.")
+    print("SIMULATED data, or the difference from it: no metric is about patients.")
     of_real = realism.noise_figures(real[0]) if real else None
     print(realism_text.noise_table(realism.noise_figures(table.poses), of_real))
     if real:
         for name, statistics in (("noise", realism.noise_statistics), ("motion", realism.motion_statistics)):
             auc = realism.told_apart(statistics(real[0]), real[1], statistics(table.poses), table.children)
-            print(f"real against simulated by {name}: AUC {auc:.3f} (0.5: cannot be told apart)")
+            print(f"real against simulated by {name}: AUC {auc:.3f} (0.5: cannot be distinguished)")
 
     usual = SimulatedSample(SimulationConfig(), children, segments, seed)
     print(f"\ndifficulty: {len(usual.labels)} segments of {children} children, seed {seed}, folds of whole children")
     print(f"prevalence {usual.labels.mean():.3f}")
     print(f"LightGBM on plain kinematic statistics: AUC {usual.auc(realism.plain_statistics(usual.poses)):.3f}")
-    print(f"positive segments whose spasms lie wholly in gaps: {usual.hidden_fraction:.3f}")
+    print(f"positive segments whose spasms are wholly in gaps: {usual.hidden_fraction:.3f}")
     print(f"peak speed alone: AUC {usual.peak_speed_auc():.3f}")
     many = SimulatedSample(SimulationConfig(), LEAK_CHILDREN * children, LEAK_SEGMENTS, seed)
     leak = many.auc(realism.leak_statistics(many.names, many.poses))
     print(f"length, gaps, order and names, {len(many.labels)} segments: AUC {leak:.3f} (0.5: they carry no label)")
 
     cohorts = {}
-    for name, confound in (("filmed alike", False), ("filmed differently", True)):
+    for name, confound in (("recorded alike", False), ("recorded differently", True)):
         sample = SimulatedSample(SimulationConfig(confound=confound), COHORT_CHILDREN * children, segments, seed)
         scores, fold_of = sample.camera_scores()
         positive, _ = cross_fitted(sample.labels, scores, fold_of)

@@ -1,10 +1,11 @@
-"""Train models on the same folds with several seeds, and put all of them into one table.
+"""Train models on the same folds with several seeds, and compare them in one table.
 
-Stopped at any moment, the same command continues. Every metric is cross-fitted: weights, calibration and threshold of
-a fold were chosen on the other folds. Where two or more of the default models are named, their blend stands in the
-table too.
+Every metric is cross-fitted: weights, calibration and threshold of a fold were chosen on the other folds. With two or
+more of the default models, the table has their blend too. Stopped at any moment, the same command continues.
 
-Example: python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
+Examples:
+  python src/compare.py --data input/demo --models lgbm,rocket --seeds 2
+  python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
 """
 
 import functools
@@ -14,15 +15,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from joblib import cpu_count
-
 from spasm.cli import app, progress, train
-from spasm.cli.train import FLAT
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
-from spasm.config.fields import settings, within
-from spasm.config.runtime import Hardware
+from spasm.config.fields import ADVANCED, FLAT, PER_CORE, settings, within
+from spasm.config.runtime import Cache, Hardware
 from spasm.core import files
+from spasm.core.processes import cpu_count
 from spasm.data.dataset import load_training
 from spasm.models.registry import MODELS, models_named
 from spasm.report import comparison, console
@@ -38,16 +37,16 @@ class Compare:
     read: Annotated[Data, FLAT] = Data()
     out: Path = Path("output/compare")
     """Folder for the run and the table; what is trained there is continued, model by model."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses and features; may be deleted at any time."""
-    models: tuple[str, ...] = tuple(MODELS)
-    """What to train, by spaces or commas: lgbm, rocket, stgcn_mil, sta_gunet, stam, two_stream, vsvig."""
+    models: train.Models = tuple(MODELS)
+    """Models to train, by spaces or commas. `--help --models NAME` explains a model's own settings."""
     seeds: Annotated[int, within(1, 100)] = 3
-    """Seeds to train each with, counted from 0: single runs decide nothing."""
-    workers: Annotated[int, within(0, 256)] = 0
-    """Folds trained side by side, one thread each; 0 means one per CPU core."""
+    """Number of seeds to train each model with, counted from 0; one seed alone is no comparison."""
+    workers: Annotated[int, within(0, 256), PER_CORE] = 0
+    """Folds trained side by side, one thread each."""
     split: Annotated[Folds, FLAT] = Folds()
-    hardware: Annotated[Hardware, FLAT] = Hardware()
+    cache: Cache = Path("output/cache")
+    """Folder for the checked poses and features; it may be deleted at any time."""
+    hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
 
 
 def flags(words: list[str]) -> type[Compare]:

@@ -1,9 +1,11 @@
-"""Hold out children from everything - training, blend, threshold - and predict them as new children would be.
+"""Hold out children from training, blend and threshold, and predict them as new children.
 
 Each part of the children (a fold, or a value of a column of groups.csv) is predicted by a run that was trained on all
-the others. Stopped at any moment, the same command continues.
+other parts. Stopped at any moment, the same command continues.
 
-Example: python src/evaluate_held_out.py --data input --models lgbm rocket --group-column cohort
+Examples:
+  python src/evaluate_held_out.py --data input/demo
+  python src/evaluate_held_out.py --data input --models lgbm,rocket --group-column cohort
 """
 
 import dataclasses
@@ -13,16 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from joblib import cpu_count
+from spasm.cli import app, progress, train  # isort: skip  # first: it reports packages that are missing
 
-from spasm.cli import app, progress, train
-from spasm.cli.train import FLAT
+import numpy as np
+
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
-from spasm.config.fields import Seed, settings, within
-from spasm.config.runtime import Hardware
+from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, Shown, settings, within
+from spasm.config.runtime import Cache, Hardware
 from spasm.core import files
+from spasm.core.processes import cpu_count
 from spasm.data.dataset import TrainingData, load_training
 from spasm.evaluation import held_out, metrics
 from spasm.inference.trained_run import Prediction, TrainedRun
@@ -43,26 +45,26 @@ class EvaluateHeldOut:
     read: Annotated[Data, FLAT] = Data()
     out: Path = Path("output/held_out")
     """Folder for the runs and the predictions; runs that are there are continued."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses and features; may be deleted at any time."""
-    models: tuple[str, ...] = MODELS
+    models: train.Models = MODELS
     """Models to train and blend, by spaces or commas: lgbm, rocket, stgcn_mil, sta_gunet, stam, two_stream, vsvig. Each
     is trained once for every part."""
-    group_column: str = ""
-    """Column of groups.csv, each value of which is held out in turn; otherwise folds of children are. "segment" deals
-    segments without regard to children: that is the usual mistake, to see what it pretends."""
+    group_column: Annotated[str, Shown(value="NAME", default="none; folds of children are held out")] = ""
+    """Column of groups.csv: each of its values is held out in turn. With "segment" the parts split children, to show
+    how optimistic that mistake is."""
     outer_folds: Annotated[int, within(2, 100)] = 5
     """Folds to hold out in turn."""
-    outer_fold_seed: Seed = 0
+    outer_fold_seed: Annotated[Seed, ADVANCED] = 0
     """Seed of these folds."""
-    shuffle_labels: bool = False
-    """Train on shuffled labels, to see that nothing leaks: AUC must come out near 0.5."""
-    workers: Annotated[int, within(0, 256)] = 0
-    """Folds trained side by side, one thread each; 0 means one per CPU core."""
+    shuffle_labels: Annotated[bool, ADVANCED] = False
+    """Train on shuffled labels to check for leaks: the AUC must be near 0.5."""
+    workers: Annotated[int, within(0, 256), PER_CORE] = 0
+    """Folds trained side by side, one thread each."""
     seed: Seed = 0
     """Seed of the training."""
     split: Annotated[Folds, FLAT] = Folds()
-    hardware: Annotated[Hardware, FLAT] = Hardware()
+    cache: Cache = Path("output/cache")
+    """Folder for the checked poses and features; it may be deleted at any time."""
+    hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
     blend: Blend = Blend()
 
 

@@ -1,11 +1,13 @@
-"""Evaluate the ways to choose a threshold on a run's out-of-fold probabilities at other shares of positives.
+"""Evaluate the ways to choose a threshold where new children have another fraction of positives.
 
-Half of the children are known: thresholds are chosen on their probabilities. The other half, thinned to a share of
-positives, stand for new children. With --group-column COLUMN the known ones are all of one value of that column of
-groups.csv, such as a cohort, and the new ones all of another: then positives and negatives change themselves, and no
-method that reads the share from the probabilities can be right.
+Thresholds are chosen on the out-of-fold probabilities of one half of the children. The other half, thinned to a given
+fraction of positives, stands for new children. With --group-column COLUMN the two halves have different values in that
+column of groups.csv, such as two cohorts. Then the positives and the negatives differ too, and no method that estimates
+the fraction from the probabilities can be right.
 
-Example: python src/evaluate_label_shift.py --run output/main
+Examples:
+  python src/evaluate_label_shift.py --run output/demo
+  python src/evaluate_label_shift.py --run output/main --group-column cohort
 """
 
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 from spasm.cli import app
-from spasm.config.fields import Seed, settings, within
+from spasm.config.fields import ADVANCED, Seed, Shown, settings, within
 from spasm.config.runtime import RunData
 from spasm.core import files
 from spasm.core.errors import DataError
@@ -30,12 +32,12 @@ class EvaluateLabelShift(RunData):
 
     run: Path = Path("output/main")
     """Run folder to evaluate; prevalence.csv is written there."""
-    group_column: str = ""
-    """Column of groups.csv: known and new children differ in its value; otherwise they are random halves."""
+    group_column: Annotated[str, Shown(value="NAME", default="none; the halves are random")] = ""
+    """Column of groups.csv in whose value known and new children differ."""
     splits: Annotated[int, within(1, 10_000)] = 40
-    """Random halves to try."""
-    split_seed: Seed = 0
-    """Seed of the halves and of which of their segments are left out."""
+    """Number of random halves."""
+    split_seed: Annotated[Seed, ADVANCED] = 0
+    """Seed of the halves and of the thinning."""
 
 
 def main(settings: EvaluateLabelShift) -> int:

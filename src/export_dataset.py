@@ -3,7 +3,9 @@
 Into --out go kinetics_train/, kinetics_train_label.json, and groups.csv, which says whose each clip is. Data in another
 system's layout needs no conversion by hand: every script reads it where --data names its folder.
 
-Example: python src/export_dataset.py --data input --format sta_gunet --out output/sta_gunet
+Examples:
+  python src/export_dataset.py --data input/demo --format sta_gunet --out output/sta_gunet
+  python src/export_dataset.py --data input --out output/converted
 """
 
 import shlex
@@ -13,6 +15,7 @@ from pathlib import Path
 from spasm.cli import app, progress
 from spasm.config.data import Data
 from spasm.config.fields import settings
+from spasm.config.runtime import Cache
 from spasm.data.dataset import load_training
 from spasm.data.formats.export import ExportFormat, check_new_folder, export
 from spasm.report import console
@@ -26,9 +29,9 @@ class ExportDataset:
     format: ExportFormat = "sta_gunet"
     """Layout to write."""
     out: Path = Path("output/converted")
-    """Folder to write; refused when it holds anything."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses, one folder per data set; may be deleted at any time."""
+    """Folder to write; it must be new or empty."""
+    cache: Cache = Path("output/cache")
+    """Folder for the checked poses; it may be deleted at any time."""
 
 
 def main(settings: ExportDataset) -> int:

@@ -1,22 +1,23 @@
-"""From videos to poses at 30 frames a second: a recording of each, and segments in the challenge's layout.
+"""Extract poses from videos at 30 frames a second: a recording of each, and segments in the challenge's layout.
 
-MediaPipe looks for people; the infant is the smallest of those who stay (--pick). Only landmarks are written, never a
-picture, and the programs that open the video are cut off every network: MediaPipe would report its use to its maker.
-Videos that are done are not done again, and a video that cannot be read does not stop the others.
+MediaPipe finds the people; the infant is the smallest of those who stay in view (--pick). Only landmarks are written,
+unless --pictures asks for more. The programs that open a video have no network: MediaPipe would report its use to its
+maker. A video that is extracted is not extracted again, and one that cannot be read does not stop the others.
 
-Example: python src/extract_pose.py video.mp4 --out input/videos
-then: python submission.py --test input/videos/test, python src/timeline.py input/videos/recordings/child_1_1.npy
+Examples:
+  python src/extract_pose.py "my video.mp4" --out input/videos
+  python submission.py --test input/videos/test --run output/demo
+  python src/timeline.py input/videos/recordings/child_1_1.npy --run output/demo
 """
 
 import functools
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
 from spasm.cli import app, progress
-from spasm.config.fields import SettingsError, settings, within
+from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.core.errors import DataProblems
 from spasm.video.extraction import Extraction, extract_videos
 
@@ -25,28 +26,27 @@ from spasm.video.extraction import Extraction, extract_videos
 class ExtractPose:
     """Flags of extract_pose.py."""
 
-    videos: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Videos: anything OpenCV reads."""
+    videos: Annotated[tuple[Path, ...], POSITIONAL] = ()
+    """Videos in any format that OpenCV reads."""
     out: Path = Path("input/videos")
-    """Folder to write; videos that are extracted there are not extracted again."""
+    """Folder to write; videos already extracted there are not extracted again."""
     model: Path = Path("input/models/pose_landmarker_full.task")
-    """Pose model: lite, full or heavy, as `make pose-model` builds them, or Google's own."""
-    child: Annotated[int | None, within(1, 1_000_000_000)] = None
-    """Number of the child that all these videos show; otherwise each video is another child."""
+    """Pose model: lite, full or heavy, built by `make pose-model`, or Google's own."""
+    child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each video")] = None
+    """Number of the child in all these videos."""
     max_people: Annotated[int, within(1, 10)] = 2
-    """People looked for in a picture, the infant among them; each costs time."""
+    """Most people to find in a frame, the infant included; more take more time."""
     pick: Literal["smallest", "largest", "longest"] = "smallest"
-    """Which of the people that stay in the picture is the infant: by size, or whoever is seen longest."""
+    """Which person in view is the infant: by size, or by the time in view."""
     frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
-    pictures: Literal["none", "vsvig", "two_stream", "both"] = "none"
-    """Pictures to write of each segment: patches around joints, as VSViG reads them, or the infant upright and its
-    optical flow, as the two-stream network does. Both show the child."""
-    mask_model: Path | None = None
-    """Model that tells the infant from the background for two_stream, an ONNX file such as U2-Net's; otherwise the pose
-    model does."""
-    workers: Annotated[int, within(0, 256)] = 0
-    """Videos extracted side by side; 0 means one for every two CPU cores."""
+    pictures: Annotated[Literal["none", "vsvig", "two_stream", "both"], ADVANCED] = "none"
+    """Pictures to write of each segment: patches around joints for VSViG, or the upright infant and its optical flow
+    for the two-stream network. Both show the child."""
+    mask_model: Annotated[Path | None, Shown(default="the pose model", advanced=True)] = None
+    """ONNX file of a model, such as U2-Net, that separates the infant from the background for two_stream."""
+    workers: Annotated[int, within(0, 256), Shown(default="one for every two CPU cores")] = 0
+    """Videos extracted side by side."""
 
     def __post_init__(self) -> None:
         if self.mask_model and self.pictures not in ("two_stream", "both"):
@@ -55,7 +55,7 @@ class ExtractPose:
 
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
-        raise SettingsError("name a video: python src/extract_pose.py video.mp4")
+        raise SettingsError(f"name a video: {app.command()} video.mp4")
     how = Extraction(
         settings.out,
         settings.model,
@@ -73,7 +73,7 @@ def main(settings: ExtractPose) -> int:
         if one["note"]:
             print(f"warning: {one['video']}: {one['note']}", file=sys.stderr)
     print(f"written: {settings.out / 'videos.csv'}, recordings/ and segments in test/ ({settings.frames} frames each)")
-    print(f"next: python submission.py --test {settings.out / 'test'}")
+    print(f"next:    python submission.py --test {shlex.quote(str(settings.out / 'test'))}")
     if extracted.problems:
         raise DataProblems(extracted.problems)
     return 0

@@ -1,16 +1,20 @@
 """Plot STAM's attention: the weight of each clip, and of each joint within it, for one segment of a trained run.
 
-The fold that never saw the segment's child predicts it. Joint weights are fractions within a clip, so read them only
-where the clip's own weight is large.
+The fold that was not trained on the segment's child predicts it. Joint weights are fractions within a clip: read them
+only where the clip's own weight is large. The run needs a trained STAM, see the first example.
 
-Example: python src/plot_stam_attention.py --run output/main --segment child_1_2.npy --out output/attention.png
+Examples:
+  python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache --models stam
+  python src/plot_stam_attention.py --run output/demo --out output/attention.png
+  python src/plot_stam_attention.py --run output/main --segment child_1_2.npy --out output/attention.png
 """
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from spasm.cli import app
-from spasm.config.fields import settings
+from spasm.config.fields import Shown, settings
 from spasm.config.runtime import RunData
 from spasm.core import files
 from spasm.data.dataset import load_training
@@ -25,10 +29,10 @@ class PlotStamAttention(RunData):
 
     run: Path = Path("output/main")
     """Run folder with a trained STAM."""
-    segment: str = ""
-    """Name of a training segment; the first positive one, if none is named."""
+    segment: Annotated[str, Shown(value="NAME.npy", default="the first positive one")] = ""
+    """Training segment."""
     out: Path = Path("output/attention.png")
-    """Picture to write."""
+    """Figure to write."""
 
 
 def main(settings: PlotStamAttention) -> int:

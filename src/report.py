@@ -1,16 +1,19 @@
-"""Show a run: one page with figures, children, a player of every segment and why it was answered so; a model card.
+"""Write the report of a run: a page with metrics, figures, children and a player of segments; and a model card.
 
-The page RUN/report.html needs no server and no network. RUN/figures holds its figures for papers, RUN/model_card.md
-says what the run is for and how good it is.
+The page RUN/report.html needs no server and no network. RUN/figures has its figures for papers, RUN/model_card.md
+describes the run's purpose and how good it is.
 
-Example: python src/report.py --run output/main
+Examples:
+  python src/report.py --run output/demo
+  python src/report.py --run output/main --max-players 500
 """
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from spasm.cli import app, progress
-from spasm.config.fields import settings
+from spasm.config.fields import ADVANCED, settings
 from spasm.config.runtime import Hardware, MaxPlayers, RunData
 from spasm.inference.trained_run import TrainedRun
 from spasm.report import console
@@ -21,10 +24,10 @@ class Report(RunData):
     """Flags of report.py."""
 
     run: Path = Path("output/main")
-    """Run folder, with at least one model whose folds are all trained; the report goes into it."""
+    """Run folder with a trained model; the report goes into it."""
     max_players: MaxPlayers = 1500
-    """Segments of 5 s that can be played in the page; of more, the worst, the least certain and a sample are."""
-    hardware: Hardware = Hardware()
+    """Most segments (of 5 s) in the page's player: the worst predictions, the least certain ones and a sample."""
+    hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
 
 def main(settings: Report) -> int:
@@ -40,7 +43,7 @@ def main(settings: Report) -> int:
     if playable < len(data.names):
         print(f"{playable} of {len(data.names)} segments can be played in the page: the worst and a sample")
     print(f"written: {run.path / 'report.html'} ({size / 1e6:.1f} MB), model_card.md, figures/*.png")
-    print("next:    open report.html in a browser")
+    print(f"next:    open {run.path / 'report.html'} in a browser")
     return 0
 
 

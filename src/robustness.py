@@ -1,9 +1,11 @@
-"""How a run's models and their blend stand gaps, jitter, roll, other frame rates and missing limbs.
+"""Measure how gaps, jitter, roll, other frame rates and missing limbs change a run's metrics.
 
-Every child is predicted by the fold that never saw it, from poses made worse in one way at a time; weights, calibration
-and threshold are those the other folds chose on poses as they were.
+Every child is predicted by the fold that was not trained on it, from poses degraded in one way at a time. Weights,
+calibration and threshold are those that the other folds chose on the original poses.
 
-Example: python src/robustness.py --run output/main
+Examples:
+  python src/robustness.py --run output/demo
+  python src/robustness.py --run output/main --workers 4
 """
 
 import functools
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from spasm.cli import app, progress
-from spasm.config.fields import settings, within
+from spasm.config.fields import ADVANCED, PER_CORE, settings, within
 from spasm.config.runtime import Hardware, RunData
 from spasm.core import files
 from spasm.data.dataset import load_training
@@ -29,9 +31,9 @@ class Robustness(RunData):
 
     run: Path = Path("output/main")
     """Run folder to evaluate; robustness.csv and robustness.png are written there."""
-    workers: Annotated[int, within(0, 256)] = 0
-    """Folds scored side by side, one thread each; 0 means one per CPU core."""
-    hardware: Hardware = Hardware()
+    workers: Annotated[int, within(0, 256), PER_CORE] = 0
+    """Folds scored side by side, one thread each."""
+    hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
 
 def main(settings: Robustness) -> int:

@@ -1,11 +1,13 @@
-"""Make a folder of SIMULATED segments in the challenge's layout, to try everything without data of your own.
+"""Write a folder of SIMULATED segments in the challenge's layout, to try everything without your own data.
 
-Infants move, some have spasms, and a camera sees them with the gaps and the noise of real home videos. Besides train/,
-train_data.csv and test/ it writes groups.csv (who is a patient, who a control) and truth.csv (where each spasm lies,
-what else the child does, how it lies and is filmed). --recordings adds long recordings with events.csv, --preview
-pictures of what every behaviour looks like.
+Infants move, some have spasms, and the poses have the gaps and the noise of real home videos. Besides train/,
+train_data.csv and test/ it writes groups.csv (patients and controls) and truth.csv (when each spasm is, what else the
+child does, how it lies and how it is recorded). --recordings adds long recordings with events.csv, --preview adds
+pictures of every behaviour.
 
-Example: python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
+Examples:
+  python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
+  python src/simulate.py --out input/infants --recordings 4 --minutes 10
 """
 
 import functools
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from spasm.cli import app, progress
-from spasm.config.fields import Count, Probability, Seed, settings, within
+from spasm.config.fields import ADVANCED, Count, Probability, Seed, Shown, settings, within
 from spasm.data.naming import child_of
 from spasm.data.pose import FPS, FRAMES
 from spasm.simulation import dataset_writer
@@ -27,7 +29,7 @@ class Simulate:
     """Flags of simulate.py."""
 
     out: Path = Path("input/demo")
-    """Folder to write; refused when it holds anything this script did not make."""
+    """Folder to write; it must be new, or made by this script."""
     children: Annotated[int, within(4, 100_000)] = 60
     """Children in train/ and test/ together."""
     segments_per_child: Count = 10
@@ -35,21 +37,21 @@ class Simulate:
     frames: Annotated[int, within(60, 100_000)] = 150
     """Frames in every segment (T), at 30 frames per second."""
     prevalence: Annotated[float, within(0, 0.55)] = 0.25
-    """Share of positive segments among all; two fifths of the children are controls and have none."""
-    mimic_fraction: Probability = 0.0
-    """Share of the negative segments with a benign movement just like a spasm, which nobody could tell apart."""
-    camera_setup: Literal["home", "table", "ward"] = "home"
-    """Phones at home, webcams at a table (what the sensor is calibrated on), or a ward's tripod."""
-    confound: bool = False
-    """Film the controls on a ward, so that a model can cheat by telling cohorts apart."""
+    """Fraction of positive segments; two fifths of the children are controls and have none."""
+    mimic_fraction: Annotated[Probability, ADVANCED] = 0.0
+    """Fraction of the negative segments with a benign movement that cannot be distinguished from a spasm."""
+    camera_setup: Annotated[Literal["home", "table", "ward"], ADVANCED] = "home"
+    """Phones at home, webcams at a table (the sensor is calibrated on these), or a tripod on a ward."""
+    confound: Annotated[bool, ADVANCED] = False
+    """Record the controls on a ward, so that a model can use the camera setup instead of the movement."""
     recordings: Annotated[int, within(0, 100_000)] = 0
     """Long recordings to write into recordings/ beside the segments, with events.csv."""
     minutes: Annotated[float, within(1, 1440)] = 10.0
     """Length of each recording."""
     preview: bool = False
-    """Draw contact sheets and short films of each behaviour into preview/."""
-    workers: Annotated[int, within(0, 256)] = 0
-    """Children simulated side by side; 0 means one per CPU core. The files do not depend on it."""
+    """Write contact sheets and short animations of each behaviour into preview/."""
+    workers: Annotated[int, within(0, 256), Shown(default="one per CPU core", advanced=True)] = 0
+    """Children simulated side by side. The files do not depend on it."""
     seed: Seed = 7
     """Seed: the same seed gives the same files, byte for byte."""
 
@@ -81,9 +83,9 @@ def main(settings: Simulate) -> int:
         names += ["recordings/", "events.csv"]
     if settings.preview:
         names.append("preview/")
-    print(f"wrote {settings.out}: {', '.join(names)}")
+    print(f"written: {settings.out}: {', '.join(names)}")
     frames = f" --frames {settings.frames}" if settings.frames != FRAMES else ""
-    print(f"next: python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")
+    print(f"next:    python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")
     return 0
 
 

@@ -1,26 +1,27 @@
-"""When something like a spasm happens in long recordings or videos: a trained run predicts overlapping windows of them.
+"""Detect spasm-like events in long recordings, videos or a camera's stream, with a trained run.
 
-Writes events.csv (onset, offset, peak probability, cluster, when a live run would have detected it), and for each
-recording its probability over time and a figure of it. With --events, which says where the true events are, it also
-chooses the settings that make events of probabilities, for each child on the other children's recordings, evaluates
-what comes out, and writes rule.json, chosen on all of them, for new recordings: --settings output/timeline/rule.json.
+Writes events.csv (onset, offset, peak probability, cluster, time of a live detection), and for each recording its
+probability over time and a figure. With --events, a table of the true events, it also chooses the settings of the rule
+for each child on the other children's recordings, evaluates the detected events, and writes rule.json for new
+recordings (--settings output/timeline/rule.json).
 
-Example: python src/timeline.py input/infants/recordings/child_1_1.npy --run output/main
-or: python src/timeline.py video.mp4 --run output/main
-or, as it is filmed: python src/timeline.py --camera 0 --run output/main
+Examples:
+  python src/timeline.py input/demo/test/child_2_1.npy --run output/demo
+  python src/timeline.py "my video.mp4" --run output/main
+  python src/timeline.py --camera 0 --run output/main
+  python src/timeline.py input/infants/recordings/*.npy --events input/infants/events.csv --run output/main
 """
 
 import dataclasses
 import functools
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
-from spasm.config.fields import SettingsError, settings, within
+from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError
@@ -33,44 +34,46 @@ from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection
 
+HIGHEST_F1 = Shown(default="the highest F1 instead", advanced=True)
+
 
 @settings
 class Timeline:
     """Flags of timeline.py."""
 
-    recordings: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy; or videos, which
-    extract_pose.py turns into such files."""
-    model: Path = Path("input/models/pose_landmarker_full.task")
-    """Pose model for videos."""
-    camera: str | None = None
-    """Watch a camera as it films, in place of recordings: its number, its device, a file, which is played at its own
-    pace, or - for a video stream on standard input, such as ffmpeg's."""
-    max_people: Annotated[int, within(1, 10)] = 2
-    """People looked for in a video, the infant among them; each costs time."""
-    pick: Literal["smallest", "largest", "longest"] = "smallest"
-    """Which of the people that stay in the picture is the infant."""
-    child: Annotated[int | None, within(1, 1_000_000_000)] = None
-    """Number of the child that all the videos show; otherwise each video is another child."""
+    recordings: Annotated[tuple[Path, ...], POSITIONAL] = ()
+    """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy; or videos, from
+    which poses are extracted first."""
     run: Path = Path("output/main")
-    """Trained run that predicts; the children of its data must be others."""
+    """Trained run; the recordings must be of other children than its training data."""
     out: Path = Path("output/timeline")
-    """Folder to write; recordings that are predicted there are not predicted again."""
+    """Folder to write; recordings already predicted there are not predicted again."""
+    camera: str | None = None
+    """Camera to watch instead of recordings: its number, its device, a video file (played at its own speed), or - for a
+    video stream on standard input, such as ffmpeg's."""
+    events: Path | None = None
+    """CSV of true events (recording, onset_s, offset_s): evaluates the detected events and tunes the rule."""
     stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
-    rule: Literal["hysteresis", "accumulation"] = "accumulation"
-    """How windows become events. Both find as much; accumulation detects it some four seconds earlier."""
-    hysteresis: Hysteresis = Hysteresis()
-    accumulation: Accumulation = Accumulation()
-    events: Path | None = None
-    """CSV of true events (recording, onset_s, offset_s), to evaluate by and to choose the rule's settings on."""
-    tune_rule: bool = True
-    """With --events: choose the settings, for each child on the other children; False evaluates those given."""
-    max_false_alarms_per_hour: Annotated[float | None, within(0, 3600)] = None
-    """Choose the highest sensitivity with at most so many false alarms in an hour; otherwise the highest F1."""
-    tolerance_s: Annotated[float, within(0, 5)] = 1.0
-    """Seconds by which an event may miss a true one and still count."""
-    hardware: Hardware = Hardware()
+    model: Path = Path("input/models/pose_landmarker_full.task")
+    """Pose model for videos; `make pose-model` builds it."""
+    child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each video")] = None
+    """Number of the child in all the videos."""
+    max_people: Annotated[int, within(1, 10), ADVANCED] = 2
+    """Most people to find in a video, the infant included; more take more time."""
+    pick: Annotated[Literal["smallest", "largest", "longest"], ADVANCED] = "smallest"
+    """Which person in view is the infant: by size, or by the time in view."""
+    rule: Annotated[Literal["hysteresis", "accumulation"], ADVANCED] = "accumulation"
+    """How windows become events. Both find as many events; accumulation detects them some four seconds earlier."""
+    hysteresis: Annotated[Hysteresis, ADVANCED] = Hysteresis()
+    accumulation: Annotated[Accumulation, ADVANCED] = Accumulation()
+    tune_rule: Annotated[bool, ADVANCED] = True
+    """With --events: choose the rule's settings, for each child on the other children's recordings."""
+    max_false_alarms_per_hour: Annotated[float | None, within(0, 3600), HIGHEST_F1] = None
+    """With --events: choose the highest sensitivity with at most so many false alarms per hour."""
+    tolerance_s: Annotated[float, within(0, 5), ADVANCED] = 1.0
+    """Seconds by which a detected event may miss a true one and still count."""
+    hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
     def __post_init__(self) -> None:
         tenths = round(self.stride_s * 10)
@@ -81,7 +84,7 @@ class Timeline:
         if getattr(self, type(other).__name__.lower()) != other:
             name = type(other).__name__.lower()
             flags = ", ".join("--" + field.name.replace("_", "-") for field in dataclasses.fields(other))
-            raise SettingsError(f"{flags} belong to --rule {name}, which is not the rule")
+            raise SettingsError(f"{flags} need --rule {name}; the rule is {self.rule}")
 
     @property
     def rule_given(self) -> Rule:
@@ -92,9 +95,10 @@ class Timeline:
 def main(settings: Timeline) -> int:
     if settings.camera is not None:
         return watch_camera(settings, settings.camera)
-    decision, out = read_decision(settings.run), settings.out
     if not settings.recordings:
-        raise SettingsError("name a recording: python src/timeline.py input/infants/recordings/child_1_1.npy")
+        example = shlex.join([sys.argv[0], "recording.npy", "--run", str(settings.run)])
+        raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
+    decision, out = read_decision(settings.run), settings.out
     files.check_writable(out)
     files.remove_stale(out)
     how = extraction.Extraction(out / "videos", settings.model, settings.max_people, settings.pick)
@@ -140,15 +144,15 @@ def main(settings: Timeline) -> int:
         print(timeline_text.trade_off_table(rows))
         rule = {"rule": settings.rule, "stride_s": settings.stride_s, **dataclasses.asdict(selected.of_all)}
         files.write_json(out / "rule.json", rule)
-        print(f"chosen on all of them, for new recordings: --settings {out / 'rule.json'}")
-    print(f"written: {out / 'events.csv'}, and a folder for each recording with its probabilities and a figure")
+        print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
+    print(f"written: {out / 'events.csv'}, and for each recording a folder with its probabilities and a figure")
     return 0
 
 
 def watch_camera(settings: Timeline, name: str) -> int:
-    """Predict a camera's frames as they come, and print alarms, until the stream ends or somebody stops it."""
+    """Predict a camera's frames as they come, and print alarms, until the stream ends or the user stops it."""
     if settings.recordings or settings.events:
-        raise SettingsError("--camera goes without recordings and --events")
+        raise SettingsError("--camera cannot be used with recordings or --events; leave those out")
     decision = read_decision(settings.run)
     files.check_writable(settings.out)
     landmarker.check_tools(settings.model)
@@ -158,7 +162,7 @@ def watch_camera(settings: Timeline, name: str) -> int:
     def show(update: live_detection.LiveUpdate) -> None:
         print(timeline_text.live_update(update), flush=True)
         if update.is_late:
-            warn(f"{update.late_s:.0f} s late; give a longer --stride-s")
+            warn(f"predictions are {update.late_s:.0f} s late; use a longer --stride-s")
 
     def warn(message: str) -> None:
         print(f"warning: {message}", file=sys.stderr, flush=True)
@@ -171,12 +175,14 @@ def watch_camera(settings: Timeline, name: str) -> int:
         key = {"camera": name, "stride_s": settings.stride_s}
         live = live_detection.watch(frames, predictor, settings.stride_s, settings.rule_given, settings.out, key, show)
         if live is None:
-            raise TrainingError("stopped before its first prediction" if is_stopped() else "there was no frame")
+            raise TrainingError(
+                "stopped before the first prediction" if is_stopped() else f"camera {name}: it gave no frame"
+            )
         picture = timeline_plots.timeline(live.folder.name, live.windows, live.events, None, settings.rule_given)
         files.write_bytes(live.folder / "timeline.png", picture)
     print(timeline_text.live_summary(live))
     if live.has_too_few_frames:
-        warn("too few to follow a movement; take the lite model or fewer --max-people")
+        warn("too few frames to follow a movement; use the lite pose model or fewer --max-people")
     print(f"written: {live.folder}")
     if live.error:
         raise live.error

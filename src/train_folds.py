@@ -1,9 +1,11 @@
-"""Train models on the same folds of whole children, blend them, and write the report.
+"""Train models on the same folds, blend them, and write the report.
 
-Every child is scored by a fold that never saw it. Stopped at any moment, the same command continues and ends with the
-same bytes.
+Each child is in one fold and is predicted by models that were not trained on it. Stopped at any moment, the same
+command continues and ends with the same bytes.
 
-Example: python src/train_folds.py --data input --run output/main --seed 0
+Examples:
+  python src/train_folds.py --data input/demo --run output/lgbm --models lgbm
+  python src/train_folds.py --data input --run output/main --stgcn-mil.epochs 30
 """
 
 import os

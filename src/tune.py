@@ -1,11 +1,14 @@
-"""Search for better settings of one model, by the log loss of children that it never saw.
+"""Search for better settings of one model, by the log loss of children that it was not trained on.
 
 Stopped or killed at any moment, the same command continues; no finished trial is lost. A database may be restarted:
-workers wait five minutes for it. The best score is optimistic, because the settings were chosen by it: --nested says
-what the search is worth on children it never looked at.
-To watch: pip install -r requirements-tune.txt, then optuna-dashboard output/studies/main.journal
+workers wait five minutes for it. The best score is optimistic, because the settings were chosen by it; --nested
+evaluates the search on children that it did not use. optuna-dashboard, which shows trials as they come, is installed by
+pip install -r requirements-tune.txt.
 
-Example: python src/tune.py --data input --model lgbm --study main --trials 50
+Examples:
+  python src/tune.py --data input/demo --model lgbm --study demo --trials 10
+  python src/tune.py --data input --model stgcn_mil --study network --trials 50
+  optuna-dashboard output/studies/demo.journal
 """
 
 import dataclasses
@@ -16,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from spasm.cli import app, progress
 from spasm.config.data import Data, Folds
-from spasm.config.fields import settings, within
-from spasm.config.runtime import Hardware
+from spasm.config.fields import ADVANCED, PER_CORE, Shown, settings, within
+from spasm.config.runtime import Cache, Hardware
 from spasm.config.tuning import Study
 from spasm.core import files
 from spasm.core.processes import cpu_count
@@ -36,15 +39,15 @@ class Tune:
     """Flags of tune.py."""
 
     read: Data = Data()
-    model: str = "lgbm"
-    """Model whose settings are searched."""
+    model: Annotated[str, Shown(value="NAME")] = "lgbm"
+    """Model whose settings are searched: lgbm, rocket, stgcn_mil, sta_gunet, stam, two_stream or vsvig."""
     study: Study = Study()
-    workers: Annotated[int, within(0, 256)] = 0
-    """Trials run side by side, one thread each; 0 means one per CPU core."""
+    workers: Annotated[int, within(0, 256), PER_CORE] = 0
+    """Trials run side by side, one thread each."""
     split: Folds = Folds()
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses and features; may be deleted at any time."""
-    hardware: Hardware = Hardware()
+    cache: Cache = Path("output/cache")
+    """Folder for the checked poses and features; it may be deleted at any time."""
+    hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
 
 def main(settings: Tune) -> int:
@@ -79,7 +82,7 @@ def main(settings: Tune) -> int:
 
 
 def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[dict[str, Any]], workers: int) -> None:
-    """Say what the search is worth on children it never looked at."""
+    """Print how good the search is on children that it did not use."""
     from spasm.report import tuning_tables
     from spasm.tuning.nested import nested_metrics
     from spasm.tuning.plan import nested_result
@@ -95,11 +98,11 @@ def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[
     storage = searches[0].shown_storage if study.storage else ""
     whole = app.flags_given(dataclasses.replace(study, nested=False, out=None, storage=storage))
     command = shlex.join(["--model", model.name, *whole, *data_flags(settings)])
-    print(f"next:    if it helps, search on all children: python src/tune.py {command}")
+    print(f"next:    python src/tune.py {command} (if the search helps: the same on all children)")
 
 
 def data_flags(settings: Tune) -> list[str]:
-    """The flags that say which data and which folds."""
+    """The flags that name the data and the folds."""
     return [*app.flags_given(settings.read), *app.flags_given(settings.split)]
 
 

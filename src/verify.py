@@ -1,6 +1,8 @@
-"""Check a data folder before anything is trained on it, and list everything that is wrong at once.
+"""Check a data folder before training, and list everything that is wrong with it at once.
 
-Example: python src/verify.py --data input
+Examples:
+  python src/verify.py --data input/demo
+  python src/verify.py --data input --frames 100
 """
 
 import dataclasses
@@ -11,7 +13,8 @@ from pathlib import Path
 from spasm.cli import app, progress
 from spasm.config.data import Data
 from spasm.config.fields import settings
-from spasm.core.errors import printable
+from spasm.config.runtime import Cache
+from spasm.core.errors import group_alike, printable
 from spasm.data.formats.convert import opened
 from spasm.data.validation import check_folder
 from spasm.report import folder_text
@@ -22,8 +25,8 @@ class Verify:
     """Flags of verify.py."""
 
     read: Data = Data()
-    cache: Path = Path("output/cache")
-    """Folder for data in other systems' layouts, once converted; may be deleted at any time."""
+    cache: Cache = Path("output/cache")
+    """Folder for data converted from other layouts; it may be deleted at any time."""
 
 
 def main(settings: Verify) -> int:
@@ -33,19 +36,22 @@ def main(settings: Verify) -> int:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
-    for line in folder_text.warning_lines(report.warnings):
-        print(line)
-    for problem in report.problems:
-        print(f"problem: {problem}")
+    for line in group_alike(report.warnings):
+        print(f"warning: {line}")
+    for line in group_alike(report.problems):
+        print(f"problem: {line}")
     print(folder_text.folder_summary(report))
     flags = ["--data", str(read.data)]
     for name in ("frames", "name_pattern"):  # which another command needs to read the same data
         if getattr(read, name) != getattr(Data, name):
             flags += [f"--{name.replace('_', '-')}", str(getattr(read, name))]
     if report.problems:
-        print(f"Fix the problems above, then run again:\n  python src/verify.py {printable(shlex.join(flags))}")
+        print(f"next:    fix the problems above, then run again: python src/verify.py {printable(shlex.join(flags))}")
         return 1
-    print(f"No problems. Next:\n  python src/train_folds.py {printable(shlex.join(flags))}")
+    if report.positives in (0, report.labelled):
+        print("next:    add labels of both classes: training needs segments with 0 and with 1")
+        return 0
+    print(f"next:    python src/train_folds.py {printable(shlex.join(flags))}")
     return 0
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(run: str | Path) -> "TrainedRun":
+def load(run: "str | Path") -> "TrainedRun":
     """Open a trained run. Raises `spasm.core.errors.DataError` where it is not whole.
 
     A script that calls its `predict` needs `if __name__ == "__main__":`, since the models work in new processes.

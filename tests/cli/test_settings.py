@@ -1,9 +1,11 @@
 """Settings and the command line made from them: what is refused, how, and that every field has an effect."""
 
 import dataclasses
+import importlib
+import itertools
 import json
 import re
-import runpy
+import shlex
 import subprocess
 import sys
 import typing
@@ -19,6 +21,8 @@ from helpers.data import FLOAT32
 from helpers.repository import ROOT
 from helpers.settings import changed
 from spasm.cli import app
+from spasm.cli import flags as flags_module
+from spasm.cli.synonyms import SYNONYMS, suggestions
 from spasm.cli.train import Train
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
@@ -40,6 +44,7 @@ SCRIPTS = sorted(
     for path in (ROOT / "submission.py", *(ROOT / "src").glob("*.py"))
     if "app.run(" in path.read_text(encoding="utf-8")
 )
+NO_DEMO = {"src/build_pose_models.py", "src/extract_pose.py"}  # they need a package or a video
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 
 
@@ -60,11 +65,12 @@ def parsed(*argv: object, flags: Any = train_folds.flags) -> Any:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: object, flags: Any = train_folds.flags) -> str:
-    """The message of a refusal with exit code 2, without tyro's frame and line breaks."""
+    """The message of a refusal with exit code 2."""
     assert run(list(argv), flags) == (2, None)
     captured = capsys.readouterr()
     assert captured.out == ""
-    return " ".join(re.sub(r"[╭╮╰╯│─]", " ", captured.err).split())
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1, "one line, without a frame"
+    return captured.err.strip()
 
 
 def settings_file(folder: Path, tree: object) -> Path:
@@ -85,38 +91,90 @@ def leaves(settings: Any) -> dict[str, Any]:
 # ---- every script
 
 
-@pytest.fixture
-def flags_of(monkeypatch: pytest.MonkeyPatch) -> typing.Callable[[str], Any]:
-    """Gives the flags of a script, which is run up to the moment when it would read its command line."""
+def flags_of(script: str) -> Any:
+    """What a script gives `app.run` to know its flags."""
+    name = re.search(r"app\.run\(main, (\w+), ", (ROOT / script).read_text(encoding="utf-8"))[1]
+    return getattr(importlib.import_module(Path(script).stem), name)
 
-    def flags(script: str) -> Any:
-        given: list[Any] = []
-        with monkeypatch.context() as patch, pytest.raises(SystemExit):
-            patch.setattr(app, "run", lambda main, settings, *rest, **more: given.append(settings) or 0)
-            patch.setattr(sys, "path", [str((ROOT / script).parent), *sys.path])
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-        return given[0]
 
-    return flags
+def help_of(script: str, *words: str) -> str:
+    module = importlib.import_module(Path(script).stem)
+    return app.help_of(flags_of(script), module.__doc__, ["--help", *words])
+
+
+def settings_of(script: str) -> Any:
+    flags = flags_of(script)
+    return (flags if isinstance(flags, type) else flags([]))()
 
 
 @EVERY_SCRIPT
-def test_without_flags_the_defaults_arrive(flags_of, script):
-    flags = flags_of(script)
-    assert parsed(flags=flags) == (flags if isinstance(flags, type) else flags([]))()
+def test_without_flags_the_defaults_arrive(script):
+    assert parsed(flags=flags_of(script)) == settings_of(script)
 
 
 @EVERY_SCRIPT
-def test_help_names_every_flag_and_its_default(flags_of, script, capsys):
-    flags = flags_of(script)
-    assert run(["--help"], flags) == (0, None)
-    text = " ".join(re.sub(r"[╭╮╰╯│─]", " ", capsys.readouterr().out).split())
-    names = leaves((flags if isinstance(flags, type) else flags([]))())
+def test_help_names_every_flag_and_its_default(script):
+    text = " ".join(help_of(script).split())
+    names = leaves(settings_of(script))
     for name in names:
         flag = name.replace("_", "-")
-        assert re.search(rf"--(no-)?([\w-]+\.)?{flag}\b", text) or name in ("recordings", "videos"), flag
-    assert text.count("(default: ") >= len(names)
+        wanted = rf"--([\w-]+\.)?{flag}\b|\b{flag} \S|\[{flag.upper()} \.\.\.\]"
+        assert re.search(wanted, text), flag
     assert "--settings FILE" in text
+
+
+@EVERY_SCRIPT
+def test_help_is_plain_text_of_at_most_eighty_columns_and_two_screens(script, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = help_of(script).split("\n")
+    # What explains how to call it may be longer, as it is to be copied.
+    assert [line for line in lines if len(line) > 80 and "python " not in line] == []
+    assert len(lines) <= 120
+    text = " ".join(lines)
+    for odd in ("{None}", "(default: )", "None", "[STR", "True", "False"):
+        assert odd not in text, odd
+    assert text.count("(default: ") >= 1
+
+
+@EVERY_SCRIPT
+def test_every_example_stands_on_a_line_of_its_own_and_can_be_parsed(script):
+    lines = help_of(script).split("\n")
+    first = lines.index("Examples:") + 1
+    examples = list(itertools.takewhile(lambda line: line.startswith("  "), lines[first:]))
+    assert len(examples) >= 2
+    for example in examples:
+        called, *words = shlex.split(example, comments=False)[1:] or [""]
+        if called.endswith(".py"):
+            assert parsed(*words, flags=flags_of(called)) is not None, example
+    if script not in NO_DEMO:
+        assert "output/demo" in examples[0] or "input/demo" in examples[0], "it works right after make demo"
+
+
+@EVERY_SCRIPT
+def test_common_flags_come_before_advanced_ones(script):
+    lines = [line.strip() for line in help_of(script).split("\n")]
+    common = lines.index("options:")
+    for flag in ("--data PATH", "--run PATH", "--frames INT", "--models NAMES", "--seed INT", "--out PATH"):
+        if any(line.startswith(flag) for line in lines):
+            position = next(number for number, line in enumerate(lines) if line.startswith(flag))
+            assert common < position
+            assert "advanced options:" not in lines or position < lines.index("advanced options:"), flag
+    for flag in ("--cache PATH", "--device", "--precision", "--name-pattern", "--rehash"):
+        if any(line.startswith(flag) for line in lines):
+            assert lines.index("advanced options:") < next(n for n, line in enumerate(lines) if line.startswith(flag))
+
+
+def test_the_help_says_defaults_in_words():
+    text = " ".join(help_of("src/train_folds.py").split())
+    for words in (
+        "--fold INT Train this fold only, counted from 0. (default: all)",
+        "--models NAMES",
+        "(default: lgbm,rocket,stgcn_mil)",
+        "--report, --no-report Write report.html and model_card.md. (default: on)",
+        "--device {auto,cpu,cuda}",
+    ):
+        assert words in text
+    assert "--no-tensorboard" not in text, "a switch that is off is shown by what turns it on"
 
 
 @pytest.mark.command
@@ -147,8 +205,11 @@ def test_switches_are_turned_on_and_off_and_take_no_value(capsys):
     assert parsed("--no-report", flags=Submission) == Submission()
     assert (parsed("--no-report").report, parsed("--report").report) == (False, True)
     assert parsed("--rocket.no-body-scale").rocket.features.body_scale is False
-    for value in ("True", "False", "1"):
-        assert "Unrecognized" in refused(capsys, "--report", value)
+    for words in (["--report", "True"], ["--report", "false"], ["--report", "1"], ["--report=yes"]):
+        message = refused(capsys, *words)
+        assert "--report is a switch and takes no value" in message
+        assert "--report turns it on; --no-report turns it off" in message
+    assert "--tensorboard turns it on (" in refused(capsys, "--tensorboard", "True")
 
 
 def test_the_flags_that_others_rely_on_exist():
@@ -179,7 +240,8 @@ def test_the_help_shows_the_settings_of_the_models_that_are_named(capsys):
         assert run(["--help", *words], train_folds.flags) == (0, None)
         text = capsys.readouterr().out
         for name in MODELS:
-            assert (f"--{name.replace('_', '-')}." in text) == (name in shown), name
+            assert (f"\n{name.replace('_', '-')}: " in text) == (name in shown), name
+        assert ("Fraction of channels dropped while training." in text) == bool(words), "explained where it is named"
 
 
 def test_a_model_that_is_unknown_or_none_at_all_is_wrong_usage(capsys, tmp_path):
@@ -192,24 +254,96 @@ def test_a_model_that_is_unknown_or_none_at_all_is_wrong_usage(capsys, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("flag", "suggestion"),
+    ("flag", "suggestions"),
     [
-        ("--stgcn-mil.epoch", "--stgcn-mil.epochs"),
-        ("--epochs", "--stgcn-mil.epochs"),
-        ("--lgbm.learning-rte", "--lgbm.learning-rate"),
-        ("--fold-sed", "--fold-seed"),
-        ("--blend.trails", "--blend.trials"),
+        ("--stgcn-mil.epoch", ["--stgcn-mil.epochs"]),
+        ("--epochs", ["--stgcn-mil.epochs"]),
+        ("--epoch", ["--stgcn-mil.epochs"]),
+        ("--num-epochs", ["--stgcn-mil.epochs"]),
+        ("--lgbm.learning-rte", ["--lgbm.learning-rate"]),
+        ("--lr", ["--lgbm.learning-rate", "--stgcn-mil.learning-rate"]),
+        ("--learning_rate", ["--lgbm.learning-rate", "--stgcn-mil.learning-rate"]),
+        ("--stgcn.lr", ["--stgcn-mil.learning-rate"]),
+        ("--batch-size", ["--stgcn-mil.batch"]),
+        ("--batch", ["--stgcn-mil.batch"]),
+        ("--n-estimators", ["--lgbm.num-boost-round"]),
+        ("--fold-sed", ["--fold-seed"]),
+        ("--blend.trails", ["--blend.trials"]),
+        ("--model", ["--models", "--blend.models"]),
+        ("--output", ["--run"]),
+        ("--input", ["--data"]),
+        ("--data-dir", ["--data"]),
+        ("--seeds", ["--seed", "--blend.seed"]),
+        ("--random-state", ["--seed", "--blend.seed"]),
+        ("--n-folds", ["--folds"]),
+        ("--k", ["--folds"]),
+        ("--n-jobs", ["--workers"]),
+        ("--threads", ["--workers"]),
+        ("--threshold", ["--blend.threshold-rule"]),
+        ("--no-reprot", ["--report"]),
+        ("--config", ["--settings"]),
+        ("-o", ["--run"]),
     ],
 )
-def test_an_unknown_flag_stops_with_a_suggestion(capsys, flag, suggestion):
+def test_an_unknown_flag_stops_with_the_flags_that_were_meant(capsys, flag, suggestions):
     message = refused(capsys, flag, 3)
-    assert f"Unrecognized options: {flag}" in message
-    assert re.search(f"Perhaps you meant: .*{suggestion} ", message)
+    assert f"error: {flag} is unknown; did you mean {' or '.join(suggestions)}? (" in message
+    assert "--help lists the flags" in message
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "suggestions"),
+    [
+        ("submission.py", "--output", ["--out", "--run"]),
+        ("submission.py", "--input", ["--test"]),
+        ("src/compare.py", "--seed", ["--seeds"]),
+        ("src/tune.py", "--models", ["--model"]),
+        ("src/tune.py", "--n-trials", ["--trials"]),
+        ("src/timeline.py", "--video", ["RECORDINGS"]),
+        ("src/timeline.py", "--stride", ["--stride-s"]),
+        ("src/timeline.py", "--threshold", ["--sum-threshold", "--event-on"]),
+        ("src/simulate.py", "--patients", ["--children"]),
+    ],
+)
+def test_only_flags_that_a_script_has_are_suggested(capsys, script, flag, suggestions):
+    message = refused(capsys, flag, 3, flags=flags_of(script))
+    assert f"{flag} is unknown; did you mean {' or '.join(suggestions)}? (" in message
+
+
+@EVERY_SCRIPT
+def test_whatever_is_unknown_no_flag_is_suggested_that_the_script_does_not_have(script):
+    flags, _ = flags_module.flags_of(settings_of(script), isinstance(flags_of(script), type))
+    pairs = [(flag.name, flag.leaf) for flag in flags]
+    for name in {name for names in SYNONYMS.values() for name in names}:
+        assert set(suggestions(f"--{name}", pairs)) <= {flag.name for flag in flags}
+
+
+def test_a_flag_without_anything_alike_is_unknown_and_the_help_is_named(capsys):
+    assert refused(capsys, "--verbose").endswith("--help lists the flags)")
+    assert "did you mean" not in refused(capsys, "--verbose")
+
+
+def test_a_flag_of_a_model_that_is_not_trained_names_the_model(capsys):
+    message = refused(capsys, "--stam.epochs", "3")
+    assert "--stam.epochs belongs to stam, which is not in --models; add it: --models stam" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["--device", "gpu"], "cuda"), (["--device", "GPU"], "cuda"), (["--device", "cpus"], "cpu"),
+     (["--precision", "bf16"], "bfloat16"), (["--stgcn-mil.head", "attention"], "attn"),
+     (["--stgcn-mil.loss", "focl"], "focal")],
+)  # fmt: skip
+def test_a_value_that_is_not_among_the_choices_is_met_by_the_choices_and_the_nearest(capsys, words, meant):
+    message = refused(capsys, *words)
+    assert f"{words[0]} cannot be {words[1]!r}; it is " in message
+    assert f"did you mean {meant}? (" in message
 
 
 @pytest.mark.parametrize("words", [["train"], ["--models", "lgbm", "--stgcn-mil.epochs", "3"], ["--stam.epochs", "3"]])
 def test_a_word_that_belongs_to_no_flag_of_the_named_models_stops(capsys, words):
-    assert "Unrecognized" in refused(capsys, *words)
+    message = refused(capsys, *words)
+    assert "belongs to no flag" in message or "which is not in --models" in message
 
 
 @pytest.mark.parametrize(
@@ -379,9 +513,9 @@ def test_a_switch_in_a_settings_file_can_be_turned_round(tmp_path):
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
-        ({"epochs": 3}, ["Unrecognized options: --epochs"]),
-        ({"stgcn_mil": {"epochz": 3}}, ["Unrecognized options: --stgcn-mil.epochz"]),
-        ({"stam": {"epochs": 3}}, ["Unrecognized options: --stam.epochs"]),
+        ({"epochs": 3}, ["--epochs is unknown"]),
+        ({"stgcn_mil": {"epochz": 3}}, ["--stgcn-mil.epochz is unknown"]),
+        ({"stam": {"epochs": 3}}, ["--stam.epochs belongs to stam"]),
         ({"stgcn_mil": {"epochs": "three"}}, ["--stgcn-mil.epochs", "three"]),
         ({"stgcn_mil": {"epochs": True}}, ["--stgcn-mil.epochs"]),
         ({"stgcn_mil": {"epochs": 2.5}}, ["--stgcn-mil.epochs", "2.5"]),
@@ -390,10 +524,10 @@ def test_a_switch_in_a_settings_file_can_be_turned_round(tmp_path):
         ({"stgcn_mil": {"epochs": []}}, ["--stgcn-mil.epochs"]),
         ({"stgcn_mil": {"epochs": 0}}, ["--stgcn-mil.epochs 0 is below", "nearest valid value is 1"]),
         ({"blend": {"trials": 0}}, ["--blend.trials 0 is below", "nearest valid value is 1"]),
-        ({"report": 1}, ["Unrecognized options: 1"]),
+        ({"report": 1}, ["--report is a switch"]),
         ({"settings": "other.json"}, ["--settings"]),
         ({"model": "gru", "settings": {}}, ["--models gru is unknown"]),
-        ({"model": "lgbm", "settings": {"leaves": 3}}, ["Unrecognized options: --lgbm.leaves"]),
+        ({"model": "lgbm", "settings": {"leaves": 3}}, ["--lgbm.leaves is unknown", "did you mean --lgbm.num-leaves"]),
     ],
 )
 def test_a_settings_file_is_checked_as_flags_are(tmp_path, capsys, tree, words):

@@ -397,7 +397,7 @@ def test_files_that_vanish_or_appear_are_noticed(tmp_path):
     table, path = data / "train_data.csv", data / "train/child_0_1.npy"
     rows, content = table.read_text(), path.read_bytes()
     path.unlink()
-    with pytest.raises(DataError, match=r"child_0_1\.npy has a label but no file"):
+    with pytest.raises(DataError, match=r"child_0_1\.npy: has a label but no file"):
         load(data, cache)
     table.write_text(rows.replace("child_0_1.npy,0\n", ""))
     prints.append(load(data, cache).fingerprint)

@@ -676,7 +676,7 @@ def test_a_file_without_label_is_a_problem(tmp_path):
 def test_a_label_without_file_is_a_problem(tmp_path):
     data = make_data(tmp_path)
     (data / "train/child_1_1.npy").unlink()
-    one(problems(data), "child_1_1.npy has a label but no file")
+    one(problems(data), "child_1_1.npy: has a label but no file")
 
 
 def test_a_file_whose_label_is_refused_is_not_reported_as_unlabelled_too(tmp_path):
@@ -775,7 +775,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
     with open(data / "train_data.csv", "a") as file:
         file.write("child_50_1.npy,1\nchild_3_1.npy,0\n")
     told = problems(data)
-    for word in ("x.npy: is a folder", "bad.npy: is not a segment's name", "child_50_1.npy has a label but no file",
+    for word in ("x.npy: is a folder", "bad.npy: is not a segment's name", "child_50_1.npy: has a label but no file",
                  "child_3_1.npy is already in line", "groups.csv: line 1: no column child", "child_0_0.npy: empty file",
                  "child_1_0.npy: x of nose", "child_70_1.npy: has 5 frames"):  # fmt: skip
         assert sum(word in problem for problem in told) == 1, (word, told)

@@ -168,7 +168,7 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
     assert finished.returncode == 0, finished.stderr
     for words in (*BABYJOKES, "by noise: AUC", "by motion: AUC", "plain kinematic statistics: AUC", "peak speed alone"):
         assert words in finished.stdout
-    for words in ("length, gaps, order and names, 1200 segments: AUC", "filmed alike", "filmed differently"):
+    for words in ("length, gaps, order and names, 1200 segments: AUC", "recorded alike", "recorded differently"):
         assert words in finished.stdout
     assert f"attention, {len(positive)} positive segments" in finished.stdout
     assert "inside a true event 1.000" in finished.stdout

@@ -19,14 +19,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
 
+from spasm.cli.flags import check_words, flags_of
+from spasm.cli.help_text import help_text
 from spasm.config.fields import SettingsError, flag_of, to_tree
 from spasm.core.errors import DataError, TrainingError, describe_os_error
 
 S = TypeVar("S")
-SETTINGS_HELP = (
-    "--settings FILE takes settings from a JSON file, such as a model's manifest.json or the result of tune.py; flags "
-    "win over it."
-)
 
 
 class Terminated(BaseException):
@@ -43,11 +41,16 @@ def run(
     """Parse the flags, call `main(settings)`, and turn what happens into an exit code.
 
     settings_class: the class of the flags, or what gives it for the words of a command line.
+    stopped: what is printed after Ctrl-C: what becomes of the work.
     """
     signal.signal(signal.SIGTERM, _terminate)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return main(parse(settings_class, description, sys.argv[1:] if argv is None else argv))
+        if {"-h", "--help"} & set(words):
+            print(help_of(settings_class, description, words))
+            return 0
+        return main(parse(settings_class, words))
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -65,19 +68,31 @@ def run(
         return 143
 
 
-def parse(settings_class: type[S] | Callable[[list[str]], type[S]], description: str, argv: list[str]) -> S:
+def help_of(settings_class: type[S] | Callable[[list[str]], type[S]], description: str, words: list[str]) -> str:
+    """The help of a script. A model that `--models` names is shown with all that there is to say of its settings."""
+    plain = isinstance(settings_class, type)
+    flags: Any = settings_class if isinstance(settings_class, type) else settings_class(words)
+    named = [name for value in values_of("--models", words) or [] for name in value.split(",")]
+    return help_text(command(), description, *flags_of(flags(), plain), named)
+
+
+def command() -> str:
+    """How this script was called, without its flags."""
+    return f"python {sys.argv[0]}"
+
+
+def parse(settings_class: type[S] | Callable[[list[str]], type[S]], argv: list[str]) -> S:
     """Settings from flags; `--settings FILE` becomes flags placed before the user's own, checked the same way."""
     words = with_settings_file(argv)
     # The groups of a script's own flags have no prefix; where there are models, each has its own.
     plain = isinstance(settings_class, type)
     flags: Any = settings_class if isinstance(settings_class, type) else settings_class(words)
     try:
-        settings: S = tyro.cli(
-            flags,
-            args=words,
-            description=f"{description.rstrip()}\n\n{SETTINGS_HELP}",
-            config=(tyro.conf.OmitArgPrefixes,) if plain else (),
-        )
+        check_words(words, flags_of(flags(), plain)[0])
+    except SettingsError as error:
+        raise SettingsError(f"{error} ({command()} --help lists the flags)") from error
+    try:
+        settings: S = tyro.cli(flags, args=words, config=(tyro.conf.OmitArgPrefixes,) if plain else ())
     except SettingsError as error:
         raise SettingsError(_as_given(str(error), words)) from error
     return settings

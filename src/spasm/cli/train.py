@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import tyro
-
 from spasm.cli import progress
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
-from spasm.config.fields import Seed, SettingsError, settings, to_tree, within
-from spasm.config.runtime import Hardware
+from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, Shown, settings, to_tree, within
+from spasm.config.runtime import Cache, Hardware
 from spasm.core.errors import DataError
 from spasm.core.processes import cpu_count
 from spasm.data.dataset import load_training
@@ -28,7 +26,7 @@ from spasm.runs.folder import ModelFolder, Run, open_model, open_run, reopen_run
 from spasm.training import tensorboard
 from spasm.training.folds import train_folds
 
-FLAT = tyro.conf.arg(name="")
+Models = Annotated[tuple[str, ...], Shown(value="NAMES")]
 
 
 @settings
@@ -38,33 +36,33 @@ class Train:
     read: Annotated[Data, FLAT] = Data()
     run: Path = Path("output/main")
     """Run folder to write or to continue."""
-    models: tuple[str, ...] = DEFAULT_MODELS
+    models: Models = DEFAULT_MODELS
     """Models to train, by spaces or commas: lgbm, rocket, stgcn_mil, sta_gunet, stam, two_stream, vsvig. The cheapest
-    is trained first. `--help --models NAME` shows a model's own settings."""
-    fold: Annotated[int | None, within(0, 99)] = None
+    is trained first. `--help --models NAME` explains a model's own settings."""
+    split: Annotated[Folds, FLAT] = Folds()
+    fold: Annotated[int | None, within(0, 99), Shown(default="all")] = None
     """Train this fold only, counted from 0."""
     seed: Seed = 0
     """Seed of the training; each seed adds to the same run."""
-    workers: Annotated[int, within(0, 256)] = 0
-    """Folds trained side by side, one thread each; 0 means one per CPU core."""
-    decide_only: bool = False
-    """Train nothing: blend the models that are trained again, with the --blend settings given here."""
+    workers: Annotated[int, within(0, 256), PER_CORE] = 0
+    """Folds trained side by side, one thread each."""
     report: bool = True
-    """Write report.html and model_card.md as soon as there is a decision, and again at the end."""
-    split: Annotated[Folds, FLAT] = Folds()
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses and features; may be deleted at any time."""
-    hardware: Annotated[Hardware, FLAT] = Hardware()
-    tensorboard: bool = False
-    """Write learning curves too, to be watched by tensorboard --logdir RUN; needs requirements-report.txt."""
+    """Write report.html and model_card.md."""
+    decide_only: Annotated[bool, ADVANCED] = False
+    """Train nothing: blend the trained models again, with the --blend settings given here."""
+    cache: Cache = Path("output/cache")
+    """Folder for the checked poses and features; it may be deleted at any time."""
+    hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
+    tensorboard: Annotated[bool, ADVANCED] = False
+    """Write learning curves for tensorboard --logdir RUN; needs requirements-report.txt."""
     blend: Blend = Blend()
 
 
 @functools.cache
 def with_models(base: type, models: tuple[Model, ...]) -> Any:
     """The flags `base` with a group for each model, whose prefix is the model's name."""
-    configs = {model.name: model.config for model in models}
-    defaults = {name: config() for name, config in configs.items()}
+    configs = {model.name: Annotated[model.config, Shown(brief=True)] for model in models}
+    defaults = {model.name: model.config() for model in models}
     fields = {"__annotations__": configs, "__module__": base.__module__, "__doc__": base.__doc__, **defaults}
     return settings(type(base.__name__, (base,), fields))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.config.fields import Seed, settings, within
+from spasm.config.fields import ADVANCED, Seed, Shown, settings, within
 
 
 @settings
@@ -11,24 +11,24 @@ class Data:
     """What is read."""
 
     data: Path = Path("input")
-    """Folder with train/, train_data.csv and, if wanted, test/ and groups.csv."""
-    frames: Annotated[int | None, within(16, 100_000)] = None
-    """Frames in every segment (T); 150, or what the data's own format says. Files of another length are refused."""
-    name_pattern: Literal["challenge", "safe"] = "challenge"
+    """Folder with train/ and train_data.csv; test/ and groups.csv if there are any."""
+    frames: Annotated[int | None, within(16, 100_000), Shown(default="150, or what the data's format says")] = None
+    """Frames in every segment (T). Files of another length are refused."""
+    name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
-    rehash: bool = False
+    rehash: Annotated[bool, ADVANCED] = False
     """Read every file again, also those whose size and modification time have not changed."""
 
 
 @settings
 class Folds:
-    """How children are dealt into folds."""
+    """How children are split into folds."""
 
     folds: Annotated[int, within(2, 100)] = 5
-    """Folds."""
-    splitter: Literal["stratified", "grouped"] = "stratified"
-    """Whole children either way; stratified also evens out the share of positives."""
-    fold_seed: Seed = 0
+    """Number of folds; each child is in one fold."""
+    splitter: Annotated[Literal["stratified", "grouped"], ADVANCED] = "stratified"
+    """Both keep each child in one fold; stratified also balances the fraction of positives."""
+    fold_seed: Annotated[Seed, ADVANCED] = 0
     """Seed of the folds; --seed never changes them."""
-    folds_file: Path | None = None
-    """CSV with segment_name and fold, instead of the three settings above."""
+    folds_file: Annotated[Path | None, ADVANCED] = None
+    """CSV with segment_name and fold; it replaces --folds, --splitter and --fold-seed."""

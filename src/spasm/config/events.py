@@ -7,12 +7,12 @@ from spasm.config.fields import Probability, SettingsError, settings, within
 
 @settings
 class Hysteresis:
-    """When probability over time makes an event."""
+    """An event begins at one probability and ends at another."""
 
     event_on: Probability = 0.85
-    """Probability that an event reaches."""
+    """Probability at which an event begins."""
     event_off: Probability = 0.25
-    """Probability below which it has not begun, or is over."""
+    """Probability below which an event ends."""
 
     def __post_init__(self) -> None:
         if self.event_off > self.event_on:
@@ -23,7 +23,7 @@ class Hysteresis:
 
 @settings
 class Accumulation:
-    """When accumulated probabilities of windows make an alarm, after VSViG."""
+    """An alarm is given when summed probabilities of windows reach a threshold, after VSViG."""
 
     sum_windows: Annotated[int, within(1, 10_000)] = 1
     """Windows whose probabilities are summed."""
@@ -32,4 +32,4 @@ class Accumulation:
     sum_floor: Probability = 0.0
     """Probabilities below this count as 0."""
     refractory_s: Annotated[float, within(0, 86_400)] = 5.0
-    """Seconds after an alarm in which there is no other; at least as long as a window, or one spasm would give two."""
+    """Seconds after an alarm without another one; with less than a window's length one spasm can give two."""

@@ -10,7 +10,7 @@ class Features:
     """How a pose becomes channels."""
 
     root: Literal["interpolate", "hold"] = "interpolate"
-    """Where the hips are missing: interpolated through the gap, or the last valid place held (as published)."""
+    """Hips in a gap: interpolated through it, or held at the last valid place (as published)."""
     # Off: it did worse in the one trial on Kinder-Gator.
     body_scale: bool = False
     """Divide by the segment's median torso length."""
@@ -23,7 +23,7 @@ class Augmentation:
     """Random changes to the training poses."""
 
     mirror_prob: Probability = 0.5
-    """Chance of mirroring, left and right swapped."""
+    """Probability of mirroring, left and right swapped."""
     rotation_deg: Annotated[float, within(0, 180)] = 15.0
     """Largest rotation in the picture, in degrees either way."""
     zoom: Annotated[float, within(0, 2)] = 0.2
@@ -31,12 +31,12 @@ class Augmentation:
     aspect_jitter: Annotated[float, within(0, 2)] = 0.2
     """Largest change of the aspect ratio, as a natural logarithm."""
     shift_frames: Annotated[int, within(0, 100_000)] = 10
-    """Largest shift in time, in frames either way; what comes in from outside is missing."""
+    """Largest shift in time, in frames either way; frames from outside the segment are missing."""
     jitter: Annotated[float, within(0, 1)] = 0.001
     """Standard deviation of noise on x, y and z, in picture units."""
     drop_landmark_prob: Probability = 0.02
-    """Chance that a landmark is missing for the whole segment."""
+    """Probability that a landmark is missing for the whole segment."""
     gap_prob: Probability = 0.2
-    """Chance of a gap, in which every landmark is missing."""
+    """Probability of a gap, in which every landmark is missing."""
     gap_frames: Annotated[int, within(1, 100_000)] = 30
     """Longest gap, in frames."""

@@ -1,11 +1,13 @@
 """What a settings class is: a frozen dataclass whose values pydantic checks, read from flags or from JSON."""
 
+import dataclasses
 import functools
 import json
 import re
 from collections.abc import Callable, Hashable
 from typing import Annotated, Any, TypeVar, cast, dataclass_transform
 
+import tyro
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_core import ErrorDetails
@@ -55,6 +57,24 @@ def _plain(value: str) -> str:
     return value
 
 
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """How a field, or a group of fields, stands in the help of a script."""
+
+    default: str = ""
+    """The default in words, where the value itself says little."""
+    value: str = ""
+    """What stands for the value, such as NAMES."""
+    advanced: bool = False
+    """Whether it comes after the common flags."""
+    brief: bool = False
+    """Whether a group shows only names and defaults, unless --models names it."""
+
+
+ADVANCED = Shown(advanced=True)
+PER_CORE = Shown(default="one per CPU core")
+FLAT = tyro.conf.arg(name="")  # a group whose flags stand among the others, without its name before them
+POSITIONAL: Any = tyro.conf.Positional  # words of a command line that stand without a flag
 Odd = AfterValidator(_odd)
 Identifier = Annotated[str, AfterValidator(_plain)]  # goes into a file as it is: letters, digits, _ and - only
 Probability = Annotated[float, within(0, 1)]

@@ -2,10 +2,8 @@
 
 from typing import Annotated, Literal
 
-import tyro
-
 from spasm.config.features import Augmentation, Features
-from spasm.config.fields import settings, within
+from spasm.config.fields import FLAT, settings, within
 
 
 @settings
@@ -38,6 +36,6 @@ class NetworkConfig:
     """Everything that decides what a network learns, beside what its own class adds."""
 
     # The groups order the manifest; on the command line their fields stand beside the network's own.
-    optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization()
-    features: Annotated[Features, tyro.conf.arg(name="")] = Features()
-    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
+    optimization: Annotated[Optimization, FLAT] = Optimization()
+    features: Annotated[Features, FLAT] = Features()
+    augmentation: Annotated[Augmentation, FLAT] = Augmentation()

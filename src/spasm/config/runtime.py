@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.config.fields import settings, within
+from spasm.config.fields import ADVANCED, Shown, settings, within
 
-MaxPlayers = Annotated[int, within(1, 100_000)]
+MaxPlayers = Annotated[int, within(1, 100_000), ADVANCED]
+Cache = Annotated[Path, ADVANCED]
 
 
 @settings
@@ -13,16 +14,16 @@ class Hardware:
     """What computes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the networks run; auto takes a GPU when there is one."""
+    """Device of the networks; auto uses a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the convolutions; auto takes bfloat16 where the hardware multiplies it."""
+    """Precision of the convolutions; auto uses bfloat16 where the hardware supports it."""
 
 
 @settings
 class RunData:
     """Flags of scripts that open a run with the data it was trained on."""
 
-    data: Path | None = None
-    """Folder of the training data, if it has moved since the run was made."""
-    cache: Path = Path("output/cache")
-    """Folder for the checked poses and features; may be deleted at any time."""
+    data: Annotated[Path | None, Shown(default="where it was when the run was made")] = None
+    """Folder of the training data, if it has moved."""
+    cache: Cache = Path("output/cache")
+    """Folder for the checked poses and features; it may be deleted at any time."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from spasm.config.fields import Identifier, Seed, settings, within
+from spasm.config.fields import ADVANCED, Identifier, Seed, Shown, settings, within
 
 
 @settings
@@ -12,17 +12,16 @@ class Study:
 
     study: Identifier = "main"
     """Name of the study; the same name continues it."""
-    storage: str = ""
-    """Where trials are kept: a journal file, by default output/studies/STUDY.journal, or the URL of a database, such as
-    sqlite:///output/studies.db or postgresql+psycopg://user@host/name, which several machines may share."""
+    storage: Annotated[str, Shown(value="FILE|URL", default="output/studies/STUDY.journal")] = ""
+    """Where trials are kept: a journal file, or the URL of a database, such as sqlite:///output/studies.db or
+    postgresql+psycopg://user@host/name, which several machines may share."""
     trials: Annotated[int, within(1, 1_000_000)] = 50
-    """Finished trials that each study shall have."""
+    """Finished trials in each study."""
     seed: Seed = 0
     """Seed of every training and of the search."""
-    outer_fold: Annotated[int | None, within(0, 99)] = None
+    outer_fold: Annotated[int | None, within(0, 99), ADVANCED] = None
     """Search on the children outside this fold only, scored on the other folds."""
     nested: bool = False
-    """Search without each fold in turn, and evaluate what was chosen, and the defaults, on the children of that
-    fold."""
-    out: Path | None = None
-    """Result to write; by default output/studies/STUDY.json, or STUDY_outer_F.json, or STUDY_nested.json."""
+    """Search without each fold in turn, and evaluate the chosen settings and the defaults on that fold's children."""
+    out: Annotated[Path | None, Shown(default="output/studies/STUDY.json")] = None
+    """Result to write. With --outer-fold the default is STUDY_outer_F.json, with --nested STUDY_nested.json."""

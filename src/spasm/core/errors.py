@@ -37,7 +37,22 @@ class DataProblems(DataError):
 
     def __str__(self) -> str:
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        return "\n".join([f"{count} in the data:", *(f"  {problem}" for problem in self.problems)])
+        return "\n".join([f"{count} in the data:", *(f"  {line}" for line in group_alike(self.problems))])
+
+
+def group_alike(problems: Sequence[DataError]) -> list[str]:
+    """A line for each problem; more than three files of a folder with the same problem share one line."""
+    groups: dict[tuple[str, str, str], list[DataError]] = {}
+    for problem in problems:
+        groups.setdefault((str(Path(problem.path).parent), problem.reason, problem.hint), []).append(problem)
+    lines: list[str] = []
+    for (folder, reason, hint), alike in groups.items():
+        if len(alike) <= 3:
+            lines += map(str, alike)
+            continue
+        names = ", ".join(printable(Path(problem.path).name) for problem in alike[:3])
+        lines.append(f"{printable(folder)}: {len(alike)} files, each {reason} ({hint}): {names}, ...")
+    return lines
 
 
 @contextlib.contextmanager

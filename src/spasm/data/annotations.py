@@ -15,6 +15,7 @@ import numpy as np
 
 from spasm.core.errors import DataError, collect_errors, shorten
 from spasm.core.tables import numbered_rows
+from spasm.data.missing import no_training_data
 from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
 
 
@@ -103,8 +104,8 @@ class Tables(NamedTuple):
 
 def read_tables(data: Path, names: str) -> Tables:
     """List train/ and test/, read train_data.csv, groups.csv and onsets.csv, and compare them with each other."""
-    if not os.path.isdir(data):
-        raise DataError(data, "no such folder", "--data names the folder that holds train/ and train_data.csv")
+    if not any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
+        raise no_training_data(data)
     problems: list[DataError] = []
     warnings: list[DataError] = []
     train: list[Path] = []
@@ -134,8 +135,12 @@ def read_tables(data: Path, names: str) -> Tables:
         for path in train:
             if path.name not in labels.named:
                 problems.append(DataError(path, "has no label", "add it to train_data.csv or delete it"))
-        for name in sorted(labels.named - entries):
-            problems.append(DataError(table, f"{name} has a label but no file", "add it to train/ or delete the row"))
+        problems += [
+            DataError(
+                train_folder / name, "has a label but no file", "add the file, or delete its row in train_data.csv"
+            )
+            for name in sorted(labels.named - entries)
+        ]
         if labels.labels and len(set(labels.labels.values())) == 1:
             reason = f"every label is {next(iter(labels.labels.values()))}"
             warnings.append(DataError(table, reason, "training refuses one class: it needs 0 and 1"))

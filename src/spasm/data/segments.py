@@ -71,7 +71,7 @@ def _read_file(path: Path, frames: int, root: Path | None) -> NpyFile:
 
     def check(shape: tuple[int, ...]) -> None:
         if shape[1:] == wanted[1:] and shape != wanted:
-            hint = "all segments of a run have one T, which --frames sets in training"
+            hint = f"to train on such files add --frames {shape[0]}; a trained run predicts segments of its own T"
             raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
         if shape != wanted:
             raise DataError(path, f"has shape {shorten(shape)}, not {wanted}", "axes are frames, landmarks, channels")

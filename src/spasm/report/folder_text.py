@@ -1,25 +1,6 @@
 """What a check of a data folder found, as text for a terminal."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
-
-from spasm.core.errors import DataError, printable
 from spasm.data.validation import Report
-
-
-def warning_lines(warnings: Sequence[DataError]) -> list[str]:
-    """A line for each, but files that share a warning stand behind the first of them: there can be hundreds."""
-    alike = defaultdict(list)
-    for warning in warnings:
-        alike[warning.reason, warning.hint].append(warning)
-    lines = []
-    for first, *others in alike.values():
-        lines.append(f"warning: {first}")
-        if others:
-            names = ", ".join(printable(Path(other.path).name) for other in others[:10])
-            lines.append(f"  the same in {len(others)} more: {names}{', ...' if len(others) > 10 else ''}")
-    return lines
 
 
 def folder_summary(report: Report) -> str:

@@ -22,6 +22,7 @@ from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
 from spasm.models.registry import MODELS
+from spasm.runs.missing import check_is_run
 
 SCHEMA = 2
 """Of everything here; a run of another schema is not read."""
@@ -283,8 +284,7 @@ class Metrics(Stored):
 
 def read_run_info(run: Path) -> RunInfo:
     """run.json, once folds.csv is known to be the one it speaks of. Raises DataError."""
-    if not run.is_dir() or not (run / "run.json").exists():
-        raise DataError(run, "holds no run", f"train first: python src/train_folds.py --run {printable(run)}")
+    check_is_run(run)
     info = RunInfo.read(run / "run.json", "restore it, or begin another --run")
     if files.sha256(run / "folds.csv") != info.folds_sha256:
         raise DataError(run / "folds.csv", "has changed since the run was made", "restore it, or begin another --run")
@@ -300,6 +300,7 @@ def read_decision(run: Path) -> Decision:
     """A run's decision, once every file it rests on is known to be there and unchanged. Raises DataError."""
     path = run / "decision.json"
     if not path.exists():
+        check_is_run(run)
         hint = f"train all folds of a model first: python src/train_folds.py --run {printable(run)}"
         raise DataError(path, "is not there: the run has no threshold yet", hint)
     decision = Decision.read(path, rebuild_hint(run))

@@ -1,0 +1,48 @@
+"""Messages for data that is not where a flag says, which name the data that there is."""
+
+import shlex
+from pathlib import Path
+
+from spasm.core.errors import DataError, printable
+from spasm.core.nearby import folders_with, listed, nearest
+from spasm.data.naming import list_segments
+
+TABLE = "train_data.csv"
+DEMO = "or try it on simulated data: make demo"
+
+
+def no_training_data(data: Path) -> DataError:
+    """The error for a folder that has neither train/ nor train_data.csv, or does not exist."""
+    wrong = "no such folder" if not data.exists() else "is a file, not a folder" if not data.is_dir() else ""
+    if not wrong and data.name in ("train", "test") and (data.parent / TABLE).is_file():
+        return DataError(data, "holds segments of a data folder, one level too deep", _add("--data", data.parent))
+    found = folders_with(TABLE, data, data.parent, Path("input"))
+    near = nearest(data, found) if wrong else None
+    reason = wrong or "there is no training data in it"
+    if near is not None:
+        return DataError(data, reason, f"did you mean {near}? {_add('--data', near)}")
+    if found:
+        return DataError(data, reason, f"training data is in {listed(found)}: {_add('--data', found[0])}")
+    return DataError(data, reason, f"put train/ and {TABLE} there, {DEMO}")
+
+
+def list_test_segments(folder: Path, names: str) -> list[Path]:
+    """The segments to predict, see `list_segments`. Raises DataError, naming others, where there is none."""
+    paths = list_segments(folder, names) if folder.is_dir() else []
+    if paths:
+        return paths
+    reason = "holds no segment" if folder.is_dir() else "there is no such folder"
+    parents = (folder.parent.parent, folder.parent, Path("input"))
+    found = [one / "test" for one in folders_with("test", *parents)]
+    if (folder / "test").is_dir():
+        found.insert(0, folder / "test")
+    found = [one for one in dict.fromkeys(found) if one != folder and next(one.glob("*.npy"), None)]
+    if found:
+        hint = f"segments to predict are in {listed(found)}: {_add('--test', found[0])}"
+    else:
+        hint = "--test names the folder with the .npy files to predict"
+    raise DataError(folder, f"{reason}; nothing was written", hint)
+
+
+def _add(flag: str, path: Path) -> str:
+    return f"add {flag} {printable(shlex.quote(str(path)))}"
