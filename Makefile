@@ -1,4 +1,4 @@
-# Two commands for a newcomer: `make demo` and `make test`. Both make .venv and install into it first.
+# `make` alone lists the targets. `make demo` and `make test` first make .venv and install into it.
 # Another interpreter: make demo PYTHON=python3.12
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,32 +8,41 @@ DEMO_SEGMENTS ?= 10
 DEMO_FLAGS ?=
 START := $(shell date +%s)
 
-.PHONY: demo test test-fast check pose-model
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check pose-model
 
-demo: .venv/ready
+help:  ## Show this list.
+	@echo "usage: make TARGET"
+	@sed -n 's/^\([a-z][a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS="$$(printf '\t')" read -r name what; do printf '  %-12s %s\n' "$$name" "$$what"; done
+
+demo: .venv/ready  ## Install, simulate children, train on them, predict, and write a report: about ten minutes.
+	@echo "step 1 of 3: simulate $(DEMO_CHILDREN) children into input/demo"
 	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
+	@echo "step 2 of 3: train and evaluate three models, some minutes"
 	$(BIN)/python src/train_folds.py --data input/demo --run output/demo --cache output/demo/cache $(DEMO_FLAGS)
+	@echo "step 3 of 3: predict new children"
 	$(BIN)/python submission.py --test input/demo/test --run output/demo --out output/demo/submission.csv
-	@echo "demo:    $$(( $$(date +%s) - $(START) )) s in all; the result is in the frame above"
-	@echo "next:    open output/demo/report.html; then put your own data into input/ (see README.md)"
+	@echo "demo:    done in $$(( ($$(date +%s) - $(START)) / 60 )) min; the result is in the frame above"
+	@echo "next:    open output/demo/report.html in a browser, then put your own data into input/ (see README.md)"
 
-# The models of extract_pose.py. The package is Google's own for browsers, Apache-2.0.
-pose-model: .venv/ready-video input/models/mediapipe-pose-0.5.1675469404.tgz
+# The package is Google's own for browsers, Apache-2.0.
+pose-model: .venv/ready-video input/models/mediapipe-pose-0.5.1675469404.tgz  ## Build the pose models, for videos; needs npm.
 	$(BIN)/python src/build_pose_models.py --package input/models/mediapipe-pose-0.5.1675469404.tgz --out input/models
 
 input/models/mediapipe-pose-0.5.1675469404.tgz:
 	mkdir -p input/models
 	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
 
-# Side by side, whole files at a time; else the files of few tests, which are the longest, would come last.
-test: .venv/ready-dev
+# In parallel, by file: otherwise the files of few tests, which take longest, would come last.
+test: .venv/ready-dev  ## Run every test.
 	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
-# While you work: what needs no other process, browser or video. CONTRIBUTING.md says which tests these are.
-test-fast: .venv/ready-dev
+# The tests that need no other process, browser or video; CONTRIBUTING.md describes them.
+test-fast: .venv/ready-dev  ## Run the fast tests, while you work.
 	$(BIN)/python -m pytest -m unit -n logical --dist worksteal
 
-check: .venv/ready-dev
+check: .venv/ready-dev  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

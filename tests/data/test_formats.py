@@ -18,7 +18,7 @@ from PIL import Image
 
 from helpers.repository import ROOT, SOURCE
 from helpers.segments import make_data, npy, pose
-from spasm.core.errors import DataError, DataProblems
+from spasm.core.errors import DataError
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import load_training
 from spasm.data.formats import convert as convert_module

@@ -253,7 +253,7 @@ def test_one_more_model_that_is_no_default_changes_no_byte_of_the_decision_until
     assert "vsvig_logit" in table(copied / "oof.csv")[0]
     metrics = json.loads((copied / "metrics.json").read_text())
     assert "vsvig" in metrics["each_model"] and "vsvig" not in metrics["models"]
-    hint = "vsvig: shown, but not in the decision; to use it: --decide-only --blend.models vsvig"
+    hint = "vsvig: evaluated, but not in the blend; to add: python src/train_folds.py --run "
     assert hint in capsys.readouterr().out.splitlines()
 
     here("train_folds", *flags(copied, (), *DRAFT, "--blend.models", "vsvig"))

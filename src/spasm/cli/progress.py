@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class LineProgress(Generic[T]):
-    """Has what the scripts use of a tqdm bar, and tells the progress of long work in whole lines on stderr.
+    """Has what the scripts use of a tqdm bar, and prints the progress of long work in whole lines on stderr.
 
-    The first comes after `first_s`, another every `every_s`: what ends sooner says nothing.
+    The first comes after `first_s`, another every `every_s`: work that ends sooner prints nothing.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ def progress(
     first_s: float = 10.0,
     every_s: float = 30.0,
 ) -> "tqdm[Any] | LineProgress[Any]":
-    """Tell how far long work is: by a bar on a terminal, elsewhere by lines. `unit_scale` shortens a bar's numbers."""
+    """Show how far long work is: by a bar on a terminal, elsewhere by lines. `unit_scale` shortens a bar's numbers."""
     if sys.stderr.isatty():
         return tqdm(items, what, total, unit=unit or "it", unit_scale=unit_scale)
     return LineProgress(items, what, total, unit, first_s, every_s)
@@ -78,7 +78,7 @@ def print_row(row: dict[str, Any]) -> None:
 
 
 class Training:
-    """Tells how far the folds of a model are: in place on a terminal, elsewhere in a line now and then."""
+    """Shows how far the folds of a model are: in place on a terminal, elsewhere in a line now and then."""
 
     def __init__(self, name: str, first_s: float = 10.0, every_s: float = 30.0) -> None:
         self.name, self.every_s, self.shown = name, every_s, ""
@@ -92,7 +92,7 @@ class Training:
             print(f"\r{' ' * len(self.shown)}\r", end="", file=sys.stderr, flush=True)
 
     def show(self, done: Progress) -> None:
-        """Tell it, if it is time."""
+        """Print it, if it is time."""
         text = training_line(self.name, done)
         if sys.stderr.isatty():
             print(f"\r{text:{len(self.shown)}}", end="", file=sys.stderr, flush=True)

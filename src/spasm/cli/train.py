@@ -13,7 +13,7 @@ from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, Shown, settings, to_tree, within
 from spasm.config.runtime import Cache, Hardware
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, printable
 from spasm.core.processes import cpu_count
 from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
@@ -80,7 +80,7 @@ def train(flags: Any, command: list[str]) -> int:
     run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
     if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
-    print(console.data_summary(data))
+    print(console.data_line(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for fold in one_class_folds(data.labels, run.fold_of):
@@ -88,8 +88,7 @@ def train(flags: Any, command: list[str]) -> int:
 
     opened = open_models(run, models, flags, read.data, command)
     if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
-        print("warning: onsets.csv is not used; only networks trained with the loss `squared` follow it",
-              file=sys.stderr)  # fmt: skip
+        print("warning: onsets.csv is not used: it needs a network with --NETWORK.loss squared", file=sys.stderr)
 
     folds = range(run.folds) if flags.fold is None else [flags.fold]
     workers = min(len(folds), flags.workers or cpu_count())
@@ -106,7 +105,7 @@ def train(flags: Any, command: list[str]) -> int:
         result = decide(run, blend)
         assert result is not None  # this model is complete
         print(console.model_line(name, result), flush=True)
-        if flags.report and reported is None:  # as soon as there is something to look at
+        if flags.report and reported is None:  # as early as possible
             written, reported = _write_report(run, read.data, flags), result
             print(f"written: {', '.join(map(str, written))}", flush=True)
     result = result or decide(run, blend)
@@ -130,7 +129,7 @@ class OpenedModel(NamedTuple):
 def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, command: Sequence[str]) -> list[OpenedModel]:
     """Open the folders of models with the settings that the flags have for them, see `with_models`.
 
-    All are opened before any is trained, so that what is wrong with the last is said at once. data: the user's folder;
+    All are opened before any is trained, so that an error of the last is raised at once. data: the user's folder;
     command: for the manifests. Raises DataError.
     """
     opened = []
@@ -151,7 +150,7 @@ def train_model(
     workers: int,
     with_tensorboard: bool = False,
 ) -> None:
-    """Train some folds of an opened model, or continue them, and tell how far they are; see `train_folds`."""
+    """Train some folds of an opened model, or continue them, and show the progress; see `train_folds`."""
     model, config, folder, environment = opened
     computed = (f"{key} {value}" for key, value in environment.items() if not key.endswith("sha256"))
     print(", ".join([model.name, f"seed {seed}", f"{run.folds} folds", *computed]), flush=True)
@@ -188,8 +187,9 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
     if result is None:
-        raise DataError(run.path, "holds no model that is trained in every fold", "train one: src/train_folds.py")
-    print(console.data_summary(data))
+        hint = f"train one: python src/train_folds.py --run {printable(flags.run)}"
+        raise DataError(run.path, "holds no model that is trained in every fold", hint)
+    print(console.data_line(data))
     written = _write_report(run, folder, flags) if flags.report else []
     _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0
@@ -202,13 +202,14 @@ def _write_report(run: Run, data: Path, flags: Any) -> list[Path]:
 
 
 def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], seconds: float) -> None:
-    """Say what came out, where it is, and what to do next."""
+    """Print the result, where it is, and what to do next."""
     print(console.models_table(result))
     print(console.metrics_table(result))
     others = [name for name in result.each_model if name not in result.models]
     if others:
         names = ",".join(others)
-        print(f"{names}: shown, but not in the decision; to use it: --decide-only --blend.models {names}")
+        command = shlex.join(["--run", str(run.path), "--decide-only", "--blend.models", names])
+        print(f"{names}: evaluated, but not in the blend; to add: python src/train_folds.py {command}")
     files = [run.path / name for name in ("metrics.json", "decision.json", "oof.csv")]
     folders = [ModelFolder(run.path / name) for name in result.each_model]
     files += [path for folder in folders for path in (folder.history, folder.importance) if path.exists()]
@@ -220,3 +221,5 @@ def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], se
         words += ["--name-pattern", flags.read.name_pattern]
     if (data / "test").exists():
         print(f"next:    python submission.py {shlex.join(words)}")
+    elif written:
+        print(f"next:    open {run.path / 'report.html'} in a browser")

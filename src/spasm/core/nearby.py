@@ -7,8 +7,8 @@ from pathlib import Path
 
 def nearest(path: Path, found: Iterable[Path]) -> Path | None:
     """The path whose name is spelt most like that of another; None where none is alike."""
-    by_name = {one.name: one for one in found}
-    names = difflib.get_close_matches(path.name, by_name, 1, 0.6)
+    by_name = {one.name.lower(): one for one in found}
+    names = difflib.get_close_matches(path.name.lower(), by_name, 1, 0.6)
     return by_name[names[0]] if names else None
 
 

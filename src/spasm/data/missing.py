@@ -16,7 +16,7 @@ def no_training_data(data: Path) -> DataError:
     wrong = "no such folder" if not data.exists() else "is a file, not a folder" if not data.is_dir() else ""
     if not wrong and data.name in ("train", "test") and (data.parent / TABLE).is_file():
         return DataError(data, "holds segments of a data folder, one level too deep", _add("--data", data.parent))
-    found = folders_with(TABLE, data, data.parent, Path("input"))
+    found = folders_with(TABLE, data) or folders_with(TABLE, data.parent, Path("input"))
     near = nearest(data, found) if wrong else None
     reason = wrong or "there is no training data in it"
     if near is not None:

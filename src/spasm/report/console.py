@@ -1,4 +1,4 @@
-"""What a run found, as text for a terminal."""
+"""The results of a run, as text for a terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,23 +12,28 @@ from spasm.evaluation import metrics
 from spasm.evaluation.metrics import ROWS
 from spasm.runs.artefacts import DataInfo, Metric, Metrics
 
-SIMULATED = "SIMULATED DATA: these figures say nothing about children."
+SIMULATED = "SIMULATED DATA: these metrics say nothing about real children."
 
 
 def data_summary(data: TrainingData) -> str:
-    """One line on the data, after one on what was converted, and a warning where it is simulated."""
+    """The data in a line, see `data_line`, and a warning where it is simulated."""
+    return "\n".join([data_line(data), *[SIMULATED] * data.simulated])
+
+
+def data_line(data: TrainingData) -> str:
+    """The data in one line, after one on what was converted."""
+    kind = "simulated segments" if data.simulated else "segments"
     line = (
-        f"{len(data.names)} segments of {len(set(data.children))} children, {data.labels.mean():.1%} positive, "
+        f"{len(data.names)} {kind} of {len(set(data.children))} children, {data.labels.mean():.1%} positive, "
         f"{(~data.has_pose).sum()} without any pose, T = {data.poses.shape[1]}"
     )
-    lines = [data.notice, line, SIMULATED if data.simulated else ""]
-    return "\n".join(line for line in lines if line)
+    return "\n".join([data.notice, line] if data.notice else [line])
 
 
 def data_name(data: DataInfo) -> str:
     """What a run was trained on, from its run.json."""
     name = f"{data.segments} segments of {data.children} children, {printable(data.path)}"
-    return f"{name} (SIMULATED: no answer says anything about a real child)" if data.simulated else name
+    return f"{name} (SIMULATED: no prediction is about a real child)" if data.simulated else name
 
 
 def models_table(result: Metrics) -> str:
@@ -56,14 +61,12 @@ def model_line(name: str, result: Metrics) -> str:
 def metrics_table(result: Metrics) -> str:
     """The headline metrics with their intervals."""
     models = ", ".join(f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in result.models.items())
-    title = f"{models}: every child scored by a fold that never saw it, all choices cross-fitted"
+    title = f"{models}: every child is predicted by a fold that was not trained on it, all choices are cross-fitted"
     lines = [intervals_table(result.cross_fitted, title)]
     lines.append(
         f"{'F1 at one threshold for all':34}{number(result.pooled_threshold.f1)}   optimistic: chosen on the same rows"
     )
     lines.append(f"threshold for new children: {result.threshold:.4f}")
-    if result.data.simulated:
-        lines.append(SIMULATED)
     return "\n".join([*lines, ""])
 
 
@@ -77,7 +80,7 @@ def intervals_table(values: Mapping[str, Metric], title: str) -> str:
 
 
 def part_line(part: str, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> str:
-    """Metrics of held-out segments, and what the best threshold for them would have given, known only afterwards."""
+    """Metrics of held-out segments, and the F1 at the best threshold for them, which is known only afterwards."""
     values = metrics.figures(labels, probabilities, positive)
     best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
     shown = {"F1": values["f1"], "AUC": values["auc"], "F1 at its own best threshold": best["f1"]}
@@ -96,12 +99,12 @@ def closing_box(result: Metrics, run: Path, report: Path | None, seconds: float)
         lines.append(SIMULATED)
     lines.append(f"run:    {printable(run)}")
     if report is not None:
-        lines.append(f"report: {printable(report)} (open it in a browser)")
+        lines.append(f"report: {report.absolute().as_uri()} (open it in a browser)")
     lines.append(f"time:   {seconds / 60:.1f} min" if seconds >= 90 else f"time:   {seconds:.0f} s")
     width = max(map(len, lines))
     return "\n".join([f"+-{'-' * width}-+", *(f"| {line:{width}} |" for line in lines), f"+-{'-' * width}-+"])
 
 
 def number(value: float | None) -> str:
-    """A figure in seven columns."""
+    """A number in seven columns."""
     return "    n/a" if value is None else f"{value:7.3f}"

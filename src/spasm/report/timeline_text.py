@@ -1,4 +1,4 @@
-"""What was found in recordings and by a camera, as text for a terminal."""
+"""Detected events of recordings and cameras, as text for a terminal."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def format_time(seconds: float) -> str:
 
 
 def recording_summary(name: str, windows: Windows, detected: Sequence[Event]) -> str:
-    """One paragraph on a recording."""
+    """The detected events of a recording, in one line."""
     length = _length(windows.duration_s)
     if windows.unseen_fraction == 1:
         return f"{name}: no pose in {length}; nothing is known about them."
@@ -38,7 +38,7 @@ def recording_summary(name: str, windows: Windows, detected: Sequence[Event]) ->
     in_clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
         f"{name}: {len(detected)} events like a spasm in {length}, in {in_clusters}; "
-        f"the first at {format_time(detected[0].onset_s)}, the surest at {surest}.{unseen}"
+        f"the first at {format_time(detected[0].onset_s)}, the most probable at {surest}.{unseen}"
     )
 
 
@@ -55,13 +55,13 @@ def unseen_time(windows: Windows) -> str:
 
 
 def live_begin(frames: int) -> str:
-    """What to expect of a run whose windows have so many frames."""
+    """When the first prediction comes of a run whose windows have so many frames."""
     return f"the first prediction needs {frames / FPS:g} s of video; Ctrl-C ends it"
 
 
 def live_update(update: LiveUpdate) -> str:
     """A line for each new window and each new event."""
-    unseen = "" if update.is_visible else ", nobody is seen"
+    unseen = "" if update.is_visible else ", no pose"
     lines = [
         f"{format_time(end_s)}  probability {probability:.3f}{unseen}"
         for end_s, probability in zip(update.ends_s, update.probabilities, strict=True)
@@ -73,7 +73,7 @@ def live_update(update: LiveUpdate) -> str:
 
 
 def live_summary(live: LiveRecording) -> str:
-    """What a camera showed, and how fast it was processed."""
+    """The detected events of a camera's recording, and how fast it was processed."""
     lines = [recording_summary(live.folder.name, live.windows, live.events)]
     if live.latencies_s:
         median_s, most_s = np.quantile(live.latencies_s, (0.5, 0.95))
@@ -83,7 +83,7 @@ def live_summary(live: LiveRecording) -> str:
 
 
 def event_metrics_table(evaluation: EventEvaluation, simulated: bool, rule: str, how: str) -> str:
-    """Metrics of detected events with their intervals, and what is known of their timing and clusters."""
+    """Metrics of detected events with their intervals, their timing and their clusters."""
     lines = ["", console.SIMULATED] if simulated else []
     names = [f"{key.replace('_', ' ')}, {name}" for name, metrics in evaluation.metrics.items() for key in metrics]
     width = max(map(len, names))
@@ -110,7 +110,7 @@ def event_metrics_table(evaluation: EventEvaluation, simulated: bool, rule: str,
 
 
 def trade_off_table(rows: Sequence[tuple[float, float, float]]) -> str:
-    """Limits on false alarms per hour, how many there then were, and the sensitivity."""
-    lines = ["", f"{'at most so many false alarms an hour':>38}{'false alarms/h':>16}{'sensitivity':>13}"]
+    """Limits on false alarms per hour, the false alarms under each, and the sensitivity."""
+    lines = ["", f"{'limit on false alarms per hour':>38}{'false alarms/h':>16}{'sensitivity':>13}"]
     lines += [f"{limit:38g}{false:16.2f}{sensitivity:13.3f}" for limit, false, sensitivity in rows]
     return "\n".join(lines)
