@@ -43,7 +43,7 @@ class CheckSimulation:
 
 
 TABLE_CHILDREN, TABLE_SEGMENTS = 120, 4  # simulated at a table, to compare with
-# With few children an AUC of leaks moves by chance; so many times --children are simulated for it, few segments each.
+# With few children an AUC of leaks is noisy; so many times --children are simulated for it, few segments each.
 LEAK_CHILDREN, LEAK_SEGMENTS = 20, 3
 COHORT_CHILDREN = 5  # times --children, for the same reason
 

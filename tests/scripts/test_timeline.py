@@ -202,7 +202,7 @@ def test_bad_recordings_and_bad_events_are_all_named(call, recorded, tmp_path):
         (["--stride-s", "0.25"], "nearest valid value is 0.2"),
     ],
 )
-def test_settings_that_cannot_be_are_told_with_the_nearest_that_can(call, flags, word):
+def test_settings_that_do_not_fit_are_refused_with_what_does(call, flags, word):
     code, _, errors = call(*flags, recordings=1)
     assert code == 2
     assert word in " ".join(errors.split())
