@@ -1,6 +1,6 @@
-"""How many times faster than real time each stage from a film to events is on this machine.
+"""How many times faster than real time each stage from a video to events is on this machine.
 
-The recording moves at random, a third of it lost; the film is a photograph, panned. Poses need scikit-image, MediaPipe
+The recording moves at random, a third of it lost; the video is a photograph, panned. Poses need scikit-image, MediaPipe
 and the models that `make pose-model` builds, and are left out without them. The network is compared with the naive
 way, in turn: one window after another through one fold after another, features landmark by landmark, the network in
 float32 as first written down.
@@ -50,7 +50,7 @@ class BenchmarkTimeline:
     """Flags of benchmarks/recordings.py."""
 
     run: Path = Path("output/main")
-    """Trained run that answers."""
+    """Trained run."""
     models: Path = Path("input/models")
     """Folder of the pose models."""
     stride_s: Annotated[float, within(0.1, 60)] = 1.0
@@ -152,13 +152,13 @@ def pose_seconds(model: Path) -> float:
     import cv2
     from skimage import data
 
-    photograph, film = data.astronaut(), []
+    photograph, video = data.astronaut(), []
     for frame in range(FILM_FRAMES):
         view = np.array([[0.9, 0, 60 + 20 * np.sin(frame / 10)], [0, 0.9, 10]])
-        film.append(cv2.warpAffine(photograph, view, PIXELS))
+        video.append(cv2.warpAffine(photograph, view, PIXELS))
     with landmarker.PoseLandmarker(model, 1) as find:
         times = []
-        for number, picture in enumerate(film):
+        for number, picture in enumerate(video):
             begin = time.perf_counter()
             find(picture, round(number / FPS * 1000))
             times.append(time.perf_counter() - begin)

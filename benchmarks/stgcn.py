@@ -2,7 +2,7 @@
 
 The reference is the same work as first written down: features landmark by landmark, the network in NCHW and float32
 with einsum, strided convolutions, elementwise dropout and unfolded batch norms. The two take turns; medians count.
-Five networks are measured alone, and as inference: from poses to the answers of five folds, features built once.
+Five networks are measured alone, and as inference: from poses to the predictions of five folds, features built once.
 
 Example: python benchmarks/stgcn.py --frames 150
 """

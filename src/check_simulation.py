@@ -16,6 +16,7 @@ from typing import Annotated
 
 from spasm.cli import app
 from spasm.config.fields import Count, Seed, settings, within
+from spasm.core.errors import DataError
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.report import realism_text
 from spasm.simulation import difficulty, realism
@@ -42,12 +43,16 @@ class CheckSimulation:
 
 
 TABLE_CHILDREN, TABLE_SEGMENTS = 120, 4  # simulated at a table, to compare with
-# With few children an AUC of leaks moves by chance; so many times --children are simulated for it, few segments each.
+# With few children an AUC of leaks is noisy; so many times --children are simulated for it, few segments each.
 LEAK_CHILDREN, LEAK_SEGMENTS = 20, 3
 COHORT_CHILDREN = 5  # times --children, for the same reason
 
 
 def main(settings: CheckSimulation) -> int:
+    if settings.predictions:  # checked before the minutes that the rest takes
+        for path in (settings.predictions, settings.data / "truth.csv"):
+            if not path.is_file():
+                raise DataError(path, "is not there", "make demo writes one; --data and --predictions name others")
     children, segments, seed = settings.children, settings.segments_per_child, settings.seed
     real = difficulty.read_windows(settings.real_data) if settings.real_data else None
     table = SimulatedSample(SimulationConfig(camera_setup="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)

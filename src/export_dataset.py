@@ -1,6 +1,6 @@
 """Write training segments in the layout of another system, to train that system on the same data.
 
-Into --out go kinetics_train/, kinetics_train_label.json, and groups.csv, which says whose each clip is. Data in another
+Writes kinetics_train/, kinetics_train_label.json, and groups.csv, which names the child of each clip. Data in another
 system's layout needs no conversion by hand: every script reads it where --data names its folder.
 
 Examples:

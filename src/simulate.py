@@ -71,7 +71,7 @@ def main(settings: Simulate) -> int:
         settings.workers,
         functools.partial(progress.progress, "simulate"),
     )
-    print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it says anything about patients.")
+    print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it is about patients.")
     for split in ("train", "test"):
         labels = [row["label"] for row in rows if row["split"] == split]
         children = {child_of(str(row["segment_name"])) for row in rows if row["split"] == split}

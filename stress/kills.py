@@ -1,9 +1,9 @@
 """Kill the whole pipeline at random moments, again and again, and compare what it ends with to the byte.
 
-Small simulated data; LightGBM, random convolutions and the network trained with two workers, blended, and new segments
-answered, all by the real commands. Every process of a command is killed at once (SIGKILL to its group); saves take
-longer than they need, so that many kills come inside one. The same command then goes on, until it ends by itself.
-What one worker writes that nothing disturbs is the reference; what two write is compared with it as well.
+Small simulated data; LightGBM, random convolutions and the network are trained with two workers and blended, and new
+segments are predicted, all by the real commands. Every process of a command is killed at once (SIGKILL to its group);
+saves are slowed down, so that many kills come inside one. The same command then resumes, until it ends by itself. The
+reference is an undisturbed run with one worker; another one with two workers is compared with it as well.
 
 Example: python stress/kills.py --kills 20
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from storage import BLEND, ENVIRONMENT, MODELS, ROOT, SIMULATE, call
 
 PIPELINE = [*(words.replace(" --tensorboard", "") for words in MODELS.values()), BLEND]
-PIPELINE.append("submission.py --run run --test data/test --out answers/answers.csv")
+PIPELINE.append("submission.py --run run --test data/test --out predicted/predicted.csv")
 # Read by every process of a command: the moments at which a file is made durable and gets its name last longer.
 SITE = """
 import os, random, time
@@ -39,8 +39,8 @@ os.fsync, os.replace = slow(os.fsync), slow(os.replace)
 
 
 def written(work: Path) -> dict[str, bytes]:
-    """All that a run and an answer consist of, but for locks and the command line in manifests."""
-    kept = [*sorted((work / "run").rglob("*")), *sorted((work / "answers").rglob("*"))]
+    """All that a run and its predictions consist of, but for locks and the command line in manifests."""
+    kept = [*sorted((work / "run").rglob("*")), *sorted((work / "predicted").rglob("*"))]
     found = {str(path.relative_to(work)): path.read_bytes() for path in kept if path.is_file()}
     for name in [name for name in found if name.endswith("manifest.json")]:
         found[name] = json.dumps(json.loads(found[name]) | {"command": []}).encode()
@@ -50,8 +50,8 @@ def written(work: Path) -> dict[str, bytes]:
 def undisturbed(work: Path, workers: int) -> dict[str, bytes]:
     work.mkdir()
     for words in [f"{SIMULATE} --children 10 --segments-per-child 5 --seed 1", *PIPELINE]:
-        code, said = call(words.replace("--workers 1", f"--workers {workers}"), work)
-        assert code == 0, said
+        code, stderr = call(words.replace("--workers 1", f"--workers {workers}"), work)
+        assert code == 0, stderr
     return written(work)
 
 
@@ -64,7 +64,7 @@ def killed(words: str, work: Path, longest_s: float | None, counts: Counter[str]
         command, cwd=work, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
-        _, said = running.communicate(timeout=longest_s and random.uniform(0.3, longest_s))
+        _, stderr = running.communicate(timeout=longest_s and random.uniform(0.3, longest_s))
     except subprocess.TimeoutExpired:
         os.killpg(running.pid, signal.SIGKILL)
         running.communicate()
@@ -74,7 +74,7 @@ def killed(words: str, work: Path, longest_s: float | None, counts: Counter[str]
         counts["inside a save"] += any(work.glob("*/**/.tmp-*"))
         counts[Path(script).stem] += 1
         return False
-    assert running.returncode == 0, said
+    assert running.returncode == 0, stderr
     return True
 
 

@@ -38,7 +38,7 @@ MODELS = {
 }
 SIMULATE = "src/simulate.py --out data --frames 60 --recordings 1 --minutes 1 --workers 1"
 BLEND = "src/train_folds.py --decide-only --no-report --run run --cache cache --blend.trials 3"
-SUBMIT = "submission.py --run run --test data/test --out answers/answers.csv --report"
+SUBMIT = "submission.py --run run --test data/test --out predicted/predicted.csv --report"
 REPORT = "src/report.py --run run --cache cache"
 TUNE = "src/tune.py --data data --frames 60 --folds 3 --cache cache --study small --trials 3 --workers 1"
 CALLS = ("openat", "mkdir", "write", "pwrite64", "fsync", "fdatasync", "rename", "link")
@@ -70,7 +70,7 @@ COMMANDS = {
     "train_rocket": Command(MODELS["train_rocket"], ["run", "cache"], ["run/rocket"]),
     "train_network": Command(MODELS["train_network"], ["run", "cache"], ["run/stgcn_mil"], r"events\.out"),
     "decide": Command(BLEND, ["run", "cache"]),
-    "submission": Command(SUBMIT, ["answers"]),
+    "submission": Command(SUBMIT, ["predicted"]),
     "report": Command(REPORT, ["run", "cache"]),
     "tune": Command(
         f"{TUNE} --storage studies/small.journal --out studies/small.json",
@@ -132,13 +132,13 @@ def prepare(base: Path) -> None:
     base.mkdir(parents=True)
     simulate = f"{SIMULATE} --children 14 --segments-per-child 4 --seed 1"
     for words in [simulate, *MODELS.values(), BLEND, SUBMIT, REPORT, COMMANDS["robustness"].words]:
-        code, said = call(words, base)
-        assert code == 0, said
+        code, stderr = call(words, base)
+        assert code == 0, stderr
     (base / "studies").mkdir()
 
 
 def call(words: str, work: Path, *before: str, more: dict[str, str] | None = None) -> tuple[int, str]:
-    """Run one of our commands in a folder; its exit code and what it said on stderr."""
+    """Run one of our commands in a folder; its exit code and stderr."""
     script, *flags = words.split()
     command = [*before, sys.executable, str(ROOT / script), *flags]
     done = subprocess.run(command, cwd=work, env=ENVIRONMENT | (more or {}), capture_output=True, text=True)
@@ -163,8 +163,8 @@ class Campaign:
         self.restore()
         self.before = contents(self.work, command)
         traced = ["strace", "-y", "-s", "0", "-o", str(self.log), "-e", f"trace={','.join(CALLS)}"]
-        code, said = call(command.words, self.work, *traced)
-        assert code == 0, said
+        code, stderr = call(command.words, self.work, *traced)
+        assert code == 0, stderr
         self.points = list(self.touching())
         self.after = contents(self.work, command)
 
@@ -202,15 +202,15 @@ class Campaign:
             )
         return [random.choice(points) for points in kinds.values()]
 
-    def judge(self, code: int, said: str, rerun: bool = True) -> list[str]:
+    def problems_of(self, code: int, stderr: str, rerun: bool = True) -> list[str]:
         """What is wrong after a fault, if anything."""
         wrong = []
         if code != 1:
             wrong.append(f"exit code {code}")
-        if "Traceback" in said or not re.search(r"^error: ", said, re.MULTILINE):
-            wrong.append("no message: " + said[-1500:])
-        elif ".tmp-" in said or not any(name in said for name in self.command.writes):
-            wrong.append("the message names no place that the user knows: " + said)
+        if "Traceback" in stderr or not re.search(r"^error: ", stderr, re.MULTILINE):
+            wrong.append("no message: " + stderr[-1500:])
+        elif ".tmp-" in stderr or not any(name in stderr for name in self.command.writes):
+            wrong.append("the message names no place that the user knows: " + stderr)
         for path, content in contents(self.work, self.command).items():
             if ".tmp-" in path:
                 wrong.append(f"{path} is left behind")
@@ -224,9 +224,9 @@ class Campaign:
         return wrong + (self.continued() if rerun else [])
 
     def continued(self) -> list[str]:
-        code, said = call(self.command.words, self.work)
+        code, stderr = call(self.command.words, self.work)
         if code:
-            return [f"the same command then ends with {code}: {said[-1500:]}"]
+            return [f"the same command then ends with {code}: {stderr[-1500:]}"]
         now, after = self.steady(contents(self.work, self.command)), self.steady(self.after)
         return [f"{path} differs in the end" for path in sorted(now | after) if now.get(path) != after.get(path)]
 
@@ -245,7 +245,7 @@ class Campaign:
             strace = ["strace", "-y", "-s", "0", "-o", str(self.log), *inject]
             for _ in range(3):  # a line about progress, say, shifts the numbers
                 self.restore()
-                code, said = call(self.command.words, self.work, *strace)
+                code, stderr = call(self.command.words, self.work, *strace)
                 hit = [line for line in self.log.read_text().splitlines() if "(INJECTED)" in line]
                 ours = bool(hit) and any(of in hit[0] for of in (str(self.work), *self.command.writes))
                 if ours:
@@ -253,7 +253,7 @@ class Campaign:
             if not ours:
                 yield f"{error} at {name} {number} {place}", ["VOID: another call was hit: " + "".join(hit)]
             else:
-                yield f"{error} at {name} {number} {place}", self.judge(code, said)
+                yield f"{error} at {name} {number} {place}", self.problems_of(code, stderr)
 
     @contextlib.contextmanager
     def disk(self) -> Iterator[Callable[[str], None]]:
@@ -267,22 +267,22 @@ class Campaign:
 
     def full(self, limit: int | None) -> Iterator[tuple[str, list[str]]]:
         grown = sum(len(content) for path, content in self.after.items() if content != self.before.get(path))
-        for share in [0, 0.03, 0.1, 0.3, 0.6, 0.9][:limit]:
+        for fraction in [0, 0.03, 0.1, 0.3, 0.6, 0.9][:limit]:
             with self.disk() as remount:
                 used = shutil.disk_usage(self.work).used
-                remount(f"size={used + 8192 + int(share * grown)}")
-                code, said = call(self.command.words, self.work)
-                wrong = self.judge(code, said, rerun=False) if code else []
+                remount(f"size={used + 8192 + int(fraction * grown)}")
+                code, stderr = call(self.command.words, self.work)
+                wrong = self.problems_of(code, stderr, rerun=False) if code else []
                 remount("size=1g")
-                yield f"full at {share} of what it writes: exit {code}", wrong + self.continued()
+                yield f"full at {fraction} of what it writes: exit {code}", wrong + self.continued()
 
     def read_only(self, _limit: int | None) -> Iterator[tuple[str, list[str]]]:
         with self.disk() as remount:
             remount("ro")
-            code, said = call(self.command.words, self.work)
-            wrong = self.judge(code, said, rerun=False)
+            code, stderr = call(self.command.words, self.work)
+            wrong = self.problems_of(code, stderr, rerun=False)
             remount("rw")
-            yield "read-only: " + said.strip().rpartition("\n")[2], wrong + self.continued()
+            yield "read-only: " + stderr.strip().rpartition("\n")[2], wrong + self.continued()
 
     def vanished(self, limit: int | None) -> Iterator[tuple[str, list[str]]]:
         count = sum(name == "rename" for name, _, _ in self.points)
@@ -294,14 +294,14 @@ class Campaign:
             self.restore()
             more = {"VANISH": f"{number} {moment} {self.command.writes[0]}"}
             more["PYTHONPATH"] = str(self.log.parent / "site")
-            code, said = call(self.command.words, self.work, more=more)
-            explained = code == 1 and "error: " in said and "Traceback" not in said
+            code, stderr = call(self.command.words, self.work, more=more)
+            explained = code == 1 and "error: " in stderr and "Traceback" not in stderr
             if code == 0 and self.steady(contents(self.work, self.command)) == self.steady(self.after):
                 explained = True  # it was made again as a whole
-            wrong = [] if explained else [f"exit {code}: {said[-1500:]}"]
+            wrong = [] if explained else [f"exit {code}: {stderr[-1500:]}"]
             if code and (self.work / self.command.writes[0]).exists():
                 wrong.append("the folder was made again")
-            yield f"vanished {moment} file {number} of {count}: " + said.strip().rpartition("\n")[2], wrong
+            yield f"vanished {moment} file {number} of {count}: " + stderr.strip().rpartition("\n")[2], wrong
 
 
 def main() -> int:

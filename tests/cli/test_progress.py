@@ -1,4 +1,4 @@
-"""How long work tells how far it is: a bar on a terminal, elsewhere whole lines, and nothing where it is soon done."""
+"""How long work shows its progress: a bar on a terminal, elsewhere whole lines, and nothing where it ends soon."""
 
 import os
 import pty
@@ -36,7 +36,7 @@ def on_terminal(*words):
     try:
         while part := os.read(terminal, 4096):
             text += part
-    except OSError:  # how Linux tells that nobody writes to the terminal any more
+    except OSError:  # how Linux reports that the other side of the terminal is closed
         pass
     os.close(terminal)
     return command.wait(), text.decode()
@@ -150,7 +150,7 @@ def test_without_a_terminal_a_training_writes_a_line_after_ten_seconds_and_every
             seconds(1)
             show(Progress(second // 20, 5, 0, 0, None))
         seconds(60)
-        show(Progress(5, 5, 0, 0, 0.0))  # the end is told by what follows
+        show(Progress(5, 5, 0, 0, 0.0))  # what follows shows the end
     assert capsys.readouterr().err.splitlines() == ["lgbm: 0 of 5 folds", "lgbm: 2 of 5 folds"]
 
 

@@ -221,8 +221,8 @@ def test_the_flags_that_others_rely_on_exist():
     assert (settings.run, settings.fold, settings.workers, settings.seed) == (Path("r"), 1, 2, 3)
     assert (settings.report, settings.tensorboard, settings.decide_only) == (False, True, True)
     assert (settings.hardware, settings.blend) == (Hardware(device="cpu"), Blend(models=("stam",), trials=5))
-    answer = parsed("--test", "t", "--run", "r", "--out", "o.csv", "--header", "file_name", flags=Submission)
-    assert answer == Submission(test=Path("t"), run=Path("r"), out=Path("o.csv"), header="file_name")
+    predict = parsed("--test", "t", "--run", "r", "--out", "o.csv", "--header", "file_name", flags=Submission)
+    assert predict == Submission(test=Path("t"), run=Path("r"), out=Path("o.csv"), header="file_name")
     shifted = parsed("--prevalence", 0.1, "--adapt-prevalence", "--abstain", 0.3, "--device", "cpu", flags=Submission)
     assert shifted == Submission(prevalence=0.1, adapt_prevalence=True, abstain=0.3, hardware=Hardware(device="cpu"))
 
@@ -439,7 +439,7 @@ def test_flags_that_do_not_fit_each_other_stop(capsys):
         Hysteresis(event_off=0.9)
     for words, flags, main in (
         (["--fold", "4", "--folds", "4"], train_folds.flags, train_folds.main),
-        (["--out", "answer.txt"], Submission, submission.main),
+        (["--out", "labels.txt"], Submission, submission.main),
         (["--prevalence", "0.1", "--adapt-prevalence"], Submission, submission.main),
     ):
         assert app.run(main, flags, "", words) == 2

@@ -99,7 +99,7 @@ class Command:
         return found
 
     def kill_parent(self) -> None:
-        """Kill the command's first process alone, which cannot tell the others, and see them go."""
+        """Kill the command's first process alone, which cannot warn the others, and wait until they end."""
         assert len(self.group()) > 1, "the test is void unless there are others"
         self.process.kill()
         self.process.wait()
@@ -125,7 +125,7 @@ class Command:
 
 
 def without_progress(stderr: str) -> str:
-    """What a command complains of: all but the lines of progress, which come where a machine is slow."""
+    """The errors and warnings of a command, without the lines of progress, which a slow machine prints."""
     lines = stderr.splitlines(keepends=True)
     return "".join(line for line in lines if not re.match(r"\w+: \d+ of \d+ (folds|segments)", line))
 

@@ -434,13 +434,24 @@ def test_without_being_asked_nothing_is_called_too_poor(answer, poor, tmp_path):
 
 
 @pytest.mark.parametrize("flags", [[], ["--prevalence", "0.1"], ["--adapt-prevalence", "--abstain", "0.5"]])
-def test_an_empty_folder_gives_a_header_alone_and_exit_code_1(answer, test_folder, tmp_path, flags):
+def test_an_empty_folder_is_refused_and_nothing_is_written(answer, test_folder, tmp_path, flags):
+    (tmp_path / "answer.csv").write_text("an earlier one")
     for path in test_folder.iterdir():
         path.unlink()
-    code, _, stderr = answer(*flags)
-    assert code == 1
-    assert "holds no segment" in stderr
-    assert (tmp_path / "answer.csv").read_bytes() == b"segment_name,label\n"
+    code, stdout, stderr = answer(*flags)
+    assert (code, stdout) == (1, "")
+    assert f"{test_folder}: holds no segment; nothing was written (" in stderr
+    assert (tmp_path / "answer.csv").read_text() == "an earlier one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.csv", "test"]
+
+
+def test_a_folder_without_segments_is_met_by_those_that_have_some(answer, test_folder, tmp_path):
+    for wrong in (tmp_path, tmp_path / "nowhere"):
+        code, _, stderr = answer("--test", wrong)
+        assert code == 1
+        assert f"error: {wrong}: " in stderr and "nothing was written" in stderr
+    assert f"segments to predict are in {test_folder}: add --test {test_folder})" in answer("--test", tmp_path)[2]
+    assert not (tmp_path / "answer.csv").exists()
 
 
 def test_every_bad_file_is_named_at_once_and_the_old_answer_stays(answer, test_folder, tmp_path, monkeypatch):
@@ -487,7 +498,7 @@ def test_segments_of_another_length_are_refused_by_name(answer, test_folder):
 def test_a_test_folder_that_is_not_there_is_named(answer, tmp_path):
     code, _, stderr = answer("--test", tmp_path / "nowhere")
     assert code == 1
-    assert "nowhere: cannot be listed" in stderr
+    assert "nowhere: there is no such folder" in stderr
 
 
 def test_an_answer_that_is_no_csv_is_refused(answer, tmp_path):

@@ -189,14 +189,20 @@ def test_bad_recordings_and_bad_events_are_all_named(call, recorded, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
-        (["--event-on", "0.2", "--event-off", "0.1"], "--event-on, --event-off belong to --rule hysteresis"),
-        (["--rule", "hysteresis", "--sum-windows", "4"], "belong to --rule accumulation"),
-        (["--camera", "0"], "--camera goes without recordings"),
+        (
+            ["--event-on", "0.2", "--event-off", "0.1"],
+            "--event-on, --event-off need --rule hysteresis; the rule is accumulation",
+        ),
+        (
+            ["--rule", "hysteresis", "--sum-windows", "4"],
+            "--refractory-s need --rule accumulation; the rule is hysteresis",
+        ),
+        (["--camera", "0"], "--camera cannot be used with recordings or --events"),
         (["--event-on", "0.2", "--event-off", "0.3"], "nearest valid value is 0.2"),
         (["--stride-s", "0.25"], "nearest valid value is 0.2"),
     ],
 )
-def test_settings_that_cannot_be_are_told_with_the_nearest_that_can(call, flags, word):
+def test_settings_that_do_not_fit_are_refused_with_what_does(call, flags, word):
     code, _, errors = call(*flags, recordings=1)
     assert code == 2
     assert word in " ".join(errors.split())

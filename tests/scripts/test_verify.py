@@ -97,7 +97,7 @@ def test_one_mistake_in_all_files_is_one_line_with_what_to_do(tmp_path):
     assert (
         f"{data}/train: 4 files, each has 100 frames (T), not 150 (to train on such files add --frames 100;" in problem
     )
-    assert verify("--data", data, "--frames", 100).returncode == 0, "what the message says works"
+    assert verify("--data", data, "--frames", 100).returncode == 0, "the flag in the message works"
     for path in (data / "train").iterdir():
         path.unlink()
     np.save(data / "train/child_0_1.npy", np.zeros((100, 33, 5)))

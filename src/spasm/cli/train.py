@@ -196,7 +196,7 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
 
 
 def _write_report(run: Run, data: Path, flags: Any, final: bool = True) -> list[Path]:
-    from spasm.report.build import write_report  # what draws takes a second to load
+    from spasm.report.build import write_report  # what plots takes a second to load
 
     return write_report(run.path, data, flags.cache, flags.hardware, final)
 

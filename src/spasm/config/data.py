@@ -12,7 +12,7 @@ class Data:
 
     data: Path = Path("input")
     """Folder with train/ and train_data.csv; test/ and groups.csv if there are any."""
-    frames: Annotated[int | None, within(16, 100_000), Shown(default="150, or what the data's format says")] = None
+    frames: Annotated[int | None, within(16, 100_000), Shown(default="150, or what the data's format gives")] = None
     """Frames in every segment (T). Files of another length are refused."""
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""

@@ -62,7 +62,7 @@ class Shown:
     """How a field, or a group of fields, stands in the help of a script."""
 
     default: str = ""
-    """The default in words, where the value itself says little."""
+    """The default in words, where the value itself is not clear."""
     value: str = ""
     """What stands for the value, such as NAMES."""
     advanced: bool = False

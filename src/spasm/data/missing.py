@@ -32,10 +32,7 @@ def list_test_segments(folder: Path, names: str) -> list[Path]:
     if paths:
         return paths
     reason = "holds no segment" if folder.is_dir() else "there is no such folder"
-    parents = (folder.parent.parent, folder.parent, Path("input"))
-    found = [one / "test" for one in folders_with("test", *parents)]
-    if (folder / "test").is_dir():
-        found.insert(0, folder / "test")
+    found = [folder / "test", folder.parent / "test", *(one / "test" for one in folders_with("test", Path("input")))]
     found = [one for one in dict.fromkeys(found) if one != folder and next(one.glob("*.npy"), None)]
     if found:
         hint = f"segments to predict are in {listed(found)}: {_add('--test', found[0])}"
