@@ -56,7 +56,7 @@ def test_it_tells_jerks_of_children_it_never_saw(member):
     assert roc_auc_score(labels, list(scored.values())) > 0.9
 
 
-def test_a_segment_is_answered_the_same_alone_and_among_others(member):
+def test_a_segment_has_the_same_prediction_alone_and_among_others(member):
     poses, _ = children(seed=5)
     predictor = opened([member.weights(0, fold) for fold in range(3)])
     together, attention = predictor.predict(poses, np.arange(len(poses)))

@@ -292,7 +292,7 @@ def test_where_the_camera_stands_and_its_zoom_change_nothing(predictor, others):
     assert np.abs(score(unscaled, seen) - score(unscaled, poses)).max() > 0.1
 
 
-def test_a_segment_is_answered_the_same_alone_and_among_others(predictor, others):
+def test_a_segment_has_the_same_prediction_alone_and_among_others(predictor, others):
     poses = np.concatenate([others[0], moving(8, T, 40)])  # more than a batch
     together = score(predictor, poses)
     for row in (0, 15, 40, 55):

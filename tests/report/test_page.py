@@ -133,7 +133,7 @@ def test_the_headline_is_that_of_the_metrics(opened: Seen, both: Path) -> None:
     cards = opened.page.locator(".cards div").all_inner_texts()
     for name, key in (("cross-fitted F1", "f1"), ("prevalence", "prevalence"), ("AUC", "auc"),
                       ("sensitivity", "sensitivity"), ("specificity", "specificity"),
-                      ("F1 of always answering positive", "always_positive_f1")):  # fmt: skip
+                      ("F1 of always predicting positive", "always_positive_f1")):  # fmt: skip
         card = next(text for text in cards if text.startswith(name))
         assert f"{told[key]['value']:.3f}" in card
         if told[key]["low"] is not None:

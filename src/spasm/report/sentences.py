@@ -68,7 +68,7 @@ def without_pose(predictions: SegmentPredictions) -> str:
     has_pose, positive = predictions.has_pose, predictions.positive
     if has_pose.all() or not has_pose.any():
         return ""
-    rest = metrics.figures(predictions.labels[has_pose], predictions.probability[has_pose], positive[has_pose])
+    rest = metrics.point_metrics(predictions.labels[has_pose], predictions.probability[has_pose], positive[has_pose])
     return (
         f"{(~has_pose).sum()} of {len(has_pose)} segments have no pose in any frame, and "
         f"{(positive & ~has_pose).sum()} of them count as called positive, as their like were labelled in training. "

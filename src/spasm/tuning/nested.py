@@ -62,7 +62,8 @@ def nested_metrics(
     found: dict[str, Any] = {}
     both = {}
     child = bootstrap.number_children(data.children)
-    draws = bootstrap.draw_children(child.max() + 1, np.random.default_rng(0))  # those of `metrics.cluster_bootstrap`
+    # The same resamples as in `metrics.cluster_bootstrap`.
+    resampled = bootstrap.sample_children(child.max() + 1, np.random.default_rng(0))
     for name, predictions in (("tuned", tuned), ("default", default)):
         probabilities, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
         for part in predictions:
@@ -70,7 +71,7 @@ def nested_metrics(
         point, replicates = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children, seed=0)
         losses = log_losses(logit(probabilities), data.labels)
         point["log_loss"] = float(losses.mean())
-        replicates["log_loss"] = bootstrap.mean_replicates(losses, child, draws)
+        replicates["log_loss"] = bootstrap.mean_replicates(losses, child, resampled)
         found[name] = {key: bootstrap.interval(point[key], replicates[key]) for key in point}
         both[name] = point, replicates
     (tuned_point, tuned_replicates), (default_point, default_replicates) = both["tuned"], both["default"]
