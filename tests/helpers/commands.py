@@ -61,7 +61,7 @@ os.replace, os.open = slow_replace, slow_open
 
 
 class Command:
-    """A script that runs in a process group of its own, and is held where `hold` says."""
+    """A script that runs in a process group of its own, and is held at the point `hold`."""
 
     def __init__(self, folder: Path, script: str, flags: list[str], hold: str = "nothing never") -> None:
         self.note, self.log = folder / "note", folder / "imports"
@@ -99,7 +99,7 @@ class Command:
         return found
 
     def kill_parent(self) -> None:
-        """Kill the command's first process alone, which cannot tell the others, and see them go."""
+        """Kill the command's first process alone, which cannot warn the others, and check that they end."""
         assert len(self.group()) > 1, "the test is void unless there are others"
         self.process.kill()
         self.process.wait()
