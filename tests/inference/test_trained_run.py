@@ -182,5 +182,5 @@ def test_a_run_decided_for_one_prevalence_can_be_asked_for_another(choose):
 def test_a_threshold_of_other_rows_is_refused(choose, tmp_path):
     path = tmp_path / "oof.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    with pytest.raises(DataError, match=r"oof\.csv: is not what decision\.json was chosen on .*--decide-only --run"):
+    with pytest.raises(DataError, match=r"oof\.csv: is not the table that decision\.json .*--decide-only --run"):
         choose(sampled(0.25, 1)[1:], 0.5)
