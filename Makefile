@@ -29,7 +29,7 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
-# While you work: what needs no other process, browser or video. CONTRIBUTING.md says which tests these are.
+# While you work: what needs no other process, browser or video. CONTRIBUTING.md lists these tests.
 test-fast: .venv/ready-dev
 	$(BIN)/python -m pytest -m unit -n logical --dist worksteal
 

@@ -149,7 +149,7 @@ def test_an_unseen_step_makes_events_as_a_probability_of_zero_would(rule):
     whole = T + STRIDE * 29
     curve = generator.uniform(0, 1, -(-whole // STEP_FRAMES))
     seen = np.resize(seen, len(curve))
-    with_nan, with_zero = (answers(probabilities, np.where(seen, curve, unseen)) for unseen in (np.nan, 0.0))
+    with_nan, with_zero = (windows_of(probabilities, np.where(seen, curve, unseen)) for unseen in (np.nan, 0.0))
     assert detect_events(with_nan, rule) == detect_events(with_zero, rule) != []
     assert with_nan.unseen_fraction == pytest.approx(1 - seen.mean())
 

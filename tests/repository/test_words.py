@@ -8,13 +8,9 @@ import pytest
 
 from helpers.repository import ROOT
 
-CLEAN = [
-    *(
-        f"{folder}/{room}"
-        for folder in ("src/spasm", "tests")
-        for room in ("core", "data", "features", "ensemble", "runs", "training")
-    ),
-]
+ROOMS = "core data features evaluation simulation ensemble models runs training tuning inference video".split()
+CLEAN = [f"{folder}/{room}" for folder in ("src/spasm", "tests") for room in ROOMS]
+CLEAN += ["tests/helpers", "tests/repository", "docs/architecture.md", "CONTRIBUTING.md", "CHANGELOG.md", "input"]
 WORDS = [line.split("->")[0] for line in (ROOT / "docs/words.txt").read_text(encoding="utf-8").splitlines()]
 
 

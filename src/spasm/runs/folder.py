@@ -4,7 +4,7 @@ RUN/run.json, folds.csv       T, data and folds, made by the first command and s
 RUN/<model>/manifest.json     settings, versions, and the sha256 of every file that a decision depends on
 RUN/<model>/seed_S/           fold_K.safetensors weights (.txt of LightGBM), fold_K_oof.csv scores, and
                               fold_K_last.safetensors while a network can be resumed
-RUN/<model>/history.csv       of a network: one row per epoch; no loss of held-out children, since nothing is chosen on them
+RUN/<model>/history.csv       of a network: one row per epoch; no loss of held-out children, who must not be used
 RUN/<model>/tensorboard/      the same for TensorBoard, with --tensorboard
 RUN/<model>/importance.csv    of LightGBM: the gain of each group of features
 RUN/<model>/oof.csv           out-of-fold logits: the mean over seeds
