@@ -107,10 +107,10 @@ def summary(prediction: Prediction, reason: str) -> str:
     without_pose = int((~prediction.has_pose).sum())
     if without_pose:
         lines.append(f"{without_pose} segments have no pose in any frame; the probabilities file names them")
-    poor = sum("too poor to judge" in note for note in prediction.note)
+    poor = sum("too few landmarks" in note for note in prediction.note)
     if poor:
         lines.append(
-            f"{poor} segments are too poor to judge; the probabilities file says why, their labels are a guess"
+            f"{poor} segments have too few landmarks; the probabilities file gives the reason, their labels are a guess"
         )
     return "\n".join(lines)
 

@@ -57,11 +57,11 @@ def main(settings: CheckSimulation) -> int:
     real = difficulty.read_windows(settings.real_data) if settings.real_data else None
     table = SimulatedSample(SimulationConfig(camera_setup="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)
     print("SIMULATED data, or the difference from it: no metric is about patients.")
-    of_real = realism.noise_figures(real[0]) if real else None
-    print(realism_text.noise_table(realism.noise_figures(table.poses), of_real))
+    of_real = realism.noise_metrics(real[0]) if real else None
+    print(realism_text.noise_table(realism.noise_metrics(table.poses), of_real))
     if real:
         for name, statistics in (("noise", realism.noise_statistics), ("motion", realism.motion_statistics)):
-            auc = realism.told_apart(statistics(real[0]), real[1], statistics(table.poses), table.children)
+            auc = realism.real_or_simulated_auc(statistics(real[0]), real[1], statistics(table.poses), table.children)
             print(f"real against simulated by {name}: AUC {auc:.3f} (0.5: cannot be distinguished)")
 
     usual = SimulatedSample(SimulationConfig(), children, segments, seed)

@@ -1,4 +1,4 @@
-"""Tensors on disk: equal bytes for equal tensors, no code, and no changed bit that goes unnoticed."""
+"""Tensors on disk: equal bytes for equal tensors, no code, and every changed bit is noticed."""
 
 import hashlib
 import json
@@ -132,11 +132,11 @@ def test_a_checkpoint_that_was_cut_short_is_refused(written):
             read_tensors(written)
 
 
-# ---- files that somebody made
+# ---- files made on purpose
 
 
 def sealed(path: Path, header: object, data: bytes = b"") -> Path:
-    """A file whose digest is right, whatever its header says."""
+    """A file whose digest is right, whatever its header."""
     text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
     metadata = b'{"__metadata__":{"sha256":"' + NO_DIGEST.encode() + b'"}' + (b"," if len(text) > 2 else b"")
     text = metadata + text[1:]
@@ -150,7 +150,7 @@ def of(dtype: object, shape: object, *offsets: object) -> dict[str, object]:
     return {"dtype": dtype, "shape": shape, "data_offsets": list(offsets)}
 
 
-def test_a_file_that_is_made_as_those_below_is_read_where_nothing_is_wrong(tmp_path):
+def test_a_file_made_like_those_below_is_read_if_nothing_is_wrong(tmp_path):
     made = sealed(tmp_path / "a.safetensors", {"w": of("I64", [2], 0, 16)}, (1 << 64).to_bytes(16, "little"))
     assert read_tensors(made)["w"].tolist() == [0, 1]
 
@@ -223,7 +223,7 @@ def test_safetensors_of_another_program_are_no_checkpoint(tmp_path):
 
 
 class Payload:
-    """Pickled code: whoever loads it makes a folder."""
+    """Pickled code: loading it makes a folder."""
 
     def __init__(self, trace):
         self.trace = trace

@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_is_found_so(tmp_path):
         files.check_writable(Path("/proc"))
 
 
-def test_a_disk_on_which_nothing_can_be_removed_either_is_told_by_the_users_path(tmp_path, monkeypatch):
+def test_a_disk_where_removing_also_fails_is_reported_with_the_users_path(tmp_path, monkeypatch):
     def refuse(*arguments, **with_path):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
 
@@ -170,14 +170,14 @@ def test_a_disk_on_which_nothing_can_be_removed_either_is_told_by_the_users_path
 
 
 @pytest.mark.parametrize("again", [files.write_bytes, lambda path, _: files.lock(path, "held").__enter__()])
-def test_a_folder_that_vanished_is_told_once_and_not_made_again_with_what_came_later_alone(tmp_path, again):
+def test_a_vanished_folder_is_an_error_once_and_not_made_again_with_the_later_files_only(tmp_path, again):
     files.write_bytes(tmp_path / "run/seed/a.bin", b"first")
     shutil.rmtree(tmp_path / "run")
     with pytest.raises(FileNotFoundError) as caught:
         again(tmp_path / "run/seed/b.bin", b"second")
     assert caught.value.filename == str(tmp_path / "run/seed")
     assert not (tmp_path / "run").exists()
-    files.write_bytes(tmp_path / "run/seed/b.bin", b"begun anew")
+    files.write_bytes(tmp_path / "run/seed/b.bin", b"begun again")
     assert names(tmp_path / "run/seed") == ["b.bin"]
 
 
@@ -266,7 +266,7 @@ def holder(tmp_path):
 
 
 @pytest.mark.command
-def test_a_lock_keeps_another_process_out_and_says_who_holds_it(tmp_path, holder):
+def test_a_lock_keeps_another_process_out_and_describes_its_holder(tmp_path, holder):
     refused = pytest.raises(DataError, match=r"\.lock: the run is being written in another process \(wait for it")
     with refused, files.lock(tmp_path / ".lock", "the run is being written", wait_s=0):
         pytest.fail("two processes hold one lock")

@@ -1,4 +1,4 @@
-"""Systems that are not Unix: the library is imported there, and what cannot work there says so."""
+"""Systems that are not Unix: the library is imported there, and what cannot work there raises a clear error."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from spasm.core import files, processes
 from spasm.core.errors import TrainingError
 from spasm.video import sandbox
 
-# Modules of Python's library that there are on Unix alone.
+# Modules of Python's standard library that only Unix has.
 WITHOUT = """
 import sys, warnings
 for name in ("fcntl", "resource", "termios", "pwd", "grp"):
@@ -57,7 +57,7 @@ def test_verify_shows_its_help_where_there_is_no_unix():
     assert "--data" in finished.stdout
 
 
-def test_videos_say_that_they_need_linux_where_the_network_cannot_be_cut_off(monkeypatch):
+def test_reading_videos_asks_for_linux_where_the_network_cannot_be_cut_off(monkeypatch):
     monkeypatch.setattr(sandbox.sys, "platform", "win32")
     with pytest.raises(TrainingError, match=r"the network cannot be cut off on win32, \w+: use Linux or Docker"):
         sandbox.check()
@@ -65,7 +65,7 @@ def test_videos_say_that_they_need_linux_where_the_network_cannot_be_cut_off(mon
 
 @pytest.fixture
 def windows(monkeypatch):
-    """What is left out on Windows is left out here; signal 0 would be Ctrl-C there."""
+    """Behave as on Windows, where signal 0 would be Ctrl-C."""
     monkeypatch.setattr(files, "WINDOWS", True)
     monkeypatch.setattr(files.os, "kill", lambda *_: pytest.fail("a signal was sent"))
     monkeypatch.delattr(files.os, "O_NONBLOCK")

@@ -1,4 +1,4 @@
-"""Dealing children into folds, and reading folds that someone else dealt."""
+"""Making folds of whole children, and reading folds from a file."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_the_folds_depend_on_the_fold_seed_and_on_nothing_random_besides(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_listing_does_not_change_a_childs_fold(kind, seed):
+def test_the_order_of_listing_does_not_change_the_fold_of_a_child(kind, seed):
     labels, children = challenge_like(seed=seed)
     expected = fold_of_child(children, make_folds(labels, children, 5, kind, 0))
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -136,8 +136,8 @@ NAMES = ("child_1_1.npy", "child_1_2.npy", "child_2_1.npy", "child_3_1.npy")
 GOOD = ["child_1_1.npy,0", "child_1_2.npy,0", "child_2_1.npy,1", "child_3_1.npy,2"]
 
 
-def told(folder, lines):
-    """What is wrong with a table of folds, each problem as text."""
+def messages_of(folder, lines):
+    """The problems of a table of folds, as texts."""
     path = folder / "folds.csv"
     path.write_text("\n".join(["segment_name,fold", *lines]) + "\n")
     with pytest.raises(DataProblems) as caught:
@@ -155,24 +155,24 @@ def test_folds_are_read_by_name_in_any_order_with_other_columns_beside(tmp_path)
 
 
 def test_a_child_split_over_folds_is_refused(tmp_path):
-    one(told(tmp_path, [GOOD[0], "child_1_2.npy,1", *GOOD[2:]]), "child 1 is in two folds", "leaks")
+    one(messages_of(tmp_path, [GOOD[0], "child_1_2.npy,1", *GOOD[2:]]), "child 1 is in two folds", "leaks")
 
 
 def test_a_segment_without_a_fold_is_refused(tmp_path):
-    one(told(tmp_path, GOOD[:3]), "1 segments have no fold", "child_3_1.npy")
+    one(messages_of(tmp_path, GOOD[:3]), "1 segments have no fold", "child_3_1.npy")
 
 
 def test_a_fold_of_an_unknown_segment_is_refused(tmp_path):
-    one(told(tmp_path, [*GOOD, "child_9_1.npy,1"]), "not in train/", "child_9_1.npy")
+    one(messages_of(tmp_path, [*GOOD, "child_9_1.npy,1"]), "not in train/", "child_9_1.npy")
 
 
 def test_a_segment_that_is_there_twice_is_refused(tmp_path):
-    one(told(tmp_path, [*GOOD, GOOD[3]]), "child_3_1.npy is there twice")
+    one(messages_of(tmp_path, [*GOOD, GOOD[3]]), "child_3_1.npy is there twice")
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.0", "", "1e1", "²", "١", "9999999"])
 def test_a_fold_that_is_no_whole_number_is_refused(tmp_path, text):
-    messages = told(tmp_path, [*GOOD[:3], f"child_3_1.npy,{text}"])
+    messages = messages_of(tmp_path, [*GOOD[:3], f"child_3_1.npy,{text}"])
     assert "child_3_1.npy has the fold" in messages[0]
     assert "whole numbers from 0" in messages[0]
 
@@ -180,12 +180,12 @@ def test_a_fold_that_is_no_whole_number_is_refused(tmp_path, text):
 @pytest.mark.parametrize("folds", ["0013", "1123", "0000", "0024"])
 def test_folds_with_a_hole_or_only_one_fold_are_refused(tmp_path, folds):
     lines = [f"{name},{fold}" for name, fold in zip(NAMES, folds, strict=True)]
-    one(told(tmp_path, lines), "uses the folds", "without a hole, at least two")
+    one(messages_of(tmp_path, lines), "uses the folds", "without a missing number, at least two")
 
 
-def test_everything_wrong_with_the_folds_is_told_at_once(tmp_path):
+def test_everything_wrong_with_the_folds_is_reported_at_once(tmp_path):
     lines = [GOOD[0], GOOD[0], "child_1_2.npy,1", "child_2_1.npy,x", "child_9_1.npy,0"]
-    messages = told(tmp_path, lines)
+    messages = messages_of(tmp_path, lines)
     for word in ("there twice", "child 1 is in two folds", "the fold 'x'", "not in train/: child_9_1.npy", "no fold"):
         assert sum(word in message for message in messages) == 1, (word, messages)
     assert len(messages) == 5

@@ -36,8 +36,8 @@ def script(name: str, *flags: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def said(call, *arguments) -> str:
-    """What the DataError that a call raises says."""
+def error_of(call, *arguments) -> str:
+    """The message of the DataError that a call raises."""
     with pytest.raises(DataError) as caught:
         call(*arguments)
     assert caught.value.hint
@@ -116,8 +116,8 @@ def test_a_folder_in_the_challenges_layout_is_given_back_unchanged(tmp_path):
 
 
 def test_what_is_not_recognised_keeps_the_messages_for_the_challenges_layout(tmp_path):
-    assert f"{tmp_path}: there is no training data in it" in said(load, tmp_path, tmp_path / "cache")
-    assert "no such folder" in said(load, tmp_path / "nowhere", tmp_path / "cache")
+    assert f"{tmp_path}: there is no training data in it" in error_of(load, tmp_path, tmp_path / "cache")
+    assert "no such folder" in error_of(load, tmp_path / "nowhere", tmp_path / "cache")
 
 
 def test_the_challenges_layout_wins_over_another_in_the_same_folder(tmp_path):
@@ -129,21 +129,21 @@ def test_the_challenges_layout_wins_over_another_in_the_same_folder(tmp_path):
 # ---- the conversion
 
 
-def test_stams_layout_becomes_training_data_judged_by_each_infants_largest_block(tmp_path):
+def test_stams_layout_becomes_training_data_evaluated_by_each_infants_largest_block(tmp_path):
     loaded = load(make_stam(tmp_path / "data"), tmp_path / "cache")
     assert loaded.poses.shape == (6, 40, 33, 5)
     assert loaded.names == tuple(f"child_{i}_1.npy" for i in range(1, 7))
     assert loaded.labels.tolist() == [1, 0, 1, 0, 1, 0]
     assert loaded.label_level is LabelLevel.CHILD
     assert loaded.notice.startswith(
-        "STAM's layout: 6 infants in 6 blocks of 40 frames; compare.py judges an infant by its largest"
+        "STAM's layout: 6 infants in 6 blocks of 40 frames; compare.py evaluates an infant by its largest"
     )
     assert loaded.folder.parent == tmp_path / "cache/formats"
     assert (loaded.folder / "groups.csv").read_text().split()[:3] == ["child,source", "1,infant_001", "2,infant_002"]
     assert loaded.groups["2"] == {"child": "2"}, "ids are no groups to report by"
 
 
-def test_a_segment_that_challenges_layout_has_is_judged_by_itself(tmp_path):
+def test_segments_in_the_challenges_layout_are_evaluated_one_by_one(tmp_path):
     loaded = load(make_data(tmp_path / "data"), tmp_path / "cache", 16)
     assert loaded.label_level is LabelLevel.SEGMENT
     assert loaded.folder == tmp_path / "data"
@@ -214,7 +214,7 @@ def test_a_damaged_mark_is_made_again_in_the_cache_and_refused_in_a_users_folder
     folder = opened(data, None, cache).folder
     for damage in ("", "[]", "{}", '{"format": 1}', "\0"):
         (folder / "converted.json").write_text(damage)
-        assert "converted.json" in said(opened, folder, None, cache)
+        assert "converted.json" in error_of(opened, folder, None, cache)
     assert opened(data, None, cache).folder == folder
     assert json.loads((folder / "converted.json").read_text())["label_level"] == "child"
 
@@ -267,7 +267,7 @@ def test_two_conversions_at_once_both_end_with_the_same_folder(tmp_path):
 
 
 @pytest.mark.command
-def test_parts_of_converted_data_that_transfer_trains_on_are_judged_as_the_whole_is(tmp_path):
+def test_parts_of_converted_data_that_transfer_trains_on_are_evaluated_like_the_whole(tmp_path):
     data, out = make_stam(tmp_path / "data", infants=24), tmp_path / "out"
     flags = ["--data", data, "--out", out, "--cache", tmp_path / "cache", "--outer-folds", 2, "--workers", 1]
     finished = script("evaluate_held_out.py", *flags, "--models", "lgbm")
@@ -299,7 +299,7 @@ def test_data_that_changes_while_it_is_converted_is_named(tmp_path, monkeypatch)
         return source
 
     monkeypatch.setattr(stam, "read", changing)
-    assert "changed while it was read" in said(opened, data, None, tmp_path / "cache")
+    assert "changed while it was read" in error_of(opened, data, None, tmp_path / "cache")
 
 
 @pytest.mark.slow
@@ -353,24 +353,24 @@ def test_damaged_sequences_are_refused_in_words(tmp_path):
     good = stam_sequence()
     for shape in ((8, 40, 18), (7, 40, 17), (7, 18), (7, 0, 18), (1, 7, 40, 18)):
         np.save(path, np.zeros(shape))
-        assert "not (7, T, 18)" in said(stam.read_sequence, path)
+        assert "not (7, T, 18)" in error_of(stam.read_sequence, path)
     for bad in (np.nan, np.inf, -1e7):
         values = good.copy()
         values[1, 3, 4] = bad
         np.save(path, values)
-        assert "y of right_wrist in frame 3 is" in said(stam.read_sequence, path)
+        assert "y of right_wrist in frame 3 is" in error_of(stam.read_sequence, path)
     np.save(path, good)
     whole = path.read_bytes()
     for content, words in ((b"", "empty"), (whole[:-1], "cut short"), (whole + b"\0", "follow"), (b"PK\3\4", "zip")):
         path.write_bytes(content)
-        assert words in said(stam.read_sequence, path)
+        assert words in error_of(stam.read_sequence, path)
     path.write_bytes(
         npy("{'descr': '<f8', 'fortran_order': False, 'shape': (7, 10**12, 18), }".replace("10**12", "9" * 12))
     )
-    assert "more than any pose sequence has" in said(stam.read_sequence, path)
+    assert "more than any pose sequence has" in error_of(stam.read_sequence, path)
     os.unlink(path)
     os.mkfifo(path)
-    assert "is a device, a pipe" in said(stam.read_sequence, path)
+    assert "is a device, a pipe" in error_of(stam.read_sequence, path)
 
 
 class Bomb:
@@ -387,7 +387,7 @@ def test_an_array_of_python_objects_is_refused_without_loading_its_pickle(tmp_pa
     data = make_stam(tmp_path / "data")
     path = data / "pose_sequences/infant_001/raw_skel.npy"
     np.save(path, np.array([Bomb(tmp_path / "exploded")], dtype=object), allow_pickle=True)
-    assert "never loaded" in said(load, data, tmp_path / "cache")
+    assert "never loaded" in error_of(load, data, tmp_path / "cache")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -398,7 +398,7 @@ def test_blocks_of_unequal_sequences_are_as_long_as_the_shortest_and_frames_sets
     assert loaded.poses.shape == (8, 40, 33, 5)
     assert loaded.children.count("2") == 3
     assert load(data, tmp_path / "cache", 20).poses.shape[1] == 20
-    message = said(load, data, tmp_path / "cache", 41)
+    message = error_of(load, data, tmp_path / "cache", 41)
     assert "the shortest sequence" in message
     assert "has 40 frames and makes no block of --frames 41" in message
 
@@ -406,7 +406,7 @@ def test_blocks_of_unequal_sequences_are_as_long_as_the_shortest_and_frames_sets
 def test_a_sequence_of_too_few_frames_is_a_problem(tmp_path):
     data = make_stam(tmp_path / "data")
     np.save(data / "pose_sequences/infant_002/raw_skel.npy", stam_sequence(15))
-    assert "has 15 frames; 16 at least are needed" in said(load, data, tmp_path / "cache")
+    assert "has 15 frames; 16 at least are needed" in error_of(load, data, tmp_path / "cache")
 
 
 def test_parts_of_an_infant_count_for_the_infant(tmp_path):
@@ -439,7 +439,7 @@ def test_labels_that_name_no_sequence_are_a_warning_and_sequences_without_a_labe
     (warning,) = load(data, tmp_path / "cache").warnings
     assert "1 infants have a label but no pose sequence: infant_099" in str(warning)
     (data / "labels.txt").write_text("infant_id,label\ninfant_001,1\ninfant_002,2\ninfant_001,0\n=cmd,1\n")
-    message = said(load, data, tmp_path / "cache")
+    message = error_of(load, data, tmp_path / "cache")
     for words in ("label '2' of infant_002", "line 4: infant_001 is there twice", "the id '=cmd'", "has no label"):
         assert words in message
 
@@ -488,7 +488,7 @@ def test_overlapping_test_parts_are_no_folds_and_an_infant_in_two_parts_is_a_war
 def test_a_split_that_names_an_unknown_infant_is_a_problem(tmp_path):
     data = make_stam(tmp_path / "data")
     write_split(data / "split", 0, test=[1, 77], train=[2])
-    assert "1 infants are not in labels.txt: infant_077" in said(load, data, tmp_path / "cache")
+    assert "1 infants are not in labels.txt: infant_077" in error_of(load, data, tmp_path / "cache")
 
 
 # ---- STAM: OpenPose's keypoints
@@ -512,7 +512,7 @@ def walking_poses(count: int = 90, width: float = 640, height: float = 480) -> n
 
 
 def slow_preprocess(poses, fps, width, height):
-    """`stam_poses.preprocess` for poses without gaps, frame by frame as its description reads."""
+    """`openpose.preprocess` for poses without gaps, written frame by frame from its description."""
     half, quarter, count = int(0.5 * fps), int(0.25 * fps), len(poses)
 
     def centred(values, statistic):
@@ -552,7 +552,7 @@ def slow_preprocess(poses, fps, width, height):
 
 
 @pytest.mark.parametrize("fps", [30, 29.97, 25])
-def test_the_preprocessing_is_what_its_description_says_frame_by_frame(fps):
+def test_the_preprocessing_follows_its_description_frame_by_frame(fps):
     poses = walking_poses()
     channels = openpose.preprocess(poses, fps, 640, 480)
     expected = slow_preprocess(poses, fps, 640, 480)
@@ -640,7 +640,7 @@ def test_the_person_with_most_keypoints_counts_and_joints_may_have_names(tmp_pat
     assert np.array_equal(openpose.read_estimated(path, tmp_path, picture), expected)
 
 
-def test_columns_of_the_table_tell_the_videos_size_as_well(tmp_path):
+def test_columns_of_the_table_may_give_the_videos_size(tmp_path):
     path = tmp_path / "one.csv"
     write_keypoints(path, walking_poses(60), "frame,person,joint,x,y,width,height,fps", ",640,480,30")
     assert openpose.read_estimated(path, tmp_path, None).shape[0] == 7
@@ -663,15 +663,15 @@ def test_columns_of_the_table_tell_the_videos_size_as_well(tmp_path):
 )
 def test_damaged_tables_of_keypoints_are_refused_in_words(tmp_path, rows, words):
     (tmp_path / "one.csv").write_text(f"frame,person,joint,x,y\n{rows}\n")
-    assert words in said(openpose.read_estimated, tmp_path / "one.csv", tmp_path, openpose.Picture(640, 480, 30))
+    assert words in error_of(openpose.read_estimated, tmp_path / "one.csv", tmp_path, openpose.Picture(640, 480, 30))
 
 
 def test_a_video_of_unknown_size_is_refused(tmp_path):
     data = make_estimated(tmp_path / "data")
     (data / "estimated_poses/videos.csv").unlink()
-    assert "the size and speed of its video are unknown" in said(load, data, tmp_path / "cache")
+    assert "the size and speed of its video are unknown" in error_of(load, data, tmp_path / "cache")
     (data / "estimated_poses/videos.csv").write_text("infant_id,width,height,fps\ninfant_001,640,480,0\n")
-    assert "fps 0" in said(load, data, tmp_path / "cache")
+    assert "fps 0" in error_of(load, data, tmp_path / "cache")
 
 
 @pytest.mark.command
@@ -681,14 +681,14 @@ def test_the_pickles_of_stams_first_step_are_refused_with_a_command_that_convert
     frames = []
     for frame, places in enumerate(poses):
         peaks = [[(x, y, 0.9, number)] for number, (x, y) in enumerate(places.tolist())]
-        peaks[0].append((1.0, 1.0, 0.5, 18))  # a nose that is nobody's
+        peaks[0].append((1.0, 1.0, 0.5, 18))  # a nose that belongs to no person
         frames.append({"video": "v", "frame": frame, "peaks": peaks, "limbs_subset": [[*range(18), 9.9, 18]]})
     data = make_estimated(tmp_path / "data")
     folder = data / "estimated_poses/infant_001"
     (data / "estimated_poses/infant_001.csv").unlink()
     folder.mkdir()
     pd.DataFrame(frames).to_pickle(folder / "raw.pkl")
-    message = said(load, data, tmp_path / "cache")
+    message = error_of(load, data, tmp_path / "cache")
     assert "is a pickle, which can run any program and is never loaded (if you trust it: python -c" in message
     code = message.split('python -c "')[1].split('"')[0]
     subprocess.run([sys.executable, "-c", code, folder / "raw.pkl", folder / "raw.csv"], check=True)
@@ -705,7 +705,7 @@ def test_preprocessed_pickles_are_refused_with_a_command_too_and_never_loaded(tm
     folder, values = data / "preprocessed_poses/infant_001", stam_sequence(40, 1)
     (folder / "raw_skel.npy").unlink()
     (folder / "bomb.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
-    message = said(load, data, tmp_path / "cache")
+    message = error_of(load, data, tmp_path / "cache")
     assert not (tmp_path / "exploded").exists()
     code = message.split('python -c "')[1].split('"')[0]
     columns = ["x", "y", "velocity_x", "velocity_y", "acceleration_x", "acceleration_y", "displacement"]
@@ -741,7 +741,7 @@ def test_groups_csv_names_the_child_of_each_clip(tmp_path):
     assert loaded.children == ("1", "1", "1", "2", "2", "2")
     assert loaded.warnings == ()
     (data / "groups.csv").write_text("clip,child\nclip0,a\nclip0,b\nclip1,=b\n")
-    message = said(load, data, tmp_path / "cache")
+    message = error_of(load, data, tmp_path / "cache")
     for words in ("clip 'clip0' is there twice", "the id '=b'", "5 clips have no child: clip1"):
         assert words in message
 
@@ -755,7 +755,7 @@ def test_t_is_that_of_the_longest_clip_and_205_at_most_and_shorter_clips_end_in_
     (data / "kinetics_val/clip5.json").write_text(json.dumps(clip_frames(210)))
     assert load(data, tmp_path / "cache").poses.shape[1] == 205
     assert load(data, tmp_path / "cache", 205).poses.shape[1] == 205
-    assert "its clips have 205 frames (T), not 150" in said(load, data, tmp_path / "cache", 150)
+    assert "its clips have 205 frames (T), not 150" in error_of(load, data, tmp_path / "cache", 150)
 
 
 def test_pixels_are_divided_by_the_largest_coordinate_of_all_clips(tmp_path):
@@ -807,7 +807,7 @@ def test_a_frame_with_another_number_of_joints_and_a_joint_at_0_0_are_missing(tm
 )
 def test_damaged_clips_are_refused_in_words(tmp_path, content, words):
     (tmp_path / "clip.json").write_bytes(content.encode("latin-1"))
-    assert words in said(sta_gunet.read_clip, tmp_path / "clip.json")
+    assert words in error_of(sta_gunet.read_clip, tmp_path / "clip.json")
 
 
 JSON = st.recursive(
@@ -834,12 +834,12 @@ def test_a_clip_without_a_label_is_an_error_and_not_a_label_of_0(tmp_path):
     data = make_gunet(tmp_path / "data")
     path = data / "kinetics_train_label.json"
     path.write_text(json.dumps({"clip0": {"label_index": 0}, "gone": {"label_index": 1}}))
-    message = said(load, data, tmp_path / "cache")
+    message = error_of(load, data, tmp_path / "cache")
     assert message.count("no label is not a label of 0") == 3
     path.write_text(json.dumps({"clip0": {"label_index": 2}}))
-    assert "label_index 2 of 'clip0'" in said(load, data, tmp_path / "cache")
+    assert "label_index 2 of 'clip0'" in error_of(load, data, tmp_path / "cache")
     path.unlink()
-    assert "kinetics_train_label.json: cannot be read" in said(load, data, tmp_path / "cache")
+    assert "kinetics_train_label.json: cannot be read" in error_of(load, data, tmp_path / "cache")
 
 
 def test_a_label_without_a_clip_is_a_warning_and_a_clip_in_both_parts_a_problem(tmp_path):
@@ -848,7 +848,7 @@ def test_a_label_without_a_clip_is_a_warning_and_a_clip_in_both_parts_a_problem(
     (data / "kinetics_val_label.json").write_text(json.dumps(labels | {"clip0": {"label_index": 0}}))
     assert any("1 clips have a label but no file: clip0" in str(w) for w in load(data, tmp_path / "cache").warnings)
     shutil.copy(data / "kinetics_train/clip0.json", data / "kinetics_val/clip0.json")
-    assert "a clip of this id is in kinetics_train too" in said(load, data, tmp_path / "cache")
+    assert "a clip of this id is in kinetics_train too" in error_of(load, data, tmp_path / "cache")
 
 
 def test_a_link_out_of_the_data_folder_is_refused(tmp_path):
@@ -856,7 +856,7 @@ def test_a_link_out_of_the_data_folder_is_refused(tmp_path):
     (tmp_path / "other.json").write_text(json.dumps(clip_frames()))
     (data / "kinetics_val/clip5.json").unlink()
     (data / "kinetics_val/clip5.json").symlink_to(tmp_path / "other.json")
-    assert "is a link that leaves the folder" in said(load, data, tmp_path / "cache")
+    assert "is a link that leaves the folder" in error_of(load, data, tmp_path / "cache")
 
 
 def test_segments_written_in_sta_gunets_layout_come_back_with_the_same_coordinates(tmp_path):
@@ -873,11 +873,11 @@ def test_segments_written_in_sta_gunets_layout_come_back_with_the_same_coordinat
     clip = sta_gunet.read_clip(tmp_path / "out/kinetics_train/child_7_1.json")
     assert np.allclose(clip[1:, :, 2:4], np.diff(clip[..., :2], axis=0))
     assert np.allclose(clip[:, 17, :2], (clip[:, 5, :2] + clip[:, 6, :2]) / 2)
-    assert "holds 205" in said(sta_gunet.write_clips, tmp_path / "long", names, np.zeros((4, 206, 33, 5)), [0] * 4)
+    assert "holds 205" in error_of(sta_gunet.write_clips, tmp_path / "long", names, np.zeros((4, 206, 33, 5)), [0] * 4)
 
 
 @pytest.mark.command
-def test_convert_says_at_once_where_no_folder_can_be_made(tmp_path):
+def test_convert_reports_at_once_that_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", ROOT):
         finished = script("export_dataset.py", "--data", tmp_path / "nothing", "--out", out)
@@ -903,7 +903,7 @@ def test_convert_writes_clips_that_every_script_reads_and_refuses_a_folder_that_
 def test_pictures_as_data_are_refused_in_one_sentence_that_names_the_call(tmp_path):
     make_pictures(tmp_path / "data", 1)
     for data in (tmp_path, tmp_path / "data"):
-        message = said(load, data, tmp_path / "cache")
+        message = error_of(load, data, tmp_path / "cache")
         assert "holds pictures in the layout of the two-stream network, not poses" in message
         assert "spasm.data.formats.two_stream" in message
 
@@ -920,11 +920,11 @@ def test_a_tree_is_read_as_subjects_with_their_class_and_pictures(tmp_path):
 def test_a_tree_without_a_class_or_without_flow_is_refused_in_words(tmp_path):
     data = make_pictures(tmp_path / "data", 6)
     shutil.rmtree(data / "PR")
-    assert "PR: cannot be listed" in said(two_stream.read_tree, data)
+    assert "PR: cannot be listed" in error_of(two_stream.read_tree, data)
     (data / "PR").mkdir()
-    assert "PR: holds no subject" in said(two_stream.read_tree, data)
+    assert "PR: holds no subject" in error_of(two_stream.read_tree, data)
     shutil.rmtree(data / "WMs/sub1/224x224_flow/Y")
-    assert "224x224_flow/Y: cannot be listed" in said(two_stream.read_tree, data)
+    assert "224x224_flow/Y: cannot be listed" in error_of(two_stream.read_tree, data)
 
 
 def test_a_chunk_is_the_middle_picture_in_blue_green_red_and_flow_in_turn(tmp_path):
@@ -940,12 +940,12 @@ def test_a_chunk_is_the_middle_picture_in_blue_green_red_and_flow_in_turn(tmp_pa
     assert abs(127 / 127.5 - 1 + 1 / 255) < 1e-12, "no movement is 0"
 
 
-def test_a_chunk_whose_flow_is_not_there_says_where_chunks_may_start(tmp_path):
+def test_a_chunk_without_flow_is_refused_with_the_frames_where_chunks_may_start(tmp_path):
     subject = two_stream.read_tree(make_pictures(tmp_path / "data"))[0]
-    message = said(two_stream.chunk, subject, 2)
+    message = error_of(two_stream.chunk, subject, 2)
     assert "WMs/sub1/224x224_flow/X/000006.png: is not there" in message
     assert "1, 6, 11" in message
-    assert "224x224/000031.png: is not there" in said(two_stream.chunk, subject, 16)
+    assert "224x224/000031.png: is not there" in error_of(two_stream.chunk, subject, 16)
 
 
 def test_damaged_pictures_are_refused_in_words(tmp_path):
@@ -954,10 +954,10 @@ def test_damaged_pictures_are_refused_in_words(tmp_path):
     whole = path.read_bytes()
     for content in (b"", whole[: len(whole) // 2], whole[:40], b"\x89PNG" + whole[100:], b"GIF89a" + whole):
         path.write_bytes(content)
-        assert "is not a readable PNG" in said(two_stream.chunk, subject, 1)
+        assert "is not a readable PNG" in error_of(two_stream.chunk, subject, 1)
     for image in (Image.new("RGB", (223, 224)), Image.new("I;16", (224, 224))):
         image.save(path)
-        assert "224 x 224 pixels of 8 bits are read" in said(two_stream.chunk, subject, 1)
+        assert "224 x 224 pixels of 8 bits are read" in error_of(two_stream.chunk, subject, 1)
 
 
 def test_a_black_picture_is_0_and_not_a_division_by_0(tmp_path):
@@ -966,13 +966,13 @@ def test_a_black_picture_is_0_and_not_a_division_by_0(tmp_path):
     assert (two_stream.chunk(subject, 1)[0] == 0).all()
 
 
-def test_folds_name_chunks_of_the_tree_and_everything_wrong_with_them_is_told(tmp_path):
+def test_folds_name_chunks_of_the_tree_and_everything_wrong_with_them_is_reported(tmp_path):
     subjects = two_stream.read_tree(make_pictures(tmp_path / "data", 6))
     path = tmp_path / "fold1.csv"
     path.write_text("label,sub_path,start_frame\n0,data/WMs/sub1,1\n2,./data/PR/sub1,31\n")
     assert two_stream.read_folds(path, subjects) == [("WMs", "sub1", 1), ("PR", "sub1", 31)]
     path.write_text("label,sub_path,start_frame\n1,data/WMs/sub1,1\n0,data/WMs/sub9,1\n0,data/WMs/sub1,-1\n0,x,1\n")
-    message = said(two_stream.read_folds, path, subjects)
+    message = error_of(two_stream.read_folds, path, subjects)
     for words in ("label '1' of WMs/sub1", "'data/WMs/sub9' is not in the tree", "start_frame '-1'", "'x' is not in"):
         assert words in message
 

@@ -1,4 +1,4 @@
-"""onsets.csv: how it is read, what it makes of a segment's label, and who is taught it."""
+"""onsets.csv: how it is read, how it changes targets, and which loss uses it."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_onsets_are_read_and_leave_the_data_what_it_is(tmp_path):
     after = load_training(data, 16, "challenge", tmp_path / "cache")
     assert after.targets.tolist()[:2] == pytest.approx([ramp(16 / 30, -3, 2.5), ramp(16 / 30, 0.1, 30)])
     assert after.targets.tolist()[2:] == before.labels.tolist()[2:]
-    assert after.fingerprint == before.fingerprint, "models that do not follow them go on"
+    assert after.fingerprint == before.fingerprint, "models that do not use onsets can resume"
 
 
 @pytest.mark.parametrize("row", ["one,2", ",2", "nan,2", "5,2", "1,inf"])
@@ -45,7 +45,7 @@ def test_a_row_without_two_onsets_in_their_order_is_named(tmp_path, row):
     one(problems(data), "onsets.csv", "line 2", "that of the EEG first")
 
 
-def test_a_segment_twice_is_refused_and_one_that_is_not_there_is_told(tmp_path):
+def test_a_segment_twice_is_refused_and_one_without_a_file_is_reported(tmp_path):
     data = make_data(tmp_path / "data")
     (data / "onsets.csv").write_text(f"{HEADER}child_1_1.npy,1,2\nchild_1_1.npy,1,2\n")
     one(problems(data), "onsets.csv", "line 3", "twice")

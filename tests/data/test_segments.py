@@ -368,7 +368,7 @@ def test_broken_and_circular_links_are_refused(tmp_path):
 
 @contextlib.contextmanager
 def ordinary_user():
-    """Root reads files of any mode, so root becomes nobody for a moment."""
+    """Root reads files of any mode, so the test drops to an ordinary user for a moment."""
     if os.geteuid():
         yield
         return
@@ -417,11 +417,11 @@ def test_a_mutated_header_is_refused_or_still_means_the_same(tmp_path, place, cu
 # ---- errors
 
 
-def test_an_error_tells_path_reason_and_hint():
-    assert str(DataError(Path("a/b.npy"), "is broken", "mend it")) == "a/b.npy: is broken (mend it)"
+def test_an_error_shows_path_reason_and_hint():
+    assert str(DataError(Path("a/b.npy"), "is broken", "fix it")) == "a/b.npy: is broken (fix it)"
 
 
-def test_several_problems_are_told_at_once_under_a_count():
+def test_several_problems_are_reported_at_once_under_a_count():
     error = DataProblems([DataError("a", "one", "x"), DataError("b", "two", "y")])
     assert str(error).splitlines() == ["2 problems in the data:", "  a: one (x)", "  b: two (y)"]
 
@@ -437,7 +437,7 @@ def test_errors_survive_the_way_between_processes():
 
 @pytest.mark.parametrize("name", ["a\x1b[2J.npy", "a\nb.npy", "a\udcff.npy", "a\u202eb.npy"])
 def test_odd_file_names_reach_the_terminal_escaped(name):
-    text = str(DataError(Path(name), "is broken", "mend it"))
+    text = str(DataError(Path(name), "is broken", "fix it"))
     assert text.isprintable()
     text.encode()
 
@@ -509,7 +509,7 @@ def test_a_missing_folder_is_named(tmp_path):
         ("site-2_ann_4.npy", "site-2_ann"),
     ],
 )
-def test_a_childs_id_stays_the_text_it_is(name, child):
+def test_the_id_of_a_child_stays_unchanged_text(name, child):
     assert child_of(name) == child
 
 
@@ -638,7 +638,7 @@ def test_a_segment_name_that_is_no_plain_name_is_refused(tmp_path, name, names):
 # ---- the whole folder
 
 
-def test_a_good_folder_has_no_problems_and_right_figures(tmp_path):
+def test_a_good_folder_has_no_problems_and_right_numbers(tmp_path):
     data = make_data(tmp_path, children=3, per_child=2)
     half = pose(50)
     half[: T // 2] = np.nan
@@ -764,7 +764,7 @@ def test_a_training_child_absent_from_groups_is_a_warning(tmp_path):
     one(warnings(data), "1 of 3 children", "such as 1")
 
 
-def test_everything_that_is_wrong_is_told_at_once(tmp_path):
+def test_everything_that_is_wrong_is_reported_at_once(tmp_path):
     data = make_data(tmp_path)
     (data / "train/child_0_0.npy").write_bytes(b"")
     (data / "train/x.npy").mkdir()
@@ -774,22 +774,22 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
     (data / "groups.csv").write_text("kid\n1\n")
     with open(data / "train_data.csv", "a") as file:
         file.write("child_50_1.npy,1\nchild_3_1.npy,0\n")
-    told = problems(data)
+    found = problems(data)
     for word in ("x.npy: is a folder", "bad.npy: is not a segment's name", "child_50_1.npy: has a label but no file",
                  "child_3_1.npy is already in line", "groups.csv: line 1: no column child", "child_0_0.npy: empty file",
                  "child_1_0.npy: x of nose", "child_70_1.npy: has 5 frames"):  # fmt: skip
-        assert sum(word in problem for problem in told) == 1, (word, told)
-    assert len(told) == 8
+        assert sum(word in problem for problem in found) == 1, (word, found)
+    assert len(found) == 8
 
 
 def test_an_unreadable_label_table_is_one_problem_and_the_files_are_still_checked(tmp_path):
     data = make_data(tmp_path)
     (data / "train_data.csv").unlink()
     (data / "train/child_0_0.npy").write_bytes(b"")
-    told = problems(data)
-    assert len(told) == 2
-    assert "train_data.csv: cannot be read" in told[0]
-    assert "child_0_0.npy: empty" in told[1]
+    found = problems(data)
+    assert len(found) == 2
+    assert "train_data.csv: cannot be read" in found[0]
+    assert "child_0_0.npy: empty" in found[1]
 
 
 def test_an_empty_or_missing_train_folder_is_one_problem(tmp_path):
@@ -807,9 +807,9 @@ def test_links_out_of_the_data_folder_are_refused_for_folders_and_tables_too(tmp
     data.mkdir()
     (data / "train").symlink_to(tmp_path / "real/train")
     (data / "train_data.csv").symlink_to(tmp_path / "real/train_data.csv")
-    told = problems(data)
-    assert len(told) == 2
-    assert all("is a link that leaves" in problem for problem in told)
+    found = problems(data)
+    assert len(found) == 2
+    assert all("is a link that leaves" in problem for problem in found)
 
 
 def test_a_data_folder_that_is_not_there_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Blending: against convex optimisation, and that no choice sees the children it is judged on."""
+"""Blending: against convex optimisation, and that no parameter is fitted on the children it is evaluated on."""
 
 import dataclasses
 import itertools
@@ -43,13 +43,13 @@ def scores_of(strengths, seed=0, count=240, each=8, shared=0.5):
 
 
 def without_pose(rows, which):
-    """The same rows, of which some have no pose and therefore one answer by all models."""
+    """The same rows, of which some have no pose and therefore equal logits by all models."""
     logits = {name: np.where(which, -2.0, values) for name, values in rows.logits.items()}
     return dataclasses.replace(rows, logits=logits, has_pose=~which)
 
 
 def placed(rows, labels, averaging):
-    """What is averaged for each model, as `fit_blend` does."""
+    """The values that are averaged for each model, as in `fit_blend`."""
     choice = fit_blend(rows, labels, Blend(averaging=averaging, trials=1))
     calibrations = {name: fit_calibration(values, labels) for name, values in rows.logits.items()}
     quantiles = {name: list(np.quantile(values, np.linspace(0, 1, 201))) for name, values in rows.logits.items()}
@@ -94,19 +94,19 @@ def test_the_search_finds_the_weights_that_convex_optimisation_finds(strengths, 
 
 @pytest.mark.parametrize("averaging", SPACES)
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_models_that_say_the_same_get_the_same_weight(count, averaging):
+def test_models_with_equal_predictions_get_equal_weights(count, averaging):
     labels, rows = scores_of((1,))
     same = {f"model_{number}": rows.logits["model_0"] for number in range(count)}
     choice = fit_blend(dataclasses.replace(rows, logits=same), labels, Blend(averaging=averaging))
     assert choice.weights == pytest.approx(dict.fromkeys(same, 1 / count), abs=1e-9)
     alone = fit_blend(rows, labels, Blend(averaging=averaging))
-    answers = choice.probability(dataclasses.replace(rows, logits=same))
-    assert answers == pytest.approx(alone.probability(rows), abs=1e-9)
+    probabilities = choice.probability(dataclasses.replace(rows, logits=same))
+    assert probabilities == pytest.approx(alone.probability(rows), abs=1e-9)
     assert choice.threshold == pytest.approx(alone.threshold, abs=1e-9)
 
 
 @pytest.mark.parametrize("averaging", SPACES)
-def test_a_model_of_noise_hardly_moves_an_answer(averaging):
+def test_a_model_of_noise_hardly_changes_a_probability(averaging):
     """Its calibration is nearly flat, so that even an equal weight carries little; percentiles have no such slope."""
     labels, rows = scores_of((1.5, 0), seed=3, shared=0)
     scores = placed(rows, labels, averaging)
@@ -151,7 +151,7 @@ def test_the_same_rows_give_the_same_choice_and_another_seed_nearly_the_same():
 
 
 @pytest.mark.parametrize("averaging", SPACES)
-def test_the_blend_is_better_than_each_of_two_members_that_know_different_things(averaging):
+def test_the_blend_is_better_than_each_of_two_models_that_know_different_things(averaging):
     labels, rows = scores_of((1, 1), count=600, shared=0)
     folds = np.arange(600) // 200
     settings = dataclasses.replace(FAST, averaging=averaging)
@@ -170,7 +170,7 @@ values = st.lists(st.floats(-15, 15), min_size=2, max_size=4)
 
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(SPACES), values, st.data())
-def test_a_model_that_says_more_never_lowers_the_average(averaging, logits, data):
+def test_a_higher_logit_never_lowers_the_average(averaging, logits, data):
     weights = data.draw(st.lists(st.floats(0.01, 1), min_size=len(logits), max_size=len(logits)))
     weights = [weight / sum(weights) for weight in weights]
     quantiles = np.linspace(-10, 10, 201)
@@ -188,13 +188,13 @@ def test_a_model_that_says_more_never_lowers_the_average(averaging, logits, data
 
 
 @given(st.sampled_from(SPACES), st.floats(-15, 15), st.integers(2, 4))
-def test_the_average_of_equal_answers_is_that_answer(averaging, value, count):
+def test_the_average_of_equal_probabilities_is_that_probability(averaging, value, count):
     score = probability(value) if averaging == "percentile" else value
     found = average([np.array([score])] * count, [1 / count] * count, averaging)
     assert found[0] == pytest.approx(value, rel=1e-6, abs=1e-6)
 
 
-def test_probabilities_and_log_odds_are_averaged_as_the_words_say():
+def test_probabilities_and_log_odds_are_averaged_as_documented():
     scores, weights = [np.array([math.log(9)]), np.array([0.0])], [0.75, 0.25]
     assert probability(average(scores, weights, "probability")) == pytest.approx([0.75 * 0.9 + 0.25 * 0.5])
     assert average(scores, weights, "logit") == pytest.approx([0.75 * math.log(9)])
@@ -215,18 +215,18 @@ def test_a_percentile_depends_on_training_alone_and_never_falls(seen, new):
     assert percentile(np.array([min(seen) - 1, max(seen) + 1]), quantiles) == pytest.approx([1 / 402, 401 / 402])
 
 
-def test_a_percentile_is_the_share_of_training_rows_below():
+def test_a_percentile_is_the_fraction_of_training_rows_below():
     seen = np.random.default_rng(0).normal(size=2000)
     quantiles = np.quantile(seen, np.linspace(0, 1, 201))
     new = np.array([-1.5, 0.0, 0.3, 2.0])
     assert percentile(new, quantiles) == pytest.approx([(seen < value).mean() for value in new], abs=0.006)
 
 
-# ---- what a choice sees
+# ---- what the parameters are fitted on
 
 
 @pytest.mark.parametrize(("averaging", "context"), list(itertools.product(SPACES, [False, True])))
-def test_nothing_of_a_fold_changes_the_choice_it_is_judged_by(averaging, context):
+def test_nothing_of_a_fold_changes_the_parameters_it_is_evaluated_with(averaging, context):
     labels, rows = scores_of((1, 0.6), each=10)
     rows = without_pose(rows, np.arange(len(labels)) % 17 == 0)
     folds = np.arange(len(labels)) // 10 % 4
@@ -249,17 +249,17 @@ def test_nothing_of_a_fold_changes_the_choice_it_is_judged_by(averaging, context
 
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(0, 1), min_size=20, max_size=20), st.integers(0, 3))
-def test_whatever_the_labels_of_a_fold_are_its_answers_stay(drawn, fold):
+def test_the_labels_of_a_fold_never_change_its_predictions(sampled, fold):
     labels, rows = scores_of((1,), count=80, each=5)
     folds = np.arange(80) // 5 % 4
     turned = labels.copy()
-    turned[folds == fold] = drawn
+    turned[folds == fold] = sampled
     first, second = (cross_fit(rows, each, folds, Blend()) for each in (labels, turned))
     assert np.array_equal(first[0][folds == fold], second[0][folds == fold])
     assert np.array_equal(first[1][folds == fold], second[1][folds == fold])
 
 
-def test_each_fold_is_answered_at_the_threshold_of_its_own_choice():
+def test_each_fold_is_predicted_at_its_own_threshold():
     labels, rows = scores_of((1, 0.5))
     folds = np.arange(len(labels)) // 8 % 3
     probabilities, positive, choices = cross_fit(rows, labels, folds, FAST)
@@ -271,7 +271,7 @@ def test_each_fold_is_answered_at_the_threshold_of_its_own_choice():
     assert 0 < positive.sum() < len(labels)
 
 
-def test_shuffled_labels_are_answered_no_better_than_by_chance():
+def test_shuffled_labels_are_predicted_no_better_than_by_chance():
     found = []
     for seed in range(5):
         labels, rows = scores_of((0, 0, 0), seed, count=700)
@@ -280,11 +280,11 @@ def test_shuffled_labels_are_answered_no_better_than_by_chance():
     assert 0.4 < np.mean(found) < 0.6
 
 
-# ---- answers
+# ---- predictions
 
 
 @pytest.mark.parametrize("averaging", SPACES)
-def test_a_segment_is_answered_the_same_alone_and_among_others(averaging):
+def test_a_segment_has_the_same_prediction_alone_and_among_others(averaging):
     labels, rows = scores_of((1, 0.7))
     rows = without_pose(rows, np.arange(len(labels)) % 9 == 0)
     choice = fit_blend(rows, labels, dataclasses.replace(FAST, averaging=averaging))
@@ -298,7 +298,7 @@ def test_a_segment_is_answered_the_same_alone_and_among_others(averaging):
 
 
 @pytest.mark.parametrize("averaging", SPACES)
-def test_a_segment_without_a_pose_keeps_what_was_said_of_such_segments(averaging):
+def test_a_segment_without_a_pose_keeps_the_log_odds_of_such_segments(averaging):
     labels, rows = scores_of((1, 0.7))
     which = np.arange(len(labels)) % 9 == 0
     rows = without_pose(rows, which)
@@ -341,7 +341,7 @@ def test_context_counts_only_for_children_with_enough_segments_with_a_pose():
     assert choice.probability(four_of_eight) == pytest.approx(alone.probability(four_of_eight))
 
 
-def test_context_is_the_childs_own_whatever_the_order_and_whoever_else_is_there():
+def test_the_context_of_a_child_does_not_depend_on_the_order_or_on_other_children():
     choice, _, rows = contextual()
     together = choice.probability(rows)
     for child in np.unique(rows.children):
@@ -351,7 +351,7 @@ def test_context_is_the_childs_own_whatever_the_order_and_whoever_else_is_there(
     assert choice.probability(rows.at(order)) == pytest.approx(together[order], rel=1e-9)
 
 
-def test_what_the_second_stage_sees_is_as_it_says():
+def test_the_inputs_of_the_second_stage_are_those_documented():
     blended = np.array([2.0, -1.0, 0.5, 9.0, 0.0, 1.0, -3.0])
     children = ["a", "a", "b", "a", "a", "a", "a"]
     features, enough = context_features(blended, children)

@@ -16,8 +16,8 @@ from spasm.ensemble.thresholds import best_threshold, cross_fitted, expected_thr
 def rows(draw):
     """Labels and probabilities with ties, zeros, ones and close neighbours."""
     value = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0, 1))
-    drawn = draw(st.lists(st.tuples(st.integers(0, 1), value), min_size=1, max_size=25))
-    labels, probabilities = (np.array(column) for column in zip(*drawn, strict=True))
+    pairs = draw(st.lists(st.tuples(st.integers(0, 1), value), min_size=1, max_size=25))
+    labels, probabilities = (np.array(column) for column in zip(*pairs, strict=True))
     assume(labels.sum() > 0)
     return labels, probabilities
 
@@ -77,7 +77,7 @@ def test_the_logit_without_a_pose_is_finite_where_all_such_segments_agree(label)
 # ---- calibration
 
 
-def drawn(slope, offset, count=20_000, seed=0):
+def sampled_scores(slope, offset, count=20_000, seed=0):
     """Scores, and labels whose log-odds are slope * score + offset."""
     generator = np.random.default_rng(seed)
     scores = generator.normal(0, 2, count)
@@ -85,19 +85,19 @@ def drawn(slope, offset, count=20_000, seed=0):
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.4, -1.0), (2.5, 1.0)])
-def test_the_line_that_made_the_labels_is_found(slope, offset):
-    assert fit_calibration(*drawn(slope, offset)) == pytest.approx((slope, offset), abs=0.1)
+def test_the_calibration_that_made_the_labels_is_found(slope, offset):
+    assert fit_calibration(*sampled_scores(slope, offset)) == pytest.approx((slope, offset), abs=0.1)
 
 
-def test_calibrated_log_odds_hardly_change_and_the_mean_probability_is_the_share_of_positives():
-    scores, labels = drawn(0.5, -1, 200)
+def test_calibrated_log_odds_hardly_change_and_the_mean_probability_is_the_prevalence():
+    scores, labels = sampled_scores(0.5, -1, 200)
     slope, offset = fit_calibration(scores, labels)
     calibrated = slope * scores + offset
     assert probability(calibrated).mean() == pytest.approx(labels.mean(), abs=0.01)
     assert fit_calibration(calibrated, labels) == pytest.approx((1, 0), abs=0.05)
 
 
-def test_scores_that_tell_nothing_of_the_slope_leave_it_at_one():
+def test_uninformative_scores_leave_the_slope_at_one():
     labels = np.tile([0, 0, 0, 1], 5)
     assert fit_calibration(np.full(20, 3.0), labels)[0] == pytest.approx(1)
     nearly = np.full(20, 3.0) + 0.01 * np.random.default_rng(0).normal(size=20)
@@ -115,7 +115,7 @@ def test_scores_worse_than_chance_are_not_turned_round():
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(-1000, 1000)), min_size=1, max_size=20))
 @example([(0, -1000.0)] * 5 + [(1, 1000.0)] * 5)
 @example([(0, 50.0), (0, 50.5)])
-def test_every_line_is_finite_and_never_falls(rows):
+def test_every_calibration_is_finite_and_never_falls(rows):
     labels, scores = (np.array(column) for column in zip(*rows, strict=True))
     slope, offset = fit_calibration(scores, labels)
     assert math.isfinite(offset)
@@ -150,7 +150,7 @@ def test_the_logistic_fit_is_the_best_that_a_general_optimiser_finds():
 
 @settings(deadline=None, max_examples=150)
 @given(rows())
-@example((np.array([1, 0]), np.array([0.0, 0.5])))  # only the answer "all positive" finds the spasm
+@example((np.array([1, 0]), np.array([0.0, 0.5])))  # only the label "positive" for all finds the spasm
 @example((np.array([1, 0, 1]), np.array([1.0, np.nextafter(1, 0), np.nextafter(1, 0)])))
 @example((np.array([1, 0]), np.array([1 - 1.1102230246251565e-16, 1 - 2.220446049250313e-16])))
 def test_no_threshold_has_a_higher_f1_than_the_best(case):
@@ -207,8 +207,8 @@ def test_a_row_with_the_weight_n_counts_as_n_rows(case, data):
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=1, max_size=25))
-def test_no_threshold_has_a_higher_expected_f1_than_the_expected_threshold(drawn_probabilities):
-    probabilities = np.array(drawn_probabilities)
+def test_no_threshold_has_a_higher_expected_f1_than_the_expected_threshold(probability_list):
+    probabilities = np.array(probability_list)
     assume(probabilities.sum() > 0)
 
     def expected_f1(threshold):
@@ -230,7 +230,7 @@ def test_where_probabilities_are_true_the_expected_threshold_is_half_the_f1_that
     assert reached == pytest.approx(f1_at(labels, probabilities, best_threshold(labels, probabilities)), abs=0.005)
 
 
-def test_segments_that_say_nothing_are_all_called_positive():
+def test_uninformative_segments_are_all_called_positive():
     for chance in (0.01, 0.3, 1.0):
         assert chance >= expected_threshold(np.full(7, chance))
 
@@ -245,7 +245,7 @@ def scored_folds(seed=0, count=120):
     return labels, probabilities, generator.integers(0, 4, count)
 
 
-def test_each_fold_is_judged_at_the_threshold_of_the_others():
+def test_each_fold_is_evaluated_at_the_threshold_of_the_others():
     labels, probabilities, fold_of = scored_folds()
     positive, thresholds = cross_fitted(labels, probabilities, fold_of)
     assert len(thresholds) == 4

@@ -1,4 +1,4 @@
-"""Prevalence of new segments: against the truth on data that was shifted on purpose, and against brute force."""
+"""Prevalence of new segments: against the truth on data shifted on purpose, and against brute force."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from spasm.ensemble.thresholds import best_threshold, expected_threshold
 def rows(draw):
     """Labels of both classes and probabilities with ties, zeros, ones and close neighbours."""
     value = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0, 1))
-    drawn = draw(st.lists(st.tuples(st.integers(0, 1), value), min_size=2, max_size=25))
-    labels, probabilities = (np.array(column) for column in zip(*drawn, strict=True))
+    sampled = draw(st.lists(st.tuples(st.integers(0, 1), value), min_size=2, max_size=25))
+    labels, probabilities = (np.array(column) for column in zip(*sampled, strict=True))
     assume(0 < labels.sum() < len(labels))
     return labels, probabilities
 
@@ -37,7 +37,7 @@ def segments(share, seed, children=40, each=15, separation=1.2, spread=0.3, trai
     return labels, calibration.probability(2 * separation * score + np.log(training / (1 - training))), child
 
 
-def judged(share, seed=0, change=lambda logits, labels: logits, **new):
+def estimated(share, seed=0, change=lambda logits, labels: logits, **new):
     """The estimate for segments with this share of positives, their log-odds changed on the way."""
     labels, probabilities, child = segments(share, seed + 1000, **new)
     changed = calibration.probability(change(np.log(probabilities / (1 - probabilities)), labels))
@@ -59,8 +59,8 @@ def fewer_resamples(monkeypatch):
 
 
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=30), st.floats(0, 1))
-def test_weights_sum_to_the_number_of_rows_and_give_the_prevalence(drawn, share):
-    labels = np.array(drawn)
+def test_weights_sum_to_the_number_of_rows_and_give_the_prevalence(sampled, share):
+    labels = np.array(sampled)
     assume(0 < labels.sum() < len(labels))
     weights = weights_at(labels, share)
     assert weights.sum() == pytest.approx(len(labels), rel=1e-12)
@@ -72,10 +72,10 @@ def test_at_their_own_prevalence_rows_count_once():
     assert weights_at(np.array([0, 1, 0, 1, 0]), 0.4) == pytest.approx(np.ones(5))
 
 
-@pytest.mark.parametrize(("drawn", "share"), [([0, 0], 0.1), ([1, 1], 0.9), ([0, 1], -0.1), ([0, 1], 1.1)])
-def test_a_prevalence_that_no_weights_can_give_is_refused(drawn, share):
+@pytest.mark.parametrize(("sampled", "share"), [([0, 0], 0.1), ([1, 1], 0.9), ([0, 1], -0.1), ([0, 1], 1.1)])
+def test_a_prevalence_that_no_weights_can_give_is_refused(sampled, share):
     with pytest.raises(ValueError, match="cannot be weighted"):
-        weights_at(np.array(drawn), share)
+        weights_at(np.array(sampled), share)
 
 
 def test_rows_of_one_class_can_keep_their_prevalence():
@@ -197,7 +197,7 @@ def test_certainties_stay_certain_and_nothing_becomes_nan():
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.4, 0.7])
 def test_both_methods_find_the_prevalence_of_calibrated_shifted_segments(share, fewer_resamples):
-    found = judged(share, children=200)
+    found = estimated(share, children=200)
     assert found.likelihood == pytest.approx(share, abs=0.03)
     assert found.matrix == pytest.approx(share, abs=0.04)
 
@@ -247,7 +247,7 @@ def test_intervals_are_wider_where_segments_of_a_child_resemble_each_other_and_t
 
 @pytest.mark.parametrize("share", [0.05, 0.6])
 def test_a_clear_shift_is_followed_but_no_further_than_the_evidence_goes(share):
-    found = judged(share)
+    found = estimated(share)
     assert found.reason == ""
     assert not found.thin
     ends = (*found.likelihood_interval, *found.matrix_interval)
@@ -263,20 +263,20 @@ def stays(found, reason):
 
 
 def test_few_segments_change_nothing():
-    assert stays(judged(0.6, children=10, each=1), "10 new segments are too few")
-    assert stays(judged(0.6, children=7, each=7), "49 new segments are too few")
-    assert "too few" not in judged(0.6, children=10, each=5).reason
+    assert stays(estimated(0.6, children=10, each=1), "10 new segments are too few")
+    assert stays(estimated(0.6, children=7, each=7), "49 new segments are too few")
+    assert "too few" not in estimated(0.6, children=10, each=5).reason
 
 
 def test_few_children_change_nothing_on_either_side():
-    assert stays(judged(0.6, children=4, each=100), "4 children are too few")
+    assert stays(estimated(0.6, children=4, each=100), "4 children are too few")
     old, new = segments(0.25, 0, children=1, each=400), segments(0.6, 1)
     assert stays(estimate(*old, *new[1:]), "1 children are too few")
 
 
 def test_a_possible_training_prevalence_changes_nothing():
     for seed in range(5):
-        assert stays(judged(0.25, seed), "the training prevalence of 0.250 is possible")
+        assert stays(estimated(0.25, seed), "the training prevalence of 0.250 is possible")
 
 
 @pytest.mark.parametrize(
@@ -288,12 +288,12 @@ def test_a_possible_training_prevalence_changes_nothing():
     ],
 )
 def test_scores_from_another_distribution_change_nothing(change):
-    assert stays(judged(0.1, change=change), "not a mixture")
+    assert stays(estimated(0.1, change=change), "not a mixture")
 
 
 def test_scores_below_those_of_all_negatives_change_nothing():
-    assert stays(judged(0.1, change=lambda logits, labels: logits - 4), "no share of positives explains")
-    assert stays(judged(0.6, change=lambda logits, labels: logits + 6), "no share of positives explains")
+    assert stays(estimated(0.1, change=lambda logits, labels: logits - 4), "no prevalence explains")
+    assert stays(estimated(0.6, change=lambda logits, labels: logits + 6), "no prevalence explains")
 
 
 @pytest.mark.parametrize(("children", "each", "spread"), [(40, 15, 0.3), (100, 1, 0.3), (6, 60, 0.8)])
@@ -352,7 +352,7 @@ def test_equal_distributions_with_ties_have_no_distance_and_parted_ones_have_one
         assert found == pytest.approx(distance, abs=1e-12)
 
 
-def test_a_draw_that_says_nothing_widens_the_interval_on_both_sides():
+def test_an_undefined_replicate_widens_the_interval_on_both_sides():
     assert label_shift._interval(np.array([np.nan] * 10 + [0.2] * 90)) == (0, 1)
     assert label_shift._interval(np.full(100, 0.2)) == pytest.approx((0.2, 0.2))
 
@@ -362,7 +362,7 @@ def test_a_draw_that_says_nothing_widens_the_interval_on_both_sides():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
-def test_equal_probabilities_for_all_new_segments_give_figures_and_change_nothing(value, fewer_resamples):
+def test_equal_probabilities_for_all_new_segments_give_finite_numbers_and_change_nothing(value, fewer_resamples):
     old = segments(0.25, 0)
     found = estimate(*old, np.full(100, value), np.repeat(np.arange(10), 10))
     assert finite(found)
@@ -370,7 +370,7 @@ def test_equal_probabilities_for_all_new_segments_give_figures_and_change_nothin
 
 
 @pytest.mark.filterwarnings("error")
-def test_probabilities_of_exactly_zero_and_one_give_figures(fewer_resamples):
+def test_probabilities_of_exactly_zero_and_one_give_finite_numbers(fewer_resamples):
     (labels, probabilities, child), (_, fresh, fresh_child) = segments(0.25, 0), segments(0.6, 1)
     found = estimate(labels, probabilities.round(), child, fresh.round(), fresh_child)
     assert finite(found)
@@ -382,24 +382,24 @@ def test_probabilities_of_exactly_zero_and_one_give_figures(fewer_resamples):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("label", [0, 1])
-def test_rows_of_one_class_or_of_one_positive_child_give_figures(label, fewer_resamples):
+def test_rows_of_one_class_or_of_one_positive_child_give_finite_numbers(label, fewer_resamples):
     _, probabilities, child = segments(0.25, 0)
     new = segments(0.6, 1)[1:]
     found = estimate(np.full(len(child), label), probabilities, child, *new)
     assert finite(found)
-    assert stays(found, "both classes")
+    assert stays(found, "only one class")
     assert finite(estimate(np.where(child == 0, label, 1 - label), probabilities, child, *new))
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_new_segments_of_one_class_give_figures(share, fewer_resamples):
-    found = judged(share)
+def test_new_segments_of_one_class_give_finite_numbers(share, fewer_resamples):
+    found = estimated(share)
     assert finite(found)
     assert found.likelihood == pytest.approx(share, abs=0.03)
 
 
-# ---- the same answer
+# ---- the same result
 
 
 def test_the_same_seed_gives_the_same_estimate_and_another_seed_other_intervals(fewer_resamples):

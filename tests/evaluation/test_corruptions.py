@@ -1,4 +1,4 @@
-"""Each damage does what it says, and robustness.py says what it does to a run."""
+"""Each corruption follows its description, and robustness.py measures its effect on a run."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from spasm.evaluation.corruptions import GAP_FRAMES, LIMBS, TRIED, jitter, lose_
 ROOT = Path(__file__).parents[2]
 T = 90
 EVERY = [
-    pytest.param(damage, id=f"{kind} {amount}") for kind, tried in TRIED.items() for amount, damage in tried.items()
+    pytest.param(corrupt, id=f"{kind} {amount}") for kind, tried in TRIED.items() for amount, corrupt in tried.items()
 ]
 
 
@@ -33,13 +33,13 @@ def found(poses: np.ndarray) -> np.ndarray:
     return np.isfinite(poses[..., :3]).all(-1)
 
 
-# ---- any damage
+# ---- any corruption
 
 
-@pytest.mark.parametrize("damage", EVERY)
-def test_no_damage_changes_its_input_shape_or_type_or_finds_what_was_lost(damage, poses):
+@pytest.mark.parametrize("corrupt", EVERY)
+def test_no_corruption_changes_its_input_shape_or_type_or_fills_gaps(corrupt, poses):
     before = poses.copy()
-    worse = damage(poses, generator())
+    worse = corrupt(poses, generator())
     assert np.array_equal(poses, before, equal_nan=True)
     assert (worse.shape, worse.dtype) == (poses.shape, poses.dtype)
     assert worse is not poses
@@ -47,17 +47,17 @@ def test_no_damage_changes_its_input_shape_or_type_or_finds_what_was_lost(damage
     assert not (found(worse) & ~found(poses)).any()
 
 
-@pytest.mark.parametrize("damage", EVERY)
-def test_the_same_generator_gives_the_same_damage(damage, poses):
-    assert np.array_equal(damage(poses, generator(1)), damage(poses, generator(1)), equal_nan=True)
+@pytest.mark.parametrize("corrupt", EVERY)
+def test_the_same_generator_gives_the_same_corruption(corrupt, poses):
+    assert np.array_equal(corrupt(poses, generator(1)), corrupt(poses, generator(1)), equal_nan=True)
 
 
-@pytest.mark.parametrize("damage", [jitter(0.0), roll(0.0), lose_frames(0.0), TRIED["as it is"][""]])
-def test_none_of_it_changes_nothing(damage, poses):
-    assert damage(poses, generator()) == pytest.approx(poses, abs=1e-6, nan_ok=True)
+@pytest.mark.parametrize("corrupt", [jitter(0.0), roll(0.0), lose_frames(0.0), TRIED["as it is"][""]])
+def test_severity_0_changes_nothing(corrupt, poses):
+    assert corrupt(poses, generator()) == pytest.approx(poses, abs=1e-6, nan_ok=True)
 
 
-def test_damage_is_tried_from_none_to_much():
+def test_corruptions_are_tested_by_rising_severity():
     assert next(iter(TRIED)) == "as it is"
     assert list(TRIED["frames missing"]) == ["10%", "20%", "30%", "50%"]
     assert [float(amount) for amount in TRIED["jitter, picture units"]] == [0.002, 0.005, 0.01, 0.02]
@@ -65,36 +65,38 @@ def test_damage_is_tried_from_none_to_much():
     assert [float(amount) for amount in TRIED["frames per second"]] == [60, 25, 15]
 
 
-def test_what_the_table_calls_a_damage_is_what_is_done(poses):
+def test_each_corruption_has_the_severity_in_its_name(poses):
     whole = moving(0, T, 1)
     lost = [1 - found(TRIED["frames missing"][f"{n}%"](whole, generator()))[0].mean() for n in (10, 20, 30, 50)]
     assert lost == pytest.approx([0.1, 0.2, 0.3, 0.5])
-    sizes = [(damage(whole, generator()) - whole)[..., :3].std() for damage in TRIED["jitter, picture units"].values()]
+    sizes = [
+        (corrupt(whole, generator()) - whole)[..., :3].std() for corrupt in TRIED["jitter, picture units"].values()
+    ]
     assert sizes == pytest.approx([0.002, 0.005, 0.01, 0.02], rel=0.03)
     upright = np.arctan2(*(whole[0, 0, 0, :2] - 0.5))
-    for angle, damage in TRIED["camera roll, degrees"].items():
-        turned = np.arctan2(*(damage(whole, generator())[0, 0, 0, :2] - 0.5))
+    for angle, corrupt in TRIED["camera roll, degrees"].items():
+        turned = np.arctan2(*(corrupt(whole, generator())[0, 0, 0, :2] - 0.5))
         assert np.rad2deg((upright - turned) % (2 * np.pi)) == pytest.approx(float(angle), abs=1e-3)
 
 
 # ---- frames missing
 
 
-@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.3, 0.5, 1.0])
-def test_exactly_that_share_of_frames_is_lost_whole_and_in_gaps(share):
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 0.3, 0.5, 1.0])
+def test_exactly_that_fraction_of_frames_is_lost_in_gaps(fraction):
     whole = moving(0, T, 40)
-    worse = lose_frames(share)(whole, generator())
+    worse = lose_frames(fraction)(whole, generator())
     lost = ~found(worse)
     assert (lost.all(axis=2) == lost.any(axis=2)).all()
     assert (np.isnan(worse).all(axis=(2, 3)) == lost.any(axis=2)).all(), "visibility is lost with the frame"
     lost = lost.any(axis=2)
-    assert lost.sum(axis=1).tolist() == [round(share * T)] * 40
+    assert lost.sum(axis=1).tolist() == [round(fraction * T)] * 40
     assert np.array_equal(worse[~lost], whole[~lost])
     starts = (lost & ~np.pad(lost, ((0, 0), (1, 0)))[:, :-1]).sum(axis=1)
     assert starts.min() >= 1
-    if round(share * T) <= GAP_FRAMES:
+    if round(fraction * T) <= GAP_FRAMES:
         assert starts.tolist() == [1] * 40
-    if share < 1:
+    if fraction < 1:
         assert len({row.tobytes() for row in lost}) > 10, "each segment has gaps of its own"
         assert lost.any(axis=0).mean() > 0.7, "anywhere"
 
@@ -137,7 +139,7 @@ def test_a_quarter_turn_sends_right_to_down():
 
 @pytest.mark.parametrize("fps", [60, 50, 25, 20, 15, 10])
 def test_another_frame_rate_keeps_the_time_of_everything(fps):
-    """A straight motion comes back as it was, but at the ends, where nothing was filmed; a peak stays in its place."""
+    """A straight motion stays the same, except at the ends, which are not recorded; a peak stays in its place."""
     poses = np.ones((1, T, 33, 5), dtype=np.float32)
     poses[..., :3] = np.linspace(0, 1, T)[:, None, None]
     worse = resample(fps)(poses, generator())

@@ -1,4 +1,4 @@
-"""Every curve is what counting by hand gives, ties and all, and its band holds it."""
+"""Every curve equals counting by hand, also with ties, and its band contains it."""
 
 import numpy as np
 import pytest
@@ -31,19 +31,19 @@ def test_hits_and_calls_at_every_threshold_are_those_counted_by_hand(rows):
     assert (counts.calls[:, -1] == counts.total[:, 0]).all()
 
 
-def test_sensitivity_at_each_share_of_false_alarms_is_the_highest_there(rows):
+def test_sensitivity_at_each_false_alarm_rate_is_the_highest_there(rows):
     labels, probabilities, children = rows
     curve = curves.roc(curves.count(labels, probabilities, children))
-    for share, told in zip(curve.x, curve.y, strict=True):
+    for share, value in zip(curve.x, curve.y, strict=True):
         best = 0.0
         for threshold in [2, *probabilities]:
             hits, calls = counted(labels, probabilities, threshold)
             if (calls - hits) / (labels == 0).sum() <= share + 1e-9:
                 best = max(best, hits / labels.sum())
-        assert told == pytest.approx(best)
+        assert value == pytest.approx(best)
 
 
-def test_a_perfect_answer_finds_all_without_a_false_alarm():
+def test_a_perfect_prediction_finds_all_without_a_false_alarm():
     labels = np.array([0, 1] * 10)
     counts = curves.count(labels, labels * 0.9, [str(row // 4) for row in range(20)])
     assert (curves.roc(counts).y == 1).all()
@@ -53,11 +53,11 @@ def test_a_perfect_answer_finds_all_without_a_false_alarm():
 def test_precision_at_each_sensitivity_is_that_of_the_highest_threshold_that_reaches_it(rows):
     labels, probabilities, children = rows
     curve = curves.precision_recall(curves.count(labels, probabilities, children))
-    for share, told in zip(curve.x, curve.y, strict=True):
+    for share, value in zip(curve.x, curve.y, strict=True):
         for threshold in sorted(set(probabilities), reverse=True):
             hits, calls = counted(labels, probabilities, threshold)
             if hits / labels.sum() >= max(share, 1e-9) - 1e-10:
-                assert told == pytest.approx(hits / calls)
+                assert value == pytest.approx(hits / calls)
                 break
 
 
@@ -65,19 +65,19 @@ def test_f1_at_every_threshold_is_that_counted_by_hand(rows):
     labels, probabilities, children = rows
     curve = curves.f1(curves.count(labels, probabilities, children))
     assert (np.diff(curve.x) >= 0).all()
-    for threshold, told in zip(curve.x, curve.y, strict=True):
+    for threshold, value in zip(curve.x, curve.y, strict=True):
         hits, calls = counted(labels, probabilities, threshold)
-        assert told == pytest.approx(2 * hits / (calls + labels.sum()))
+        assert value == pytest.approx(2 * hits / (calls + labels.sum()))
 
 
 def test_net_benefit_weighs_false_alarms_by_the_odds_of_the_threshold(rows):
     labels, probabilities, children = rows
     worth = np.array([0.05, 0.1, 0.3, 0.5, 0.7, 0.75])
     curve, everything = curves.net_benefit(curves.count(labels, probabilities, children), worth)
-    for threshold, told, of_all in zip(worth, curve.y, everything, strict=True):
+    for threshold, value, of_all in zip(worth, curve.y, everything, strict=True):
         hits, calls = counted(labels, probabilities, threshold)
         odds = threshold / (1 - threshold)
-        assert told == pytest.approx(100 * (hits - odds * (calls - hits)) / 30)
+        assert value == pytest.approx(100 * (hits - odds * (calls - hits)) / 30)
         assert of_all == pytest.approx(100 * (labels.mean() - odds * (1 - labels.mean())))
 
 
@@ -112,7 +112,7 @@ def test_bands_hold_the_line_and_come_from_children():
     inside = (wide.low <= wide.y + 1e-9) & (wide.y <= wide.high + 1e-9)
     assert inside.mean() > 0.98
     alone = curves.roc(curves.count(labels, probabilities, ["one"] * 400))
-    assert alone.low == pytest.approx(alone.high)  # one child drawn again and again
+    assert alone.low == pytest.approx(alone.high)  # one child sampled again and again
 
 
 def test_one_class_has_no_curve_but_no_error():

@@ -1,4 +1,4 @@
-"""Event figures against timescoring, which is SzCORE's own judge, and what its margins do to short events."""
+"""Event metrics against timescoring, the scorer of SzCORE, and the effect of its margins on short events."""
 
 import dataclasses
 
@@ -23,33 +23,33 @@ def events(draw):
     return np.array([pair for pair in ends.reshape(-1, 2) / 10 if pair[1] <= DURATION_S]).reshape(-1, 2)
 
 
-def count(true, told, overlap=PLAIN):
-    true, told = np.reshape(true, (-1, 2)).astype(float), np.reshape(told, (-1, 2)).astype(float)
-    return compare_events(true, told, told[:, 1], DURATION_S, overlap)
+def count(true, detected, overlap=PLAIN):
+    true, detected = np.reshape(true, (-1, 2)).astype(float), np.reshape(detected, (-1, 2)).astype(float)
+    return compare_events(true, detected, detected[:, 1], DURATION_S, overlap)
 
 
 @pytest.mark.parametrize("overlap", [PLAIN, Overlap(1, 1), Overlap(5, 5), Overlap(0, 3, 2, 60), SZCORE])
-@settings(derandomize=True)  # a rounding that nobody met yet must not stop an unrelated change
-@given(true=events(), told=events())
-def test_counts_are_those_of_timescoring(overlap, true, told):
+@settings(derandomize=True)  # a new rounding case must not stop an unrelated change
+@given(true=events(), detected=events())
+def test_counts_are_those_of_timescoring(overlap, true, detected):
     longest = min(overlap.longest_s, 2 * DURATION_S)
-    for of in (true, told):
-        whole = _prepared(of, dataclasses.replace(overlap, longest_s=np.inf))
+    for one in (true, detected):
+        whole = _prepared(one, dataclasses.replace(overlap, longest_s=np.inf))
         parts = (whole[:, 1] - whole[:, 0]) / longest
-        # Where these are just whole, timescoring goes by rounding: it joins what it should not, and counts a last piece
-        # of nothing as a false alarm.
+        # At whole numbers timescoring depends on rounding: it merges events that it should not, and counts an empty
+        # last piece as a false alarm.
         assume((np.abs(parts - np.round(parts)) > 1e-6).all())
-        assume((np.abs(of[1:, 0] - of[:-1, 1] - overlap.join_s) > 1e-6).all())
+        assume((np.abs(one[1:, 0] - one[:-1, 1] - overlap.join_s) > 1e-6).all())
     parameters = EventScoring.Parameters(overlap.before_s, overlap.after_s, 0, longest, overlap.join_s)
-    annotations = [Annotation([tuple(event) for event in of], 10, 10 * DURATION_S) for of in (true, told)]
+    annotations = [Annotation([tuple(event) for event in one], 10, 10 * DURATION_S) for one in (true, detected)]
     theirs = EventScoring(*annotations, parameters)
-    mine = count(true, told, overlap)
+    mine = count(true, detected, overlap)
     assert (mine.true, mine.found, mine.false) == (theirs.refTrue, theirs.tp, theirs.fp)
-    figures = evaluate_events([mine], ["a"])
+    metrics = evaluate_events([mine], ["a"])
     wanted = {"event_sensitivity": theirs.sensitivity, "event_f1": theirs.f1}
     for name, value in wanted.items():
-        assert figures[name]["value"] == (None if np.isnan(value) else pytest.approx(value))
-    assert figures["false_alarms_per_hour"]["value"] == pytest.approx(theirs.fpRate / 24)
+        assert metrics[name]["value"] == (None if np.isnan(value) else pytest.approx(value))
+    assert metrics["false_alarms_per_hour"]["value"] == pytest.approx(theirs.fpRate / 24)
 
 
 def test_a_detected_event_may_match_two_spasms_and_is_false_only_if_it_matches_none():
@@ -70,8 +70,8 @@ def test_an_event_that_lasts_for_ever_is_not_early():
     counts = count([(50, 51)], [(0, 100)], Overlap(longest_s=10))
     assert (counts.found, counts.false) == (1, 9)
     assert counts.onset_errors_s.tolist() == [0.0]
-    told = np.array([[0.0, 100.0]])
-    early = compare_events(np.array([[55.0, 56.0]]), told, np.array([5.0]), DURATION_S, Overlap(longest_s=10))
+    detected = np.array([[0.0, 100.0]])
+    early = compare_events(np.array([[55.0, 56.0]]), detected, np.array([5.0]), DURATION_S, Overlap(longest_s=10))
     assert early.latencies_s.tolist() == [-5.0], "known when its piece begins, not 50 s before"
 
 
@@ -82,21 +82,21 @@ def test_a_true_event_within_another_takes_nothing_from_it():
 def test_margins_made_for_long_seizures_flatter_calls_made_at_random():
     generator = np.random.default_rng(0)
     true = np.arange(200, 36_000, 200)[:, None] + [0.0, 1.0]
-    told = np.sort(generator.uniform(0, 36_000, 600))[:, None] + [0.0, 0.05]  # one a minute
+    detected = np.sort(generator.uniform(0, 36_000, 600))[:, None] + [0.0, 0.05]  # one a minute
     found = [
-        compare_events(true, told, told[:, 1], 36_000, overlap).found / len(true)
+        compare_events(true, detected, detected[:, 1], 36_000, overlap).found / len(true)
         for overlap in (PLAIN, Overlap(30, 60))
     ]
     assert found[0] < 0.05
     assert found[1] > 0.7
 
 
-def test_figures_are_of_all_recordings_together_with_intervals_over_children():
+def test_metrics_are_of_all_recordings_together_with_intervals_over_children():
     nothing = np.zeros(0)
     counts = [EventCounts(10, 9, 10, 1, 0.5, nothing, nothing), EventCounts(10, 1, 3, 2, 1.5, nothing, nothing)]
-    figures = evaluate_events(counts, ["a", "b"])
-    assert figures["event_sensitivity"] == {"value": 0.5, "low": pytest.approx(0.1), "high": pytest.approx(0.9)}
-    assert figures["false_alarms_per_hour"]["value"] == pytest.approx(1.5)
-    assert figures["event_f1"]["value"] == pytest.approx(20 / (20 + 3 + 10))
-    assert figures["event_precision"]["value"] == pytest.approx(10 / (10 + 3))
+    metrics = evaluate_events(counts, ["a", "b"])
+    assert metrics["event_sensitivity"] == {"value": 0.5, "low": pytest.approx(0.1), "high": pytest.approx(0.9)}
+    assert metrics["false_alarms_per_hour"]["value"] == pytest.approx(1.5)
+    assert metrics["event_f1"]["value"] == pytest.approx(20 / (20 + 3 + 10))
+    assert metrics["event_precision"]["value"] == pytest.approx(10 / (10 + 3))
     assert evaluate_events(counts[:1], ["a"])["event_sensitivity"]["low"] == pytest.approx(0.9)

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn's, and intervals against a bootstrap that really repeats children."""
+"""Metrics against scikit-learn's, and intervals against a bootstrap that really repeats children."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from spasm.evaluation import bootstrap, metrics
-from spasm.evaluation.metrics import cluster_bootstrap, evaluate, figures
+from spasm.evaluation.metrics import cluster_bootstrap, evaluate, point_metrics
 
 NAMES = {
     "f1", "sensitivity", "specificity", "precision", "auc", "average_precision", "brier", "prevalence",
@@ -18,8 +18,8 @@ NAMES = {
 
 
 @st.composite
-def answers(draw):
-    """Labels, probabilities with many ties, and answers at a threshold, of both classes."""
+def predictions(draw):
+    """Labels, probabilities with many ties, and labels at a threshold, of both classes."""
     rows = draw(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), min_size=2, max_size=40))
     labels, grid = np.array(rows).T
     assume(0 < labels.sum() < len(labels))
@@ -36,13 +36,13 @@ def challenge_like(children=60, seed=0, signal=1.0):
     return labels, 1 / (1 + np.exp(-logits)), [f"{number:03}" for number in child]
 
 
-# ---- the figures
+# ---- the metrics
 
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=200)
-@given(answers())
-def test_every_figure_equals_scikit_learns(case):
+@given(predictions())
+def test_every_metric_equals_scikit_learns(case):
     labels, probabilities, positive = case
     expected = {
         "f1": sklearn_metrics.f1_score(labels, positive),
@@ -55,20 +55,20 @@ def test_every_figure_equals_scikit_learns(case):
         "prevalence": labels.mean(),
         "always_positive_f1": sklearn_metrics.f1_score(labels, np.ones(len(labels))),
     }
-    ours = figures(labels, probabilities, positive)
+    ours = point_metrics(labels, probabilities, positive)
     assert set(ours) == NAMES
     for name, value in expected.items():
         assert ours[name] == (None if np.isnan(value) else pytest.approx(value, abs=1e-12)), name
 
 
 @settings(deadline=None, max_examples=100)
-@given(answers(), st.data())
+@given(predictions(), st.data())
 def test_a_weight_counts_as_that_many_copies_of_the_segment(case, data):
     labels, probabilities, positive = case
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels))))
     assume(weights.sum() > 0)
     weighted = metrics.weighted_metrics(weights[None].astype(float), labels, probabilities, positive)
-    repeated = figures(*(np.repeat(column, weights) for column in case))
+    repeated = point_metrics(*(np.repeat(column, weights) for column in case))
     for name, value in repeated.items():
         assert (None if np.isnan(weighted[name][0]) else weighted[name][0]) == (
             None if value is None else pytest.approx(value, abs=1e-12)
@@ -85,18 +85,18 @@ def test_a_weight_counts_as_that_many_copies_of_the_segment(case, data):
         (1, True, {"specificity", "auc"}),
     ],
 )
-def test_one_class_gives_none_where_a_figure_does_not_exist_and_never_nan_or_a_warning(label, called, absent):
+def test_one_class_gives_none_where_a_metric_is_undefined_and_never_nan_or_a_warning(label, called, absent):
     labels, probabilities = np.full(6, label), np.linspace(0.1, 0.9, 6)
     positive = np.full(6, called)
-    once = figures(labels, probabilities, positive)
-    assert {name for name, value in once.items() if value is None} == absent
+    point = point_metrics(labels, probabilities, positive)
+    assert {name for name, value in point.items() if value is None} == absent
     estimates = evaluate(labels, probabilities, positive, list("aabbcc"))
     for name, estimate in estimates.items():
         assert (estimate["value"] is None) == (estimate["low"] is None) == (estimate["high"] is None), name
-        assert estimate["value"] == once[name]
+        assert estimate["value"] == point[name]
 
 
-def test_the_figures_do_not_depend_on_the_order_of_the_segments():
+def test_the_metrics_do_not_depend_on_the_order_of_the_segments():
     labels, probabilities, children = challenge_like()
     probabilities = probabilities.round(1)
     order = np.random.default_rng(1).permutation(len(labels))
@@ -136,30 +136,30 @@ def test_the_intervals_are_those_of_a_bootstrap_that_repeats_children():
     labels, probabilities, children = challenge_like(25)
     positive, children = probabilities > 0.5, np.array(children)
     generator, names = np.random.default_rng(5), np.unique(children)
-    drawn = []
+    replicates = []
     for _ in range(1000):
         rows = np.concatenate([np.flatnonzero(children == name) for name in generator.choice(names, len(names))])
-        drawn.append(figures(labels[rows], probabilities[rows], positive[rows]))
+        replicates.append(point_metrics(labels[rows], probabilities[rows], positive[rows]))
     estimates = evaluate(labels, probabilities, positive, children.tolist())
     for name in NAMES:
-        low, high = np.percentile([row[name] for row in drawn], [2.5, 97.5])
+        low, high = np.percentile([row[name] for row in replicates], [2.5, 97.5])
         assert estimates[name]["low"] == pytest.approx(low, abs=0.1 * (high - low)), name
         assert estimates[name]["high"] == pytest.approx(high, abs=0.1 * (high - low)), name
 
 
-def test_the_child_is_what_is_drawn_and_not_the_segment():
-    """Ten equal segments of each child tell no more than one, however many rows that makes."""
+def test_children_are_resampled_and_not_segments():
+    """Ten equal segments of each child carry no more information than one."""
     labels, probabilities, _ = challenge_like(30, signal=0.5)
     labels, probabilities = labels[:60], probabilities[:60]
-    once = evaluate(labels, probabilities, probabilities > 0.5, [str(i) for i in range(60)])
+    point = evaluate(labels, probabilities, probabilities > 0.5, [str(i) for i in range(60)])
     tenfold = (np.repeat(column, 10) for column in (labels, probabilities, probabilities > 0.5))
     repeated = evaluate(*tenfold, [str(i) for i in np.repeat(np.arange(60), 10)])
     for name in NAMES:
-        assert repeated[name] == pytest.approx(once[name], abs=1e-9), name
+        assert repeated[name] == pytest.approx(point[name], abs=1e-9), name
 
 
-def test_resamples_without_a_figure_are_left_out_of_its_interval():
-    """Two children of one class each: half of the draws have no AUC, and the others decide."""
+def test_resamples_without_a_metric_are_left_out_of_its_interval():
+    """Two children of one class each: half of the resamples have no AUC, and the others give the interval."""
     labels = np.array([0, 0, 1, 1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -168,14 +168,14 @@ def test_resamples_without_a_figure_are_left_out_of_its_interval():
     assert estimate["prevalence"] == {"value": 0.5, "low": 0.0, "high": 1.0}
 
 
-def test_differences_between_answers_can_be_taken_draw_by_draw():
-    """The same children are drawn for both, so that what they share does not widen the interval of the difference."""
+def test_differences_between_models_can_be_taken_resample_by_resample():
+    """Both use the same resamples of children, so common variation does not widen the interval of the difference."""
     labels, probabilities, children = challenge_like(40)
     better, worse = (cluster_bootstrap(labels, probabilities, probabilities > cut, children) for cut in (0.5, 0.6))
-    for values, drawn in (better, worse):
-        assert values.keys() == drawn.keys() == set(NAMES)
-        assert all(len(column) == 1000 for column in drawn.values())
-    assert np.array_equal(better[1]["auc"], worse[1]["auc"]), "the same draws"
+    for values, replicates in (better, worse):
+        assert values.keys() == replicates.keys() == set(NAMES)
+        assert all(len(column) == 1000 for column in replicates.values())
+    assert np.array_equal(better[1]["auc"], worse[1]["auc"]), "the same resamples"
     assert np.array_equal(better[1]["prevalence"], worse[1]["prevalence"])
     apart = bootstrap.interval(0.0, better[1]["sensitivity"] - worse[1]["sensitivity"])
     alone = bootstrap.interval(0.0, better[1]["sensitivity"])

@@ -1,4 +1,4 @@
-"""Augmentation: each setting does what it says and nothing else."""
+"""Augmentation: each setting has its documented effect and no other."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The words of the features: each has some of its own, and they say what its name and its code say."""
+"""The descriptions of the features: each is unique and agrees with the name and the code."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from spasm.features.catalogue import UNITS
 from spasm.features.kinematics import CATALOGUE, NAMES
 
-# Fields of a name that the unit says, as the name ends or before the side.
+# Unit fields of a name, at its end or before the side.
 UNIT_OF = re.compile(r"_(bl|bl_s|bl_s2|bl_s3|deg|deg_s|rad_s|per_s|s|hz)(?:_most|_least)?$")
 
 

@@ -373,7 +373,7 @@ def test_a_child_that_does_not_move_has_no_speed_and_no_event() -> None:
     for name, value in rest.items():
         if CATALOGUE[name].group in ("amplitude", "speed", "acceleration and jerk", "camera") and not np.isnan(value):
             assert value == pytest.approx(0, abs=0.02), name
-    assert np.isnan(rest["event_peak_over_median_speed"])  # of two jitters, a ratio says nothing
+    assert np.isnan(rest["event_peak_over_median_speed"])  # the ratio of two jitters is meaningless
     assert rest["share_of_time_below_0_1_bl_s"] == 1
 
 

@@ -61,7 +61,7 @@ os.replace, os.open = slow_replace, slow_open
 
 
 class Command:
-    """A script that runs in a process group of its own, and is held where `hold` says."""
+    """A script that runs in a process group of its own, and is held at the point `hold`."""
 
     def __init__(self, folder: Path, script: str, flags: list[str], hold: str = "nothing never") -> None:
         self.note, self.log = folder / "note", folder / "imports"

@@ -1,4 +1,4 @@
-"""The commands that README.md and docs/ tell a reader to type, run in a copy of the repository."""
+"""The commands of README.md and docs/, run in a copy of the repository."""
 
 import importlib
 import json

@@ -12,7 +12,7 @@ import pytest
 
 SLOW = ("command", "browser", "video", "stress", "slow")
 # Who asks for one of these fixtures waits for what the marker names; the first that fits counts.
-BY_FIXTURE = {"browser": "browser", "film": "video", "cv2": "video", "simulated": "command"}
+BY_FIXTURE = {"browser": "browser", "make_video": "video", "cv2": "video", "simulated": "command"}
 BY_FOLDER = {Path(__file__).parents[1] / "scripts": "command"}
 _unit_test: str | None = None  # the one that is running
 

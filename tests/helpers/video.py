@@ -1,4 +1,4 @@
-"""Films and the pose models that read them."""
+"""Videos, and the pose models that read them."""
 
 import subprocess
 import sys
@@ -21,12 +21,12 @@ def cv2():
 
 
 @pytest.fixture(scope="module")
-def film(cv2, tmp_path_factory):
-    """Writes a film of a photographed person, panned and zoomed; gives its path."""
+def make_video(cv2, tmp_path_factory):
+    """A function that writes a video of a photographed person, panned and zoomed, and returns its path."""
     from skimage import data
 
     photograph = data.astronaut()[:, :, ::-1]
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("videos")
 
     def write(name, fps=30.0, seconds=2.5, size=(640, 480), turned=False, empty=False):
         path = folder / name

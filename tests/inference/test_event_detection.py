@@ -36,7 +36,7 @@ def some_poses(frames):
     return np.random.default_rng(0).uniform(0, 1, (frames, 33, 5)).astype(np.float32)
 
 
-def answers(probabilities, curve=None):
+def windows_of(probabilities, curve=None):
     """The windows of a recording that is just as long as they are."""
     whole = T + STRIDE * (len(probabilities) - 1)
     curve = np.zeros(-(-whole // STEP_FRAMES)) if curve is None else curve
@@ -149,7 +149,7 @@ def test_an_unseen_step_makes_events_as_a_probability_of_zero_would(rule):
     whole = T + STRIDE * 29
     curve = generator.uniform(0, 1, -(-whole // STEP_FRAMES))
     seen = np.resize(seen, len(curve))
-    with_nan, with_zero = (answers(probabilities, np.where(seen, curve, unseen)) for unseen in (np.nan, 0.0))
+    with_nan, with_zero = (windows_of(probabilities, np.where(seen, curve, unseen)) for unseen in (np.nan, 0.0))
     assert detect_events(with_nan, rule) == detect_events(with_zero, rule) != []
     assert with_nan.unseen_fraction == pytest.approx(1 - seen.mean())
 
@@ -158,7 +158,7 @@ def test_an_unseen_step_makes_events_as_a_probability_of_zero_would(rule):
 
 
 @given(st.lists(st.integers(0, 20), min_size=30, max_size=200), st.integers(1, 20), st.integers(0, 20))
-def test_hysteresis_is_what_a_machine_that_goes_step_by_step_tells(values, on, off):
+def test_hysteresis_is_what_a_machine_that_goes_step_by_step_detects(values, on, off):
     rule = Hysteresis(on / 20, min(on, off) / 20)
     curve = np.float32(values) / np.float32(20)
     wanted, run = [], []
@@ -192,9 +192,9 @@ def test_an_event_is_known_when_the_first_window_after_it_has_ended():
     st.integers(0, 10),
     st.integers(0, 8),
 )
-def test_accumulation_is_what_a_machine_that_goes_window_by_window_tells(values, count, threshold, floor, refractory):
+def test_accumulation_is_what_a_machine_that_goes_window_by_window_detects(values, count, threshold, floor, refractory):
     rule = Accumulation(count, threshold / 10 + 0.05, floor / 10, refractory / 2)
-    windows_ = answers(np.array(values) / 10)
+    windows_ = windows_of(np.array(values) / 10)
     alarms = []
     for number in range(len(values)):
         last = [p for p in windows_.probabilities[max(0, number - count + 1) : number + 1] if p >= rule.sum_floor]
@@ -209,7 +209,7 @@ def test_accumulation_is_what_a_machine_that_goes_window_by_window_tells(values,
 
 def test_an_alarm_lies_where_the_attention_is_and_is_the_whole_window_before_that_is_known():
     rule = Accumulation(1, 0.8, 0.0, 10.0)
-    whole = answers(np.where(np.arange(19) == 8, 0.9, 0.1))
+    whole = windows_of(np.where(np.arange(19) == 8, 0.9, 0.1))
     curve = np.zeros(len(whole.curve))
     end_s = whole.ends_s[8]
     at = round((end_s - 1) * 10)
@@ -241,11 +241,11 @@ def test_a_cluster_is_met_by_an_event_that_meets_one_of_its_spasms():
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_stricter_settings_are_among_those_tried_and_tell_less(rule):
+def test_stricter_settings_are_candidates_and_detect_less(rule):
     tried = candidates(rule)
     assert len(set(tried)) == len(tried) > 50
     generator = np.random.default_rng(0)
-    windows_ = answers(generator.uniform(0, 1, 200), generator.uniform(0, 1, -(-(T + STRIDE * 199) // STEP_FRAMES)))
+    windows_ = windows_of(generator.uniform(0, 1, 200), generator.uniform(0, 1, -(-(T + STRIDE * 199) // STEP_FRAMES)))
     numbers = [len(detect_events(windows_, one)) for one in tried]
     assert min(numbers) < max(numbers) / 4
 

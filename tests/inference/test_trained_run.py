@@ -50,8 +50,8 @@ def submitted(run: Path, paths: list[Path], folder: Path) -> list[dict[str, str]
     (folder / "test").mkdir()
     for path in paths:
         shutil.copy(path, folder / "test" / path.name)
-    here("submission", "--run", run, "--test", folder / "test", "--out", folder / "answer.csv", *CPU)
-    return table(folder / "answer_probabilities.csv")
+    here("submission", "--run", run, "--test", folder / "test", "--out", folder / "submission.csv", *CPU)
+    return table(folder / "submission_probabilities.csv")
 
 
 def same(prediction: Prediction, rows: list[dict[str, str]]) -> None:
@@ -116,7 +116,7 @@ def test_a_folder_that_holds_no_decided_run_is_refused_when_it_is_opened(trained
 # ---- another prevalence
 
 
-def drawn(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def sampled(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Labels, probabilities calibrated for a prevalence of 0.25, and children, with this share of positives."""
     generator = np.random.default_rng(seed)
     labels = (np.arange(children * 15) < share * children * 15).astype(int)
@@ -129,7 +129,7 @@ def drawn(share: float, seed: int, children: int = 40) -> tuple[np.ndarray, np.n
 @pytest.fixture
 def choose(tmp_path):
     """Chooses a threshold again, for 600 made-up out-of-fold rows, of which a quarter is positive."""
-    labels, probabilities, children = drawn(0.25, 0)
+    labels, probabilities, children = sampled(0.25, 0)
     OofTable(
         names=np.array([f"child_{row}.npy" for row in range(600)]),
         children=np.array(children),
@@ -152,29 +152,29 @@ def choose(tmp_path):
     return call
 
 
-FIXED = expected_threshold(drawn(0.25, 0)[1])  # before anything is chosen again
+FIXED = expected_threshold(sampled(0.25, 0)[1])  # before anything is chosen again
 
 
 def test_the_threshold_follows_a_prevalence_that_segments_clearly_show(choose):
     for share, direction in ((0.6, -1), (0.05, 1)):
-        threshold, said = choose(drawn(share, 1)[1:], None)
+        threshold, text = choose(sampled(share, 1)[1:], None)
         assert direction * (threshold - FIXED) > 0.02
-        followed = float(said.split("chosen for the prevalence ")[1].split(";")[0])
-        estimated = float(said.split("estimated prevalence ")[1].split()[0])
+        followed = float(text.split("chosen for the prevalence ")[1].split(";")[0])
+        estimated = float(text.split("estimated prevalence ")[1].split()[0])
         assert estimated == pytest.approx(share, abs=0.08)
         assert min(share, 0.25) < followed < max(share, 0.25), "no further than the evidence goes"
-        assert threshold == pytest.approx(choose(drawn(share, 1)[1:], followed)[0], abs=0.001)
+        assert threshold == pytest.approx(choose(sampled(share, 1)[1:], followed)[0], abs=0.001)
 
 
 def test_the_threshold_stands_where_the_training_prevalence_is_possible(choose):
-    threshold, said = choose(drawn(0.25, 1)[1:], None)
+    threshold, text = choose(sampled(0.25, 1)[1:], None)
     assert threshold == pytest.approx(FIXED)
-    assert said.startswith("; it stands: estimated prevalence 0.2")
-    assert "the training prevalence of 0.250 is possible" in said
+    assert text.startswith("; the threshold is kept: estimated prevalence 0.2")
+    assert "the training prevalence of 0.250 is possible" in text
 
 
 def test_a_run_decided_for_one_prevalence_can_be_asked_for_another(choose):
-    new = drawn(0.25, 1)[1:]
+    new = sampled(0.25, 1)[1:]
     for share in (0.1, 0.25, 0.5):
         assert choose(new, share, decided_for=0.1)[0] == choose(new, share)[0]
 
@@ -182,5 +182,5 @@ def test_a_run_decided_for_one_prevalence_can_be_asked_for_another(choose):
 def test_a_threshold_of_other_rows_is_refused(choose, tmp_path):
     path = tmp_path / "oof.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    with pytest.raises(DataError, match=r"oof\.csv: is not what decision\.json was chosen on .*--decide-only --run"):
-        choose(drawn(0.25, 1)[1:], 0.5)
+    with pytest.raises(DataError, match=r"oof\.csv: is not the table that decision\.json .*--decide-only --run"):
+        choose(sampled(0.25, 1)[1:], 0.5)

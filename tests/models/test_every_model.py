@@ -1,4 +1,4 @@
-"""What every model of the registry promises, as `Model` says it."""
+"""What every model of the registry guarantees, as documented in `Model`."""
 
 import dataclasses
 import functools
@@ -100,7 +100,7 @@ def test_a_trained_fold_is_left_as_it_is(model, data, trained_folds):
 
 
 @EVERY
-def test_folds_predict_beside_each_other_as_each_alone(model, trained_folds):
+def test_folds_predict_the_same_together_and_alone(model, trained_folds):
     folder, poses = trained_folds(model), children(2, 4, FRAMES, seed=5)[0]
     rows = np.array([6, 0, 3])
     together = opened(folder, model).predict(poses, rows)
@@ -113,7 +113,7 @@ def test_folds_predict_beside_each_other_as_each_alone(model, trained_folds):
 
 
 @EVERY
-def test_attention_and_shapley_values_are_there_where_the_model_says_so(model, trained_folds):
+def test_attention_and_shapley_values_are_there_where_the_model_declares_them(model, trained_folds):
     poses = children(2, 4, FRAMES, seed=5)[0]
     predictor, about = opened(trained_folds(model), model), MODELS[model]
     scores, why = predictor.predict(poses, np.arange(8)), predictor.explain(poses, np.arange(8))
@@ -145,7 +145,7 @@ def test_a_trained_fold_predicts_before_it_is_written_what_its_file_predicts(mod
 
 
 @EVERY
-def test_what_it_costs_is_said_where_it_can_be(model):
+def test_the_cost_is_reported_where_it_is_known(model):
     cost = MODELS[model].cost(smallest(model), FRAMES)
     assert set(cost) == {"parameters", "gflop"}
     assert all(value is None or value > 0 for value in cost.values())

@@ -1,4 +1,4 @@
-"""No child has a say in what it is scored by, whatever the model.
+"""For every model: no child influences the predictor that scores it.
 
 These tests look from outside: at data in and files out. How a model is trained is known to `train_fold` alone.
 """
@@ -50,7 +50,7 @@ def name_of(row: int) -> str:
 
 
 def variant(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Poses and labels of six children, two of them held out, which differ from `before` as the name says."""
+    """Poses and labels of six children, two of them held out, which differ from `before` in what the name states."""
     poses, labels = children(6, EACH, FRAMES)
     # Not half of them, or the prevalence would stay when they are turned.
     labels[HELD_OUT] = np.arange(HELD_OUT.sum()) % EACH != EACH - 1

@@ -1,4 +1,4 @@
-"""The LightGBM member: what it reads, what decides its bytes, and what it refuses."""
+"""The LightGBM model: its input, what its bytes depend on, and what it refuses."""
 
 import csv
 import re
@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def member(data: Path) -> ModelFolder:
+def folder(data: Path) -> ModelFolder:
     """All three folds, trained; tests must not change it."""
     for fold in range(3):
         folder = train_one(data.parent, data, "lgbm", SMALL, fold)
@@ -49,16 +49,16 @@ def logits(path: Path) -> dict[str, float]:
 # ---- what it learns
 
 
-def test_it_tells_jerks_of_children_it_never_saw(member):
-    scored = {name: logit for fold in range(3) for name, logit in logits(member.fold_oof(0, fold)).items()}
+def test_it_recognises_jerks_of_held_out_children(folder):
+    scored = {name: logit for fold in range(3) for name, logit in logits(folder.fold_oof(0, fold)).items()}
     assert len(scored) == 48
     labels = [int(name[-5]) % 2 for name in scored]
     assert roc_auc_score(labels, list(scored.values())) > 0.9
 
 
-def test_a_segment_is_answered_the_same_alone_and_among_others(member):
+def test_a_segment_has_the_same_prediction_alone_and_among_others(folder):
     poses, _ = children(seed=5)
-    predictor = opened([member.weights(0, fold) for fold in range(3)])
+    predictor = opened([folder.weights(0, fold) for fold in range(3)])
     together, attention = predictor.predict(poses, np.arange(len(poses)))
     assert together.shape == (3, len(poses))
     assert attention is None
@@ -67,30 +67,30 @@ def test_a_segment_is_answered_the_same_alone_and_among_others(member):
     assert predictor.predict(poses, np.arange(0))[0].shape == (3, 0)
 
 
-def test_missing_landmarks_and_gaps_have_an_answer(member):
+def test_missing_landmarks_and_gaps_have_a_prediction(folder):
     poses, _ = children(count=1, seed=5)
     poses[0, :, 25:] = np.nan
     poses[1, 3:] = np.nan
     poses[2, ::2] = np.nan
-    scored = opened([member.weights(0, 0)]).predict(poses, np.arange(8))[0]
+    scored = opened([folder.weights(0, 0)]).predict(poses, np.arange(8))[0]
     assert np.isfinite(scored).all()
 
 
-def test_the_shortest_segments_can_be_learned_and_answered(tmp_path):
-    member = train_one(tmp_path, write(tmp_path / "data", *children(frames=16)), "lgbm", SMALL)
-    assert np.isfinite(list(logits(member.fold_oof(0, 0)).values())).all()
+def test_the_shortest_segments_can_be_learned_and_predicted(tmp_path):
+    folder = train_one(tmp_path, write(tmp_path / "data", *children(frames=16)), "lgbm", SMALL)
+    assert np.isfinite(list(logits(folder.fold_oof(0, 0)).values())).all()
 
 
-# ---- what decides its bytes
+# ---- what its bytes depend on
 
 
-def test_the_model_is_text_and_the_same_bytes_every_time(member, data, tmp_path):
-    content = member.weights(0, 0).read_bytes()
-    assert member.weights(0, 0).name == "fold_0.txt"
+def test_the_model_is_text_and_the_same_bytes_every_time(folder, data, tmp_path):
+    content = folder.weights(0, 0).read_bytes()
+    assert folder.weights(0, 0).name == "fold_0.txt"
     assert content.decode("ascii").startswith("tree\nversion=")
     again = train_one(tmp_path, data, "lgbm", SMALL)
     assert again.weights(0, 0).read_bytes() == content
-    assert again.fold_oof(0, 0).read_bytes() == member.fold_oof(0, 0).read_bytes()
+    assert again.fold_oof(0, 0).read_bytes() == folder.fold_oof(0, 0).read_bytes()
     assert train_one(tmp_path, data, "lgbm", SMALL, seed=1).weights(1, 0).read_bytes() != content
 
 
@@ -108,24 +108,24 @@ def test_training_it_loads_no_torch():
 # ---- what it reads
 
 
-def test_gaps_and_visibility_are_read_only_when_asked_for(member, tmp_path):
+def test_gaps_and_visibility_are_read_only_when_asked_for(folder, tmp_path):
     assert len(GAPS) > 3
     names = LGBM.feature_names(LgbmConfig())
     assert names == [name for name in NAMES if name not in GAPS]
-    assert re.search("^feature_names=(.*)$", member.weights(0, 0).read_text(), re.M)[1].split() == names
+    assert re.search("^feature_names=(.*)$", folder.weights(0, 0).read_text(), re.M)[1].split() == names
     assert LGBM.feature_names(LgbmConfig(gap_features=True)) == list(NAMES)
 
 
-def test_a_model_without_gaps_answers_the_same_whatever_is_visible(member):
+def test_a_model_without_gaps_predicts_the_same_whatever_is_visible(folder):
     poses, _ = children(count=1, seed=5)
-    predictor = opened([member.weights(0, 0)])
+    predictor = opened([folder.weights(0, 0)])
     before = predictor.predict(poses, np.arange(8))[0]
     poses[..., 3:] = np.random.default_rng(0).uniform(0, 1, poses[..., 3:].shape)
     assert np.array_equal(predictor.predict(poses, np.arange(8))[0], before)
 
 
-def test_the_importance_of_the_groups_sums_to_one_in_every_fold(member):
-    with open(member.importance, newline="") as file:
+def test_the_importance_of_the_groups_sums_to_one_in_every_fold(folder):
+    with open(folder.importance, newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * len(GROUPS)
     for fold in range(3):
@@ -136,7 +136,7 @@ def test_the_importance_of_the_groups_sums_to_one_in_every_fold(member):
         assert max(shares.values()) > 0.05
 
 
-def test_statistics_that_alone_part_the_classes_have_the_importance():
+def test_features_that_alone_separate_the_classes_have_the_importance():
     labels = np.arange(60) % 2
     values = np.random.default_rng(0).normal(size=(60, len(NAMES))).astype(np.float32)
     values[:, [NAMES.index(name) for name in GAPS]] += 5 * labels[:, None]
@@ -145,7 +145,7 @@ def test_statistics_that_alone_part_the_classes_have_the_importance():
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_a_model_that_found_nothing_to_split_has_no_importance_and_one_answer():
+def test_a_model_that_found_nothing_to_split_has_no_importance_and_one_prediction():
     labels, values = np.arange(8) % 2, np.zeros((8, len(LGBM.feature_names(SMALL))), dtype=np.float32)
     model = lgbm.train(values, labels, SMALL, 0)
     assert set(LGBM.gain_fractions(model).values()) == {0}
@@ -155,12 +155,12 @@ def test_a_model_that_found_nothing_to_split_has_no_importance_and_one_answer():
 # ---- why it predicts so
 
 
-def test_shapley_values_and_what_is_expected_sum_to_the_mean_logit_of_the_folds(member):
+def test_shapley_values_and_what_is_expected_sum_to_the_mean_logit_of_the_folds(folder):
     poses, _ = children(count=2, seed=5)
     poses[1, 3:] = np.nan
     poses[2, :, 25:] = np.nan
     rows = np.arange(len(poses))[::-1]
-    predictor = opened([member.weights(0, fold) for fold in range(3)])
+    predictor = opened([folder.weights(0, fold) for fold in range(3)])
     explanation = predictor.explain(poses, rows)
     values, shap_values = explanation.feature_values, explanation.shap_values
     assert values.dtype == np.float32
@@ -173,9 +173,9 @@ def test_shapley_values_and_what_is_expected_sum_to_the_mean_logit_of_the_folds(
     assert explanation.attention is None and explanation.frame_logits is None
 
 
-def test_no_segments_have_no_shapley_values(member):
+def test_no_segments_have_no_shapley_values(folder):
     poses, _ = children(count=1)
-    explanation = opened([member.weights(0, 0)]).explain(poses, np.arange(0))
+    explanation = opened([folder.weights(0, 0)]).explain(poses, np.arange(0))
     assert explanation.feature_values.shape == (0, len(LGBM.feature_names(SMALL)))
     assert explanation.shap_values.shape == (0, len(LGBM.feature_names(SMALL)))
 
@@ -191,11 +191,11 @@ def test_in_a_model_that_found_nothing_to_split_no_feature_adds_anything():
 # ---- what it refuses
 
 
-def test_a_model_of_other_features_is_refused_by_name(member, tmp_path):
+def test_a_model_of_other_features_is_refused_by_name(folder, tmp_path):
     with pytest.raises(DataError, match="other features") as caught:
-        opened([member.weights(0, 0)], LgbmConfig(gap_features=True))
-    assert caught.value.path == member.weights(0, 0)
-    text = member.weights(0, 0).read_text()
+        opened([folder.weights(0, 0)], LgbmConfig(gap_features=True))
+    assert caught.value.path == folder.weights(0, 0)
+    text = folder.weights(0, 0).read_text()
     name = LGBM.feature_names(SMALL)[0]
     (tmp_path / "renamed.txt").write_text(text.replace(name, "x" * len(name)))
     with pytest.raises(DataError, match="other features"):
@@ -211,9 +211,9 @@ def test_a_file_that_is_no_model_is_refused_by_name(content, tmp_path):
 
 
 def test_training_children_of_one_class_are_refused_with_what_to_do(data, tmp_path):
-    run, member = open_both(tmp_path, data, "lgbm", SMALL)
+    run, folder = open_both(tmp_path, data, "lgbm", SMALL)
     run.data.labels[run.fold_of != 1] = 0
     with pytest.raises(TrainingError, match=r"fold 1: .* one class only; use fewer folds"):
-        train_fold(run, member, LGBM, SMALL, FLOAT32, 0, 1)
-    assert not member.is_trained(0, 1)
-    assert not member.weights(0, 1).exists()
+        train_fold(run, folder, LGBM, SMALL, FLOAT32, 0, 1)
+    assert not folder.is_trained(0, 1)
+    assert not folder.weights(0, 1).exists()

@@ -1,4 +1,4 @@
-"""What all networks promise: one signature, answers that depend on the segment alone, nothing left untrained."""
+"""What all networks guarantee: one signature, outputs that depend on the segment alone, no untrained parameter."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 EVERY = pytest.mark.parametrize("model", list(NETWORKS))
 
 
-def test_no_two_networks_draw_the_same_numbers():
+def test_no_two_networks_have_the_same_random_numbers():
     assert len({network.seed_number for network in NETWORKS.values()}) == len(NETWORKS)
 
 
@@ -40,7 +40,7 @@ def test_two_evaluations_of_a_segment_are_identical(model):
 
 
 @EVERY
-def test_a_segment_is_answered_alike_whatever_is_beside_it(model):
+def test_the_output_for_a_segment_does_not_depend_on_its_batch(model):
     network, features = trained_like(model), some_features(8)
     together = network(features).logit
     alone = torch.cat([network(features[row : row + 1]).logit for row in range(8)])
@@ -48,7 +48,7 @@ def test_a_segment_is_answered_alike_whatever_is_beside_it(model):
 
 
 @EVERY
-def test_the_copy_that_scores_answers_as_the_network_does(model):
+def test_the_folded_copy_gives_the_output_of_the_network(model):
     network, features = trained_like(model), some_features()
     with torch.inference_mode():
         wanted, folded = network(features), network.folded()(features)
@@ -57,7 +57,7 @@ def test_the_copy_that_scores_answers_as_the_network_does(model):
 
 
 @EVERY
-def test_a_copy_in_bfloat16_keeps_its_answer_in_float32_and_weights_that_sum_to_one(model):
+def test_a_copy_in_bfloat16_keeps_its_output_in_float32_and_weights_that_sum_to_one(model):
     with torch.inference_mode():
         scores = trained_like(model).folded(torch.bfloat16)(some_features())
     assert {part.dtype for part in scores[:3]} == {torch.float32}
@@ -65,7 +65,7 @@ def test_a_copy_in_bfloat16_keeps_its_answer_in_float32_and_weights_that_sum_to_
 
 
 @EVERY
-def test_a_movement_changes_the_answer(model):
+def test_a_movement_changes_the_output(model):
     network, features = trained_like(model), some_features(2)
     changed = features.clone()
     changed[:, :9, :, 20:25] += 0.3
@@ -73,7 +73,7 @@ def test_a_movement_changes_the_answer(model):
 
 
 @EVERY
-def test_a_segment_whose_pose_was_taken_away_is_answered_too(model):
+def test_a_segment_without_a_pose_has_an_output_too(model):
     scores = trained_like(model)(torch.zeros_like(some_features(2)))
     assert torch.isfinite(scores.logit).all()
     assert (scores.frame_weights == 0).all()

@@ -148,12 +148,12 @@ def test_a_new_model_is_trained_and_decides_once_it_is_named(toy_run):
 
 def test_a_new_model_predicts_in_a_process_of_its_own(toy_run, driver, simulated, tmp_path):
     run, _ = toy_run
-    out = tmp_path / "answer.csv"
+    out = tmp_path / "submission.csv"
     words = ["--run", run, "--test", simulated / "test", "--out", out, *CPU]
     code, _, stderr = call(driver, "submission", "Submission", *words)
     assert (code, stderr) == (0, "")
     assert len(table(out)) == 10
-    assert len({row["probability"] for row in table(tmp_path / "answer_probabilities.csv")}) > 5
+    assert len({row["probability"] for row in table(tmp_path / "submission_probabilities.csv")}) > 5
 
 
 @pytest.mark.slow
@@ -168,12 +168,12 @@ def test_a_new_model_has_its_place_in_the_report(toy_run, driver, tmp_path):
 
 def test_a_run_of_a_model_that_is_not_there_is_refused_in_one_sentence(toy_run, simulated, tmp_path, capsys):
     run, _ = toy_run
-    words = ["--run", run, "--test", simulated / "test", "--out", tmp_path / "answer.csv"]
+    words = ["--run", run, "--test", simulated / "test", "--out", tmp_path / "submission.csv"]
     assert code_of("submission", *words) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: {run / 'decision.json'}: ") and error.count("\n") == 1
     assert "toy" in error
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
 @pytest.mark.command

@@ -1,4 +1,4 @@
-"""Random convolutions: against a reference written from the papers, and what must not change an answer."""
+"""Random convolutions: against a reference written from the papers, and what must not change a prediction."""
 
 import dataclasses
 import itertools
@@ -60,7 +60,7 @@ def score(predictor: rocket.RocketPredictor, poses: np.ndarray) -> np.ndarray:
 # ---- against the papers
 
 
-def reference(values: np.ndarray, drawn: dict[str, np.ndarray]) -> list[float]:
+def reference(values: np.ndarray, sampled: dict[str, np.ndarray]) -> list[float]:
     """The features of one stream (C, T) from the text of Dempster et al. 2021 (section 3.1) and Tan et al. 2022 (3.3).
 
     Kernels of length nine with weights -1 and 2 that sum to zero, so three weights are 2: 84 of them, each dilated and
@@ -68,8 +68,8 @@ def reference(values: np.ndarray, drawn: dict[str, np.ndarray]) -> list[float]:
     values, their mean, the mean of their indices (-1 where there are none), and the longest run of them.
     """
     frames, features = values.shape[1], []
-    for dilation in sorted({int(name.split(".")[0]) for name in drawn}):
-        channels, biases = drawn[f"{dilation}.channels"], drawn[f"{dilation}.biases"]
+    for dilation in sorted({int(name.split(".")[0]) for name in sampled}):
+        channels, biases = sampled[f"{dilation}.channels"], sampled[f"{dilation}.biases"]
         for number, high in enumerate(itertools.combinations(range(9), 3)):
             series = [sum(values[c][t] for c in np.flatnonzero(channels[number])) for t in range(frames)]
             output = []
@@ -100,14 +100,14 @@ def test_features_are_those_of_the_papers(frames):
         position = torch.from_numpy(generator.normal(size=(count, 5, frames)).cumsum(2).astype(np.float32))
         return {"position": position, "velocity": position.diff(dim=2)}
 
-    drawn, segments = rocket.draw_kernels(streams(20), 2, generator), streams(2)
-    found = rocket.transform(segments, drawn).numpy()
+    sampled, segments = rocket.sample_kernels(streams(20), 2, generator), streams(2)
+    found = rocket.transform(segments, sampled).numpy()
     for row in range(2):
         expected = []
         for stream in ("position", "velocity"):
-            own = {name.removeprefix(f"{stream}."): values.numpy() for name, values in drawn.items() if stream in name}
+            own = {name.removeprefix(f"{stream}."): value.numpy() for name, value in sampled.items() if stream in name}
             expected += reference(segments[stream][row].double().numpy(), own)
-        assert len(expected) == found.shape[1] == 84 * 2 * 4 * len(drawn) // 2
+        assert len(expected) == found.shape[1] == 84 * 2 * 4 * len(sampled) // 2
         assert found[row] == pytest.approx(np.array(expected), abs=2e-5)
 
 
@@ -141,24 +141,24 @@ def test_dilations_go_from_one_frame_to_the_widest_kernel_that_fits(frames):
 def test_a_kernel_adds_up_one_to_nine_channels_that_move():
     alive = np.ones(99, dtype=bool)
     alive[::3] = False
-    channels = rocket.draw_channels(np.random.default_rng(0), alive, 2000).numpy()
+    channels = rocket.sample_channels(np.random.default_rng(0), alive, 2000).numpy()
     sizes = channels.sum(1)
     assert set(np.unique(channels)) == {0, 1}
     assert not channels[:, ~alive].any()
     assert channels[:, alive].any(0).all()
     assert set(sizes) == set(range(1, 10))
     assert np.mean(sizes == 1) == pytest.approx(math.log(2) / math.log(10), abs=0.05)  # 2^U(0, log2 10), rounded down
-    alone = rocket.draw_channels(np.random.default_rng(0), np.arange(99) == 7, 84).numpy()
+    alone = rocket.sample_channels(np.random.default_rng(0), np.arange(99) == 7, 84).numpy()
     assert (alone.sum(1) == alone[:, 7]).all() and alone[:, 7].all()
 
 
 def test_biases_are_quantiles_of_what_the_training_segments_give():
     examples = rocket.series(torch.from_numpy(children()[0]), SMALL.features)
-    drawn = rocket.draw_kernels(examples, 3, np.random.default_rng(0))
-    shares = rocket.transform(examples, drawn).reshape(48, -1, 3, 4)[..., 0].mean(0)
-    assert shares.shape[0] == 84 * len(drawn) // 2
-    assert shares.mean(0).tolist() == pytest.approx([0.75, 0.5, 0.25], abs=0.02)
-    assert shares.std(0).max() < 0.05
+    sampled = rocket.sample_kernels(examples, 3, np.random.default_rng(0))
+    fractions = rocket.transform(examples, sampled).reshape(48, -1, 3, 4)[..., 0].mean(0)
+    assert fractions.shape[0] == 84 * len(sampled) // 2
+    assert fractions.mean(0).tolist() == pytest.approx([0.75, 0.5, 0.25], abs=0.02)
+    assert fractions.std(0).max() < 0.05
 
 
 def test_the_series_are_coordinates_from_the_hips_and_their_first_differences():
@@ -235,7 +235,7 @@ def test_inner_folds_hold_whole_children_and_share_out_the_positives():
 
 
 def marked_children(count: int = 40, each: int = 2) -> TrainingData:
-    """Children who each move in a way of their own and have one label, which says nothing of other children."""
+    """Children who each move in a way of their own and have one label, which is no information about other children."""
     generator = np.random.default_rng(0)
     poses = moving(0, 16, count).repeat(each, axis=0)
     poses[..., :3] += generator.normal(0, 3e-3, poses[..., :3].shape)
@@ -260,10 +260,10 @@ def test_changed_copies_of_a_child_stay_in_its_inner_fold_of_the_ridge():
     assert certainty(each_its_own) > 2, "the test is void unless segments of a child give it away"
 
 
-# ---- what must not change an answer
+# ---- what must not change a prediction
 
 
-def test_it_tells_jerks_of_children_it_never_saw(predictor, others):
+def test_it_recognises_jerks_of_held_out_children(predictor, others):
     poses, labels = others
     assert roc_auc_score(labels, score(predictor, poses)) > 0.9
 
@@ -271,9 +271,9 @@ def test_it_tells_jerks_of_children_it_never_saw(predictor, others):
 def test_a_mirror_changes_nothing(predictor, others):
     poses = others[0]
     mirrored = mirror(torch.from_numpy(poses)).numpy()
-    answers = score(predictor, poses)
-    assert score(predictor, mirrored) == pytest.approx(answers, abs=1e-3)
-    assert np.ptp(answers) > 0.5, "the test is void unless poses differ"
+    expected = score(predictor, poses)
+    assert score(predictor, mirrored) == pytest.approx(expected, abs=1e-3)
+    assert np.ptp(expected) > 0.5, "the test is void unless poses differ"
     one_way = [
         rocket.logits_of(
             rocket.transform(rocket.series(torch.from_numpy(image), SMALL.features), predictor.weights[0]),
@@ -292,7 +292,7 @@ def test_where_the_camera_stands_and_its_zoom_change_nothing(predictor, others):
     assert np.abs(score(unscaled, seen) - score(unscaled, poses)).max() > 0.1
 
 
-def test_a_segment_is_answered_the_same_alone_and_among_others(predictor, others):
+def test_a_segment_has_the_same_prediction_alone_and_among_others(predictor, others):
     poses = np.concatenate([others[0], moving(8, T, 40)])  # more than a batch
     together = score(predictor, poses)
     for row in (0, 15, 40, 55):
@@ -302,7 +302,7 @@ def test_a_segment_is_answered_the_same_alone_and_among_others(predictor, others
     assert predictor.predict(poses, np.arange(0))[0].shape == (1, 0)
 
 
-def test_several_folds_are_answered_as_each_alone(fitted, others):
+def test_several_folds_predict_the_same_together_and_alone(fitted, others):
     data = loaded(*children(seed=3))
     other = fit(data, np.arange(48), seed=1)
     both, attention = rocket.RocketPredictor([fitted, other], SMALL.features).predict(others[0], np.arange(16))
@@ -318,7 +318,7 @@ def test_the_input_is_not_changed(predictor, others):
     assert np.array_equal(others[0], before)
 
 
-def test_missing_landmarks_gaps_and_single_frames_have_an_answer(predictor, others):
+def test_missing_landmarks_gaps_and_single_frames_have_a_prediction(predictor, others):
     poses = others[0].copy()
     poses[0, :, 25:] = np.nan
     poses[1, 3:] = np.nan
@@ -329,7 +329,7 @@ def test_missing_landmarks_gaps_and_single_frames_have_an_answer(predictor, othe
     assert np.isfinite(score(predictor, poses)).all()
 
 
-def test_a_landmark_that_training_never_found_has_no_say(others):
+def test_a_landmark_that_training_never_found_is_ignored(others):
     poses, labels = children()
     poses[:, :, 15] = np.nan
     fitted = fit(
@@ -349,14 +349,14 @@ def test_a_landmark_that_training_never_found_has_no_say(others):
     assert torch.equal(rocket.transform(streams, fitted), rocket.transform(wild, fitted))
 
 
-def test_the_shortest_segments_can_be_learned_and_answered():
+def test_the_shortest_segments_can_be_learned_and_predicted():
     fitted = fit(loaded(*children(frames=16)), np.arange(48))
     assert {name.split(".")[1] for name in fitted if name.endswith("biases")} == {"1"}
     poses, labels = children(count=2, frames=16, seed=5)
     assert roc_auc_score(labels, score(rocket.RocketPredictor([fitted], SMALL.features), poses)) > 0.8
 
 
-# ---- what decides its bytes
+# ---- what its bytes depend on
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_ones(fitted, tmp_path):

@@ -1,4 +1,4 @@
-"""STA-GUNet: a U-Net that uses its graph, nothing drawn anew, and the triplet-centre loss."""
+"""STA-GUNet: a U-Net that uses its graph, no layer initialised again, and the triplet-centre loss."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_permuting_the_adjacency_changes_the_unet():
     assert (unet(poses) - before).abs().max() > 1e-3
 
 
-def test_permuting_joints_and_adjacency_together_permutes_the_unets_answer():
+def test_permuting_joints_and_adjacency_together_permutes_the_output_of_the_unet():
     torch.manual_seed(0)
     unet, poses = GraphUnet(6, 16), torch.randn(2, 3, 18, 6)
     before = unet(poses)
@@ -45,9 +45,9 @@ def test_permuting_joints_and_adjacency_together_permutes_the_unets_answer():
 
 def test_joints_stay_apart_behind_the_unet():
     torch.manual_seed(0)
-    answer = GraphUnet(6, 16)(torch.randn(1, 1, 18, 6))
-    assert answer.shape == (1, 1, 18, 16)
-    assert (answer[0, 0] - answer[0, 0, :1]).abs().amax(1)[1:].min() > 1e-3
+    output = GraphUnet(6, 16)(torch.randn(1, 1, 18, 6))
+    assert output.shape == (1, 1, 18, 16)
+    assert (output[0, 0] - output[0, 0, :1]).abs().amax(1)[1:].min() > 1e-3
 
 
 def test_a_joint_reaches_joints_that_are_many_bones_away():
@@ -100,7 +100,7 @@ def test_the_triplet_centre_loss_is_that_of_its_formula():
     assert triplet_centre_loss(embedding, torch.tensor([1, 0]), centres, 0.0).tolist() == pytest.approx([1.0, 0.2])
 
 
-def test_the_triplet_centre_loss_draws_segments_to_the_centre_of_their_class():
+def test_the_triplet_centre_loss_pulls_segments_to_the_centre_of_their_class():
     torch.manual_seed(0)
     embedding = torch.randn(20, 8, requires_grad=True)
     centres, labels = torch.randn(2, 8, requires_grad=True), torch.arange(20) % 2
@@ -125,7 +125,7 @@ def test_the_centres_are_trained_where_the_loss_is_asked_for_and_only_there():
     assert pulled.network.centres.grad.abs().max() > 0
 
 
-def test_the_triplet_centre_loss_knows_classes_also_where_probabilities_are_taught():
+def test_the_triplet_centre_loss_knows_classes_also_with_target_probabilities():
     trainer = trainer_of("sta_gunet", small_config("sta_gunet", triplet=1.0, loss="squared"))
     scores = trainer.network(some_features(8, 24))
     labels = (torch.arange(8) % 2).float()

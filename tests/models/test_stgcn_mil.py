@@ -142,7 +142,7 @@ def test_every_parameter_receives_a_gradient():
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_moving_one_landmark_changes_the_answer(head):
+def test_moving_one_landmark_changes_the_output(head):
     network, poses = trained_like(head), some_poses(1)
     for landmark in (0, 10, 15, 32):  # nose, mouth, wrist, foot
         moved = poses.clone()
@@ -158,7 +158,7 @@ def test_the_face_reaches_the_hips_within_four_blocks():
     assert mixed[23, 0] > 0
 
 
-# ---- the answer's parts
+# ---- the parts of the output
 
 
 @pytest.mark.parametrize("frames", LENGTHS)
@@ -191,7 +191,7 @@ def test_a_single_frame_with_a_pose_gets_all_the_weight(head):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_a_segment_without_pose_answers_zero_with_zero_weights_and_disturbs_no_other(head):
+def test_a_segment_without_pose_has_logit_and_weights_of_zero_and_changes_no_other(head):
     poses = some_poses(3)
     poses[1] = torch.nan
     network = trained_like(head)
@@ -250,7 +250,7 @@ def test_logsumexp_is_the_log_of_the_mean_odds_of_the_steps_with_a_pose():
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("frames", LENGTHS)
 @pytest.mark.parametrize("head", HEADS)
-def test_the_folded_copy_answers_as_the_network_does(head, frames, fused, monkeypatch):
+def test_the_folded_copy_gives_the_output_of_the_network(head, frames, fused, monkeypatch):
     assert stgcn_mil.FUSED, "this torch has lost the fused convolution; scoring is slower without"
     monkeypatch.setattr(stgcn_mil, "FUSED", fused)
     network, features = trained_like(head), some_features(4, frames)
@@ -274,7 +274,7 @@ def test_folding_leaves_the_network_as_it_was():
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("head", HEADS)
-def test_a_segment_gets_the_same_answer_alone_and_among_thirty_two(head, precision):
+def test_a_segment_has_the_same_output_alone_and_among_thirty_two(head, precision):
     network, features = trained_like(head).folded(precision), some_features(32)
     with torch.no_grad():
         together = network(features)

@@ -1,4 +1,4 @@
-"""The two-stream network: published sizes, weights from a file, and the pictures it draws of poses."""
+"""The two-stream network: published sizes, weights from a file, and the pictures it plots from poses."""
 
 import math
 
@@ -78,12 +78,12 @@ def test_a_state_dict_of_a_residual_network_starts_both_streams(tmp_path):
 def test_a_training_that_begins_with_weights_from_a_file_ends_elsewhere(tmp_path):
     torch.manual_seed(1)
     torch.save(ResNet(Basic, (1, 1, 1, 1), 3, 4).state_dict(), tmp_path / "weights.pt")
-    answers = []
+    weights_after = []
     for weights in ("", str(tmp_path / "weights.pt")):
         trainer = trainer_of("two_stream", small_config("two_stream", weights=weights))
         trainer.run_epoch()
-        answers.append(trainer.final_weights()["network.spatial.conv1.weight"])
-    assert not torch.equal(*answers)
+        weights_after.append(trainer.final_weights()["network.spatial.conv1.weight"])
+    assert not torch.equal(*weights_after)
 
 
 def test_weights_of_another_network_or_no_weights_are_refused_in_words(tmp_path):
@@ -107,7 +107,7 @@ def test_the_names_of_its_backbone_are_those_of_torchvision():
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 90, 180, -120])
-def test_the_body_is_drawn_upright_and_in_one_size_however_it_lies(degrees):
+def test_the_body_is_plotted_upright_and_in_one_size_however_it_lies(degrees):
     wanted = upright(standing())
     torch.testing.assert_close(upright(turned(standing(), degrees)), wanted, atol=1e-5, rtol=0)
     larger = standing()
@@ -118,9 +118,9 @@ def test_the_body_is_drawn_upright_and_in_one_size_however_it_lies(degrees):
     assert nose.tolist() == pytest.approx([0.5, 0.5 + TORSO / 2 - TORSO * 4 / 3, 0], abs=1e-5)
 
 
-def test_left_right_and_middle_are_drawn_where_they_are_in_their_colours():
+def test_left_right_and_middle_are_plotted_where_they_are_in_their_colours():
     network = TwoStreamModel().build(TwoStreamConfig(width=8))
-    picture = network.drawn(standing())[0][0, 0]  # (3, 56, 56)
+    picture = network.plotted(standing())[0][0, 0]  # (3, 56, 56)
     left, right, middle = picture
     assert left[:, 28:].sum() > 5 * left[:, :28].sum(), "left landmarks lie at larger x here"
     assert right[:, :28].sum() > 5 * right[:, 28:].sum()
@@ -128,14 +128,14 @@ def test_left_right_and_middle_are_drawn_where_they_are_in_their_colours():
     assert picture.min() >= 0 and picture.max() <= 1
 
 
-def test_what_was_never_found_is_not_drawn():
+def test_what_was_never_found_is_not_plotted():
     features = standing()
     hidden = features.clone()
     hidden[:, MASK, INDEX["left_wrist"]] = 0
     network = TwoStreamModel().build(TwoStreamConfig(width=8))
-    before, after = network.drawn(features)[0], network.drawn(hidden)[0]
+    before, after = network.plotted(features)[0], network.plotted(hidden)[0]
     assert before[0, 0, 0].sum() > after[0, 0, 0].sum() + 1
-    assert network.drawn(torch.zeros_like(features))[0].abs().max() == 0
+    assert network.plotted(torch.zeros_like(features))[0].abs().max() == 0
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -143,7 +143,7 @@ def test_a_moving_wrist_is_flow_at_the_wrist_in_its_direction_and_nothing_elsewh
     features, wrist = standing(), INDEX["left_wrist"]
     features[:, axis, wrist, 20:31] += torch.linspace(0, 0.1, 11)
     features[:, axis, wrist, 31:] += 0.1
-    flow = TwoStreamModel().build(TwoStreamConfig(width=8)).drawn(features)[1][0]  # (K, 18, 56, 56)
+    flow = TwoStreamModel().build(TwoStreamConfig(width=8)).plotted(features)[1][0]  # (K, 18, 56, 56)
     steps = clip_steps(12)
     clip = next(number for number, of in enumerate(steps.tolist()) if 4 in of)
     channel = 3 * steps[clip].tolist().index(4)
@@ -163,12 +163,12 @@ def test_clips_of_a_second_begin_every_half_second_and_the_last_ends_with_the_se
     assert steps[-1, -1] == -(-frames // 5) - 1
 
 
-def test_a_mirrored_body_is_drawn_mirrored_with_left_and_right_exchanged():
+def test_a_mirrored_body_is_plotted_mirrored_with_left_and_right_exchanged():
     features = some_features(1, 40)
     other = features[:, :, list(MIRROR)].clone()
     other[:, 0] *= -1
     network = TwoStreamModel().build(TwoStreamConfig(width=8))
-    (picture, flow), (seen, moved) = network.drawn(features), network.drawn(other)
+    (picture, flow), (seen, moved) = network.plotted(features), network.plotted(other)
     torch.testing.assert_close(seen[:, :, [1, 0, 2]].flip(4), picture, atol=1e-4, rtol=0)
     for axis, sign in enumerate([-1, 1, 1]):
         torch.testing.assert_close(sign * moved[:, :, axis::3].flip(4), flow[:, :, axis::3], atol=1e-3, rtol=0)

@@ -46,7 +46,7 @@ def test_moving_one_joint_changes_its_own_and_other_partitions(joint):
     assert any(changed[3 * part : 3 * part + 3].any() for part in range(5) if part != own), "another partition"
 
 
-def test_the_graph_convolutions_answer_other_inputs_otherwise():
+def test_the_graph_convolutions_depend_on_their_input():
     torch.manual_seed(0)
     grapher = Grapher(8, 8).eval()
     x = torch.randn(2, 8, 6, 15)
@@ -85,7 +85,7 @@ def test_a_part_convolution_reaches_the_joints_beside_in_its_order_and_the_frame
     assert changed.tolist() == [False, False, True, True, True, False, False]
 
 
-def test_patches_and_keypoints_both_decide_the_answer_and_steps_shrink_by_eight():
+def test_patches_and_keypoints_both_change_the_output_and_steps_shrink_by_eight():
     torch.manual_seed(0)
     network = VsvigPatches(LIGHT).eval()
     patches, keypoints = torch.rand(2, 30, 15, 3, 32, 32), torch.rand(2, 30, 15, 3)

@@ -304,7 +304,7 @@ def test_out_of_fold_rows_of_other_metrics_are_refused(copied, column, value):
     place = lines[0].index(column)
     lines[1][place] = str(1 - int(lines[1][place])) if value == "flip" else value
     (copied / "oof.csv").write_text("\n".join(map(",".join, lines)) + "\n")
-    with pytest.raises(DataError, match=r"is not what metrics\.json was made of"):
+    with pytest.raises(DataError, match=r"is not the table that metrics\.json was computed from"):
         model_card(copied)
 
 

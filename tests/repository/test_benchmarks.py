@@ -26,7 +26,7 @@ def test_the_reference_builds_the_same_features():
     assert np.abs(ours - np.stack([plain_features(pose) for pose in poses])).max() < 1e-6
 
 
-def test_the_reference_network_gives_the_same_answer():
+def test_the_reference_network_gives_the_same_output():
     torch.manual_seed(0)
     network = StgcnMilModel().build(StgcnMilConfig())
     features = build_features(torch.from_numpy(sample_poses(4, 64)), Features())
@@ -58,20 +58,20 @@ def as_trained(network, shapes):
 
 
 @pytest.mark.parametrize("name", ["STAM", "VSViG light", "VSViG base"])
-def test_a_plain_transcription_of_a_published_network_gives_the_same_answer(name):
+def test_a_plain_transcription_of_a_published_network_gives_the_same_output(name):
     network, plain, shapes = published()[name]
     as_trained(network, shapes)
     inputs = [torch.randn(2, *shape) for shape in shapes]
     with torch.inference_mode():
-        answer, folded, wanted = (
+        output, folded, wanted = (
             network(*inputs),
             Folded(network, torch.float32)(*inputs),
             plain(network.state_dict(), *inputs),
         )
     if name == "STAM":
-        answer, folded = answer[0], folded[0]
+        output, folded = output[0], folded[0]
     assert wanted.std() > 1e-3
-    torch.testing.assert_close(answer, wanted, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(output, wanted, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(folded, wanted, rtol=1e-3, atol=1e-4)
 
 
@@ -92,4 +92,4 @@ def test_the_benchmark_of_timelines_prints_how_much_faster_than_real_time_each_s
     assert [line[:34].strip() for line in rows] == names
     assert all(float(line[34:50]) > 0 and float(line[50:59]) > 0 for line in rows)
     assert "times as fast as the naive way" in last
-    assert float(difference.split()[2]) < 1e-4, "windows in batches are answered as windows alone"
+    assert float(difference.split()[2]) < 1e-4, "windows have the same prediction in batches and alone"

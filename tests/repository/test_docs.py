@@ -1,4 +1,4 @@
-"""What the pages of docs/ tell a reader to type works, and docs/output.md names every column that is written."""
+"""The commands on the pages of docs/ work, and docs/output.md names every column that is written."""
 
 import csv
 import re
@@ -24,7 +24,7 @@ RUN = ("simulation", "models", "method", "video", "recordings", "data")
 PARSED = ("results",)
 
 
-def test_every_page_with_commands_is_run_or_parsed_and_says_first_what_it_is_for():
+def test_every_page_with_commands_is_run_or_parsed_and_begins_with_its_purpose():
     with_commands = {name for name, path in DOCS.items() if python_commands(path)}
     assert with_commands == {*RUN, *PARSED}
     others = {line.split()[0] for path in DOCS.values() for line in commands_of(path) if not line.startswith("python ")}

@@ -1,4 +1,4 @@
-"""What must not change an answer does not, and what may changes it little: the whole path, by the real command.
+"""Changes that must not change a prediction, or only slightly: the whole path, by the real command.
 
 Amounts are those of this small run with a margin; probabilities of ten test segments and more.
 """
@@ -36,7 +36,7 @@ def segments(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def answered(run: Path, test: Path, out: Path) -> dict[str, tuple[float, str]]:
+def predicted(run: Path, test: Path, out: Path) -> dict[str, tuple[float, str]]:
     """Probability and label of every segment, by the real command."""
     here("submission", "--test", test, "--run", run, "--out", out, *CPU)
     rows = read_table(out.with_name(f"{out.stem}_probabilities.csv"), ("segment_name", "probability", "label"))
@@ -45,7 +45,7 @@ def answered(run: Path, test: Path, out: Path) -> dict[str, tuple[float, str]]:
 
 @pytest.fixture(scope="module")
 def as_it_is(blended: Path, segments: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, str]]:
-    return answered(blended, segments, tmp_path_factory.mktemp("plain") / "answer.csv")
+    return predicted(blended, segments, tmp_path_factory.mktemp("plain") / "submission.csv")
 
 
 def changed(segments: Path, folder: Path, change: Change) -> Path:
@@ -58,7 +58,7 @@ def changed(segments: Path, folder: Path, change: Change) -> Path:
 
 def moved(run: Path, segments: Path, tmp_path: Path, plain: dict[str, tuple[float, str]], change: Change) -> np.ndarray:
     """How far each probability moved; the labels that changed count among the last values: (largest, mean, share)."""
-    other = answered(run, changed(segments, tmp_path / "test", change), tmp_path / "answer.csv")
+    other = predicted(run, changed(segments, tmp_path / "test", change), tmp_path / "submission.csv")
     assert other.keys() == plain.keys()
     apart = np.array([abs(other[name][0] - plain[name][0]) for name in plain])
     share = np.mean([other[name][1] != plain[name][1] for name in plain])
@@ -117,30 +117,30 @@ def test_the_order_of_files_and_the_size_of_batches_change_nothing(blended, segm
     for path in sorted(segments.iterdir(), reverse=True):
         shutil.copyfile(path, tmp_path / "test" / path.name)
     monkeypatch.setattr(trained_run, "BATCH", 7)
-    other = answered(blended, tmp_path / "test", tmp_path / "answer.csv")
+    other = predicted(blended, tmp_path / "test", tmp_path / "submission.csv")
     assert list(other) == list(as_it_is)
     assert [label for _, label in other.values()] == [label for _, label in as_it_is.values()]
     assert [p for p, _ in other.values()] == pytest.approx([p for p, _ in as_it_is.values()], abs=1e-6)
 
 
-def test_children_and_segments_under_other_names_get_the_same_answers(blended, segments, as_it_is, tmp_path):
+def test_children_and_segments_under_other_names_get_the_same_predictions(blended, segments, as_it_is, tmp_path):
     (tmp_path / "test").mkdir()
     new = {
         path.name: f"child_{900 - number}_{number * 7}.npy" for number, path in enumerate(sorted(segments.iterdir()))
     }
     for name, other in new.items():
         shutil.copyfile(segments / name, tmp_path / "test" / other)
-    renamed = answered(blended, tmp_path / "test", tmp_path / "answer.csv")
+    renamed = predicted(blended, tmp_path / "test", tmp_path / "submission.csv")
     for name, other in new.items():
         assert renamed[other][1] == as_it_is[name][1]
         assert renamed[other][0] == pytest.approx(as_it_is[name][0], abs=1e-6)
 
 
-def test_a_segment_alone_gets_the_answer_it_gets_among_others(blended, segments, as_it_is, tmp_path):
+def test_a_segment_gets_the_same_prediction_alone_and_among_others(blended, segments, as_it_is, tmp_path):
     name = sorted(as_it_is)[3]
     (tmp_path / "test").mkdir()
     shutil.copyfile(segments / name, tmp_path / "test" / name)
-    alone = answered(blended, tmp_path / "test", tmp_path / "answer.csv")
+    alone = predicted(blended, tmp_path / "test", tmp_path / "submission.csv")
     assert alone[name][1] == as_it_is[name][1]
     assert alone[name][0] == pytest.approx(as_it_is[name][0], abs=1e-6)
 
@@ -156,12 +156,12 @@ SSE = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBW
 def test_an_older_processor_changes_probabilities_by_no_more_than_stated(
     blended, segments, tmp_path, as_it_is, older, most
 ):
-    out = tmp_path / "answer.csv"
+    out = tmp_path / "submission.csv"
     flags = ["--test", str(segments), "--run", str(blended), "--out", str(out), "--device", "cpu"]
     command = [sys.executable, "submission.py", *flags, "--precision", "float32"]
     finished = subprocess.run(command, cwd=ROOT, env=os.environ | older, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    rows = read_table(out.with_name("answer_probabilities.csv"), ("segment_name", "probability", "label"))
+    rows = read_table(out.with_name("submission_probabilities.csv"), ("segment_name", "probability", "label"))
     threshold = json.loads((blended / "decision.json").read_text())["threshold"]
     for row in rows:
         probability, label = as_it_is[row["segment_name"]]

@@ -1,4 +1,4 @@
-"""What the README tells a stranger to type works as it stands there, and the page stays short."""
+"""The commands of the README work unchanged, and the page stays short."""
 
 import os
 import re

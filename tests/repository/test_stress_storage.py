@@ -20,8 +20,8 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("storage") / "base"
     folder.mkdir()
     for words in (f"{SIMULATE} --children 10 --segments-per-child 5 --seed 1", MODELS["train_lgbm"]):
-        code, said = call(words, folder)
-        assert code == 0, said
+        code, output = call(words, folder)
+        assert code == 0, output
     (folder / "studies").mkdir()
     return folder
 
@@ -64,7 +64,7 @@ def test_a_small_disk_that_fills_up_harms_nothing(campaign, name, tmp_path):
         assert not wrong, f"{done}: {wrong}"
 
 
-def test_a_disk_that_can_only_be_read_is_told_before_training(campaign, tmp_path):
+def test_a_read_only_disk_is_reported_before_training(campaign, tmp_path):
     if not works("mount", "-t", "tmpfs", "probe", tmp_path) or not works("umount", tmp_path):
         pytest.skip("no right to mount a disk")
     [(done, wrong)] = campaign("train_lgbm").read_only(None)
@@ -72,7 +72,7 @@ def test_a_disk_that_can_only_be_read_is_told_before_training(campaign, tmp_path
     assert "Read-only file system" in done
 
 
-def test_a_folder_that_vanishes_in_the_middle_is_told_and_not_made_again(campaign):
+def test_a_folder_that_vanishes_in_the_middle_is_reported_and_not_made_again(campaign):
     results = list(campaign("train_lgbm").vanished(limit=2))
     assert len(results) == 2
     for done, wrong in results:

@@ -1,4 +1,4 @@
-"""What judges a fold comes from the other folds, in every figure that is reported."""
+"""Every reported metric of a fold uses parameters fitted on the other folds."""
 
 import csv
 import dataclasses
@@ -65,7 +65,7 @@ BLENDS = [
 
 
 @pytest.mark.parametrize("blend", BLENDS, ids=["plain", "context"])
-def test_turned_labels_of_a_fold_leave_its_answers_in_the_run_as_they_were(blended_run, blend):
+def test_turned_labels_of_a_fold_do_not_change_its_predictions_in_the_run(blended_run, blend):
     run = blended_run
     decide(run, blend)
     before = out_of_fold(run)
@@ -80,27 +80,29 @@ def test_turned_labels_of_a_fold_leave_its_answers_in_the_run_as_they_were(blend
 
 
 @pytest.mark.parametrize("blend", BLENDS, ids=["plain", "context"])
-def test_every_reported_figure_but_the_optimistic_one_is_cross_fitted(blended_run, blend):
+def test_every_reported_metric_except_the_optimistic_one_is_cross_fitted(blended_run, blend):
     """The blend, each model alone, child context on and off, and every fold and group."""
     run, data = blended_run, blended_run.data
     result = decide(run, blend)
     logits = complete_logits(run)
 
-    def judged(names: tuple[str, ...], context: bool) -> tuple[np.ndarray, np.ndarray]:
+    def cross_fitted(names: tuple[str, ...], context: bool) -> tuple[np.ndarray, np.ndarray]:
         rows = OofScores({name: logits[name] for name in names}, np.array(data.children), data.has_pose)
         return cross_fit(rows, data.labels, run.fold_of, dataclasses.replace(blend, child_context=context))[:2]
 
-    def figures(names: tuple[str, ...], context: bool) -> dict[str, Metric]:
-        return metrics_of(metrics.evaluate(data.labels, *judged(names, context), data.children))
+    def expected_metrics(names: tuple[str, ...], context: bool) -> dict[str, Metric]:
+        return metrics_of(metrics.evaluate(data.labels, *cross_fitted(names, context), data.children))
 
-    assert result.cross_fitted == figures(BOTH, blend.child_context)
-    assert result.child_context == ChildContext(with_context=figures(BOTH, True), without_context=figures(BOTH, False))
+    assert result.cross_fitted == expected_metrics(BOTH, blend.child_context)
+    assert result.child_context == ChildContext(
+        with_context=expected_metrics(BOTH, True), without_context=expected_metrics(BOTH, False)
+    )
     assert result.child_context.with_context != result.child_context.without_context, "the test is void"
-    assert result.each_model == {name: figures((name,), False) for name in BOTH}
-    probabilities, positive = judged(BOTH, blend.child_context)
+    assert result.each_model == {name: expected_metrics((name,), False) for name in BOTH}
+    probabilities, positive = cross_fitted(BOTH, blend.child_context)
     parts = [(result.folds[fold], run.fold_of == fold) for fold in range(3)]
     cohorts = np.array([data.groups[child]["cohort"] for child in data.children])
     parts += [(result.groups["cohort"][name], cohorts == name) for name in ("home", "ward")]
     for found, rows in parts:
-        expected = metrics.figures(data.labels[rows], probabilities[rows], positive[rows])
+        expected = metrics.point_metrics(data.labels[rows], probabilities[rows], positive[rows])
         assert {name: found[name] for name in expected} == expected

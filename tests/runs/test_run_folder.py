@@ -1,4 +1,4 @@
-"""The run folder: its layout, what it refuses, and what it says about the models inside."""
+"""The run folder: its layout, what it refuses, and its metrics."""
 
 import csv
 import dataclasses
@@ -128,7 +128,7 @@ def done(whole, tmp_path):
 # ---- layout and columns
 
 
-def test_a_run_folder_holds_exactly_what_the_design_says(whole, contents):
+def test_a_run_folder_holds_exactly_the_documented_files(whole, contents):
     below_model = {"manifest.json", "history.csv", "oof.csv"} | {
         f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
     }
@@ -245,7 +245,7 @@ def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return max(f1_score(labels, probabilities >= threshold, zero_division=0) for threshold in probabilities)
 
 
-def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_observed_one_is_told_as_optimistic(
+def test_the_threshold_of_the_decision_has_the_highest_expected_f1_and_the_best_observed_one_is_marked_optimistic(
     whole,
 ):
     rows = whole.table("oof.csv")
@@ -285,7 +285,7 @@ def test_the_headline_metrics_are_those_of_the_cross_fitted_columns(whole):
     assert result["cross_fitted_weights"] == [{"stgcn_mil": 1.0}] * 3
 
 
-def test_calibration_and_threshold_that_judge_a_fold_come_from_the_other_folds(whole):
+def test_calibration_and_threshold_for_a_fold_come_from_the_other_folds(whole):
     rows = whole.table("oof.csv")
     labels, logits = column(rows, "label").astype(int), column(rows, "stgcn_mil_logit")
     fold_of = column(rows, "fold").astype(int)
@@ -301,8 +301,8 @@ def test_calibration_and_threshold_that_judge_a_fold_come_from_the_other_folds(w
         assert column(rows, "probability")[fold_of == fold] == pytest.approx(probabilities[fold_of == fold], abs=1e-12)
 
 
-def test_what_a_fold_holds_never_changes_what_judges_it(done):
-    """Neither its calibration nor its threshold; the labels of one fold are turned, and the others are judged anew."""
+def test_the_content_of_a_fold_never_changes_its_own_parameters(done):
+    """Calibration and threshold of a fold stay the same when its labels are turned; those of the others change."""
     run, _ = done.open()
     before = done.json("metrics.json")["cross_fitted_thresholds"]
     turned = np.where(run.fold_of == 1, 1 - run.data.labels, run.data.labels)
@@ -313,7 +313,7 @@ def test_what_a_fold_holds_never_changes_what_judges_it(done):
     assert after[2] != before[2]
 
 
-def test_a_model_alone_is_judged_as_the_blend_is_and_child_context_both_ways(whole):
+def test_a_model_alone_is_evaluated_like_the_blend_and_child_context_both_ways(whole):
     result = whole.json("metrics.json")
     assert result["each_model"] == {"stgcn_mil": result["cross_fitted"]}
     assert set(result["child_context"]) == {"with_context", "without_context"}
@@ -329,7 +329,7 @@ def test_metrics_name_data_protocol_and_model_and_mark_simulated_data(whole, tra
     assert strict_json(trained / "run.json")["data"]["simulated"] is True
 
 
-def test_folds_and_cohorts_have_figures_of_their_own(whole):
+def test_folds_and_cohorts_have_metrics_of_their_own(whole):
     result = whole.json("metrics.json")
     assert [(row["fold"], row["segments"], row["children"]) for row in result["folds"]] == [
         (fold, 4, 2) for fold in range(3)
@@ -458,7 +458,7 @@ def test_another_length_of_segments_is_refused(fresh, tmp_path):
 def test_the_same_data_in_another_place_is_the_same_data(done, tmp_path):
     done.data = Path(shutil.copytree(done.data, tmp_path / "moved"))
     done.train()
-    assert done.json("run.json")["data"]["path"] != str(done.data), "the run says where it was trained"
+    assert done.json("run.json")["data"]["path"] != str(done.data), "the run names the folder it was trained on"
 
 
 def test_changed_folds_are_noticed(done):
@@ -687,7 +687,7 @@ def test_a_new_model_does_not_change_a_decision_by_itself(done):
     result = decide(run)
     assert (done.run_path / "decision.json").read_bytes() == before
     assert header(done.run_path / "oof.csv") == OOF.replace("stgcn_mil", "another_logit,stgcn_mil", 1)
-    assert list(result.each_model) == ["another", "stgcn_mil"], "it is judged beside the others all the same"
+    assert list(result.each_model) == ["another", "stgcn_mil"], "it is evaluated together with the others"
     assert list(result.models) == ["stgcn_mil"]
 
 
@@ -728,13 +728,13 @@ def test_a_decision_whose_models_are_gone_is_made_again_from_those_that_are_ther
     assert list(done.json("decision.json")["models"]) == ["another"]
 
 
-def test_models_that_nobody_named_decide_by_the_first_alone_until_a_default_one_is_there(done):
+def test_without_named_models_the_first_decides_alone_until_a_default_one_is_complete(done):
     run, _ = done.open()
     done.model_path.rename(done.run_path / "another")
     decide(run)
     shutil.copytree(done.run_path / "another", done.run_path / "aaa")
     decide(run)
-    assert done.json("decision.json")["considered_models"] == ["another"], "what decided before goes on deciding"
+    assert done.json("decision.json")["considered_models"] == ["another"], "the models of the decision stay the same"
     shutil.copytree(done.run_path / "another", done.model_path)
     decide(run)
     assert done.json("decision.json")["considered_models"] == ["stgcn_mil"]
@@ -764,7 +764,7 @@ def test_weights_without_a_trained_fold_hold_no_optimiser(whole):
     tensors = checkpoints.read_tensors(whole.model_path / "seed_0/fold_0.safetensors")
     assert "offset" in tensors
     assert not any(name.startswith("optimiser") for name in tensors)
-    assert "no_pose_logit" not in tensors, "that is the decision's to say"
+    assert "no_pose_logit" not in tensors, "that belongs to the decision"
 
 
 # ---- several processes

@@ -138,7 +138,7 @@ def test_what_the_blend_is_ahead_by_is_paired_over_children():
 # ---- other prevalences
 
 
-@pytest.mark.parametrize("share", label_shift_evaluation.SHARES)
+@pytest.mark.parametrize("share", label_shift_evaluation.PREVALENCES)
 def test_thinning_leaves_the_share_asked_for_and_loses_of_one_class_only(share):
     labels, rows = np.repeat([0, 1], [300, 100]), np.tile([True, False], 200)
     kept = label_shift_evaluation.subsample_to_prevalence(labels, rows, share, np.random.default_rng(0))
@@ -164,7 +164,7 @@ def test_the_script_writes_a_row_for_every_share_and_split_and_says_simulated(co
     assert finished.returncode == 0, finished.stderr
     assert "SIMULATED" in finished.stdout
     rows = table(compared / "run/prevalence.csv")
-    assert len(rows) % len(label_shift_evaluation.SHARES) == 0 and rows
+    assert len(rows) % len(label_shift_evaluation.PREVALENCES) == 0 and rows
     assert all(row["f1_adapted"] == row["f1_fixed"] for row in rows if row["followed"] == "0")
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from helpers.repository import ROOT
 from helpers.tables import table
-from helpers.video import MODEL, cv2, extract, film
+from helpers.video import MODEL, cv2, extract, make_video
 
-__all__ = ["cv2", "film"]  # the fixtures
+__all__ = ["cv2", "make_video"]  # the fixtures
 
 T = 60
 
@@ -33,12 +33,13 @@ def turn_the_metadata(path):
 
 
 @pytest.fixture(scope="module")
-def extracted(film, tmp_path_factory):
+def extracted(make_video, tmp_path_factory):
     """Films of all kinds, extracted by the real command; gives its output folder and what it said."""
     out = tmp_path_factory.mktemp("extracted") / "out"
     films = [
-        film("plain.mp4"), film("25.mp4", fps=25), film("5994.mp4", fps=60000 / 1001), film("turned.mp4", turned=True),
-        film("empty.mp4", empty=True), film("bad.mp4"), film("cut.mp4"),
+        make_video("plain.mp4"), make_video("25.mp4", fps=25), make_video("5994.mp4", fps=60000 / 1001),
+        make_video("turned.mp4", turned=True),
+        make_video("empty.mp4", empty=True), make_video("bad.mp4"), make_video("cut.mp4"),
     ]  # fmt: skip
     turn_the_metadata(films[3])
     films[5].write_bytes(b"this is no film")
@@ -52,7 +53,7 @@ def test_every_film_becomes_a_recording_and_segments_and_odd_ones_are_named(extr
     assert finished.returncode == 1, "one of them is no film"
     assert "bad.mp4: is no video" in finished.stderr
     assert "cut.mp4: " in finished.stderr
-    assert "empty.mp4: nobody is seen" in finished.stderr
+    assert "empty.mp4: no person is visible" in finished.stderr
     assert rows["empty.mp4"]["recording"] == ""
     for name in ("plain.mp4", "25.mp4", "5994.mp4", "turned.mp4"):
         poses = np.load(out / "recordings" / rows[name]["recording"])
@@ -96,21 +97,21 @@ def test_what_comes_out_is_answered_and_gets_a_timeline(extracted, trained, tmp_
     assert (tmp_path / "line/child_1_1/timeline.png").exists()
 
 
-def test_a_timeline_takes_the_film_itself(film, trained, tmp_path):
+def test_a_timeline_takes_the_film_itself(make_video, trained, tmp_path):
     flags = ["--run", str(trained), "--device", "cpu", "--precision", "float32", "--model", str(MODEL)]
-    words = [sys.executable, "src/timeline.py", str(film("whole.mp4")), *flags, "--out", str(tmp_path / "line")]
+    words = [sys.executable, "src/timeline.py", str(make_video("whole.mp4")), *flags, "--out", str(tmp_path / "line")]
     finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert "whole.mp4: child_1_1.npy, a pose in 100% of its frames" in finished.stdout
     assert (tmp_path / "line/child_1_1/timeline.png").exists()
-    words[2] = str(film("nobody.mp4", empty=True))
+    words[2] = str(make_video("nobody.mp4", empty=True))
     finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 1
-    assert "nobody is seen in it" in finished.stderr
+    assert "no person is visible in it" in finished.stderr
 
 
-def test_killed_it_goes_on_with_the_first_film_that_is_not_done(film, tmp_path):
-    films = [film(f"{number}.mp4", seconds=1 + number / 10) for number in range(3)]
+def test_killed_it_goes_on_with_the_first_film_that_is_not_done(make_video, tmp_path):
+    films = [make_video(f"{number}.mp4", seconds=1 + number / 10) for number in range(3)]
     words = [*films, "--out", tmp_path, "--max-people", 1, "--frames", T, "--workers", 1]
     command = [sys.executable, "src/extract_pose.py", *map(str, words), "--model", str(MODEL)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,8 +128,8 @@ def test_killed_it_goes_on_with_the_first_film_that_is_not_done(film, tmp_path):
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == [f"child_{n}_1.npy" for n in (1, 2, 3)]
 
 
-def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(film, tmp_path):
-    first = film("first.mp4", seconds=1)
+def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(make_video, tmp_path):
+    first = make_video("first.mp4", seconds=1)
     twin = first.with_name("twin.mp4")
     twin.write_bytes(first.read_bytes())
     words = [first, twin, "--out", tmp_path, "--max-people", 1, "--frames", T]
@@ -144,8 +145,8 @@ def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(film
     assert "was extracted as child_1_1" in finished.stderr
 
 
-def test_names_and_models_that_cannot_be_are_refused(film, tmp_path):
-    odd = film("first.mp4", seconds=1).with_name("=x.mp4")
+def test_names_and_models_that_cannot_be_are_refused(make_video, tmp_path):
+    odd = make_video("first.mp4", seconds=1).with_name("=x.mp4")
     odd.write_bytes(b"")
     finished = extract(odd, "--out", tmp_path)
     assert finished.returncode == 1
@@ -157,17 +158,17 @@ def test_names_and_models_that_cannot_be_are_refused(film, tmp_path):
     assert "is no pose model" in finished.stderr
 
 
-def test_two_at_once_do_not_write_into_one_folder(film, tmp_path):
+def test_two_at_once_do_not_write_into_one_folder(make_video, tmp_path):
     (tmp_path / ".lock").touch()
     with open(tmp_path / ".lock") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        finished = extract(film("first.mp4", seconds=1), "--out", tmp_path)
+        finished = extract(make_video("first.mp4", seconds=1), "--out", tmp_path)
     assert finished.returncode == 1
     assert "in another process" in finished.stderr
 
 
-def test_films_of_one_child_are_its_recordings(film, tmp_path):
-    films = [film(f"same{number}.mp4", seconds=1 + number / 10) for number in range(2)]
+def test_films_of_one_child_are_its_recordings(make_video, tmp_path):
+    films = [make_video(f"same{number}.mp4", seconds=1 + number / 10) for number in range(2)]
     assert extract(*films, "--out", tmp_path, "--max-people", 1, "--frames", T, "--child", 7).returncode == 0
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_7_1.npy", "child_7_2.npy"]
 

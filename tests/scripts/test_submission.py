@@ -337,7 +337,7 @@ def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answere
     plain = (tmp_path / "answer.csv").read_bytes()
     code, stdout, stderr = answer("--adapt-prevalence")
     assert (code, stderr) == (0, "")
-    assert "; it stands: estimated prevalence" in stdout.splitlines()[0]
+    assert "; the threshold is kept: estimated prevalence" in stdout.splitlines()[0]
     assert "10 new segments are too few" in stdout.splitlines()[0]
     assert (tmp_path / "answer.csv").read_bytes() == plain
 
@@ -407,11 +407,11 @@ def test_segments_too_poor_to_judge_are_named_with_the_reason_and_answered_all_t
     rows = {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
     notes = {name: rows[segment]["note"] for name, segment in poor.items()}
     assert notes["good"] == ""
-    assert notes["gap"] == "too poor to judge: no pose in 50% of frames, 50% of landmarks in the picture"
-    assert notes["outside"] == "too poor to judge: no pose in 0% of frames, 67% of landmarks in the picture"
-    assert notes["nothing"].startswith("too poor to judge; no pose in any frame")
-    count = sum("too poor to judge" in row["note"] for row in rows.values())
-    assert f"{count} segments are too poor to judge; the probabilities file says why" in stdout
+    assert notes["gap"] == "too few landmarks: no pose in 50% of frames, 50% of landmarks in the picture"
+    assert notes["outside"] == "too few landmarks: no pose in 0% of frames, 67% of landmarks in the picture"
+    assert notes["nothing"].startswith("too few landmarks; no pose in any frame")
+    count = sum("too few landmarks" in row["note"] for row in rows.values())
+    assert f"{count} segments have too few landmarks; the probabilities file gives the reason" in stdout
     assert (tmp_path / "answer.csv").read_bytes() == labelled, "a label all the same: the challenge wants one"
     for name, row in rows.items():
         assert row | {"note": ""} == plain[name] | {"note": ""}

@@ -1,4 +1,4 @@
-"""What simulated infants do: the shape, timing and size of each behaviour, and who shows it at which age."""
+"""Behaviours of simulated infants: shape, timing and size, and the ages at which they occur."""
 
 import itertools
 
@@ -20,7 +20,7 @@ from spasm.simulation.behaviours import (
     perform,
     pulse,
 )
-from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, ROOT, SIDES, draw_bones, of_joints, pose_body
+from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, ROOT, SIDES, of_joints, pose_body, sample_bones
 
 FINE_HZ = 240
 SUPINE = of_joints(POSTURES["supine"].rest)
@@ -33,14 +33,14 @@ def mover(age_months=6.0, vigour=1.0, arms_free=1.0, legs_free=1.0):
 
 
 def draws(draw, count, age_months=6.0, at_s=0.0, seed=1, **more):
-    """The same behaviour so many times, drawn from one generator."""
+    """The same behaviour so many times, sampled from one generator."""
     rng = np.random.default_rng(seed)
     return [draw(rng, mover(age_months), at_s, **more) for _ in range(count)]
 
 
 def average_bones(age_months):
     rng = np.random.default_rng(2)
-    rows = [draw_bones(rng, age_months) for _ in range(200)]
+    rows = [sample_bones(rng, age_months) for _ in range(200)]
     return {name: np.mean([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -165,7 +165,7 @@ def test_a_behaviour_begins_when_asked_and_has_no_trace_before_or_after(name):
 
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_no_behaviour_jumps(name):
-    """No joint is faster than 1500 degrees a second, no landmark's shift faster than 1 m/s (judgement)."""
+    """No joint is faster than 1500 degrees a second, no landmark's shift faster than 1 m/s (assumed)."""
     for behaviour in draws(EVERYTHING[name], 25):
         speed = np.abs(np.diff(perform([behaviour], times(behaviour, 480)), axis=0)).max(axis=0) * 480
         assert speed[: len(JOINTS)].max() < 1500
@@ -352,9 +352,9 @@ def test_reaching_begins_at_four_months_and_the_moro_reflex_ends_at_six():
     rng = np.random.default_rng(6)
     young, old = set(), set()
     for _ in range(60):
-        child = infant.draw_child(rng, "control", infant.SimulationConfig())
-        video = infant.draw_video(rng, child, "home")
-        names = {b.name for state in infant.STATES for b in infant.draw_behaviours(rng, child, video, state, 5)}
+        child = infant.sample_child(rng, "control", infant.SimulationConfig())
+        video = infant.sample_video(rng, child, "home")
+        names = {b.name for state in infant.STATES for b in infant.sample_behaviours(rng, child, video, state, 5)}
         if child.age_months < 4:
             young |= names
         elif child.age_months >= 7:
@@ -478,7 +478,7 @@ def test_reflux_arches_neck_and_back_slowly_and_spares_the_limbs():
 
 def test_lifting_takes_the_whole_body_away_and_legs_hang_more_or_less():
     rng = np.random.default_rng(7)
-    child = infant.draw_child(rng, "control", infant.SimulationConfig())
+    child = infant.sample_child(rng, "control", infant.SimulationConfig())
     for lifted in draws(behaviours.lifted, 40):
         t = times(lifted, 60)
         moved = perform([lifted], t)
@@ -499,7 +499,7 @@ def test_a_jerk_of_the_camera_leaves_the_body_unmoved():
         assert np.ptp(body_of(jerk, times(jerk, 20), bones), axis=0).max() == 0
 
 
-# ---- who does what, and how often
+# ---- frequencies
 
 
 def test_active_children_move_more_than_quiet_ones_and_crying_ones_cry_most():
@@ -511,16 +511,16 @@ def test_active_children_move_more_than_quiet_ones_and_crying_ones_cry_most():
     assert REPERTOIRE["sleep_myoclonus"][2][1:] == (0, 0, 0)
 
 
-def test_behaviours_are_drawn_as_often_as_the_table_says():
+def test_behaviours_are_as_frequent_as_in_the_table():
     rng = np.random.default_rng(8)
     world = infant.SimulationConfig()
     counts, expected = [], []
     for _ in range(60):
-        child = infant.draw_child(rng, "control", world)
-        video = infant.draw_video(rng, child, "home")
+        child = infant.sample_child(rng, "control", world)
+        video = infant.sample_video(rng, child, "home")
         for column, state in enumerate(infant.STATES):
-            drawn = infant.draw_behaviours(rng, child, video, state, 6.0)
-            counts.append(len([b for b in drawn if b.name != "camera_jerk"]))
+            sampled = infant.sample_behaviours(rng, child, video, state, 6.0)
+            counts.append(len([b for b in sampled if b.name != "camera_jerk"]))
             expected.append(
                 sum(
                     rates[column] * child.habits[name] * 10 / 5
@@ -528,5 +528,5 @@ def test_behaviours_are_drawn_as_often_as_the_table_says():
                     if young <= child.age_months < old
                 )
             )
-            assert all(b.onset_s > -4 - 1e-9 and b.onset_s < 6 + 1.5 for b in drawn)
+            assert all(b.onset_s > -4 - 1e-9 and b.onset_s < 6 + 1.5 for b in sampled)
     assert np.sum(counts) == pytest.approx(np.sum(expected), abs=4 * np.sqrt(np.sum(expected)))

@@ -9,8 +9,8 @@ from spasm.data.landmarks import INDEX, MEDIAPIPE_EDGES, MIRROR
 from spasm.simulation import body as anatomy
 from spasm.simulation import infant
 from spasm.simulation.behaviours import COLUMNS
-from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, SIDES, draw_bones, of_joints, pose_body
-from spasm.simulation.camera import FILMINGS
+from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, SIDES, of_joints, pose_body, sample_bones
+from spasm.simulation.camera import CAMERA_SETUPS
 
 WORLD = infant.SimulationConfig()
 # Clavicles and spine bend, so these edges are no bones; every other edge is one.
@@ -34,7 +34,7 @@ def pose(degrees, bones=None):
 
 
 def some_bones(seed=0, age_months=6):
-    return draw_bones(np.random.default_rng(seed), age_months)
+    return sample_bones(np.random.default_rng(seed), age_months)
 
 
 def angles(rest=None, **changed):
@@ -56,7 +56,7 @@ def distance(body, a, b):
 def many_bones(age_months, children=600):
     """The bones of children of one age: name -> (children,) metres."""
     rng = np.random.default_rng(5)
-    rows = [draw_bones(rng, age_months) for _ in range(children)]
+    rows = [sample_bones(rng, age_months) for _ in range(children)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -74,7 +74,7 @@ def test_bones_keep_their_length_in_every_pose_within_the_joint_ranges():
             np.testing.assert_allclose(length, length[0], rtol=1e-9)
 
 
-def test_the_limbs_of_the_body_are_as_long_as_the_bones_that_were_drawn():
+def test_the_limbs_of_the_body_are_as_long_as_the_sampled_bones():
     bones = some_bones(3)
     body = pose(random_poses(np.random.default_rng(4), 50), bones)
     for side in SIDES:
@@ -114,7 +114,7 @@ def test_the_middle_of_the_hips_is_the_origin_in_every_pose():
 
 def test_the_whole_body_turns_and_shifts_without_a_bone_changing():
     rng = np.random.default_rng(9)
-    child = infant.draw_child(rng, "patient", WORLD)
+    child = infant.sample_child(rng, "patient", WORLD)
     moved = np.zeros((200, len(COLUMNS)))
     moved[:, : len(JOINTS)] = SUPINE
     still = infant.pose_landmarks(child, moved)
@@ -180,7 +180,7 @@ def test_elbow_and_knee_fold_by_the_law_of_cosines():
         ("left_hip_forward", "left_knee", 2),
     ],
 )
-def test_a_joint_takes_its_landmark_the_way_its_name_says(joint, landmark, axis):
+def test_a_joint_moves_its_landmark_in_the_direction_of_its_name(joint, landmark, axis):
     """To the child's left, headward and ventral are positive, from a straight body on."""
     straight = np.zeros(len(JOINTS))
     moved = at(pose(angles(straight, **{joint: 20})), landmark) - at(pose(straight), landmark)
@@ -233,7 +233,7 @@ def test_a_stretched_child_is_as_long_as_a_child_of_its_age():
     straight = np.zeros(len(JOINTS))
     for age_months, length in zip(AGES, (0.606, 0.667, 0.711, 0.749), strict=True):
         rng = np.random.default_rng(12)
-        bodies = [pose(straight, draw_bones(rng, age_months)) for _ in range(200)]
+        bodies = [pose(straight, sample_bones(rng, age_months)) for _ in range(200)]
         spans = np.array([at(body, "left_eye")[1] - at(body, "left_heel")[1] for body in bodies]) / length
         assert 0.82 < spans.mean() < 0.92
         assert 0.03 < spans.std() < 0.06
@@ -252,17 +252,17 @@ def test_shoulders_are_wider_than_hips_and_a_wrist_hangs_at_the_height_of_the_hi
 
 @pytest.mark.parametrize("posture", POSTURES)
 def test_joint_angles_stay_within_their_range_for_every_state_and_many_children(posture, monkeypatch):
-    monkeypatch.setitem(FILMINGS, "posed", dataclasses.replace(FILMINGS["home"], postures={posture: 1.0}))
+    monkeypatch.setitem(CAMERA_SETUPS, "posed", dataclasses.replace(CAMERA_SETUPS["home"], postures={posture: 1.0}))
     rng = np.random.default_rng(13)
     t = np.arange(0, 5, 1 / 15)
     at_the_end = []
     for _ in range(6):
-        child = infant.draw_child(rng, "patient", WORLD)
-        video = infant.draw_video(rng, child, "posed")
+        child = infant.sample_child(rng, "patient", WORLD)
+        video = infant.sample_video(rng, child, "posed")
         assert video.posture == posture
         for state in infant.STATES:
-            spasms = infant.draw_seizure(rng, child, 5.0)
-            doing = infant.draw_behaviours(rng, child, video, state, 5.0) + [s.behaviour() for s in spasms]
+            spasms = infant.sample_seizure(rng, child, 5.0)
+            doing = infant.sample_behaviours(rng, child, video, state, 5.0) + [s.behaviour() for s in spasms]
             moved = infant.move(rng, child, video, state, doing, [], t)
             assert moved.shape == (t.size, len(COLUMNS))
             assert np.isfinite(moved).all()
@@ -276,7 +276,7 @@ def test_children_lie_differently_in_one_posture():
     rng = np.random.default_rng(14)
     rows = []
     while len(rows) < 60:
-        video = infant.draw_video(rng, infant.draw_child(rng, "control", WORLD), "home")
+        video = infant.sample_video(rng, infant.sample_child(rng, "control", WORLD), "home")
         if video.posture == "supine":
             rows.append(video.angles)
     rows = np.array(rows)

@@ -1,4 +1,4 @@
-"""Cameras: a pinhole, mirrored like a picture of somebody who looks at you, in MediaPipe's coordinates."""
+"""Cameras: a pinhole, mirrored like a picture of a person who faces you, in MediaPipe's coordinates."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ import pytest
 
 from spasm.data.landmarks import INDEX
 from spasm.simulation.behaviours import COLUMN, COLUMNS, Performer, camera_jerk, perform
-from spasm.simulation.body import POSTURES, draw_bones, of_joints, pose_body
+from spasm.simulation.body import POSTURES, of_joints, pose_body, sample_bones
 from spasm.simulation.camera import (
-    FILMINGS,
+    CAMERA_SETUPS,
     FRAMINGS,
-    TURNED_SHARES,
+    TURNED_PROBABILITIES,
     VIEWS,
     Camera,
-    draw_camera,
     photograph,
+    sample_camera,
     trunk_size,
 )
 
@@ -24,14 +24,14 @@ FRONTAL = Camera(
     target=np.zeros(3), place=np.zeros(2),
 )  # fmt: skip
 FAR_AWAY = dataclasses.replace(FRONTAL, distance_m=1e5, focal=1e5)  # without perspective, a metre is a picture height
-SHARES = ("postures", "aspects", "framings", "native_fps")
+KIND_FRACTIONS = ("postures", "aspects", "framings", "native_fps")
 
 
 @pytest.fixture(scope="module")
 def body():
     """One frame of a child that lies on its back, (1, 33, 3) in metres."""
     angles = of_joints(POSTURES["supine"].rest | {"left_elbow": 30, "right_knee": 40, "neck_turn": 20})
-    return pose_body(np.deg2rad(angles)[None], draw_bones(np.random.default_rng(0), 6))
+    return pose_body(np.deg2rad(angles)[None], sample_bones(np.random.default_rng(0), 6))
 
 
 def still(frames: int = 1, **camera: float) -> np.ndarray:
@@ -69,7 +69,7 @@ def test_nearer_parts_are_larger_in_the_ratio_of_their_distances(body):
     np.testing.assert_allclose(in_heights(near, 1) * 0.8, in_heights(far, 1) * 1.6, atol=1e-12)
 
 
-def test_the_childs_left_is_on_the_pictures_right_and_its_head_above(body):
+def test_the_left_of_the_child_is_on_the_right_of_the_picture_and_the_head_above(body):
     picture = photograph(FRONTAL, body, still())[0]
     for part in ("shoulder", "hip", "eye", "wrist", "knee"):
         assert picture[INDEX[f"left_{part}"], 0] > picture[INDEX[f"right_{part}"], 0]
@@ -174,30 +174,30 @@ def test_a_trunk_has_some_size_at_all():
     assert trunk_size(np.zeros((5, 33, 3)), 1.0) == 0.02
 
 
-# ---- what is drawn
+# ---- sampling
 
 
-def test_the_shares_of_every_way_of_filming_add_up_to_one():
-    for filming in FILMINGS.values():
-        for name in SHARES:
-            assert sum(getattr(filming, name).values()) == pytest.approx(1)
-        assert set(filming.postures) <= set(VIEWS) & set(POSTURES)
-        assert set(filming.framings) <= set(FRAMINGS)
-    assert sum(TURNED_SHARES) == pytest.approx(1)
+def test_the_probabilities_of_every_camera_setup_add_up_to_one():
+    for setup in CAMERA_SETUPS.values():
+        for name in KIND_FRACTIONS:
+            assert sum(getattr(setup, name).values()) == pytest.approx(1)
+        assert set(setup.postures) <= set(VIEWS) & set(POSTURES)
+        assert set(setup.framings) <= set(FRAMINGS)
+    assert sum(TURNED_PROBABILITIES) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", FILMINGS)
-def test_a_drawn_camera_shows_as_much_as_its_framing_says(name):
+@pytest.mark.parametrize("name", CAMERA_SETUPS)
+def test_a_sampled_camera_shows_as_much_as_its_framing(name):
     rng = np.random.default_rng(0)
-    filming = FILMINGS[name]
-    drawn = [draw_camera(rng, filming, str(rng.choice(list(filming.postures)))) for _ in range(300)]
-    assert {camera.framing for camera in drawn} == set(filming.framings)
-    assert {camera.aspect for camera in drawn} == set(filming.aspects)
-    for camera in drawn:
+    setup = CAMERA_SETUPS[name]
+    sampled = [sample_camera(rng, setup, str(rng.choice(list(setup.postures)))) for _ in range(300)]
+    assert {camera.framing for camera in sampled} == set(setup.framings)
+    assert {camera.aspect for camera in sampled} == set(setup.aspects)
+    for camera in sampled:
         fill = camera.focal / camera.distance_m / min(1.0, camera.aspect)
         low, high = FRAMINGS[camera.framing]
         assert low <= fill <= high
-    assert np.mean([camera.hand_held for camera in drawn]) == pytest.approx(filming.hand_held, abs=0.1)
+    assert np.mean([camera.hand_held for camera in sampled]) == pytest.approx(setup.hand_held, abs=0.1)
 
 
 def test_a_camera_is_named_after_how_it_is_held_its_format_and_its_framing():
@@ -208,7 +208,7 @@ def test_a_camera_is_named_after_how_it_is_held_its_format_and_its_framing():
 def test_children_who_lie_are_seen_any_way_round_and_children_who_sit_upright():
     rng = np.random.default_rng(0)
     rolls = {
-        posture: np.abs(np.rad2deg([draw_camera(rng, FILMINGS["home"], posture).roll for _ in range(300)]))
+        posture: np.abs(np.rad2deg([sample_camera(rng, CAMERA_SETUPS["home"], posture).roll for _ in range(300)]))
         for posture in ("supine", "chair")
     }
     assert (rolls["supine"] > 60).mean() == pytest.approx(0.48, abs=0.1)

@@ -19,7 +19,7 @@ from spasm.core.errors import DataError
 from spasm.data.validation import check_folder
 from spasm.simulation import dataset_writer
 from spasm.simulation.infant import Event, Segment, SimulationConfig, cohort, simulate_child
-from spasm.simulation.spasms import SHARES
+from spasm.simulation.spasms import KIND_FRACTIONS
 
 SMALL = {"children": 6, "segments_per_child": 3, "seed": 7, "world": SimulationConfig(frames=60), "workers": 1}
 RECORDED = SMALL | {"recordings": 2, "minutes": 1.0}
@@ -110,7 +110,7 @@ def test_recordings_do_not_change_the_segments(tmp_path):
     assert all(recorded[name] == plain[name] for name in plain if name != "simulated.json")
 
 
-def test_controls_filmed_on_a_ward_change_no_patients_file(tmp_path):
+def test_controls_recorded_on_a_ward_change_no_file_of_a_patient(tmp_path):
     for name, confound in (("plain", False), ("ward", True)):
         world = SimulationConfig(frames=60, confound=confound)
         dataset_writer.write_dataset(tmp_path / name, **SMALL | {"world": world})
@@ -142,7 +142,7 @@ def test_the_tables_agree_with_the_files(demo):
         assert text.endswith(b"\n") and b"\r" not in text
 
 
-def test_the_marker_says_what_was_set_and_lists_every_file(demo):
+def test_the_marker_holds_the_settings_and_lists_every_file(demo):
     out, _ = demo
     marker = json.loads((out / "simulated.json").read_text(encoding="utf-8"))
     assert marker["simulated"] is True
@@ -178,7 +178,7 @@ def test_the_label_is_one_exactly_when_half_a_second_of_an_event_lies_inside(dem
             assert bool(start) == bool(end) == bool(kind)
             if kind:
                 assert 0 <= int(start) < int(end) <= 150
-                assert kind in SHARES
+                assert kind in KIND_FRACTIONS
                 assert kind in row["behaviours"].split(";")
                 lengths.append(int(end) - int(start))
         assert lengths == sorted(lengths, reverse=True)
@@ -274,7 +274,7 @@ def test_a_folder_that_it_did_not_make_is_refused_and_left_alone(tmp_path):
     "notes.txt", "train/child_99_1.npy", "train/.hidden", "more/notes.txt", "recordings/notes.txt", "events.csv",
     "preview/flexor.gif", "recordings",
 ])  # fmt: skip
-def test_a_file_that_somebody_put_into_its_folder_is_named_and_kept(tmp_path, extra):
+def test_a_file_that_a_user_put_into_its_folder_is_named_and_kept(tmp_path, extra):
     out = tmp_path / "demo"
     dataset_writer.write_dataset(out, **SMALL)
     (out / extra).parent.mkdir(exist_ok=True)
@@ -315,14 +315,14 @@ def test_a_set_that_a_kill_left_under_its_other_name_is_put_back(tmp_path):
     assert contents(out) != before and not former.exists()
 
 
-def test_what_somebody_put_into_a_set_left_under_its_other_name_is_kept(tmp_path):
+def test_a_users_file_in_a_set_left_under_its_other_name_is_kept(tmp_path):
     dataset_writer.write_dataset(tmp_path / "demo", **SMALL)
     shutil.copytree(tmp_path / "demo", tmp_path / ".demo-former")  # killed before the former set was removed
     (tmp_path / ".demo-former" / "thesis.txt").write_text("mine")
     refused(tmp_path / "demo", "thesis.txt")
 
 
-def test_a_folder_of_somebody_else_under_that_name_is_left_alone(tmp_path):
+def test_a_users_folder_under_that_name_is_kept(tmp_path):
     out, theirs = tmp_path / "demo", tmp_path / ".demo-former"
     dataset_writer.write_dataset(out, **SMALL)
     theirs.mkdir()
@@ -350,7 +350,7 @@ def test_a_file_in_the_way_is_refused(tmp_path):
     refused(tmp_path / "file", "not a folder")
 
 
-def test_progress_is_told_how_many_children_and_recordings_there_are(tmp_path):
+def test_progress_gets_the_number_of_children_and_recordings(tmp_path):
     counts = []
 
     def note(items, count):
@@ -468,14 +468,14 @@ def run(*flags):
 
 
 @pytest.mark.command
-def test_the_script_says_that_the_data_is_simulated_and_what_to_run_next(tmp_path):
+def test_the_script_prints_that_the_data_is_simulated_and_what_to_run_next(tmp_path):
     out = tmp_path / "a demo"
     done = run(
         "--out", str(out), "--children", "4", "--segments-per-child", "2", "--frames", "90",
         "--recordings", "2", "--minutes", "1", "--workers", "1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # no progress bar where nobody watches
+    assert done.stderr == ""  # no progress bar without a terminal
     assert "SIMULATED" in done.stdout
     assert "train: 6 segments, 3 children, prevalence" in done.stdout
     assert "test: 2 segments, 1 children, prevalence" in done.stdout

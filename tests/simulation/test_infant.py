@@ -1,4 +1,4 @@
-"""Simulated infants: who they are, what their segments hold, and that nothing but the spasm tells the label."""
+"""Simulated infants: their properties and segments; only the spasm depends on the label."""
 
 import dataclasses
 import itertools
@@ -12,18 +12,18 @@ from sklearn.metrics import roc_auc_score
 from spasm.simulation import infant
 from spasm.simulation.behaviours import COLUMN, COLUMNS, Behaviour, Performer, camera_jerk, kick
 from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES
-from spasm.simulation.camera import FILMINGS
+from spasm.simulation.camera import CAMERA_SETUPS
 from spasm.simulation.infant import (
     POSITIVE_FRAMES,
     Segment,
     SimulationConfig,
     cohort,
-    draw_child_and_rng,
     held_out_children,
+    sample_child_and_rng,
     simulate_child,
 )
 from spasm.simulation.realism import grouped_auc, leak_statistics
-from spasm.simulation.spasms import SHARES, draw_spasm
+from spasm.simulation.spasms import KIND_FRACTIONS, sample_spasm
 
 SEED = 1
 CHILDREN, SEGMENTS = 600, 4
@@ -31,7 +31,7 @@ CHILDREN, SEGMENTS = 600, 4
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What is kept of a segment, without most of its pose."""
+    """A segment without most of its pose."""
 
     child: int
     cohort: str
@@ -56,8 +56,8 @@ def many():
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    """As many segments without any movement: who the children are, and when their spasms come."""
+def sampled():
+    """As many segments without any movement: only the children and the times of their spasms."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(infant, "simulate_scene", lambda *_: (np.zeros((150, 33, 5)), []))
         return list(itertools.chain(*map(look_at, range(1, CHILDREN + 1))))
@@ -71,7 +71,7 @@ def few():
 
 @pytest.fixture
 def without_poses(monkeypatch):
-    """Segments are drawn at once, but nothing moves."""
+    """Segments are sampled at once, but nothing moves."""
     monkeypatch.setattr(infant, "simulate_scene", lambda *_: (np.zeros((150, 33, 5)), []))
 
 
@@ -82,7 +82,7 @@ def same(one: list[Segment], other: list[Segment]) -> bool:
     )
 
 
-# ---- who is drawn
+# ---- sampling of children
 
 
 def test_a_child_depends_on_the_seed_and_its_number_alone():
@@ -94,7 +94,7 @@ def test_a_child_depends_on_the_seed_and_its_number_alone():
     assert not same(first, list(simulate_child(7, 4, 2, SimulationConfig())))
 
 
-def test_a_childs_number_and_its_neighbours_do_not_tell_its_cohort():
+def test_the_cohort_of_a_child_does_not_follow_from_its_number_or_its_neighbours():
     controls = np.array([[cohort(seed, child) == "control" for child in range(6, 206)] for seed in range(20)])
     assert controls.mean() == pytest.approx(0.4, abs=0.03)
     for apart in (1, 2, 5):
@@ -123,11 +123,11 @@ def test_a_quarter_of_the_children_is_held_out_and_training_keeps_both_cohorts(c
         assert {cohort(seed, child) for child in tested} == {"patient", "control"}
 
 
-def test_only_patients_have_a_share_of_spasms():
+def test_only_patients_have_spasms():
     for child in range(1, 60):
-        _, style = draw_child_and_rng(SEED, child, SimulationConfig())
+        _, style = sample_child_and_rng(SEED, child, SimulationConfig())
         assert style.cohort == cohort(SEED, child)
-        assert (style.spasm_share > 0) == (style.cohort == "patient")
+        assert (style.spasm_fraction > 0) == (style.cohort == "patient")
         assert 3 <= style.age_months <= 12
 
 
@@ -136,7 +136,7 @@ def test_only_patients_have_a_share_of_spasms():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("prevalence", [0.05, 0.25, 0.5])
-def test_as_many_segments_are_positive_as_the_world_says(without_poses, prevalence):
+def test_the_prevalence_is_the_one_in_the_settings(without_poses, prevalence):
     world = SimulationConfig(prevalence=prevalence)
     labels = [segment.label for child in range(1, 2401) for segment in simulate_child(3, child, 3, world)]
     # The spread between children is what makes it so wide; one spasm in thirty is shorter than half a second.
@@ -148,28 +148,28 @@ def test_a_world_without_spasms_can_be_simulated(without_poses):
     assert not any(segment.label for child in range(1, 50) for segment in simulate_child(3, child, 5, world))
 
 
-def test_about_two_children_in_five_are_controls_and_have_no_event(drawn):
-    controls = {seen.child for seen in drawn if seen.cohort == "control"}
+def test_about_two_children_in_five_are_controls_and_have_no_event(sampled):
+    controls = {seen.child for seen in sampled if seen.cohort == "control"}
     assert len(controls) / CHILDREN == pytest.approx(0.4, abs=0.08)
-    assert not any(seen.segment.events for seen in drawn if seen.cohort == "control")
-    positive = {seen.child for seen in drawn if seen.segment.label}
+    assert not any(seen.segment.events for seen in sampled if seen.cohort == "control")
+    positive = {seen.child for seen in sampled if seen.segment.label}
     assert len(positive) > 0.7 * (CHILDREN - len(controls))
 
 
 # ---- events
 
 
-def test_the_label_is_one_exactly_when_half_a_second_of_a_spasm_lies_inside(drawn):
-    for seen in drawn:
+def test_the_label_is_one_exactly_when_half_a_second_of_a_spasm_lies_inside(sampled):
+    for seen in sampled:
         lengths = [event.end - event.start for event in seen.segment.events]
         assert seen.segment.label == int(any(length >= 15 for length in lengths))
         assert all(0 <= event.start < event.end <= 150 for event in seen.segment.events)
-        assert all(event.kind in SHARES for event in seen.segment.events)
+        assert all(event.kind in KIND_FRACTIONS for event in seen.segment.events)
     assert POSITIVE_FRAMES == 15
 
 
-def test_the_longest_event_comes_first(drawn):
-    several = [seen.segment.events for seen in drawn if len(seen.segment.events) > 1]
+def test_the_longest_event_comes_first(sampled):
+    several = [seen.segment.events for seen in sampled if len(seen.segment.events) > 1]
     assert several  # a cluster can bring two into one segment
     for events in several:
         lengths = [event.end - event.start for event in events]
@@ -178,18 +178,18 @@ def test_the_longest_event_comes_first(drawn):
             assert one.end <= next_one.start
 
 
-def test_some_spasms_are_cut_by_the_border_and_fragments_are_negative(drawn):
-    events = [(event, seen.segment.label) for seen in drawn for event in seen.segment.events]
+def test_some_spasms_are_cut_by_the_border_and_fragments_are_negative(sampled):
+    events = [(event, seen.segment.label) for seen in sampled for event in seen.segment.events]
     cut = [event.start == 0 or event.end == 150 for event, _ in events]
     assert 0.1 < np.mean(cut) < 0.45
     short = [label for event, label in events if event.end - event.start < 15]
-    alone = [seen for seen in drawn if seen.segment.events and not seen.segment.label]
+    alone = [seen for seen in sampled if seen.segment.events and not seen.segment.label]
     assert len(short) >= len(alone) > 10
     assert all(event.end - event.start < 15 for seen in alone for event in seen.segment.events)
 
 
-def test_where_a_positive_segments_spasm_begins_is_spread_over_the_segment(drawn):
-    starts = [seen.segment.events[0].start for seen in drawn if seen.segment.label]
+def test_where_a_positive_segments_spasm_begins_is_spread_over_the_segment(sampled):
+    starts = [seen.segment.events[0].start for seen in sampled if seen.segment.label]
     counts = np.histogram(starts, bins=3, range=(0, 150))[0]
     assert counts.min() > 0.08 * len(starts)
 
@@ -205,20 +205,20 @@ def test_a_segment_names_its_spasm_and_what_else_the_child_does(many):
     assert {"flexor", "extensor", "mixed"} <= set(kinds)
 
 
-def test_a_child_is_filmed_in_several_videos_of_one_posture_and_one_camera_each(drawn):
-    filmed = defaultdict(set)
-    for seen in drawn:
-        filmed[seen.child, seen.segment.video].add((seen.segment.posture, seen.segment.camera))
-    assert all(len(ways) == 1 for ways in filmed.values())
-    videos = Counter(child for child, _ in filmed)
+def test_a_child_has_several_videos_of_one_posture_and_one_camera_each(sampled):
+    views = defaultdict(set)
+    for seen in sampled:
+        views[seen.child, seen.segment.video].add((seen.segment.posture, seen.segment.camera))
+    assert all(len(ways) == 1 for ways in views.values())
+    videos = Counter(child for child, _ in views)
     assert set(videos.values()) == {1, 2, 3, 4}
-    assert {posture for ways in filmed.values() for posture, _ in ways} == set(FILMINGS["home"].postures)
+    assert {posture for ways in views.values() for posture, _ in ways} == set(CAMERA_SETUPS["home"].postures)
 
 
 # ---- mimics and confounds
 
 
-def test_every_negative_segment_holds_a_benign_movement_like_a_spasm_when_told_so():
+def test_every_negative_segment_holds_a_benign_movement_like_a_spasm_if_requested():
     mimic_fraction = 0
     for child in range(1, 11):
         for segment in simulate_child(SEED, child, 4, SimulationConfig(mimic_fraction=1.0, frames=60)):
@@ -237,9 +237,9 @@ def test_by_default_there_is_no_mimic(many):
 
 
 def test_a_mimic_is_a_spasm_in_all_but_its_name():
-    child = draw_child_and_rng(SEED, 1, SimulationConfig())[1]
-    video = infant.draw_video(np.random.default_rng(1), child, "home")
-    spasm = draw_spasm(np.random.default_rng(0), child.semiology, 1.0)
+    child = sample_child_and_rng(SEED, 1, SimulationConfig())[1]
+    video = infant.sample_video(np.random.default_rng(1), child, "home")
+    spasm = sample_spasm(np.random.default_rng(0), child.semiology, 1.0)
     scenes = [
         infant.simulate_scene(np.random.default_rng(2), child, video, "active", [spasm], 150, named)
         for named in ("", "mimic")
@@ -253,13 +253,13 @@ def test_the_youngest_fidget_or_writhe_and_older_ones_are_active():
     seen = {4: Counter(), 12: Counter()}
     for child in range(1, 41):
         for segment in simulate_child(SEED, child, 3, SimulationConfig(frames=60)):
-            age = draw_child_and_rng(SEED, child, SimulationConfig())[1].age_months
+            age = sample_child_and_rng(SEED, child, SimulationConfig())[1].age_months
             seen[4 if age < 4 else 12][segment.behaviours[0]] += age < 4 or age > 5
     assert seen[4]["fidgety"] and seen[4]["writhing"] and not seen[4]["active"]
     assert seen[12]["active"] and not seen[12]["writhing"] and not seen[12]["fidgety"]
 
 
-def test_a_confounded_world_films_controls_on_a_ward_and_leaves_patients_as_they_are():
+def test_a_confounded_world_records_controls_on_a_ward_and_does_not_change_patients():
     cohorts = set()
     for child in range(1, 9):
         plain, confounded = (
@@ -275,11 +275,11 @@ def test_a_confounded_world_films_controls_on_a_ward_and_leaves_patients_as_they
     assert cohorts == {"patient", "control"}
 
 
-@pytest.mark.parametrize("filming", FILMINGS)
-def test_a_child_can_be_filmed_in_every_way(filming):
-    for segment in simulate_child(SEED, 2, 3, SimulationConfig(frames=60, camera_setup=filming)):
+@pytest.mark.parametrize("setup", CAMERA_SETUPS)
+def test_a_child_can_be_recorded_with_every_setup(setup):
+    for segment in simulate_child(SEED, 2, 3, SimulationConfig(frames=60, camera_setup=setup)):
         assert segment.pose.shape == (60, 33, 5)
-        assert segment.posture in FILMINGS[filming].postures
+        assert segment.posture in CAMERA_SETUPS[setup].postures
 
 
 # ---- poses
@@ -317,11 +317,11 @@ def test_some_coordinates_lie_outside_the_picture_and_most_inside(few):
 
 
 def test_joints_stay_within_their_range_whatever_adds_up():
-    rng, child = draw_child_and_rng(SEED, 1, SimulationConfig())
-    video = infant.draw_video(rng, child, "home")
+    rng, child = sample_child_and_rng(SEED, 1, SimulationConfig())
+    video = infant.sample_video(rng, child, "home")
     reach = np.full(len(COLUMNS), 500.0)
     reach[len(JOINTS) :] = 0
-    wild = dataclasses.replace(draw_spasm(rng, child.semiology, 1.0), kind="mixed", reach=reach).behaviour()
+    wild = dataclasses.replace(sample_spasm(rng, child.semiology, 1.0), kind="mixed", reach=reach).behaviour()
     moved = infant.move(rng, child, video, "active", [wild], [], np.arange(150) / 30)
     joints = moved[:, : len(JOINTS)]
     assert (joints >= LOW).all() and (joints <= HIGH).all()
@@ -329,7 +329,7 @@ def test_joints_stay_within_their_range_whatever_adds_up():
 
 
 def test_a_lifted_body_goes_and_turns_as_a_whole():
-    _, child = draw_child_and_rng(SEED, 1, SimulationConfig())
+    _, child = sample_child_and_rng(SEED, 1, SimulationConfig())
     moved = np.zeros((2, len(COLUMNS)))
     for name, by in zip(("root_pitch", "root_turn", "root_roll", "root_x", "root_y"), (20, -30, 40, 0.1, 0.2),
                         strict=True):  # fmt: skip
@@ -343,8 +343,8 @@ def test_a_lifted_body_goes_and_turns_as_a_whole():
 def test_a_sleeping_child_moves_less_than_an_active_one():
     speeds = {}
     for state in ("sleep", "rest", "active"):
-        rng, child = draw_child_and_rng(SEED, 1, SimulationConfig())
-        video = infant.draw_video(rng, child, "home")
+        rng, child = sample_child_and_rng(SEED, 1, SimulationConfig())
+        video = infant.sample_video(rng, child, "home")
         moved = np.concatenate([infant.move(rng, child, video, state, [], [], np.arange(150) / 30) for _ in range(10)])
         speeds[state] = np.abs(np.diff(moved[:, : len(JOINTS)], axis=0)).mean()
     assert speeds["sleep"] < 0.5 * speeds["rest"]
@@ -355,18 +355,18 @@ def test_a_sleeping_child_moves_less_than_an_active_one():
 
 
 def scene(monkeypatch, behaviours: list[Behaviour], spasms: list) -> list[str]:
-    """The names of what happens in five seconds in which these behaviours are drawn."""
-    rng, child = draw_child_and_rng(SEED, 1, SimulationConfig())
-    video = infant.draw_video(rng, child, "home")
-    monkeypatch.setattr(infant, "draw_behaviours", lambda *_: behaviours)
+    """The names of what happens in five seconds in which these behaviours are sampled."""
+    rng, child = sample_child_and_rng(SEED, 1, SimulationConfig())
+    video = infant.sample_video(rng, child, "home")
+    monkeypatch.setattr(infant, "sample_behaviours", lambda *_: behaviours)
     _, happened = infant.simulate_scene(rng, child, video, "rest", spasms, 150)
     return [behaviour.name for behaviour in happened]
 
 
 @pytest.fixture
 def spasm():
-    drawn = draw_spasm(np.random.default_rng(0), draw_child_and_rng(SEED, 1, SimulationConfig())[1].semiology)
-    return dataclasses.replace(drawn, kind="flexor", onset_s=1.5, rise_s=0.3, hold_s=0.5, release_s=1.0)
+    sampled = sample_spasm(np.random.default_rng(0), sample_child_and_rng(SEED, 1, SimulationConfig())[1].semiology)
+    return dataclasses.replace(sampled, kind="flexor", onset_s=1.5, rise_s=0.3, hold_s=0.5, release_s=1.0)
 
 
 def test_a_spasm_hides_what_the_child_would_have_begun_meanwhile(monkeypatch, spasm):
@@ -382,7 +382,7 @@ def test_a_spasm_does_not_hold_the_camera_still(monkeypatch, spasm):
 
 
 @pytest.mark.slow
-def test_segments_with_a_spasm_move_more_but_peak_speed_alone_does_not_tell_them(many):
+def test_segments_with_a_spasm_move_more_but_peak_speed_alone_does_not_separate_them(many):
     seen = [row for row in many if np.isfinite(row.speed)]
     labels, speeds = np.array([row.segment.label for row in seen]), np.array([row.speed for row in seen])
     assert np.median(speeds[labels == 1]) > np.median(speeds[labels == 0])
@@ -393,7 +393,7 @@ def test_segments_with_a_spasm_move_more_but_peak_speed_alone_does_not_tell_them
 
 
 @pytest.mark.slow
-def test_numbers_lengths_and_gaps_do_not_tell_the_label(many):
+def test_numbers_lengths_and_gaps_do_not_predict_the_label(many):
     number = Counter()
     rows = []
     for seen in many:
@@ -403,20 +403,20 @@ def test_numbers_lengths_and_gaps_do_not_tell_the_label(many):
     poses = np.stack([seen.segment.pose for _, seen in rows])
     labels = np.array([seen.segment.label for _, seen in rows])
     statistics = leak_statistics([name for name, _ in rows], poses)
-    # Children who never have a spasm make it vary: labels dealt anew to 300 children gave 0.41 to 0.55.
+    # Children who never have a spasm make it vary: labels assigned again to 300 children gave 0.41 to 0.55.
     assert 0.45 < grouped_auc(statistics, labels, np.array([seen.child for _, seen in rows])) < 0.55
 
 
 @pytest.mark.slow
-def test_posture_camera_and_video_do_not_tell_the_cohort(many):
+def test_posture_camera_and_video_do_not_predict_the_cohort(many):
     patients = np.array([seen.cohort == "patient" for seen in many])
-    for told in (
+    for target in (
         [seen.segment.posture == "supine" for seen in many],
         [seen.segment.camera.startswith("hand-held") for seen in many],
         ["portrait" in seen.segment.camera for seen in many],
         [np.isnan(seen.segment.pose[:, 0, 0]).mean() for seen in many],
     ):
-        by_child = np.array(told, dtype=float).reshape(CHILDREN, SEGMENTS).mean(axis=1)
+        by_child = np.array(target, dtype=float).reshape(CHILDREN, SEGMENTS).mean(axis=1)
         of_child = patients.reshape(CHILDREN, SEGMENTS)[:, 0]
         apart = by_child[of_child].mean() - by_child[~of_child].mean()
         error = np.sqrt(by_child[of_child].var() / of_child.sum() + by_child[~of_child].var() / (~of_child).sum())
@@ -424,5 +424,5 @@ def test_posture_camera_and_video_do_not_tell_the_cohort(many):
 
 
 def test_every_posture_is_one_that_a_body_can_take():
-    for filming in FILMINGS.values():
-        assert set(filming.postures) <= set(POSTURES)
+    for setup in CAMERA_SETUPS.values():
+        assert set(setup.postures) <= set(POSTURES)

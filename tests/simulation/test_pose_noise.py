@@ -1,4 +1,4 @@
-"""The sensor: smooth noise, gaps, swaps, freezes and strays, drawn without a look at what the child does."""
+"""The sensor: smooth noise, gaps, swaps, freezes and strays, sampled independently of the child's behaviour."""
 
 import dataclasses
 import inspect
@@ -9,16 +9,16 @@ import pytest
 from spasm.data.landmarks import INDEX, MIRROR
 from spasm.simulation import pose_noise
 from spasm.simulation.behaviours import COLUMNS
-from spasm.simulation.body import POSTURES, draw_bones, of_joints, pose_body
-from spasm.simulation.camera import FILMINGS, Camera, photograph, trunk_size
+from spasm.simulation.body import POSTURES, of_joints, pose_body, sample_bones
+from spasm.simulation.camera import CAMERA_SETUPS, Camera, photograph, trunk_size
 from spasm.simulation.pose_noise import (
     GROUPS,
     Sensor,
     apply_pose_noise,
-    draw_missing,
-    draw_sensor,
     native_times,
     resample,
+    sample_missing,
+    sample_sensor,
     wander,
 )
 
@@ -30,7 +30,7 @@ CLEAR = dataclasses.replace(PLAIN, clarity=np.full(9, 40.0), shaky=0.0)  # what 
 def still_picture(frames: int, more: dict[str, float] | None = None) -> np.ndarray:
     """A child that lies still and wholly in the picture, (T, 33, 3)."""
     angles = np.deg2rad(of_joints(POSTURES["supine"].rest | (more or {})))
-    body = pose_body(np.repeat(angles[None], frames, axis=0), draw_bones(np.random.default_rng(0), 6))
+    body = pose_body(np.repeat(angles[None], frames, axis=0), sample_bones(np.random.default_rng(0), 6))
     return photograph(CAMERA, body, np.zeros((frames, len(COLUMNS))))
 
 
@@ -110,7 +110,7 @@ def test_at_thirty_frames_per_second_native_frames_arrive_as_they_are():
     np.testing.assert_array_equal(resample(native, t, 150), native)
 
 
-@pytest.mark.parametrize("fps", sorted({fps for filming in FILMINGS.values() for fps in filming.native_fps}))
+@pytest.mark.parametrize("fps", sorted({fps for setup in CAMERA_SETUPS.values() for fps in setup.native_fps}))
 def test_native_frames_reach_from_before_the_segment_to_after_it(fps):
     for seed in range(50):
         t = native_times(np.random.default_rng(seed), dataclasses.replace(PLAIN, native_fps=fps), 150)
@@ -230,7 +230,7 @@ def test_a_child_taken_for_its_mirror_image_is_swapped_throughout(nothing_happen
 def test_only_children_seen_from_behind_are_taken_for_their_mirror_image():
     rng = np.random.default_rng(0)
     shares = {
-        posture: np.mean([draw_sensor(rng, FILMINGS["home"], posture).swapped for _ in range(400)])
+        posture: np.mean([sample_sensor(rng, CAMERA_SETUPS["home"], posture).swapped for _ in range(400)])
         for posture in POSTURES
     }
     assert 0.3 < shares.pop("prone") < 0.5
@@ -249,7 +249,7 @@ def test_a_freeze_repeats_a_whole_frame(monkeypatch, nothing_happens):
     assert (partly == repeated).mean() > 0.99
 
 
-def test_the_pose_locks_on_to_somebody_else_more_often_when_set_so_and_never_when_not(nothing_happens):
+def test_the_pose_locks_on_to_another_person_as_often_as_set(nothing_happens):
     picture = still_picture(6000)
     trunk = np.linalg.norm(picture[0, 11, :2] - picture[0, 23, :2])
     away = []
@@ -266,10 +266,10 @@ def test_the_pose_locks_on_to_somebody_else_more_often_when_set_so_and_never_whe
 
 
 @pytest.mark.parametrize("missing", [0.1, 0.5, 0.9])
-def test_so_many_frames_are_missing_as_the_sensor_says(missing):
+def test_the_fraction_of_missing_frames_is_that_of_the_sensor(missing):
     ways, t = dataclasses.replace(PLAIN, missing=missing), np.arange(150) / 30
     rng = np.random.default_rng(0)
-    shares = np.array([draw_missing(rng, ways, t) for _ in range(2000)])
+    shares = np.array([sample_missing(rng, ways, t) for _ in range(2000)])
     assert shares.mean() == pytest.approx(missing, abs=0.04)
     assert shares[:, 0].mean() == pytest.approx(shares[:, -1].mean(), abs=0.04)  # at the start as at the end
 
@@ -302,10 +302,10 @@ def test_what_arrives_is_single_precision_and_zero_deep_at_the_hips_or_missing_a
 # ---- the label
 
 
-def test_nothing_that_draws_noise_is_told_the_label():
-    for draw in (draw_sensor, native_times, apply_pose_noise, draw_missing, wander):
+def test_no_function_that_samples_noise_gets_the_label():
+    for draw in (sample_sensor, native_times, apply_pose_noise, sample_missing, wander):
         assert set(inspect.signature(draw).parameters) <= {
-            "rng", "filming", "posture", "sensor", "frames", "camera", "picture", "t", "columns", "scale_s",
+            "rng", "setup", "posture", "sensor", "frames", "camera", "picture", "t", "columns", "scale_s",
         }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from spasm.simulation.realism import BABYJOKES
 RECORDINGS = ROOT.parent / "shared" / "data" / "babyjokes"
 
 
-def drawn(world, children, segments, seed=7):
+def sampled(world, children, segments, seed=7):
     """Poses (N, 150, 33, 5), labels (N,) and children (N,)."""
     rows = [(child, each) for child in range(1, children + 1) for each in simulate_child(seed, child, segments, world)]
     return np.stack([r.pose for _, r in rows]), np.array([r.label for _, r in rows]), np.array([c for c, _ in rows])
@@ -27,12 +27,12 @@ def drawn(world, children, segments, seed=7):
 
 @pytest.fixture(scope="module")
 def at_a_table():
-    return drawn(SimulationConfig(camera_setup="table"), 120, 4)
+    return sampled(SimulationConfig(camera_setup="table"), 120, 4)
 
 
 @pytest.fixture(scope="module")
 def usual():
-    return drawn(SimulationConfig(), 60, 10)
+    return sampled(SimulationConfig(), 60, 10)
 
 
 @pytest.fixture(scope="module")
@@ -49,30 +49,30 @@ def real():
 
 @pytest.mark.slow
 def test_the_noise_of_simulated_windows_stays_within_its_bounds(at_a_table):
-    figures = realism.noise_figures(at_a_table[0])
+    figures = realism.noise_metrics(at_a_table[0])
     assert figures.keys() == BABYJOKES.keys()
     assert [name for name, row in BABYJOKES.items() if not row.low <= figures[name] <= row.high] == []
 
 
 @pytest.mark.slow
 def test_the_bounds_lie_around_what_the_real_recordings_show(real):
-    figures = realism.noise_figures(real[0])
+    figures = realism.noise_metrics(real[0])
     for name, row in BABYJOKES.items():
         assert figures[name] == pytest.approx(row.real, rel=0.03, abs=0.006), name
         assert row.low <= row.real <= row.high
 
 
 @pytest.mark.slow
-def test_real_and_simulated_windows_are_told_apart_less_surely_than_without_the_sensor(real, at_a_table, monkeypatch):
+def test_real_and_simulated_windows_are_harder_to_separate_than_without_the_sensor(real, at_a_table, monkeypatch):
     def perfect(rng, sensor, camera, picture, t, frames):
         return resample(np.concatenate([picture, np.ones((t.size, 33, 2))], axis=-1), t, frames)
 
     figures = realism.noise_statistics(real[0])
     poses, _, children = at_a_table
-    sensed = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
+    sensed = realism.real_or_simulated_auc(figures, real[1], realism.noise_statistics(poses), children)
     monkeypatch.setattr(infant, "apply_pose_noise", perfect)
-    poses, _, children = drawn(SimulationConfig(camera_setup="table"), 120, 4)
-    clean = realism.told_apart(figures, real[1], realism.noise_statistics(poses), children)
+    poses, _, children = sampled(SimulationConfig(camera_setup="table"), 120, 4)
+    clean = realism.real_or_simulated_auc(figures, real[1], realism.noise_statistics(poses), children)
     assert 0.5 < sensed < 0.92 < clean
 
 
@@ -86,25 +86,25 @@ def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_
 
 
 @pytest.mark.slow
-def test_filming_the_cohorts_differently_inflates_the_f1_of_all_over_that_of_patients():
+def test_different_setups_for_the_cohorts_inflate_the_f1_of_all_over_that_of_patients():
     inflated = {}
     controls = np.array([infant.cohort(7, child) == "control" for child in range(1, 151)])
     for confound in (False, True):
-        poses, labels, children = drawn(SimulationConfig(confound=confound), 150, 6)
+        poses, labels, children = sampled(SimulationConfig(confound=confound), 150, 6)
         statistics = np.concatenate([realism.plain_statistics(poses), realism.noise_statistics(poses)], axis=1)
         fold_of = realism.child_folds(children, 5)
-        answers, _ = cross_fitted(labels, realism.out_of_fold(statistics, labels, fold_of), fold_of)
+        positive, _ = cross_fitted(labels, realism.out_of_fold(statistics, labels, fold_of), fold_of)
         patients = ~controls[children - 1]
         prevalence = labels[patients].mean()
-        of_all = difficulty.f1_at_prevalence(labels, answers, prevalence)
-        inflated[confound] = of_all - difficulty.f1_at_prevalence(labels[patients], answers[patients], prevalence)
+        of_all = difficulty.f1_at_prevalence(labels, positive, prevalence)
+        inflated[confound] = of_all - difficulty.f1_at_prevalence(labels[patients], positive[patients], prevalence)
     assert inflated[True] > inflated[False] + 0.01
 
 
 def test_f1_at_the_prevalence_that_is_there_is_the_usual_one():
     rng = np.random.default_rng(0)
-    labels, answers = rng.integers(0, 2, 500), rng.random(500) < 0.4
-    assert difficulty.f1_at_prevalence(labels, answers, labels.mean()) == pytest.approx(f1_score(labels, answers))
+    labels, positive = rng.integers(0, 2, 500), rng.random(500) < 0.4
+    assert difficulty.f1_at_prevalence(labels, positive, labels.mean()) == pytest.approx(f1_score(labels, positive))
 
 
 def test_gap_lengths_are_those_of_each_run_also_at_the_borders():
@@ -156,14 +156,14 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
     for name, row in truth.items():
         peak_time_s = (int(row["event_start_frame"]) + 1) / 30 if row["label"] == "1" else 0.0
         lines.append(f"{name},0.5,1,{peak_time_s}")
-    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "predictions.csv").write_text("\n".join(lines) + "\n")
     real = tmp_path / "real"
     (real / "train").mkdir(parents=True)
     for child in range(1, 4):
         for k, segment in enumerate(simulate_child(1, child, 6, SimulationConfig())):
             np.save(real / "train" / f"child_{child}_{k}.npy", segment.pose)
     flags = ["--children", "20", "--segments-per-child", "3", "--real-data", real, "--data", simulated]
-    command = [sys.executable, "src/check_simulation.py", *flags, "--predictions", tmp_path / "answers.csv"]
+    command = [sys.executable, "src/check_simulation.py", *flags, "--predictions", tmp_path / "predictions.csv"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     for words in (*BABYJOKES, "by noise: AUC", "by motion: AUC", "plain kinematic statistics: AUC", "peak speed alone"):
@@ -174,13 +174,13 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
     assert "inside a true event 1.000" in finished.stdout
 
 
-def test_answers_for_other_segments_are_refused_by_name(simulated, tmp_path):
-    (tmp_path / "answers.csv").write_text("segment_name,peak_time_s\nchild_999_1.npy,1.0\n")
+def test_predictions_for_other_segments_are_refused_by_name(simulated, tmp_path):
+    (tmp_path / "predictions.csv").write_text("segment_name,peak_time_s\nchild_999_1.npy,1.0\n")
     with pytest.raises(DataError, match=r"child_999_1\.npy is not in"):
-        difficulty.attention_hits(simulated, tmp_path / "answers.csv")
-    (tmp_path / "answers.csv").write_text("segment_name,peak_time_s\n")
+        difficulty.attention_hits(simulated, tmp_path / "predictions.csv")
+    (tmp_path / "predictions.csv").write_text("segment_name,peak_time_s\n")
     with pytest.raises(DataError, match="no positive segment"):
-        difficulty.attention_hits(simulated, tmp_path / "answers.csv")
+        difficulty.attention_hits(simulated, tmp_path / "predictions.csv")
 
 
 @pytest.mark.command

@@ -13,7 +13,7 @@ from helpers.tables import table
 from spasm.simulation import dataset_writer, recordings
 from spasm.simulation.infant import SimulationConfig, cohort
 from spasm.simulation.recordings import simulate_recording
-from spasm.simulation.spasms import SHARES
+from spasm.simulation.spasms import KIND_FRACTIONS
 
 SEED = 7
 MINUTES = 4.0
@@ -31,7 +31,7 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture
 def scenes(monkeypatch):
-    """Scenes are drawn at once, but nothing moves; gives what each was asked for: state, spasms, frames."""
+    """Scenes are sampled at once, but nothing moves; gives what each was asked for: state, spasms, frames."""
     asked = []
 
     def note(rng, child, video, state, spasms, frames):
@@ -86,7 +86,7 @@ def test_events_are_in_order_inside_the_recording_and_never_overlap(recorded):
         assert all(before[1] < after[0] for before, after in itertools.pairwise(events))
     names = [name for name, _ in itertools.groupby(row["recording"] for row in rows)]
     assert len(names) == len(set(names))  # the events of a recording stand together
-    assert {row["type"] for row in rows} <= set(SHARES)
+    assert {row["type"] for row in rows} <= set(KIND_FRACTIONS)
 
 
 def test_a_recording_does_not_depend_on_the_others_nor_on_the_segments(recorded, tmp_path):
@@ -167,7 +167,7 @@ def test_most_spasms_come_in_clusters(scenes):
         gaps = np.diff(onsets, prepend=-np.inf, append=np.inf)
         near += list(np.minimum(gaps[:-1], gaps[1:]) < 40)
     assert len(near) > 1000
-    assert 0.7 < np.mean(near) < 0.95  # 78 % are drawn in clusters; a lone one can stand beside one
+    assert 0.7 < np.mean(near) < 0.95  # 78 % are sampled in clusters; a lone one can stand beside one
 
 
 def test_within_a_cluster_spasms_are_some_seconds_apart(scenes):

@@ -9,23 +9,23 @@ from spasm.data.landmarks import INDEX
 from spasm.data.pose import FPS
 from spasm.simulation import infant
 from spasm.simulation.behaviours import COLUMN, COLUMNS, perform
-from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, SIDES, draw_bones, of_joints, pose_body
+from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, SIDES, of_joints, pose_body, sample_bones
 from spasm.simulation.spasms import (
+    KIND_FRACTIONS,
     LATEST_S,
     REACH,
-    SHARES,
     SUBTLE,
     Semiology,
     Spasm,
-    draw_cluster,
-    draw_interval_s,
-    draw_semiology,
-    draw_spasm,
+    sample_cluster,
+    sample_interval_s,
+    sample_semiology,
+    sample_spasm,
 )
 
 SUPINE = of_joints(POSTURES["supine"].rest)
-BONES = draw_bones(np.random.default_rng(0), 6)
-KINDS = tuple(SHARES)
+BONES = sample_bones(np.random.default_rng(0), 6)
+KINDS = tuple(KIND_FRACTIONS)
 FINE_HZ = 240
 
 
@@ -36,21 +36,21 @@ def only(kind, asymmetric=0.0, side="left", strength=1.0):
 
 def spasms_of(semiology, count, seed=1):
     rng = np.random.default_rng(seed)
-    return [draw_spasm(rng, semiology) for _ in range(count)]
+    return [sample_spasm(rng, semiology) for _ in range(count)]
 
 
 @pytest.fixture(scope="module")
 def spasms():
     """4000 spasms of as many children."""
     rng = np.random.default_rng(2)
-    return [draw_spasm(rng, draw_semiology(rng)) for _ in range(4000)]
+    return [sample_spasm(rng, sample_semiology(rng)) for _ in range(4000)]
 
 
 @pytest.fixture(scope="module")
 def clusters():
     """250 clusters of as many children."""
     rng = np.random.default_rng(3)
-    return [draw_cluster(rng, draw_semiology(rng), 0.0) for _ in range(250)]
+    return [sample_cluster(rng, sample_semiology(rng), 0.0) for _ in range(250)]
 
 
 def plain(kind="flexor", rise_s=0.2, hold_s=0.3, release_s=1.0, onset_s=0.0):
@@ -90,17 +90,17 @@ def moving_joints(spasm):
 
 
 def test_kinds_over_many_children_have_the_published_shares(spasms):
-    for kind, share in SHARES.items():
+    for kind, share in KIND_FRACTIONS.items():
         assert np.mean([spasm.kind == kind for spasm in spasms]) == pytest.approx(share, abs=0.03)
 
 
 def test_most_children_have_more_than_one_kind():
     rng = np.random.default_rng(4)
-    children = [draw_semiology(rng) for _ in range(300)]
-    kinds = [len({draw_spasm(rng, child).kind for _ in range(20)}) for child in children]
+    children = [sample_semiology(rng) for _ in range(300)]
+    kinds = [len({sample_spasm(rng, child).kind for _ in range(20)}) for child in children]
     assert np.mean(np.array(kinds) > 1) > 0.8  # 21 of 24
-    assert len({child.shares for child in children}) == 300
-    assert all(sum(child.shares) == pytest.approx(1) for child in children)
+    assert len({child.fractions for child in children}) == 300
+    assert all(sum(child.fractions) == pytest.approx(1) for child in children)
 
 
 def test_six_in_seven_spasms_last_0_4_to_3_seconds_and_the_others_3_to_7(spasms):
@@ -193,9 +193,9 @@ def test_limbs_are_not_thrown_with_ten_times_the_force_of_a_kick():
     t = np.arange(0, 8, 1 / 120)
     greatest = []
     for child in range(1, 41):
-        rng, style = infant.draw_child_and_rng(3, child, infant.SimulationConfig())
-        video = infant.draw_video(rng, style, "home")
-        for spasm in (draw_spasm(rng, style.semiology, 0.5) for _ in range(4)):
+        rng, style = infant.sample_child_and_rng(3, child, infant.SimulationConfig())
+        video = infant.sample_video(rng, style, "home")
+        for spasm in (sample_spasm(rng, style.semiology, 0.5) for _ in range(4)):
             moved = perform([spasm.behaviour()], t)
             moved[:, : len(JOINTS)] = infant.within_range(video.angles + moved[:, : len(JOINTS)])
             body = infant.pose_landmarks(style, moved)
@@ -248,7 +248,7 @@ def test_a_child_without_asymmetric_spasms_starts_every_joint_within_latest_s():
             assert spasm.reach[COLUMN["neck_turn"]] == 0
 
 
-def test_a_late_joint_moves_as_late_as_was_drawn():
+def test_a_late_joint_moves_with_its_sampled_delay():
     spasm = plain(rise_s=0.2, hold_s=0.3, release_s=1.2)
     spasm.late_s[COLUMN["left_knee"]] = 0.1
     moved = perform([spasm.behaviour()], np.arange(0, 1.8, 1e-3))
@@ -314,7 +314,7 @@ def test_a_symmetric_spasm_is_as_strong_on_both_sides():
 
 def test_about_one_spasm_in_ten_is_asymmetric_and_children_differ():
     rng = np.random.default_rng(5)
-    shares = np.array([draw_semiology(rng).asymmetric for _ in range(3000)])
+    shares = np.array([sample_semiology(rng).asymmetric for _ in range(3000)])
     assert shares.mean() == pytest.approx(0.1, abs=0.015)
     assert (shares < 0.02).mean() > 0.3 and (shares > 0.3).mean() > 0.05
 
@@ -399,12 +399,12 @@ def test_the_frames_of_a_spasm_are_those_inside_the_segment():
         assert start == end
 
 
-def test_a_drawn_seizure_has_half_a_second_of_its_spasm_inside_and_its_neighbours_apart():
+def test_a_sampled_seizure_has_half_a_second_of_its_spasm_inside_and_its_neighbours_apart():
     rng = np.random.default_rng(6)
-    child = infant.draw_child(rng, "patient", infant.SimulationConfig())
+    child = infant.sample_child(rng, "patient", infant.SimulationConfig())
     clustered = 0
     for _ in range(400):
-        seizure = infant.draw_seizure(rng, child, 5.0)
+        seizure = infant.sample_seizure(rng, child, 5.0)
         start, end = seizure[0].frames(150)
         shortest = round(min(0.5, seizure[0].end_s - seizure[0].onset_s) * FPS)
         assert end - start >= shortest - 1
@@ -422,7 +422,7 @@ def test_intervals_within_a_cluster_are_mostly_5_to_30_seconds(clusters):
     assert ((intervals_s >= 5) & (intervals_s <= 30)).mean() >= 0.85
     assert intervals_s.min() > 0.9 and 9 < np.median(intervals_s) < 13
     rng = np.random.default_rng(8)
-    assert min(draw_interval_s(rng) for _ in range(1000)) >= 3
+    assert min(sample_interval_s(rng) for _ in range(1000)) >= 3
 
 
 def test_no_spasm_of_a_cluster_begins_before_the_last_has_ended(clusters):
@@ -442,7 +442,7 @@ def test_strength_rises_and_then_falls_over_a_cluster():
     usual = plain("flexor").reach
     places, strengths = [], []
     for _ in range(300):
-        cluster = draw_cluster(rng, only("flexor"), 0.0)
+        cluster = sample_cluster(rng, only("flexor"), 0.0)
         for n, spasm in enumerate(cluster):
             places.append(n / (len(cluster) - 1))
             strengths.append(np.abs(spasm.reach[usual != 0]).sum() / np.abs(usual).sum())
@@ -454,4 +454,4 @@ def test_strength_rises_and_then_falls_over_a_cluster():
 
 def test_a_cluster_begins_where_it_is_asked_to():
     for onset_s in (-5.0, 12.5):
-        assert draw_cluster(np.random.default_rng(10), only("mixed"), onset_s)[0].onset_s == onset_s
+        assert sample_cluster(np.random.default_rng(10), only("mixed"), onset_s)[0].onset_s == onset_s

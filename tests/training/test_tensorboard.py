@@ -1,4 +1,4 @@
-"""Learning curves for TensorBoard: what history.csv says, each epoch once, and not a byte of the run changes."""
+"""Learning curves for TensorBoard: the values of history.csv, each epoch once, and no byte of the run changes."""
 
 import csv
 import subprocess
@@ -31,7 +31,7 @@ def rows(path):
 
 
 def curves(run, fold):
-    """Of one fold: what is drawn under each name, as (epoch, value) in the order of the events."""
+    """The curves of one fold by name, as (epoch, value) in the order of the events."""
     events = EventAccumulator(str(run / f"stgcn_mil/tensorboard/seed_0_fold_{fold}"))
     events.Reload()
     return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
@@ -48,13 +48,13 @@ def history(run, fold):
 
 @pytest.fixture
 def same_bytes(trained, contents):
-    """Tells whether a run holds, but for the curves, the bytes of one that was trained without them."""
+    """A function: whether a run without its curves has the same bytes as one trained without them."""
     return lambda run: (
         {name: text for name, text in contents(run).items() if "/tensorboard/" not in name} == contents(trained)
     )
 
 
-def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_out_children(
+def test_curves_are_those_of_the_history_and_end_with_the_metrics_of_the_held_out_children(
     train_flags, simulated, tmp_path, same_bytes
 ):
     run = tmp_path / "run"
@@ -64,13 +64,13 @@ def test_curves_are_those_of_the_history_and_end_with_the_figures_of_the_held_ou
     assert same_bytes(run)
     label_of = {row["segment_name"]: int(row["label"]) for row in rows(run / "folds.csv")}
     for fold in range(3):
-        answers = [
+        rows_of_fold = [
             row
             for row in rows(run / f"stgcn_mil/seed_0/fold_{fold}_oof.csv")
             if visible_mask(np.load(simulated / "train" / row["segment_name"])).any()
         ]
-        labels = [label_of[row["segment_name"]] for row in answers]
-        probabilities = probability([float(row["logit"]) for row in answers])
+        labels = [label_of[row["segment_name"]] for row in rows_of_fold]
+        probabilities = probability([float(row["logit"]) for row in rows_of_fold])
         figures = {
             "out_of_fold/log_loss": [(3, pytest.approx(log_loss(labels, probabilities), rel=1e-6))],
             "out_of_fold/auc": [(3, pytest.approx(roc_auc_score(labels, probabilities), rel=1e-6))],
@@ -100,18 +100,18 @@ def test_a_training_continued_with_or_without_curves_has_each_epoch_once_and_the
     assert (run / "stgcn_mil/tensorboard").exists() == first
     assert main(then) == 0
     assert same_bytes(run)
-    drawn = curves(run, 0)
+    plotted = curves(run, 0)
     if then:
-        assert drawn | history(run, 0) == drawn
-        assert len(drawn["out_of_fold/auc"]) == 1
+        assert plotted | history(run, 0) == plotted
+        assert len(plotted["out_of_fold/auc"]) == 1
     else:
-        assert drawn == {name: values[:2] for name, values in history(run, 0).items()}, "left as they were"
+        assert plotted == {name: values[:2] for name, values in history(run, 0).items()}, "left as they were"
     assert (run / "stgcn_mil/tensorboard/seed_0_fold_1").exists() == then
     assert main(True) == 0  # nothing is left to be trained
-    assert curves(run, 0) == drawn
+    assert curves(run, 0) == plotted
 
 
-def test_without_the_package_it_says_how_to_install_it_and_only_where_it_is_asked_for(train_flags, tmp_path):
+def test_without_the_package_the_error_names_the_install_command_and_only_with_the_flag(train_flags, tmp_path):
     flags = train_flags(tmp_path / "run", "--fold", "0")
     command = [sys.executable, "-c", WITHOUT_PACKAGE, *flags]
     refused = subprocess.run([*command, "--tensorboard"], cwd=ROOT, capture_output=True, text=True)
@@ -122,6 +122,6 @@ def test_without_the_package_it_says_how_to_install_it_and_only_where_it_is_aske
     assert (finished.returncode, without_progress(finished.stderr)) == (0, "")
 
 
-def test_held_out_children_of_one_class_or_none_have_no_figures():
+def test_held_out_children_of_one_class_or_none_have_no_metrics():
     assert out_of_fold(np.array([1, 1]), np.array([0.5, -1.0])) == {}
     assert out_of_fold(np.array([]), np.array([])) == {}

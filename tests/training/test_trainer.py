@@ -257,7 +257,7 @@ def test_the_running_average_follows_the_first_steps_quickly(ema):
         before = after
 
 
-# ---- when it cannot go on
+# ---- when it cannot continue
 
 
 @pytest.mark.parametrize("difference", ["rows", "data"])
@@ -319,7 +319,7 @@ def test_a_training_of_a_single_step_has_a_learning_rate(schedule):
     assert 0 < learning_rate(0, 1, 0.01, schedule) <= 0.0101
 
 
-def test_the_history_tells_the_learning_rate_of_the_last_step_of_each_epoch():
+def test_the_history_holds_the_learning_rate_of_the_last_step_of_each_epoch():
     trainer = trained(some_data())
     expected = [
         learning_rate(step, 9, TINY.optimization.learning_rate, TINY.optimization.schedule) for step in (2, 5, 8)
@@ -347,15 +347,15 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
     trainer.network.load_state_dict(trainer.average)
     trainer.network.eval()
     with torch.no_grad():
-        answer = trainer._forward(torch.from_numpy(data.poses))
+        output = trainer._forward(torch.from_numpy(data.poses))
     offset = float(weights["offset"])
     assert offset != 0
     logits, frames = NetworkPredictor(
         lambda: STGCN.build(config), [weights, weights], config, CPU, torch.float32
     ).predict(data.poses, np.arange(24))
     assert logits.shape == (2, 24)
-    assert np.allclose(logits, answer.logit.numpy() + offset, atol=1e-5)
-    assert np.allclose(frames, answer.frame_weights.numpy(), atol=1e-5)
+    assert np.allclose(logits, output.logit.numpy() + offset, atol=1e-5)
+    assert np.allclose(frames, output.frame_weights.numpy(), atol=1e-5)
 
 
 def test_attention_and_frame_logits_are_the_mean_over_folds():
@@ -421,7 +421,7 @@ def test_bfloat16_changes_a_trained_probability_by_less_than_a_hundredth():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_trains_and_scores_what_the_processor_does():
-    """Dropout draws other numbers on a GPU and sums run in another order, so: none, and a tolerance of 0.01."""
+    """Dropout samples other numbers on a GPU and sums run in another order, so: none, and a tolerance of 0.01."""
     data = some_data(64, signal=0.05)
     config = changed(dataclasses.replace(SMALL, augmentation=Augmentation()), epochs=2, learning_rate=0.003)
     gpu = torch.device("cuda")

@@ -1,4 +1,4 @@
-"""Training folds side by side: how far they are is told, and what is trained is not trained again."""
+"""Training folds in parallel: progress is reported, and trained folds are not trained again."""
 
 import shutil
 from pathlib import Path
@@ -22,21 +22,21 @@ def opened(folder: Path, name: str) -> tuple[Run, ModelFolder]:
 
 
 def train(run: Run, folder: ModelFolder, name: str, numbers: list[int], workers: int = 2) -> list[Progress]:
-    told: list[Progress] = []
-    folds.train_folds(run, folder, MODELS[name], smallest(name), FLOAT32, 0, numbers, workers, told.append)
-    return told
+    reports: list[Progress] = []
+    folds.train_folds(run, folder, MODELS[name], smallest(name), FLOAT32, 0, numbers, workers, reports.append)
+    return reports
 
 
 @pytest.mark.command
 @pytest.mark.parametrize(("name", "epochs"), [("stgcn_mil", 2), ("lgbm", 0)])
-def test_how_far_the_folds_are_only_grows_and_ends_with_all_of_them(tmp_path, monkeypatch, name, epochs):
+def test_the_progress_of_the_folds_only_grows_and_ends_with_all_of_them(tmp_path, monkeypatch, name, epochs):
     monkeypatch.setattr(folds, "POLL_S", 0.05)
-    told = train(*opened(tmp_path, name), name, [0, 1, 2])
-    assert [(one.folds_done, one.epochs_done) for one in told] == sorted(
-        (one.folds_done, one.epochs_done) for one in told
+    reports = train(*opened(tmp_path, name), name, [0, 1, 2])
+    assert [(one.folds_done, one.epochs_done) for one in reports] == sorted(
+        (one.folds_done, one.epochs_done) for one in reports
     )
-    assert {(one.folds, one.epochs) for one in told} == {(3, 3 * epochs)}
-    assert (told[-1].folds_done, told[-1].epochs_done, told[-1].seconds_left) == (3, 3 * epochs, 0)
+    assert {(one.folds, one.epochs) for one in reports} == {(3, 3 * epochs)}
+    assert (reports[-1].folds_done, reports[-1].epochs_done, reports[-1].seconds_left) == (3, 3 * epochs, 0)
 
 
 @pytest.mark.command
@@ -53,12 +53,12 @@ def test_folds_that_are_trained_start_no_process(tmp_path, monkeypatch):
     run, folder = opened(tmp_path, "lgbm")
     folds.train_fold(run, folder, MODELS["lgbm"], smallest("lgbm"), FLOAT32, 0, 1)
     monkeypatch.setattr(folds.processes, "isolated_pool", None)
-    told = train(run, folder, "lgbm", [1])
-    assert (told[-1].folds_done, told[-1].folds) == (1, 1)
+    reports = train(run, folder, "lgbm", [1])
+    assert (reports[-1].folds_done, reports[-1].folds) == (1, 1)
 
 
 @pytest.mark.command
-def test_what_goes_wrong_in_a_worker_comes_out_as_it_is(tmp_path):
+def test_an_error_in_a_worker_is_raised_unchanged(tmp_path):
     run, folder = opened(tmp_path, "lgbm")
     run.data.labels[:] = 0
     with pytest.raises(TrainingError, match=r"fold \d: its training children have one class only; use fewer folds"):
@@ -68,6 +68,6 @@ def test_what_goes_wrong_in_a_worker_comes_out_as_it_is(tmp_path):
 def test_a_run_that_vanished_is_not_made_again(tmp_path):
     run, folder = opened(tmp_path, "lgbm")
     shutil.rmtree(run.path)
-    with pytest.raises(DataError, match="is not there, or no longer"):
+    with pytest.raises(DataError, match=r"manifest\.json: is missing"):
         folds.train_fold(run, folder, MODELS["lgbm"], smallest("lgbm"), FLOAT32, 0, 0)
     assert not run.path.exists()

@@ -103,7 +103,7 @@ def data(simulated, tmp_path_factory):
 
 @pytest.fixture
 def search(data, tmp_path):
-    """A search that nobody has begun; `dataclasses.replace` makes others of it."""
+    """A search that has not begun; `dataclasses.replace` makes others from it."""
     return Search(
         data=data,
         fold_of=make_folds(data.labels, data.children, 3, "stratified", 0),
@@ -120,7 +120,7 @@ def search(data, tmp_path):
 
 
 def read_trials(storage, study="small"):
-    """The trials of a study that nobody works on."""
+    """The trials of a study without workers."""
     if "://" not in str(storage):
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(storage)))
     return optuna.load_study(study_name=study, storage=storage).trials
@@ -414,7 +414,7 @@ def test_settings_that_kill_their_workers_again_and_again_are_given_up_but_the_d
     for _ in range(20):
         trial = study.ask()
         spaces.propose(trial, LGBM)
-        with search.claiming():  # nobody holds a lock for this trial: its worker is dead
+        with search.claiming():  # no lock is held for this trial: its worker is dead
             requeue_abandoned(study, search, spaces.default_values(LGBM))
         if trial.params["num_leaves"] == 3 and trial.user_attrs.get("tries") == TRIES:
             break
@@ -608,7 +608,7 @@ def test_a_study_of_another_program_is_refused(search):
         open_study(search)
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(search):
+def test_a_database_that_cannot_be_reached_is_named_without_its_password(search):
     url = "postgresql+psycopg://someone:s%40cret@127.0.0.1:1/nothing?password=secret&connect_timeout=3"
     with pytest.raises(DataError) as caught:
         open_study(dataclasses.replace(search, storage=url))
@@ -766,11 +766,11 @@ def test_workers_share_a_postgresql_and_a_kill_loses_nothing(flags, start, postg
     for trial in still:  # was queued again, and ran, with the same settings
         again = [one for one in continued if one.user_attrs.get("again") == trial.number]
         assert [trial.params | one.params for one in again if is_finished(one)] == [one.params for one in again]
-        drawn_in_full = storage_module.settings_of(trial).keys() >= spaces.default_values(LGBM).keys()
-        assert len(again) == drawn_in_full
+        sampled_in_full = storage_module.settings_of(trial).keys() >= spaces.default_values(LGBM).keys()
+        assert len(again) == sampled_in_full
 
 
-def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_own_words(search, monkeypatch, caplog):
+def test_a_second_outage_of_a_server_is_waited_for_again_and_reported_with_its_own_message(search, monkeypatch, caplog):
     from sqlalchemy.exc import OperationalError
 
     monkeypatch.setattr(storage_module, "OUTAGE_S", 1)
@@ -783,15 +783,15 @@ def test_a_server_that_answered_for_a_while_is_waited_for_anew_and_told_in_its_o
             try:
                 raise OperationalError("SELECT", {}, OSError("the server is starting up"))
             finally:
-                raise UnboundLocalError("a slip of somebody's that hides it")
+                raise UnboundLocalError("an error that hides it")
 
-    def said():
+    def call_with_root_cause():
         try:
             call()
         except UnboundLocalError as error:
             raise root_cause(place, error) from None
 
-    retry_while_unreachable(place, said)
+    retry_while_unreachable(place, call_with_root_cause)
     warnings = caplog.messages
     assert len(calls) == 3 and sum("trying again" in line for line in warnings) == 2
     assert all("the server is starting up" in line and "secret" not in line for line in warnings if "trying" in line)
@@ -822,7 +822,7 @@ def test_four_workers_outlast_two_kills_and_a_database_that_is_restarted_under_t
     assert [code for code, _, _ in ends] == [0, 0], [stderr for _, _, stderr in ends]
     assert all("Traceback" not in stderr for _, _, stderr in ends)
     for _, _, stderr in ends:
-        assert "trying again" not in stderr or "updated_state" not in stderr, "what the server said, and not a slip"
+        assert "trying again" not in stderr or "updated_state" not in stderr, "the server's message, not Optuna's"
     assert any("trying again" in stderr for _, _, stderr in ends)
     trials = read_trials(url, study)
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]

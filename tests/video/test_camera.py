@@ -1,4 +1,4 @@
-"""timeline.py --camera: what is detected as it is filmed is what is detected afterwards, and watching ends cleanly."""
+"""timeline.py --camera: live detection gives the same events as a recording, and it ends cleanly."""
 
 import os
 import re
@@ -14,14 +14,14 @@ import pytest
 
 from helpers.repository import ROOT
 from helpers.tables import table
-from helpers.video import MODEL, cv2, film
+from helpers.video import MODEL, cv2, make_video
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.data.pose import visible_mask
 from spasm.inference import event_detection, sliding_window
 from spasm.inference.ensemble_predictor import BatchPrediction
 from spasm.video import decode
 
-__all__ = ["cv2", "film"]  # the fixtures
+__all__ = ["cv2", "make_video"]  # the fixtures
 CV2 = pytest.importorskip("cv2", exc_type=ImportError)
 T = 60
 FLAGS = ["--device", "cpu", "--precision", "float32", "--model", str(MODEL), "--max-people", "1"]
@@ -96,15 +96,15 @@ def run_camera(camera, trained, out, **options):
     )
 
 
-def test_a_film_is_watched_at_its_pace_and_answers_come_as_it_goes(film, trained, tmp_path):
+def test_a_video_is_read_at_its_frame_rate_and_predictions_come_in_time(make_video, trained, tmp_path):
     begin_s = time.monotonic()
-    process = run_camera(film("film.mkv", seconds=5), trained, tmp_path)
-    told, errors = process.communicate()
+    process = run_camera(make_video("seen.mkv", seconds=5), trained, tmp_path)
+    output, errors = process.communicate()
     assert process.returncode == 0, errors
     assert time.monotonic() - begin_s > 5
-    answers = re.findall(r"^0:00:0(\d)\.0  probability 0\.\d{3}$", told, re.MULTILINE)
-    assert answers == ["2", "3", "4", "5"], told
-    assert re.search(r"predictions came \d\.\d\d s after their last frame was taken", told)
+    times = re.findall(r"^0:00:0(\d)\.0  probability 0\.\d{3}$", output, re.MULTILINE)
+    assert times == ["2", "3", "4", "5"], output
+    assert re.search(r"predictions came \d\.\d\d s after their last frame was taken", output)
     [folder] = tmp_path.glob("live_*")
     assert {path.name for path in folder.iterdir()} >= {
         "events.csv",
@@ -115,8 +115,8 @@ def test_a_film_is_watched_at_its_pace_and_answers_come_as_it_goes(film, trained
     assert len(table(folder / "probability_over_time.csv")) in (49, 50)
 
 
-def test_a_stream_on_standard_input_is_watched_until_ctrl_c_and_nothing_is_lost(film, trained, tmp_path):
-    content = film("stream.mkv", seconds=20).read_bytes()
+def test_a_stream_on_standard_input_is_read_until_ctrl_c_and_nothing_is_lost(make_video, trained, tmp_path):
+    content = make_video("stream.mkv", seconds=20).read_bytes()
     process = run_camera("-", trained, tmp_path, stdin=subprocess.PIPE, start_new_session=True)
     process.stdin.buffer.write(content)
     process.stdin.buffer.flush()
@@ -125,16 +125,16 @@ def test_a_stream_on_standard_input_is_watched_until_ctrl_c_and_nothing_is_lost(
         lines.append(process.stdout.readline())
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    told, errors = process.communicate()
+    output, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert "written: " in told and "Traceback" not in errors
+    assert "written: " in output and "Traceback" not in errors
     [folder] = tmp_path.glob("live_*")
     assert table(folder / "windows.csv")
 
 
 def test_cameras_and_streams_that_are_none_are_named(cv2, trained, tmp_path):
-    (tmp_path / "bad.mkv").write_bytes(b"this is no film")
-    for camera, said in (
+    (tmp_path / "bad.mkv").write_bytes(b"this is no video")
+    for camera, message in (
         ("77", "camera 77: is not there"),
         (tmp_path / "bad.mkv", "bad.mkv: is no video that OpenCV can open"),
         ("-", "standard input: is no video"),
@@ -142,12 +142,12 @@ def test_cameras_and_streams_that_are_none_are_named(cv2, trained, tmp_path):
         process = run_camera(camera, trained, tmp_path, stdin=subprocess.DEVNULL)
         errors = process.communicate()[1]
         assert process.returncode == 1
-        assert said in errors
+        assert message in errors
         assert not list(tmp_path.glob("live_*"))
 
 
-def test_when_the_search_for_poses_dies_what_was_answered_is_kept(film, trained, tmp_path):
-    process = run_camera(film("long.mkv", seconds=20), trained, tmp_path)
+def test_if_the_pose_process_dies_the_predictions_so_far_are_kept(make_video, trained, tmp_path):
+    process = run_camera(make_video("long.mkv", seconds=20), trained, tmp_path)
     lines = [process.stdout.readline()]
     while "probability" not in lines[-1]:
         lines.append(process.stdout.readline())
@@ -160,15 +160,15 @@ def test_when_the_search_for_poses_dies_what_was_answered_is_kept(film, trained,
                 os.kill(int(folder.name), signal.SIGKILL)
         except OSError:
             continue
-    told, errors = process.communicate()
+    output, errors = process.communicate()
     assert process.returncode == 1
-    assert "was killed" in errors and "written: " in told
+    assert "was killed" in errors and "written: " in output
     [folder] = tmp_path.glob("live_*")
     assert table(folder / "windows.csv") and (folder / "timeline.png").exists()
 
 
 class Camera:
-    """Stands for OpenCV's, which says it films 30 frames a second."""
+    """Stands for OpenCV's, which claims 30 frames per second."""
 
     def __init__(self, *_):
         self.left = 40
@@ -193,7 +193,7 @@ class Camera:
         pass
 
 
-def test_a_camera_that_gives_fewer_frames_than_it_says_has_the_time_of_the_clock(monkeypatch):
+def test_a_camera_with_fewer_frames_than_it_claims_has_the_time_of_the_clock(monkeypatch):
     now_s = iter(np.arange(40) / 10 + 123456)
     monkeypatch.setattr(CV2, "VideoCapture", Camera)
     monkeypatch.setattr(decode.time, "monotonic", lambda: float(next(now_s)))
@@ -205,8 +205,8 @@ def test_a_stream_whose_clock_jumps_is_believed_again_afterwards(monkeypatch, tm
     clock_s = [*(5000 + np.arange(20) / 10), *(np.arange(19) / 10 + 9000)]
     monkeypatch.setattr(Camera, "clock_s", lambda camera: clock_s[39 - camera.left])
     monkeypatch.setattr(CV2, "VideoCapture", Camera)
-    (tmp_path / "film.mkv").touch()
-    times_s = np.array([time_s for time_s, *_ in decode.frames(tmp_path / "film.mkv")])
+    (tmp_path / "seen.mkv").touch()
+    times_s = np.array([time_s for time_s, *_ in decode.frames(tmp_path / "seen.mkv")])
     steps_s = np.diff(times_s)
     assert times_s[0] == 0 and steps_s[19] == pytest.approx(1 / 30)
     np.testing.assert_allclose(np.delete(steps_s, 19), 0.1, atol=1e-6)

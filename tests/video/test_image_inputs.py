@@ -1,4 +1,4 @@
-"""Pictures for the two networks that see them: what is cut out, turned and measured, from a film to their answers."""
+"""Pictures for the two networks that read them: patches, rotation and flow, from a video to their outputs."""
 
 import struct
 import zipfile
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.video import MODEL, cv2, extract, film
+from helpers.video import MODEL, cv2, extract, make_video
 from spasm.core.errors import DataError
 from spasm.core.files import npy
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
@@ -16,7 +16,7 @@ from spasm.models.networks.two_stream import TwoStreamPictures
 from spasm.models.networks.vsvig import LIGHT, VsvigPatches
 from spasm.video import image_inputs
 
-__all__ = ["cv2", "film"]  # the fixtures
+__all__ = ["cv2", "make_video"]  # the fixtures
 CV2 = pytest.importorskip("cv2", exc_type=ImportError)
 
 
@@ -25,7 +25,7 @@ def texture(height, width, seed=0):
     return CV2.resize(small, (width, height), interpolation=CV2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
 
-def somebody(neck, hips, shape, frames=20):
+def person_at(neck, hips, shape, frames=20):
     """Poses whose shoulders and hips lie around two points, in pixels of a picture."""
     poses = missing_frames(frames)
     across = np.array([[3.0, 0.0]])
@@ -76,11 +76,11 @@ def test_a_patch_of_a_smaller_picture_shows_the_same():
 
 
 @pytest.mark.parametrize("angle", [0, 30, 90, 180, 250])
-def test_whoever_lies_at_an_angle_stands_upright_in_the_middle(angle):
+def test_a_person_at_any_angle_becomes_upright_in_the_middle(angle):
     shape, middle = (480, 640, 3), np.array([300.0, 260.0])
     down = 90 * np.array([np.sin(np.radians(angle)), np.cos(np.radians(angle))])
-    poses = somebody(middle - down / 2, middle + down / 2, shape)
-    poses[3] = somebody(middle - 3 * down, middle + 3 * down, shape)[0]  # an odd frame is not among the middle half
+    poses = person_at(middle - down / 2, middle + down / 2, shape)
+    poses[3] = person_at(middle - 3 * down, middle + 3 * down, shape)[0]  # an odd frame is not among the middle half
     poses[4] = np.nan
     view = image_inputs.alignment(poses, shape)
     for point, wanted in ((middle - down / 2, 112 - 224 * 0.4 / 3), (middle + down / 2, 112 + 224 * 0.4 / 3)):
@@ -123,7 +123,7 @@ def test_segments_of_pictures_begin_where_segments_of_poses_do(whole):
         assert (np.diff(there) == 5).all() and len(there) == min(12, -(-whole // 5))
 
 
-# ---- from a film
+# ---- from a make_video
 
 
 def field(number, value):
@@ -155,15 +155,15 @@ def onnx_of_brightness():
 
 
 @pytest.fixture(scope="module")
-def written(film, tmp_path_factory):
-    """A film of four seconds with both kinds of pictures; the folder and what was said."""
+def written(make_video, tmp_path_factory):
+    """A video of four seconds with both kinds of pictures: the folder and the output."""
     out = tmp_path_factory.mktemp("pictures")
     return out, extract(
-        film("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1
+        make_video("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1
     )
 
 
-def test_a_film_becomes_what_the_two_networks_read(written):
+def test_a_video_becomes_the_input_of_the_two_networks(written):
     out, finished = written
     assert finished.returncode == 0, finished.stderr
     names = [path.stem for path in sorted((out / "test").iterdir())]
@@ -187,20 +187,21 @@ def test_a_film_becomes_what_the_two_networks_read(written):
     assert picture[:, 100:124, 100:124].mean() > 0.1, "in the middle"
 
 
-def test_nothing_but_landmarks_is_written_unless_asked_and_what_lacks_is_made_again(written, film, tmp_path):
+def test_only_landmarks_are_written_by_default_and_missing_files_are_added(written, make_video, tmp_path):
     out, _ = written
-    assert extract(film("again.mp4", seconds=2), "--out", tmp_path, "--frames", 60, "--max-people", 1).returncode == 0
+    words = (make_video("again.mp4", seconds=2), "--out", tmp_path, "--frames", 60, "--max-people", 1)
+    assert extract(*words).returncode == 0
     assert {path.name for path in tmp_path.iterdir()} <= {"recordings", "test", "videos.csv", ".lock"}
     (out / "vsvig/child_1_100002.npz").unlink()
-    words = (film("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1)
+    words = (make_video("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1)
     assert extract(*words).returncode == 0
     assert (out / "vsvig/child_1_100002.npz").exists()
 
 
-def test_a_mask_model_of_ones_own_is_used_and_one_that_is_none_is_named(film, tmp_path):
+def test_a_users_mask_model_is_used_and_another_file_is_refused(make_video, tmp_path):
     model = tmp_path / "brightness.onnx"
     model.write_bytes(onnx_of_brightness())
-    words = (film("masked.mp4", seconds=2), "--frames", 60, "--pictures", "two_stream", "--max-people", 1)
+    words = (make_video("masked.mp4", seconds=2), "--frames", 60, "--pictures", "two_stream", "--max-people", 1)
     finished = extract(*words, "--out", tmp_path / "own", "--mask-model", model)
     assert finished.returncode == 0, finished.stderr
     mask = image_inputs.open_mask(model, MODEL, 1).mask(
@@ -210,7 +211,7 @@ def test_a_mask_model_of_ones_own_is_used_and_one_that_is_none_is_named(film, tm
     model.write_bytes(b"none" + struct.pack("<d", 1.0))
     finished = extract(*words, "--out", tmp_path / "none", "--mask-model", model)
     assert finished.returncode == 1
-    assert not list((tmp_path / "none").glob("recordings/*")), "told before the long part"
+    assert not list((tmp_path / "none").glob("recordings/*")), "refused before the long part"
     assert "brightness.onnx: is no model that OpenCV reads" in finished.stderr
 
 

@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from helpers.repository import ROOT
-from helpers.video import MODEL, cv2, film
+from helpers.video import MODEL, cv2, make_video
 
-__all__ = ["cv2", "film"]  # the fixtures
+__all__ = ["cv2", "make_video"]  # the fixtures
 
 TRIES = """
 import socket, subprocess, sys
@@ -104,7 +104,7 @@ def test_no_socket_can_be_opened_by_the_process_its_threads_or_what_it_starts():
     assert finished.stdout.strip() == "7", finished.stderr
 
 
-ANSWERS = """
+PREDICT = """
 import runpy, sys
 sys.path.insert(0, "src")
 from spasm.video import sandbox
@@ -117,17 +117,17 @@ runpy.run_path("submission.py", run_name="__main__")
 @pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
 def test_a_submission_needs_no_network(trained, simulated, tmp_path):
     flags = ["--run", trained, "--test", simulated / "test", "--device", "cpu", "--out"]
-    for way, name in ((["-c", ANSWERS], "cut_off.csv"), (["submission.py"], "answer.csv")):
+    for way, name in ((["-c", PREDICT], "cut_off.csv"), (["submission.py"], "allowed.csv")):
         command = [sys.executable, *way, *flags, tmp_path / name]
         finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert (finished.returncode, finished.stderr) == (0, "")
-    assert (tmp_path / "cut_off.csv").read_bytes() == (tmp_path / "answer.csv").read_bytes()
+    assert (tmp_path / "cut_off.csv").read_bytes() == (tmp_path / "allowed.csv").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
-def test_mediapipe_asks_for_its_makers_host_and_our_commands_do_not(film, trained, tmp_path):
+def test_mediapipe_asks_for_its_makers_host_and_our_commands_do_not(make_video, trained, tmp_path):
     script = [[sys.executable, "-c", LANDMARKS.replace("GUARD", guard)] for guard in ("", "sandbox.block_network()")]
-    seen, model = str(film("seen.mkv", seconds=2.5)), ["--model", str(MODEL)]
+    seen, model = str(make_video("seen.mkv", seconds=2.5)), ["--model", str(MODEL)]
     extract = [sys.executable, "src/extract_pose.py", seen, "--out", str(tmp_path / "videos"), *model]
     live = [sys.executable, "src/timeline.py", "--camera", seen, "--run", str(trained), *model]
     commands = json.dumps([*script, extract, [*live, "--out", str(tmp_path / "live")]])

@@ -19,7 +19,7 @@ def frames_of(*people):
     return np.array(people, dtype=np.float32).reshape(-1, 33, 5)
 
 
-def somebody(poses):
+def person_with(poses):
     """A person from poses of all frames, NaN where not seen."""
     one = Person()
     for frame in np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist():
@@ -64,7 +64,7 @@ def test_an_infant_that_is_found_again_elsewhere_is_the_same_infant():
     assert len(people[0].frames) == 285
 
 
-def test_what_is_forgotten_takes_no_memory_and_nobody_who_is_there_is_forgotten():
+def test_forgotten_people_take_no_memory_and_visible_people_are_kept():
     found = PersonTracker()
     for frame in range(300):
         passing = [person(0.1, 0.1, 0.05)] if frame < 20 else []
@@ -81,7 +81,7 @@ def test_the_infant_is_the_smallest_of_those_who_stay():
         infant[frame] = person(0.5, 0.6, 0.3, 1)
     passing[3:9] = person(0.1, 0.1, 0.05)
     infant[30:35] = np.nan
-    people = [somebody(poses) for poses in (parent, passing, infant)]
+    people = [person_with(poses) for poses in (parent, passing, infant)]
     assert chosen(people, "smallest")[0] is people[2]
     assert chosen(people, "largest")[0] is people[0]
     assert chosen(people, "longest")[0] is people[0]

@@ -1,1 +1,1 @@
-"""Files, errors, tables and processes: what everything else stands on."""
+"""Files, errors, tables and processes, which every other package uses."""

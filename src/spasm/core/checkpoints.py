@@ -15,7 +15,7 @@ from spasm.core.errors import DataError
 from spasm.core.files import atomic_write, open_regular
 
 if TYPE_CHECKING:
-    import torch  # loaded where it is used, so that reading a run's JSON does not wait for it
+    import torch  # imported where it is used, since it is slow to load and reading a run's JSON does not need it
 
 HEADER = b'{"__metadata__":{"sha256":"'  # how the header begins, after its length of 8 bytes
 DIGEST = slice(8 + len(HEADER), 8 + len(HEADER) + 64)  # where the digest stands in the file, in hex
@@ -48,14 +48,14 @@ def read_tensors(path: Path) -> dict[str, "torch.Tensor"]:
     if content[DIGEST] != digest.hexdigest().encode():
         raise DataError(path, "is damaged: its content does not match its sha256", hint)
     try:
-        # Copied to where torch would have put them: MKL's last digit can depend on how memory is aligned.
+        # Copy into memory that torch allocated: MKL's last digit can depend on the alignment.
         return {name: value.clone() for name, value in safetensors.torch.load(content).items()}
-    except Exception as error:  # the digest can be right and the rest made up: SafetensorError, KeyError, ...
+    except Exception as error:  # a file made on purpose can have the right digest: SafetensorError, KeyError, ...
         raise DataError(path, f"holds no tensors that can be read ({type(error).__name__})", hint) from error
 
 
 def read_state_dict(path: Path) -> dict[str, "torch.Tensor"]:
-    """Named tensors that a user gives, as `torch.save` wrote them. Raises DataError; runs no code from the file."""
+    """Named tensors from a user's file, written by `torch.save`. Raises DataError; runs no code from the file."""
     import torch
 
     hint = "give a state dict, as torch.save(network.state_dict(), FILE) writes it"
@@ -75,7 +75,7 @@ def read_state_dict(path: Path) -> dict[str, "torch.Tensor"]:
 
 
 def _separate(tensors: Mapping[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
-    """The same tensors on the CPU, contiguous, and none in the memory of another, which the format cannot express."""
+    """The same tensors on the CPU, contiguous and in separate memory, as the format requires."""
     separate: dict[str, torch.Tensor] = {}
     stored: set[int] = set()
     for name, value in tensors.items():
@@ -87,7 +87,7 @@ def _separate(tensors: Mapping[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"
 
 
 def _unpacks_to_more(content: io.BytesIO, size: int) -> bool:
-    """Whether a file is an archive that is compressed, which those of torch are not, or claims more than it has."""
+    """Whether a file is a compressed archive, unlike those of torch, or claims more bytes than it has."""
     if not zipfile.is_zipfile(content):
         return False
     with zipfile.ZipFile(content) as archive:

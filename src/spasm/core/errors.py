@@ -7,18 +7,18 @@ from pathlib import Path
 
 
 class TrainingError(Exception):
-    """Training or scoring cannot go on; the message says where and what to do."""
+    """Training or scoring cannot continue; the message names the place and what to do."""
 
 
 class DivergenceError(TrainingError):
-    """The loss or its gradient is no longer finite: the settings are bad, and nothing is broken."""
+    """The loss or its gradient is no longer finite: the settings are bad, no file is damaged."""
 
 
 class DataError(Exception):
     """Something is wrong with the data: where, what, and what the user can do about it."""
 
     def __init__(self, path: Path | str, reason: str, hint: str) -> None:
-        super().__init__(path, reason, hint)  # these become `args`, from which pickle makes it again
+        super().__init__(path, reason, hint)  # pickle rebuilds the error from `args`, which this sets
         self.path = path
         self.reason = reason
         self.hint = hint
@@ -57,7 +57,7 @@ def group_alike(problems: Sequence[DataError]) -> list[str]:
 
 @contextlib.contextmanager
 def collect_errors(problems: list[DataError]) -> Iterator[None]:
-    """Adds what is raised inside to `problems`, so that everything that is wrong can be reported at once."""
+    """Add a DataError raised inside to `problems`, so that all problems can be reported at once."""
     try:
         yield
     except DataProblems as error:
@@ -82,15 +82,15 @@ WHAT_TO_DO = {
 
 
 def describe_os_error(error: OSError) -> str:
-    """Which file, what the system said of it, and what the user can do about it."""
-    path = error.filename2 or error.filename  # of two, the one that was to be written
-    said = error.strerror or str(error)
-    message = said if path is None else f"{printable(path)}: {said}"
+    """Which file, the system's message about it, and what the user can do."""
+    path = error.filename2 or error.filename  # of two paths, the one to be written
+    reason = error.strerror or str(error)
+    message = reason if path is None else f"{printable(path)}: {reason}"
     return f"{message} ({WHAT_TO_DO[error.errno]})" if error.errno in WHAT_TO_DO else message
 
 
 def printable(path: Path | str) -> str:
-    """A path as a terminal may show it: one with control characters or broken UTF-8 is escaped and quoted."""
+    """A path that is safe to print: control characters and broken UTF-8 are escaped and quoted."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
 

@@ -23,21 +23,21 @@ from filelock import FileLock, Timeout
 from spasm.core.errors import DataError, printable
 
 TEMPORARY = ".tmp-"
-# A process id says nothing about a process of another machine or container that shares the disk.
+# A process id is only valid on its own machine; another machine or container may share the disk.
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-STALE_S = 3600  # after which a temporary file is taken for abandoned whose process cannot be asked after
-TABLE_DIGITS = 6  # significant, of floats in tables to read; tables to compute with keep all
+STALE_S = 3600  # a temporary file of another machine counts as abandoned after this time
+TABLE_DIGITS = 6  # significant digits of floats in tables for people; tables for computing keep all
 WINDOWS = os.name == "nt"
-# Folders in which this process has written, as absolute paths. It is the only state that this module keeps: nothing on
-# the disk tells a folder that vanished from one that was never there. `make_folder` alone reads it.
+# Folders in which this process has written, as absolute paths. It is this module's only state: the disk cannot show
+# whether a missing folder was deleted or never existed. Only `make_folder` reads it.
 _written: set[str] = set()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises FileNotFoundError where this process wrote there before and it is gone.
+    """Make a folder and its parents. Raises FileNotFoundError if this process wrote there before and it has vanished.
 
-    Made again, the folder of a run would hold only what is written from here on, and look complete. After the error the
-    folder may be made again.
+    If a vanished run folder were made again, it would hold only the later files and look complete. After the error
+    the folder may be made again.
     """
     absolute = Path(os.path.abspath(folder))
     parts = [str(part) for part in (absolute, *absolute.parents)]
@@ -51,7 +51,7 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def with_path(path: Path) -> Iterator[None]:
-    """Errors of the disk that name no file, or a temporary one, which the user does not know, name `path` instead."""
+    """Let disk errors inside name `path`, and not a temporary file, which the user does not know, or no file at all."""
     try:
         yield
     except OSError as error:
@@ -62,7 +62,7 @@ def with_path(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` at the end.
+    """Open a temporary file that replaces `path` when the block ends.
 
     A power cut, a full disk, an error or a kill leaves the old file whole, or absent if there was none.
     """
@@ -77,14 +77,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
             sync(path.parent)  # without it a power cut can undo the rename
     finally:
-        with contextlib.suppress(OSError):  # what cannot be written cannot be removed either, and that says less
+        with contextlib.suppress(OSError):  # the first error matters more than a failed removal
             temporary.unlink()
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes the place of `path`, which is absent or empty, at the end; see `replacing`."""
-    path = Path(os.path.realpath(path))  # a link to an empty folder stays
+    """Make a temporary folder that replaces `path`, absent or empty, when the block ends; see `atomic_write`."""
+    path = Path(os.path.realpath(path))  # keep a link to an empty folder
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_stale(path.parent, below=False)
     temporary = temporary_in(path.parent)
@@ -102,7 +102,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's names, are on the disk."""
-    if WINDOWS and path.is_dir():  # which cannot be opened there
+    if WINDOWS and path.is_dir():  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
@@ -112,13 +112,13 @@ def sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, see `replacing`."""
+    """Write a whole file; see `atomic_write`."""
     with atomic_write(path) as file:
         file.write(content)
 
 
 def remove_stale(folder: Path, below: bool = True) -> None:
-    """Remove what killed writers left in a folder, and below it: temporary files and folders whose process is gone."""
+    """Remove temporary files and folders of killed writers from a folder and, with `below`, from its subfolders."""
     for path in folder.rglob(f"{TEMPORARY}*") if below else folder.glob(f"{TEMPORARY}*"):
         owner = re.fullmatch(rf"{re.escape(TEMPORARY)}([0-9]+)-([0-9a-f]+)-[0-9a-f]+", path.name)
         with contextlib.suppress(OSError):
@@ -129,20 +129,20 @@ def remove_stale(folder: Path, below: bool = True) -> None:
             else:
                 abandoned = owner is not None and time.time() - path.stat().st_mtime > STALE_S
             if path.is_dir() and not path.is_symlink():
-                if abandoned and known:  # a folder's age says little about what is below it
+                if abandoned and known:  # a folder's age is no sign of the age of its files
                     shutil.rmtree(path)
             elif abandoned:
                 path.unlink()
 
 
 def temporary_in(folder: Path) -> Path:
-    """A name in a folder that is nobody else's, and that `remove_stale` knows when this process is gone."""
+    """An unused name in a folder; `remove_stale` removes the file once this process has ended."""
     return folder / f"{TEMPORARY}{os.getpid()}-{HOST}-{secrets.token_hex(4)}"
 
 
 def check_writable(folder: Path) -> None:
     """Raise OSError now rather than after hours of training if a folder cannot be written."""
-    probe = temporary_in(folder)  # a name that is nobody else's file
+    probe = temporary_in(folder)
     try:
         with with_path(folder):
             write_bytes(probe, b"")
@@ -152,20 +152,20 @@ def check_writable(folder: Path) -> None:
 
 
 def npy(array: np.ndarray) -> bytes:
-    """What np.save writes; written as bytes, a full disk says so."""
+    """The bytes that np.save writes. Writing them at once lets a full disk raise an error."""
     content = io.BytesIO()
     np.save(content, array)
     return content.getvalue()
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write JSON in UTF-8; NaN is refused, because other programs cannot read it."""
+    """Write JSON in UTF-8; NaN is refused, since other programs cannot read it."""
     write_bytes(path, (json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """One JSON object. Raises DataError for anything else."""
-    hint = "restore it from a copy; decision.json may be deleted, train_folds.py makes it again"
+    hint = "restore it from a copy; decision.json may be deleted: train_folds.py writes it again"
     with open_regular(path) as (file, _):
         try:
             tree = json.loads(file.read())
@@ -197,9 +197,9 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def lock(path: Path, holder: str, wait_s: float = 30.0) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; it ends with the process, however that ends.
+    """Hold an exclusive lock on `path`; the system releases it when the process ends, however it ends.
 
-    Raises DataError after `wait_s` seconds: another process or thread then holds it, which `holder` describes.
+    Raises DataError if another process or thread still holds it after `wait_s` seconds; `holder` describes that one.
     """
     make_folder(path.parent)
     held = file_lock(path, wait_s)
@@ -216,7 +216,7 @@ def lock(path: Path, holder: str, wait_s: float = 30.0) -> Iterator[None]:
 
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock on `path`."""
-    if not path.exists():  # acquiring would make it
+    if not path.exists():  # acquiring would create the file
         return False
     try:
         with file_lock(path, wait_s=0):
@@ -228,11 +228,11 @@ def is_locked(path: Path) -> bool:
 
 
 def file_lock(path: Path, wait_s: float) -> FileLock:
-    """The operating system's own lock on a file, to be acquired; a negative `wait_s` waits for ever.
+    """The operating system's lock on a file, not acquired yet; a negative `wait_s` waits for ever.
 
-    Without it, on a network drive that has none, acquiring raises OSError: a lock file whose mere presence counts would
-    outlive a killed process. The file stays where it is afterwards: removing it would part those who wait for it from
-    those who come later.
+    Acquiring raises OSError on a network drive without such locks: a lock file that counts by its presence would
+    outlive a killed process. The file stays after the release: if it were removed, a waiting process and a later one
+    would lock two different files.
     """
     return FileLock(path, wait_s, poll_interval=0.02, fallback_to_soft=False, preserve_lock_file=True)
 
@@ -258,8 +258,8 @@ def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.Buff
     if root is not None and not real.is_relative_to(os.path.realpath(root)):
         raise DataError(path, f"is a link that leaves the folder {printable(root)}", "put the file itself there")
     try:
-        # Opening a FIFO waits for a writer, perhaps for ever, unless O_NONBLOCK is set; regular files ignore it, and
-        # Windows knows neither.
+        # Opening a FIFO waits for a writer, perhaps for ever, unless O_NONBLOCK is set. Regular files ignore the flag,
+        # and Windows has neither.
         nonblocking = getattr(os, "O_NONBLOCK", 0)
         with open(real, "rb", opener=lambda name, flags: os.open(name, flags | nonblocking)) as file:
             status = os.fstat(file.fileno())

@@ -32,17 +32,17 @@ OTHER_DTYPES = {
 
 
 class NpyHeader(NamedTuple):
-    """What the header of a .npy file says of its values."""
+    """The values that a .npy file's header describes."""
 
     start: int
-    """Where the values begin, in bytes from the start of the file."""
+    """Offset of the values in bytes from the start of the file."""
     dtype: np.dtype
     order: Order
     shape: tuple[int, ...]
 
 
 class NpyFile(NamedTuple):
-    """The bytes of a whole .npy file, whose header and size are right."""
+    """The bytes of a whole .npy file; its header and size are checked."""
 
     raw: bytes
     header: NpyHeader
@@ -56,8 +56,8 @@ class NpyFile(NamedTuple):
 def read_npy(path: Path, root: Path | None, what: str, most: int, check: Callable[[tuple[int, ...]], None]) -> NpyFile:
     """Read a .npy file.
 
-    what: a word for such a file, whose values never take more than `most` bytes. `check` raises DataError for a shape
-    that is not wanted, as this does for everything else.
+    what: a word for such a file in messages. most: the most bytes that its values may take. check: raises DataError
+    for a wrong shape. Raises DataError for everything else that is wrong.
     """
     with open_regular(path, root) as (file, size):
         head = file.read(12 + LONGEST_HEADER)
@@ -77,7 +77,7 @@ def parse_header(path: Path, head: bytes, size: int, what: str, most: int) -> Np
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         raise DataError(path, "a zip (such as .npz) under the name .npy", "save the array alone with numpy.save")
     if not head.startswith(MAGIC):
-        raise DataError(path, "not a .npy file: it does not begin as one", "save the array with numpy.save")
+        raise DataError(path, "not a .npy file: its first bytes are others", "save the array with numpy.save")
     version = tuple(head[6:8])
     if len(version) == 2 and version not in ((1, 0), (2, 0), (3, 0)):
         raise DataError(path, f"unknown .npy version {version[0]}.{version[1]}", "save the array with numpy.save")
@@ -108,9 +108,9 @@ def _parse_fields(path: Path, text: bytes, encoding: str) -> tuple[Any, bool, tu
     hint = "save the array with numpy.save"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd escapes in a text that is refused anyway
+            warnings.simplefilter("ignore")  # about odd escapes; such a text is refused anyway
             fields = ast.literal_eval(text.decode(encoding).strip())
-    except Exception as error:  # by chance or intent also MemoryError, RecursionError, TypeError, ...
+    except Exception as error:  # also MemoryError, RecursionError, TypeError, ..., by chance or intent
         raise DataError(path, f"its header cannot be parsed ({type(error).__name__})", hint) from error
     if not isinstance(fields, dict) or set(fields) != {"descr", "fortran_order", "shape"}:
         raise DataError(path, "its header is not exactly descr, fortran_order and shape", hint)

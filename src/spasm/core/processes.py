@@ -1,4 +1,4 @@
-"""What a process that computes sets once for itself."""
+"""Settings of worker processes: threads, memory, and their end."""
 
 import contextlib
 import ctypes
@@ -20,10 +20,10 @@ KEEP_BYTES = 1 << 30
 
 
 def set_threads(threads: int) -> None:
-    """Let torch use so many threads, and keep freed memory for the next batch.
+    """Set the number of torch's threads, and keep freed memory for the next batch.
 
-    glibc hands large blocks back to the system, and the next batch faults every page in again, which costs a virtual
-    machine dearly. Elsewhere than on glibc nothing changes.
+    glibc returns large blocks to the system, and the next batch faults every page in again, which is slow on a virtual
+    machine. Without glibc nothing changes.
     """
     import torch  # here, because a process that runs LightGBM must not load it
 
@@ -35,9 +35,9 @@ def set_threads(threads: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Make this worker leave Ctrl-C to its parent, and never outlive it; nothing changes in the parent itself.
+    """Let this worker ignore Ctrl-C, which its parent handles, and end with its parent. The parent is not changed.
 
-    On Windows, where a process is never told of another parent, a worker whose parent is killed ends with its task.
+    Windows never reports a new parent to a process: there, a worker of a killed parent ends with its task.
     """
     if os.getpid() != parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent stops its workers
@@ -46,7 +46,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _stop_with(parent: int) -> None:
-    """End this process soon after its parent, also when that was killed and could not say so."""
+    """End this process soon after its parent, also after a killed one."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
@@ -60,7 +60,7 @@ def cpu_count() -> int:
 
 
 def isolated_pool(workers: int, initialize: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
-    """Processes that share nothing with this one, do not outlive it, and leave Ctrl-C to it.
+    """Processes that share nothing with this one, end with it, and ignore Ctrl-C, which this one handles.
 
     A fork would inherit whatever was loaded here; torch and LightGBM crash together on some macOS builds.
     """
@@ -75,7 +75,7 @@ def _begin(parent: int, initialize: Callable[..., None] | None, arguments: tuple
 
 
 def stop(pool: ProcessPoolExecutor) -> None:
-    """End a pool's processes at once: what they work on is of no use any more."""
+    """End a pool's processes at once; their work is no longer needed."""
     for process in multiprocessing.active_children():
         if process.pid in (pool._processes or {}):
             process.terminate()
@@ -84,7 +84,7 @@ def stop(pool: ProcessPoolExecutor) -> None:
 
 @contextlib.contextmanager
 def translate_killed_worker(message: str) -> Iterator[None]:
-    """Raises TrainingError with the message where a pool's process was killed."""
+    """Raise TrainingError with the message if a process of a pool was killed."""
     try:
         yield
     except BrokenProcessPool as error:

@@ -1,4 +1,4 @@
-"""Libraries that say more than a user wants to read, kept quiet while they work."""
+"""Silence libraries that print more than a user wants to read."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Let Optuna report errors alone, and as much as before afterwards."""
+    """Let Optuna report only errors inside the block; restore its log level afterwards."""
     import optuna
 
     before = optuna.logging.get_verbosity()

@@ -10,13 +10,13 @@ from spasm.core.files import write_bytes
 
 
 def write_sealed(path: Path, content: bytes) -> None:
-    """Write a file that is whole or absent, and its folder, because a cache may be removed at any time."""
+    """Write a file that is whole or absent, and its folder: a cache may be removed at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, _seal(content) + b"\n" + content)
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """What `write_sealed` wrote; None where there is no such file, or a single bit of it differs."""
+    """The content that `write_sealed` wrote; None if the file is missing or a single bit differs."""
     try:
         seal, _, content = path.read_bytes().partition(b"\n")
     except OSError:
@@ -25,12 +25,12 @@ def read_sealed(path: Path) -> bytes | None:
 
 
 def write_sealed_array(path: Path, values: np.ndarray) -> None:
-    """Write an array's values alone; who reads it knows their type and shape."""
+    """Write only an array's values; the reader must know their type and shape."""
     write_sealed(path, np.ascontiguousarray(values).tobytes())
 
 
 def read_sealed_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array, read-only; None where there is none, it is damaged, or its size is another."""
+    """The array, read-only; None if it is missing, damaged, or of another size."""
     content = read_sealed(path)
     if content is None or len(content) != np.dtype(dtype).itemsize * math.prod(shape):
         return None

@@ -9,7 +9,7 @@ from spasm.core.files import open_regular
 
 
 def read_table(path: Path, required: tuple[str, ...], root: Path | None = None) -> list[dict[str, str]]:
-    """The rows of a CSV file, everything as text: `007`, `NA` and `None` stay what they are.
+    """The rows of a CSV file, every cell as text: `007`, `NA` and `None` stay unchanged.
 
     UTF-8 with or without BOM, any line ends, comma or semicolon; surrounding spaces are stripped, blank lines
     ignored, columns beyond the `required` ones kept. Raises DataError naming the line (DataProblems for several).
@@ -18,11 +18,11 @@ def read_table(path: Path, required: tuple[str, ...], root: Path | None = None) 
 
 
 def numbered_rows(path: Path, required: tuple[str, ...], root: Path | None = None) -> list[tuple[int, dict[str, str]]]:
-    """What `read_table` gives, each row after the number of its line in the file."""
+    """The rows of `read_table`, each with its line number in the file."""
     text = _text(path, root)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = ";" if first.count(";") > first.count(",") else ","
-    # newline="" leaves line ends to csv, which knows CR, LF and CRLF, also inside quotes.
+    # With newline="" the csv module handles the line ends: CR, LF and CRLF, also inside quotes.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     header: list[str] = []
     rows: list[tuple[int, dict[str, str]]] = []

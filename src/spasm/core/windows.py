@@ -1,12 +1,12 @@
-"""Where windows of one length begin in something longer."""
+"""The first frames of windows of one length in a longer sequence."""
 
 import numpy as np
 
 
 def window_starts(whole: int, length: int, stride: int) -> np.ndarray:
-    """The first frame (K,) int64 of each window: every `stride` frames, and one that ends with the whole.
+    """First frames (K,) int64 of the windows: one every `stride` frames, and a last one that ends with the sequence.
 
-    Of a whole that is shorter than a window, the only window begins with it and has frames beyond its end.
+    A sequence shorter than a window has one window, which starts at frame 0 and reaches beyond the end.
     """
     last = max(0, whole - length)
     starts = np.arange(0, last + 1, stride)

@@ -1,7 +1,6 @@
-"""What is known of a data folder without opening a segment: its names, labels and groups.
+"""The tables of a data folder: segment names, labels, groups and onsets. No segment is opened here.
 
-Files are opened without surprises; every CSV is read by one function. All of it is untrusted input: whatever is
-wrong with a file becomes a `DataError`, never another exception.
+All files are untrusted input: whatever is wrong with one becomes a `DataError`, never another exception.
 """
 
 import enum
@@ -20,23 +19,23 @@ from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
 
 
 class LabelLevel(enum.Enum):
-    """What a label belongs to."""
+    """Whether a label belongs to a segment or to a child."""
 
     SEGMENT = "segment"
-    """Each segment stands for itself."""
+    """Each segment has its own label."""
     CHILD = "child"
-    """The child, whose segments all have its label; the largest prediction among them counts."""
+    """Each child has one label, which all its segments share; the child's prediction is the largest of its segments."""
 
 
 class Labels(NamedTuple):
-    """What train_data.csv says."""
+    """The content of train_data.csv."""
 
     labels: dict[str, int]
     """Label 0 or 1 of each segment name."""
     problems: list[DataError]
     warnings: list[DataError]
     named: set[str]
-    """Every valid segment name in the table, also where its label is refused."""
+    """Every valid segment name in the table, also one whose label is refused."""
 
 
 def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
@@ -61,7 +60,7 @@ def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
             problems.append(DataError(path, f"line {line}: label {shorten(text)} of {name}", "a label is 0 or 1"))
             continue
         labels[name] = int(text[0])
-        if "." in text:  # pandas writes it so when the column once had a blank
+        if "." in text:  # pandas writes 1.0 if the column once had a blank
             decimal_lines.append(line)
     warnings = []
     if decimal_lines:
@@ -71,7 +70,7 @@ def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
 
 
 def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[float, float]], list[DataError]]:
-    """The onsets in the EEG and to the eye of each segment in onsets.csv, in seconds from its start, and bad lines."""
+    """The EEG onset and the clinical onset of each segment in onsets.csv, in s from its start, and the bad lines."""
     onsets: dict[str, tuple[float, float]] = {}
     problems: list[DataError] = []
     for line, row in numbered_rows(path, ("segment_name", "eeg_onset_s", "clinical_onset_s"), root):
@@ -91,7 +90,7 @@ def read_onsets(path: Path, root: Path | None = None) -> tuple[dict[str, tuple[f
 
 
 class Tables(NamedTuple):
-    """What is known of a data folder without opening a segment."""
+    """The names, labels, groups and onsets of a data folder."""
 
     train: list[Path]
     test: list[Path]
@@ -130,7 +129,7 @@ def read_tables(data: Path, names: str) -> Tables:
         labels = read_labels(table, names, data)
         problems += labels.problems
         warnings += labels.warnings
-        # Without any file the one problem above is told, not one more per row.
+        # Without any file, report the one problem above, not one more for each row.
         entries = {entry.name for entry in train_folder.glob("*.npy")} if train else labels.named
         for path in train:
             if path.name not in labels.named:
@@ -171,11 +170,11 @@ def read_tables(data: Path, names: str) -> Tables:
     return Tables(train, test, labels.labels, groups, onsets, problems, warnings)
 
 
-STEEPNESS = 5.0  # not published by VSViG; what a re-implementation took
+STEEPNESS = 5.0  # VSViG does not publish it; a re-implementation uses this value
 
 
 def ramp(time_s: float, eeg_onset_s: float, clinical_onset_s: float) -> float:
-    """The probability that VSViG is taught for a clip that ends at `time_s`.
+    """VSViG's target probability for a clip that ends at `time_s`.
 
     0 before the onset in the EEG, 1 from the clinical onset on, between them (exp(k u) - 1) / (exp(k) - 1), where u
     runs from 0 to 1 and k is STEEPNESS (Xu et al. 2024, arXiv 2311.14775).

@@ -43,23 +43,23 @@ class TrainingData:
     fingerprint: str
     """sha256 in hex over T, the names, the files' bytes and the labels."""
     groups: dict[str, dict[str, str]]
-    """Row of groups.csv of each child there; empty without that file."""
+    """Row of groups.csv by child; empty without that file."""
     simulated: bool
-    """The simulator wrote this folder, and results on it must say so."""
+    """Whether the simulator wrote this folder; results on it must be marked."""
     warnings: tuple[DataError, ...] = ()
-    """What is odd in the tables, and files that are the same under two children; `verify.py` knows more."""
+    """Oddities in the tables, and identical files under two children; `verify.py` finds more."""
     folder: Path = Path()
-    """Where the segments are: the data folder, or what a foreign layout was converted to."""
+    """The folder of the segments: the data folder, or the one that a foreign layout was converted to."""
     targets: np.ndarray | None = None
-    """(N,) float32: probabilities to be taught, from onsets.csv; None without that file."""
+    """(N,) float32: target probabilities from onsets.csv; None without that file."""
     label_level: LabelLevel = LabelLevel.SEGMENT
     notice: str = ""
-    """One line on what was converted; empty where nothing was."""
+    """One line about the conversion; empty without one."""
     cache: Path | None = None
-    """Folder for what is computed of these poses, which may be deleted at any time; None: nothing is kept."""
+    """Cache folder for results computed from these poses; it may be deleted at any time. None: nothing is kept."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """For other processes: where the poses lie on disk, and not their bytes."""
+        """State for another process: the path of the poses, not their bytes."""
         state = dict(vars(self))
         if isinstance(self.poses, np.memmap):
             place = (str(self.poses.filename), self.poses.dtype, self.poses.mode, self.poses.offset, self.poses.shape)
@@ -73,7 +73,7 @@ class TrainingData:
 
 
 class SegmentFiles:
-    """The poses (N, T, 33, 5) float32 of segment files, read and checked when rows are asked for."""
+    """The poses (N, T, 33, 5) float32 of segment files, each read and checked when its row is accessed."""
 
     def __init__(self, paths: Sequence[Path], frames: int, root: Path) -> None:
         self.paths, self.frames, self.root = paths, frames, root
@@ -96,16 +96,16 @@ def load_training(
 ) -> TrainingData:
     """Check train/ and train_data.csv, and open the poses as one array in the folder `cache`, built when needed.
 
-    A folder in another layout that `formats` knows is converted first, beneath `cache` too. frames: T; None for 150, or
-    what the layout says. Files that have not changed since they were last read are not read again, see `index`; with
-    `rehash` every file is.
-    Raises DataProblems with everything that is wrong, DataError for one class alone, and OSError (disk full, say)
-    when the cache cannot be written; a cache that is not whole is never used.
+    A folder in another layout that `formats` supports is first converted, also in `cache`. frames: T; None for 150, or
+    for the layout's own T. Files that have not changed since the last call are not read again, see `index`; with
+    `rehash` every file is read. An incomplete cache is never used.
+    Raises DataProblems with everything that is wrong, DataError if all labels are of one class, and OSError if the
+    cache cannot be written (full disk).
     """
     source = opened(data, frames, cache, rehash)
     data, frames = source.folder, source.frames
     tables = read_tables(data, names)
-    if tables.problems:  # the values are not checked yet, and the user wants to hear of those as well
+    if tables.problems:  # also check the values, so that all problems are reported at once
         _raise_problems(tables.train, frames, data, tables.problems, progress)
     labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
     if len(np.unique(labels)) < 2:
@@ -149,7 +149,7 @@ def load_training(
 
 
 def _reported(groups: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Without the ids of a converted data set: figures are reported by every column, and each id is one child."""
+    """The groups without the ids of a converted data set: metrics are reported by column, and an id is one child."""
     return {child: {name: cell for name, cell in row.items() if name != "source"} for child, row in groups.items()}
 
 
@@ -169,7 +169,7 @@ def _sha256(lines: list[str]) -> str:
 
 
 def _key(digests: dict[str, str], frames: int) -> str:
-    """Name of a data set's folder in the cache. "poses 1" is the version of the checks: they are not done again."""
+    """Name of a data set's folder in the cache. "poses 1" is the version of the checks that cached poses passed."""
     return _sha256(["poses 1", str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
 
 
@@ -181,7 +181,7 @@ def _cache_header(shape: tuple[int, ...]) -> bytes:
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether cached poses of this shape are there, as far as the header and the size tell."""
+    """Whether cached poses of this shape exist, by their header and size."""
     header = _cache_header(shape)
     try:
         with open(path, "rb") as file:
@@ -191,9 +191,9 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
 
 
 def _known_digests(index: FileIndex, paths: list[Path], progress: Progress) -> dict[str, str] | None:
-    """The sha256 of each file by its name, of which only those that may have changed are read.
+    """The sha256 of each file by its name; only files that may have changed are read.
 
-    None where nothing is known of any, or one cannot be read: then everything is read and checked anyway.
+    None if the index is empty or a file cannot be read: then every file is read and checked anyway.
     """
     if not any(map(index.has_seen, paths)):
         return None
@@ -218,7 +218,7 @@ def _build_cache(
     digests: dict[str, str] = {}
     has_pose: list[bool] = []
     cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
-    written = temporary_in(cache)  # the name of its folder is known once everything was read
+    written = temporary_in(cache)  # the folder's name depends on the content of all files
     try:
         with with_path(cache):
             with atomic_write(written) as file:
@@ -257,7 +257,7 @@ def _has_pose(folder: Path, poses: np.ndarray) -> np.ndarray:
 def _raise_problems(
     paths: list[Path], frames: int, root: Path, problems: Sequence[DataError], progress: Progress
 ) -> None:
-    """Check every segment, and raise DataProblems with what is wrong and the problems given, if there are any."""
+    """Check every segment. Raises DataProblems with all problems, including the given ones, if there are any."""
     every = list(problems)
     for path in progress(paths):
         with collect_errors(every):

@@ -1,4 +1,4 @@
-"""Which fold scores which segment: always whole children, made once per run, or read from a file."""
+"""The fold that scores each segment. A child is never split; folds are made once per run or read from a file."""
 
 import warnings
 from pathlib import Path
@@ -16,10 +16,13 @@ def make_folds(
 ) -> np.ndarray:
     """Fold (N,) int64 of each segment; the segments of one child share a fold.
 
-    labels: (N,) of 0 and 1. "stratified" also evens out the prevalence over folds.
+    labels: (N,) of 0 and 1. "stratified" also balances the prevalence between folds.
     Raises DataError where there are fewer children than folds.
     """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # a second that only a new run need spend
+    from sklearn.model_selection import (
+        GroupKFold,
+        StratifiedGroupKFold,
+    )  # slow import, only new runs need it
 
     count = len(set(children))
     if count < folds:
@@ -32,11 +35,11 @@ def make_folds(
     splitter = splitter_class(folds, shuffle=True, random_state=seed)
     fold_of = np.full(len(labels), -1, dtype=np.int64)
     with warnings.catch_warnings():
-        # "The least populated class has only n members": the caller warns of folds with one class in its own words.
+        # scikit-learn warns of rare classes here; the caller has its own warning for folds with one class.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         for fold, (_, scored) in enumerate(splitter.split(labels, labels, children)):
             fold_of[scored] = fold
-    if len(np.unique(fold_of)) < folds:  # stratifying a few unequal children can leave a fold without any
+    if len(np.unique(fold_of)) < folds:  # stratification of few unequal children can leave a fold empty
         hint = "use fewer --folds, another --fold-seed, or --splitter grouped"
         raise DataError("the training data", f"{count} children do not fill {folds} folds", hint)
     return fold_of
@@ -45,7 +48,7 @@ def make_folds(
 def read_folds(path: Path, names: tuple[str, ...]) -> np.ndarray:
     """Fold (N,) int64 of each named segment from a CSV with segment_name and fold.
 
-    Raises DataProblems unless every segment stands there once, every child in one fold, and folds count from 0.
+    Raises DataProblems unless every segment has one row, every child one fold, and folds are numbered from 0.
     """
     problems: list[DataError] = []
     fold_of: dict[str, int] = {}
@@ -72,12 +75,12 @@ def read_folds(path: Path, names: tuple[str, ...]) -> np.ndarray:
     used = set(fold_of.values())
     if not problems and (used != set(range(len(used))) or len(used) < 2):
         reason = f"uses the folds {', '.join(map(str, sorted(used)))}"
-        problems.append(DataError(path, reason, "folds are 0, 1, ... without a hole, at least two"))
+        problems.append(DataError(path, reason, "folds are 0, 1, ... without a missing number, at least two"))
     if problems:
         raise DataProblems(problems)
     return np.array([fold_of[name] for name in names], dtype=np.int64)
 
 
 def one_class_folds(labels: np.ndarray, fold_of: np.ndarray) -> list[int]:
-    """Folds whose scored segments all have one label; their own AUC does not exist."""
+    """Folds whose scored segments all have the same label, so that their AUC is undefined."""
     return [int(fold) for fold in np.unique(fold_of) if len(np.unique(labels[fold_of == fold])) < 2]

@@ -1,10 +1,10 @@
-"""Which observed frames a gap lies between."""
+"""The observed frames on both sides of a gap."""
 
 import numpy as np
 
 
 def known_neighbours(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each frame of known (..., T) the last known frame up to it and the first from it on, (..., T) each.
+    """For each frame of known (..., T): the last known frame up to it and the first from it on, (..., T) each.
 
     A known frame is its own neighbour on both sides; -1 and T where there is none.
     """

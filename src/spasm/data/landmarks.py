@@ -1,4 +1,4 @@
-"""The 33 landmarks of MediaPipe Pose: names, mirror pairs, the graph that joins them, and others' skeletons in them.
+"""The 33 landmarks of MediaPipe Pose: names, mirror pairs, their graph, and the skeletons of other systems.
 
 Names and indices: MediaPipe Pose Landmarker guide (landmarks 0-32).
 """
@@ -36,9 +36,9 @@ def _other_side(name: str) -> str:
     return name.replace("right", "left")
 
 
-# MIRROR[i] is the landmark that takes the place of i in a mirror.
+# MIRROR[i] is the landmark on the other side of the body; midline landmarks are their own.
 MIRROR = tuple(INDEX[_other_side(name)] for name in LANDMARKS)
-# MediaPipe's own list of connections (POSE_CONNECTIONS). It falls into three parts: face, mouth and body.
+# MediaPipe's own list of connections (POSE_CONNECTIONS). It has three unconnected parts: face, mouth and body.
 MEDIAPIPE_EDGES = (
     (0, 1), (1, 2), (2, 3), (3, 7), (0, 4), (4, 5), (5, 6), (6, 8),  # face
     (9, 10),  # mouth
@@ -48,7 +48,7 @@ MEDIAPIPE_EDGES = (
     (23, 25), (25, 27), (27, 29), (29, 31), (27, 31),  # left leg
     (24, 26), (26, 28), (28, 30), (30, 32), (28, 32),  # right leg
 )  # fmt: skip
-# Ours also joins the nose to the shoulders and the mouth: without these a nodding head never reaches the trunk.
+# Our graph also joins the nose to the shoulders and the mouth; else a nod of the head could not reach the trunk.
 EDGES = (*MEDIAPIPE_EDGES, (0, 11), (0, 12), (0, 9), (0, 10))
 
 
@@ -60,7 +60,7 @@ def adjacency() -> np.ndarray:
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
-# ---- the skeletons of published systems, each joint by the landmark it is
+# ---- the skeletons of published systems, each joint by the name of its landmark
 
 
 # OpenPose's 18 keypoints (COCO model), which STAM reads.
@@ -91,7 +91,7 @@ MIDDLES = {"neck": ("left_shoulder", "right_shoulder")}  # joints that lie betwe
 
 
 def joint_weights(joints: Sequence[str]) -> np.ndarray:
-    """What makes joints of landmarks: (J, 33) float32, whose product with (33, ...) is (J, ...); rows sum to 1."""
+    """Weights (J, 33) float32 that turn landmarks (33, ...) into joints (J, ...) by a product; rows sum to 1."""
     weights = np.zeros((len(joints), len(LANDMARKS)), dtype=np.float32)
     for row, joint in enumerate(joints):
         parts = MIDDLES.get(joint, (joint,))

@@ -8,7 +8,7 @@ from spasm.core.errors import DataError, DataProblems, printable
 
 NAME_PATTERNS = {
     "challenge": re.compile(r"child_[0-9]+_[0-9]+\.npy"),
-    # Never a path, a control character, or a first character that a spreadsheet takes for a formula.
+    # Refuses paths, control characters, and a first character that a spreadsheet takes for a formula.
     "safe": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)+\.npy"),
 }
 NAME_HINTS = {
@@ -29,7 +29,7 @@ def list_segments(folder: Path, names: str, root: Path | None = None) -> list[Pa
     """The segments of a folder, sorted by name as plain text; `names` is a key of NAME_PATTERNS.
 
     Entries that are hidden or do not end in .npy are ignored. Raises DataProblems naming every offending entry,
-    DataError where there is no such folder or, with `root`, where it is a link that leaves that folder.
+    DataError if the folder does not exist or, with `root`, is a link that leaves `root`.
     """
     paths, problems = _list(folder, names, root)
     if problems:

@@ -1,4 +1,4 @@
-"""A pose array: its channels, its frame rate, and which landmarks were found."""
+"""A pose array: its channels, its frame rate, and which landmarks are visible."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from spasm.data.landmarks import LANDMARKS
 FPS = 30.0
 FRAMES = 150  # T of the challenge
 CHANNELS = ("x", "y", "z", "visibility", "presence")
-FARTHEST = 10.0  # pictures; features hold a landmark beyond it there, see features.py
+FARTHEST = 10.0  # pictures; features clip a landmark farther away to this distance
 LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overflow once squared in float32
 
 
@@ -15,7 +15,7 @@ LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overfl
 
 
 def missing_frames(frames: int) -> np.ndarray:
-    """Poses (F, 33, 5) float32 of frames in which no landmark was found."""
+    """Poses (F, 33, 5) float32 of frames without a pose."""
     return np.full((frames, len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Long recordings of poses, read window by window: memory does not grow with their length."""
+"""Long pose recordings, read window by window, so that memory does not grow with their length."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,18 @@ from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import NAME_PATTERNS
 from spasm.data.pose import CHANNELS, LARGEST, missing_frames
 
-BATCH = 64  # windows given at a time
+BATCH = 64  # windows per batch
 LONGEST = 30 * 24 * 3600 * 30  # frames: a month at 30 a second
 
 
 def frames_of(path: Path) -> int:
-    """Frames in a recording. Raises DataError where it is none."""
+    """Frames in a recording. Raises DataError for a file that is no recording."""
     with open_regular(path) as (file, size):
         return _header(path, file.read(4200), size)[3]
 
 
 def check_recordings(paths: Sequence[Path]) -> dict[Path, int]:
-    """Frames in each recording. Raises DataProblems naming all that are none, or whose names cannot be told apart."""
+    """Frames in each recording. Raises DataProblems for files that are none, and for equal names."""
     problems: list[DataError] = []
     lengths: dict[Path, int] = {}
     for path in paths:
@@ -47,20 +47,20 @@ def is_simulated(path: Path) -> bool:
 
 
 def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """First frames (N,) and poses (N, T, 33, 5) float32 of the windows of a recording, some at a time.
+    """First frames (N,) and poses (N, T, 33, 5) float32 of the windows of a recording, in batches.
 
-    The last window ends with the recording, whatever the stride; of a recording shorter than T frames the only window
-    ends without a pose. Raises DataError.
+    The last window ends with the recording, whatever the stride. A recording shorter than T frames has one window,
+    which ends in missing frames. Raises DataError.
     """
     with open_regular(path) as (file, size):
         start, dtype, bytes_of_frame, whole = _header(path, file.read(4200), size)
         firsts = window_starts(whole, frames, stride)
         held = missing_frames(0)
-        begin = 0  # frame at which what is held begins
+        begin = 0  # first frame of the values in memory
         for number in range(0, len(firsts), BATCH):
             batch = firsts[number : number + BATCH]
             end = min(int(batch[-1]) + frames, whole)
-            file.seek(start + (begin + len(held)) * bytes_of_frame)  # a long stride leaves frames out
+            file.seek(start + (begin + len(held)) * bytes_of_frame)  # a long stride skips frames
             raw = file.read((end - begin - len(held)) * bytes_of_frame)
             if len(raw) != (end - begin - len(held)) * bytes_of_frame:
                 raise DataError(path, "changed while it was read", "run again when nothing writes to it")
@@ -73,7 +73,7 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
 
 
 def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:
-    """Where the values begin, their type, the bytes of a frame, and the number of frames."""
+    """Offset of the values in bytes, their type, the bytes of a frame, and the number of frames."""
     frame = (len(LANDMARKS), len(CHANNELS))
     start, dtype, order, shape = parse_header(path, head, size, "recording", LONGEST * math.prod(frame) * 8)
     if shape[1:] != frame:
@@ -88,7 +88,7 @@ def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int
 @np.errstate(invalid="ignore")
 def _checked(path: Path, values: np.ndarray, begin: int) -> np.ndarray:
     """Poses (F, 33, 5) float32 of raw values, the first of them frame `begin`."""
-    # Holds the range of every accepted type, so nothing overflows before the check.
+    # float64 holds the range of every accepted type, so nothing overflows before the check.
     poses = values.astype(np.float64).reshape(-1, len(LANDMARKS), len(CHANNELS))
     too_large = np.abs(poses) > LARGEST
     if too_large.any():

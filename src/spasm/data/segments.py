@@ -1,8 +1,8 @@
 """Finding, reading and checking segment files and labels.
 
-A segment is one .npy file, `(T, 33, 5)`: frames, landmarks, [x, y, z, visibility, presence], NaN where a landmark
-was not found. The files are untrusted: `np.load` raises TokenError, OverflowError, RuntimeError and others on bad
-ones, accepts bytes after the array in silence and can run a pickle, so the header is checked here instead.
+A segment is one .npy file, `(T, 33, 5)`: frames, landmarks, [x, y, z, visibility, presence]; NaN: landmark not found.
+The files are untrusted. `np.load` raises TokenError, OverflowError, RuntimeError and others on bad files, ignores
+bytes after the array, and can run a pickle. So the header is checked here instead.
 Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
@@ -24,14 +24,14 @@ ACCEPTED = "accepted; look at the recording if this surprises you"
 
 
 class Inspected(NamedTuple):
-    """A segment that was read and checked, and what is known of its file."""
+    """A segment that was read and checked, with the digest and the warnings of its file."""
 
     pose: np.ndarray
     """(T, 33, 5) float32 in C order; NaN: not found."""
     sha256: str
-    """Of the file's bytes, in hex."""
+    """sha256 of the file's bytes, in hex."""
     warnings: list[DataError]
-    """What is odd but usable."""
+    """Oddities that do not make it unusable."""
 
 
 def read_pose(path: Path, frames: int, root: Path | None = None) -> np.ndarray:
@@ -52,7 +52,7 @@ def inspect_pose(path: Path, frames: int, root: Path | None = None) -> Inspected
 
 @np.errstate(invalid="ignore")  # a signalling NaN in the file is a NaN like any other
 def _checked_pose(path: Path, file: NpyFile) -> np.ndarray:
-    """The values (T, 33, 5) as float32 in C order. Raises DataError where one is infinite or huge."""
+    """The values (T, 33, 5) as float32 in C order. Raises DataError if a value is infinite or huge."""
     exact = file.array().astype(np.float64)  # holds the range of every accepted type, so nothing overflows
     too_large = np.abs(exact) > LARGEST
     if too_large.any():
@@ -66,7 +66,7 @@ def _checked_pose(path: Path, file: NpyFile) -> np.ndarray:
 
 
 def _read_file(path: Path, frames: int, root: Path | None) -> NpyFile:
-    """A segment's file, whose header, size and shape are right; its values are not checked yet."""
+    """Read a segment's file and check its header, size and shape, but not yet its values."""
     wanted = (frames, len(LANDMARKS), len(CHANNELS))
 
     def check(shape: tuple[int, ...]) -> None:
@@ -80,7 +80,7 @@ def _read_file(path: Path, frames: int, root: Path | None) -> NpyFile:
 
 
 def _oddities(poses: np.ndarray) -> list[str]:
-    """What is odd but usable about poses (T, 33, 5) float32."""
+    """Oddities of poses (T, 33, 5) float32 that do not make them unusable."""
     odd = []
     for channel, name in ((3, "visibility"), (4, "presence")):
         if ((poses[..., channel] < 0) | (poses[..., channel] > 1)).any():

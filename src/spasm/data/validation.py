@@ -1,4 +1,4 @@
-"""Checking a whole data folder: every problem is found before anything is computed."""
+"""Check a whole data folder, so that every problem is found before anything is computed."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ from spasm.data.segments import Progress, inspect_pose
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What `check_folder` found. Figures are of the readable training segments unless they say test."""
+    """Result of `check_folder`. Numbers are for the readable training segments, unless their name contains test."""
 
     problems: list[DataError]
     warnings: list[DataError]
@@ -27,9 +27,9 @@ class Report:
     """Rows of train_data.csv with a valid label, `positives` of them 1."""
     positives: int
     missing_frames: float
-    """Fraction of frames in which no landmark was found; NaN without any readable segment."""
+    """Fraction of frames without a pose; NaN if no segment is readable."""
     without_pose: int
-    """Segments without a landmark in any frame."""
+    """Segments without a pose in any frame."""
     test_segments: int
     test_children: int
 
@@ -40,9 +40,9 @@ class Report:
 
 
 def check_folder(data: Path, frames: int, names: str, progress: Progress = iter) -> Report:
-    """Read everything in a data folder, one segment at a time, and tell all that is wrong or odd.
+    """Read everything in a data folder, one segment at a time, and report all that is wrong or odd.
 
-    `progress` wraps the list of segment paths. Raises DataError only where there is no such folder.
+    `progress` wraps the list of segment paths. Raises DataError only if the folder does not exist.
     """
     tables = read_tables(data, names)
     problems, warnings = list(tables.problems), list(tables.warnings)
@@ -58,7 +58,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
                 read += 1
                 missing += int((~seen).sum())
                 without_pose += not seen.any()
-            if seen.any():  # segments without any pose are all the same array, which is no leak
+            if seen.any():  # all segments without a pose are the same array; that is no leak
                 first = first_with.setdefault(hashlib.sha256(pose.data).hexdigest(), path)
                 if first != path:
                     warnings.append(_same_array(path, first))

@@ -1,1 +1,1 @@
-"""Several models into one probability and one label."""
+"""Combine several models into one probability and one label."""

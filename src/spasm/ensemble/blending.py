@@ -1,4 +1,4 @@
-"""Several models into one probability: weights, averaging, calibration, child context, threshold; judged by child."""
+"""Blend several models into one probability: weights, averaging, calibration, child context, threshold."""
 
 import dataclasses
 import math
@@ -15,22 +15,22 @@ from spasm.ensemble.label_shift import threshold_at
 if TYPE_CHECKING:
     import optuna
 
-# Pull towards equal weights, in nats for the squared distance from them: models that say the same share the weight,
-# and a few segments do not drive a model out.
+# Penalty on the squared distance from equal weights, in nats: models with equal predictions get equal weights, and few
+# segments cannot remove a model.
 PULL = 0.02
-SMALLEST_WEIGHT = 0.02  # below it a model costs time and changes nothing
-QUANTILES = 201  # of a model's out-of-fold logits, from which percentiles are read
-ALONE = np.array([1.0, 0.0, 0.0])  # the second stage as it is expected: each segment for itself
-CONTEXT_PRIOR = 1.0  # inverse variance about that
-FEWEST_SEGMENTS = 5  # of a child with a pose, for its context to count
+SMALLEST_WEIGHT = 0.02  # a model with less weight costs time and changes nothing
+QUANTILES = 201  # of a model's out-of-fold logits; percentiles are interpolated between them
+ALONE = np.array([1.0, 0.0, 0.0])  # prior mean of the second stage: each segment alone
+CONTEXT_PRIOR = 1.0  # inverse variance around that mean
+FEWEST_SEGMENTS = 5  # with a pose, that a child needs for its context to count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OofScores:
-    """Segments and what the models say of them."""
+    """Segments and the models' out-of-fold logits."""
 
     logits: dict[str, np.ndarray]
-    """(N,) by model; for segments without a pose all models say the same."""
+    """(N,) by model; for a segment without a pose the logits of all models are equal."""
     children: np.ndarray
     """(N,) text."""
     has_pose: np.ndarray
@@ -44,7 +44,7 @@ class OofScores:
 
 @dataclasses.dataclass(frozen=True)
 class BlendParameters:
-    """What was chosen, enough to answer new segments; all of it goes into decision.json."""
+    """The fitted parameters, sufficient to predict new segments; all are written to decision.json."""
 
     averaging: str
     """The space in which models are averaged: probability, logit or percentile."""
@@ -56,11 +56,11 @@ class BlendParameters:
     calibration: tuple[float, float]
     """Slope and offset that calibrate the average."""
     context: tuple[float, float, float, float] | None
-    """Coefficients of the second stage, which also sees the child's other segments; None: each segment alone."""
+    """Coefficients of the second stage, which also uses the child's other segments; None: each segment alone."""
     threshold: float
 
     def probability(self, rows: OofScores) -> np.ndarray:
-        """Probabilities (N,) of segments; those without a pose keep what their logits say."""
+        """Probabilities (N,) of segments; the logits of those without a pose are not calibrated."""
         probabilities = probability(np.mean(list(rows.logits.values()), axis=0))
         posed = rows.has_pose
         scores = [self._to_common_scale(name, rows.logits[name][posed]) for name in self.weights]
@@ -73,7 +73,7 @@ class BlendParameters:
         return probabilities
 
     def without_context(self) -> "BlendParameters":
-        """The same, each segment for itself."""
+        """The same parameters without child context."""
         return dataclasses.replace(self, context=None)
 
     def _to_common_scale(self, name: str, logits: np.ndarray) -> np.ndarray:
@@ -84,14 +84,14 @@ class BlendParameters:
 
 
 def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendParameters:
-    """The blend of out-of-fold rows, and its threshold; labels: (N,) of 0 and 1."""
+    """Fit the blend and its threshold on out-of-fold rows; labels: (N,) of 0 and 1."""
     averaging, posed = settings.averaging, rows.has_pose
     seen, truth = {name: values[posed] for name, values in rows.logits.items()}, labels[posed]
     calibrations = {name: fit_calibration(values, truth) for name, values in seen.items()}
     quantiles = {}
     if averaging == "percentile":
-        shares = np.linspace(0, 1, QUANTILES)
-        quantiles = {name: [float(value) for value in np.quantile(values, shares)] for name, values in seen.items()}
+        levels = np.linspace(0, 1, QUANTILES)
+        quantiles = {name: [float(value) for value in np.quantile(values, levels)] for name, values in seen.items()}
     draft = BlendParameters(averaging, dict.fromkeys(seen, 1.0), calibrations, quantiles, (1.0, 0.0), None, 0.5)
     best = search_weights([draft._to_common_scale(name, values) for name, values in seen.items()], truth, settings)
     kept = {name: float(weight) for name, weight in zip(seen, best, strict=True) if weight >= SMALLEST_WEIGHT}
@@ -116,24 +116,24 @@ def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendPara
 
 
 def average(scores: Sequence[np.ndarray], weights: Sequence[float], averaging: str) -> np.ndarray:
-    """The weighted mean of the models' scores in the space asked for, as log-odds (N,)."""
+    """The weighted mean of the models' scores in the space `averaging`, as log-odds (N,)."""
     values = [probability(score) for score in scores] if averaging == "probability" else scores
     mean = np.sum([weight * value for weight, value in zip(weights, values, strict=True)], axis=0)
     return mean if averaging == "logit" else logit(mean)
 
 
 def percentile(logits: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
-    """Where each logit (N,) lies among a model's out-of-fold logits, from 1 / 2Q to 1 - 1 / 2Q.
+    """Percentile rank of each logit (N,) among a model's out-of-fold logits, from 1 / 2Q to 1 - 1 / 2Q.
 
-    Never among the segments answered together: an answer must not depend on what else is in the folder.
+    The rank is never taken among the new segments: a prediction must not depend on other files of the folder.
     """
     margin = 0.5 / len(quantiles)
-    apart = np.round(quantiles, 12)  # or equal: between numbers that differ by less than 1e-308 np.interp overflows
+    apart = np.round(quantiles, 12)  # np.interp overflows between numbers less than 1e-308 apart
     return np.interp(logits, apart, np.linspace(margin, 1 - margin, len(quantiles)))
 
 
 def log_loss(scores: Sequence[np.ndarray], weights: np.ndarray, labels: np.ndarray, averaging: str) -> float:
-    """What the weights are chosen by: the mean negative log-likelihood of the calibrated blend, and the pull."""
+    """The objective for the weights: the mean negative log-likelihood of the calibrated blend, plus the penalty."""
     blended = average(scores, list(weights), averaging)
     slope, offset = fit_calibration(blended, labels)
     values = slope * blended + offset
@@ -149,7 +149,7 @@ def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: B
     places = [f"u{number}" for number in range(count)]
 
     def weights_of(values: Mapping[str, float]) -> np.ndarray:
-        # The normalised logarithms of uniform numbers lie evenly on the simplex.
+        # The normalised logarithms of uniform numbers are uniform on the simplex.
         parts = -np.log([values[place] for place in places])
         return parts / parts.sum()
 
@@ -157,7 +157,7 @@ def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: B
         values = {place: trial.suggest_float(place, 1e-6, 1 - 1e-6) for place in places}
         return log_loss(scores, weights_of(values), labels, settings.averaging)
 
-    import optuna  # here, because predicting needs it not
+    import optuna  # here, because predicting does not need it
 
     sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=20)
     with quiet_optuna():
@@ -170,10 +170,10 @@ def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: B
 
 
 def context_features(blended: np.ndarray, children: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What the second stage sees (N, 3), and which segments (N,) bool have enough beside them to use it.
+    """Inputs of the second stage (N, 3), and which segments (N,) bool have enough other segments to use it.
 
-    A segment's log-odds; the mean probability of the child's other segments, as log-odds; and how far the segment
-    stands above their median.
+    Inputs: a segment's log-odds; the mean probability of the child's other segments, as log-odds; and the difference
+    between the segment and their median.
     """
     blended = np.asarray(blended, dtype=np.float64)
     features = np.zeros((len(blended), 3))
@@ -197,7 +197,7 @@ def _median_of_others(values: np.ndarray) -> np.ndarray:
 def fit_context(
     blended: np.ndarray, labels: np.ndarray, children: Sequence[str]
 ) -> tuple[float, float, float, float] | None:
-    """Coefficients of the second stage; None where too few children have enough segments of both labels."""
+    """Coefficients of the second stage; None if too few children have enough segments of both labels."""
     features, enough = context_features(blended, children)
     if len(np.unique(labels[enough])) < 2 or len(set(np.asarray(children)[enough])) < FEWEST_SEGMENTS:
         return None
@@ -213,9 +213,9 @@ def _second_stage(blended: np.ndarray, children: Sequence[str], coefficients: np
 def cross_fit(
     rows: OofScores, labels: np.ndarray, fold_of: np.ndarray, settings: Blend
 ) -> tuple[np.ndarray, np.ndarray, list[BlendParameters]]:
-    """Probabilities (N,) and answers (N,) bool in which each fold is judged by what was chosen on the other folds.
+    """Probabilities (N,) and labels (N,) bool; each fold is predicted with parameters fitted on the other folds.
 
-    The models are not trained again for that; the small dependence that remains is named where the figures stand.
+    The models are not trained again for that. The remaining small dependence is stated next to the metrics.
     """
     probabilities, positive, choices = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool), []
     for fold in np.unique(fold_of):

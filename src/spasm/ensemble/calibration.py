@@ -1,10 +1,10 @@
-"""From out-of-fold scores to a decision: one probability per segment, and the threshold that makes it a label."""
+"""Calibration: from out-of-fold scores to one probability per segment."""
 
 import math
 
 import numpy as np
 
-PRIOR_WEIGHT = 2.0  # segments' worth of prevalence mixed into the log-odds of segments without a pose
+PRIOR_WEIGHT = 2.0  # weight of the prevalence, in segments, in the log-odds of segments without a pose
 LINE_PRIOR = 1.0  # inverse variance of a calibration's slope: half a nat for a slope of 0 or 2
 
 
@@ -23,14 +23,14 @@ def logit_without_pose(labels: np.ndarray, has_pose: np.ndarray) -> float:
     """Log-odds of a positive among training segments without any pose, smoothed towards the prevalence of all."""
     prevalence = (labels.sum() + 0.5) / (len(labels) + 1)
     poseless = labels[~has_pose]
-    share = (poseless.sum() + PRIOR_WEIGHT * prevalence) / (len(poseless) + PRIOR_WEIGHT)
-    return math.log(share / (1 - share))
+    smoothed = (poseless.sum() + PRIOR_WEIGHT * prevalence) / (len(poseless) + PRIOR_WEIGHT)
+    return math.log(smoothed / (1 - smoothed))
 
 
 def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Slope and offset that calibrate log-odds (N,), after Platt 1999; the slope is expected at 1 and never below 0."""
+    """Slope and offset that calibrate log-odds (N,), after Platt 1999; the slope has prior mean 1 and minimum 0."""
     slope, offset = fit_logistic(np.asarray(scores)[:, None], labels, np.ones(1), LINE_PRIOR)
-    if slope < 0:  # worse than chance on these rows; turned round it would be worse on others
+    if slope < 0:  # worse than chance on these rows; a negative slope would not hold on others
         return 0.0, float(logit(labels.mean()))
     return float(slope), float(offset)
 
@@ -38,9 +38,9 @@ def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, floa
 def fit_logistic(values: np.ndarray, labels: np.ndarray, expected: np.ndarray, prior: float) -> np.ndarray:
     """Coefficients (D + 1,) of a logistic regression on values (N, D), the intercept last, by Newton's method.
 
-    Coefficients are drawn towards `expected` (D,) as by a normal prior with variance 1 / prior: few segments, or
-    values that hardly differ, leave them there. The targets are Platt's, a little inside 0 and 1, so that few segments
-    do not make an answer certain.
+    The coefficients have a normal prior with mean `expected` (D,) and variance 1 / prior, so they stay near it with few
+    segments or with values that hardly differ. The targets are Platt's, slightly inside 0 and 1, so that few segments
+    do not give a probability of 0 or 1.
     """
     positives, count = labels.sum(), len(labels)
     target = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (count - positives + 2))
@@ -54,7 +54,7 @@ def fit_logistic(values: np.ndarray, labels: np.ndarray, expected: np.ndarray, p
         gradient = design.T @ (current - target) + pull * (fitted - start)
         curvature = (design * (current * (1 - current))[:, None]).T @ design + np.diag(pull)
         step = np.linalg.solve(curvature, gradient)
-        fitted -= step / max(1.0, np.abs(step).max())  # a full step can leap past flat ends of the curve
+        fitted -= step / max(1.0, np.abs(step).max())  # a full step can overshoot where the curve is flat
         if np.abs(step).max() < 1e-9:
             break
     return np.append(fitted[:-1], fitted[-1] - fitted[:-1] @ centre)

@@ -1,7 +1,7 @@
 """The cluster bootstrap: intervals from resampling children, whose segments resemble each other.
 
-A resample draws as many children as there are, with replacement; a child that is drawn twice counts twice with all its
-segments. So a resample is how often each child is drawn, and sums over it are those of the children, weighted.
+A resample holds as many children as the data, sampled with replacement; a child sampled twice counts twice, with all
+its segments. So a resample is a count per child, and a sum over it is a weighted sum over the children.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))  # percentiles at their ends
 
 
 class Estimate(TypedDict):
-    """A metric with its interval; None where it does not exist, such as the AUC of one class."""
+    """A metric with its interval; None if undefined, such as the AUC of one class."""
 
     value: float | None
     low: float | None
@@ -27,35 +27,35 @@ def number_children(children: Sequence[str] | np.ndarray) -> np.ndarray:
     return np.unique(np.asarray(children), return_inverse=True)[1]
 
 
-def draw_children(
-    count: int, generator: np.random.Generator, resamples: int | None = None, drawn: int | None = None
+def sample_children(
+    count: int, generator: np.random.Generator, resamples: int | None = None, size: int | None = None
 ) -> np.ndarray:
-    """How often each of `count` children is drawn in each resample, (R, count) int64.
+    """How often each of `count` children is in each resample, (R, count) int64.
 
-    resamples: R, RESAMPLES if not given. drawn: how many children a resample draws, `count` if not given.
+    resamples: R, default RESAMPLES. size: children per resample, default `count`.
     """
-    size = RESAMPLES if resamples is None else resamples
-    return generator.multinomial(count if drawn is None else drawn, np.full(count, 1 / count), size)
+    rows = RESAMPLES if resamples is None else resamples
+    return generator.multinomial(count if size is None else size, np.full(count, 1 / count), rows)
 
 
-def weigh_rows(draws: np.ndarray, child: np.ndarray) -> np.ndarray:
+def weigh_rows(resampled: np.ndarray, child: np.ndarray) -> np.ndarray:
     """How often each row counts in each resample, (R, N) float64; child: (N,), the number of each row's child."""
-    return draws[:, child].astype(float)
+    return resampled[:, child].astype(float)
 
 
-def mean_replicates(values: np.ndarray, child: np.ndarray, draws: np.ndarray) -> np.ndarray:
+def mean_replicates(values: np.ndarray, child: np.ndarray, resampled: np.ndarray) -> np.ndarray:
     """The mean (R,) of values (N,) in each resample; child: (N,), the number of each row's child."""
     sums, sizes = np.bincount(child, values), np.bincount(child)
-    return draws @ sums / (draws @ sizes)
+    return resampled @ sums / (resampled @ sizes)
 
 
 def interval(point: float, replicates: np.ndarray) -> Estimate:
-    """A metric with the interval of its replicates (R,); those that do not exist (NaN) are left out."""
+    """A metric with the interval of its replicates (R,); undefined ones (NaN) are left out."""
     replicates = replicates[np.isfinite(replicates)]
     low, high = np.percentile(replicates, TAILS) if len(replicates) else (np.nan, np.nan)
     return {"value": known(point), "low": known(low), "high": known(high)}
 
 
 def known(value: float) -> float | None:
-    """A metric as it is written: None where it does not exist."""
+    """A metric as written to files: None if undefined."""
     return float(value) if np.isfinite(value) else None

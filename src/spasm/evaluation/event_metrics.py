@@ -22,19 +22,19 @@ class Overlap:
     after_s: float = 0.0
     """Added after a true event."""
     join_s: float = 0.0
-    """True events, and detected ones, that are less than this apart are merged."""
+    """Gap below which two true events, or two detected ones, are merged."""
     longest_s: float = math.inf
-    """A longer event is split into events of this length: an alarm that never ends would otherwise match everything."""
+    """A longer event is split into events of this length; else an endless alarm would match everything."""
 
 
-# The defaults of SzCORE (Dan et al. 2024, Epilepsia), made for seizures of minutes. They flatter short events: with
-# 90 s of margins, calls made at random once a minute find four of five spasms; and since events less than 90 s apart
-# are joined, a cluster of twenty spasms is one event, found by a single hit.
+# The defaults of SzCORE (Dan et al. 2024, Epilepsia), made for seizures of minutes. They are too lenient for short
+# events: with 90 s of margins, random calls once a minute find four of five spasms. And events less than 90 s apart
+# are merged, so that a cluster of twenty spasms is one event, found by a single hit.
 SZCORE = Overlap(before_s=30, after_s=60, join_s=90, longest_s=300)
 
 
 class EventCounts(NamedTuple):
-    """What one recording adds to the metrics."""
+    """Counts of one recording, to be summed for the metrics."""
 
     true: int
     found: int
@@ -48,7 +48,7 @@ class EventCounts(NamedTuple):
 def compare_events(
     true: np.ndarray, detected: np.ndarray, detectable_at_s: np.ndarray, duration_s: float, overlap: Overlap
 ) -> EventCounts:
-    """Count by any overlap. A detected event may match several true ones, and several may match one; a false one none.
+    """Count matches by any overlap. A match can be many to many; a false detected event matches no true one.
 
     true: (E, 2), detected: (D, 2), onset and offset in seconds, each in order of onset; detectable_at_s: (D,), when
     each detected event was known. Latency and onset error are those of the first detected event that matches.
@@ -56,7 +56,7 @@ def compare_events(
     margins = np.array([-overlap.before_s, overlap.after_s])
     all_true, all_detected = _prepared(true, overlap), _prepared(detected, overlap)
     matches = _overlaps((all_true + margins).clip(0, duration_s), all_detected)
-    # A piece of an event that lasts for ever was not known before it began.
+    # A piece of a very long event was not known before the piece began.
     pieces = _prepared(detected, Overlap(longest_s=overlap.longest_s))
     detectable_at_s = np.maximum(
         detectable_at_s[np.searchsorted(detected[:, 0], pieces[:, 0], side="right") - 1], pieces[:, 0]
@@ -76,7 +76,7 @@ def compare_events(
 
 
 def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(A, B) bool: which events share more than a moment's rounding."""
+    """(A, B) bool: which events overlap by more than rounding."""
     shared = np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])
     return shared > 1e-6
 
@@ -100,8 +100,8 @@ def evaluate_events(counts: Sequence[EventCounts], children: Sequence[str], seed
     child = bootstrap.number_children(children)
     totals = np.zeros((child.max() + 1, 5))
     np.add.at(totals, child, np.array([count[:5] for count in counts], dtype=float))
-    draws = bootstrap.draw_children(len(totals), np.random.default_rng(seed))
-    point, replicates = _event_metrics(totals.sum(0, keepdims=True)), _event_metrics(draws @ totals)
+    resampled = bootstrap.sample_children(len(totals), np.random.default_rng(seed))
+    point, replicates = _event_metrics(totals.sum(0, keepdims=True)), _event_metrics(resampled @ totals)
     return {name: bootstrap.interval(float(point[name][0]), replicates[name]) for name in point}
 
 

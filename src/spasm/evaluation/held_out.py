@@ -1,4 +1,4 @@
-"""Parts of the children that are held out in turn, and the data without one of them."""
+"""Split children into parts that are held out in turn, and write the data without one part."""
 
 import os
 import shutil
@@ -12,17 +12,17 @@ from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds
 from spasm.data.formats.convert import MARK
 
-BY_SEGMENT = "segment"  # in place of a column of groups.csv: segments are dealt without regard to children
+BY_SEGMENT = "segment"  # instead of a column of groups.csv: split by segment, ignoring children
 
 
 def parts(data: TrainingData, group_column: str, outer_folds: int, seed: int) -> np.ndarray:
-    """The part (N,) text of each segment: the value of a column of groups.csv, or a fold where no column is named.
+    """The part (N,) text of each segment: the value of a column of groups.csv, or a fold if no column is given.
 
-    A child is in one part only, unless the column is BY_SEGMENT. Raises DataError for a column that makes no parts.
+    A child is in one part only, unless the column is BY_SEGMENT. Raises DataError for a column without two values.
     """
     if group_column == BY_SEGMENT:
-        dealt = np.random.default_rng(seed).permutation(len(data.labels)) % outer_folds
-        return dealt.astype(str)
+        part = np.random.default_rng(seed).permutation(len(data.labels)) % outer_folds
+        return part.astype(str)
     if not group_column:
         return make_folds(data.labels, data.children, outer_folds, "stratified", seed).astype(str)
     values = {child: row.get(group_column, "") for child, row in data.groups.items()}
@@ -32,7 +32,7 @@ def parts(data: TrainingData, group_column: str, outer_folds: int, seed: int) ->
         raise DataError("groups.csv", reason, "name a column that all children have")
     part_of = np.array([values[child] for child in data.children])
     if not all(value.replace("-", "").replace("_", "").isalnum() for value in np.unique(part_of)):
-        reason = f"{group_column} has values that make no file name"
+        reason = f"{group_column} has values that cannot be in a file name"
         raise DataError("groups.csv", reason, "use letters, digits, - and _")
     if len(np.unique(part_of)) < 2:
         reason = f"all children have the same {group_column}"
@@ -41,9 +41,9 @@ def parts(data: TrainingData, group_column: str, outer_folds: int, seed: int) ->
 
 
 def write_training_data(data: TrainingData, labels: np.ndarray, kept: np.ndarray, folder: Path) -> None:
-    """Make a data folder of the segments `kept` (N,) bool with labels (N,); what was there before goes.
+    """Make a data folder of the segments `kept` (N,) bool with labels (N,); an older folder is replaced.
 
-    Segments are linked, or copied where that is not possible; the data itself is left as it is.
+    Segments are linked, or copied if links are not possible; the data itself stays unchanged.
     """
     train, names = folder / "train", np.array(data.names)[kept]
     shutil.rmtree(train, ignore_errors=True)

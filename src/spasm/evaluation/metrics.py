@@ -1,4 +1,4 @@
-"""How good the predictions for segments are, with intervals from resampling children; events: see event_metrics.py."""
+"""Metrics of predictions for segments, with intervals from resampling children. For events see event_metrics.py."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from spasm.evaluation import bootstrap
 from spasm.evaluation.bootstrap import Estimate
 
-BLOCK = 50  # resamples worked out at a time, so that memory stays flat with many segments
+BLOCK = 50  # resamples computed at a time, so that memory stays small with many segments
 
 
 def evaluate(
@@ -24,22 +24,22 @@ def evaluate(
 def cluster_bootstrap(
     labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str], seed: int = 0
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Every metric, and its replicates (RESAMPLES,) over resamples of the children; NaN where it does not exist.
+    """Every metric, and its replicates (RESAMPLES,) over resamples of the children; NaN: undefined.
 
     The same children and seed give the same resamples, so that models can be compared resample by resample.
     """
     child = bootstrap.number_children(children)
-    draws = bootstrap.draw_children(child.max() + 1, np.random.default_rng(seed))
+    resampled = bootstrap.sample_children(child.max() + 1, np.random.default_rng(seed))
     point = weighted_metrics(np.ones((1, len(labels))), labels, probabilities, positive)
     blocks = [
-        weighted_metrics(bootstrap.weigh_rows(draws[start : start + BLOCK], child), labels, probabilities, positive)
-        for start in range(0, len(draws), BLOCK)
+        weighted_metrics(bootstrap.weigh_rows(resampled[start : start + BLOCK], child), labels, probabilities, positive)
+        for start in range(0, len(resampled), BLOCK)
     ]
     replicates = {name: np.concatenate([block[name] for block in blocks]) for name in point}
     return {name: float(value[0]) for name, value in point.items()}, replicates
 
 
-def figures(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> dict[str, float | None]:
+def point_metrics(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> dict[str, float | None]:
     """The same metrics without intervals."""
     point = weighted_metrics(np.ones((1, len(labels))), labels, probabilities, positive)
     return {name: bootstrap.known(value[0]) for name, value in point.items()}
@@ -48,7 +48,7 @@ def figures(labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray)
 def weighted_metrics(
     weights: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Each metric (R,) under R weightings of the segments, weights (R, N); NaN where it does not exist."""
+    """Each metric (R,) under R weightings of the segments, weights (R, N); NaN: undefined."""
     is_spasm, called = labels == 1, np.asarray(positive, dtype=bool)
     total, spasms = weights.sum(1), weights[:, is_spasm].sum(1)
     hits, calls = weights[:, is_spasm & called].sum(1), weights[:, called].sum(1)
@@ -69,7 +69,7 @@ def weighted_metrics(
 
 
 def _ranking(weights: np.ndarray, is_spasm: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area under the ROC curve and average precision, (R,) each, of weighted segments; ties count half or at once."""
+    """Area under the ROC curve and average precision, (R,) each, of weighted segments. AUC counts a tie as half."""
     order = np.argsort(-probabilities, kind="stable")
     tie_starts = np.flatnonzero(np.diff(probabilities[order], prepend=np.inf))
     spasms = np.add.reduceat(weights[:, order] * is_spasm[order], tie_starts, axis=1)
@@ -92,5 +92,5 @@ ROWS = (
     ("average_precision", "average precision"),
     ("brier", "Brier score"),
     ("prevalence", "prevalence"),
-    ("always_positive_f1", "F1 of always answering positive"),
+    ("always_positive_f1", "F1 of always predicting positive"),
 )

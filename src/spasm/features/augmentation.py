@@ -1,4 +1,4 @@
-"""Random changes to raw poses while training; they act before gaps are filled and derivatives taken."""
+"""Random changes to raw poses in training, applied before gaps are filled and derivatives are computed."""
 
 import torch
 
@@ -9,7 +9,7 @@ from spasm.data.landmarks import MIRROR
 def augment(
     poses: torch.Tensor, settings: Augmentation, generator: torch.Generator, aspect: float = 1.0
 ) -> torch.Tensor:
-    """A changed copy of a batch (N, T, 33, 5) float32; NaN stays NaN, and more of it may come.
+    """A changed copy of a batch (N, T, 33, 5) float32; NaN stays NaN, and more values may become NaN.
 
     `aspect` is the picture's width divided by its height: without it a rotation would be a shear.
     All random numbers come from `generator` (on the CPU), so that the same seed gives the same batch on any device.

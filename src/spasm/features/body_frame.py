@@ -9,9 +9,9 @@ from spasm.data.landmarks import INDEX
 from spasm.data.pose import FARTHEST, visible_mask
 from spasm.features.nan_math import mean, quantiles, safe_divide, savgol, window_around
 
-BLOCK = 32  # segments at once; fewer cost more time each, many more cost memory in long segments
-LONGEST_BRIDGE = 6  # frames; gaps of the BabyJokes children have a median of 26 and are left open
-SMALLEST_TRUNK = 0.02  # of the picture; below this its length is noise and would blow the pose up
+BLOCK = 32  # segments at once; a smaller block is slower, a much larger one needs much memory for long segments
+LONGEST_BRIDGE = 6  # frames; the gaps of the BabyJokes children are longer (median 26) and stay open
+SMALLEST_TRUNK = 0.02  # of the picture; a smaller length is noise, and dividing by it would make the pose huge
 FACE, ARMS, LEGS = range(11), range(13, 23), range(25, 33)
 HANDS, FEET = ("wrist", "pinky", "index", "thumb"), ("ankle", "heel", "foot_index")
 # The 13 points, each the mean of its landmarks: the head, then left and right of each pair.
@@ -25,21 +25,21 @@ POINTS = (
 )
 HEAD, LEFT = 0, {part: 1 + 2 * i for i, part in enumerate(PAIRS)}  # the right one follows
 LIMBS = ("elbows", "hands", "knees", "feet")
-MOVERS = [HEAD, *range(LEFT["elbows"], len(POINTS))]  # all but the trunk
-SIDES = np.array([1] + [1, -1] * len(PAIRS), dtype=np.float32)[:, None]  # what turns "to the left" into "outward"
-PARTS = {"head": [HEAD], "arms": MOVERS[1:5], "trunk": list(range(1, 5)), "legs": MOVERS[5:]}  # which points each has
+MOVERS = [HEAD, *range(LEFT["elbows"], len(POINTS))]  # all points except the trunk
+SIDES = np.array([1] + [1, -1] * len(PAIRS), dtype=np.float32)[:, None]  # turns "left" into "outward"
+PARTS = {"head": [HEAD], "arms": MOVERS[1:5], "trunk": list(range(1, 5)), "legs": MOVERS[5:]}  # their points
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Motion:
-    """How the 13 points move in N segments of T frames; NaN in gaps and beside them."""
+    """Motion of the 13 points in N segments of T frames; NaN in gaps and next to them."""
 
     position: np.ndarray
     """(N, 13, 3, T) bl about mid-hips."""
     velocity: np.ndarray
     """(N, 13, 3, T) bl/s about mid-hips."""
     articulated: np.ndarray
-    """(N, 13, T) bl/s: speed apart from whole-body and camera motion."""
+    """(N, 13, T) bl/s: speed after whole-body and camera motion are removed."""
     activity: np.ndarray
     """(N, T) bl/s: mean articulated speed of head, elbows, hands, knees and feet."""
 
@@ -56,11 +56,11 @@ class Motion:
 def part_speeds(poses: np.ndarray) -> np.ndarray:
     """Speed of each of PARTS against the rest of the body, (N, 4, T) float32 in body lengths per second.
 
-    poses: (N, T, 33, 5). What moves the body as a whole, such as the camera, is taken out. NaN in gaps and beside them.
+    poses: (N, T, 33, 5). Motion of the whole body, such as by the camera, is removed. NaN in gaps and next to them.
     """
     points = body_points(poses, visible_mask(poses))
     articulated = rigid_motion(savgol(points, 0), savgol(points, 1))[3]
-    return np.stack([mean(articulated[:, members], axis=1) for members in PARTS.values()], axis=1)
+    return np.stack([mean(articulated[:, indices], axis=1) for indices in PARTS.values()], axis=1)
 
 
 # ---- from poses to points in body lengths
@@ -69,9 +69,9 @@ def part_speeds(poses: np.ndarray) -> np.ndarray:
 def body_points(poses: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """The 13 points in the body's axes: along, to the child's left, depth; (N, 13, 3, T) float32 in body lengths.
 
-    poses (N, T, 33, 5) and where a landmark was found (N, T, 33). The axes and the origin are fixed in the picture for
+    poses (N, T, 33, 5), visible (N, T, 33). The axes and the origin are fixed in the picture for
     the whole segment, and so is the scale: one per frame would erase flexion. NaN where a point is not known, and
-    everywhere if the trunk never is.
+    everywhere if the trunk is never known.
     """
     points = _points(np.ascontiguousarray(np.moveaxis(poses[..., :3], 1, -1), np.float32), np.moveaxis(visible, 1, -1))
     left_shoulder, right_shoulder, left_hip, right_hip = (points[:, i] for i in range(1, 5))
@@ -92,16 +92,16 @@ def body_points(poses: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def _points(landmarks: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """The 13 points (N, 13, 3, T) of landmarks (N, 33, 3, T), where visible (N, 33, T); short gaps bridged."""
+    """The 13 points (N, 13, 3, T) of landmarks (N, 33, 3, T), where visible (N, 33, T); short gaps are filled."""
     landmarks = np.where(visible[:, :, None], np.clip(landmarks, -FARTHEST, FARTHEST), np.nan)
     gappy = visible.any(axis=-1) & ~visible.all(axis=-1)
     landmarks[gappy] = fill_short_gaps(landmarks[gappy], visible[gappy])
     count = visible.sum(axis=-1)
     points = []
-    for members in POINTS:
-        # A landmark that is hardly ever found must not take the others with it.
-        used = count[:, members] * 2 > count[:, members].max(axis=1, keepdims=True)
-        total = np.where(used[..., None, None], landmarks[:, members], 0).sum(axis=1)
+    for indices in POINTS:
+        # Leave out a landmark that is rarely found; its gaps would become gaps of the point.
+        used = count[:, indices] * 2 > count[:, indices].max(axis=1, keepdims=True)
+        total = np.where(used[..., None, None], landmarks[:, indices], 0).sum(axis=1)
         points.append(total / np.where(used.any(axis=1), used.sum(axis=1), np.nan)[:, None, None])
     return np.stack(points, axis=1, dtype=np.float32)
 
@@ -124,7 +124,7 @@ def rigid_motion(points: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, 
     v = translation + (zoom + i rotation) (p - centre), with the picture as the complex plane.
     """
     vx, vy = velocity[:, :, 0], velocity[:, :, 1]
-    x, y = points[:, :, 0] + 0 * vx, points[:, :, 1] + 0 * vx  # known where the velocity is
+    x, y = points[:, :, 0] + 0 * vx, points[:, :, 1] + 0 * vx  # NaN where the velocity is
     mx, my = mean(vx, axis=1), mean(vy, axis=1)
     x, y, vx, vy = x - mean(x, axis=1)[:, None], y - mean(y, axis=1)[:, None], vx - mx[:, None], vy - my[:, None]
     size = np.maximum(mean(x * x + y * y, axis=1), 1e-6)

@@ -1,4 +1,4 @@
-"""The kinematic features of a whole data set, computed once and kept beside its cached poses."""
+"""The kinematic features of a whole data set, computed once and stored next to its cached poses."""
 
 import functools
 import hashlib
@@ -14,16 +14,16 @@ from spasm.data.dataset import TrainingData
 from spasm.features import kinematics
 
 BATCH = 256  # segments whose features are computed at a time
-WAIT_S = 3600.0  # for another process that computes them
+WAIT_S = 3600.0  # how long to wait while another process computes them
 Progress = Callable[[range], Iterable[int]]
 
 
 def kinematic_features(data: TrainingData, progress: Progress = iter) -> np.ndarray:
     """The kinematic features (N, F) float32 of all segments, read-only, in the order of `kinematics.NAMES`.
 
-    Each row has the bytes that it has when computed alone. They are computed by the first process that asks for them;
-    others wait for it. progress wraps the first rows of the batches. Raises DataError where another process computes
-    for an hour, OSError where they cannot be written.
+    Each row has the same bytes as when computed alone. The first process that needs them computes them; others wait.
+    progress wraps the first rows of the batches. Raises DataError if another process computes for an hour, OSError if
+    they cannot be written.
     """
     if data.cache is None:
         return _compute(data.poses, progress)
@@ -43,7 +43,7 @@ def kinematic_features(data: TrainingData, progress: Progress = iter) -> np.ndar
 
 @functools.cache
 def version() -> str:
-    """What the values depend on beside the poses: the code, and numpy, whose sums may differ in the last digit."""
+    """Version of the code and of numpy, whose sums may differ in the last digit; the values depend on both."""
     digest = hashlib.sha256(np.__version__.encode())
     for room in (Path(__file__).parent, Path(dataset.__file__).parent):
         for source in sorted(room.glob("*.py")):

@@ -1,4 +1,4 @@
-"""How a segment was filmed and what of it was seen: motion of the camera, gaps, visibility."""
+"""Features of the recording: motion of the camera, gaps, visibility."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from spasm.features.body_frame import ARMS, FACE, LEFT, LEGS, MOVERS
 from spasm.features.catalogue import AROUND_BURST, LEVELS, Columns, feature, flatten
 from spasm.features.nan_math import length, mean, quantiles, safe_divide, window_around
 
-# ---- the camera, or whoever carries the child
+# ---- the camera, or the person who carries the child
 
 WHOLE_BODY = (
     ("rigid_translation", "bl_s", "the common shift of all points (camera or carrying)"),
@@ -33,7 +33,7 @@ TRUNK_DOWN, TRUNK_UP = (
     for way in ("down", "up")
 )  # fmt: skip
 ARTICULATED_OVER_ALL = feature(
-    "camera", "share of all motion", "articulated_over_all_motion", "",
+    "camera", "fraction of all motion", "articulated_over_all_motion", "",
     "ratio of movement to all motion of head and limbs, with the camera's",
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def common_motion(
 # ---- gaps and visibility
 
 GAPS = "gaps and visibility"
-MISSING_FRACTION = feature(GAPS, "gaps", "frames_missing_share", "", "share of frames without a pose")
+MISSING_FRACTION = feature(GAPS, "gaps", "frames_missing_share", "", "fraction of frames without a pose")
 GAP_RATE = feature(GAPS, "gaps", "gaps", "per_s", "gaps in the pose")
 LONGEST_GAP = feature(GAPS, "gaps", "longest_gap", "s", "longest gap in the pose")
 SCORED_PARTS = {"face": FACE, "trunk": (11, 12, 23, 24), "arms": ARMS, "legs": LEGS}
@@ -76,12 +76,12 @@ SCORES = {
 }
 OUTSIDE_FRACTION = feature(
     GAPS, "visibility", "landmarks_outside_picture_share", "",
-    "share of the found landmarks that lie outside the picture",
+    "fraction of the visible landmarks that lie outside the picture",
 )  # fmt: skip
 
 
 def gaps_and_visibility(poses: np.ndarray, visible: np.ndarray) -> Columns:
-    """From poses (N, T, 33, 5) and where a landmark was found, (N, T, 33)."""
+    """From poses (N, T, 33, 5) and visible (N, T, 33)."""
     frames, has_pose = poses.shape[1], np.any(visible, axis=-1)
     yield MISSING_FRACTION, 1 - has_pose.mean(axis=-1)
     starts = (~has_pose & np.pad(has_pose, ((0, 0), (1, 0)), constant_values=True)[:, :-1]).sum(axis=-1)
@@ -90,9 +90,9 @@ def gaps_and_visibility(poses: np.ndarray, visible: np.ndarray) -> Columns:
     yield LONGEST_GAP, longest / FPS
     scores = np.nan_to_num(np.where(visible[..., None], poses[..., 3:5], 0), posinf=1, neginf=0)
     for part, landmarks in SCORED_PARTS.items():
-        members = list(landmarks)
-        count = np.maximum(visible[:, :, members].sum(axis=(1, 2)), 1)
-        level = scores[:, :, members].sum(axis=(1, 2)) / count[:, None]
+        indices = list(landmarks)
+        count = np.maximum(visible[:, :, indices].sum(axis=(1, 2)), 1)
+        level = scores[:, :, indices].sum(axis=(1, 2)) / count[:, None]
         for i, spec in enumerate(SCORES[part]):
             yield spec, np.where(has_pose.any(axis=-1), level[:, i], np.nan)
     inside = visible & (np.abs(poses[..., 0] - 0.5) <= 0.5) & (np.abs(poses[..., 1] - 0.5) <= 0.5)

@@ -1,8 +1,8 @@
-"""What a kinematic feature is: the name of its column, its group, its unit and its description, in one `FeatureSpec`.
+"""`FeatureSpec` describes a kinematic feature: the name of its column, its group, its unit and its description.
 
-A module that computes features declares their specs beside the code and yields each spec with its values, so a
-description cannot differ from what is computed. In names a length is in body lengths (`bl`); descriptions call it a
-trunk length, because a reader could take a body length to be crown to heel.
+A module that computes features declares their specs next to the code and yields each spec with its values, so that
+description and computation agree. In names a length is in body lengths (`bl`); descriptions call it a trunk length,
+because a reader could take a body length for crown to heel.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 
 from spasm.features.body_frame import HEAD, LEFT
 
-UNITS = {  # as a name ends, and in words
+UNITS = {  # end of the name, and the unit in words
     "": "", "bl": "trunk lengths", "bl_s": "trunk lengths/s", "bl_s2": "trunk lengths/s^2",
     "bl_s3": "trunk lengths/s^3", "deg": "degrees", "deg_s": "degrees/s", "rad_s": "radians/s", "per_s": "per s",
     "s": "s", "hz": "Hz",
@@ -26,24 +26,24 @@ class FeatureSpec:
 
     name: str
     group: str
-    """The code that computes it: what a model gains is summed by group."""
+    """The group of features that the same code computes; importance is summed by group."""
     measure: str
     """The kind of measure, such as "speed"; features of one measure and one subject are explained together."""
     subject: str
-    """What is measured, such as "hands"; empty where it is the whole body."""
+    """The part of the body, such as "hands"; empty for the whole body."""
     unit: str
-    """In words; empty for fractions, ratios and correlations."""
+    """The unit in words; empty for fractions, ratios and correlations."""
     phrase: str
-    """What it measures, in plain English and ASCII."""
+    """The description, in plain English and ASCII."""
 
     @property
     def family(self) -> tuple[str, str]:
-        """Features of one family measure the same of the same, at other percentiles, in other windows or directions."""
+        """Measure and subject; features of one family differ only in percentile, window or direction."""
         return self.measure, self.subject
 
 
 Columns = Iterator[tuple[FeatureSpec, np.ndarray]]  # specs and their values (N,)
-BodyPartSpecs = dict[tuple[str, str], FeatureSpec]  # by part and side: "most", "least", or "" of the head
+BodyPartSpecs = dict[tuple[str, str], FeatureSpec]  # by part and side: "most", "least", or "" for the head
 Declared = FeatureSpec | Mapping[Any, "Declared"] | Sequence["Declared"]
 
 
@@ -66,14 +66,14 @@ def flatten(*declared: Declared) -> tuple[FeatureSpec, ...]:
 
 # ---- one feature for each part of the body
 
-BODY_PARTS = {  # one of them, and both
+BODY_PARTS = {  # singular and plural
     "head": ("head", "head"), "shoulders": ("shoulder", "shoulders"), "elbows": ("elbow", "elbows"),
     "hands": ("hand", "hands"), "knees": ("knee", "knees"), "feet": ("foot", "feet"),
 }  # fmt: skip
 PAIRED_PARTS = tuple(BODY_PARTS)[1:]
-# The side with the larger value of a feature, and the one with the smaller.
+# Words for the side with the larger value of a feature, and for the side with the smaller.
 FASTER, MORE_MOBILE, MORE_ABRUPT = ("faster", "slower"), ("more mobile", "less mobile"), ("more abrupt", "less abrupt")
-LARGER = ("", "")  # the sides are named by {larger}
+LARGER = ("", "")  # {larger} names the sides
 
 
 def per_part(
@@ -85,9 +85,9 @@ def per_part(
     sides: tuple[str, str],
     least: bool = False,
 ) -> BodyPartSpecs:
-    """A feature of the head, and of each pair the side with more; with `least` also the side with less.
+    """Specs of a feature for the head and for the larger side of each pair; with `least` also for the smaller side.
 
-    In the phrase stand {part} for "the faster hand", {parts} for "hands", {larger} for ", the larger of two sides".
+    Placeholders in the phrase: {part} is "the faster hand", {parts} "hands", {larger} ", the larger of two sides".
     """
     specs = {}
     for part in BODY_PARTS:
@@ -104,7 +104,7 @@ def per_part(
 
 
 def one_of(part: str, side: str) -> str:
-    """The head, or one of two: "the faster hand"."""
+    """Words for the head, or for one side of a pair: "the faster hand"."""
     return f"the {side} {BODY_PARTS[part][0]}" if part != "head" else "the head"
 
 

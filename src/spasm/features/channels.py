@@ -1,6 +1,6 @@
 """Poses (N, T, 33, 5) to the 14 channels (N, 14, 33, T) that every network reads.
 
-Training, out-of-fold scoring and submission all call `build_features`; nothing else makes channels.
+Training, out-of-fold scoring and submission all call `build_features`; no other code makes channels.
 """
 
 import torch
@@ -19,12 +19,12 @@ MASK = CHANNELS.index("mask")
 def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     """The 14 channels of a batch.
 
-    poses: (N, T, 33, 5) float32, [x, y, z, visibility, presence]; x, y in picture widths and heights; a landmark
-        that was not found is NaN.
+    poses: (N, T, 33, 5) float32, [x, y, z, visibility, presence]; x, y in picture widths and heights; NaN:
+        landmark not found.
     Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
-        In memory the channels lie innermost, as the convolutions want them.
+        In memory the channels are the innermost axis, which is fastest for the convolutions.
     """
-    # A landmark ten pictures away is the estimator's error, and one such value would spoil a batch norm.
+    # A landmark ten pictures away is an error of the estimator, and one such value would spoil a batch norm.
     positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
     found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
     ever_found = found.any(1)  # (N, 33)
@@ -59,12 +59,12 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
 def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     """Fill each landmark's missing frames on a line between its neighbours in time, as `np.interp` does.
 
-    positions: (N, T, 33, 3), found: (N, T, 33) bool. Before the first and after the last found frame the nearest value
-    stands; a landmark that is never found becomes zero.
+    positions: (N, T, 33, 3), found: (N, T, 33) bool. Before the first and after the last found frame the
+    nearest value is used; a landmark that is never found becomes zero.
     """
     filled = torch.where(found[..., None], positions, 0).transpose(1, 2).contiguous()  # (N, 33, T, 3)
     found = found.transpose(1, 2)
-    gappy = found.any(2) & ~found.all(2)  # only these cost anything
+    gappy = found.any(2) & ~found.all(2)  # only these need interpolation
     if gappy.any():
         values, valid = filled[gappy], found[gappy]  # (S, T, 3), (S, T)
         frames = valid.shape[1]
@@ -80,12 +80,12 @@ def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 
 
 def _root(positions: torch.Tensor, found: torch.Tensor, ever_found: torch.Tensor, hold: bool) -> torch.Tensor:
-    """Where the body is, (N, T, 1, 3): mid-hips, else mid-shoulders, else the centre of all that was ever found."""
+    """Position of the body (N, T, 1, 3): mid-hips, else mid-shoulders, else the centre of all landmarks ever found."""
     count = ever_found.sum(1).clamp(min=1)[:, None, None, None]
     root = (positions * ever_found[:, None, :, None]).sum(2, keepdim=True) / count
     for pair in ([LEFT_SHOULDER, RIGHT_SHOULDER], [LEFT_HIP, RIGHT_HIP]):
         middle = positions[:, :, pair].mean(2, keepdim=True)
-        if hold:  # the published rule: in a gap the last valid root stays, and every landmark jumps at its end
+        if hold:  # the published rule: a gap keeps the last valid root, so that all landmarks jump at its end
             both = found[:, :, pair].all(2)
             last = torch.where(both, torch.arange(both.shape[1], device=both.device), -1).cummax(1).values
             first = both.float().argmax(1, keepdim=True)
@@ -98,7 +98,7 @@ def _root(positions: torch.Tensor, found: torch.Tensor, ever_found: torch.Tensor
 def _torso_length(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     """One length per segment (N,): the median over time of mid-shoulder to mid-hip in the picture; 1 where unknown.
 
-    One scale per segment, never one per frame, which would erase flexion.
+    One scale per segment: one per frame would erase flexion.
     """
     trunk = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]
     visible = found[:, :, trunk].all(2)

@@ -1,4 +1,4 @@
-"""Whether the parts of the body set off together, move alike, and move as their other side does."""
+"""Whether the parts of the body start together, move alike, and move symmetrically."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ CORRELATIONS = {
 
 
 def synchrony(near: Motion) -> Columns:
-    """When the head and the limbs set off around the event, and how alike their speeds run."""
+    """Onset times of the head and the limbs around the event, and the similarity of their speeds."""
     speed = np.ascontiguousarray(near.articulated[:, MOVERS, REACH - 24 : REACH + 25])  # (N, 9, 49)
     path = np.cumsum(np.where(np.isfinite(speed), speed, 0), axis=-1) / np.float32(FPS)
     total = path[..., -1]
@@ -66,7 +66,7 @@ def synchrony(near: Motion) -> Columns:
 
 
 def mean_correlation(series: np.ndarray) -> np.ndarray:
-    """Mean correlation (N,) over all pairs of those of K series (N, K, M) that vary."""
+    """Mean correlation (N,) over all pairs of series (N, K, M); constant series are left out."""
     centred = series - mean(series)[..., None]
     centred = np.where(np.isfinite(centred), centred, 0)
     size = np.sqrt((centred**2).sum(axis=-1, keepdims=True))

@@ -29,7 +29,7 @@ MEAN_OVER_MEAN = feature(
     SHAPE, "size of the burst", "event_1s_mean_over_mean_speed", "",
     f"ratio of movement {AROUND_BURST[1]} to that in the whole segment",
 )  # fmt: skip
-# By percent of the peak: rise, fall, width, asymmetry, and how much of the segment is as high.
+# By percent of the peak: rise, fall, width, asymmetry, and the fraction of the segment above that height.
 TIMES = {
     percent: (
         feature(SHAPE, "rise of the burst", f"event_rise_from_{percent}pct_of_peak", "s",
@@ -41,7 +41,7 @@ TIMES = {
         feature(SHAPE, "asymmetry of the burst", f"event_fall_minus_rise_over_width_at_{percent}pct", "",
                 f"asymmetry of {BURST} at {percent} % of its height (1 all fall, -1 all rise)"),
         feature(SHAPE, "size of the burst", f"share_of_time_above_{percent}pct_of_peak", "",
-                f"share of time above {percent} % of the height of {BURST}"),
+                f"fraction of time above {percent} % of the height of {BURST}"),
     )
     for percent in (20, 50)
 }  # fmt: skip
@@ -70,7 +70,7 @@ def peak_speed(near: Motion) -> np.ndarray:
     return highest(near.activity[:, REACH - 5 : REACH + 6])
 
 
-# ---- how far the pose goes from where it was before the event, and whether it stays there
+# ---- change of the pose in the event, and whether it lasts
 
 POSE_CHANGE = feature(
     SHAPE, "change of pose", "event_pose_change", "bl",
@@ -79,7 +79,7 @@ POSE_CHANGE = feature(
 POSE_KEPT = {
     seconds: feature(
         SHAPE, "change of pose kept", f"event_pose_change_kept_after_{seconds}s", "",
-        f"share of the change of pose kept {seconds} s after {BURST}",
+        f"fraction of the change of pose kept {seconds} s after {BURST}",
     )
     for seconds in (0.5, 1.0)
 }  # fmt: skip
@@ -97,7 +97,7 @@ SHIFT_OUTWARD = per_part(
 
 
 def pose_change(near: Motion) -> Columns:
-    """Where the points are after the burst, compared with before it."""
+    """Positions of the points after the burst, compared with those before it."""
     position = near.position
     start, finish = mean(position[..., REACH - 18 : REACH - 8]), mean(position[..., REACH + 8 : REACH + 19])
     distance = mean(length(position - start[..., None]), axis=1)
@@ -133,12 +133,12 @@ AFTER_OVER_BEFORE = feature(
 )  # fmt: skip
 TIME_STILL = feature(
     STILLNESS, "stillness", "share_of_time_below_0_1_bl_s", "",
-    "share of time nearly still (movement below 0.1 trunk lengths/s)",
+    "fraction of time nearly still (movement below 0.1 trunk lengths/s)",
 )  # fmt: skip
 
 
 def stillness(near: Motion, activity: np.ndarray) -> Columns:
-    """How little moves before and after the burst, and in the whole segment."""
+    """Stillness before and after the burst, and in the whole segment."""
     peak = peak_speed(near)
     before, after = near.activity[:, : REACH - 12], near.activity[:, REACH + 13 :]
     for (calm, lively, over_peak), profile in zip(CALM.values(), (before, after), strict=True):

@@ -1,18 +1,19 @@
-"""Poses (N, T, 33, 5) to the named kinematic features (N, F) that gradient boosting reads. In numpy alone, no torch.
+"""Poses (N, T, 33, 5) to the named kinematic features (N, F) that gradient boosting reads. Uses numpy, not torch.
 
 Lengths are in body lengths (bl: the segment's median distance from mid-hips to mid-shoulders in the picture), times in
 seconds. Axes are the body's: *along* the trunk towards the head, *outward* from the midline to the landmark's own side,
-*depth* MediaPipe's z. So no feature depends on where the camera stands, on its roll or zoom, or on a mirror, and only a
-little on the picture's lost aspect ratio. Of paired parts there is the side with more (`_most`) and with less
-(`_least`), never the left and the right. No feature depends on when in the segment something happened, because that
-depends on how a recording was cut.
+*depth* MediaPipe's z. So features do not depend on the camera's position, roll or zoom, or on mirroring, and only a
+little on the picture's unknown aspect ratio. Paired parts have a feature for the larger side (`_most`) and for the
+smaller side (`_least`), not for left and right. Features do not depend on the time of a movement in the segment, since
+that depends on how a recording was cut.
 
-Two motions are kept apart. *Rigid* is what a moving camera, or whoever carries the child, does to all points at once:
-the least-squares translation, rotation and zoom of the velocities in each frame. *Articulated* is what remains. The
-*event* (in descriptions: the largest burst) is the moment of highest articulated speed; windows are centred on it.
+Two motions are separated. *Rigid* motion moves all points at once, by a moving camera or by the person who carries the
+child: the least-squares translation, rotation and zoom of the velocities in each frame. *Articulated* motion is the
+rest. The *event* (in descriptions: the largest burst) is the moment of highest articulated speed; windows are centred
+on it.
 
-A gap is bridged where it is short; elsewhere it is NaN, and so is every local fit that would reach into it.
-Numbers without a source are judgement.
+Short gaps are filled. Longer ones stay NaN, and so does every local fit that would reach into one.
+Numbers without a source were chosen by hand.
 """
 
 import numpy as np
@@ -38,16 +39,16 @@ _COLUMN = {name: column for column, name in enumerate(NAMES)}
 
 
 def compute_features(poses: np.ndarray) -> np.ndarray:
-    """One row of features per segment, the same bytes alone or among others.
+    """One row of features per segment, with the same bytes alone or in any batch.
 
-    poses: (N, T, 33, 5) float, [x, y, z, visibility, presence]; a landmark that was not found is NaN. T at least 16.
-    Returns (N, F) float32 in the order of `NAMES`, never infinite; NaN where a feature does not exist.
+    poses: (N, T, 33, 5) float, [x, y, z, visibility, presence]; NaN: landmark not found. T at least 16.
+    Returns (N, F) float32 in the order of `NAMES`, never infinite; NaN: undefined.
     """
     table = np.empty((len(poses), len(NAMES)), dtype=np.float32)
     for start in range(0, len(poses), BLOCK):
         for spec, values in columns(poses[start : start + BLOCK]):
             table[start : start + BLOCK, _COLUMN[spec.name]] = values
-    table[np.isnan(table)] = np.nan  # NaN has a sign, too, which would follow the block
+    table[np.isnan(table)] = np.nan  # the sign of a NaN could depend on the block
     return table
 
 
@@ -85,6 +86,6 @@ def columns(poses: np.ndarray) -> Columns:
 
 
 def column_indices(gap_features: bool) -> np.ndarray:
-    """The columns that a model reads, (F,) int64: all, or all but those of gaps and visibility."""
+    """The columns that a model reads, (F,) int64: all, or all except gaps and visibility."""
     left_out = () if gap_features else GROUPS[camera_and_gaps.GAPS]
     return np.array([number for number, name in enumerate(NAMES) if name not in left_out])

@@ -8,7 +8,7 @@ from spasm.data.pose import FPS
 
 # Savitzky-Golay fits for position, velocity, acceleration and jerk: frames and order of the polynomial. Jitter of 0.002
 # pictures on a trunk of 0.2 becomes 0.06 bl/s and 1 bl/s^2.
-FITS = tuple(  # as scipy.signal.savgol_coeffs gives them, whose import takes most of a second
+FITS = tuple(  # the same as scipy.signal.savgol_coeffs, which is slow to import
     (
         np.linalg.pinv(np.vander(np.arange(frames) - frames // 2, order + 1, increasing=True))[derivative]
         * (math.factorial(derivative) * FPS**derivative)
@@ -25,7 +25,7 @@ def window_around(values: np.ndarray, event: np.ndarray, reach: int = REACH) -> 
     return np.where(inside, np.take_along_axis(values, np.where(inside, at, 0), axis=-1), np.float32(np.nan))
 
 
-# ---- arithmetic over what is known
+# ---- arithmetic over known values
 
 
 def savgol(values: np.ndarray, derivative: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def savgol(values: np.ndarray, derivative: int) -> np.ndarray:
 
 
 def quantiles(values: np.ndarray, *levels: float) -> np.ndarray:
-    """Quantiles (Q, ...) over what is known of values (..., T); NaN where nothing is."""
+    """Quantiles (Q, ...) over the known values (..., T); NaN without any."""
     ordered = np.sort(values, axis=-1)  # NaN comes last
     last = np.maximum(np.isfinite(ordered).sum(axis=-1, keepdims=True) - 1, 0)
     result = []
@@ -55,14 +55,14 @@ def quantiles(values: np.ndarray, *levels: float) -> np.ndarray:
 
 
 def mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Mean over what is known along an axis; NaN where nothing is."""
-    values = np.ascontiguousarray(values)  # else the order of summation, and the last bit, would follow the block
+    """Mean over the known values along an axis; NaN without any."""
+    values = np.ascontiguousarray(values)  # else the order of summation, and so the last bit, could depend on the block
     known = np.isfinite(values)
     return safe_divide(np.where(known, values, 0).sum(axis=axis), known.sum(axis=axis, dtype=np.float32), 0)
 
 
 def safe_divide(a: np.ndarray, b: np.ndarray, smallest: float = 0.01) -> np.ndarray:
-    """a / b; NaN unless b is more than `smallest`, so that a ratio of two jitters says nothing."""
+    """a / b; NaN unless b is more than `smallest`, because a ratio of two jitters is meaningless."""
     return a / np.where(b > smallest, b, np.float32(np.nan))
 
 
@@ -94,8 +94,8 @@ def angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def seconds_until(profile: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Time (N,) from the first sample of profile (N, M) until it is below a level (N,); NaN if a gap or the end of the
-    window comes first."""
+    """Time (N,) from the start of profile (N, M) until it is below a level (N,); NaN if a gap or its end
+    comes first."""
     below = profile < level[:, None]
     first = (below | ~np.isfinite(profile)).argmax(axis=-1)[:, None]
     earlier = np.take_along_axis(profile, np.maximum(first - 1, 0), axis=-1)[:, 0]

@@ -1,4 +1,4 @@
-"""How far, how fast and how abruptly each part of the body moves, in the whole segment and around the largest burst."""
+"""Range, speed and abruptness of each part of the body, in the whole segment and around the largest burst."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ DISPLACEMENTS = {
 
 
 def amplitudes(position: np.ndarray) -> Columns:
-    """How far the points, position (N, 13, 3, T) about mid-hips, move."""
+    """How far the points move; position: (N, 13, 3, T) about mid-hips."""
     low, high = quantiles(position, 0.05, 0.95)
     for i, specs in enumerate(AMPLITUDES.values()):
         yield from by_part(specs, (high - low)[:, :, i])
@@ -136,7 +136,7 @@ MEAN_SPEEDS = {
 FRACTIONS = {
     seconds: {
         limbs: feature(
-            WINDOW, "share of all movement", f"{limbs}_over_all_speed_best_{seconds}s", "",
+            WINDOW, "fraction of all movement", f"{limbs}_over_all_speed_best_{seconds}s", "",
             f"ratio of movement of {words} to that of head and limbs {around}", limbs,
         )
         for limbs, words in LIMB_GROUPS.items()
@@ -160,7 +160,7 @@ DIRECTNESS = per_part(
 
 
 def best_window(near: Motion) -> Columns:
-    """What the parts do in the second and the two seconds around the event; near: the motion in those frames."""
+    """Motion of the parts in 1 s and in 2 s around the event; near: the motion in those frames."""
     for seconds in AROUND_BURST:
         inside = slice(REACH - 15 * seconds, REACH + 15 * seconds + 1)
         speed = mean(near.articulated[..., inside])

@@ -16,7 +16,7 @@ class Body:
 
     head: np.ndarray
     neck: np.ndarray
-    """The middle of the shoulders; the middle of the hips is the origin, so it is the trunk, too."""
+    """The middle of the shoulders, which is also the vector of the trunk, because mid-hips is the origin."""
     upward: np.ndarray
     """The trunk's mean direction, of length 1."""
     shoulder: np.ndarray
@@ -44,12 +44,12 @@ class Signal:
     name: str
     unit: str
     sides: int
-    """2 if left and right have one each."""
+    """2 if left and right are measured separately."""
     words: str
     falling: str
     rising: str
     measure: Callable[[Body], np.ndarray]
-    """Its values, (N, sides, T)."""
+    """Computes its values (N, sides, T)."""
 
     def specs(self) -> dict[str, FeatureSpec]:
         smaller, larger = (f", the {which} of two sides" if self.sides == 2 else "" for which in ("smaller", "larger"))

@@ -1,4 +1,4 @@
-"""How regularly the body moves: band powers and repetition of its speeds. A gap holds the mean speed."""
+"""How regularly the body moves: band powers and repetition of its speeds. Gaps are filled with the mean speed."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ POWERS = {
     (low, high): [
         feature(
             "band power", "frequencies", f"{name}_speed_power_{low}_to_{high}_hz_share", "",
-            f"share of the ups and downs in movement of {words} at {low} to {high} Hz "
+            f"fraction of the ups and downs in movement of {words} at {low} to {high} Hz "
             f"(of the power at {LOWEST_HZ} to {HIGHEST_HZ} Hz)", name,
         )
         for name, words in SERIES.items()
@@ -51,7 +51,7 @@ MEAN_FREQUENCIES = [
 
 
 def band_power(series: np.ndarray) -> Columns:
-    """Power of the series (N, 4, T) in each band, and where its middle lies."""
+    """Power of the series (N, 4, T) in each band, and its mean frequency."""
     frames = series.shape[-1]
     padded = _padded_length(frames)
     # One segment at a time, so that the bytes do not depend on the block.
@@ -68,7 +68,7 @@ def band_power(series: np.ndarray) -> Columns:
 
 # ---- repetition
 
-REPETITIONS = [  # height and place of the autocorrelation's peak
+REPETITIONS = [  # height and position of the autocorrelation's peak
     (
         feature("repetition", "repetition", f"{name}_speed_autocorrelation_peak", "",
                 f"how alike the movement of {words} repeats itself (highest autocorrelation)", name),
@@ -80,7 +80,7 @@ REPETITIONS = [  # height and place of the autocorrelation's peak
 
 
 def repetition(series: np.ndarray) -> Columns:
-    """How alike the series (N, 4, T) is to itself some time later, and after how long."""
+    """Highest autocorrelation of the series (N, 4, T), and its lag."""
     frames = series.shape[-1]
     padded = _padded_length(frames)
     shifted = np.stack([np.fft.irfft(np.abs(np.fft.rfft(one, padded)) ** 2)[:, :frames] for one in series])
@@ -90,7 +90,7 @@ def repetition(series: np.ndarray) -> Columns:
     inner = correlation[..., 1:-1]
     peaks = np.where((inner > correlation[..., :-2]) & (inner >= correlation[..., 2:]), inner, 0)
     best = np.where(np.isfinite(correlation[..., 0]), highest(peaks), np.nan)
-    earliest = (peaks >= 0.85 * best[..., None]).argmax(axis=-1)  # and not a multiple of the period
+    earliest = (peaks >= 0.85 * best[..., None]).argmax(axis=-1)  # the first high peak, not a multiple of the period
     period_s = np.where(best > 0.1, (earliest + first + 1) / FPS, np.nan)
     for i, (peak, period) in enumerate(REPETITIONS):
         yield peak, best[:, i]
@@ -107,7 +107,7 @@ PEAK_COUNTS = {
 
 
 def peak_counts(activity: np.ndarray) -> Columns:
-    """Peaks of the activity (N, T), per second of what is known of it."""
+    """Peaks of the activity (N, T), per second of its known frames."""
     frames = activity.shape[-1]
     typical, top = quantiles(activity, 0.5, 1)
     padded = np.pad(np.where(np.isfinite(activity), activity, 0), ((0, 0), (4, 4)))

@@ -1,6 +1,6 @@
-"""Predicting with a decided run; its models work in processes of their own.
+"""Predict with the models of a run's decision, each in its own processes.
 
-The process that asks loads neither torch nor LightGBM: the two crash together on some macOS builds.
+The calling process loads neither torch nor LightGBM: the two crash together on some macOS builds.
 """
 
 import itertools
@@ -28,18 +28,18 @@ KILLED = "a model's process was killed, perhaps because memory ran out"
 
 
 class BatchPrediction(NamedTuple):
-    """What the models of a decision predict for a batch of N segments."""
+    """Predictions of a decision's models for a batch of N segments."""
 
     key: Any
-    """What came with the batch."""
+    """The key that was given with the batch."""
     posed: np.ndarray
-    """(N, T) bool: a landmark was found in the frame."""
+    """(N, T) bool: the frame has a pose."""
     inside: np.ndarray
     """(N,) in 0..1: the fraction of landmarks found inside the picture."""
     logits: dict[str, np.ndarray]
     """(N,) float64 by model, averaged over its seeds and folds."""
     attention: np.ndarray
-    """(N, T) float64: the weight of each frame; 0 where no model has attention, or without a pose."""
+    """(N, T) float64: the weight of each frame; 0 without a pose, or if no model has attention."""
 
     @property
     def has_pose(self) -> np.ndarray:
@@ -48,7 +48,7 @@ class BatchPrediction(NamedTuple):
 
 
 def model_of(run: Path, name: str) -> Model:
-    """A model that a decision names. Raises DataError where this version has none of that name."""
+    """A model that a decision names. Raises DataError if this version has no such model."""
     if name not in MODELS:
         reason = f"names the model {name}, which this version does not have"
         raise DataError(run / "decision.json", reason, rebuild_hint(run))
@@ -56,7 +56,7 @@ def model_of(run: Path, name: str) -> Model:
 
 
 def open_folds(run: Path, name: str, decided: DecidedModel, folds: Iterable[int], hardware: Hardware) -> Predictor:
-    """Some folds of a decision's model with all its seeds, which change fastest. Loads no more than it needs."""
+    """Open some folds of a decision's model with all its seeds; seeds are the inner loop. Loads only these files."""
     model, folder = model_of(run, name), ModelFolder(run / name)
     paths = [folder.weights(seed, fold) for fold in folds for seed in decided.seeds]
     try:
@@ -69,7 +69,7 @@ def open_folds(run: Path, name: str, decided: DecidedModel, folds: Iterable[int]
 
 
 class Worker:
-    """What a model's own process holds: what it is to open, and once it is opened the predictor."""
+    """State of a model's process: what to open, and the opened predictor."""
 
     current: "Worker"
 
@@ -78,7 +78,7 @@ class Worker:
         self.predictor: Predictor | None = None
 
     def open(self) -> Predictor:
-        """Here and not in the process's beginning, from which no error comes back."""
+        """Open it here and not at the start of the process, where an error could not be reported."""
         if self.predictor is None:
             run, name, *_ = self.opening
             if model_of(run, name).library == "torch":
@@ -100,30 +100,30 @@ def _predict(poses: np.ndarray, rows: np.ndarray) -> FoldScores:
 
 
 class EnsemblePredictor:
-    """Every trained fold of a decision, held by processes of each model. To be used in a `with`.
+    """All trained folds of a decision, loaded in processes of each model; a context manager.
 
-    Batches are dealt to a model's processes, which is faster than threads: one for each of its cores, up to four, or a
-    single one where a GPU works.
+    Batches are distributed to a model's processes, which is faster than threads: one for each of its cores, at most
+    four, or one process on a GPU.
     """
 
     def __init__(
         self, run: Path, decision: Decision, hardware: Hardware, cores: int, batches: int = MOST_PROCESSES
     ) -> None:
-        """batches: how many there will be at most; a process without one would only be loaded."""
+        """batches: the most batches to expect, because a process without one is not worth loading."""
         self.decision, self.parameters = decision, decision.parameters
         self.fold_averaging = decision.blend_settings.fold_averaging
         self.workers: dict[str, Executor] = {}
         models = {name: model_of(run, name) for name in decision.models}
         hungry = sum(model.processes != "one" for model in models.values())
-        share = max(1, cores // max(1, hungry))  # of the cores
+        cores_each = max(1, cores // max(1, hungry))
         self.ahead = min(cores, MOST_PROCESSES) + 1
         begun = []
-        # torch would say, but is not loaded here
+        # torch could detect a GPU, but is not loaded here
         has_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()
         for name, model in models.items():
             alone = model.processes == "one" or (has_gpu and model.on_gpu)
-            count = 1 if alone else min(cores if model.processes == "all" else share, MOST_PROCESSES)
-            work = (max(1, share // count), run, name, decision.models[name], decision.folds, hardware)
+            count = 1 if alone else min(cores if model.processes == "all" else cores_each, MOST_PROCESSES)
+            work = (max(1, cores_each // count), run, name, decision.models[name], decision.folds, hardware)
             self.workers[name] = processes.isolated_pool(max(1, min(count, batches)), _begin, *work)
             begun.append(self.workers[name].submit(_ready))
         try:
@@ -146,10 +146,10 @@ class EnsemblePredictor:
             worker.shutdown(cancel_futures=True)
 
     def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
-        """What the models predict for each batch, a key and poses (N, T, 33, 5), in order.
+        """Predict batches, each a key and poses (N, T, 33, 5), in order.
 
-        Logits are averaged over seeds, and probabilities over folds unless the decision says logits. A segment without
-        any pose gets what such segments were labelled in training, and attention of 0.
+        Logits are averaged over seeds, and probabilities over folds unless the decision averages logits. A segment
+        without a pose gets the log-odds of such segments in training, and attention of 0.
         """
         waiting: list[tuple[Any, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
         iterator = iter(batches)
@@ -157,7 +157,7 @@ class EnsemblePredictor:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
                 posed = np.asarray(visible_mask(poses).any(axis=2))
                 rows = np.flatnonzero(posed.any(axis=1))
-                with processes.translate_killed_worker(KILLED):  # a process that died before is noticed here
+                with processes.translate_killed_worker(KILLED):  # notices a process that died before
                     scores = {name: worker.submit(_predict, poses, rows) for name, worker in self.workers.items()}
                 waiting.append((key, posed, inside_picture(poses).mean(axis=(1, 2)), scores))
             if not waiting:
@@ -193,7 +193,7 @@ class EnsemblePredictor:
     ) -> np.ndarray:
         """Probabilities (N,) of segments from the models' logits.
 
-        child_context: a decision that uses each child's other segments may do so; then all of a child must be there.
+        child_context: allow a decision to use each child's other segments; then all segments of a child must be given.
         """
         parameters = self.parameters if child_context else self.parameters.without_context()
         return parameters.probability(OofScores(logits, np.array(children, dtype=str), has_pose))

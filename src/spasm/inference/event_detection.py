@@ -1,4 +1,4 @@
-"""From the predictions of overlapping windows to events: when something happened, and when it was detectable."""
+"""From the predictions of overlapping windows to events: their times, and when they were detectable."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ Rule: TypeAlias = Hysteresis | Accumulation
 STEP_FRAMES = 3
 STEP_S = STEP_FRAMES / FPS  # between two values of a curve
 NEAR_STEPS = 2  # frames within so many steps of attended frames count as attended
-TRIM = 0.8  # of an event's peak: where it begins and ends
+TRIM = 0.8  # of an event's peak: level of its onset and offset
 CLUSTER_S = 30.0  # between the events of a cluster, at most
 EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s")
-LEVELS = (*(step / 20 for step in range(1, 20)), 0.98)  # probabilities that are tried
+LEVELS = (*(step / 20 for step in range(1, 20)), 0.98)  # probabilities that are candidates
 
 
 class Event(NamedTuple):
-    """Something like a spasm in a recording; seconds from its start."""
+    """A detected event in a recording; seconds from its start."""
 
     onset_s: float
     offset_s: float
@@ -38,17 +38,17 @@ class Windows(NamedTuple):
     length: int  # frames in a window
     ends_s: np.ndarray  # (K,) end of each window
     probabilities: np.ndarray  # (K,)
-    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`; NaN where no pose was found
-    detectable_at_s: np.ndarray  # (B,) when the first window that does not cover a step had been seen
+    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`; NaN without a pose
+    detectable_at_s: np.ndarray  # (B,) end of the first window that does not cover the step
 
     @property
     def duration_s(self) -> float:
-        """Of the recording."""
+        """Duration of the recording."""
         return self.frames / FPS
 
     @property
     def has_pose(self) -> np.ndarray:
-        """(K,) bool: whether a pose was found in each window; the probability of the others says nothing of a child."""
+        """(K,) bool: whether a window has a pose; the probability of a window without one is meaningless."""
         seen = np.append(0, np.cumsum(~np.isnan(self.curve)))
         last = np.minimum(np.ceil(self.ends_s / STEP_S - 1e-6).astype(int), len(self.curve))
         first = np.clip(np.floor((self.ends_s - self.length / FPS) / STEP_S + 1e-6).astype(int), 0, last)
@@ -56,7 +56,7 @@ class Windows(NamedTuple):
 
     @property
     def unseen_fraction(self) -> float:
-        """Of the recording, without a pose."""
+        """The fraction of the recording without a pose."""
         return float(np.isnan(self.curve).mean())
 
 
@@ -73,22 +73,22 @@ def make_windows(whole: int, length: int, stride: int, probabilities: np.ndarray
 class Curve:
     """Probability over time, finer than the windows: each window's probability is spread over its frames by attention.
 
-    It counts in full at the highest attention and elsewhere in proportion; a step gets the mean over the windows that
-    cover it. Where no model has attention, all frames with a pose count alike. A step has no probability (NaN) where no
-    frame within NEAR_STEPS has a pose. Windows may be added as they come: what no later window covers is returned, so
-    that memory does not grow.
+    A frame gets the probability times its attention relative to the highest attention; a step gets the mean over the
+    windows that cover it. If no model has attention, all frames with a pose count equally. A step has no probability
+    (NaN) if no frame within NEAR_STEPS has a pose. Windows can be added one by one: steps that no later window covers
+    are returned, so that memory does not grow.
     """
 
     def __init__(self, length: int) -> None:
         self.steps = -(-length // STEP_FRAMES)
-        self.begin = 0  # step at which what is kept begins
+        self.begin = 0  # first step in memory
         self.total, self.count, self.seen = (np.zeros(self.steps) for _ in range(3))
 
     def add(self, start: int, probability: float, attention: np.ndarray, posed: np.ndarray) -> np.ndarray:
-        """The steps that are finished now (S,) float32, once the window beginning at frame `start` is counted.
+        """Count the window that begins at frame `start`; returns the steps (S,) float32 that are finished now.
 
-        attention: (T,) frame weights, or 1 and 0; posed: (T,) bool, where a pose was found. Starts must not fall, and
-        lie on whole steps.
+        attention: (T,) frame weights, or 1 and 0; posed: (T,) bool: the frame has a pose. Starts must not decrease and
+        must be whole steps.
         """
         passed = start // STEP_FRAMES - self.begin
         finished = self._take(passed)
@@ -106,7 +106,7 @@ class Curve:
         return highest
 
     def finish(self) -> np.ndarray:
-        """The steps that are left."""
+        """The remaining steps."""
         return self._take(self.steps)
 
     def _take(self, steps: int) -> np.ndarray:
@@ -122,7 +122,7 @@ class Curve:
 
 
 def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
-    """Events between two crossings of `event_off` that reach `event_on`; they last from TRIM of their peak on.
+    """Events between two crossings of `event_off` that reach `event_on`; onset and offset are at TRIM of the peak.
 
     The flanks of a peak reflect window length, not spasm length; they only decide whether neighbouring peaks merge.
     """
@@ -144,10 +144,10 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
 
 
 def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
-    """Alarms where the last windows' probabilities sum to enough, as VSViG decides; none while one is fresh.
+    """Alarms where the sum of the last windows' probabilities is high enough, as in VSViG; then a refractory time.
 
-    The rule does not say when in its last window something happened: it is around the highest value of the curve, that
-    is, at the highest attention, or the whole window while the curve does not reach that far.
+    The rule gives no time within its last window. The event is around the highest value of the curve, that is, at the
+    highest attention, or it is the whole window if the curve does not reach that far.
     """
     counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)
     sums = np.cumsum(counted)
@@ -164,7 +164,7 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
 
 
 def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, float]:
-    """Where the curve is high, TRIM of its highest there, around its highest between two times."""
+    """The interval around the curve's maximum between two times in which it is at least TRIM of that maximum."""
     first, last = math.ceil(begin_s / STEP_S - 1e-6), math.floor(end_s / STEP_S + 1e-6)
     part = np.nan_to_num(windows.curve[first:last])
     if len(part) < last - first or not len(part):
@@ -181,7 +181,7 @@ def detect_events(windows: Windows, rule: Rule) -> list[Event]:
 
 
 def clusters(onsets_offsets_s: np.ndarray) -> np.ndarray:
-    """The number (E,) of the cluster of each event (E, 2), counted from 1: the next begins within CLUSTER_S."""
+    """The number (E,) of the cluster of each event (E, 2), counted from 1: the next event begins within CLUSTER_S."""
     if not len(onsets_offsets_s):
         return np.zeros(0, dtype=int)
     gaps = onsets_offsets_s[1:, 0] - np.maximum.accumulate(onsets_offsets_s[:-1, 1])
@@ -215,11 +215,11 @@ def _event_rows(detected: Mapping[str, Sequence[Event]]) -> Iterator[tuple[objec
             yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, detectable_at_s
 
 
-# ---- which settings
+# ---- choice of settings
 
 
 def candidates(rule: Rule) -> list[Rule]:
-    """The settings of a rule that are tried."""
+    """The candidate settings of a rule."""
     if isinstance(rule, Hysteresis):
         return [Hysteresis(round(on, 3), round(on * off, 3)) for on in LEVELS for off in (0.3, 0.6, 0.9)]
     return [
@@ -232,10 +232,10 @@ def candidates(rule: Rule) -> list[Rule]:
 
 
 def best(counts: np.ndarray, max_false_alarms_per_hour: float | None) -> int:
-    """Which of S settings is best by its counts (S, 5), summed over recordings: those of `EventCounts`.
+    """The index of the best of S settings by their counts (S, 5) of `EventCounts`, summed over recordings.
 
-    The highest F1; or the highest sensitivity with at most so many false alarms in an hour. Of equals the one with the
-    fewest false alarms.
+    Best is the highest F1, or the highest sensitivity with at most this many false alarms per hour; of equal ones, the
+    one with the fewest false alarms.
     """
     true, found, _, false, hours = counts.T
     if max_false_alarms_per_hour is None:

@@ -1,4 +1,4 @@
-"""How good the events of recordings are, where the true events are known."""
+"""Evaluate the detected events of recordings with known true events."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +13,12 @@ from spasm.evaluation.event_metrics import SZCORE, Overlap, evaluate_events
 from spasm.inference.event_detection import Event, Windows, clusters, clusters_detected, spans
 from spasm.inference.event_rule_selection import count
 
-LONGEST_S = 10.0  # of a spasm; what is detected to last longer counts as several events
+LONGEST_S = 10.0  # of a spasm; a longer detected event counts as several
 TRADE_OFF_COLUMNS = ("max_false_alarms_per_hour", "false_alarms_per_hour", "sensitivity")
 
 
 class EventEvaluation(NamedTuple):
-    """How the events of R recordings match the true ones."""
+    """Metrics of the events of R recordings against the true ones."""
 
     recordings: int
     children: int
@@ -26,16 +26,16 @@ class EventEvaluation(NamedTuple):
     metrics: dict[str, dict[str, Estimate]]
     """By matching rule: `... s tolerance`, and SzCORE's."""
     timing: dict[str, float]
-    """Medians over the true events that were found, in seconds; empty where none was."""
+    """Medians over the detected true events, in seconds; empty without any."""
     clusters: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """What event_metrics.json holds of it."""
+        """The content of event_metrics.json."""
         return {**self.metrics, **self.timing, "clusters": self.clusters}
 
 
 def overlap_rule(tolerance_s: float) -> Overlap:
-    """When a detected event matches a spasm."""
+    """The rule by which a detected event matches a spasm."""
     return Overlap(tolerance_s, tolerance_s, longest_s=LONGEST_S)
 
 
@@ -74,7 +74,7 @@ def evaluate_recordings(
 def _evaluate_clusters(
     detected: Mapping[Path, list[Event]], true: Mapping[str, np.ndarray], tolerance_s: float
 ) -> dict[str, float]:
-    """How many clusters there are and were detected, and the fraction of the true ones with a detected event."""
+    """Numbers of true and detected clusters, and the fraction of true clusters with a detected event."""
     met = [clusters_detected(true[path.name], events, tolerance_s) for path, events in detected.items()]
     pairs = [
         (len(set(clusters(true[path.name]))), len(set(clusters(spans(events))))) for path, events in detected.items()
@@ -88,5 +88,5 @@ def _evaluate_clusters(
 
 
 def write_trade_off(path: Path, rows: list[tuple[float, float, float]]) -> None:
-    """Write what sensitivity remains under limits on false alarms, as `sensitivity_at_fa_limits` gives it."""
+    """Write the rows of `sensitivity_at_fa_limits`: the sensitivity under limits on false alarms."""
     files.write_csv(path, TRADE_OFF_COLUMNS, rows, files.TABLE_DIGITS)

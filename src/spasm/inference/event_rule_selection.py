@@ -1,4 +1,4 @@
-"""Which settings make events of probabilities: chosen on recordings whose true events are known."""
+"""Choose the settings that turn probabilities into events, on recordings with known true events."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,27 +15,27 @@ from spasm.evaluation.event_metrics import EventCounts, Overlap, compare_events
 from spasm.inference import event_detection
 from spasm.inference.event_detection import Event, Rule, Windows
 
-LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms in an hour, of the trade-off
+LIMITS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # false alarms per hour, for the trade-off
 
 
 @dataclasses.dataclass(frozen=True)
 class RuleSelection:
-    """The settings that were chosen to make events of probabilities."""
+    """The chosen settings that turn probabilities into events."""
 
     rules: list[Rule]
-    """For each of R recordings: chosen on the other children's."""
+    """For each of R recordings: chosen on the recordings of the other children."""
     of_all: Rule
-    """Chosen on all of them, for new recordings."""
+    """Chosen on all recordings, for new ones."""
     children: np.ndarray
-    """(R,) of each recording."""
+    """(R,) the child of each recording."""
     counts: np.ndarray
-    """(S, R, 5) of each setting that was tried: the first five of `EventCounts`."""
+    """(S, R, 5): the first five of `EventCounts` for each candidate."""
 
 
 def read_true_events(path: Path, lengths: dict[Path, int], video_of: dict[str, str]) -> dict[str, np.ndarray]:
-    """True events (E, 2) of each recording, by its file's name; a recording that is not named has none.
+    """True events (E, 2) of each recording, by its file's name; a recording without a row has none.
 
-    lengths: frames in each recording; video_of: the video's name of a recording, which the table may also use.
+    lengths: frames in each recording; video_of: the name of a recording's video, which the table may use instead.
     """
     problems: list[DataError] = []
     rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in lengths}
@@ -63,7 +63,7 @@ def read_true_events(path: Path, lengths: dict[Path, int], video_of: dict[str, s
 
 
 def count(windows: Windows, detected: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:
-    """How the events of one recording match the true ones."""
+    """Counts of matches between the detected and the true events of one recording."""
     detectable_at_s = np.array([event.detectable_at_s for event in detected])
     return compare_events(true, event_detection.spans(detected), detectable_at_s, windows.duration_s, overlap)
 
@@ -75,9 +75,9 @@ def select_rule(
     overlap: Overlap,
     max_false_alarms_per_hour: float | None,
 ) -> RuleSelection:
-    """Try every candidate of a rule on every recording, for the best F1 or at most so many false alarms in an hour.
+    """Evaluate the candidates of a rule on every recording, for the best F1 or under a limit on false alarms per hour.
 
-    Raises SettingsError where all recordings are of one child, or one child has all the events.
+    Raises SettingsError if all recordings are of one child, or if one child has all events.
     """
     child = np.array([child_of(path.name) for path in predicted])
     if len(set(child)) < 2:
@@ -106,7 +106,7 @@ def select_rule(
 
 
 def sensitivity_at_fa_limits(selected: RuleSelection) -> list[tuple[float, float, float]]:
-    """A limit on false alarms per hour, set on the other children, how many there then are, and the sensitivity."""
+    """For each limit on false alarms per hour, set on the other children: limit, false alarms, sensitivity."""
     rows = []
     for limit in LIMITS:
         reached = np.zeros(5)

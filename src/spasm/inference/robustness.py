@@ -1,4 +1,4 @@
-"""How a run's models and their blend stand poses made worse: every child by the fold that never saw it."""
+"""Robustness of a run's models and their blend to corrupted poses: each child is predicted by its held-out fold."""
 
 import dataclasses
 from collections.abc import Callable
@@ -28,8 +28,8 @@ def evaluate_robustness(
 ) -> list[tuple[Any, ...]]:
     """One row of COLUMNS for each corruption and model, the blend last. Raises DataError for an incomplete run.
 
-    workers: folds scored side by side, 0 means one for each CPU core; progress: makes a progress bar, to be used in a
-    `with`, of a `total` of folds.
+    workers: folds scored side by side, 0 means one for each CPU core; progress: makes a progress bar for a `total` of
+    folds, as a context manager.
     """
     logits = complete_logits(run)
     require_complete(run, logits, decision.models)
@@ -50,9 +50,9 @@ def _score_model(
     hardware: Hardware,
     advance: Callable[[], Any],
 ) -> dict[tuple[str, str], np.ndarray]:
-    """A model's logits (N,) for every corruption; `logits` (N,) stay where there is no pose to corrupt."""
+    """A model's logits (N,) for every corruption; segments without a pose keep `logits` (N,)."""
     corrupted = {key: logits.copy() for key in CORRUPTIONS}
-    with processes.isolated_pool(workers) as pool:  # of its own: torch and LightGBM must never share a process
+    with processes.isolated_pool(workers) as pool:  # a new pool, because torch and LightGBM must not share a process
         waiting = {fold: pool.submit(_score_fold, run, name, decided, fold, hardware) for fold in range(run.folds)}
         for fold, future in waiting.items():
             rows = np.flatnonzero((run.fold_of == fold) & run.data.has_pose)
@@ -86,7 +86,7 @@ def _score_fold(
 def _evaluate(
     run: Run, blend: Blend, logits: dict[str, np.ndarray], corrupted: dict[str, dict[tuple[str, str], np.ndarray]]
 ) -> list[tuple[Any, ...]]:
-    """The rows of COLUMNS; weights, calibration and threshold are those of the poses as they are."""
+    """The rows of COLUMNS; weights, calibration and threshold are those of the original poses."""
     labels, data = run.data.labels, run.data
     rows = OofScores({name: logits[name] for name in corrupted}, np.array(data.children), data.has_pose)
     evaluated = {name: dataclasses.replace(rows, logits={name: logits[name]}) for name in corrupted} | {"blend": rows}
@@ -110,7 +110,7 @@ def _evaluate(
 def _cross_fitted(
     fold_of: np.ndarray, rows: OofScores, parameters: list[BlendParameters]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (N,) and labels (N,) bool of every segment by what was chosen without its fold."""
+    """Probabilities (N,) and labels (N,) bool of every segment, with parameters fitted without its fold."""
     probabilities, positive = np.zeros(len(fold_of)), np.zeros(len(fold_of), dtype=bool)
     for fold, chosen in enumerate(parameters):
         scored = fold_of == fold

@@ -1,4 +1,4 @@
-"""What a run predicts for a long recording: made window by window, kept in a folder, and read again."""
+"""Predictions of a run for a long recording: made window by window, saved in a folder, and read again."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ from spasm.runs.artefacts import Decision
 
 
 class WindowPredictions:
-    """The predictions for a recording's windows, in order, as they come."""
+    """Collects the predictions for a recording's windows, in order."""
 
     def __init__(self, predictor: EnsemblePredictor) -> None:
         self.predictor, self.length = predictor, predictor.decision.frames
@@ -29,10 +29,10 @@ class WindowPredictions:
         self.probabilities: list[np.ndarray] = []
 
     def predict(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:
-        """Predict windows, given as first frames (N,) and poses (N, T, 33, 5); tells of each batch how many it had."""
+        """Predict windows, given as first frames (N,) and poses (N, T, 33, 5); yields the size of each batch."""
         for batch in self.predictor.predict(batches):
             firsts = batch.key
-            # A child's windows overlap, and most hold nothing: the child context of segments does not hold here.
+            # Windows of a child overlap, and most have no event: child context, fitted on segments, is not valid here.
             probabilities = self.predictor.probability(
                 batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
             )
@@ -40,14 +40,14 @@ class WindowPredictions:
             yield len(firsts)
 
     def _add(self, firsts: np.ndarray, probabilities: np.ndarray, attention: np.ndarray, posed: np.ndarray) -> None:
-        """Count windows (N,) with attention (N, T), or where no model has any, with the frames that have a pose."""
+        """Count windows (N,) with attention (N, T) or, without attention, with the frames that have a pose."""
         self.probabilities.append(probabilities)
         for first, probability, weights, has_pose in zip(firsts, probabilities, attention, posed, strict=True):
             weights = weights if weights.any() else has_pose.astype(float)
             self.steps.append(self.curve.add(int(first), float(probability), weights, has_pose))
 
     def windows(self, whole: int, stride: int) -> Windows:
-        """The windows so far, of so many frames; the curve ends where the next window could begin."""
+        """The windows so far, of `whole` frames; the curve ends where the next window could begin."""
         self.probabilities, self.steps = [np.concatenate(self.probabilities)], [np.concatenate(self.steps)]
         return event_detection.make_windows(whole, self.length, stride, self.probabilities[0], self.steps[0])
 
@@ -60,9 +60,9 @@ class WindowPredictions:
 def predict_recording(
     path: Path, whole: int, stride: int, predictor: EnsemblePredictor, advance: Callable[[int], Any]
 ) -> Windows:
-    """The windows of a recording of so many frames, each predicted as a segment of its own.
+    """The windows of a recording of `whole` frames, each predicted as a separate segment.
 
-    `advance` is called with how many more frames are done.
+    advance: called with the number of frames that were done since the last call.
     """
     predictions = WindowPredictions(predictor)
     for count in predictions.predict(recordings.windows(path, predictions.length, stride)):
@@ -79,9 +79,9 @@ def predict_recordings(
     out: Path,
     progress: Callable[..., Any],
 ) -> dict[Path, Windows]:
-    """Each recording's windows, kept in a folder of `out` so that none is predicted twice.
+    """Each recording's windows, saved in a folder of `out` so that no recording is predicted twice.
 
-    lengths: frames in each recording; progress: makes a progress bar, to be used in a `with`, of a `total` of frames.
+    lengths: frames in each recording; progress: makes a progress bar for a `total` of frames, as a context manager.
     """
     rests_on = {
         "decision": files.sha256(run / "decision.json"),
@@ -101,23 +101,23 @@ def predict_recordings(
             for path in left:
                 folder = out / path.stem
                 write(folder, keys[path], predict_recording(path, lengths[path], stride, predictor, bar.update))
-                written = read(folder, stride, keys[path])  # so that the first run gives what a later one reads
+                written = read(folder, stride, keys[path])  # so that the first run returns what a later one reads
                 if written is None:
-                    raise DataError(folder, "was removed or changed as it was written", "run the same again")
+                    raise DataError(folder, "was removed or changed while it was written", "run the same command again")
                 predicted[path] = written
     return {path: predicted[path] for path in lengths}
 
 
 class OnlineDetector:
-    """Windows of poses that come as they are filmed, each predicted as soon as it is whole."""
+    """Windows of live poses, each predicted as soon as it is complete."""
 
     def __init__(self, predictor: EnsemblePredictor, stride: int) -> None:
         self.predictions, self.stride = WindowPredictions(predictor), stride
-        self.held = missing_frames(0)  # the frames that came last
-        self.frames = self.next = 0  # frames that came, and the first frame of the next window
+        self.held = missing_frames(0)  # the latest frames
+        self.frames = self.next = 0  # frames so far, and the first frame of the next window
 
     def add(self, poses: np.ndarray) -> Windows | None:
-        """Take the next poses (F, 33, 5); the windows so far, if there are more now."""
+        """Add the next poses (F, 33, 5); returns the windows so far if there is a new one."""
         length = self.predictions.length
         self.held = np.concatenate([self.held, poses])
         self.frames += len(poses)
@@ -130,13 +130,13 @@ class OnlineDetector:
         return self.predictions.windows(int(firsts[-1]) + length, self.stride)
 
     def so_far(self) -> Windows | None:
-        """The windows that were predicted, if there are any; of what came since, nothing is known."""
+        """The windows predicted so far, or None; later frames are not included."""
         if not self.next:
             return None
         return self.predictions.finish(self.next - self.stride + self.predictions.length, self.stride)
 
     def finish(self) -> Windows:
-        """The windows of all that came, as of a recording: the last one ends with it."""
+        """The windows of all frames, as for a recording: the last one ends with it."""
         last = max(0, self.frames - self.predictions.length)
         if last != self.next - self.stride:
             lacking = max(0, self.predictions.length - len(self.held))
@@ -152,12 +152,12 @@ class OnlineDetector:
 
 
 def files_of(folder: Path) -> tuple[Path, Path, Path]:
-    """Where a recording's windows, its probability over time, and what both rest on are kept."""
+    """Paths of a recording's windows, of its probability over time, and of the key that both depend on."""
     return folder / "windows.csv", folder / "probability_over_time.csv", folder / "manifest.json"
 
 
 def write(folder: Path, key: dict[str, Any], windows: Windows) -> None:
-    """Keep a recording's windows; what they rest on is written last."""
+    """Save a recording's windows; their key is written last."""
     of_windows, of_curve, rests_on = files_of(folder)
     ends = zip((f"{end_s:.2f}" for end_s in windows.ends_s), windows.probabilities, strict=True)
     files.write_csv(of_windows, ("end_s", "probability"), ends)
@@ -168,7 +168,7 @@ def write(folder: Path, key: dict[str, Any], windows: Windows) -> None:
 
 
 def read(folder: Path, stride: int, key: dict[str, Any]) -> Windows | None:
-    """What `write` kept; None where there is nothing, or what it rests on has changed."""
+    """The windows that `write` saved; None if there are none, or if their key has changed."""
     *tables, rests_on = files_of(folder)
     if not all(file.is_file() for file in (*tables, rests_on)):
         return None
@@ -176,7 +176,7 @@ def read(folder: Path, stride: int, key: dict[str, Any]) -> Windows | None:
         kept = files.read_json(rests_on)
         same = {name: kept[name] for name in key} == key
         if same and kept["files"] == [files.sha256(table) for table in tables]:
-            # Not read_table: this is the file that was written, whatever its length, and a day has 864,000 steps.
+            # Not read_table, which is slow: the file is our own, and a day has 864,000 steps.
             values = [np.loadtxt(table, delimiter=",", skiprows=1, usecols=1, ndmin=1) for table in tables]
             return event_detection.make_windows(kept["frames"], kept["window_frames"], stride, *values)
     return None

@@ -1,4 +1,4 @@
-"""A trained run as an object: poses in, probabilities, labels and the time that mattered out."""
+"""A trained run as an object: poses in; probabilities, labels and peak times out."""
 
 import dataclasses
 import math
@@ -20,29 +20,29 @@ from spasm.runs.artefacts import read_decision, rebuild_hint
 from spasm.runs.oof_table import read_oof
 
 BATCH = 64  # segments read before they are scored
-WITHOUT_POSE = "no pose in any frame: predicted as such segments were labelled in training"
+WITHOUT_POSE = "no pose in any frame: the probability is that of such segments in training"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a run predicts for N segments."""
+    """Predictions of a run for N segments."""
 
     probability: np.ndarray
     """(N,) float64 in 0..1."""
     label: np.ndarray
     """(N,) int64 of 0 and 1."""
     threshold: float
-    """The probability from which on a label is 1."""
+    """A probability at or above it has the label 1."""
     attention: np.ndarray
-    """(N, T) float64: the weight of each frame; 0 where no model has attention, or without a pose."""
+    """(N, T) float64: the weight of each frame; 0 without a pose, or if no model has attention."""
     peak_time_s: np.ndarray
-    """(N,) float64: the time with the highest attention; NaN where there is none."""
+    """(N,) float64: the time with the highest attention; NaN without attention."""
     pose_fraction: np.ndarray
     """(N,) float64: the fraction of frames with a pose."""
     inside_fraction: np.ndarray
     """(N,) float64: the fraction of landmarks found inside the picture."""
     note: list[str]
-    """What is special about a segment; mostly empty."""
+    """A note on each segment; mostly empty."""
     logits: dict[str, np.ndarray]
     """(N,) float64 by model."""
     has_pose: np.ndarray
@@ -52,20 +52,20 @@ class Prediction:
         return len(self.probability)
 
     def at_threshold(self, threshold: float) -> "Prediction":
-        """The same with other labels."""
+        """The same predictions with the labels for another threshold."""
         return dataclasses.replace(self, threshold=threshold, label=(self.probability >= threshold).astype(int))
 
     def with_notes(self, abstain: float) -> "Prediction":
-        """The same with a note on segments of which too little was seen: less than `abstain` of the landmarks."""
+        """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture."""
         rows = zip(self.pose_fraction, self.inside_fraction, strict=True)
         return dataclasses.replace(self, note=[_note(posed, inside, abstain) for posed, inside in rows])
 
 
 class TrainedRun:
-    """A trained run, checked when it is opened. Predictions are made by processes that end with each call."""
+    """A trained run, checked when it is opened. Each call starts its own worker processes."""
 
     def __init__(self, run: Path, hardware: Hardware | None = None, cores: int = 0) -> None:
-        """Raises DataError where the run is not whole, or a file has changed since it was decided."""
+        """Raises DataError if the run is incomplete, or if a file has changed since the decision."""
         self.path, self.decision = run, read_decision(run)
         self.hardware, self.cores = hardware or Hardware(), cores or cpu_count()
 
@@ -77,8 +77,8 @@ class TrainedRun:
     def predict(self, poses: np.ndarray, children: Sequence[str] | None = None) -> Prediction:
         """Predict segments, poses (N, T, 33, 5): x, y, z, visibility, presence of each landmark; NaN: not found.
 
-        children: the child of each, which counts only if the run was blended with child context; by default all are
-        of different children. Raises DataError for poses of another shape.
+        children: the child of each segment, used only if the run was blended with child context; by default each
+        segment is of a different child. Raises DataError for poses of another shape.
         """
         values = np.asarray(poses, dtype=np.float32)
         shape = (self.frames, len(LANDMARKS), len(CHANNELS))
@@ -96,9 +96,9 @@ class TrainedRun:
     def predict_files(
         self, paths: Sequence[Path], root: Path, children: Sequence[str], passed: Callable[[int], Any] = lambda n: None
     ) -> Prediction:
-        """Predict segment files, each read once. `passed` is called with how many more are done.
+        """Predict segment files, each read once. passed: called with the number of files done since the last call.
 
-        Raises DataProblems with everything that is wrong with any of the files.
+        Raises DataProblems with everything that is wrong with the files.
         """
         problems: list[DataError] = []
 
@@ -151,9 +151,9 @@ class TrainedRun:
     def threshold_for(
         self, prediction: Prediction, children: Sequence[str], prevalence: float | None
     ) -> tuple[float, str]:
-        """A threshold for segments with another fraction of positives, and where it comes from.
+        """A threshold for segments with another prevalence, and a text on how it was chosen.
 
-        prevalence: that fraction; None: it is estimated from the segments, and followed where the evidence is not thin.
+        prevalence: None: it is estimated from the segments, and used if the evidence is strong enough.
         """
         oof, blend = read_oof(self.path), self.decision.blend_settings
         before = blend.prevalence or self.decision.prevalence
@@ -162,18 +162,18 @@ class TrainedRun:
         except ValueError:  # labels of one class
             chosen = math.nan
         if not math.isclose(chosen, self.decision.threshold, abs_tol=1e-9):
-            reason = "is not what decision.json was chosen on"
+            reason = "is not the table that decision.json was chosen on"
             raise DataError(self.path / "oof.csv", reason, rebuild_hint(self.path))
-        share, reason = prevalence, f", chosen for the prevalence {prevalence}"
-        if share is None:
+        used, reason = prevalence, f", chosen for the prevalence {prevalence}"
+        if used is None:
             child = np.array(children, dtype=str)
             estimate = label_shift.estimate(oof.labels, oof.in_sample, oof.children, prediction.probability, child)
             low, high = estimate.likelihood_interval
             found = f"estimated prevalence {estimate.likelihood:.3f} (95 % interval {low:.3f} to {high:.3f})"
             if estimate.thin:
-                return self.decision.threshold, f"; it stands: {found}, {estimate.reason}"
-            share, reason = estimate.prevalence, f", chosen for the prevalence {estimate.prevalence:.3f}; {found}"
-        return label_shift.threshold_at(oof.labels, oof.in_sample, share, blend.threshold_rule), reason
+                return self.decision.threshold, f"; the threshold is kept: {found}, {estimate.reason}"
+            used, reason = estimate.prevalence, f", chosen for the prevalence {estimate.prevalence:.3f}; {found}"
+        return label_shift.threshold_at(oof.labels, oof.in_sample, used, blend.threshold_rule), reason
 
 
 def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray:
@@ -182,7 +182,7 @@ def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray
 
 def _note(posed: float, inside: float, abstain: float) -> str:
     if posed == 0:
-        return WITHOUT_POSE if abstain == 0 else f"too poor to judge; {WITHOUT_POSE}"
+        return WITHOUT_POSE if abstain == 0 else f"too few landmarks; {WITHOUT_POSE}"
     if inside >= abstain:
         return ""
-    return f"too poor to judge: no pose in {1 - posed:.0%} of frames, {inside:.0%} of landmarks in the picture"
+    return f"too few landmarks: no pose in {1 - posed:.0%} of frames, {inside:.0%} of landmarks in the picture"

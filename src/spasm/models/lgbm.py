@@ -1,4 +1,4 @@
-"""LightGBM on named kinematic features: gradient boosting, which took many of the challenge's first places."""
+"""LightGBM on named kinematic features: gradient boosting, as in many of the challenge's best entries."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ class LgbmConfig:
     num_boost_round: Annotated[int, within(1, 10_000)] = 200
     """Trees."""
     learning_rate: Annotated[float, within(1e-4, 1)] = 0.05
-    """How much each tree adds."""
+    """Weight of each tree."""
     num_leaves: Annotated[int, within(2, 1024)] = 7
     """Leaves of a tree."""
     min_data_in_leaf: Annotated[int, within(1, 10_000)] = 10
@@ -35,11 +35,11 @@ class LgbmConfig:
     feature_fraction: Annotated[float, within(0.01, 1)] = 0.3
     """Fraction of the features that a tree may use."""
     bagging_fraction: Annotated[float, within(0.1, 1)] = 0.8
-    """Fraction of the training segments that a tree sees."""
+    """Fraction of the training segments that a tree uses."""
     lambda_l2: Annotated[float, within(0, 1000)] = 1.0
     """L2 penalty on the leaves' values."""
     gap_features: bool = False
-    """Also use the features of gaps and visibility, which say more of the camera than of the child."""
+    """Also use the features of gaps and visibility, which depend more on the camera than on the child."""
 
 
 class LgbmModel(Model):
@@ -115,7 +115,7 @@ class LgbmModel(Model):
 
 
 def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
-    """The features (N, F) float32 of the segments `rows` of poses (M, T, 33, 5) that the settings admit."""
+    """The features (N, F) float32 of the segments `rows` of poses (M, T, 33, 5) that the settings select."""
     from spasm.features import kinematics
 
     starts = range(0, len(rows), BATCH)
@@ -125,7 +125,7 @@ def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndar
 
 
 def cached_features(data: TrainingData, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
-    """The same features of segments of the training data, which are computed once for all folds, seeds and settings."""
+    """The same features for segments of the training data, computed once for all folds, seeds and settings."""
     from spasm.features import kinematics
     from spasm.features.cache import kinematic_features
 
@@ -133,7 +133,7 @@ def cached_features(data: TrainingData, rows: np.ndarray, config: LgbmConfig) ->
 
 
 def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:
-    """LightGBM's parameters; one thread and by columns, so that equal data gives equal bytes."""
+    """LightGBM's parameters: one thread and column-wise, so that equal data gives equal bytes."""
     return {
         "objective": "binary",
         "learning_rate": config.learning_rate,
@@ -153,7 +153,7 @@ def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:
 
 
 def train(values: np.ndarray, labels: np.ndarray, config: LgbmConfig, seed: int) -> "lightgbm.Booster":
-    """Boosted trees on features (N, F) and labels (N,). Raises TrainingError where LightGBM refuses."""
+    """Boosted trees on features (N, F) and labels (N,). Raises TrainingError if LightGBM refuses them."""
     import lightgbm
 
     names = LgbmModel().feature_names(config)
@@ -180,16 +180,16 @@ class LgbmPredictor:
         return self.predict_features(features(poses, rows, self.config))
 
     def predict_features(self, values: np.ndarray) -> FoldScores:
-        """Scores of segments whose features (N, F) are computed already."""
+        """Scores of segments from their features (N, F)."""
         if not len(values):
             return FoldScores(np.empty((len(self.boosters), 0)), None)
         logits = [booster.predict(values, raw_score=True, num_threads=1) for booster in self.boosters]
         return FoldScores(np.stack(logits), None)
 
     def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
-        """The features of the segments `rows`, and what each adds to the log-odds.
+        """The features of the segments `rows`, and the contribution of each to the log-odds.
 
-        With the expected value a row sums to the mean of the folds' logits. Shapley values of trees: Lundberg et al.
+        A row plus the expected value sums to the mean of the folds' logits. Shapley values of trees: Lundberg et al.
         2020, https://doi.org/10.1038/s42256-019-0138-9.
         """
         values = features(poses, rows, self.config)

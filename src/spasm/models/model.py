@@ -1,7 +1,7 @@
-"""What a model is: one object that knows its name, its settings, and how it is trained, stored, opened and explained.
+"""The interface of a model: its name and settings, and how it is trained, saved, loaded and explained.
 
-A model's file imports neither torch nor LightGBM: what needs them is imported where it is called, so that help texts
-come at once and no process ever loads both.
+A model's file imports neither torch nor LightGBM: functions import them when they are called, so that help texts are
+fast and no process loads both.
 """
 
 import abc
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 
 class FoldScores(NamedTuple):
-    """What some trained folds predict for N segments, each with a pose."""
+    """Predictions of some trained folds for N segments, each with a pose."""
 
     logits: np.ndarray
     """(folds, N) float64: log-odds by each fold."""
     attention: np.ndarray | None
-    """(N, T) float64: the weight of each frame, the mean over folds, summing to 1; None where a model has none."""
+    """(N, T) float64: the weight of each frame, the mean over folds, summing to 1; None without attention."""
 
 
 class Explanation(NamedTuple):
-    """Why some trained folds predict what they do, the mean over folds; what a model cannot say is None."""
+    """Explanation of the predictions of some trained folds, the mean over folds; None for what a model cannot give."""
 
     attention: np.ndarray | None = None
     """(N, T) float64: the weight of each frame."""
     frame_logits: np.ndarray | None = None
-    """(N, T) float64: the log-odds of a spasm that the model sees in each frame."""
+    """(N, T) float64: the log-odds of a spasm in each frame."""
     feature_values: np.ndarray | None = None
-    """(N, F) float32: the features that `Model.feature_names` names."""
+    """(N, F) float32: the features, in the order of `Model.feature_names`."""
     shap_values: np.ndarray | None = None
-    """(N, F) float64: what each feature adds to the log-odds."""
+    """(N, F) float64: the contribution of each feature to the log-odds."""
 
 
 class Predictor(Protocol):
@@ -49,22 +49,22 @@ class Predictor(Protocol):
         """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose."""
 
     def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
-        """Why, for the same segments."""
+        """The explanation of the predictions for these segments."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FoldJob:
-    """One fold to train: everything that the result may depend on, and where progress goes."""
+    """One fold to train: everything that the result may depend on, and where progress is reported."""
 
     data: TrainingData
     rows: np.ndarray
-    """(M,) int64: the training segments, each with a pose. Nothing else of the data may be looked at."""
+    """(M,) int64: the training segments, each with a pose. No other row of the data may be used."""
     config: Any
     seed: int
     fold: int
     hardware: Hardware = Hardware()
     checkpoint: Path | None = None
-    """Where a model that takes long keeps what it needs to continue; the file goes when the fold is finished."""
+    """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
     on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, restored: None
     """Called after each epoch with its number from 1 and its row of the history, first for those restored."""
 
@@ -73,44 +73,44 @@ class Model(abc.ABC):
     """One learner. Adding one is one file with a subclass, and one line in `registry.py`."""
 
     name: ClassVar[str]
-    """Its folder in a run, its column in tables, the prefix of its flags."""
+    """Identifier: its folder in a run, its column in tables, the prefix of its flags."""
     title: ClassVar[str]
     """Its name in texts."""
     about: ClassVar[str]
     """One sentence for the model card."""
     config: ClassVar[Any]
-    """The class of its settings; the defaults are what we would submit."""
+    """The class of its settings; the defaults are the recommended ones."""
     suffix: ClassVar[str] = ".safetensors"
-    """Of the file that holds one trained fold."""
+    """Suffix of the file that holds one trained fold."""
     library: ClassVar[Literal["torch", "lightgbm", "none"]] = "torch"
-    """What its processes load."""
+    """The library that its processes load."""
     on_gpu: ClassVar[bool] = False
-    """Whether it computes on a GPU where there is one."""
+    """Whether it uses a GPU if there is one."""
     processes: ClassVar[Literal["one", "some", "all"]] = "some"
-    """How many processes predict with it: one, as many as its share of the cores, or as many as there are cores."""
+    """How many processes predict with it: one, its part of the cores, or all cores."""
     has_attention: ClassVar[bool] = False
     """Whether `explain` gives attention and frame logits."""
     has_shap_values: ClassVar[bool] = False
-    """Whether `explain` gives features and what each adds."""
+    """Whether `explain` gives features and their contributions."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
     def epochs(self, config: Any) -> int:
-        """Epochs of a fold; 0 where a fold is trained in one go."""
+        """Epochs of a fold; 0 if a fold is trained in one step."""
         return 0
 
     def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
-        """What must stay the same between the folds of one model, beside its settings. folder: the user's data."""
+        """Facts that must be the same for all folds of a model, besides its settings. folder: the user's data."""
         return {"threads": 1}
 
     @abc.abstractmethod
     def search_space(self) -> "dict[str, BaseDistribution]":
-        """What tuning tries: fields of the settings, at any depth, and their ranges. The defaults lie inside."""
+        """Search space of tuning: fields of the settings, at any depth, and ranges that contain the defaults."""
 
     @abc.abstractmethod
     def fit(self, job: FoldJob) -> Any:
-        """Train one fold. Depends on the job alone, whichever process calls it; raises TrainingError."""
+        """Train one fold. The result depends only on the job, in any process. Raises TrainingError."""
 
     @abc.abstractmethod
     def save(self, path: Path, trained: Any) -> None:
@@ -118,27 +118,27 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def load(self, paths: Sequence[Path], config: Any, hardware: Hardware) -> Predictor:
-        """Open trained folds. Raises DataError or TrainingError where a file does not fit the settings."""
+        """Open trained folds. Raises DataError or TrainingError if a file does not fit the settings."""
 
     def predictor(self, trained: Any, config: Any, hardware: Hardware) -> Predictor:
-        """A trained fold, ready for poses; a model that needs no file for that says how."""
+        """A trained fold, ready for poses; a model that can predict without saving overrides this."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"fold{self.suffix}"
             self.save(path, trained)
             return self.load([path], config, hardware)
 
     def predict_data(self, predictor: Predictor, data: TrainingData, rows: np.ndarray) -> FoldScores:
-        """Scores of segments `rows` of the training data, as `predictor.predict` gives them, from what is cached."""
+        """Scores of segments `rows` of the training data, the same as by `predictor.predict`, using cached values."""
         return predictor.predict(data.poses, rows)
 
     def gain_fractions(self, trained: Any) -> dict[str, float]:
-        """The fraction of the gain by each group of features; empty where a model has none."""
+        """The fraction of the gain by each group of features; empty for a model without features."""
         return {}
 
     def feature_names(self, config: Any) -> list[str]:
-        """The features that `explain` speaks of."""
+        """The names of the features in `explain`."""
         return []
 
     def cost(self, config: Any, frames: int) -> dict[str, Any]:
-        """Parameters, and GFLOP for one segment (a multiplication with its addition counts two); None: unknown."""
+        """Parameters, and GFLOP for one segment (a multiplication and an addition count as two); None: unknown."""
         return {"parameters": None, "gflop": None}

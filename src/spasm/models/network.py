@@ -1,4 +1,4 @@
-"""What all networks share: how they are trained, stored and opened. Each network's own file has its settings."""
+"""The common part of all networks: how they are trained, saved and loaded. Each network's file has its settings."""
 
 import abc
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class NetworkModel(Model):
     """A network with attention over frames, trained by gradient descent."""
 
     seed_number: ClassVar[int]
-    """Part of all its seeds, so that no two networks draw the same numbers."""
+    """Part of all its seeds, so that networks have different random numbers."""
     on_gpu = True
     has_attention = True
 
@@ -30,10 +30,10 @@ class NetworkModel(Model):
 
     @abc.abstractmethod
     def build(self, config: Any) -> "Network":
-        """The network, with new weights drawn from torch's random state."""
+        """The network, with new weights sampled from torch's random state."""
 
     def load_pretrained(self, network: "Network", config: Any) -> None:
-        """Put weights that the settings name in place of the drawn ones, before training."""
+        """Before training, replace the random weights by the file that the settings name."""
 
     def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
         from spasm.models.networks.predictor import pick_device, pick_precision
@@ -47,7 +47,7 @@ class NetworkModel(Model):
         return environment
 
     def search_space(self) -> "dict[str, BaseDistribution]":
-        """What is searched of every published network, whose sizes stay the published ones."""
+        """The search space of published networks; their sizes stay as published."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution
 
         return {

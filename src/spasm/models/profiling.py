@@ -1,4 +1,4 @@
-"""What a trained model costs: parameters, operations and time for each segment."""
+"""The cost of a trained model: parameters, operations and time per segment."""
 
 import statistics
 import time
@@ -14,15 +14,15 @@ from spasm.models.model import Predictor
 from spasm.models.registry import MODELS
 
 BATCH = 16  # segments
-REPEATS = 7  # times each is measured; the median counts
+REPEATS = 7  # measurements; the median is taken
 
 
 def measure(name: str, settings: dict[str, Any], weights: Path, poses: np.ndarray) -> dict[str, Any]:
-    """The cost of one trained fold in a process of its own, on one thread of the processor.
+    """The cost of one trained fold in its own process, on one CPU thread.
 
     settings: of the model's manifest; weights: the fold's file; poses: (M, T, 33, 5), M at least 1, each with a pose.
-    Gives "parameters" and "gflop" as `Model.cost` does, and "milliseconds" from poses to logit, of a segment alone and
-    of one among BATCH.
+    Returns "parameters" and "gflop" of `Model.cost`, and "milliseconds" from poses to logit, for a segment alone and
+    for one in a batch of BATCH.
     """
     with processes.isolated_pool(1) as pool:
         return pool.submit(_measure, name, settings, weights, np.array(poses)).result()
@@ -38,7 +38,7 @@ def _measure(name: str, settings: dict[str, Any], weights: Path, poses: np.ndarr
     batch = poses[np.arange(BATCH) % len(poses)]
     alone = [_seconds(predictor, batch[place : place + 1]) for place in range(REPEATS + 1)]
     together = [_seconds(predictor, batch) / BATCH for _ in range(REPEATS + 1)]
-    # The first time is warming up.
+    # The first call warms up.
     milliseconds = {"alone": statistics.median(alone[1:]), "in_batch": statistics.median(together[1:])}
     return cost | {"milliseconds": {way: 1000 * value for way, value in milliseconds.items()}}
 

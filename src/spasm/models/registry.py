@@ -1,4 +1,4 @@
-"""Every model there is. A new one is one file, and one line here."""
+"""All models. A new one needs one file, and one line here."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from spasm.models.stgcn_mil import StgcnMilModel
 from spasm.models.two_stream import TwoStreamModel
 from spasm.models.vsvig import VsvigModel
 
-# From the cheapest to the dearest: in this order they are trained.
+# From the fastest to the slowest: models are trained in this order.
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
@@ -27,11 +27,11 @@ MODELS: dict[str, Model] = {
     )
 }
 DEFAULT_MODELS = ("lgbm", "rocket", "stgcn_mil")
-"""What is trained, and what the decision uses, where nothing else is asked for."""
+"""The models that are trained and used in the decision by default."""
 
 
 def model_named(name: str, flag: str = "--models") -> Model:
-    """A model by its name. Raises SettingsError with the nearest name for one that is unknown."""
+    """A model by its name. Raises SettingsError with the nearest name for an unknown one."""
     if name not in MODELS:
         nearest = difflib.get_close_matches(name, MODELS, 1, 0)[0]
         raise SettingsError(f"{flag} {name} is unknown; the nearest is {nearest}, of {', '.join(MODELS)}")
@@ -39,7 +39,7 @@ def model_named(name: str, flag: str = "--models") -> Model:
 
 
 def models_named(names: Iterable[str], flag: str = "--models") -> tuple[Model, ...]:
-    """Models by their names, each once, cheapest first. Raises SettingsError for none, and for an unknown one."""
+    """Models by their names, each once, fastest first. Raises SettingsError for no name and for an unknown one."""
     wanted = {model_named(name, flag).name for name in split_names(names)}
     if not wanted:
         raise SettingsError(f"{flag} names no model; there are {', '.join(MODELS)}")
@@ -47,5 +47,5 @@ def models_named(names: Iterable[str], flag: str = "--models") -> tuple[Model, .
 
 
 def split_names(names: Iterable[str]) -> list[str]:
-    """Names that are apart by spaces or commas."""
+    """Split names at spaces and commas."""
     return [name for part in names for name in part.split(",") if name]

@@ -1,4 +1,4 @@
-"""Random convolutions under a ridge classifier: thousands of fixed kernels, pooled over time, and one linear fit."""
+"""Random convolutions and a ridge classifier: thousands of fixed kernels, pooled over time, and one linear fit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ class RocketConfig:
     biases_per_kernel: Annotated[int, within(1, 64)] = 4
     """Thresholds for each kernel, dilation and pooling."""
     augmented_copies: Annotated[int, within(0, 16)] = 2
-    """Randomly changed copies of each training segment that are trained on beside it."""
+    """Number of augmented copies of each training segment."""
     features: Annotated[Features, tyro.conf.arg(name="")] = Features(body_scale=True)
     augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
 

@@ -1,7 +1,7 @@
-"""Random convolutions under a ridge classifier: thousands of fixed kernels, pooled over time, and one linear fit.
+"""Random convolutions and a ridge classifier: thousands of fixed kernels, pooled over time, and one linear fit.
 
 The kernels and the choice of channels follow MiniRocket (Dempster et al. 2021, arXiv 2012.08791), the four poolings and
-the second look at first differences MultiRocket (Tan et al. 2022, arXiv 2102.00457). Written from the papers.
+the use of first differences follow MultiRocket (Tan et al. 2022, arXiv 2102.00457). Written from the papers.
 """
 
 import itertools
@@ -24,12 +24,12 @@ TAPS = 9
 # MiniRocket's 84 kernels: three of nine weights are 2 and the others -1, so that each sums to 0.
 HIGH_TAPS = np.array(list(itertools.combinations(range(TAPS), 3)))
 MOST_DILATIONS = 6  # from 1 frame to the widest kernel that fits into the segment
-MOST_CHANNELS = 9  # that one kernel adds up, as in MiniRocket
+MOST_CHANNELS = 9  # added up by one kernel, as in MiniRocket
 POOLINGS = 4
-BATCH = 64  # segments: for fewer, calling torch costs more than what it does
-BIAS_SEGMENTS = 64  # whose outputs the biases are quantiles of
+BATCH = 64  # segments; with fewer, the calls of torch dominate the time
+BIAS_SEGMENTS = 64  # the biases are quantiles of their outputs
 BIAS_VALUES = 10_000
-PENALTIES = np.geomspace(1e-3, 10, 9)  # of the ridge, in units of the mean squared length of a segment's features
+PENALTIES = np.geomspace(1e-3, 10, 9)  # of the ridge, relative to the mean squared norm of a segment's features
 INNER_FOLDS = 5  # among the training children, to choose the penalty and to calibrate
 STREAMS = ("position", "velocity")
 Tensors = dict[str, torch.Tensor]
@@ -49,15 +49,15 @@ def kernels() -> torch.Tensor:
 
 
 def dilations(frames: int) -> np.ndarray:
-    """Frames between two taps: evenly spaced in logarithm up to where nine taps span the series."""
+    """Frames between two taps: evenly spaced in logarithm, up to nine taps spanning the series."""
     widest = max(1, (frames - 1) // (TAPS - 1))
     return np.unique(np.geomspace(1, widest, MOST_DILATIONS).round().astype(int))
 
 
-def draw_channels(generator: np.random.Generator, alive: np.ndarray, count: int) -> torch.Tensor:
-    """Which channels each kernel adds up, (84, C) of 0 and 1: one to nine of those `alive` (C,) bool.
+def sample_channels(generator: np.random.Generator, alive: np.ndarray, count: int) -> torch.Tensor:
+    """Sample the channels that each kernel adds up, (84, C) of 0 and 1: one to nine of those `alive` (C,) bool.
 
-    A channel that never moves in the training data, such as a landmark that is never found, is not drawn.
+    A channel that never moves in the training data, such as a landmark that is never found, is not sampled.
     """
     chosen = torch.zeros(count, len(alive))
     usable = np.flatnonzero(alive)
@@ -84,13 +84,13 @@ def convolve(values: torch.Tensor, channels: torch.Tensor, dilation: int) -> tor
 def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
     """outputs (T, N, 84), biases (84, B) to (N, 84, B, 4): MultiRocket's poolings over the frames above each bias.
 
-    Their share; the mean excess over the bias; their mean place, from 0 to 1, or -1 / T where there is none; and the
-    longest stretch of them, as a share of T.
+    The fraction of such frames; their mean excess over the bias; their mean position, from 0 to 1, or -1 / T if there
+    are none; and the longest run of them, as a fraction of T.
     """
     frames, count, kernel = outputs.shape
     biases = biases.T[:, None].contiguous()
     shape = (len(biases), count, kernel)
-    # Frame by frame, so that all of it stays in the processor's cache.
+    # Frame by frame, so that all values stay in the CPU cache.
     excess, above = torch.empty(shape), torch.empty(shape)
     frames_above, total, places, stretch, longest = (torch.zeros(shape) for _ in range(5))
     for place, output in enumerate(outputs):
@@ -107,47 +107,47 @@ def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
     return pooled.permute(1, 2, 0, 3)
 
 
-def draw_kernels(examples: dict[str, torch.Tensor], biases: int, generator: np.random.Generator) -> Tensors:
-    """Channels and biases of every stream and dilation; the biases are quantiles of what `examples` give."""
-    drawn: Tensors = {}
-    shares = torch.linspace(0, 1, biases + 2)[1:-1]
+def sample_kernels(examples: dict[str, torch.Tensor], biases: int, generator: np.random.Generator) -> Tensors:
+    """Channels and biases of every stream and dilation; the biases are quantiles of the outputs for `examples`."""
+    sampled: Tensors = {}
+    levels = torch.linspace(0, 1, biases + 2)[1:-1]
     for stream, values in examples.items():
         alive = (values.amax((0, 2)) > values.amin((0, 2))).numpy()
         if not alive.any():
-            raise TrainingError("nothing moves in the training segments: look at them with src/verify.py")
+            raise TrainingError("nothing moves in the training segments: check them with src/verify.py")
         rows = generator.choice(len(values), min(len(values), BIAS_SEGMENTS), replace=False)
         examined = values[rows].permute(2, 0, 1).contiguous()
         for dilation in dilations(values.shape[2]):
-            channels = draw_channels(generator, alive, len(HIGH_TAPS))
+            channels = sample_channels(generator, alive, len(HIGH_TAPS))
             outputs = convolve(examined, channels, int(dilation)).permute(2, 1, 0).flatten(1)
             outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)]
-            drawn[f"{stream}.{dilation}.channels"] = channels
-            drawn[f"{stream}.{dilation}.biases"] = torch.quantile(outputs, shares, dim=1).T.contiguous()
-    return drawn
+            sampled[f"{stream}.{dilation}.channels"] = channels
+            sampled[f"{stream}.{dilation}.biases"] = torch.quantile(outputs, levels, dim=1).T.contiguous()
+    return sampled
 
 
-def transform(streams: dict[str, torch.Tensor], drawn: Tensors) -> torch.Tensor:
+def transform(streams: dict[str, torch.Tensor], sampled: Tensors) -> torch.Tensor:
     """The pooled features (N, F) float32 of segments; F = 84 * biases * 4 for each stream and dilation."""
     pooled = []
     for stream in STREAMS:
         values = streams[stream].permute(2, 0, 1).contiguous()
         for dilation in dilations(len(values)):
             name = f"{stream}.{dilation}"
-            outputs = convolve(values, drawn[f"{name}.channels"], int(dilation))
-            pooled.append(pool(outputs, drawn[f"{name}.biases"]).flatten(1))
+            outputs = convolve(values, sampled[f"{name}.channels"], int(dilation))
+            pooled.append(pool(outputs, sampled[f"{name}.biases"]).flatten(1))
     return torch.cat(pooled, 1)
 
 
 def fit_ridge(features: torch.Tensor, labels: np.ndarray, groups: np.ndarray) -> Tensors:
     """Mean, scale, coefficients and intercept of a ridge regression on labels -1 and 1, and a calibration of its score.
 
-    features (M, F) float32; labels (M,) of 0 and 1; groups (M,): the child of each row. The penalty, and the line that
-    turns scores into log-odds, come from inner folds of whole children.
+    features (M, F) float32; labels (M,) of 0 and 1; groups (M,): the child of each row. The penalty, and the
+    calibration of scores to log-odds, come from inner folds of whole children.
     """
     mean, scale = features.mean(0), features.std(0)
     scale = torch.where(scale > 1e-6, scale, 1.0)
     standard = (features - mean) / scale
-    # In the space of the segments: there are fewer of them than features.
+    # Solve in the space of the segments: there are fewer segments than features.
     gram = (standard @ standard.T).double() / standard.shape[1]
     target = torch.from_numpy(2.0 * labels - 1)
     inner = inner_folds(labels, groups)
@@ -159,7 +159,7 @@ def fit_ridge(features: torch.Tensor, labels: np.ndarray, groups: np.ndarray) ->
             scores[number, scored] = (gram[scored][:, fitted] @ dual + intercept).numpy()
     best = ((scores - target.numpy()) ** 2).mean(1).argmin()
     dual, intercept = _solve(gram, target, PENALTIES[best])
-    # A ridge score is no log-odds: nothing is expected of its slope.
+    # A ridge score is not in log-odds, so its slope has no prior.
     slope, offset = fit_logistic(scores[best][:, None], labels, np.zeros(1), 1e-3)
     return {
         "mean": mean,
@@ -170,7 +170,7 @@ def fit_ridge(features: torch.Tensor, labels: np.ndarray, groups: np.ndarray) ->
 
 
 def inner_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Inner fold (M,) of each row: children dealt in turn, those with the most positives first."""
+    """Inner fold (M,) of each row: children are assigned in turn, those with the most positives first."""
     names, child = np.unique(groups, return_inverse=True)
     positives = np.bincount(child, labels, minlength=len(names))
     order = np.lexsort((names, -positives))
@@ -207,7 +207,7 @@ def fit(
     generator = np.random.default_rng(np.random.SeedSequence([*seed, *b"rocket"]))
     shaken = torch.Generator().manual_seed(int(generator.integers(2**62)))
     examples = rows[generator.choice(len(rows), min(len(rows), 4 * BIAS_SEGMENTS), replace=False)]
-    drawn = draw_kernels(
+    sampled = sample_kernels(
         series(torch.from_numpy(np.array(poses[np.sort(examples)])), features),
         biases_per_kernel,
         generator,
@@ -217,9 +217,9 @@ def fit(
         for batch in batches(poses, rows):
             if copy:
                 batch = augment(batch, augmentation, shaken, features.aspect)
-            parts.append(transform(series(batch, features), drawn))
+            parts.append(transform(series(batch, features), sampled))
     copies = augmented_copies + 1
-    return drawn | fit_ridge(torch.cat(parts), np.tile(labels, copies), np.tile(children, copies))
+    return sampled | fit_ridge(torch.cat(parts), np.tile(labels, copies), np.tile(children, copies))
 
 
 def batches(poses: np.ndarray, rows: np.ndarray) -> Iterator[torch.Tensor]:
@@ -247,12 +247,12 @@ class RocketPredictor:
         return FoldScores(logits, None)
 
     def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
-        """Nothing: thousands of kernels say nothing that a person could follow."""
+        """Empty: thousands of random kernels give no readable explanation."""
         return Explanation()
 
 
 def load(paths: Sequence[Path], features: Features) -> RocketPredictor:
-    """Folds from their files. Raises DataError where one does not fit."""
+    """Folds from their files. Raises DataError if one does not fit."""
     weights = [checkpoints.read_tensors(path) for path in paths]
     for path, fitted in zip(paths, weights, strict=True):
         biases = sum(value.numel() for name, value in fitted.items() if name.endswith(".biases"))

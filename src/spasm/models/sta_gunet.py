@@ -26,9 +26,9 @@ class StaGunetConfig(NetworkConfig):
     kernel: Annotated[int, within(1, 51), Odd] = 9
     """Frames that a temporal convolution spans (odd)."""
     dropout: Annotated[float, within(0, 0.9)] = 0.15
-    """Fraction of channels dropped while training."""
+    """Fraction of channels dropped in training."""
     triplet: Annotated[float, within(0, 100)] = 0.1
-    """Weight of the triplet-centre loss; its margin is 1, a tenth less in each epoch."""
+    """Weight of the triplet-centre loss; its margin starts at 1 and decreases by a tenth per epoch."""
 
 
 class StaGunetModel(NetworkModel):

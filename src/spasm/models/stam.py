@@ -24,7 +24,7 @@ class StamConfig(NetworkConfig):
     kernel: Annotated[int, within(1, 51), Odd] = 9
     """Frames that a temporal convolution spans (odd)."""
     dropout: Annotated[float, within(0, 0.9)] = 0.15
-    """Fraction of channels dropped while training."""
+    """Fraction of channels dropped in training."""
 
 
 class StamModel(NetworkModel):

@@ -1,4 +1,4 @@
-"""ST-GCN with an attention head, the main network: 5th place of the 2026 challenge, and what was found better since."""
+"""ST-GCN with an attention head, the main network: based on the 5th place of the 2026 challenge."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,15 +23,15 @@ class StgcnMilConfig(NetworkConfig):
     kernel: Annotated[int, within(1, 51), Odd] = 9
     """Frames that a temporal convolution spans (odd)."""
     dropout: Annotated[float, within(0, 0.9)] = 0.15
-    """Fraction of channels dropped while training."""
+    """Fraction of channels dropped in training."""
     head: Literal["attn", "topk", "logsumexp"] = "attn"
-    """How frames become one prediction."""
+    """Pooling of frames into one prediction."""
 
 
 class StgcnMilModel(NetworkModel):
     name = "stgcn_mil"
     title = "ST-GCN with attention"
-    about = "a graph convolutional network over the skeleton, whose attention head weighs the frames"
+    about = "a graph convolutional network over the skeleton, with an attention head over the frames"
     config = StgcnMilConfig
     seed_number = 0
 

@@ -1,4 +1,4 @@
-"""The two-stream network for general movements (see `networks/two_stream.py`), on pictures drawn from poses."""
+"""The two-stream network for general movements (see `networks/two_stream.py`), on pictures plotted from poses."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @settings
 class TwoStreamConfig(NetworkConfig):
-    """Settings of the two-stream network; what it draws is small, and so is its default backbone."""
+    """Settings of the two-stream network; its plotted pictures are small, and so is its default backbone."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
         learning_rate=1.7e-3, loss="focal", ema=0.97
@@ -27,9 +27,9 @@ class TwoStreamConfig(NetworkConfig):
     width: Annotated[int, within(4, 1024)] = 16
     """Channels of the first blocks."""
     dropout: Annotated[float, within(0, 0.9)] = 0.35
-    """Fraction of channels dropped while training."""
+    """Fraction of channels dropped in training."""
     head: Literal["attn", "topk", "logsumexp"] = "attn"
-    """How clips become one prediction."""
+    """Pooling of clips into one prediction."""
     backbone: Literal["small", "resnet18", "resnet50"] = "small"
     """Backbone of both streams."""
     weights: str = ""
@@ -39,7 +39,7 @@ class TwoStreamConfig(NetworkConfig):
 class TwoStreamModel(NetworkModel):
     name = "two_stream"
     title = "two-stream network"
-    about = "a convolutional network on drawn poses and one on their motion, for clips of a second"
+    about = "a convolutional network on plotted poses and one on their motion, for clips of a second"
     config = TwoStreamConfig
     seed_number = 4
 

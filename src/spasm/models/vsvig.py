@@ -31,13 +31,13 @@ class VsvigConfig(NetworkConfig):
     width: Annotated[int, within(4, 1024), AfterValidator(_even)] = 12
     """Channels of the first blocks, an even number: 24 is the base size, 12 the light one."""
     dropout: Annotated[float, within(0, 0.9)] = 0.15
-    """Fraction of channels dropped while training."""
+    """Fraction of channels dropped in training."""
 
 
 class VsvigModel(NetworkModel):
     name = "vsvig"
     title = "VSViG"
-    about = "vision graph convolutions over joints, here on poses in place of patches of pictures"
+    about = "vision graph convolutions over joints, here on poses instead of picture patches"
     config = VsvigConfig
     seed_number = 3
 

@@ -66,7 +66,7 @@ def evaluate(run: Run, logits: dict[str, np.ndarray]) -> Scores:
     rows = OofScores(logits, children, has_pose)
     probabilities, positive, _ = cross_fit(rows, labels, fold_of, Blend())
     point, replicates = metrics.cluster_bootstrap(labels, probabilities, positive, list(children))
-    best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))["f1"]
+    best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))["f1"]
     return Scores(point, replicates, math.nan if best is None else best)
 
 
@@ -127,7 +127,7 @@ def _introduction(run: Run, seeds: int) -> list[str]:
     by_child = data.label_level is LabelLevel.CHILD
     label_of = dict(zip(data.children, data.labels, strict=True))
     labels = np.array(list(label_of.values())) if by_child else data.labels
-    always = metrics.figures(labels, labels * 0.0 + 0.5, labels >= 0)["f1"]
+    always = metrics.point_metrics(labels, labels * 0.0 + 0.5, labels >= 0)["f1"]
     what = f"{len(data.labels)} segments of {children} children"
     if by_child:
         what += ", each child predicted by the largest of its segments"

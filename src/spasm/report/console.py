@@ -81,8 +81,8 @@ def intervals_table(values: Mapping[str, Metric], title: str) -> str:
 
 def part_line(part: str, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> str:
     """Metrics of held-out segments, and the F1 at the best threshold for them, which is known only afterwards."""
-    values = metrics.figures(labels, probabilities, positive)
-    best = metrics.figures(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
+    values = metrics.point_metrics(labels, probabilities, positive)
+    best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
     shown = {"F1": values["f1"], "AUC": values["auc"], "F1 at its own best threshold": best["f1"]}
     return f"held out {part}: " + ", ".join(f"{name} {number(value).strip()}" for name, value in shown.items())
 

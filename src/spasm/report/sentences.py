@@ -66,7 +66,7 @@ def without_pose(predictions: SegmentPredictions) -> str:
     if has_pose.all() or not has_pose.any():
         return ""
     empty = ~has_pose
-    rest = metrics.figures(predictions.labels[has_pose], predictions.probability[has_pose], positive[has_pose])
+    rest = metrics.point_metrics(predictions.labels[has_pose], predictions.probability[has_pose], positive[has_pose])
     return (
         f"{empty.sum()} of {len(has_pose)} segments have no pose in any frame. No model can see anything there: they "
         "all get one probability, the fraction of spasms among such segments in training. "

@@ -1,1 +1,1 @@
-"""What a training leaves on disk."""
+"""The run folder: files that a training writes."""

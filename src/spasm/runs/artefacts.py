@@ -1,9 +1,9 @@
-"""What lies in a run folder, as types: each is read and written here alone.
+"""The files of a run folder as types; only this module reads and writes them.
 
 RUN/run.json                  `RunInfo`: T, data and folds, made by the first command and shared by every model
-RUN/<model>/manifest.json     `Manifest`: settings, versions, and the sha256 of every file that a decision rests on
+RUN/<model>/manifest.json     `Manifest`: settings, versions, and the sha256 of every file that a decision depends on
 RUN/decision.json             `Decision`: how the models become one probability and one label
-RUN/metrics.json              `Metrics`: how well that does on children it never saw
+RUN/metrics.json              `Metrics`: how good that is for held-out children
 """
 
 import math
@@ -25,12 +25,12 @@ from spasm.models.registry import MODELS
 from spasm.runs.missing import check_is_run
 
 SCHEMA = 2
-"""Of everything here; a run of another schema is not read."""
+"""Version of all these files; a run with another schema is refused."""
 OOF_COLUMNS = ("segment_name", "child", "label", "fold")
 
 
 def rebuild_hint(run: Path) -> str:
-    """What to do where a run's decision or metrics are not as they should be."""
+    """The hint for a run whose decision or metrics are missing or wrong."""
     return f"rebuild them: python src/train_folds.py --decide-only --run {printable(run)}"
 
 
@@ -47,7 +47,7 @@ def _sha256(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    # Nothing above the run, and nothing hidden, can be named.
+    # Refuses paths out of the run, and hidden files.
     if not re.fullmatch(r"([a-z0-9_]+/)?seed_[0-9]+/[a-z0-9_]+\.[a-z]+", text):
         raise ValueError("is not a file of a trained fold")
     return text
@@ -62,7 +62,7 @@ Calibration = tuple[Number, Number]
 
 
 class Artefact(BaseModel):
-    """JSON with a fixed set of keys, of which none is unknown."""
+    """JSON with a fixed set of keys; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
@@ -71,12 +71,12 @@ class Stored(Artefact):
     """An artefact in a file of its own."""
 
     what: ClassVar[str]
-    """What the file is, in messages."""
+    """The kind of file, for messages."""
     schema_number: Literal[2] = Field(default=2, alias="schema")
 
     @classmethod
     def read(cls, path: Path, hint: str) -> Self:
-        """Read and check a file. Raises DataError; `hint` says what to do."""
+        """Read and check a file. Raises DataError; `hint`: what to do."""
         tree = files.read_json(path)
         if tree.get("schema") != SCHEMA:
             found = shorten(tree.get("schema", 1))
@@ -91,7 +91,7 @@ class Stored(Artefact):
             raise DataError(path, reason, hint) from error
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file; it is whole or absent."""
         files.write_json(path, self.model_dump(mode="json", by_alias=True))
 
 
@@ -108,7 +108,7 @@ class DataInfo(Artefact):
 
 
 class FoldsInfo(Artefact):
-    """Where the folds come from."""
+    """Origin of the folds."""
 
     folds: Annotated[int, Field(ge=2, le=100_000)]
     splitter: str | None = None
@@ -133,7 +133,7 @@ class Manifest(Stored):
     model: ModelName
     settings: dict[str, Any]
     environment: dict[str, str | int]
-    """What computed it, and what else must not change between folds."""
+    """The hardware that computed it, and other facts that must not change between folds."""
     data: DataInfo
     versions: dict[str, str]
     command: list[str]
@@ -178,7 +178,7 @@ class Decision(Stored):
             from_tree(Blend, self.blend)
         except SettingsError as error:
             raise ValueError(f"blend: {error}") from error
-        # A count beyond the files would be listed for ever.
+        # A huge count would make a very long list of files.
         if self.folds > len(self.files) or any(len(model.seeds) > len(self.files) for model in self.models.values()):
             raise ValueError("it names more folds or seeds than files")
         if not math.isclose(sum(model.weight for model in self.models.values()), 1, abs_tol=1e-6):
@@ -192,12 +192,12 @@ class Decision(Stored):
 
     @property
     def blend_settings(self) -> Blend:
-        """The settings that it was made with."""
+        """The `Blend` settings of this decision."""
         return from_tree(Blend, self.blend)
 
     @property
     def parameters(self) -> BlendParameters:
-        """What turns the models' logits into probabilities."""
+        """The parameters that turn the models' logits into probabilities."""
         return BlendParameters(
             averaging=self.averaging,
             weights={name: model.weight for name, model in self.models.items()},
@@ -210,7 +210,7 @@ class Decision(Stored):
 
 
 class Metric(Artefact):
-    """A metric and its 95 % interval; None where it is not defined."""
+    """A metric and its 95 % interval; None if undefined."""
 
     value: Number | None
     low: Number | None
@@ -269,7 +269,7 @@ class Metrics(Stored):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len(self.cross_fitted_thresholds) != len(self.folds):
-            raise ValueError("it has not one threshold for each fold")
+            raise ValueError("it does not have one threshold for each fold")
         if sum(self.confusion.model_dump().values()) != self.data.segments:
             raise ValueError("the confusion matrix does not count every segment once")
         names = {key for key, _ in ROWS}
@@ -297,7 +297,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_decision(run: Path) -> Decision:
-    """A run's decision, once every file it rests on is known to be there and unchanged. Raises DataError."""
+    """Read a run's decision, and check that every file it depends on is present and unchanged. Raises DataError."""
     path = run / "decision.json"
     if not path.exists():
         check_is_run(run)
@@ -333,13 +333,13 @@ def check_files(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def read_metrics(run: Path, decision: Decision) -> Metrics:
-    """A run's metrics. Raises DataError where they are not of this decision."""
+    """A run's metrics. Raises DataError if they belong to another decision."""
     path = run / "metrics.json"
     if not path.exists():
         raise DataError(path, "is not there: the run has no metrics", rebuild_hint(run))
     result = Metrics.read(path, rebuild_hint(run))
     if (result.data, result.threshold) != (decision.data, decision.threshold):
-        raise DataError(path, "is of another decision than decision.json", rebuild_hint(run))
+        raise DataError(path, "belongs to another decision than decision.json", rebuild_hint(run))
     return result
 
 

@@ -1,4 +1,4 @@
-"""What a run's complete models say together: its out-of-fold table, decision and metrics."""
+"""Combine a run's complete models: write its out-of-fold table, decision and metrics."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -36,19 +36,19 @@ from spasm.runs.folder import ModelFolder, Run
 from spasm.runs.oof_table import OofTable
 
 PROTOCOL = (
-    "Folds hold whole children. Weights, calibration and threshold that judge a fold were chosen on the other folds; "
+    "Folds hold whole children. Weights, calibration and threshold for a fold were chosen on the other folds; "
     "the models were not trained again for that, and this small dependence remains. Intervals: 95 %, resampling "
     "children."
 )
 
 
 def decide(run: Run, blend: Blend | None = None, with_defaults: bool = True) -> Metrics | None:
-    """Write oof.csv, decision.json and metrics.json from the models that are complete; None while none is.
+    """Write oof.csv, decision.json and metrics.json from the complete models; None if there is none.
 
-    blend: the settings; None: those of the decision before, so that a model that completes changes no setting. The
-    decision is made over the default models and those that the settings name, as far as they are complete: training
-    one more model never changes a prediction by itself.
-    with_defaults: whether the default models take part beside those that the settings name.
+    blend: the settings; None: those of the previous decision, so that a newly completed model changes no setting. The
+    decision uses the default models and those named in the settings, if they are complete. So training one more model
+    never changes a prediction by itself.
+    with_defaults: whether the default models are used in addition to those named in the settings.
     """
     with files.lock(run.lock, "the run is being written"):
         logits = complete_logits(run)
@@ -81,7 +81,7 @@ def complete_logits(run: Run) -> dict[str, np.ndarray]:
 
 
 def require_complete(run: Run, logits: Mapping[str, np.ndarray], models: Iterable[str]) -> None:
-    """Raise DataError for a model that is not among the complete ones."""
+    """Raise DataError for a model that is not complete."""
     for name in models:
         if name not in logits:
             reason = "is not, or no longer, trained in every fold"
@@ -90,20 +90,20 @@ def require_complete(run: Run, logits: Mapping[str, np.ndarray], models: Iterabl
 
 def _decided_before(run: Run) -> Decision | None:
     path = run.path / "decision.json"
-    return Decision.read(path, "delete it; it is made again") if path.exists() else None
+    return Decision.read(path, "delete it; it is written again") if path.exists() else None
 
 
 def _considered(
     run: Run, blend: Blend, logits: Mapping[str, np.ndarray], before: Decision | None, with_defaults: bool
 ) -> tuple[str, ...]:
-    """The models that the decision is made over, in the order of their names."""
+    """The models that the decision uses, sorted by name."""
     require_complete(run, logits, blend.models)
     chosen = set(blend.models)
     if with_defaults:
         chosen |= {name for name in DEFAULT_MODELS if name in logits}
     if not chosen and before:
         chosen = {name for name in before.considered_models if name in logits}
-    if not chosen:  # only models that nobody named: the cheapest decides, until another is asked for
+    if not chosen:  # no model is named and no default one complete: use the cheapest
         chosen = {next((name for name in MODELS if name in logits), next(iter(logits)))}
     return tuple(name for name in logits if name in chosen)
 
@@ -133,12 +133,12 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: B
         threshold=parameters.threshold,
         no_pose_logit=logit_without_pose(run.data.labels, run.data.has_pose),
         provenance={
-            "averaging": f"logits over seeds, each {blend.fold_averaging} over folds, over models as averaging says",
-            "weights": "lowest log loss over all out-of-fold rows with a pose, pulled towards equal weights",
+            "averaging": f"logits over seeds, each {blend.fold_averaging} over folds, over models as set by averaging",
+            "weights": "lowest log loss over all out-of-fold rows with a pose, with a penalty towards equal weights",
             "calibration": "slope and offset of the log-odds (Platt), of each model and of their average, on the same "
             "rows",
             "threshold": f"highest {blend.threshold_rule} F1 over all out-of-fold rows{weighted}",
-            "no_pose_logit": "log-odds of such segments in training, smoothed towards the prevalence of all",
+            "no_pose_logit": "log-odds of segments without a pose in training, smoothed towards the prevalence of all",
         },
         prevalence=float(run.data.labels.mean()),
         considered_models=list(considered),
@@ -167,7 +167,7 @@ def _metrics(
     with_context, without = both if blend.child_context else both[::-1]
     return Metrics(
         data=read_run_info(run.path).data,
-        note="SIMULATED DATA: says nothing about children" if run.data.simulated else "",
+        note="SIMULATED DATA: no evidence about real children" if run.data.simulated else "",
         protocol=PROTOCOL,
         models={name: ModelFolder(run.path / name).complete_seeds(run.folds) for name in rows.logits},
         cross_fitted=metrics_of(metrics.evaluate(labels, table.probabilities, table.positive, children)),
@@ -198,7 +198,7 @@ def _confusion(labels: np.ndarray, predicted: np.ndarray) -> Confusion:
 
 
 def _alone(run: Run, rows: OofScores, name: str, logits: np.ndarray, blend: Blend) -> dict[str, Metric]:
-    """The metrics of one model by itself, with calibration and threshold chosen as the blend's are."""
+    """The metrics of one model alone, with calibration and threshold chosen in the same way as for the blend."""
     alone = dataclasses.replace(rows, logits={name: logits})
     settings = dataclasses.replace(blend, child_context=False)
     probabilities, positive, _ = cross_fit(alone, run.data.labels, run.fold_of, settings)
@@ -244,5 +244,6 @@ def _group_metrics(run: Run, table: OofTable) -> dict[str, dict[str, Row]]:
 
 
 def _metrics_of(run: Run, rows: np.ndarray, table: OofTable) -> Row:
-    values: dict[str, Any] = metrics.figures(run.data.labels[rows], table.probabilities[rows], table.positive[rows])
+    labels, probabilities, positive = run.data.labels[rows], table.probabilities[rows], table.positive[rows]
+    values: dict[str, Any] = metrics.point_metrics(labels, probabilities, positive)
     return {"segments": int(rows.sum()), "children": len(set(table.children[rows])), **values}

@@ -1,14 +1,14 @@
-"""The run folder: what a training writes, in which order, and what must match before anything is added to it.
+"""The run folder: its files, the order in which they are written, and checks before anything is added to it.
 
 RUN/run.json, folds.csv       T, data and folds, made by the first command and shared by every model
-RUN/<model>/manifest.json     settings, versions, and the sha256 of every file that a decision rests on
+RUN/<model>/manifest.json     settings, versions, and the sha256 of every file that a decision depends on
 RUN/<model>/seed_S/           fold_K.safetensors weights (.txt of LightGBM), fold_K_oof.csv scores, and
                               fold_K_last.safetensors while a network can be resumed
-RUN/<model>/history.csv       of a network: one row per epoch; no loss of held-out children, on whom nothing is chosen
-RUN/<model>/tensorboard/      the same for TensorBoard, where it is asked for
-RUN/<model>/importance.csv    of LightGBM: what each group of features contributed
+RUN/<model>/history.csv       of a network: one row per epoch; no loss of held-out children, who must not be used
+RUN/<model>/tensorboard/      the same for TensorBoard, with --tensorboard
+RUN/<model>/importance.csv    of LightGBM: the gain of each group of features
 RUN/<model>/oof.csv           out-of-fold logits: the mean over seeds
-RUN/oof.csv, decision.json, metrics.json    from the models that are complete
+RUN/oof.csv, decision.json, metrics.json    from the complete models
 """
 
 import contextlib
@@ -63,7 +63,7 @@ class Run:
 
 
 def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split: Folds) -> Run:
-    """Make a run, or open one made for the same data, T and folds. Raises DataError where they differ."""
+    """Make a run, or open one made for the same data, T and folds. Raises DataError if they differ."""
     with files.lock(path / ".lock", "the run is being written"):
         files.check_writable(path)
         files.remove_stale(path)
@@ -98,7 +98,7 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         _require(path / "run.json", "frames (T)", info.frames, frames)
         _require(path / "run.json", "data", info.data.fingerprint, data.fingerprint)
         _require(path / "run.json", "folds", _flags(info.folds), _flags(origin))
-        # From the file, and not as made above: another version of scikit-learn can deal them differently.
+        # Read the file and do not use the folds made above: another version of scikit-learn can split differently.
         return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
@@ -158,17 +158,17 @@ class ModelFolder:
 
     @contextlib.contextmanager
     def begun_fold(self, seed: int, fold: int) -> Iterator[bool]:
-        """Hold a fold, so that no other process trains it; gives whether it is trained already."""
+        """Lock a fold, so that no other process trains it; yields whether it is trained already."""
         path = self.path / f"seed_{seed}" / f".fold_{fold}.lock"
-        if not self.manifest.exists():  # a worker that had written nothing yet would make the folder again
-            raise DataError(self.manifest, "is not there, or no longer", "put the run back, or begin it again")
+        if not self.manifest.exists():  # else a worker that had written nothing yet would make the folder again
+            raise DataError(self.manifest, "is missing", "put the run back, or begin it again")
         with files.lock(path, f"fold {fold} of seed {seed} is being trained"):
             yield self.is_trained(seed, fold)
 
     def finish_fold(self, run: Run, seed: int, fold: int, logits: np.ndarray, *paths: Path) -> None:
         """Write a fold's out-of-fold rows and note them and `paths`, the fold's model, in the manifest.
 
-        logits: of the fold's segments with a pose; those without one get what such segments were labelled elsewhere.
+        logits: of the fold's segments with a pose; the others get the log-odds of such segments in the other folds.
         """
         scored, data = run.fold_of == fold, run.data
         values = np.full(len(scored), logit_without_pose(data.labels[~scored], data.has_pose[~scored]))
@@ -178,7 +178,7 @@ class ModelFolder:
         self.note_files(*paths, self.fold_oof(seed, fold))
 
     def seeds(self) -> list[int]:
-        """Every seed that was begun."""
+        """Every seed whose training has begun."""
         return sorted(int(folder.name[5:]) for folder in self.path.glob("seed_*") if folder.name[5:].isdigit())
 
     def complete_seeds(self, folds: int) -> list[int]:
@@ -193,14 +193,14 @@ class ModelFolder:
         return all(str(path.relative_to(self.path)) in noted for path in paths)
 
     def note_files(self, *paths: Path) -> None:
-        """Put the sha256 of finished files into the manifest."""
+        """Add the sha256 of finished files to the manifest."""
         with files.lock(self.lock, "the model is being written"):
             manifest = read_manifest(self.manifest)
             noted = manifest.files | {str(path.relative_to(self.path)): files.sha256(path) for path in paths}
             manifest.model_copy(update={"files": dict(sorted(noted.items()))}).write(self.manifest)
 
     def note_history(self, seed: int, fold: int, rows: Sequence[Mapping[str, float]]) -> None:
-        """Put one fold's epochs into the model's history, in place of what stood there for it."""
+        """Write one fold's epochs into the model's history, replacing its older rows."""
         numbered = {str(epoch): list(row.values()) for epoch, row in enumerate(rows, 1)}
         self._note_rows(self.history, (seed, fold), ("epoch", *rows[0]), numbered)
 
@@ -212,14 +212,14 @@ class ModelFolder:
         return dict(Counter(int(row["fold"]) for row in rows if row["seed"] == str(seed)))
 
     def note_importance(self, seed: int, fold: int, fractions: Mapping[str, float]) -> None:
-        """Put what each group of features contributed to one fold into the model's table."""
+        """Write the gain of each group of features in one fold into the model's table."""
         rows = {group: [float(f"{fraction:.{files.TABLE_DIGITS}g}")] for group, fraction in fractions.items()}
         self._note_rows(self.importance, (seed, fold), ("group", "gain_fraction"), rows)
 
     def _note_rows(
         self, path: Path, place: tuple[int, int], columns: tuple[str, ...], rows: Mapping[str, list[float]]
     ) -> None:
-        """Put one fold's rows into a table, in place of what stood there for it; the first column names them."""
+        """Write one fold's rows into a table, replacing its older rows; the first column identifies them."""
         with files.lock(self.lock, "the model is being written"):
             table: dict[tuple[int, int], list[list[str]]] = {}
             if path.exists():
@@ -227,7 +227,7 @@ class ModelFolder:
                     try:
                         key = int(row["seed"]), int(row["fold"])
                     except ValueError as error:
-                        raise DataError(path, "has a damaged row", "delete it; it only informs") from error
+                        raise DataError(path, "has a damaged row", "delete it; no result depends on it") from error
                     table.setdefault(key, []).append([row[column] for column in columns])
             table[place] = [[name, *map(repr, values)] for name, values in rows.items()]
             lines = ([*key, *cells] for key, group in sorted(table.items()) for cells in group)
@@ -239,7 +239,7 @@ def open_model(
 ) -> ModelFolder:
     """Make a model's folder, or open one begun with the same settings on the same kind of hardware.
 
-    command: what was called, for the manifest. Raises DataError naming what differs, and where a finished file is
+    command: the command line, for the manifest. Raises DataError naming the difference, and if a finished file is
     missing or has changed.
     """
     model = ModelFolder(run.path / name)
@@ -267,7 +267,7 @@ def open_model(
 
 
 def _differences(made: Any, wanted: Any, key: str) -> list[tuple[str, Any]]:
-    """The flags under which two settings trees differ, with what stands in the first."""
+    """The flags under which two settings trees differ, with the values of the first."""
     if isinstance(made, dict) and isinstance(wanted, dict):
         keys = sorted(set(made) | set(wanted))
         return [pair for key in keys for pair in _differences(made.get(key), wanted.get(key), key)]

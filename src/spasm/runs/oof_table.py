@@ -1,4 +1,4 @@
-"""RUN/oof.csv: the out-of-fold rows that decision and metrics were computed from."""
+"""RUN/oof.csv: the out-of-fold rows, from which decision and metrics are computed."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ from spasm.runs.artefacts import OOF_COLUMNS, Metrics, rebuild_hint
 
 
 class OofTable(NamedTuple):
-    """oof.csv: every segment judged by choices that never saw its fold."""
+    """oof.csv: every segment with the prediction by parameters fitted without its fold."""
 
     names: np.ndarray
     """(N,) text."""
@@ -26,13 +26,13 @@ class OofTable(NamedTuple):
     folds: np.ndarray
     """(N,) int64."""
     logits: dict[str, np.ndarray]
-    """(N,) of each complete model, the mean over its seeds."""
+    """Logits (N,) of each complete model, the mean over its seeds."""
     probabilities: np.ndarray
-    """(N,): cross-fitted, by weights, calibration and threshold of the other folds."""
+    """(N,): cross-fitted, with weights and calibration of the other folds."""
     positive: np.ndarray
     """(N,) bool: the cross-fitted label."""
     in_sample: np.ndarray
-    """(N,): the probability by the decision itself, which saw these rows; what a threshold is chosen on again."""
+    """(N,): the probability by the decision itself, fitted on these rows; used to choose a threshold again."""
 
     def write(self, path: Path) -> None:
         """Write the table."""
@@ -68,7 +68,7 @@ class OofTable(NamedTuple):
                 in_sample=numbers("probability_in_sample"),
             )
         except ValueError as error:
-            raise DataError(path, f"holds something else than numbers ({error})", hint) from error
+            raise DataError(path, f"holds values that are no numbers ({error})", hint) from error
         whole = np.isfinite(table.probabilities).all() and np.isfinite(table.in_sample).all()
         if not rows or not whole or not set(table.labels) <= {0, 1}:
             raise DataError(path, "is not a table of out-of-fold rows", hint)
@@ -76,13 +76,13 @@ class OofTable(NamedTuple):
 
 
 def read_oof(run: Path, result: Metrics | None = None) -> OofTable:
-    """A run's out-of-fold rows. Raises DataError where `result`, its metrics, were computed from others."""
+    """A run's out-of-fold rows. Raises DataError if `result`, its metrics, were computed from other rows."""
     path = run / "oof.csv"
     table = OofTable.read(path, rebuild_hint(run))
     if result is not None:
-        found = metrics.figures(table.labels, table.probabilities, table.positive)
+        found = metrics.point_metrics(table.labels, table.probabilities, table.positive)
         if not all(_same(found[key], result.cross_fitted[key].value) for key, _ in ROWS):
-            raise DataError(path, "is not what metrics.json was made of", rebuild_hint(run))
+            raise DataError(path, "is not the table that metrics.json was computed from", rebuild_hint(run))
     return table
 
 

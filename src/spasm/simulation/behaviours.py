@@ -1,8 +1,8 @@
-"""What infants do, as movements of the joints: kicks, startles, cries, caregivers' hands, and epileptic spasms.
+"""Behaviours of infants as movements of the joints: kicks, startles, cries, caregivers' hands, spasms.
 
-A behaviour is drawn once, as strokes (out and back) and tremors, and can then be evaluated at any times. Columns are
+A behaviour is sampled once, as strokes (out and back) and tremors, and can then be evaluated at any times. Columns are
 the joints in degrees, the whole body in degrees and metres, and the camera in picture heights, degrees and powers of e.
-Sources are named where a number has one; all others, marked or not, are judgement, resting on no measurement.
+Numbers with a source name it. All others, marked or not, are assumed and rest on no measurement.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ LEG = ("hip_out", "hip_forward", "hip_roll", "knee", "ankle")
 
 @dataclasses.dataclass(frozen=True)
 class Performer:
-    """Whose movement is drawn."""
+    """The child whose movement is sampled."""
 
     age_months: float
     vigour: float  # size of movements, 1 is usual
-    arms_free: float  # what the posture leaves to arms and legs, 1 is all
+    arms_free: float  # freedom of arms and legs in the posture, 1 is full
     legs_free: float
 
 
@@ -39,12 +39,12 @@ class Stroke:
     hold_s: float
     release_s: float
     reach: np.ndarray  # (38,) in the units of COLUMNS
-    late_s: np.ndarray | None = None  # (38,) that a joint starts later than the first; it ends with the others
+    late_s: np.ndarray | None = None  # (38,) delay of each joint after the first; all end together
 
 
 @dataclasses.dataclass(frozen=True)
 class Tremor:
-    """A rhythm that swells and dies away; times in seconds."""
+    """A rhythm that grows and fades; times in seconds."""
 
     onset_s: float
     rise_s: float
@@ -57,7 +57,7 @@ class Tremor:
 
 @dataclasses.dataclass(frozen=True)
 class Behaviour:
-    """One drawn behaviour; times in seconds, `end_s` when its last stroke is back."""
+    """One sampled behaviour; times in seconds, `end_s` is the end of its last stroke."""
 
     name: str
     onset_s: float
@@ -94,9 +94,9 @@ def pulse(
     return least_jerk((t - onset_s) / rise_s) - least_jerk((t - onset_s - rise_s - hold_s) / release_s)
 
 
-def least_jerk(share: np.ndarray) -> np.ndarray:
-    """From 0 to 1 while `share` of the time passes: 10 x^3 - 15 x^4 + 6 x^5."""
-    x = np.minimum(np.maximum(share, 0), 1)
+def least_jerk(fraction: np.ndarray) -> np.ndarray:
+    """From 0 to 1 while `fraction` of the time passes: 10 x^3 - 15 x^4 + 6 x^5."""
+    x = np.minimum(np.maximum(fraction, 0), 1)
     return x * x * x * (10 - x * (15 - 6 * x))
 
 
@@ -113,12 +113,12 @@ def columns(table: Mapping[str, float], side: str = "") -> np.ndarray:
 
 
 def varied(rng: np.random.Generator, table: Mapping[str, float], side: str = "") -> np.ndarray:
-    """The same, each column a little more or less (judgement: 0.7 to 1.3 times)."""
+    """The same, each column a little more or less (assumed: 0.7 to 1.3 times)."""
     return columns(table, side) * rng.uniform(0.7, 1.3, len(COLUMNS))
 
 
 def free(mover: Performer) -> np.ndarray:
-    """What vigour and posture make of a movement: (38,) factors; the camera does not depend on the child."""
+    """Factors (38,) of vigour and posture on a movement; the camera does not depend on the child."""
     factor = np.full(len(COLUMNS), mover.vigour)
     for name, i in COLUMN.items():
         joint = name.removeprefix("left_").removeprefix("right_")
@@ -139,13 +139,13 @@ def _made(name: str, moves: list[Stroke | Tremor], mover: Performer | None = Non
     return Behaviour(name, min(move.onset_s for move in moves), end_s, tuple(moves))
 
 
-# ---- what healthy infants do too
+# ---- behaviours of healthy infants
 
 
-# Shares of kicks at an age in months: one leg is usual from one to four months, both at once are prominent after five
-# (Thelen, Ridley-Johnson and Fisher 1983, Developmental Psychobiology 16:29-46); the shares themselves are judgement.
+# Fractions of kicks by age in months: one leg is usual from one to four months, both at once are prominent after five
+# (Thelen, Ridley-Johnson and Fisher 1983, Developmental Psychobiology 16:29-46); the fractions themselves are assumed.
 KICKS = ("kick_alternating", "kick_unilateral", "kick_bilateral")
-KICK_SHARES = ((3, 5, 7), ((0.35, 0.50, 0.15), (0.25, 0.40, 0.35), (0.20, 0.35, 0.45)))
+KICK_FRACTIONS = ((3, 5, 7), ((0.35, 0.50, 0.15), (0.25, 0.40, 0.35), (0.20, 0.35, 0.45)))
 
 
 def kick(rng: np.random.Generator, mover: Performer, at_s: float, pattern: str = "") -> Behaviour:
@@ -154,11 +154,13 @@ def kick(rng: np.random.Generator, mover: Performer, at_s: float, pattern: str =
     A leg movement from one pause or turn to the next takes 0.23 to 0.33 s, and its greatest acceleration is 3 to 9 m/s2
     (Trujillo-Priego and Smith 2017, Journal of Rehabilitation and Assistive Technologies Engineering 4). Movements are
     of constant length, pauses are not (Thelen and Fisher 1983, Journal of Motor Behavior 15:353-377). Hip, knee and
-    ankle move together. The rest is judgement.
+    ankle move together. The rest is assumed.
     """
     if not pattern:
-        shares = [np.interp(mover.age_months, KICK_SHARES[0], column) for column in zip(*KICK_SHARES[1], strict=True)]
-        pattern = str(rng.choice(KICKS, p=np.array(shares) / np.sum(shares)))
+        fractions = [
+            np.interp(mover.age_months, KICK_FRACTIONS[0], column) for column in zip(*KICK_FRACTIONS[1], strict=True)
+        ]
+        pattern = str(rng.choice(KICKS, p=np.array(fractions) / np.sum(fractions)))
     first = _side(rng)
     other = "right" if first == "left" else "left"
     pull = rng.choice([-1, 1], p=[0.6, 0.4])  # legs lie bent, so most kicks are out and back in
@@ -189,7 +191,7 @@ def kick(rng: np.random.Generator, mover: Performer, at_s: float, pattern: str =
 
 
 def arm_wave(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """One or both arms beat the air once or several times (judgement)."""
+    """One or both arms beat the air once or several times (assumed)."""
     sides = list(SIDES) if rng.random() < 0.5 else [_side(rng)]
     table = {
         "shoulder_out": rng.normal(0, 26), "shoulder_forward": rng.normal(0, 24), "elbow": rng.normal(0, 30),
@@ -213,34 +215,34 @@ def reach(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """An arm goes out for something, in units of about 0.2 s each, four to five at four months, two at seven.
 
     Units: Fetters and Todd 1987, Journal of Motor Behavior 19:147-166; their number falls with age: von Hofsten 1991,
-    Journal of Motor Behavior 23:280-292. Angles, hold and return are judgement.
+    Journal of Motor Behavior 23:280-292. Angles, hold and return are assumed.
     """
     side = _side(rng)
     units = int(np.clip(round(np.interp(mover.age_months, (4, 7), (4.5, 2.3)) + rng.normal(0, 0.7)), 1, 6))
     whole = varied(rng, {"shoulder_forward": 38, "shoulder_out": rng.normal(-5, 12), "elbow": -38, "wrist": -10}, side)
     whole += columns({"trunk_flexion": rng.uniform(0, 6), "neck_flexion": rng.uniform(0, 6)})
-    shares = rng.dirichlet(np.full(units, 4.0))
+    fractions = rng.dirichlet(np.full(units, 4.0))
     onsets_s = at_s + np.append(0, np.cumsum(rng.uniform(0.18, 0.3, units - 1)))
     stay_s, back_s = onsets_s[-1] + rng.uniform(0.3, 1.8), rng.uniform(0.5, 1.0)
     moves: list[Stroke | Tremor] = [
-        Stroke(onset_s, 0.3, stay_s - onset_s, back_s, whole * share * rng.uniform(0.8, 1.2, whole.size))
-        for onset_s, share in zip(onsets_s, shares, strict=True)
+        Stroke(onset_s, 0.3, stay_s - onset_s, back_s, whole * fraction * rng.uniform(0.8, 1.2, whole.size))
+        for onset_s, fraction in zip(onsets_s, fractions, strict=True)
     ]
     return _made("reach", moves, mover)
 
 
 def head_turn(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """The head turns and perhaps nods, within 0.5 to 1.5 s (judgement), and comes back later."""
+    """The head turns and perhaps nods, within 0.5 to 1.5 s (assumed), and comes back later."""
     table = {"neck_turn": rng.normal(0, 34), "neck_flexion": rng.normal(0, 9), "neck_tilt": rng.normal(0, 6)}
     times_s = rng.uniform(0.4, 1.3), rng.uniform(0.3, 3), rng.uniform(0.5, 1.3)
     return _made("head_turn", [Stroke(at_s, *times_s, columns(table))])
 
 
 def cry(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """Crying: about one breath a second, limbs drawn up and trembling.
+    """Crying: about one breath a second, limbs pulled up and trembling.
 
     A cry lasts 1.4 s (spread 0.6) in newborns (doi 10.1159/000063190); cries of pain come 57 times a minute
-    (International Journal of Pediatric Otorhinolaryngology 2011, 75:1265-1270), others a little less often (judgement,
+    (International Journal of Pediatric Otorhinolaryngology 2011, 75:1265-1270), others a little less often (assumed,
     as are the amplitudes).
     """
     length_s = rng.uniform(2, 12)
@@ -248,18 +250,18 @@ def cry(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     breath = {"trunk_flexion": 2.2, "neck_flexion": -3.5, "shrug": 2.5, "shoulder_out": 4, "elbow": 5, "hip_forward": 6,
               "knee": 5}  # fmt: skip
     shiver = {"elbow": 1.5, "shoulder_out": 1.5, "knee": 1.0}
-    drawn = {"hip_forward": 12, "knee": 12, "elbow": 12, "neck_flexion": -6, "ankle": 6}
+    pulled_up = {"hip_forward": 12, "knee": 12, "elbow": 12, "neck_flexion": -6, "ankle": 6}
     phase = rng.normal(0, 0.4, len(COLUMNS))
     moves: list[Stroke | Tremor] = [
         Tremor(at_s, 0.8, length_s, 0.8, hertz, varied(rng, breath), phase),
         Tremor(at_s, 0.8, length_s, 0.8, rng.uniform(4, 7), varied(rng, shiver), rng.uniform(0, 6.3, len(COLUMNS))),
-        Stroke(at_s, 0.8, length_s, 0.8, varied(rng, drawn)),
+        Stroke(at_s, 0.8, length_s, 0.8, varied(rng, pulled_up)),
     ]
     return _made("cry", moves, mover)
 
 
 def startle(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """A jerk of the whole body at a noise, over within a second, arms more than legs (judgement); the head turns.
+    """A jerk of the whole body at a noise, over within a second, arms more than legs (assumed); the head turns.
 
     Form: Developmental Medicine and Child Neurology 1972, 14:308-317.
     """
@@ -275,7 +277,7 @@ def moro(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """The Moro reflex: arms fly out and open, then come together, in 2.3 to 2.6 s.
 
     Form and age (gone by six months): Futagi, Toribe and Suzuki 2012, International Journal of Pediatrics 191562. Its
-    length was set for this simulator and no measurement was found; how the phases share it is judgement.
+    length was set for this simulator and no measurement was found; its split into phases is assumed.
     """
     whole_s = rng.uniform(2.3, 2.6)
     out_s, hold_s, in_s = rng.uniform(0.25, 0.45), rng.uniform(0.1, 0.4), rng.uniform(0.6, 0.9)
@@ -300,7 +302,7 @@ def sleep_myoclonus(rng: np.random.Generator, mover: Performer, at_s: float) -> 
     """Benign sleep myoclonus: jerks at 1 to 5 Hz for seconds, arms more than legs, never the face.
 
     Paro-Panjan and Neubauer 2008, European Journal of Paediatric Neurology 12:14-18; rate from textbooks. A third
-    persist beyond three months: Maurer et al. 2010, Pediatrics 125:e919-24. Amplitudes are judgement.
+    persist beyond three months: Maurer et al. 2010, Pediatrics 125:e919-24. Amplitudes are assumed.
     """
     hertz, length_s = rng.uniform(1, 5), rng.uniform(1.5, 8)
     table = {"wrist": rng.uniform(6, 18), "elbow": rng.uniform(5, 16), "shoulder_out": rng.uniform(3, 12)}
@@ -317,7 +319,7 @@ def sleep_myoclonus(rng: np.random.Generator, mover: Performer, at_s: float) -> 
 def shudder(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """A shuddering attack: 5 to 15 s (Tibussek et al. 2008, Neurology 70:e38) of fine tremor, 4 to 10 Hz.
 
-    Its rhythm is that of essential tremor (Kanazawa 2000, Pediatric Neurology, recalled); amplitudes are judgement.
+    Its rhythm is that of essential tremor (Kanazawa 2000, Pediatric Neurology, recalled); amplitudes are assumed.
     """
     length_s = rng.uniform(5, 15)
     fine = {"neck_turn": 2.0, "neck_flexion": 1.5, "trunk_twist": 1.2, "shoulder_out": 2.2, "elbow": 2.5, "wrist": 2}
@@ -330,7 +332,7 @@ def shudder(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviou
 
 
 def reflux(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """Reflux: neck and back arch and turn, limbs spared (StatPearls, Sandifer syndrome); times: judgement."""
+    """Reflux: neck and back arch and turn, limbs spared (StatPearls, Sandifer syndrome); times: assumed."""
     way = rng.choice([-1, 1])
     table = {"trunk_flexion": -16, "neck_flexion": -24, "trunk_twist": 12 * way, "neck_turn": 22 * way,
              "neck_tilt": 8 * way, "trunk_side": 6 * way}  # fmt: skip
@@ -339,7 +341,7 @@ def reflux(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour
 
 
 def lifted(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """A caregiver picks the child up or moves it: the whole body goes and turns, legs dangle (judgement)."""
+    """A caregiver picks the child up or moves it: the whole body goes and turns, legs dangle (assumed)."""
     times_s = rng.uniform(0.5, 1.4), rng.uniform(1, 4), rng.uniform(0.6, 1.5)
     way = {"root_y": rng.uniform(0.03, 0.2), "root_z": rng.uniform(0, 0.15), "root_x": rng.normal(0, 0.06),
            "root_roll": rng.normal(0, 14), "root_pitch": rng.normal(0, 12), "root_turn": rng.normal(0, 16)}  # fmt: skip
@@ -349,7 +351,7 @@ def lifted(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour
 
 
 def touched(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """A caregiver's hand moves one part of the child, or pats it (judgement)."""
+    """A caregiver's hand moves one part of the child, or pats it (assumed)."""
     part = [
         {"trunk_side": rng.normal(0, 6), "root_roll": rng.normal(0, 5), "root_x": rng.normal(0, 0.02)},
         {"neck_turn": rng.normal(0, 15), "neck_tilt": rng.normal(0, 8)},
@@ -365,7 +367,7 @@ def touched(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviou
 
 
 def camera_jerk(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """The phone is knocked, or aimed anew: everything in the picture moves at once (judgement)."""
+    """The phone is knocked, or aimed again: everything in the picture moves at once (assumed)."""
     table = {"camera_x": rng.normal(0, 0.06), "camera_y": rng.normal(0, 0.06), "camera_roll": rng.normal(0, 4),
              "camera_zoom": rng.normal(0, 0.04)}  # fmt: skip
     times_s = rng.uniform(0.08, 0.3), rng.choice([0.03, rng.uniform(0.5, 3)]), rng.uniform(0.2, 0.8)
@@ -373,8 +375,8 @@ def camera_jerk(rng: np.random.Generator, mover: Performer, at_s: float) -> Beha
 
 
 Draw = Callable[[np.random.Generator, Performer, float], Behaviour]
-# Who does what, how often in five seconds, by state: sleep, rest, active, fussing; from and until which month
-# (judgement, but for some ages: Moro and sleep myoclonus as above, reaching from four months: Bhat and Galloway 2007,
+# How often in five seconds a child does what, by state: sleep, rest, active, fussing; from and until which month
+# (assumed, but for some ages: Moro and sleep myoclonus as above, reaching from four months: Bhat and Galloway 2007,
 # Infant Behavior and Development 30:515-522).
 REPERTOIRE: dict[str, tuple[Draw, tuple[float, float], tuple[float, float, float, float]]] = {
     "kick": (kick, (0, 99), (0.02, 0.16, 0.45, 0.38)),

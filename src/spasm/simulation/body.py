@@ -1,7 +1,7 @@
 """A simulated infant's body: bones, joints, postures, and where the 33 landmarks are.
 
 Lengths are in metres; the axes are x to the child's left, y headward, z ventral, with the middle of the hips at 0.
-Sources are named where a number has one; all others, marked or not, are judgement, resting on no measurement.
+Numbers with a source name it. All others, marked or not, are assumed and rest on no measurement.
 """
 
 import dataclasses
@@ -15,15 +15,15 @@ from spasm.data.landmarks import INDEX
 # Reference Study 2006, Acta Paediatrica Supplement 450:76-85: 61.4/59.8, 67.6/65.7, 72.0/70.1, 75.7/74.0 cm).
 LENGTH_M = ((3, 6, 9, 12), (0.606, 0.667, 0.711, 0.749))
 LENGTH_SPREAD = 0.035
-# Bones as shares of the length. Limbs and feet: the range of Snyder et al. 1977, UM-HSRI-77-17 (recalled, tables not
+# Bones as fractions of the length. Limbs and feet: the range of Snyder et al. 1977, UM-HSRI-77-17 (recalled, tables not
 # read); the trunk from sitting height (0.655 of the length in the CRABI six-month dummy, SAE J2854) less head, neck and
-# seat; the distances of the joints in shoulders and hips, and the clavicle, are judgement.
+# seat; the distances of the joints in shoulders and hips, and the clavicle, are assumed.
 BONES = {
     "pelvis": 0.12, "chest": 0.18, "neck": 0.02, "clavicle": 0.095, "hip_half": 0.052, "head": 1.0,
     "upper_arm": 0.172, "forearm": 0.135, "hand": 0.09, "thigh": 0.19, "shank": 0.172, "foot": 0.145,
 }  # fmt: skip
 BONE_SPREAD = 0.055  # coefficient of variation of a limb segment, 5 to 6 % (the same recollection)
-# The face in the head's own axes, from the base of the neck, as shares of the length at six months (head height 0.23,
+# The face in the head's axes, from the base of the neck, as fractions of the length at six months (head height 0.23,
 # breadth 0.17 and depth 0.21 of the length, recalled as above); the left side, mirrored for the right.
 FACE = {
     "nose": (0, 0.105, 0.11), "eye_inner": (0.015, 0.132, 0.09), "eye": (0.029, 0.134, 0.087),
@@ -33,7 +33,7 @@ FACE = {
 # (110 and 70 degrees passively; less is used actively). Hip extension ends at flexion 7: Coon et al. 1975, Clinical
 # Orthopaedics 110:256-260; the knee at 11 at
 # three months and 3 at six, 5 here: Broughton et al. 1993, Journal of Pediatric Orthopaedics 13:263-264. The
-# ankle bends up freely: Waugh et al. 1983, Physical Therapy 63:1616-1621. The rest is judgement from adults' ranges.
+# ankle bends up freely: Waugh et al. 1983, Physical Therapy 63:1616-1621. The rest is assumed from adults' ranges.
 TRUNK_RANGE = {
     "trunk_flexion": (-30, 50), "trunk_side": (-25, 25), "trunk_twist": (-30, 30),
     "neck_flexion": (-55, 55), "neck_turn": (-90, 90), "neck_tilt": (-40, 40),
@@ -53,7 +53,7 @@ ROOT = ("root_pitch", "root_turn", "root_roll", "root_x", "root_y", "root_z")
 
 @dataclasses.dataclass(frozen=True)
 class Posture:
-    """How a child lies or sits: joint angles in degrees, on both sides alike; what is not named is 0 (judgement)."""
+    """A way to lie or sit: joint angles in degrees, the same on both sides; joints without an entry are 0 (assumed)."""
 
     rest: dict[str, float]
     spread: float  # of the angles between videos, 1 is usual
@@ -84,7 +84,7 @@ POSTURES = {
          "elbow": 62, "hip_out": 32, "hip_forward": 55, "hip_roll": 20, "knee": 55, "ankle": -5}, 1.0, 0.7, 0.7, 1.0,
     ),
 }  # fmt: skip
-# How a joint's rest differs between videos of one posture, in degrees (judgement).
+# How a joint's rest differs between videos of one posture, in degrees (assumed).
 SPREAD = {
     "trunk_flexion": 5, "trunk_side": 4, "trunk_twist": 4, "neck_flexion": 8, "neck_turn": 28, "neck_tilt": 6,
     "shrug": 3, "shoulder_out": 18, "shoulder_forward": 14, "arm_roll": 20, "elbow": 18, "wrist": 10,
@@ -101,7 +101,7 @@ def of_joints(table: Mapping[str, float]) -> np.ndarray:
 JOINT_SPREAD = of_joints(SPREAD)
 
 
-def draw_bones(rng: np.random.Generator, age_months: float) -> dict[str, float]:
+def sample_bones(rng: np.random.Generator, age_months: float) -> dict[str, float]:
     """The lengths of a child's bones in metres."""
     length = np.interp(age_months, *LENGTH_M) * rng.normal(1, LENGTH_SPREAD)
     # Heads grow less than legs: 43 cm around at six months of 67 cm, 45.5 at twelve of 75 (WHO 2007, the same study).

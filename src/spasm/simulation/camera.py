@@ -1,6 +1,6 @@
-"""How a simulated child is filmed: where the camera is, what it shows, and what it makes of a body.
+"""The camera of a simulated video: its position, its view, and the projection of a body.
 
-Numbers without a source, marked or not, are judgement: ours, resting on no measurement.
+Numbers without a source, marked or not, are assumed and rest on no measurement.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Filming:
-    """A way of filming, as shares (judgement, but for "table")."""
+class CameraSetup:
+    """A camera setup, as probabilities (assumed, except for "table")."""
 
     postures: dict[str, float]
     aspects: dict[float, float]  # picture width / height
@@ -28,29 +28,29 @@ class Filming:
     caregiver: float  # lock-on to a caregiver in five seconds
     covered: float  # legs under a blanket or a table
     off_centre: float  # spread of the target's place, in picture heights
-    blurred: float  # how far estimates stray; 1 is a webcam
+    blurred: float  # size of estimation errors; 1 is a webcam
     restless: float  # slow movement and sway of the children, 1 is usual
 
 
-FILMINGS = {
-    "home": Filming(
+CAMERA_SETUPS = {
+    "home": CameraSetup(
         postures={"supine": 0.44, "bouncer": 0.20, "chair": 0.14, "prone": 0.08, "held": 0.14},
         aspects={9 / 16: 0.50, 3 / 4: 0.06, 4 / 3: 0.06, 16 / 9: 0.38},
         framings={"whole": 0.68, "close": 0.22, "far": 0.10},
         native_fps={30.0: 0.80, 25.0: 0.08, 15.0: 0.12},
         hand_held=0.7, jerks=0.10, caregiver=0.04, covered=0.12, off_centre=0.07, blurred=0.26, restless=1.0,
     ),
-    # Parents' webcams at a table: shares of frame rates, framing, and how much the children move are those of the child
-    # windows of InfantLab/babyjokes.
-    "table": Filming(
+    # Parents' webcams at a table: frame rates, framing, and the amount of movement are those of the child windows
+    # of InfantLab/babyjokes.
+    "table": CameraSetup(
         postures={"chair": 1.0},
         aspects={4 / 3: 1.0},
         framings={"upper": 0.7, "near": 0.3},
         native_fps={30.0: 0.20, 14.5: 0.33, 7.4: 0.47},  # of the frames with a pose
         hand_held=0.0, jerks=0.05, caregiver=0.40, covered=1.0, off_centre=0.05, blurred=1.0, restless=2.0,
     ),
-    # One room, one tripod: what controls are filmed with when the cohorts are to differ.
-    "ward": Filming(
+    # One room, one tripod: the setup of controls if the cohorts are confounded.
+    "ward": CameraSetup(
         postures={"supine": 0.9, "bouncer": 0.1},
         aspects={16 / 9: 1.0},
         framings={"whole": 0.7, "far": 0.3},
@@ -58,17 +58,17 @@ FILMINGS = {
         hand_held=0.0, jerks=0.01, caregiver=0.02, covered=0.0, off_centre=0.04, blurred=0.26, restless=1.0,
     ),
 }  # fmt: skip
-# From where each posture is seen, in degrees: mean and spread of the turn about the body's long axis, of the tilt
-# towards the top of the picture, and of the roll of the body in it (judgement). Who films a child that lies stands at
-# the lower edge of the picture.
+# View of each posture, in degrees: mean and spread of the turn about the body's long axis, of the tilt
+# towards the top of the picture, and of the roll of the body in it (assumed). The camera is at the
+# foot end of a lying child.
 VIEWS = {
     "supine": ((0, 14), (-14, 12), 14), "bouncer": ((0, 24), (-8, 12), 8), "chair": ((0, 26), (4, 10), 5),
     "prone": ((180, 20), (-24, 14), 20), "held": ((0, 35), (5, 14), 12),
 }  # fmt: skip
-# A child who lies may lie any way in the picture.
+# A lying child may have any orientation in the picture.
 TURNED = {"supine": (0, 90, -90, 180), "prone": (0, 90, -90, 180)}
-TURNED_SHARES = (0.52, 0.19, 0.19, 0.10)
-# How many picture heights (or widths, where these are fewer) a metre at the child fills; an infant is 0.6 to 0.75 m
+TURNED_PROBABILITIES = (0.52, 0.19, 0.19, 0.10)
+# Length of a metre at the child in picture heights (or widths, if smaller); an infant is 0.6 to 0.75 m
 # long.
 FRAMINGS = {"whole": (1.05, 1.65), "close": (1.8, 2.9), "far": (0.55, 0.95), "upper": (1.0, 1.5), "near": (2.2, 3.4)}
 
@@ -85,7 +85,7 @@ class Camera:
     roll: float
     distance_m: float
     focal: float  # picture heights
-    target: np.ndarray  # (3,) the point of the body, in metres, that is aimed at
+    target: np.ndarray  # (3,) the point of the body, in metres, at which the camera aims
     place: np.ndarray  # (2,) where it is in the picture, in picture heights from the middle
 
     @property
@@ -94,15 +94,15 @@ class Camera:
         return f"{'hand-held' if self.hand_held else 'fixed'} {way} {self.framing}"
 
 
-def draw_camera(rng: np.random.Generator, filming: Filming, posture: str) -> Camera:
+def sample_camera(rng: np.random.Generator, setup: CameraSetup, posture: str) -> Camera:
     """A camera for a child in this posture."""
-    aspect = pick(rng, filming.aspects)
-    framing = pick(rng, filming.framings)
+    aspect = pick(rng, setup.aspects)
+    framing = pick(rng, setup.framings)
     (turn_mean, turn_spread), (tilt_mean, tilt_spread), roll_spread = VIEWS[posture]
-    roll = rng.normal(0, roll_spread) + rng.choice(TURNED.get(posture, (0, 0, 0, 0)), p=TURNED_SHARES)
+    roll = rng.normal(0, roll_spread) + rng.choice(TURNED.get(posture, (0, 0, 0, 0)), p=TURNED_PROBABILITIES)
     fill = rng.uniform(*FRAMINGS[framing]) * min(1.0, aspect)  # picture heights per metre
     # A phone sees 67 degrees along its longer side (26 mm equivalent); zoom, and cameras further away, see less
-    # (judgement).
+    # (assumed).
     longer = 1 / (2 * np.tan(np.deg2rad(rng.uniform(38, 67)) / 2))
     focal = longer * max(1.0, aspect)
     high = {"whole": 0.03, "far": 0.05, "close": 0.20, "upper": 0.22, "near": 0.24}[framing]  # metres above the hips
@@ -111,7 +111,7 @@ def draw_camera(rng: np.random.Generator, filming: Filming, posture: str) -> Cam
         middle = np.array([rng.uniform(-0.1, 0.35) * aspect, rng.uniform(0.05, 0.28)])
     return Camera(
         aspect=aspect,
-        hand_held=bool(rng.random() < filming.hand_held),
+        hand_held=bool(rng.random() < setup.hand_held),
         framing=framing,
         turn=np.deg2rad(rng.normal(turn_mean, turn_spread)),
         tilt=np.deg2rad(rng.normal(tilt_mean, tilt_spread)),
@@ -119,15 +119,15 @@ def draw_camera(rng: np.random.Generator, filming: Filming, posture: str) -> Cam
         distance_m=focal / fill,
         focal=focal,
         target=np.array([0, high + rng.normal(0, 0.03), 0.03]),
-        place=middle + rng.normal(0, filming.off_centre, 2),
+        place=middle + rng.normal(0, setup.off_centre, 2),
     )
 
 
 def photograph(camera: Camera, body: np.ndarray, moved: np.ndarray) -> np.ndarray:
     """Picture coordinates (T, 33, 3), as MediaPipe gives them, without noise, of landmarks (T, 33, 3) in metres.
 
-    `moved` (T, 38) says how the camera moves. x and y are divided by the picture's width and height, y points down, z
-    points away from the camera, is 0 at the middle of the hips and scaled like x (MediaPipe Pose guide).
+    moved: (T, 38), including the motion of the camera. x and y are divided by the picture's width and height, y points
+    down, z points away from the camera, is 0 at the middle of the hips and scaled like x (MediaPipe Pose guide).
     """
     angles = ((camera.tilt, 0), (camera.roll, 2), (camera.turn, 1))
     tilt, roll, about = (turn(np.array([angle]), axis)[0] for angle, axis in angles)
@@ -149,7 +149,7 @@ def photograph(camera: Camera, body: np.ndarray, moved: np.ndarray) -> np.ndarra
 
 
 def trunk_size(picture: np.ndarray, aspect: float) -> float:
-    """How long the trunk is in the picture, in picture heights: the median over frames, at least 0.02."""
+    """Length of the trunk in picture heights: the median over frames, at least 0.02."""
     shoulders = (picture[:, LEFT_SHOULDER] + picture[:, RIGHT_SHOULDER]) / 2
     hips = (picture[:, LEFT_HIP] + picture[:, RIGHT_HIP]) / 2
     # z as well, so that a child seen from the feet is not tiny.
@@ -157,7 +157,7 @@ def trunk_size(picture: np.ndarray, aspect: float) -> float:
     return max(0.02, float(np.median(np.linalg.norm(span, axis=-1))))
 
 
-def pick(rng: np.random.Generator, shares: dict[T, float]) -> T:
-    """One of the keys, as often as its share says."""
-    names = list(shares)
-    return names[rng.choice(len(names), p=np.array(list(shares.values())) / sum(shares.values()))]
+def pick(rng: np.random.Generator, probabilities: dict[T, float]) -> T:
+    """One of the keys, sampled with the given probabilities."""
+    names = list(probabilities)
+    return names[rng.choice(len(names), p=np.array(list(probabilities.values())) / sum(probabilities.values()))]

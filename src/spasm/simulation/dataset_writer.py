@@ -1,4 +1,4 @@
-"""Simulated infants as a data folder, in the layout of the challenge."""
+"""Write simulated infants as a data folder in the layout of the challenge."""
 
 import json
 import os
@@ -44,14 +44,14 @@ def write_dataset(
 ) -> list[Row]:
     """Simulate a data set into the folder `out`, and return the rows of its truth.csv.
 
-    An earlier set of the simulator at the same place is replaced as a whole, at the end. Raises DataError, and changes
+    An older simulated data set at the same path is replaced as a whole, at the end. Raises DataError, and changes
     nothing, when `out` is or holds something else. `workers` of 0 means one per CPU core; no file depends on it.
     """
     out = Path(os.path.abspath(out))
     _put_back(out)
     check_replaceable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    files.remove_stale(out.parent, below=False)  # what a killed simulation left
+    files.remove_stale(out.parent, below=False)  # left by a killed simulation
     building = files.temporary_in(out.parent)
     with files.with_path(out):
         building.mkdir()
@@ -69,7 +69,7 @@ def write_dataset(
                 "file_count": len(made), "files": sorted(made),
             }  # fmt: skip
             files.write_json(building / MARKER, marker)
-            check_replaceable(out)  # again: somebody may have put a file there in the meantime
+            check_replaceable(out)  # again: a file may have been added in the meantime
             _swap(building, out)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
@@ -78,7 +78,7 @@ def write_dataset(
 
 
 def check_replaceable(out: Path) -> None:
-    """Raise DataError unless `out` is absent, an empty folder, or a set of the simulator and nothing besides."""
+    """Raise DataError unless `out` is absent, an empty folder, or a simulated data set without other files."""
     hint = "choose another --out, or move it away yourself"
     if out.is_symlink():
         raise DataError(out, "is a symbolic link", hint)
@@ -159,7 +159,7 @@ def _write_recordings(
     workers: int,
     progress: Progress,
 ) -> list[str]:
-    """recordings/child_{id}_{n}.npy, dealt to the children in turn, and events.csv; returns what was written."""
+    """recordings/child_{id}_{n}.npy, assigned to the children in turn, and events.csv; returns the written files."""
     (folder / "recordings").mkdir()
     dealt = sorted((k % children + 1, k // children + 1) for k in range(recordings))
     jobs = (delayed(_write_recording)(folder, child, number, minutes, seed, world) for child, number in dealt)
@@ -186,7 +186,7 @@ def _write_recording(
 
 
 def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[str]:
-    from spasm.simulation.preview import pictures  # the pictures' library, wanted by nothing else here
+    from spasm.simulation.preview import pictures  # only previews need the library for pictures
 
     (folder / "preview").mkdir()
     made = []
@@ -201,9 +201,9 @@ def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[st
 
 
 def _side_by_side(jobs: Iterable[Any], workers: int, most: int) -> Iterable[Any]:
-    """Results of delayed calls in their order, by so many processes, but never more than `most`."""
+    """Results of delayed calls in their order, by `workers` processes, at most `most`."""
     with warnings.catch_warnings():
-        # Ctrl-C cancels what is under way; that needs no words of joblib's.
+        # Ctrl-C cancels the running tasks; joblib's warning about it is not needed.
         warnings.filterwarnings("ignore", message=".*tasks? .*cancelled", category=UserWarning)
         yield from Parallel(n_jobs=max(1, min(workers or cpu_count(), most)), return_as="generator")(jobs)
 
@@ -213,21 +213,21 @@ def _former(out: Path) -> Path:
 
 
 def _put_back(out: Path) -> None:
-    """Undo what a kill left of `_swap`: restore the former set, or remove it where the new one is in its place."""
+    """Repair a killed `_swap`: restore the old set, or remove it if the new one is in its place."""
     old = _former(out)
     if (old / MARKER).is_file() and not old.is_symlink():
         if out.exists():
-            check_replaceable(old)  # what somebody put into it is not ours to remove
+            check_replaceable(old)  # files added by a user must not be removed
             shutil.rmtree(old)
         else:
             os.rename(old, out)
 
 
 def _swap(building: Path, out: Path) -> None:
-    """Put a finished folder in its place; its bytes reach the disk before its name does.
+    """Move a finished folder to its place; its content is on the disk before its name.
 
-    No portable call exchanges two folders, so for an instant the old one has only its other name, and is whole there;
-    after a kill at that instant the next simulation puts it back.
+    No portable call exchanges two folders, so for an instant the old one exists only under its other name. After a kill
+    at that instant the next simulation restores it.
     """
     for path in [*building.rglob("*"), building]:
         files.sync(path)

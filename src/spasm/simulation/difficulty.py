@@ -1,4 +1,4 @@
-"""How hard simulated spasms are to find: samples of segments, what plain classifiers find, and where attention lies."""
+"""Difficulty of simulated spasms: samples of segments, metrics of plain classifiers, and hits of the attention."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -18,39 +18,39 @@ COHORT_FOLDS = 5
 
 
 class SimulatedSample:
-    """Simulated segments in memory: poses (N, T, 33, 5), labels, children, which are controls, and names, all (N,)."""
+    """Simulated segments in memory: poses (N, T, 33, 5); labels, children, controls and names, all (N,)."""
 
     def __init__(self, world: SimulationConfig, children: int, segments: int, seed: int) -> None:
-        drawn = [
+        sampled = [
             (child, k, segment)
             for child in range(1, children + 1)
             for k, segment in enumerate(simulate_child(seed, child, segments, world), start=1)
         ]
-        self.poses = np.stack([segment.pose.astype(np.float32) for _, _, segment in drawn])
-        self.labels = np.array([segment.label for _, _, segment in drawn])
-        self.children = np.array([child for child, _, _ in drawn])
-        self.controls = np.array([infant.cohort(seed, child) == "control" for child, _, _ in drawn])
-        self.names = [f"child_{child}_{k}.npy" for child, k, _ in drawn]
-        positive = [segment for _, _, segment in drawn if segment.label]
+        self.poses = np.stack([segment.pose.astype(np.float32) for _, _, segment in sampled])
+        self.labels = np.array([segment.label for _, _, segment in sampled])
+        self.children = np.array([child for child, _, _ in sampled])
+        self.controls = np.array([infant.cohort(seed, child) == "control" for child, _, _ in sampled])
+        self.names = [f"child_{child}_{k}.npy" for child, k, _ in sampled]
+        positive = [segment for _, _, segment in sampled if segment.label]
         self.hidden_fraction = np.mean(
             [
                 not any(visible_mask(segment.pose[event.start : event.end]).any() for event in segment.events)
                 for segment in positive
             ]
         )
-        """Of the positive segments, those whose spasms lie wholly in gaps."""
+        """Positive segments whose spasms are completely in gaps."""
 
     def auc(self, statistics: np.ndarray) -> float:
-        """Of a small LightGBM on statistics (N, S), on children it has not seen."""
+        """AUC of a small LightGBM on statistics (N, S) for held-out children."""
         return realism.grouped_auc(statistics, self.labels, self.children)
 
     def peak_speed_auc(self) -> float:
-        """Of the greatest speed alone."""
+        """AUC of the greatest speed alone."""
         once = np.zeros(len(self.labels), dtype=int)
         return realism.roc_auc(self.labels, realism.peak_speed(self.poses), once)
 
     def camera_scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (N,) of a small LightGBM that also sees how a segment was filmed, and the fold (N,) of each."""
+        """Scores (N,) of a small LightGBM that also uses features of the recording, and the fold (N,) of each."""
         noise = realism.noise_statistics(self.poses)
         statistics = np.concatenate([realism.plain_statistics(self.poses), noise], axis=1)
         fold_of = realism.child_folds(self.children, COHORT_FOLDS)
@@ -58,7 +58,7 @@ class SimulatedSample:
 
 
 class CohortMetrics(NamedTuple):
-    """What seeing how a segment was filmed gains over all children, and within a patient."""
+    """Gain by features of the recording, over all children and within a patient."""
 
     f1: float
     """Over all children, at the patients' prevalence."""
@@ -72,8 +72,8 @@ class CohortMetrics(NamedTuple):
 def cohort_metrics(
     sample: SimulatedSample, scores: np.ndarray, fold_of: np.ndarray, positive: np.ndarray
 ) -> CohortMetrics:
-    """Metrics of scores (N,) of the folds (N,) and of the labels (N,) bool that were made of them."""
-    from sklearn.metrics import roc_auc_score  # here, so that a help text comes at once
+    """Metrics of scores (N,) of the folds (N,) and of the predicted labels (N,) bool."""
+    from sklearn.metrics import roc_auc_score  # here, because it is slow to load
 
     patients = ~sample.controls
     prevalence = sample.labels[patients].mean()
@@ -91,7 +91,7 @@ def cohort_metrics(
 
 
 def f1_at_prevalence(labels: np.ndarray, positive: np.ndarray, prevalence: float) -> float:
-    """F1 as it would be at this prevalence, so that all children and patients alone can be compared."""
+    """F1 at this prevalence, so that all children and patients alone can be compared."""
     hits, false_alarms = positive[labels == 1].mean(), positive[labels == 0].mean()
     return float(2 * prevalence * hits / (prevalence * (1 + hits) + (1 - prevalence) * false_alarms))
 
@@ -104,16 +104,16 @@ def read_windows(data: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class AttentionHits(NamedTuple):
-    """How often the time of the highest attention lies inside a true event."""
+    """How often the time of the highest attention is inside a true event."""
 
     segments: int
     inside: float
     by_chance: float
-    """How often any frame with a pose does."""
+    """How often a random frame with a pose is inside one."""
 
 
 def attention_hits(data: Path, predictions: Path) -> AttentionHits:
-    """Of the positive segments among predictions for `data`/test, a folder of simulate.py. Raises DataError."""
+    """Attention hits of the segments of `data`/test, simulated, that are predicted positive. Raises DataError."""
     truth = {row["segment_name"]: row for row in read_table(data / "truth.csv", ("segment_name", "label"))}
     hits, fractions = [], []
     for row in read_table(predictions, ("segment_name", "peak_time_s")):

@@ -1,8 +1,8 @@
-"""Simulated infants: who they are, and their segments and recordings with and without spasms.
+"""Simulated infants: their properties, and their segments with and without spasms.
 
-A child is drawn from its own random generator, so its segments depend on the seed and the child's number alone. What
-is drawn for a segment never looks at the label, but for the spasm itself.
-Numbers without a source, marked or not, are judgement: ours, resting on no measurement.
+A child has its own random generator, so its segments depend only on the seed and the child's number. Except for the
+spasm itself, nothing sampled for a segment depends on the label.
+Numbers without a source, marked or not, are assumed and rest on no measurement.
 """
 
 import dataclasses
@@ -12,71 +12,71 @@ import numpy as np
 
 from spasm.data.pose import FPS
 from spasm.simulation.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Performer, camera_jerk, perform, pulse
-from spasm.simulation.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, draw_bones, of_joints, pose_body, turn
-from spasm.simulation.camera import FILMINGS, Camera, draw_camera, photograph, pick
+from spasm.simulation.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, of_joints, pose_body, sample_bones, turn
+from spasm.simulation.camera import CAMERA_SETUPS, Camera, photograph, pick, sample_camera
 from spasm.simulation.pose_noise import (
     Sensor,
     apply_pose_noise,
-    draw_missing_share,
-    draw_sensor,
     native_times,
+    sample_missing_fraction,
+    sample_sensor,
     tremble,
     wander,
 )
-from spasm.simulation.spasms import IN_CLUSTERS, Semiology, Spasm, draw_interval_s, draw_semiology, draw_spasm
+from spasm.simulation.spasms import IN_CLUSTERS, Semiology, Spasm, sample_interval_s, sample_semiology, sample_spasm
 
 POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
 POSITIVE_FRAMES = int(FPS * POSITIVE_S)
-CONTROLS = 0.4  # of the children (judgement)
-VIDEOS = (1, 5)  # of each child (judgement)
-FRAGMENTS = 0.05  # of patients' other segments hold less than half a second of a spasm (judgement)
-CUT = 0.25  # of spasms may begin before the segment or end after it, wherever half a second is left (judgement)
-# States, and how often each is filmed (judgement).
+CONTROLS = 0.4  # of the children (assumed)
+VIDEOS = (1, 5)  # of each child (assumed)
+FRAGMENTS = 0.05  # of patients' other segments hold less than half a second of a spasm (assumed)
+CUT = 0.25  # of spasms may begin before the segment or end after it, if half a second is inside (assumed)
+# States, and how often each is recorded (assumed).
 STATES = {"sleep": 0.12, "rest": 0.34, "active": 0.38, "fussing": 0.16}
-# Slow movement of each joint when active, in degrees (judgement); other states have a share of it.
+# Slow movement of each joint when active, in degrees (assumed); other states have a fraction of it.
 SLOW = of_joints({
     "trunk_flexion": 2.5, "trunk_side": 2.5, "trunk_twist": 3, "neck_flexion": 4, "neck_turn": 9, "neck_tilt": 4,
     "shrug": 1.5, "shoulder_out": 9, "shoulder_forward": 9, "arm_roll": 8, "elbow": 12, "wrist": 8,
     "hip_out": 5, "hip_forward": 8, "hip_roll": 6, "knee": 10, "ankle": 8,
 })  # fmt: skip
-STILLED = 0.85  # of slow movement during a spasm and after it (judgement)
-NOT_BY_CHILD = ("lifted", "touched", "camera_jerk")  # go on whatever the child does
+STILLED = 0.85  # of slow movement during a spasm and after it (assumed)
+NOT_BY_CHILD = ("lifted", "touched", "camera_jerk")  # do not depend on the child
 SLOW_S = 0.45  # width of its bumps
 LEG_JOINTS = np.array([name.endswith(LEG) for name in JOINTS])
 STATE_SIZE = {"sleep": 0.04, "rest": 0.45, "active": 1.0, "fidgety": 1.0, "writhing": 1.3, "fussing": 1.1}
-# How far a child who sits or is held sways: degrees and metres (judgement).
+# Sway of a child who sits or is held: degrees and metres (assumed).
 SWAY = np.array([3.0, 4.0, 3.0, 0.012, 0.008, 0.012])
 # A hand-held phone sways by about half a degree of the 40 to 67 it sees, and trembles at 4 to 12 Hz (Japanese Journal
-# of Ergonomics 1995, 31:399; Lakie et al. 2015, J Physiology 593:4411) by a twentieth of that (sizes are judgement).
+# of Ergonomics 1995, 31:399; Lakie et al. 2015, J Physiology 593:4411) by a twentieth of that (sizes are assumed).
 HAND_SWAY = np.array([0.012, 0.012, 0.8, 0.012])
 HAND_TREMOR = np.array([0.0006, 0.0006, 0.03, 0.0])
 # Writhing movements end at six to nine weeks; here a third of the active time of children under four months looks like
-# them, slow and large (judgement). Fidgety movements, from three to five months (Einspieler, Peharz and Marschik 2016,
+# them, slow and large (assumed). Fidgety movements, from three to five months (Einspieler, Peharz and Marschik 2016,
 # Jornal de Pediatria 92:S64-70): small and of moderate speed; 0.15 of the size of slow movement, four times as fast
-# (judgement).
+# (assumed).
 WRITHING_MONTHS, WRITHING_SHARE = 4, 0.33
 FIDGETY_MONTHS = 5
 FIDGETY = 0.15
 # Breaths a minute at 3, 6 and 12 months, awake (Rusconi et al. 1994, Pediatrics), used in sleep too; shoulders lift by
-# a degree (judgement).
+# a degree (assumed).
 BREATHS = ((3, 6, 12), (44, 41, 36))
-SOFT = 10.0  # degrees before the end of a joint's range where it gives (judgement)
+SOFT = 10.0  # degrees before the end of a joint's range where movement slows down (assumed)
 
 
 @dataclasses.dataclass(frozen=True)
 class SimulationConfig:
-    """What can be set of a simulation."""
+    """Settings of a simulation."""
 
     frames: int = 150
-    prevalence: float = 0.25  # share of positive segments
-    mimic_fraction: float = 0.0  # share of negative segments with a benign movement just like a spasm
-    camera_setup: str = "home"  # a name in FILMINGS
-    confound: bool = False  # controls are filmed on a ward
+    prevalence: float = 0.25  # fraction of positive segments
+    mimic_fraction: float = 0.0  # fraction of negative segments with a benign movement like a spasm
+    camera_setup: str = "home"  # a name in CAMERA_SETUPS
+    confound: bool = False  # controls are recorded on a ward
 
 
 @dataclasses.dataclass(frozen=True)
 class Child:
-    """One child's own style; `cohort` is the only part that the label depends on, through `spasm_share`."""
+    """One child's own style; `cohort` is the only part that the label depends on, through `spasm_fraction`."""
 
     cohort: str  # "patient" or "control"
     age_months: float
@@ -86,7 +86,7 @@ class Child:
     vigour: float  # size of behaviours, 1 is usual
     habits: dict[str, float]  # how often, by name in REPERTOIRE, 1 is usual
     semiology: Semiology
-    spasm_share: float  # of segments that are positive; 0 for controls
+    spasm_fraction: float  # of segments that are positive; 0 for controls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Video:
     sensor: Sensor
     jerks: float  # in five seconds
     restless: float  # slow movement and sway, 1 is usual
-    states: np.ndarray  # (4,) shares, in the order of STATES
+    states: np.ndarray  # (4,) probabilities, in the order of STATES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +129,9 @@ class Segment:
 
 
 def simulate_child(seed: int, child: int, segments: int, world: SimulationConfig) -> Iterator[Segment]:
-    """The segments of child number `child`, counted from 1, in an order that tells nothing."""
-    rng, style = draw_child_and_rng(seed, child, world)
-    videos = [draw_video(rng, style, filming_of(style, world)) for _ in range(rng.integers(*VIDEOS))]
+    """The segments of child number `child`, counted from 1, in random order."""
+    rng, style = sample_child_and_rng(seed, child, world)
+    videos = [sample_video(rng, style, camera_setup_of(style, world)) for _ in range(rng.integers(*VIDEOS))]
     for _ in range(segments):
         number = int(rng.integers(len(videos)))
         yield simulate_segment(rng, style, videos[number], number + 1, world)
@@ -140,15 +140,15 @@ def simulate_child(seed: int, child: int, segments: int, world: SimulationConfig
 def simulate_segment(
     rng: np.random.Generator, child: Child, video: Video, number: int, world: SimulationConfig
 ) -> Segment:
-    """One segment of a video: whether it is positive is drawn first, and all else alike."""
+    """One segment of a video. Its label is sampled first, everything else in the same way for both labels."""
     length_s = world.frames / FPS
     spasms: list[Spasm] = []
-    if rng.random() < child.spasm_share:
-        spasms = draw_seizure(rng, child, length_s)
+    if rng.random() < child.spasm_fraction:
+        spasms = sample_seizure(rng, child, length_s)
     elif child.cohort == "patient" and rng.random() < FRAGMENTS:
-        spasms = draw_fragment(rng, child, length_s)
-    mimic_fraction = draw_seizure(rng, child, length_s) if not spasms and rng.random() < world.mimic_fraction else []
-    state = draw_state(rng, child, video)
+        spasms = sample_fragment(rng, child, length_s)
+    mimic_fraction = sample_seizure(rng, child, length_s) if not spasms and rng.random() < world.mimic_fraction else []
+    state = sample_state(rng, child, video)
     named = "mimic" if mimic_fraction else ""
     pose, behaviours = simulate_scene(rng, child, video, state, spasms or mimic_fraction, world.frames, named)
     inside = [Event(*spasm.frames(world.frames), spasm.kind) for spasm in spasms]
@@ -169,8 +169,8 @@ def simulate_scene(
 ) -> tuple[np.ndarray, list[Behaviour]]:
     """Poses (frames, 33, 5) of a child in one state in front of one camera, and what it did; `named` renames spasms."""
     t = native_times(rng, video.sensor, frames)
-    # Drawn before a spasm hides any of it, so that nothing but the spasm depends on the label.
-    behaviours = draw_behaviours(rng, child, video, state, frames / FPS)
+    # Sampled before a spasm hides any of it, so that only the spasm depends on the label.
+    behaviours = sample_behaviours(rng, child, video, state, frames / FPS)
     still = [(s.onset_s - 0.1, s.end_s + rng.uniform(0.3, 2.5), 1.0 if s.kind == "arrest" else STILLED) for s in spasms]
     behaviours = [
         b for b in behaviours if b.name in NOT_BY_CHILD or not any(start < b.onset_s < end for start, end, _ in still)
@@ -178,7 +178,7 @@ def simulate_scene(
     behaviours += [spasm.behaviour(named) for spasm in spasms]
     moved = move(rng, child, video, state, behaviours, still, t)
     picture = photograph(video.camera, pose_landmarks(child, moved), moved)
-    sensor = dataclasses.replace(video.sensor, missing=draw_missing_share(rng))  # every segment is a take of its own
+    sensor = dataclasses.replace(video.sensor, missing=sample_missing_fraction(rng))  # every segment is a separate take
     return apply_pose_noise(rng, sensor, video.camera, picture, t, frames), behaviours
 
 
@@ -235,29 +235,29 @@ def pose_landmarks(child: Child, moved: np.ndarray) -> np.ndarray:
     return body @ turned.transpose(0, 2, 1) + root[:, None, 3:]
 
 
-def draw_behaviours(
+def sample_behaviours(
     rng: np.random.Generator, child: Child, video: Video, state: str, length_s: float
 ) -> list[Behaviour]:
-    """What a child in this state does within so many seconds, and what had begun before."""
+    """Behaviours of a child in this state within some seconds, including those that began before."""
     posture = POSTURES[video.posture]
     mover = Performer(child.age_months, child.vigour * rng.lognormal(0, 0.15), posture.arms_free, posture.legs_free)
     column = list(STATES).index(state if state in STATES else "active")
     lead_s = 4.0
-    drawn = []
+    sampled = []
     for name, (draw, (youngest, oldest), rates) in REPERTOIRE.items():
         if youngest <= child.age_months < oldest:
             count = rng.poisson(rates[column] * child.habits[name] * (length_s + lead_s) / 5)
-            drawn += [draw(rng, mover, at_s) for at_s in rng.uniform(-lead_s, length_s, count)]
+            sampled += [draw(rng, mover, at_s) for at_s in rng.uniform(-lead_s, length_s, count)]
     jerks = rng.poisson(video.jerks * length_s / 5)
-    return drawn + [camera_jerk(rng, mover, at_s) for at_s in rng.uniform(0, length_s, jerks)]
+    return sampled + [camera_jerk(rng, mover, at_s) for at_s in rng.uniform(0, length_s, jerks)]
 
 
-def draw_seizure(rng: np.random.Generator, child: Child, length_s: float) -> list[Spasm]:
+def sample_seizure(rng: np.random.Generator, child: Child, length_s: float) -> list[Spasm]:
     """A spasm with at least half a second inside the segment, and its neighbours in the cluster if there are any."""
     clustered = rng.random() < IN_CLUSTERS
-    strength = rng.uniform(0.55, 1.15) if clustered else 1.0  # any place in the cluster
+    strength = rng.uniform(0.55, 1.15) if clustered else 1.0  # any position in the cluster
     inside_s = POSITIVE_S + 0.02  # rounding to frames must not make it shorter
-    while (whole_s := (spasm := draw_spasm(rng, child.semiology, 0.0, strength)).end_s) < inside_s:
+    while (whole_s := (spasm := sample_spasm(rng, child.semiology, 0.0, strength)).end_s) < inside_s:
         pass
     if rng.random() < CUT:
         spasm = spasm.at(rng.uniform(inside_s - whole_s, length_s - inside_s))
@@ -265,39 +265,39 @@ def draw_seizure(rng: np.random.Generator, child: Child, length_s: float) -> lis
         spasm = spasm.at(rng.uniform(0, max(length_s - whole_s, 0.5)))
     spasms = [spasm]
     if clustered:
-        before = draw_spasm(rng, child.semiology, 0.0, strength)
-        spasms.append(before.at(min(spasm.onset_s - draw_interval_s(rng), spasm.onset_s - before.end_s - 0.3)))
-        after_s = max(spasm.end_s + 0.3, spasm.onset_s + draw_interval_s(rng))
-        spasms.append(draw_spasm(rng, child.semiology, after_s, strength))
+        before = sample_spasm(rng, child.semiology, 0.0, strength)
+        spasms.append(before.at(min(spasm.onset_s - sample_interval_s(rng), spasm.onset_s - before.end_s - 0.3)))
+        after_s = max(spasm.end_s + 0.3, spasm.onset_s + sample_interval_s(rng))
+        spasms.append(sample_spasm(rng, child.semiology, after_s, strength))
     return spasms
 
 
-def draw_fragment(rng: np.random.Generator, child: Child, length_s: float) -> list[Spasm]:
-    """A spasm of which less than half a second lies inside: its segment is negative."""
-    spasm = draw_spasm(rng, child.semiology)
+def sample_fragment(rng: np.random.Generator, child: Child, length_s: float) -> list[Spasm]:
+    """A spasm with less than half a second inside: its segment is negative."""
+    spasm = sample_spasm(rng, child.semiology)
     inside_s = rng.uniform(0.1, POSITIVE_S - 0.05)
     return [spasm.at(inside_s - spasm.end_s if rng.random() < 0.5 else length_s - inside_s)]
 
 
-def draw_child(rng: np.random.Generator, cohort: str, world: SimulationConfig) -> Child:
-    """A child's style (judgement unless said otherwise)."""
+def sample_child(rng: np.random.Generator, cohort: str, world: SimulationConfig) -> Child:
+    """A child's style (assumed unless a source is named)."""
     age_months = rng.uniform(3, 12)
     mean = min(world.prevalence / (1 - CONTROLS), 0.95)
     return Child(
         cohort=cohort,
         age_months=age_months,
-        bones=draw_bones(rng, age_months),
+        bones=sample_bones(rng, age_months),
         rest=0.4 * JOINT_SPREAD * rng.normal(size=len(JOINTS)),
         activity=rng.lognormal(0, 0.3),
         vigour=rng.lognormal(0, 0.2),
         habits={name: rng.gamma(2, 0.5) for name in REPERTOIRE},
-        semiology=draw_semiology(rng),
-        spasm_share=rng.beta(6 * mean, 6 * (1 - mean)) if mean and cohort == "patient" else 0.0,
+        semiology=sample_semiology(rng),
+        spasm_fraction=rng.beta(6 * mean, 6 * (1 - mean)) if mean and cohort == "patient" else 0.0,
     )
 
 
-def draw_state(rng: np.random.Generator, child: Child, video: Video) -> str:
-    """A name in STATE_SIZE; what is "active" later is fidgety or writhing in the youngest."""
+def sample_state(rng: np.random.Generator, child: Child, video: Video) -> str:
+    """A name in STATE_SIZE; in the youngest, "active" is fidgety or writhing."""
     state = str(rng.choice(list(STATES), p=video.states))
     writhing = rng.random() < WRITHING_SHARE and child.age_months < WRITHING_MONTHS
     if state == "active" and child.age_months < FIDGETY_MONTHS:
@@ -305,51 +305,51 @@ def draw_state(rng: np.random.Generator, child: Child, video: Video) -> str:
     return state
 
 
-def filming_of(child: Child, world: SimulationConfig) -> str:
-    """The name in FILMINGS of how this child is filmed."""
+def camera_setup_of(child: Child, world: SimulationConfig) -> str:
+    """The name in CAMERA_SETUPS of this child's setup."""
     return "ward" if world.confound and child.cohort == "control" else world.camera_setup
 
 
-def draw_child_and_rng(seed: int, number: int, world: SimulationConfig) -> tuple[np.random.Generator, Child]:
+def sample_child_and_rng(seed: int, number: int, world: SimulationConfig) -> tuple[np.random.Generator, Child]:
     """Child number `number`, and the generator of its segments."""
     rng = generator(seed, number)
-    return rng, draw_child(rng, cohort(seed, number), world)
+    return rng, sample_child(rng, cohort(seed, number), world)
 
 
 def generator(*keys: int) -> np.random.Generator:
-    """A random generator of its own for these numbers."""
+    """A random generator seeded with these numbers."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(keys)))
 
 
-def draw_video(rng: np.random.Generator, child: Child, filming_name: str) -> Video:
-    """A video of a child: how it lies or sits, and how it is filmed."""
-    filming = FILMINGS[filming_name]
-    posture = pick(rng, filming.postures)
+def sample_video(rng: np.random.Generator, child: Child, setup_name: str) -> Video:
+    """A video of a child: posture and camera."""
+    setup = CAMERA_SETUPS[setup_name]
+    posture = pick(rng, setup.postures)
     spread = POSTURES[posture].spread * JOINT_SPREAD * rng.normal(0, 0.8, len(JOINTS))
     if posture == "prone":  # the head is up and looks ahead, or lies on one side
         spread[JOINTS.index("neck_turn")] += rng.choice([-60, 0, 60], p=[0.2, 0.6, 0.2])
-    camera = draw_camera(rng, filming, posture)
+    camera = sample_camera(rng, setup, posture)
     return Video(
         posture=posture,
         angles=of_joints(POSTURES[posture].rest) + child.rest + spread,
         camera=camera,
-        sensor=draw_sensor(rng, filming, posture),
-        jerks=filming.jerks * (1.0 if camera.hand_held or filming_name == "table" else 0.1),
-        restless=filming.restless * rng.lognormal(0, 0.25),
+        sensor=sample_sensor(rng, setup, posture),
+        jerks=setup.jerks * (1.0 if camera.hand_held or setup_name == "table" else 0.1),
+        restless=setup.restless * rng.lognormal(0, 0.25),
         states=rng.dirichlet(5 * np.array(list(STATES.values()))),
     )
 
 
 def cohort(seed: int, child: int) -> str:
-    """Patient or control, drawn for each child alone, so that neither its number nor its neighbours tell.
+    """Patient or control, sampled for each child alone, so that it does not depend on its number or on other children.
 
-    The first five are dealt two controls, so that both cohorts are there from four children on.
+    Two of the first five are controls, so that four children are enough for both cohorts.
     """
     if child <= 5:
         deal = generator(seed, 0, 1).permutation(5)
         return "control" if deal[child - 1] < 5 * CONTROLS else "patient"
-    drawn = generator(seed, child, 1).random()
-    return "control" if drawn < CONTROLS else "patient"
+    sampled = generator(seed, child, 1).random()
+    return "control" if sampled < CONTROLS else "patient"
 
 
 def held_out_children(seed: int, children: int) -> set[int]:

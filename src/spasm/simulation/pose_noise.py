@@ -1,9 +1,9 @@
-"""What MediaPipe makes of a picture of a simulated child. It never looks at the label.
+"""Errors of MediaPipe on pictures of a simulated child. They never depend on the label.
 
 Everything happens at the video's own frame rate and is then resampled to 30 frames per second in straight lines, as
 in the recordings it is calibrated on: the 184 child windows of InfantLab/babyjokes (home videos of four infants and
 toddlers at a table, MediaPipe; MIT licence). `python src/check_simulation.py` prints how near it comes. Numbers without
-a source, marked or not, are judgement: ours, resting on no measurement.
+a source, marked or not, are assumed and rest on no measurement.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ import numpy as np
 
 from spasm.data.landmarks import MIRROR
 from spasm.data.pose import FPS
-from spasm.simulation.body import POSTURES, draw_bones, of_joints, pose_body
-from spasm.simulation.camera import Camera, Filming, pick, trunk_size
+from spasm.simulation.body import POSTURES, of_joints, pose_body, sample_bones
+from spasm.simulation.camera import Camera, CameraSetup, pick, trunk_size
 
 GROUPS = {
     "face": range(0, 11), "shoulders": range(11, 13), "elbows": range(13, 15), "wrists": range(15, 17),
@@ -33,45 +33,45 @@ PRESENCE = np.array([
     (2.9, 0.4, -1.9, -3.4, -4.7), (2.2, 0.9, -1.5, -2.8, -4.6), (5.6, 2.4, 0.0, -5.0, -7.5),
     (3.4, 0.2, -1.5, -3.7, -7.5), (3.2, 1.2, -1.5, -4.3, -9.0), (2.8, 1.0, -1.3, -4.2, -8.5),
 ])  # fmt: skip
-# There a table hides the arms and legs. Where nothing does, they are seen better by this much (judgement).
+# In these windows a table hides arms and legs. Without a table their visibility is higher by this much (assumed).
 UNCOVERED = np.array([0, 0, 1.3, 1.3, 1.0, 0, 2.6, 3.0, 2.6])
-BELOW_TRUNK = np.arange(len(GROUPS)) >= 5  # hips, knees, ankles and feet: what a blanket covers
-# What is deeper than the middle of the child's trunk is seen worse, as if hidden by it: from so many trunk lengths on,
-# fully so at twice that (judgement).
+BELOW_TRUNK = np.arange(len(GROUPS)) >= 5  # hips, knees, ankles and feet, which a blanket covers
+# Landmarks behind the middle of the child's trunk are less visible, as if hidden by it: from this many trunk lengths
+# on, and fully at twice that (assumed).
 BEHIND, HIDDEN = 0.3, 2.0
 # How visibility differs between videos and within one (the same windows: 1.2 to 1.4, and 0.9 to 1.6, slower than 0.5
 # s).
 BETWEEN_VIDEOS, WITHIN_VIDEO = 1.2, 1.2
-# The estimate strays from the truth, and comes back within this time: of the one child filmed at 30 frames per second,
+# Errors of the estimate fade within this time: for the one child recorded at 30 frames per second,
 # lag-1 correlations of steps are -0.1 and steps over 6 and 15 frames 1.8 and 2.2 times those over one.
 STRAY_S = 0.15
-# How far it strays where a landmark is well seen (deviation in trunk lengths in the picture, of which small children
+# Size of the error of a well visible landmark (deviation in trunk lengths in the picture, of which small children
 # are granted some), and how much further in z; fitted so that steps and second differences are those of the windows.
 STRAY = np.array([0.0178, 0.0207, 0.0190, 0.0190, 0.0207, 0.0155, 0.0253, 0.0282, 0.0299])
 GRANTED = (0.08, 0.8)
 STRAY_Z = np.array([16.0, 12.0, 8.0, 11.0, 11.0, 1.7, 3.0, 3.6, 3.6])
-# What is not seen strays further (3 to 7 times for the same windows' wrists and elbows), and goes from one guess to
-# another, by this share of a trunk length; all of it comes in bursts: spread of the logarithm (fitted to the spread of
-# speeds).
+# Hidden landmarks have larger errors (3 to 7 times for the same windows' wrists and elbows), and change from one guess
+# to another, by this fraction of a trunk length. Errors come in bursts: spread of the logarithm (fitted to the spread
+# of speeds).
 UNSEEN_STRAYS = 4.0
 UNSEEN_WANDERS, UNSEEN_WANDERS_S = 0.30, 0.35
 BURSTS, BURSTS_S = 0.6, 0.35
-# Parts stray as a whole: this share of the variance, in x and y and in z (the same windows: correlations of second
-# differences 0.9 in the face, 0.5 to 0.8 in limbs, in z 0.9 and more).
+# Errors are common to a part: this fraction of the variance, in x and y and in z (the same windows: correlations of
+# second differences 0.9 in the face, 0.5 to 0.8 in limbs, in z 0.9 and more).
 TOGETHER = (0.65, 0.92)
 PART_OF = np.array([0] * 11 + [0, 0] + [1, 2] * 5 + [3, 3] + [4, 5] * 4)  # head and shoulders, arms, hips, legs
 # Depth from one picture is a guess: MediaPipe lets the seated children of these windows lean to the camera by about
-# half of the height above the hips; how much videos differ, and by how much depths are wrong in all, is judgement.
+# half of the height above the hips; how much videos differ, and by how much depths are wrong in all, is assumed.
 LEAN, DEPTH = (0.45, 0.35), (0.1, 0.25)
-# What lies outside the picture is guessed: MediaPipe draws such legs hanging down from the hips, as of a standing
+# Landmarks outside the picture are guessed: MediaPipe puts such legs hanging down from the hips, as of a standing
 # adult.
 GUESSED = 0.6
-# Per take, the share of frames without a pose: beta(a, b), and the lengths of gaps: median in seconds and spread of the
-# logarithm (the same windows, joined to 53 takes of 5 to 40 s: 0, 2, 8, 45 and 100 % at the 10th, 25th, 50th, 75th
+# Per take, the fraction of frames without a pose: beta(a, b), and the lengths of gaps: median in seconds and spread of
+# the logarithm (the same windows, joined to 53 takes of 5 to 40 s: 0, 2, 8, 45 and 100 % at the 10th, 25th, 50th, 75th
 # centile and the greatest; gaps 3 to 167 frames, median 24).
 MISSING = (0.6, 1.7)
 GAP_S = (0.6, 1.2)
-SWAPS, FREEZES = 0.04, 0.03  # in five seconds (judgement; no infants' rate is published)
+SWAPS, FREEZES = 0.04, 0.03  # in five seconds (assumed; no infants' rate is published)
 BLOCK = 256  # frames of smooth noise at a time
 GROUP_OF = np.repeat(np.arange(len(GROUPS)), [len(group) for group in GROUPS.values()])
 LIMBS = {"arms": range(11, 23), "legs": range(23, 33), "all": range(33)}
@@ -79,38 +79,38 @@ LIMBS = {"arms": range(11, 23), "legs": range(23, 33), "all": range(33)}
 
 @dataclasses.dataclass(frozen=True)
 class Sensor:
-    """How one video is seen."""
+    """Quality of the pose estimates in one video."""
 
     native_fps: float
-    missing: float  # share of frames without a pose
+    missing: float  # fraction of frames without a pose
     clarity: np.ndarray  # (9,) log-odds of visibility added, by group
     shaky: float  # jitter, 1 is usual
     lock_on: float  # in five seconds
-    lean: float  # how far depth lets the upper body lean to the camera, as a share of its height above the hips
+    lean: float  # how far depth lets the upper body lean to the camera, as a fraction of its height above the hips
     depth: float  # how large depths are, 1 is right
     swapped: bool  # a child seen from behind may be taken for its mirror image throughout
 
 
-def draw_sensor(rng: np.random.Generator, filming: Filming, posture: str) -> Sensor:
-    """The sensor's ways with one video."""
+def sample_sensor(rng: np.random.Generator, setup: CameraSetup, posture: str) -> Sensor:
+    """Sample the quality of one video."""
     clarity = BETWEEN_VIDEOS * (0.7 * rng.normal() + 0.7 * rng.normal(size=len(GROUPS)))
-    covered = rng.random() < filming.covered
-    if filming.covered < 1:  # no table in front of everybody
+    covered = rng.random() < setup.covered
+    if setup.covered < 1:  # no table in front of every child
         clarity += UNCOVERED * ~(BELOW_TRUNK & covered)
     return Sensor(
-        native_fps=pick(rng, filming.native_fps),
-        missing=draw_missing_share(rng),
+        native_fps=pick(rng, setup.native_fps),
+        missing=sample_missing_fraction(rng),
         clarity=clarity,
-        shaky=filming.blurred * rng.lognormal(0, 0.3) * (1.4 if posture == "prone" else 1),
-        lock_on=filming.caregiver * rng.gamma(1, 1),
+        shaky=setup.blurred * rng.lognormal(0, 0.3) * (1.4 if posture == "prone" else 1),
+        lock_on=setup.caregiver * rng.gamma(1, 1),
         lean=rng.normal(*LEAN),
         depth=rng.lognormal(*DEPTH),
         swapped=posture == "prone" and rng.random() < 0.4,
     )
 
 
-def draw_missing_share(rng: np.random.Generator) -> float:
-    """The share of frames without a pose in one take."""
+def sample_missing_fraction(rng: np.random.Generator) -> float:
+    """The fraction of frames without a pose in one take."""
     return min(0.97, rng.beta(*MISSING))
 
 
@@ -126,8 +126,8 @@ def native_times(rng: np.random.Generator, sensor: Sensor, frames: int) -> np.nd
 def apply_pose_noise(
     rng: np.random.Generator, sensor: Sensor, camera: Camera, picture: np.ndarray, t: np.ndarray, frames: int
 ) -> np.ndarray:
-    """What arrives, (frames, 33, 5) float64 at 30 per second, of a picture (T, 33, 3) at the native times `t`."""
-    missing = draw_missing(rng, sensor, t)
+    """Estimated poses (frames, 33, 5) float64 at 30 per second from a picture (T, 33, 3) at the native times `t`."""
+    missing = sample_missing(rng, sensor, t)
     if missing.all():
         return np.full((frames, 33, 5), np.nan)
     size = trunk_size(picture, camera.aspect)
@@ -155,24 +155,24 @@ def apply_pose_noise(
     pose[..., 3] = 1 - unseen
     pose[..., 4] = 1 / (1 + np.exp(-present))
     hips = pose[:, 23:25, 2].mean(axis=1, keepdims=True)
-    pose[..., 2] -= hips  # by definition, whatever the noise
+    pose[..., 2] -= hips  # by definition, also with noise
     _freeze(rng, pose, t)
     pose[missing] = np.nan
     return resample(pose, t, frames).astype(np.float32).astype(np.float64)  # MediaPipe computes in single precision
 
 
 def resample(pose: np.ndarray, t: np.ndarray, frames: int) -> np.ndarray:
-    """Straight lines between native frames, (T, 33, 5) -> (frames, 33, 5); NaN where either neighbour is missing."""
+    """Linear interpolation between native frames, (T, 33, 5) -> (frames, 33, 5); NaN if a neighbour is missing."""
     if t.size == frames and t[0] == 0:
         return pose
     at = np.arange(frames) / FPS
     after = np.clip(np.searchsorted(t, at, side="right"), 1, t.size - 1)
-    share = ((at - t[after - 1]) / (t[after] - t[after - 1]))[:, None, None]
-    return pose[after - 1] * (1 - share) + pose[after] * share
+    fraction = ((at - t[after - 1]) / (t[after] - t[after - 1]))[:, None, None]
+    return pose[after - 1] * (1 - fraction) + pose[after] * fraction
 
 
-def draw_missing(rng: np.random.Generator, sensor: Sensor, t: np.ndarray) -> np.ndarray:
-    """Which frames have no pose, (T,) bool: gaps and runs in turn, both at random from before the first frame on."""
+def sample_missing(rng: np.random.Generator, sensor: Sensor, t: np.ndarray) -> np.ndarray:
+    """Which frames have no pose, (T,) bool: gaps and runs in turn, both random, starting before the first frame."""
     missing = np.zeros(t.size, dtype=bool)
     gap_s = GAP_S[0] * np.exp(GAP_S[1] ** 2 / 2)  # the mean
     run_s = gap_s * (1 - sensor.missing) / max(sensor.missing, 1e-3)
@@ -192,7 +192,7 @@ def wander(rng: np.random.Generator, t: np.ndarray, columns: int, scale_s: float
     knots = start + scale_s * np.arange(9 + int((t[-1] - t[0]) / scale_s))
     heights = rng.standard_normal((knots.size, columns))
     total = np.empty((t.size, columns))
-    for first in range(0, t.size, BLOCK):  # a bump reaches no further than four widths
+    for first in range(0, t.size, BLOCK):  # a bump is at most four widths long on each side
         at = t[first : first + BLOCK]
         low, high = max(0, int((at[0] - start) / scale_s) - 4), int((at[-1] - start) / scale_s) + 6
         bumps = np.exp(-0.5 * ((at[:, None] - knots[low:high]) / scale_s) ** 2)
@@ -210,8 +210,8 @@ def tremble(rng: np.random.Generator, t: np.ndarray, columns: int) -> np.ndarray
 
 
 def _stray(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
-    """Errors (T, 33, 3) of deviation 1 that die away within STRAY_S, parts largely together."""
-    from scipy.signal import lfilter  # here, so that a help text comes at once
+    """Errors (T, 33, 3) of deviation 1 that fade within STRAY_S and are mostly common to a part."""
+    from scipy.signal import lfilter  # here, because it is slow to load
 
     kept = np.exp(-(t[1] - t[0]) / STRAY_S)
     fresh = rng.standard_normal((t.size, 33 + 6, 3), dtype=np.float32)
@@ -227,12 +227,12 @@ def _by_distance(outside: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _behind(seen: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """How far landmarks lie behind the middle of the trunk, (T, 33) in trunk lengths."""
+    """Distance of landmarks behind the middle of the trunk, (T, 33) in trunk lengths."""
     return (seen[..., 2] - seen[:, [11, 12, 23, 24], 2].mean(axis=1, keepdims=True)) / unit[2]
 
 
 def _height(seen: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """How far landmarks lie above the hips along the trunk's line in the picture, (T, 33) in trunk lengths; 0 below."""
+    """Height of landmarks above the hips along the trunk in the picture, (T, 33) in trunk lengths; 0 below."""
     flat = seen[..., :2] / unit[:2]
     hips, shoulders = flat[:, 23:25].mean(axis=1), flat[:, 11:13].mean(axis=1)
     up = shoulders - hips
@@ -255,12 +255,12 @@ def _episodes(rng: np.random.Generator, t: np.ndarray, rate: float, shortest_s: 
 def _lock_on(
     rng: np.random.Generator, sensor: Sensor, camera: Camera, seen: np.ndarray, unit: np.ndarray, t: np.ndarray
 ) -> np.ndarray:
-    """A caregiver's pose (drawn as a large infant's), or nobody's, for a while: changes `seen`, says where (T, 1)."""
+    """Replace `seen` for a while by a caregiver's pose (a large infant's) or by no person's; returns where (T, 1)."""
     stray = np.zeros((t.size, 1), dtype=bool)
     for stretch in _episodes(rng, t, sensor.lock_on, 0.1, 1.5):
         n = stretch.stop - stretch.start
         adult = pose_body(
-            np.deg2rad(of_joints(POSTURES["held"].rest) * rng.uniform(0.2, 1.2, 28))[None], draw_bones(rng, 12)
+            np.deg2rad(of_joints(POSTURES["held"].rest) * rng.uniform(0.2, 1.2, 28))[None], sample_bones(rng, 12)
         )
         size = rng.uniform(0.5, 2.5) * 5 * unit  # trunks are 0.2 m here
         place = np.array([rng.uniform(0, 1), rng.uniform(-0.1, 0.9), 0])
@@ -272,7 +272,7 @@ def _lock_on(
         drift = 0.3 * unit * wander(rng, t[stretch], 3, 0.4)
         seen[stretch] = place + flat * size + drift[:, None]
         stray[stretch] = True
-        if n > 2 and rng.random() < 0.5:  # a pose that fits nothing jumps about
+        if n > 2 and rng.random() < 0.5:  # a pose of no person jumps
             seen[stretch] += (1.2 * unit * rng.standard_normal((n, 1, 3))) * (1, 1, 0.3)
     return stray
 
@@ -287,14 +287,14 @@ def _swap(rng: np.random.Generator, sensor: Sensor, seen: np.ndarray, t: np.ndar
         seen[stretch, limbs] = seen[stretch, mirror[limbs]]
 
 
-def _guess(seen: np.ndarray, share: np.ndarray) -> None:
+def _guess(seen: np.ndarray, fraction: np.ndarray) -> None:
     """Pull legs that lie outside the picture towards hanging straight down the trunk's line; changes `seen`."""
     shoulders, hips = seen[:, 11:13].mean(axis=1), seen[:, 23:25].mean(axis=1)
     down = hips - shoulders
     for place, landmarks in ((0.85, (25, 26)), (1.65, (27, 28)), (1.75, (29, 30)), (1.85, (31, 32))):
         for landmark in landmarks:
             hanging = seen[:, 23 if landmark % 2 else 24] + place * down
-            weight = share[:, landmark, None]
+            weight = fraction[:, landmark, None]
             seen[:, landmark] = (1 - weight) * seen[:, landmark] + weight * hanging
 
 

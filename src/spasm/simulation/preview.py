@@ -1,4 +1,4 @@
-"""Pictures of what the simulator draws: contact sheets and short films of each behaviour."""
+"""Previews of the simulator: contact sheets and short animations of each behaviour."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -15,20 +15,20 @@ from spasm.simulation.infant import (
     FIDGETY_MONTHS,
     STILLED,
     SimulationConfig,
-    draw_child,
-    draw_video,
     move,
     pose_landmarks,
+    sample_child,
+    sample_video,
     simulate_child,
 )
 from spasm.simulation.pose_noise import apply_pose_noise, native_times
 from spasm.simulation.spasms import GRIMACE, NOD, REACH, SHRUG, Spasm, varied
 
 LEFT, RIGHT, MIDDLE, MISSING = (38, 92, 200), (205, 75, 40), (60, 60, 60), (235, 235, 235)
-SCALE = 3  # drawn larger and reduced, for smooth lines
+SCALE = 3  # painted larger and reduced, for smooth lines
 SHOWN_S = 4.0
 CELL = 132  # pixels
-# What is shown of each: the posture, the age in months, and the state.
+# For each behaviour: the posture, the age in months, and the state.
 SHOWN = {
     "kick_alternating": ("supine", 4, "active"), "kick_unilateral": ("supine", 5, "active"),
     "kick_bilateral": ("supine", 8, "active"), "arm_wave": ("bouncer", 7, "active"), "reach": ("chair", 6, "rest"),
@@ -47,18 +47,18 @@ SPASMS = {f"spasm_{kind}": reach for kind, reach in {**REACH, **SUBTLE}.items()}
 
 
 def behaviour_names() -> list[str]:
-    """All that `film` can show."""
+    """The names that `record_behaviour` accepts."""
     return [*SHOWN, *SPASMS]
 
 
-def film(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+def record_behaviour(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """One behaviour from 0.6 s on: the picture (T, 33, 3) without noise, as sensed (T, 33, 5), and the aspect."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, behaviour_names().index(name)])))
     posture, age, state = SHOWN.get(name, (SPASM_POSTURES.get(name, "supine"), 7, "rest"))
     child = dataclasses.replace(
-        draw_child(rng, "patient", SimulationConfig()), age_months=age, rest=np.zeros(len(JOINTS))
+        sample_child(rng, "patient", SimulationConfig()), age_months=age, rest=np.zeros(len(JOINTS))
     )
-    video = draw_video(rng, child, "home")
+    video = sample_video(rng, child, "home")
     camera = dataclasses.replace(
         video.camera, aspect=1.0, hand_held=False, turn=np.deg2rad(12), tilt=np.deg2rad(-8), roll=0.0, distance_m=1.1,
         focal=1.35, place=np.array([0.0, -0.02]), target=np.array([0, 0.06, 0.05]),
@@ -72,12 +72,12 @@ def film(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     still = [(0.5, SHOWN_S, STILLED)] if name in SPASMS else []
     if state == "active" and age < FIDGETY_MONTHS:
         state = "fidgety"
-    moved = move(rng, child, video, state, [draw_behaviour(rng, name, age)], still, t)
+    moved = move(rng, child, video, state, [sample_behaviour(rng, name, age)], still, t)
     picture = photograph(camera, pose_landmarks(child, moved), moved)
     return picture, apply_pose_noise(rng, sensor, camera, picture, t, frames), camera.aspect
 
 
-def draw_behaviour(rng: np.random.Generator, name: str, age_months: float, at_s: float = 0.6) -> Behaviour:
+def sample_behaviour(rng: np.random.Generator, name: str, age_months: float, at_s: float = 0.6) -> Behaviour:
     """The behaviour of this name, of usual strength."""
     mover = Performer(age_months, 1.0, 1.0, 1.0)
     if name in SPASMS:
@@ -92,10 +92,10 @@ def draw_behaviour(rng: np.random.Generator, name: str, age_months: float, at_s:
 
 
 def behaviour_sheet(seed: int) -> Image.Image:
-    """One row a behaviour, a picture every 0.3 s, without the sensor's noise."""
+    """One row a behaviour, a picture every 0.3 s, without noise."""
     rows = []
     for name in behaviour_names():
-        picture, _, aspect = film(name, seed)
+        picture, _, aspect = record_behaviour(name, seed)
         rows.append((name, [(picture[i], aspect, f"{i / FPS:.1f} s") for i in range(9, len(picture), 9)]))
     return _sheet(rows)
 
@@ -114,25 +114,25 @@ def segment_sheet(seed: int, world: SimulationConfig) -> Image.Image:
 
 
 def animate(name: str, seed: int) -> list[Image.Image]:
-    """A film of 15 pictures a second: on the left the child, on the right what the sensor delivers."""
-    picture, sensed, aspect = film(name, seed)
+    """An animation with 15 pictures per second: on the left the child, on the right the estimated pose."""
+    picture, sensed, aspect = record_behaviour(name, seed)
     images = []
     for clean, seen in list(zip(picture, sensed, strict=True))[::2]:
         image = Image.new("RGB", (2 * CELL, CELL), "white")
-        image.paste(draw_pose(clean, aspect), (0, 0))
-        image.paste(draw_pose(seen, aspect), (CELL, 0))
+        image.paste(paint_pose(clean, aspect), (0, 0))
+        image.paste(paint_pose(seen, aspect), (CELL, 0))
         images.append(image.quantize(32, Image.Quantize.FASTOCTREE))
     return images
 
 
-def draw_pose(landmarks: np.ndarray, aspect: float, size: int = CELL) -> Image.Image:
+def paint_pose(landmarks: np.ndarray, aspect: float, size: int = CELL) -> Image.Image:
     """One frame, (33, 3 or more): left blue, right red, the picture's border grey; all grey when missing."""
     if not np.isfinite(landmarks[:, :2]).all():
         return Image.new("RGB", (size, size), MISSING)
     whole = size * SCALE
     image = Image.new("RGB", (whole, whole), "white")
     draw = ImageDraw.Draw(image)
-    unit = 0.8 * whole / max(aspect, 1.0)  # of a picture height; a tenth of the cell is left around it
+    unit = 0.8 * whole / max(aspect, 1.0)  # of a picture height; with a margin of a tenth of the cell
     corner = np.array([(whole - unit * aspect) / 2, (whole - unit) / 2])
     at = corner + np.clip(landmarks[:, :2], -5, 5) * (unit * aspect, unit)
     draw.rectangle([*corner, corner[0] + unit * aspect, corner[1] + unit], outline=(205, 205, 215), width=SCALE)
@@ -154,13 +154,13 @@ def _sheet(rows: list[tuple[str, list[tuple[np.ndarray, float, str]]]]) -> Image
         top = y * (CELL + text)
         draw.text((4, top + 1), name, fill="black", font=font)
         for x, (landmarks, aspect, when) in enumerate(cells):
-            image.paste(draw_pose(landmarks, aspect), (x * CELL, top + text))
+            image.paste(paint_pose(landmarks, aspect), (x * CELL, top + text))
             draw.text((x * CELL + 3, top + text), when, fill=(150, 150, 150), font=ImageFont.load_default(9))
     return image
 
 
 def pictures(seed: int, world: SimulationConfig) -> Iterator[tuple[str, list[Image.Image]]]:
-    """File names and the pictures in each; more than one make a film."""
+    """File names and the pictures in each; more than one are an animation."""
     yield "behaviours.png", [behaviour_sheet(seed)]
     yield "segments.png", [segment_sheet(seed, world)]
     for name in behaviour_names():

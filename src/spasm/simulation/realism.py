@@ -1,4 +1,4 @@
-"""How the simulation compares with real recordings, and how hard it is: figures of poses, and small classifiers."""
+"""Compare the simulation with real recordings, and measure its difficulty: metrics of poses, small classifiers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ SMALLEST_TRUNK = 0.02  # of the picture
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """One figure of real recordings, and the bounds that simulated ones are held to."""
+    """A metric of real recordings, and the accepted range for simulated ones."""
 
     real: float
     low: float
     high: float
 
 
-# The 184 child windows of InfantLab/babyjokes, and bounds for segments filmed in the same way (`--camera-setup table`):
-# the four children differ among themselves by far more (frames missing 4 to 37 %).
+# The 184 child windows of InfantLab/babyjokes, and bounds for segments of the same setup (`--camera-setup table`): the
+# four children differ much more between themselves (frames missing 4 to 37 %).
 BABYJOKES = {
     "frames missing": Reference(0.277, 0.20, 0.36),
     "windows wholly missing": Reference(0.043, 0.02, 0.10),
@@ -63,14 +63,14 @@ BABYJOKES = {
 }
 
 
-def noise_figures(poses: np.ndarray) -> dict[str, float]:
-    """The figures of BABYJOKES for poses (N, T, 33, 5); medians are over absolute values at 30 frames per second."""
+def noise_metrics(poses: np.ndarray) -> dict[str, float]:
+    """The metrics of BABYJOKES for poses (N, T, 33, 5); medians are over absolute values at 30 frames per second."""
     landmarks = visible_mask(poses)
     whole = np.all(landmarks, axis=-1)
     lost = ~np.any(whole, axis=1)
     gaps = gap_lengths(whole[~lost])
     seen = poses[whole]
-    figures = {
+    values = {
         "frames missing": 1 - whole.mean(),
         "windows wholly missing": lost.mean(),
         "other windows with a gap": (~whole[~lost]).any(axis=1).mean(),
@@ -83,22 +83,22 @@ def noise_figures(poses: np.ndarray) -> dict[str, float]:
     one, two = whole[:, 1:] & whole[:, :-1], whole[:, 2:] & whole[:, 1:-1] & whole[:, :-2]
     step, bend = np.diff(poses[..., :3], axis=1), np.diff(poses[..., :3], n=2, axis=1)
     for part, landmark in LANDMARKS_OF.items():
-        figures[f"visibility, {part}"] = seen[:, landmark, 3].mean()
-        figures[f"presence, {part}"] = seen[:, landmark, 4].mean()
-        figures[f"step of x and y, {part}"] = np.median(np.abs(step[:, :, landmark, :2][one]))
-        figures[f"second difference of x and y, {part}"] = np.median(np.abs(bend[:, :, landmark, :2][two]))
-        figures[f"second difference of z, {part}"] = np.median(np.abs(bend[:, :, landmark, 2][two]))
-    return {name: float(figures[name]) for name in BABYJOKES}
+        values[f"visibility, {part}"] = seen[:, landmark, 3].mean()
+        values[f"presence, {part}"] = seen[:, landmark, 4].mean()
+        values[f"step of x and y, {part}"] = np.median(np.abs(step[:, :, landmark, :2][one]))
+        values[f"second difference of x and y, {part}"] = np.median(np.abs(bend[:, :, landmark, :2][two]))
+        values[f"second difference of z, {part}"] = np.median(np.abs(bend[:, :, landmark, 2][two]))
+    return {name: float(values[name]) for name in BABYJOKES}
 
 
 def gap_lengths(whole: np.ndarray) -> np.ndarray:
-    """Lengths in frames of all runs without a pose, from (N, T) bool: where there is one."""
+    """Lengths in frames of all gaps, from (N, T) bool: frames with a pose."""
     edges = np.diff(np.pad(~whole, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     return np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
 
 
 def noise_statistics(poses: np.ndarray) -> np.ndarray:
-    """What tells how a window was filmed and sensed, (N, 41) of poses (N, T, 33, 5); NaN where there is no pose."""
+    """Statistics (N, 41) of camera and sensor noise of poses (N, T, 33, 5); NaN without a pose."""
     rows = []
     for pose in poses:
         whole = np.all(visible_mask(pose), axis=-1)
@@ -120,10 +120,10 @@ def noise_statistics(poses: np.ndarray) -> np.ndarray:
 
 
 def motion_statistics(poses: np.ndarray, window: int = 7) -> np.ndarray:
-    """What tells how a child moves, noise smoothed away, (N, 30) of poses (N, T, 33, 5); NaN where there is no pose.
+    """Statistics (N, 30) of a child's motion, smoothed, of poses (N, T, 33, 5); NaN without a pose.
 
-    Per part: speed relative to the trunk in trunk lengths per frame, its spread and greatest, how far the part gets and
-    how long one speed lasts, after a running mean over `window` frames.
+    Per part: speed relative to the trunk in trunk lengths per frame, its spread and maximum, the range of the part and
+    the duration of one speed, after a running mean over `window` frames.
     """
     total = np.cumsum(_positions(poses)[:, :2], axis=-1, dtype=float)
     smooth = (total[..., window:] - total[..., :-window]) / window
@@ -146,8 +146,8 @@ def plain_statistics(poses: np.ndarray) -> np.ndarray:
     """Plain kinematic statistics (N, 135) in trunk lengths, relative to the hips.
 
     Per group of landmarks: mean, deviation, 90th centile and greatest of the speed from frame to frame, and over a
-    fifth of a second; 90th centile and greatest of the acceleration over a fifth of a second; when it was fastest; and
-    how far it gets in x, y and z.
+    fifth of a second; 90th centile and greatest of the acceleration over a fifth of a second; time of the maximum;
+    and range in x, y and z.
     """
     position = _positions(poses)
     columns = []
@@ -170,7 +170,7 @@ def peak_speed(poses: np.ndarray) -> np.ndarray:
 
 
 def leak_statistics(names: Sequence[str], poses: np.ndarray) -> np.ndarray:
-    """What must not tell the label: number of child and segment, length, and where frames are missing, (N, 14)."""
+    """Statistics (N, 14) that must not predict the label: number of child and segment, length, missing frames."""
     numbers = np.array([[int(part) for part in name.removesuffix(".npy").split("_")[1:]] for name in names])
     lost = ~visible_mask(poses).all(axis=-1)
     starts = (np.diff(lost.astype(int), axis=1, prepend=0) == 1).sum(axis=1)
@@ -181,14 +181,14 @@ def leak_statistics(names: Sequence[str], poses: np.ndarray) -> np.ndarray:
 
 
 def grouped_auc(statistics: np.ndarray, labels: np.ndarray, children: np.ndarray, folds: int = 5) -> float:
-    """Mean over folds of the AUC of a small LightGBM on children it has not seen."""
+    """Mean over folds of the AUC of a small LightGBM on held-out children."""
     fold_of = child_folds(children, folds)
     return roc_auc(labels, out_of_fold(statistics, labels, fold_of), fold_of)
 
 
 def child_folds(children: np.ndarray, folds: int) -> np.ndarray:
     """A fold (N,) for each segment, whole children together."""
-    from sklearn.model_selection import GroupKFold  # here, so that a help text comes at once
+    from sklearn.model_selection import GroupKFold  # here, because it is slow to load
 
     fold_of = np.zeros(len(children), dtype=int)
     split = GroupKFold(folds, shuffle=True, random_state=0).split(children, groups=children)
@@ -198,8 +198,8 @@ def child_folds(children: np.ndarray, folds: int) -> np.ndarray:
 
 
 def out_of_fold(statistics: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """Scores (N,) of a small LightGBM, each fold by one that has not seen it."""
-    import lightgbm  # here, so that a help text comes at once
+    """Scores (N,) of a small LightGBM, each fold by a model trained without it."""
+    import lightgbm  # here, because it is slow to load
 
     settings = {
         "objective": "binary", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 10, "feature_fraction": 0.5,
@@ -214,10 +214,12 @@ def out_of_fold(statistics: np.ndarray, labels: np.ndarray, fold_of: np.ndarray)
     return scores
 
 
-def told_apart(real: np.ndarray, real_children: np.ndarray, simulated: np.ndarray, children: np.ndarray) -> float:
-    """AUC of a small LightGBM that tells statistics (N, S) of real windows from simulated ones.
+def real_or_simulated_auc(
+    real: np.ndarray, real_children: np.ndarray, simulated: np.ndarray, children: np.ndarray
+) -> float:
+    """AUC of a small LightGBM that separates real from simulated windows by statistics (N, S).
 
-    Each fold leaves out one real child and as large a share of the simulated ones; the mean over folds.
+    Each fold leaves out one real child and the same fraction of the simulated ones; the mean over folds.
     """
     folds = len(np.unique(real_children))
     fold_of = np.concatenate([np.unique(real_children, return_inverse=True)[1], child_folds(children, folds)])
@@ -226,8 +228,8 @@ def told_apart(real: np.ndarray, real_children: np.ndarray, simulated: np.ndarra
 
 
 def roc_auc(labels: np.ndarray, scores: np.ndarray, fold_of: np.ndarray) -> float:
-    """Mean over the folds that hold both classes."""
-    from sklearn.metrics import roc_auc_score  # here, so that a help text comes at once
+    """Mean AUC over the folds with both classes."""
+    from sklearn.metrics import roc_auc_score  # here, because it is slow to load
 
     both = [fold for fold in np.unique(fold_of) if 0 < labels[fold_of == fold].mean() < 1]
     return float(np.mean([roc_auc_score(labels[fold_of == fold], scores[fold_of == fold]) for fold in both]))
@@ -236,7 +238,7 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray, fold_of: np.ndarray) -> floa
 def _positions(poses: np.ndarray) -> np.ndarray:
     """Landmarks (N, 3, 33, T) float32 relative to the hips, in the segment's median trunk length, gaps interpolated.
 
-    In numpy alone: torch and LightGBM in one process crash on some machines.
+    Uses numpy, because torch and LightGBM in one process crash on some machines.
     """
     positions = np.zeros((len(poses), 3, 33, poses.shape[1]), dtype=np.float32)
     time = np.arange(poses.shape[1])

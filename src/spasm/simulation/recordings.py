@@ -1,6 +1,6 @@
 """Long recordings of simulated infants: scenes one after another, and spasms in clusters.
 
-Numbers without a source, marked or not, are judgement: ours, resting on no measurement.
+Numbers without a source, marked or not, are assumed and rest on no measurement.
 """
 
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from spasm.data.pose import FPS
 from spasm.simulation.infant import (
     Child,
     SimulationConfig,
-    draw_child_and_rng,
-    draw_state,
-    draw_video,
-    filming_of,
+    camera_setup_of,
     generator,
+    sample_child_and_rng,
+    sample_state,
+    sample_video,
     simulate_scene,
 )
-from spasm.simulation.spasms import IN_CLUSTERS, Spasm, draw_cluster, draw_spasm
+from spasm.simulation.spasms import IN_CLUSTERS, Spasm, sample_cluster, sample_spasm
 
-# Judgement: frames of a scene and of the gap before it; how often posture and camera change, and a state stays; a
-# patient's clusters in ten minutes, and the share of these that follows a waking where there is one (spasms are mostly
+# Assumed: frames of a scene and of the gap before it; how often posture and camera change, and a state stays; a
+# patient's clusters in ten minutes, and the fraction of these that follow a waking, if there is one (spasms are mostly
 # seen awake, often on arousal: Ramgopal et al. 2012, Epilepsia, PMID 22578060). A cluster has 17 spasms on average.
 SCENE, SCENE_GAP = (1800, 3600), (5, 60)
 MOVES_ON, STAYS = 0.2, 0.6
@@ -37,23 +37,25 @@ def simulate_recording(
     Times of the spasms are seconds from the start of the recording. A scene is one to three minutes in one posture and
     one state; between scenes the pose is lost for a moment. Most spasms come in clusters, often after waking.
     """
-    _, style = draw_child_and_rng(seed, child, world)
+    _, style = sample_child_and_rng(seed, child, world)
     rng = generator(seed, child, number, 3)
     whole = round(minutes * 60 * FPS)
     lengths = _scene_lengths(rng, whole)
     starts_s = np.concatenate([[0], np.cumsum(lengths)[:-1]]) / FPS
-    videos = [draw_video(rng, style, filming_of(style, world))]
+    videos = [sample_video(rng, style, camera_setup_of(style, world))]
     states: list[str] = []
     for _ in lengths:
-        videos.append(draw_video(rng, style, filming_of(style, world)) if rng.random() < MOVES_ON else videos[-1])
-        states.append(states[-1] if states and rng.random() < STAYS else draw_state(rng, style, videos[-1]))
+        videos.append(
+            sample_video(rng, style, camera_setup_of(style, world)) if rng.random() < MOVES_ON else videos[-1]
+        )
+        states.append(states[-1] if states and rng.random() < STAYS else sample_state(rng, style, videos[-1]))
     spasms = _schedule(rng, style, starts_s, states, whole / FPS) if style.cohort == "patient" else []
     for start_s, length, video, state in zip(starts_s, lengths, videos[1:], states, strict=True):
         end_s = start_s + length / FPS
         here = [
             spasm.at(spasm.onset_s - start_s) for spasm in spasms if spasm.onset_s < end_s and spasm.end_s > start_s
         ]
-        if state == "sleep" and len(here) > 2:  # a cluster wakes a child, if it was asleep at all
+        if state == "sleep" and len(here) > 2:  # a cluster wakes a sleeping child
             state = "rest"
         pose, _ = simulate_scene(rng, style, video, state, here, length)
         pose[: rng.integers(*SCENE_GAP)] = np.nan
@@ -71,18 +73,18 @@ def _scene_lengths(rng: np.random.Generator, whole: int) -> list[int]:
 def _schedule(
     rng: np.random.Generator, child: Child, starts_s: np.ndarray, states: list[str], whole_s: float
 ) -> list[Spasm]:
-    """The spasms of a recording in order, none while another lasts."""
+    """The spasms of a recording in order, without overlap."""
     wakings_s = [start_s for start_s, a, b in zip(starts_s[1:], states, states[1:], strict=False) if a == "sleep" != b]
-    drawn: list[Spasm] = []
+    sampled: list[Spasm] = []
     for _ in range(rng.poisson(CLUSTERS * (whole_s + BEFORE_S) / 600)):
         onset_s = rng.uniform(-BEFORE_S, whole_s)  # some clusters have begun already
         if wakings_s and rng.random() < AFTER_WAKING:
             onset_s = rng.choice(wakings_s) + rng.uniform(0, 90)
-        drawn += draw_cluster(rng, child.semiology, onset_s)
+        sampled += sample_cluster(rng, child.semiology, onset_s)
     single = CLUSTERS * SPASMS_OF_CLUSTER * (1 - IN_CLUSTERS) / IN_CLUSTERS * whole_s / 600
-    drawn += [draw_spasm(rng, child.semiology, rng.uniform(0, whole_s)) for _ in range(rng.poisson(single))]
+    sampled += [sample_spasm(rng, child.semiology, rng.uniform(0, whole_s)) for _ in range(rng.poisson(single))]
     spasms: list[Spasm] = []
-    for spasm in sorted(drawn, key=lambda spasm: spasm.onset_s):
+    for spasm in sorted(sampled, key=lambda spasm: spasm.onset_s):
         if 0 <= spasm.onset_s < whole_s - 0.4 and not (spasms and spasm.onset_s < spasms[-1].end_s + 0.2):
             spasms.append(spasm)
     return spasms

@@ -1,6 +1,6 @@
-"""Epileptic spasms of a simulated child: kinds, shapes, and how they come in clusters.
+"""Epileptic spasms of a simulated child: kinds, shapes and clusters.
 
-Sources are named where a number has one; all others, marked or not, are judgement, resting on no measurement.
+Numbers with a source name it. All others, marked or not, are assumed and rest on no measurement.
 """
 
 import dataclasses
@@ -11,11 +11,11 @@ from spasm.data.pose import FPS
 from spasm.simulation.behaviours import COLUMNS, Behaviour, Stroke, columns, varied
 from spasm.simulation.body import SIDES
 
-# Shares of 5042 spasms: flexor 33.9 %, extensor 22.5 %, mixed 42.0 %, arrest alone 1.0 %; 78.3 % came in clusters; 21
+# Of 5042 spasms: flexor 33.9 %, extensor 22.5 %, mixed 42.0 %, arrest alone 1.0 %; 78.3 % came in clusters; 21
 # of 24 children had more than one kind (Kellaway, Hrachovy, Frost and Zion 1979, Annals of Neurology 6:214-218).
-SHARES = {"flexor": 0.34, "extensor": 0.225, "mixed": 0.425, "arrest": 0.01}
+KIND_FRACTIONS = {"flexor": 0.34, "extensor": 0.225, "mixed": 0.425, "arrest": 0.01}
 IN_CLUSTERS = 0.783
-# How far a usual spasm takes each joint, in degrees (judgement).
+# Reach of each joint in a usual spasm, in degrees (assumed).
 REACH: dict[str, dict[str, float]] = {
     "flexor": {
         "neck_flexion": 46, "trunk_flexion": 36, "shrug": 9, "shoulder_out": -38, "shoulder_forward": 42,
@@ -31,22 +31,22 @@ REACH: dict[str, dict[str, float]] = {
     },
     "arrest": {},
 }  # fmt: skip
-# Two spasms in five are subtle: a nod, a shrug, or a weak form of a usual one (the share was set for this simulator;
-# Wang and Cai 2007, PMID 17456338, report 273 subtle and 681 plain ones; forms: ILAE; amplitudes are judgement).
+# Two spasms in five are subtle: a nod, a shrug, or a weak form of a usual one (the fraction was set for this simulator;
+# Wang and Cai 2007, PMID 17456338, report 273 subtle and 681 plain ones; forms: ILAE; amplitudes are assumed).
 SUBTLE = 0.4
 NOD = {"neck_flexion": 36, "trunk_flexion": 10}
 SHRUG = {"shrug": 24, "shoulder_out": 22, "neck_flexion": 11, "elbow": 12}
 GRIMACE = 0.34  # of a usual spasm
 # 85.7 % of 681 lasted 0.4 to 3 s and 14.3 % 3 to 7 s (Wang and Cai 2007).
 LONG = 0.143
-# Within the shorter range the middle is 1.2 s (judgement). A rise takes 0.1 to 0.4 s (set for this simulator; no
-# measured value was found), and the large ones the upper half of that, as no limb is thrown at ten times the force of a
-# kick.
+# Within the shorter range the middle is 1.2 s (assumed). A rise takes 0.1 to 0.4 s (set for this simulator; no
+# measured value was found), and the large ones the upper half of that, because a limb does not move with ten times
+# the force of a kick.
 USUAL_S = (0.18, 0.5)
 RISE_S, SUBTLE_RISE_S = (0.2, 0.4), (0.1, 0.4)
-STRONGEST = {False: 1.5, True: 1.2}  # plain and subtle, of a usual spasm (judgement)
+STRONGEST = {False: 1.5, True: 1.2}  # plain and subtle, of a usual spasm (assumed)
 # One in four of 8680 spasms in surgical candidates was asymmetric (Gaily et al. 1995, Epilepsia 36), 0.6 % of
-# Kellaway's: children differ, one in ten over all here (judgement).
+# Kellaway's: children differ, one in ten over all here (assumed).
 ASYMMETRIC = (0.3, 2.7)
 # Muscles start up to 0.1 to 0.2 s apart, in no fixed order (Bisulli et al. 2002, Epilepsia); mostly less here.
 LATEST_S = 0.15
@@ -57,12 +57,12 @@ SHORTEST_INTERVAL_S = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class Semiology:
-    """What one child's spasms are like."""
+    """The style of one child's spasms."""
 
-    shares: tuple[float, ...]  # of the kinds, in the order of SHARES
+    fractions: tuple[float, ...]  # of the kinds, in the order of KIND_FRACTIONS
     strength: float  # 1 is usual
-    asymmetric: float  # share of spasms with one side ahead
-    side: str  # the one that leads
+    asymmetric: float  # fraction of spasms with one side ahead
+    side: str  # the leading side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +90,9 @@ class Spasm:
         return dataclasses.replace(self, onset_s=onset_s)
 
     def behaviour(self, name: str = "") -> Behaviour:
-        """As movement: a phasic contraction that is soon half gone, and a weaker tonic one that lets go slowly.
+        """As a movement: a phasic contraction that soon drops by half, and a weaker tonic one that fades slowly.
 
-        Form: Symptomatology of infantile spasms, Brain and Development 2001; how the two share it is judgement.
+        Form: Symptomatology of infantile spasms, Brain and Development 2001; the split between the two is assumed.
         """
         if self.kind == "arrest":
             return Behaviour(name or self.kind, self.onset_s, self.end_s, ())
@@ -102,15 +102,15 @@ class Spasm:
         return Behaviour(name or self.kind, self.onset_s, self.end_s, (tonic, phasic))
 
 
-def draw_semiology(rng: np.random.Generator) -> Semiology:
-    """A child's own mixture: most have more than one kind (Kellaway et al. 1979); how much they differ is judgement."""
-    shares = rng.dirichlet(4 * np.array(list(SHARES.values())) / sum(SHARES.values()))
-    return Semiology(tuple(shares), rng.lognormal(0.3, 0.2), rng.beta(*ASYMMETRIC), str(rng.choice(list(SIDES))))
+def sample_semiology(rng: np.random.Generator) -> Semiology:
+    """A child's own mixture: most have more than one kind (Kellaway et al. 1979); how much they differ is assumed."""
+    fractions = rng.dirichlet(4 * np.array(list(KIND_FRACTIONS.values())) / sum(KIND_FRACTIONS.values()))
+    return Semiology(tuple(fractions), rng.lognormal(0.3, 0.2), rng.beta(*ASYMMETRIC), str(rng.choice(list(SIDES))))
 
 
-def draw_spasm(rng: np.random.Generator, semiology: Semiology, onset_s: float = 0.0, cluster: float = 1.0) -> Spasm:
-    """A spasm of this child; `cluster` is its place's strength within a cluster; other numbers are judgement."""
-    kind = str(rng.choice(list(SHARES), p=semiology.shares))
+def sample_spasm(rng: np.random.Generator, semiology: Semiology, onset_s: float = 0.0, cluster: float = 1.0) -> Spasm:
+    """A spasm of this child; `cluster` is the strength at its position in a cluster; other numbers are assumed."""
+    kind = str(rng.choice(list(KIND_FRACTIONS), p=semiology.fractions))
     length_s = rng.uniform(3, 7) if rng.random() < LONG else float(np.clip(rng.lognormal(*USUAL_S), 0.4, 3))
     subtle = rng.random() < SUBTLE
     rise_s = min(rng.uniform(*(SUBTLE_RISE_S if subtle else RISE_S)), 0.4 * length_s)
@@ -137,12 +137,12 @@ def draw_spasm(rng: np.random.Generator, semiology: Semiology, onset_s: float = 
     return Spasm(kind, onset_s, rise_s, hold_s, length_s - rise_s - hold_s, strength * reach, late_s)
 
 
-def draw_interval_s(rng: np.random.Generator) -> float:
+def sample_interval_s(rng: np.random.Generator) -> float:
     """From one onset to the next within a cluster."""
     return max(SHORTEST_INTERVAL_S, rng.lognormal(np.log(INTERVAL_S[0]), INTERVAL_S[1]))
 
 
-def draw_cluster(rng: np.random.Generator, semiology: Semiology, onset_s: float) -> list[Spasm]:
+def sample_cluster(rng: np.random.Generator, semiology: Semiology, onset_s: float) -> list[Spasm]:
     """A cluster from `onset_s` on: strength rises to a peak and falls (Kellaway et al. 1979).
 
     A few to more than a hundred spasms (gpnotebook), 10 to 20 in West's own account of 1841: median 14.
@@ -152,10 +152,10 @@ def draw_cluster(rng: np.random.Generator, semiology: Semiology, onset_s: float)
     spasms: list[Spasm] = []
     for n in range(count):
         place = 1 - abs(n - peak) / max(peak, count - 1 - peak)
-        # A spasm waits for the one before it to end.
+        # A spasm begins after the end of the previous one.
         onset_s = max(onset_s, spasms[-1].end_s + 0.5) if spasms else onset_s
-        spasms.append(draw_spasm(rng, semiology, onset_s, 0.55 + 0.6 * place))
-        onset_s += draw_interval_s(rng)
+        spasms.append(sample_spasm(rng, semiology, onset_s, 0.55 + 0.6 * place))
+        onset_s += sample_interval_s(rng)
     return spasms
 
 

@@ -1,1 +1,1 @@
-"""Training one fold."""
+"""Train the folds of a model."""

@@ -1,4 +1,4 @@
-"""What training models costs, noted in JSON files, and what predicting with them costs."""
+"""The cost of training models and of predicting with them, saved in JSON files."""
 
 import os
 import time
@@ -15,15 +15,15 @@ from spasm.runs.folder import ModelFolder, Run
 
 
 def processor_seconds() -> float:
-    """Time that finished child processes have computed; 0 on Windows, which does not count it."""
+    """CPU time of finished child processes in s; 0 on Windows, which does not count it."""
     used = os.times()
     return used.children_user + used.children_system
 
 
 def note_training(folder: Path, model: ModelFolder, seed: int, train: Callable[[], None]) -> dict[str, float] | None:
-    """Train, and note in a folder what it cost: "seconds", and "processor_seconds" of its workers.
+    """Train, and save the cost in a folder: "seconds", and "processor_seconds" of the workers.
 
-    Of a training that was begun before only the last part would be known: nothing is noted, and None returned.
+    For a resumed training only the cost of the last part is known, so nothing is saved, and None is returned.
     """
     begun_before = seed in model.seeds()
     start_s, before_s = time.monotonic(), processor_seconds()
@@ -36,9 +36,9 @@ def note_training(folder: Path, model: ModelFolder, seed: int, train: Callable[[
 
 
 def model_costs(folder: Path, run: Run, name: str, seeds: int) -> dict[str, Any]:
-    """What `profiling.measure` says of a model of a run, measured once and noted in a folder.
+    """The result of `profiling.measure` for a model of a run, measured once and saved in a folder.
 
-    "processor_seconds" is beside it: of the training, the mean over seeds from 0; None where it is not known.
+    It also has "processor_seconds" of the training, the mean over seeds from 0; None if unknown.
     """
     model, measured = ModelFolder(run.path / name), folder / f"{name}.json"
     if not measured.exists():

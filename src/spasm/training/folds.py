@@ -1,4 +1,4 @@
-"""Training a model's folds: what every model shares, so that any can be stopped at any moment and continued."""
+"""Train the folds of any model; a training can be stopped at any moment and resumed."""
 
 import contextlib
 import threading
@@ -17,8 +17,8 @@ from spasm.runs.folder import ModelFolder, Run
 from spasm.training import tensorboard
 from spasm.training.progress import Progress
 
-KILLED = "a worker was killed, perhaps because memory ran out; the same command continues, also with fewer --workers"
-POLL_S = 1.0  # between two looks at how far the workers are
+KILLED = "a worker was killed, perhaps because memory ran out; to resume, run the same command with fewer --workers"
+POLL_S = 1.0  # between two checks of the workers' progress
 
 
 Watch = Callable[[Progress], None]
@@ -34,10 +34,10 @@ def train_fold(
     fold: int,
     with_tensorboard: bool = False,
 ) -> None:
-    """Train one fold and score its held-out children, or continue where an earlier call stopped.
+    """Train one fold and score its held-out children, or resume where an earlier call stopped.
 
-    Nobody else trains the fold meanwhile. Depends on its arguments alone, whichever process calls it; TensorBoard
-    changes none of it. Raises DataError for files that do not belong here, TrainingError where it cannot be trained.
+    A lock keeps other processes from training the fold. The result depends only on the arguments, in any process, with
+    and without TensorBoard. Raises DataError for files of another run, TrainingError if the fold cannot be trained.
     """
     checkpoint, path = folder.last(seed, fold), folder.weights(seed, fold)
     with folder.begun_fold(seed, fold) as trained:
@@ -62,11 +62,11 @@ def train_fold(
             fitted = model.fit(job)
             model.save(path, fitted)
             posed = np.flatnonzero(scored & data.has_pose)
-            # From the file, as new segments will be.
+            # Score with the saved file, as new segments are scored.
             logits = model.predict_data(model.load([path], config, hardware), data, posed).logits[0]
             if model.epochs(config):
                 note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
-        # Before the fold counts as trained, or a kill would lose it.
+        # Save this before the fold counts as trained, or a kill would lose it.
         if fractions := model.gain_fractions(fitted):
             folder.note_importance(seed, fold, fractions)
         folder.finish_fold(run, seed, fold, logits, path)
@@ -87,7 +87,7 @@ def train_folds(
     watch: Watch = lambda progress: None,
     with_tensorboard: bool = False,
 ) -> None:
-    """Train some folds of a model side by side, each in a process of its own on one thread; see `train_fold`."""
+    """Train some folds of a model side by side, each in its own process on one thread; see `train_fold`."""
     waiting = [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
     with watching(folder, model, config, seed, folds, watch):
         if not waiting:
@@ -110,37 +110,37 @@ def train_folds(
 def watching(
     folder: ModelFolder, model: Model, config: Any, seed: int, folds: Sequence[int], watch: Watch
 ) -> Iterator[None]:
-    """Call `watch` every second with how far the folds are, and once at the end. It reads what the workers wrote."""
+    """Call `watch` every second and at the end with the progress, which is read from the run's files."""
     whole = model.epochs(config) * len(folds)
     begun_s, before = time.monotonic(), _done(folder, model, config, seed, folds)
     over = threading.Event()
 
-    def look() -> Progress:
+    def read_progress() -> Progress:
         folds_done, epochs_done = _done(folder, model, config, seed, folds)
-        done, first, all_of_it = (epochs_done, before[1], whole) if whole else (folds_done, before[0], len(folds))
+        done, first, goal = (epochs_done, before[1], whole) if whole else (folds_done, before[0], len(folds))
         gained, elapsed_s = done - first, time.monotonic() - begun_s
-        left = elapsed_s / gained * (all_of_it - done) if gained > 0 else None
+        left = elapsed_s / gained * (goal - done) if gained > 0 else None
         return Progress(folds_done, len(folds), epochs_done, whole, left)
 
-    def keep_looking() -> None:
+    def poll() -> None:
         while not over.wait(POLL_S):
-            with contextlib.suppress(DataError, OSError, ValueError):  # somebody is writing, or it went away
-                watch(look())
+            with contextlib.suppress(DataError, OSError, ValueError):  # a worker is writing, or the file vanished
+                watch(read_progress())
 
-    thread = threading.Thread(target=keep_looking, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
         over.set()
         thread.join()
-        watch(look())
+        watch(read_progress())
     finally:
         over.set()
         thread.join()
 
 
 def _done(folder: ModelFolder, model: Model, config: Any, seed: int, folds: Sequence[int]) -> tuple[int, int]:
-    """Folds that are trained, and epochs of all folds together."""
+    """Number of trained folds, and number of epochs in all folds."""
     trained = [fold for fold in folds if folder.is_trained(seed, fold)]
     if not model.epochs(config):
         return len(trained), 0

@@ -1,16 +1,16 @@
-"""How far a training is."""
+"""Progress of a training."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far the folds of one model and seed are."""
+    """Progress of the folds of one model and seed."""
 
     folds_done: int
     folds: int
     epochs_done: int
     epochs: int
-    """Of all folds together; 0 for a model that has none."""
+    """Epochs of all folds together; 0 for a model without epochs."""
     seconds_left: float | None
-    """About; None as long as nothing can be said."""
+    """Estimated time left; None as long as it is unknown."""

@@ -1,1 +1,1 @@
-"""Searching for better settings."""
+"""Search for better settings."""

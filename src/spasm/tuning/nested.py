@@ -1,4 +1,4 @@
-"""Evaluating a search on children that it never used."""
+"""Evaluate a search on children that it never used."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from spasm.tuning.spaces import with_values
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HeldOutPredictions:
-    """What settings predict for children that they were chosen without."""
+    """Predictions for children who were held out when the settings were chosen."""
 
     rows: np.ndarray
     """(M,) the row numbers of their segments."""
@@ -31,8 +31,8 @@ class HeldOutPredictions:
 def predict_held_out(search: Search, values: Sequence[Mapping[str, Any]], parent: int) -> list[HeldOutPredictions]:
     """Train each of several settings on all but the outer fold's children, and predict those.
 
-    Calibration and threshold come from out-of-fold rows of the training children, so that nothing at all of the
-    held-out children enters their predictions.
+    Calibration and threshold come from out-of-fold rows of the training children, so that the predictions do not depend
+    on any label of the held-out children.
     """
     processes.die_with_parent(parent)
     data, trained_on = search.data, search.fold_of != search.outer_fold
@@ -62,7 +62,8 @@ def nested_metrics(
     found: dict[str, Any] = {}
     both = {}
     child = bootstrap.number_children(data.children)
-    draws = bootstrap.draw_children(child.max() + 1, np.random.default_rng(0))  # those of `metrics.cluster_bootstrap`
+    # The same resamples as in `metrics.cluster_bootstrap`.
+    resampled = bootstrap.sample_children(child.max() + 1, np.random.default_rng(0))
     for name, predictions in (("tuned", tuned), ("default", default)):
         probabilities, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
         for part in predictions:
@@ -70,7 +71,7 @@ def nested_metrics(
         point, replicates = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children, seed=0)
         losses = log_losses(logit(probabilities), data.labels)
         point["log_loss"] = float(losses.mean())
-        replicates["log_loss"] = bootstrap.mean_replicates(losses, child, draws)
+        replicates["log_loss"] = bootstrap.mean_replicates(losses, child, resampled)
         found[name] = {key: bootstrap.interval(point[key], replicates[key]) for key in point}
         both[name] = point, replicates
     (tuned_point, tuned_replicates), (default_point, default_replicates) = both["tuned"], both["default"]

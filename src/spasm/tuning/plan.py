@@ -1,4 +1,4 @@
-"""The studies that one command runs: one, or one for each fold that is held out in turn."""
+"""The studies of one command: one study, or one for each held-out fold."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ STUDIES = Path("output/studies")
 
 
 def check(study: Study, split: Folds) -> None:
-    """Raises SettingsError for settings that contradict each other."""
+    """Raise SettingsError for settings that contradict each other."""
     if study.nested and study.outer_fold is not None:
-        raise SettingsError("--nested holds out every fold in turn: leave --outer-fold away")
+        raise SettingsError("--nested holds out every fold in turn: leave out --outer-fold")
     if split.folds_file is None and (study.nested or study.outer_fold is not None):
         last = split.folds - 1
         if last < 2:
@@ -31,7 +31,7 @@ def check(study: Study, split: Folds) -> None:
 def plan(
     data: TrainingData, fold_of: np.ndarray, folds_file: Path | None, model: Model, hardware: Hardware, study: Study
 ) -> list[Search]:
-    """The searches to run. fold_of: (N,) int64. Raises DataError for folds that leave nothing to search on."""
+    """The searches to run. fold_of: (N,) int64. Raises DataError if too few folds are left for the search."""
     folds = int(fold_of.max()) + 1
     outer: list[int | None] = list(range(folds)) if study.nested else [study.outer_fold]
     if outer != [None] and (folds < 3 or (study.outer_fold or 0) >= folds):
@@ -67,5 +67,5 @@ def plan(
 
 
 def nested_result(study: Study) -> Path:
-    """Where the result of a nested search goes."""
+    """Path of the result of a nested search."""
     return study.out or STUDIES / f"{study.study}_nested.json"

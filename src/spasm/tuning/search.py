@@ -32,9 +32,9 @@ from spasm.models.model import FoldJob, Model
 from spasm.tuning import storage
 from spasm.tuning.spaces import default_values, every_setting, propose, with_values
 
-OBJECTIVE = "cross-fitted log loss 1"  # the number changes whenever scores of before cannot be compared any more
-# Of 40 trials of LightGBM on Kinder-Gator, run to their end, this rule would have ended 7, none of them among the best
-# 13, and saved 6 % of the time. From the second fold on it would have ended the best of all; so would a median.
+OBJECTIVE = "cross-fitted log loss 1"  # the number changes when older scores are no longer comparable
+# Measured on 40 complete trials of LightGBM on Kinder-Gator: this rule would have ended 7 of them, none among the best
+# 13, and saved 6 % of the time. If it began at the second fold, or were a median, it would have ended the best trial.
 PRUNE_AFTER_FOLDS = 3
 PRUNE_AFTER_TRIALS = 8
 PRUNE_ABOVE = 66  # percentile of the finished trials, after the same folds
@@ -44,34 +44,34 @@ Scorer = Callable[[Any, np.ndarray, np.ndarray, int], np.ndarray]
 
 
 class TrialFailed(Exception):
-    """A trial ended by an error that has nothing to do with how good its settings are."""
+    """A trial failed with an error that does not depend on its settings."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Search(storage.StudyStorage):
-    """One study: which model is tuned, on which children, and where its trials are kept."""
+    """One study: the model to tune, its children, and the storage of its trials."""
 
     data: TrainingData
     fold_of: np.ndarray
     """(N,) int64: the fold of each segment."""
     outer_fold: int | None
-    """A fold whose children this search never looks at; None: it looks at all."""
+    """A fold whose children this search never uses; None: it uses all."""
     model: Model
     seed: int
-    """Seed of every training and of the proposals."""
+    """Seed of all trainings and of the sampler."""
     hardware: Hardware
     out: Path
     """JSON file of the result."""
     trials: int
-    """Finished trials wanted."""
+    """Number of finished trials at which the search ends."""
 
     @property
     def folds(self) -> list[int]:
-        """The folds a trial is scored on, in their order."""
+        """The folds that a trial is scored on, in order."""
         return [int(fold) for fold in np.unique(self.fold_of) if fold != self.outer_fold]
 
     def about(self) -> dict[str, Any]:
-        """What scores of two trials must share to be compared, as it comes back from a storage."""
+        """The facts that must be equal for the scores of two trials to be comparable, as a storage returns them."""
         visible = [int(fold) if fold != self.outer_fold else -1 for fold in self.fold_of]
         space = self.model.search_space()
         identity = {
@@ -90,7 +90,7 @@ class Search(storage.StudyStorage):
 
 
 def first_settings(search: Search) -> list[dict[str, Any]]:
-    """The default settings, and after them all others where they are so few that every one is tried."""
+    """The default settings; then all others, if the search space is small enough to test every one."""
     default, every = default_values(search.model), every_setting(search.model)
     if len(every) > search.trials:
         return [default]
@@ -99,7 +99,7 @@ def first_settings(search: Search) -> list[dict[str, Any]]:
 
 
 def trials_wanted(search: Search) -> int:
-    """Finished trials at which a search ends: those asked for, or all there are."""
+    """Finished trials at which a search ends: the requested number, or all settings of a small space."""
     return min(search.trials, len(every_setting(search.model)) or search.trials)
 
 
@@ -107,9 +107,9 @@ def trials_wanted(search: Search) -> int:
 
 
 def fold_scorer(search: Search) -> Scorer:
-    """A function (settings, rows, scored, fold) that trains on the segments `rows` and gives the logits of `scored`.
+    """A function (settings, rows, scored, fold) that trains on the segments `rows` and returns the logits of `scored`.
 
-    Both are row numbers of segments with a pose. It trains just as `train_folds.py` does for that fold and seed.
+    Both are row numbers of segments with a pose. It trains in the same way as `train_folds.py` for that fold and seed.
     """
     model, data, hardware = search.model, search.data, search.hardware
 
@@ -132,7 +132,7 @@ def out_of_fold(search: Search, score: Scorer, settings: Any) -> Iterator[np.nda
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """Log-odds (N,) in which each fold is calibrated on the other folds; two folds at least."""
+    """Log-odds (N,), each fold calibrated on the other folds; at least two folds."""
     values = np.empty(len(logits))
     for fold in np.unique(fold_of):
         scored = fold_of == fold
@@ -147,7 +147,7 @@ def log_losses(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def run_trial(trial: optuna.Trial, search: Search, score: Scorer, settings: Any) -> float:
-    """The log loss of one trial, reported after each fold from the second on, so that a hopeless one ends early."""
+    """The log loss of one trial, reported after each fold from the second on, so that a bad trial ends early."""
     labels = search.data.labels
     for done, logits in enumerate(out_of_fold(search, score, settings), 1):
         rows = np.flatnonzero(np.isfinite(logits))
@@ -159,17 +159,17 @@ def run_trial(trial: optuna.Trial, search: Search, score: Scorer, settings: Any)
                 raise optuna.TrialPruned
     probabilities = probability(values)
     positive, _ = cross_fitted(labels[rows], probabilities, search.fold_of[rows])
-    scores = metrics.figures(labels[rows], probabilities, positive)
+    scores = metrics.point_metrics(labels[rows], probabilities, positive)
     trial.set_user_attr("f1", scores["f1"])
     trial.set_user_attr("auc", scores["auc"])
     return loss
 
 
 class StepwisePercentilePruner(optuna.pruners.BasePruner):
-    """Ends a trial that is worse than most finished ones were on the same folds.
+    """Ends a trial that is worse than most finished ones on the same folds.
 
-    Optuna's MedianPruner takes a trial's best value so far, which is that of its easiest fold; folds differ more than
-    settings do, so here only values after the same folds are compared.
+    Optuna's MedianPruner takes a trial's best value so far, which is that of its easiest fold. Folds differ more than
+    settings, so here only values after the same folds are compared.
     """
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -187,25 +187,25 @@ class StepwisePercentilePruner(optuna.pruners.BasePruner):
 
 
 def open_study(search: Search) -> optuna.Study:
-    """The study of a search, new or continued, see `storage.open_study`."""
+    """Open the study of a search, new or old; see `storage.open_study`."""
     return storage.open_study(search, search.about(), first_settings(search))
 
 
 def missing(states: Sequence[TrialState], search: Search) -> int:
-    """Finished trials that a study whose trials have these states still lacks."""
+    """Number of trials still to finish, given the states of a study's trials."""
     return max(0, trials_wanted(search) - states.count(TrialState.COMPLETE) - states.count(TrialState.PRUNED))
 
 
 def states_of(study: optuna.Study) -> list[TrialState]:
-    """The states of all trials at one moment; read twice, others would have ended in between."""
+    """The states of all trials, read once: between two reads a trial could end."""
     return [trial.state for trial in study.get_trials(deepcopy=False)]
 
 
 def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -> None:
-    """Run trials until every study has the finished trials it wants; several workers may do so at once."""
+    """Run trials until every study has enough finished ones; several workers may do so at once."""
     processes.die_with_parent(parent)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    score = fold_scorer(searches[0])  # the same for all: they differ in the children they look at
+    score = fold_scorer(searches[0])  # the same for all searches, which differ only in their children
     with storage.holding(searches[0]) as token:
         waiting = [
             (storage.retry_while_unreachable(search, functools.partial(load_study, search)), search)
@@ -219,20 +219,20 @@ def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -
                 if state == "reached":
                     waiting.remove((study, search))
             if waiting:
-                time.sleep(WAIT_S)  # others are still at the last trials, and might be killed
+                time.sleep(WAIT_S)  # other workers run the last trials and might be killed
 
 
 def load_study(search: Search) -> optuna.Study:
-    """A study that was made before."""
+    """Load an existing study."""
     return optuna.load_study(
         study_name=search.study, storage=storage.open_storage(search), pruner=StepwisePercentilePruner()
     )
 
 
 def step(study: optuna.Study, search: Search, score: Scorer, worker: int, token: str, report: Report) -> str:
-    """Run the next trial of a study: "ran"; or say that others run the last ones, "busy", or that it has "reached".
+    """Run the next trial of a study. Returns "ran", "busy" (others run the last trials) or "reached" (it is complete).
 
-    Raises TrainingError where the default settings cannot be trained.
+    Raises TrainingError if the default settings cannot be trained.
     """
     default = default_values(search.model)
     number, taken = -1, False
@@ -240,10 +240,10 @@ def step(study: optuna.Study, search: Search, score: Scorer, worker: int, token:
         claim.enter_context(search.claiming())
         storage.requeue_abandoned(study, search, default, idle=token)
         states = states_of(study)
-        lacking = missing(states, search)
-        if lacking == 0:
+        left = missing(states, search)
+        if left == 0:
             return "reached"
-        if lacking <= states.count(TrialState.RUNNING):
+        if left <= states.count(TrialState.RUNNING):
             return "busy"
         study.sampler = sampler(search, worker, storage.count_begun(study, default))
 
@@ -270,13 +270,13 @@ def step(study: optuna.Study, search: Search, score: Scorer, worker: int, token:
         except Exception as error:
             if not taken:
                 raise storage.root_cause(search, error) from None
-            # This process stood still for so long that another took its trial over; Optuna has several errors for that.
+            # This process stopped for so long that another took over its trial; Optuna has several errors for that.
     report_trial(study, search, number, report)
     return "ran"
 
 
 def report_trial(study: optuna.Study, search: Search, number: int, report: Report) -> None:
-    """Write the result as it is now, and report one trial."""
+    """Write the current result, and report one trial."""
     trial, best = study.get_trials(deepcopy=False)[number], best_trial(study)
     row: dict[str, Any] = {"study": search.study, "trial": number, "state": trial.state.name.lower()}
     if trial.value is not None:
@@ -288,10 +288,10 @@ def report_trial(study: optuna.Study, search: Search, number: int, report: Repor
 
 
 def sampler(search: Search, worker: int, begun: int) -> optuna.samplers.BaseSampler:
-    """Proposes the next settings.
+    """The sampler of the next settings.
 
-    Its seed says who asks and when: with one seed, workers would propose the same, and a continued search what it has
-    tried already.
+    Its seed depends on the worker and on the number of trials. With one seed, all workers would sample the same
+    settings, and a resumed search would repeat old ones.
     """
     seed = int(np.random.SeedSequence([search.seed, worker, begun]).generate_state(1)[0] >> 1)
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
@@ -302,15 +302,15 @@ def sampler(search: Search, worker: int, begun: int) -> optuna.samplers.BaseSamp
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The finished trial with the lowest log loss, the first of equals; None while none is finished."""
+    """The finished trial with the lowest log loss, the first of equals; None if no trial is finished."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return min(finished, key=lambda trial: (trial.value, trial.number), default=None)
 
 
 def result(study: optuna.Study, search: Search) -> dict[str, Any]:
-    """What a study has found so far. Its "model" and "settings" are what --settings of train_folds.py reads.
+    """The result of a study so far. --settings of train_folds.py reads its "model" and "settings".
 
-    Raises TrainingError while no trial is finished.
+    Raises TrainingError if no trial is finished.
     """
     best, trials = best_trial(study), study.get_trials(deepcopy=False)
     if best is None:

@@ -1,4 +1,4 @@
-"""What a search tries: settings of a model, their default values, and how a trial proposes others."""
+"""Search spaces: settings of a model, their default values, and how a trial samples others."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,7 @@ from spasm.models.model import Model
 
 
 def with_values(settings: Any, values: Mapping[str, Any]) -> Any:
-    """Settings in which the fields named in `values`, at any depth, are replaced; the names of leaves are unique."""
+    """Replace the fields named in `values`, at any depth of the settings; leaf names are unique."""
     changed = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -31,12 +31,12 @@ def values_of(settings: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def default_values(model: Model) -> dict[str, Any]:
-    """What the defaults say of everything that is searched."""
+    """The default values of all searched fields."""
     return values_of(model.config(), list(model.search_space()))
 
 
 def every_setting(model: Model) -> list[dict[str, Any]]:
-    """All there is to try in a search space of whole numbers; empty for any other."""
+    """All settings of a search space of whole numbers; empty for any other."""
     space = model.search_space()
     numbers = [of for of in space.values() if isinstance(of, IntDistribution)]
     if len(numbers) < len(space):

@@ -1,9 +1,9 @@
-"""Studies of Optuna that no kill can harm: where their trials are kept, who works on them, what becomes of lost trials.
+"""Storage of Optuna studies that survives kills: their trials, their workers, and the recovery of lost trials.
 
-A study lives in Optuna's journal file, or in a database. Whoever works on it holds locks beside it, which end with the
-process. So a trial whose worker was killed is known at once, is marked as failed, and its settings are queued again.
-Workers on other machines, which share a database alone, are known by Optuna's heartbeat. A database's server may be
-restarted: workers wait for it.
+A study is in Optuna's journal file or in a database. Each worker holds a lock next to it, which ends with the process.
+So a trial of a killed worker is found at once, marked as failed, and its settings are queued again. Workers on other
+machines, which share only a database, are found by Optuna's heartbeat. If the server of a database is restarted,
+workers wait for it.
 """
 
 import contextlib
@@ -29,24 +29,24 @@ from spasm.core import files
 from spasm.core.errors import DataError, shorten
 
 if TYPE_CHECKING:
-    from optuna.storages.journal._file import BaseJournalFileLock  # no public class, but what a lock is said to be
+    from optuna.storages.journal._file import BaseJournalFileLock  # not public, but an annotation
 
-TRIES = 5  # of a trial whose workers die; the default settings are tried without end
+TRIES = 5  # of settings whose workers die; the default settings have no limit
 HEARTBEAT_S, GRACE_S = 10, 60
-OUTAGE_S = 300  # for which workers wait for a database's server that is being restarted
+OUTAGE_S = 300  # how long workers wait for the server of a database
 LOG = logging.getLogger("spasm")
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StudyStorage:
-    """Where one study is kept."""
+    """The storage of one study."""
 
     study: str
     storage: str
     """A journal file, or the URL of a database."""
     locks: Path
-    """Folder of the locks: beside the journal, so that all who work on it share them."""
+    """Folder of the locks: next to the journal, so that all its workers share them."""
 
     @property
     def in_database(self) -> bool:
@@ -60,7 +60,7 @@ class StudyStorage:
 
     @contextlib.contextmanager
     def claiming(self) -> Iterator[None]:
-        """Held while the next trial is chosen, by one worker at a time."""
+        """A lock: one worker at a time chooses the next trial."""
         with files.lock(self.locks / "claim", "the next trial is being chosen", wait_s=600):
             yield
 
@@ -71,10 +71,10 @@ class StudyStorage:
 def open_study(place: StudyStorage, about: dict[str, Any], first: Sequence[dict[str, Any]]) -> optuna.Study:
     """Make a study, or open one that was made with the same `about`; the settings `first` are queued once.
 
-    Raises DataError where it was made with another `about`, and where the storage cannot be used.
+    Raises DataError if it was made with another `about`, or if the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with place.claiming(), storage_errors(place):  # also so that tables are made by one process alone
+    with place.claiming(), storage_errors(place):  # so that only one process makes the tables
         storage = open_storage(place)
         if place.study in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=place.study, storage=storage)
@@ -94,7 +94,7 @@ def open_study(place: StudyStorage, about: dict[str, Any], first: Sequence[dict[
 
 
 def open_storage(place: StudyStorage) -> optuna.storages.BaseStorage:
-    """The storage of a study; a journal whose last line a power cut has torn is repaired first."""
+    """The storage of a study; if a power cut has torn the last line of a journal, it is repaired first."""
     if not place.in_database:
         path = Path(place.storage)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def open_storage(place: StudyStorage) -> optuna.storages.BaseStorage:
 
 
 class Database(optuna.storages.RDBStorage):
-    """A database in which a sign of life may be lost; there are several more before it is missed."""
+    """A database that ignores a lost heartbeat: several may be lost before a worker counts as dead."""
 
     def record_heartbeat(self, trial_id: int) -> None:
         from sqlalchemy.exc import SQLAlchemyError
@@ -124,11 +124,11 @@ class Database(optuna.storages.RDBStorage):
 
 @contextlib.contextmanager
 def storage_errors(place: StudyStorage) -> Iterator[None]:
-    """Turns what databases raise into a DataError that shows no password."""
+    """Turn errors of databases into a DataError without a password."""
     if not place.in_database:
         yield
         return
-    from sqlalchemy.exc import (  # here: journals do without
+    from sqlalchemy.exc import (  # here, because journals do not need it
         InterfaceError,
         OperationalError,
         PendingRollbackError,
@@ -139,38 +139,38 @@ def storage_errors(place: StudyStorage) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-        said = str(cause).strip().splitlines() or [type(cause).__name__]
-        reason = f"cannot be used: {said[0]}"
+        lines = str(cause).strip().splitlines() or [type(cause).__name__]
+        reason = f"cannot be used: {lines[0]}"
         if isinstance(error, ImportError):
             raise DataError(place.shown_storage, reason, "pip install -r requirements-tune.txt") from None
-        # The last: a connection was lost in the middle of a transaction, and something went on in it.
+        # The last one means that a connection was lost in the middle of a transaction.
         lost = isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
         if lost and not place.storage.startswith("sqlite"):
-            raise Unreachable(place.shown_storage, reason, "is the server running? what was finished is kept") from None
-        hint = "see that it can be written and has room, or give another --storage; what was finished is kept"
+            raise Unreachable(place.shown_storage, reason, "is the server running? finished trials are kept") from None
+        hint = "check that it is writable and has space, or give another --storage; finished trials are kept"
         raise DataError(place.shown_storage, reason, hint) from None
 
 
 def root_cause(place: StudyStorage, error: BaseException) -> BaseException:
-    """What a disk or a database said, where Optuna hides it behind an assertion or a slip of its own; or the error."""
+    """The underlying OSError or database error, if Optuna wrapped it; otherwise the error itself."""
     from sqlalchemy.exc import SQLAlchemyError
 
     found, cause = error, error.__cause__ or error.__context__
     while cause is not None:
         if isinstance(cause, OSError | StorageInternalError | SQLAlchemyError):
-            found = cause  # the deepest one: those above it may be slips
+            found = cause  # the deepest one; those above it may be errors in Optuna's handling
         cause = cause.__cause__ or cause.__context__
-    if isinstance(found, OSError) and found.filename is None:  # Optuna's journal does not say which file
+    if isinstance(found, OSError) and found.filename is None:  # Optuna's journal does not name the file
         return OSError(found.errno, found.strerror, place.storage)
     return found
 
 
 class Unreachable(DataError):
-    """The server of a database does not answer; it may do so again."""
+    """The server of a database cannot be reached now; it may be back later."""
 
 
 def retry_while_unreachable(place: StudyStorage, call: Callable[[], T]) -> T:
-    """What `call` returns; it is called again while the server of a database does not answer, for OUTAGE_S."""
+    """Call a function; repeat it for up to OUTAGE_S while the server of a database cannot be reached."""
     give_up = None
     while True:
         begun = time.monotonic()
@@ -179,7 +179,7 @@ def retry_while_unreachable(place: StudyStorage, call: Callable[[], T]) -> T:
                 return call()
         except Unreachable as error:
             now = time.monotonic()
-            if give_up is None or now - begun > OUTAGE_S:  # it worked for a while: another outage
+            if give_up is None or now - begun > OUTAGE_S:  # it worked in between: this is another outage
                 give_up = now + OUTAGE_S
                 LOG.warning("warning: %s; trying again for %d minutes", error, OUTAGE_S // 60)
             elif now > give_up:
@@ -191,11 +191,11 @@ def retry_while_unreachable(place: StudyStorage, call: Callable[[], T]) -> T:
 
 
 class JournalLock:
-    """Held while something is appended to a journal.
+    """The lock for appending to a journal.
 
-    Optuna's own lock is a file that stays behind when its holder is killed, and holds everyone up for 30 s; this one
-    ends with its process. And a line that a killed writer did not finish is cut off first: what is appended to it would
-    make the whole journal unreadable.
+    Optuna's own lock is a file that remains when its holder is killed, and then blocks everyone for 30 s; this one ends
+    with its process. An unfinished line of a killed writer is cut off first: appending to it would make the whole
+    journal unreadable.
     """
 
     def __init__(self, journal: Path, folder: Path) -> None:
@@ -215,7 +215,7 @@ class JournalLock:
 
 
 def cut_torn_line(journal: Path) -> None:
-    """Cut a journal back to its last whole line; what is cut off is kept in JOURNAL.torn. The lock must be held."""
+    """Cut a journal back to its last whole line; the removed part is kept in JOURNAL.torn. The lock must be held."""
     if not journal.exists():
         return
     with open(journal, "rb") as file:
@@ -226,7 +226,7 @@ def cut_torn_line(journal: Path) -> None:
 
 
 def check_journal(journal: Path) -> None:
-    """Cut off a last line that is not JSON. Raises DataError where an earlier one is not. The lock must be held."""
+    """Cut off a last line that is not JSON. Raises DataError if an earlier line is not. The lock must be held."""
     with open(journal, "rb") as file:
         lines = file.readlines()
     for number, line in enumerate(lines, 1):
@@ -257,7 +257,7 @@ def _cut(journal: Path, start: int) -> None:
 
 @contextlib.contextmanager
 def holding(place: StudyStorage) -> Iterator[str]:
-    """Hold a lock that tells others that this worker is alive; gives its name."""
+    """Hold a lock that shows that this worker is alive; yields its name."""
     token = f"worker-{secrets.token_hex(8)}"
     path = place.locks / token
     try:
@@ -277,13 +277,13 @@ def requeue_abandoned(
 ) -> None:
     """Mark trials of dead workers as failed, and queue their settings again. `claiming` must be held.
 
-    So are trials of the living worker `idle`, which runs none: it lost them when a database did not answer. Settings
-    are given up after TRIES, but for the default ones; and at once where an "error" says why the trial failed. A trial
-    that died while its settings were being drawn is not queued: the next one draws the same.
+    The same for trials of the living worker `idle`, which runs none: it lost them when a database could not be reached.
+    Settings are given up after TRIES, except the default ones, and at once if the trial has an "error". A trial that
+    died while its settings were sampled is not queued: the next one samples the same.
     """
     if place.in_database:
         with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            optuna.storages.fail_stale_trials(study)  # no sign of life for GRACE_S
+            optuna.storages.fail_stale_trials(study)  # no heartbeat for GRACE_S
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if is_abandoned(trial, place) or (idle is not None and trial.user_attrs.get("worker") == idle):
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -300,24 +300,24 @@ def requeue_abandoned(
 
 
 def is_abandoned(trial: FrozenTrial, place: StudyStorage) -> bool:
-    """Whether the worker of a running trial is dead, as far as locks can tell. `claiming` must be held."""
+    """Whether the worker of a running trial is dead, according to the locks. `claiming` must be held."""
     token = trial.user_attrs.get("worker")
-    if not place.in_database:  # trials are begun, and their worker noted, under the lock that is held here
+    if not place.in_database:  # trials begin, and their worker is noted, under the lock that is held here
         return token is None or not files.is_locked(place.locks / token)
     if token is not None:  # perhaps on another machine
         return False
-    # Killed between its first line in the database and its first heartbeat, and so without an end to be seen.
+    # It was killed between its first line in the database and its first heartbeat, so its end does not show.
     begun = trial.datetime_start
     return begun is not None and datetime.datetime.now(begun.tzinfo) - begun > datetime.timedelta(seconds=GRACE_S)
 
 
 def settings_of(trial: FrozenTrial) -> dict[str, Any]:
-    """What a trial was queued with, and what it has drawn."""
+    """The settings that a trial was queued with, and those that it has sampled."""
     return trial.user_attrs.get("wanted", {}) | trial.params
 
 
 def count_begun(study: optuna.Study, default: Mapping[str, Any]) -> int:
-    """How many settings were begun and not queued again: those of finished and running trials, and those given up."""
+    """Number of settings that have begun and were not queued again: finished, running, or given up."""
     trials = study.get_trials(deepcopy=False)
     queued = {trial.user_attrs.get("again") for trial in trials}
     begun = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in queued]

@@ -1,4 +1,4 @@
-"""Searches by several processes side by side."""
+"""Run searches in several parallel processes."""
 
 import functools
 import os
@@ -18,9 +18,9 @@ from spasm.tuning.storage import retry_while_unreachable
 
 
 def run_searches(searches: Sequence[Search], workers: int, report: Report) -> None:
-    """Run trials until every study has the finished trials it wants. report: called in the workers, after each trial.
+    """Run trials until every study has enough finished ones. report: called in the workers after each trial.
 
-    Raises TrainingError where a worker was killed; what was finished is kept.
+    Raises TrainingError if a worker was killed; finished trials are kept.
     """
     wanted = 0
     for search in searches:
@@ -32,7 +32,7 @@ def run_searches(searches: Sequence[Search], workers: int, report: Report) -> No
 
 
 def write_result(search: Search) -> dict[str, Any]:
-    """Write what a finished search found, and give it."""
+    """Write and return the result of a finished search."""
     found = retry_while_unreachable(search, functools.partial(_read_result, search))
     files.write_json(search.out, found)
     return found
@@ -55,7 +55,7 @@ def _read_result(search: Search) -> dict[str, Any]:
 
 
 def _in_workers(jobs: list[Any], workers: int) -> list[Any]:
-    """What several delayed calls return."""
+    """The results of several delayed calls."""
     try:
         return Parallel(n_jobs=max(1, min(workers, len(jobs))))(jobs)
     except BrokenProcessPool as error:

@@ -1,1 +1,1 @@
-"""From a video to poses."""
+"""From videos and cameras to poses."""

@@ -1,4 +1,4 @@
-"""Watching a camera: poses at 30 frames a second as they are filmed, found by a process without a network."""
+"""Live poses from a camera at 30 frames per second, found by a process without network access."""
 
 import contextlib
 import logging
@@ -19,22 +19,22 @@ from spasm.data.pose import FPS, missing_frames
 from spasm.video import decode, landmarker, resampling, sandbox, tracking
 
 LOG = logging.getLogger("spasm")
-SILENT_S = 15.0  # without a frame, after which there is a warning; models take some seconds to load
-REMEMBERED = round(60 * FPS)  # frames by which the infant is told from others
-CATCH_UP = 1.25  # times the pace of filming at which a stream is read that had to wait, as it has when this begins
+SILENT_S = 15.0  # time without a frame before a warning; models take some seconds to load
+REMEMBERED = round(60 * FPS)  # frames used to choose the child among the people
+CATCH_UP = 1.25  # factor on the frame rate for a stream that is behind, as at the start
 
 
 class CameraFrames(NamedTuple):
-    """What a frame adds, or some that had to wait."""
+    """New poses by one processed frame."""
 
     poses: np.ndarray
     """(F, 33, 5) at FPS, up to this frame."""
     taken_s: float
-    """When it was taken, by `time.monotonic`, which all processes of a machine share."""
+    """Time of the frame by `time.monotonic`, which is the same in all processes of a machine."""
     skipped: int
-    """Frames before it that came while another was processed."""
+    """Frames skipped before it, because another one was processed."""
     processed: int = 1
-    """Frames that this stands for, if they had to wait."""
+    """Number of processed frames in this update."""
 
 
 def run_camera(
@@ -44,10 +44,10 @@ def run_camera(
     pick: tracking.Pick,
     is_stopped: Callable[[], bool],
 ) -> Iterator[CameraFrames]:
-    """Every frame that is processed, until the stream ends or it is stopped. Raises DataError where it is no video.
+    """Yield every processed frame until the stream ends or is stopped. Raises DataError if it is no video.
 
-    camera: its number, its device, a file or, as -, this process's standard input. Frames that come while another is
-    processed are skipped, so that what comes out is always of now.
+    camera: its number, its device, a file or, as -, this process's standard input. Frames that arrive while
+    another is processed are skipped, so that the output is always current.
     """
     name, source = camera, Path(camera)
     if camera == "-":
@@ -55,12 +55,12 @@ def run_camera(
     elif camera.isdecimal():
         name, source = f"camera {camera}", Path(f"/dev/video{camera}")
         if not source.exists():
-            raise DataError(name, "is not there", "ls /dev/video* lists the cameras that there are")
+            raise DataError(name, "is not there", "ls /dev/video* lists the cameras")
     spawn = multiprocessing.get_context("spawn")
     messages = spawn.Queue()
     arguments = (os.getpid(), messages, source, model, max_people, pick)
     process = spawn.Process(target=_watch, args=arguments, daemon=True)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # while it starts, Ctrl-C must not reach it
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a starting process must not receive Ctrl-C
     process.start()
     signal.signal(signal.SIGINT, before)
     waiting: list[Any] = []
@@ -80,14 +80,14 @@ def run_camera(
             waiting.clear()
             if ended and ended[0] is None:
                 if source.is_char_device():
-                    raise DataError(name, "gives no more frames", "see whether it is still plugged in")
+                    raise DataError(name, "gives no more frames", "check that it is still connected")
                 return
             if ended and isinstance(ended[0], DataError):
                 raise DataError(name, ended[0].reason, ended[0].hint)
             if ended:
                 raise TrainingError(f"{name}: poses cannot be found: {shorten(str(ended[0]))}") from ended[0]
             if not frames and not process.is_alive():
-                raise TrainingError("the process that looks for poses was killed")
+                raise TrainingError("the process that finds poses was killed")
             if time.monotonic() - last_s > SILENT_S:
                 last_s = time.monotonic()
                 LOG.warning("warning: %s has given no frame for %g s", name, SILENT_S)
@@ -98,7 +98,7 @@ def run_camera(
 
 @contextlib.contextmanager
 def catch_stop_signals() -> Iterator[Callable[[], bool]]:
-    """Gives whether Ctrl-C or SIGTERM has come since; both only end the watching, and nothing is lost."""
+    """Yield a function: whether Ctrl-C or SIGTERM was received. Both only end the loop, and nothing is lost."""
     came: list[int] = []
     before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -109,7 +109,7 @@ def catch_stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _watch(parent: int, messages: Any, source: Path, model: Path, max_people: int, pick: tracking.Pick) -> None:
-    """In a process of its own: send every frame, and at the end None or what went wrong."""
+    """Run in its own process: send every frame, and at the end None or the error."""
     try:
         sandbox.enter_sandbox(parent)
         even, tracks = resampling.OnlineResampler(), tracking.PersonTracker()
@@ -129,7 +129,7 @@ def _watch(parent: int, messages: Any, source: Path, model: Path, max_people: in
 class _Newest:
     """The newest frame of a stream: time, picture, when it was taken, and how many before it were skipped.
 
-    A thread reads on while a frame is processed. A file is played at the pace at which it was filmed.
+    A thread keeps reading while a frame is processed. A file is played at its own frame rate.
     """
 
     def __init__(self, source: Path) -> None:
@@ -156,7 +156,7 @@ class _Newest:
             pace = 1.0 if self.source.is_file() else CATCH_UP
             due_s = before_s = 0.0
             for time_s, picture, _ in decode.frames(self.source):
-                if not self.source.is_char_device():  # a camera has a pace of its own
+                if not self.source.is_char_device():  # a camera has its own frame rate
                     due_s = max(due_s + (time_s - before_s) / pace, time.monotonic())
                     before_s = time_s
                     time.sleep(max(0.0, due_s - time.monotonic()))

@@ -1,6 +1,6 @@
-"""From a video to poses at 30 frames a second: decoding, MediaPipe, which of the people is the infant, even time.
+"""From a video to poses at 30 frames per second: decoding, MediaPipe, choice of the child, resampling.
 
-Needs requirements-video.txt. What is opened here never leaves the machine: the caller cuts the network off first.
+Needs requirements-video.txt. Videos never leave the machine: the caller blocks the network first.
 """
 
 import dataclasses
@@ -16,28 +16,28 @@ from spasm.data.pose import FPS
 from spasm.video.landmarker import PoseLandmarker
 from spasm.video.tracking import Person, Pick, chosen, tracks
 
-LONGEST_PAUSE_S = 60.0  # between two frames; after that the camera's clock is not believed
-LONGEST_STEP_BACK_S = 1.0  # of a camera's clock that goes on as before; beyond that it has begun anew
+LONGEST_PAUSE_S = 60.0  # between two frames; a longer one means a wrong clock
+LONGEST_STEP_BACK_S = 1.0  # of a camera's clock; after a larger step the clock has started again
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Video:
-    """What a video holds."""
+    """The poses of a video."""
 
     times_s: np.ndarray
-    """(F,) when each frame is shown, rising."""
+    """(F,) time of each frame in s, rising."""
     people: "list[Person]"
-    """The infant first."""
+    """The people, the child first."""
     width: int
     height: int
     promised: int
-    """Frames that the file says it has; 0 where it does not say."""
+    """Frames according to the file; 0 if unknown."""
 
 
 def read(path: Path, model: Path, max_people: int, pick: Pick, advance: Callable[[], None]) -> Video:
     """Decode a video and find up to `max_people` people in it; `advance` is called after each frame.
 
-    Frames are turned as the file says. Raises DataError for a file that is no video.
+    Frames are rotated as the file specifies. Raises DataError for a file that is no video.
     """
     times_s: list[float] = []
     detections: list[np.ndarray] = []
@@ -55,9 +55,9 @@ def read(path: Path, model: Path, max_people: int, pick: Pick, advance: Callable
 
 
 def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
-    """Time in seconds, picture (H, W, 3) uint8 RGB, and how many frames the file promises. Raises DataError.
+    """Time in seconds, picture (H, W, 3) uint8 RGB, and the number of frames according to the file. Raises DataError.
 
-    Of a camera such as /dev/video0 the time is when the frame was read.
+    For a camera such as /dev/video0 the time is when the frame was read.
     """
     import cv2
 
@@ -68,7 +68,7 @@ def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
         if not capture.isOpened():
             raise DataError(path, "is no video that OpenCV can open", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of a camera: the newest frame, not one that waited
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # for a camera: the newest frame, not a buffered one
         promised = max(0, round(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         fps = capture.get(cv2.CAP_PROP_FPS)
         step_s = 1 / fps if 1 <= fps <= 1000 else 1 / FPS
@@ -79,7 +79,7 @@ def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
                 return
             clock_s = time.monotonic() if path.is_char_device() else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             time_s = clock_s + shift_s
-            # A file without times, with times that go back, or with a clock that jumps or does not begin at 0.
+            # The file has no times, times that go back, or a clock that jumps or does not begin at 0.
             if not before_s + 1e-4 < time_s < before_s + LONGEST_PAUSE_S:
                 time_s = before_s + step_s
                 if abs(time_s - clock_s - shift_s) > LONGEST_STEP_BACK_S:

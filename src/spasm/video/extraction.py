@@ -1,6 +1,6 @@
-"""Videos become recordings of poses and segments, each in a process of its own that is cut off every network.
+"""Extract recordings of poses and segments from videos, each in its own process without network access.
 
-Videos that are done are not done again, and a video that cannot be read does not stop the others.
+Finished videos are not extracted again, and an unreadable video does not stop the others.
 """
 
 import contextlib
@@ -28,41 +28,41 @@ from spasm.video.tracking import Pick
 
 COLUMNS = ("video", "child", "recording", "seconds", "pose_fraction", "people", "note")
 REPORT_EVERY = 100  # frames between two reports of progress
-FEWEST_FRAMES = 0.98  # of those the file promises; fewer came out of a video that ends early
+FEWEST_FRAMES = 0.98  # of the number in the file; with fewer the video ends early
 Pictures = Literal["none", "vsvig", "two_stream", "both"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Extraction:
-    """How videos become poses, and where these are written."""
+    """Settings of the extraction, and the folder to write."""
 
     out: Path
     """Folder to write: recordings/, test/ and videos.csv."""
     model: Path
     """Pose model."""
     max_people: int = 2
-    """People looked for in a frame."""
+    """Maximum number of people in a frame."""
     pick: Pick = "smallest"
-    """Which of them is the infant."""
+    """How the child is chosen among them."""
     frames: int = FRAMES
     """Frames in a segment (T)."""
     pictures: Pictures = "none"
     """Pictures to write of each segment."""
     mask_model: Path | None = None
-    """Model that tells the infant from the background for two_stream; otherwise the pose model does."""
+    """Model that separates the child from the background for two_stream; by default the pose model."""
 
 
 class ExtractedVideos(NamedTuple):
-    """What `extract_videos` did."""
+    """Result of `extract_videos`."""
 
     done_before: int
-    """Videos that were extracted already."""
+    """Videos that had been extracted before."""
     made: list[dict[str, Any]]
     """The manifest of each video that was extracted now."""
     manifests: dict[str, dict[str, Any]]
     """The manifest of each video in the folder, by the digest of its content."""
     problems: list[DataError]
-    """What is wrong with the videos that could not be extracted."""
+    """Errors of the videos that could not be extracted."""
 
 
 def extract_videos(
@@ -72,10 +72,10 @@ def extract_videos(
     workers: int,
     progress: Callable[[], Any],
 ) -> ExtractedVideos:
-    """Extract the poses of those videos that are not extracted yet, side by side. Raises DataError, TrainingError.
+    """Extract the poses of new videos in parallel. Raises DataError, TrainingError.
 
-    child: number of the child that all of them show; otherwise each video is another child. workers: 0 means one for
-    every two CPU cores. progress: makes a progress bar of frames, to be used in a `with`.
+    child: number of the child in all videos; by default each video is of another child. workers: 0 means one for every
+    two CPU cores. progress: makes a progress bar of frames, as a context manager.
     """
     landmarker.check_tools(extraction.model)
     files.check_writable(extraction.out)
@@ -106,7 +106,7 @@ def _manifests(out: Path) -> dict[str, dict[str, Any]]:
 def _plan(
     videos: Iterable[Path], extraction: Extraction, child: int | None, problems: list[DataError]
 ) -> dict[Path, str | None]:
-    """The name of each video's recording, child_{id}_{n}; None where it is done. Unreadable ones join the problems."""
+    """The name of each video's recording, child_{id}_{n}; None if it is finished. Adds to the problems."""
     kept = _manifests(extraction.out)
     named = {one["video_sha256"]: name for name, one in kept.items()}
     names: dict[Path, str | None] = {}
@@ -135,14 +135,14 @@ def _plan(
 
 
 def _free_name(child: int | None, taken: set[str]) -> str:
-    """The next recording of a child; the first of the next child where none is named."""
+    """The name of a child's next recording; without a child, of the next child's first."""
     names = (f"child_{child}_{n}" if child else f"child_{n}_1" for n in itertools.count(1))
     return next(name for name in names if name not in taken)
 
 
 def _is_whole(out: Path, name: str, kept: dict[str, Any], key: dict[str, Any]) -> bool:
-    """Whether everything that was written of a video is there, and rests on the same."""
-    if key["pictures"] == "none":  # those that were asked for before stay
+    """Whether all files of a video exist and depend on the same key."""
+    if key["pictures"] == "none":  # pictures of an earlier command are kept
         key = key | {"pictures": kept["pictures"], "mask_model_sha256": kept["mask_model_sha256"]}
     if {field: kept.get(field) for field in key} != key:
         return False
@@ -154,25 +154,25 @@ def _is_whole(out: Path, name: str, kept: dict[str, Any], key: dict[str, Any]) -
 
 
 def _segments_of(out: Path, name: str, kind: str = "test") -> list[Path]:
-    """The segments of a recording, child_3_200007.npy of child_3_2: the challenge's names end in one number.
+    """The files of a recording's segments: child_3_200007.npy of child_3_2, because names end in one number.
 
-    Or, of a kind of pictures, their files.
+    kind: "test" for poses, or a kind of pictures.
     """
     return sorted((out / kind).glob(f"{name}{5 * '[0-9]'}.np[yz]"))
 
 
 def _kinds(pictures: str) -> tuple[str, ...]:
-    """The kinds of pictures that are asked for."""
+    """The requested kinds of pictures."""
     return {"none": (), "both": ("vsvig", "two_stream")}.get(pictures, (pictures,))
 
 
 def _key(video: Path, extraction: Extraction) -> dict[str, Any]:
-    """What a video's poses rest on."""
+    """The key that a video's poses depend on."""
     return {
         "video_sha256": files.sha256(video),
         "model": extraction.model.name,
         "model_sha256": files.sha256(extraction.model),
-        "people_looked_for": extraction.max_people,
+        "max_people": extraction.max_people,
         "pick": extraction.pick,
         "segment_frames": extraction.frames,
         "pictures": extraction.pictures,
@@ -180,7 +180,7 @@ def _key(video: Path, extraction: Extraction) -> dict[str, Any]:
     }
 
 
-# ---- each video in a process of its own
+# ---- each video in its own process
 
 
 def _extract_all(
@@ -190,7 +190,7 @@ def _extract_all(
     advance: Callable[[int], Any],
     problems: list[DataError],
 ) -> None:
-    """Extract videos side by side; those that cannot be read join the problems."""
+    """Extract videos in parallel; errors are added to the problems."""
     workers = min(workers or max(1, cpu_count() // 2), len(left))
     counts = multiprocessing.get_context("spawn").Queue()
     with ThreadPoolExecutor(workers) as pool:
@@ -212,7 +212,7 @@ def _extract_all(
 
 
 def _extract_apart(video: Path, name: str, extraction: Extraction, counts: Any) -> None:
-    """Extract a video in a process of its own, so that whatever happens there stops no other. Raises DataError."""
+    """Extract a video in its own process, so that a crash stops no other video. Raises DataError."""
     spawn = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(1, spawn, _begin, (os.getpid(), counts)) as pool:
@@ -227,7 +227,7 @@ def _extract_apart(video: Path, name: str, extraction: Extraction, counts: Any) 
         raise DataError(video, f"cannot be extracted: {shorten(str(error))}", hint) from error
 
 
-# What a worker's own process holds, from `_begin` on: where it reports how many more frames are done.
+# State of a worker process, set by `_begin`: the queue for its progress in frames.
 _counts: Any = None
 
 
@@ -238,7 +238,7 @@ def _begin(parent: int, counts: Any) -> None:
 
 
 def _extract(video: Path, name: str, extraction: Extraction) -> None:
-    """Write a video's recording, its segments and, last, what they rest on. Raises DataError."""
+    """Write a video's recording, its segments and, last, their manifest. Raises DataError."""
     key = _key(video, extraction)
     count = 0
 
@@ -248,7 +248,7 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
         if count % REPORT_EVERY == 0:
             _counts.put(REPORT_EVERY)
 
-    if extraction.mask_model:  # seen to work before the long part begins
+    if extraction.mask_model:  # test the model before the long part begins
         with image_inputs.open_mask(extraction.mask_model, extraction.model, 1) as mask:
             mask(np.zeros((480, 640, 3), dtype=np.uint8), missing_frames(1)[0])
     content = decode.read(video, extraction.model, extraction.max_people, extraction.pick, advance)
@@ -260,9 +260,9 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
     if content.people:
         poses = resampling.resampled(content.times_s, content.people[0].over(count))
     else:
-        notes.append("nobody is seen in it, so that there is nothing to predict")
+        notes.append("no person is visible in it, so there is nothing to predict")
     recording = extraction.out / "recordings" / f"{name}.npy"
-    # The manifest first: if this is killed midway, what is left is not taken for a whole extraction.
+    # Delete the manifest first: after a kill, the remaining files are not taken for a complete extraction.
     old_segments = (path for kind in ("test", *_kinds("both")) for path in _segments_of(extraction.out, name, kind))
     for old in (recording.with_suffix(".json"), recording, *old_segments):
         old.unlink(missing_ok=True)
@@ -295,7 +295,7 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
 
 
 def _write_segments(folder: Path, name: str, poses: np.ndarray, firsts: np.ndarray, frames: int) -> None:
-    """Write the segments that begin at frames `firsts` (K,) of poses (F, 33, 5); what lacks at the end has no pose."""
+    """Write the segments that begin at frames `firsts` (K,) of poses (F, 33, 5); the last may end without a pose."""
     for number, first in enumerate(firsts, start=1):
         segment = missing_frames(frames)
         part = poses[first : first + frames]
@@ -306,11 +306,11 @@ def _write_segments(folder: Path, name: str, poses: np.ndarray, firsts: np.ndarr
 def _write_pictures(
     video: Path, name: str, kind: str, extraction: Extraction, start_s: float, poses: np.ndarray, firsts: np.ndarray
 ) -> None:
-    """Write what a network that sees pictures reads of each segment, from the video decoded once more."""
+    """Write the pictures of each segment for a network that reads pictures; the video is decoded again."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
         mask = image_inputs.open_mask(extraction.mask_model, extraction.model, extraction.max_people)
-    save: Callable[..., None] = np.savez_compressed  # by its own annotation any name might be its `allow_pickle`
+    save: Callable[..., None] = np.savez_compressed  # its annotation mistakes names for `allow_pickle`
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)
         for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):
@@ -323,11 +323,11 @@ def _write_pictures(
 
 
 class Recordings(NamedTuple):
-    """Recordings, some of them made of videos."""
+    """Recordings, some of them extracted from videos."""
 
     paths: tuple[Path, ...]
     video_of: dict[str, str]
-    """The video's name of each recording that was made of one, by the recording's name."""
+    """The name of the video by the name of the recording that was extracted from it."""
     manifests: list[dict[str, Any]]
     """The manifest of each video."""
 
@@ -335,9 +335,9 @@ class Recordings(NamedTuple):
 def with_recordings_of_videos(
     paths: Sequence[Path], extraction: Extraction, child: int | None, progress: Callable[[], Any]
 ) -> Recordings:
-    """Paths with the recording that is extracted of it in the place of each video, see `extract_videos`.
+    """Paths in which each video is replaced by its extracted recording; see `extract_videos`.
 
-    Raises DataProblems, and DataError for a video that shows nobody.
+    Raises DataProblems, and DataError for a video without a visible person.
     """
     videos = [path for path in paths if path.suffix != ".npy"]
     if not videos:

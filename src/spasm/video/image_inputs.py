@@ -1,4 +1,4 @@
-"""What the two published networks read that see pictures: patches around joints; a person upright, and how it moves.
+"""Inputs of the two published networks that read pictures: patches around joints; upright pictures and their flow.
 
 VSViG: Xu et al. 2024, ECCV (arXiv 2311.14775). Two-stream network: Hashimoto et al. 2022, MICCAI (arXiv 2207.03344).
 Needs requirements-video.txt.
@@ -19,29 +19,29 @@ from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOUL
 from spasm.data.pose import FPS
 from spasm.video import decode, landmarker
 
-STEP = 5  # frames at FPS between two pictures: six a second, 30 in five seconds
-NEAR_S = 0.1  # between when a picture is wanted and the frame that is taken for it, at most
-CROP, PATCH = 128, 32  # pixels of a picture CROP_OF pixels high around a joint, and what they become
+STEP = 5  # frames at FPS between two pictures: six per second, 30 in five seconds
+NEAR_S = 0.1  # largest distance between the time of a picture and the frame taken for it
+CROP, PATCH = 128, 32  # pixels around a joint, in a picture CROP_OF pixels high, and their size after shrinking
 CROP_OF = 1080
-SIGMA = 0.3 * CROP  # of the weights that fall off around the joint
+SIGMA = 0.3 * CROP  # of the Gaussian weights around the joint
 SIDE = 224  # pixels of an upright person's picture
 TORSO = 0.8 / 3  # of the side, from neck to hips
-FLOW_PIXELS = 20.0  # largest movement between two pictures that is kept
-STILL = 127  # how no movement is written
-MASK_SIDE = 320  # pixels that a mask model reads
+FLOW_PIXELS = 20.0  # largest movement between two pictures; more is clipped
+STILL = 127  # value of no movement
+MASK_SIDE = 320  # pixels of a mask model's input
 MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which mask models expect
 Arrays = dict[str, np.ndarray]
 Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From a picture (H, W, 3) and the infant's pose (33, 5) to how much each pixel is the infant's, (H, W) from 0 to 1."""
+"""From a picture (H, W, 3) and the child's pose (33, 5) to the mask of the child, (H, W) from 0 to 1."""
 
 
 def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> Iterator[Arrays]:
     """Each STEP frames of a video's poses (T, 33, 5), which begin at `start_s`: patches; with a mask, upright pictures.
 
-    Patches and keypoints: (15, 3, 32, 32) uint8 and (15, 3) float32, x and y in shares of the picture and visibility;
-    0 where a joint was not found. Pictures and flow: (224, 224, 3) and (224, 224, 2) uint8, see `flow_of`; black where
-    the infant was not found. The infant stands upright by its mean neck and hips over the whole video.
+    Patches and keypoints: (15, 3, 32, 32) uint8 and (15, 3) float32, x and y in fractions of the picture, and
+    visibility; 0 if a joint was not found. Pictures and flow: (224, 224, 3) and (224, 224, 2) uint8, see `flow_of`;
+    black if the child was not found. The child is upright by its mean neck and hips over the whole video.
     """
     wanted_s = start_s + np.arange(0, len(poses), STEP) / FPS
     frames = _nearest_frames(path, wanted_s)
@@ -66,7 +66,7 @@ def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> I
 
 
 def in_segments(of_steps: Iterable[Arrays], firsts: np.ndarray, frames: int) -> Iterator[Arrays]:
-    """Steps as segments that begin at frames `firsts` (K,), each of T // STEP steps; what lacks at the end is 0."""
+    """Steps as segments that begin at frames `firsts` (K,), each of T // STEP steps; missing steps at the end are 0."""
     size = frames // STEP
     held: deque[Arrays] = deque(maxlen=size)
     begins = deque(np.rint(firsts / STEP).astype(int).tolist())
@@ -81,7 +81,7 @@ def in_segments(of_steps: Iterable[Arrays], firsts: np.ndarray, frames: int) -> 
 
 
 def _nearest_frames(path: Path, wanted_s: np.ndarray) -> Iterator[np.ndarray | None]:
-    """The frame of a video nearest to each of some rising times; None where there is none near."""
+    """The frame of a video nearest to each of some rising times; None if none is near."""
     frames = itertools.chain(decode.frames(path), [(np.inf, None, 0)])
     before_s, before, _ = next(frames)
     after_s, after, _ = next(frames) if np.isfinite(before_s) else (np.inf, None, 0)
@@ -105,10 +105,10 @@ JOINTS = joints()
 
 
 def patches(picture: np.ndarray | None, places: np.ndarray) -> np.ndarray:
-    """What is around joints, (15, 3, 32, 32) uint8 RGB, from a picture (H, W, 3) and places (15, 2) in shares of it.
+    """Patches around joints, (15, 3, 32, 32) uint8 RGB, from a picture (H, W, 3) and positions (15, 2) in fractions.
 
-    A square of 128 pixels of a picture 1080 high (of others in proportion), black beyond the picture, weighted by a
-    Gaussian around the joint, stretched to the range from 0 to 255, and shrunk. Black where a joint was not found.
+    A square of 128 pixels of a picture 1080 high (scaled for other heights), black beyond the picture, is weighted by a
+    Gaussian around the joint, stretched to the range from 0 to 255, and shrunk. Black if a joint was not found.
     """
     import cv2
 
@@ -144,10 +144,10 @@ WEIGHTS = weights()
 
 
 def alignment(poses: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The affine map (2, 3) that puts a person upright in the middle of SIDE x SIDE pixels; None where never found.
+    """The affine map (2, 3) that puts a person upright in the middle of SIDE x SIDE pixels; None if never found.
 
-    poses (T, 33, 5) in a picture of this shape. By the mean place, length and angle of the line from neck to hips over
-    the middle half of the frames, sorted by its length.
+    poses (T, 33, 5) in a picture of this shape. It uses the mean position, length and angle of the line from neck to
+    hips over the middle half of the frames, sorted by its length.
     """
     trunk = poses[:, [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP], :2] * (shape[1], shape[0])
     trunk = trunk[np.isfinite(trunk).all((1, 2))]
@@ -167,7 +167,7 @@ def alignment(poses: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def upright(picture: np.ndarray, mask: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """The masked person of a picture (H, W, 3) uint8 by the map `view`, (224, 224, 3) uint8; black elsewhere."""
+    """The masked person of a picture (H, W, 3) uint8, mapped by `view` to (224, 224, 3) uint8; black elsewhere."""
     import cv2
 
     person = (picture * mask[..., None]).astype(np.uint8)
@@ -187,7 +187,7 @@ def flow_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 class MediapipeMask:
-    """The mask that the pose model itself gives of the infant. Used in a `with`."""
+    """The mask of the child by the pose model; a context manager."""
 
     def __init__(self, model: Path, max_people: int) -> None:
         self.task, self.image = landmarker.open_task(model, max_people, "IMAGE", output_segmentation_masks=True)
@@ -209,9 +209,9 @@ class MediapipeMask:
 
 
 class OnnxMask:
-    """The mask that a user's saliency model gives, such as U2-Net: an ONNX file that reads 320 x 320 pixels.
+    """The mask by a user's saliency model, such as U2-Net: an ONNX file that reads 320 x 320 pixels.
 
-    Its first output is stretched to the range from 0 to 1. Used in a `with`. Raises DataError for a file that is none.
+    Its first output is stretched to the range from 0 to 1. A context manager. Raises DataError for another file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -246,11 +246,11 @@ class OnnxMask:
 
 
 def open_mask(mask_model: Path | None, model: Path, max_people: int) -> Any:
-    """The mask that is asked for, to be used in a `with`."""
+    """The requested mask, as a context manager."""
     return OnnxMask(mask_model) if mask_model else MediapipeMask(model, max_people)
 
 
-# ---- reading what was written
+# ---- reading the written files
 
 
 def vsvig_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -262,17 +262,17 @@ def vsvig_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def two_stream_inputs(path: Path, first: int, flows: int) -> tuple[np.ndarray, np.ndarray]:
     """A clip's middle picture (3, 224, 224), BGR up to 1, and flow (2 * flows, 224, 224), from a segment's file.
 
-    first: the step at which the clip begins; flows: how many it has, 6 in a second.
+    first: the first step of the clip; flows: their number, 6 per second.
     """
     kept = _arrays(path, ("pictures", "flow"))
     picture = kept["pictures"][first + flows // 2].astype(np.float32)[..., ::-1].transpose(2, 0, 1)
     flow = kept["flow"][first : first + flows].astype(np.float32)
-    flow = flow / 127.5 - 1 + 1 / 255  # written by cutting off, so that no movement is 127
+    flow = flow / 127.5 - 1 + 1 / 255  # writing rounds down, so that no movement is 127
     return picture / max(float(picture.max()), 1.0), flow.transpose(0, 3, 1, 2).reshape(-1, SIDE, SIDE)
 
 
 def _arrays(path: Path, names: tuple[str, ...]) -> Arrays:
-    """The named arrays of an archive of extract_pose.py. Raises DataError, also for one that unpacks to far more."""
+    """The named arrays of an archive of extract_pose.py. Raises DataError, also for a huge unpacked size."""
     with open_regular(path) as (file, _):
         try:
             with zipfile.ZipFile(file) as archive:
@@ -283,5 +283,5 @@ def _arrays(path: Path, names: tuple[str, ...]) -> Arrays:
             with np.load(file, allow_pickle=False) as kept:
                 return {name: kept[name] for name in names}
         except Exception as error:  # a damaged archive raises nearly anything
-            hint = "make it again with src/extract_pose.py"
+            hint = "extract it again with src/extract_pose.py"
             raise DataError(path, f"is no file of pictures ({type(error).__name__}: {error})", hint) from error

@@ -16,7 +16,7 @@ from spasm.video import sandbox
 
 
 def check_tools(model: Path) -> None:
-    """Raises TrainingError or DataError where something is lacking that every video needs."""
+    """Raise TrainingError or DataError if MediaPipe or the pose model is missing."""
     if not all(importlib.util.find_spec(name) for name in ("mediapipe", "cv2")):
         raise TrainingError("MediaPipe is not installed: python -m pip install -r requirements-video.txt")
     sandbox.check()
@@ -27,7 +27,7 @@ def check_tools(model: Path) -> None:
 
 
 class PoseLandmarker:
-    """MediaPipe's, for one video: `with PoseLandmarker(model, 2) as find`, then find(picture, time_ms)."""
+    """MediaPipe's landmarker for one video: `with PoseLandmarker(model, 2) as find`, then find(picture, time_ms)."""
 
     def __init__(self, model: Path, max_people: int) -> None:
         self.task, self.image = open_task(model, max_people, "VIDEO")
@@ -41,14 +41,14 @@ class PoseLandmarker:
 
     def find(self, picture: np.ndarray, time_ms: int) -> np.ndarray:
         """The people in a picture, (P, 33, 5) float32."""
-        self.before_ms = max(time_ms, self.before_ms + 1)  # it wants times that rise
+        self.before_ms = max(time_ms, self.before_ms + 1)  # it needs rising times
         return people_of(self.task.detect_for_video(self.image(picture), self.before_ms))
 
 
 def open_task(
     model: Path, max_people: int, mode: Literal["VIDEO", "IMAGE"], **options: Any
 ) -> tuple[Any, Callable[..., Any]]:
-    """A PoseLandmarker for up to `max_people` people, and what makes its pictures of arrays."""
+    """A PoseLandmarker for up to `max_people` people, and the function that converts arrays to its pictures."""
     os.environ.setdefault("GLOG_minloglevel", "3")  # before mediapipe is loaded
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mediapipe

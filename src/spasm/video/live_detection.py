@@ -1,4 +1,4 @@
-"""Events while a camera films: windows are predicted as they become whole, and events are written as they come."""
+"""Live events from a camera: each window is predicted when it is complete, and events are written at once."""
 
 import contextlib
 import time
@@ -15,43 +15,43 @@ from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Event, Rule, Windows
 from spasm.video.camera import CameraFrames
 
-LATE_S = 3.0  # after the last frame; there is a warning when predictions come later
-FEWEST_A_SECOND = 10  # frames that a camera must give, and of which poses must be found, to follow a movement
+LATE_S = 3.0  # after the last frame; later predictions give a warning
+FEWEST_A_SECOND = 10  # frames that must be processed to follow a movement
 
 
 class LiveUpdate(NamedTuple):
-    """What new windows add."""
+    """Result of new windows."""
 
     ends_s: np.ndarray
     """(N,) ends of the new windows."""
     probabilities: np.ndarray
     """(N,)"""
     is_visible: bool
-    """Whether a pose was found in the last second."""
+    """Whether the last second has a pose."""
     time_s: float
     """From the start of the recording to the end of the last window."""
     events: list[Event]
-    """That are detected now and were not before."""
+    """Newly detected events."""
     late_s: float
-    """From when the last frame was taken until now."""
+    """Time since the last frame was taken."""
     is_late: bool
-    """Whether this is the first update, or the first after one in time, that comes later than LATE_S."""
+    """Whether this update is later than LATE_S and the one before was not."""
 
 
 class LiveRecording(NamedTuple):
-    """What came of watching a camera."""
+    """Result of a live recording."""
 
     folder: Path
     windows: Windows
     events: list[Event]
     latencies_s: list[float]
-    """Of each update, from when the last frame was taken until it came."""
+    """Delay of each update after its last frame was taken."""
     processed: int
-    """Frames in which a pose was looked for."""
+    """Processed frames."""
     skipped: int
-    """Frames that came while another was processed."""
+    """Frames skipped while another one was processed."""
     error: Exception | None
-    """What ended the watching, if anything went wrong."""
+    """The error that ended the recording, if any."""
 
     @property
     def has_too_few_frames(self) -> bool:
@@ -70,7 +70,7 @@ def watch(
 ) -> LiveRecording | None:
     """Predict a camera's frames and detect events until no more come; everything is kept in a new folder of `out`.
 
-    key: what the predictions rest on. None where no window could be predicted. What goes wrong while it is watched is
+    key: what the predictions depend on. Returns None if no window could be predicted. An error during the recording is
     raised only if there is nothing to keep.
     """
     detector = sliding_window.OnlineDetector(predictor, round(stride_s * FPS))
@@ -103,7 +103,7 @@ def watch(
                 event_detection.write_events(folder / "events.csv", {folder.name: events})
             windows_before = len(windows.probabilities)
     except (DataError, TrainingError, OSError) as stopped_by:
-        error = stopped_by  # what was predicted until then is kept
+        error = stopped_by  # the predictions until then are kept
     windows = None
     if error:
         windows = detector.so_far()
@@ -120,7 +120,7 @@ def watch(
 
 
 def fresh_folder(out: Path) -> Path:
-    """A new folder for what is watched from now on, also where two begin in the same second."""
+    """A new folder for a live recording, also if two begin in the same second."""
     name = time.strftime("live_%Y-%m-%d_%H-%M-%S")
     for suffix in ("", *(f"_{number}" for number in range(2, 100))):
         with contextlib.suppress(FileExistsError):

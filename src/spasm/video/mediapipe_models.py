@@ -1,7 +1,7 @@
-"""MediaPipe's pose models as bundles that its PoseLandmarker reads, made of the npm package that Google publishes.
+"""Build the bundles for MediaPipe's PoseLandmarker from the npm package that Google publishes.
 
-mediapipe ships no model. The package @mediapipe/pose (Apache-2.0) holds the same networks for browsers; what a bundle
-needs beside them is only how pictures are scaled, in the metadata that MediaPipe looks for.
+mediapipe ships no model. The package @mediapipe/pose (Apache-2.0) holds the same networks for browsers. A bundle
+also needs metadata that MediaPipe reads: the scaling of pictures.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from spasm.core.files import open_regular
 
 PACKAGE = "mediapipe-pose-0.5.1675469404.tgz"
 DETECTOR = "pose_solution_packed_assets.data"
-# The sha256 of what is read from the package, and of each bundle made of it.
+# The sha256 of the files of the package, and of each bundle.
 SOURCES = {
     DETECTOR: "a63c614bef30d35947f13be361820b1e4e3bec9cfeebf4d11216a18373108e85",
     "pose_landmark_lite.tflite": "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61",
@@ -27,23 +27,23 @@ BUNDLES = {
     "full": "cf239b569657a53b6664a2a35ddc785a20d48815cbbe49be603eb602fd8a963f",
     "heavy": "56b254d518161bb00d2dbc2b4fd1019eaedbc24eef839eb43bd1a96db7f377ca",
 }
-DETECTOR_SCALE = (127.5, 127.5)  # mean and standard deviation taken from a picture of 0 to 255
+DETECTOR_SCALE = (127.5, 127.5)  # mean and standard deviation for a picture of 0 to 255
 LANDMARKER_SCALE = (0.0, 255.0)
 LARGEST = 200_000_000  # bytes of the package, unpacked
-DATE = (2020, 1, 1, 0, 0, 0)  # in the bundles; any, but always the same
+DATE = (2020, 1, 1, 0, 0, 0)  # in the bundles; always the same, for equal bytes
 
 
 def read_package(path: Path) -> dict[str, bytes]:
-    """The files of the npm package that are needed, by name. Raises DataError unless they are what they should be."""
+    """The needed files of the npm package by name. Raises DataError if their sha256 is wrong."""
     found: dict[str, bytes] = {}
     hint = f"fetch it again: npm pack @mediapipe/pose@0.5.1675469404 writes {PACKAGE}"
     with open_regular(path) as (file, _):
         try:
             with tarfile.open(fileobj=file, mode="r:gz") as package:
-                for member in package:
-                    name = member.name.removeprefix("package/")
-                    content = package.extractfile(member) if name in SOURCES and member.isreg() else None
-                    if content is not None and member.size < LARGEST:
+                for entry in package:
+                    name = entry.name.removeprefix("package/")
+                    content = package.extractfile(entry) if name in SOURCES and entry.isreg() else None
+                    if content is not None and entry.size < LARGEST:
                         found[name] = content.read()
         except (tarfile.TarError, EOFError, OSError) as error:
             raise DataError(path, f"is no npm package ({error})", hint) from error
@@ -54,7 +54,7 @@ def read_package(path: Path) -> dict[str, bytes]:
 
 
 def bundles(sources: dict[str, bytes]) -> dict[str, bytes]:
-    """The three bundles by name, from what `read_package` gives; the same bytes every time."""
+    """The three bundles by name, from the files of `read_package`; always the same bytes."""
     detector = with_metadata(sources[DETECTOR], DETECTOR_SCALE)
     made = {}
     for name in BUNDLES:
@@ -68,9 +68,9 @@ def bundles(sources: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def with_metadata(model: bytes, scale: tuple[float, float]) -> bytes:
-    """A TensorFlow Lite model that says how its pictures are scaled, by mean and standard deviation.
+    """A TensorFlow Lite model with metadata on the scaling of pictures, by mean and standard deviation.
 
-    With flatbuffers and the schemas inside mediapipe, whose own writer of metadata does not import.
+    It uses flatbuffers and the schemas inside mediapipe, because mediapipe's own metadata writer cannot be imported.
     """
     import flatbuffers
     from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata

@@ -4,8 +4,8 @@ import numpy as np
 
 from spasm.data.pose import FPS
 
-LONGEST_GAP_S = 0.15  # between two frames across which a landmark is taken to move evenly
-SLACK = 1e-3  # of a step at FPS, by which a file's rounded times may come late
+LONGEST_GAP_S = 0.15  # between two frames; across it landmarks are interpolated
+SLACK = 1e-3  # of a step at FPS: tolerance for rounded times in a file
 
 
 # ---- even time
@@ -14,8 +14,8 @@ SLACK = 1e-3  # of a step at FPS, by which a file's rounded times may come late
 def resampled(times_s: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """Poses (F, 33, 5) at rising times (F,) as (T, 33, 5) at FPS, from the first frame to the last.
 
-    Between two frames in which a landmark was found it moves evenly; across a longer gap than LONGEST_GAP_S, or beside
-    a frame in which it was not found, only a frame less than half a step away counts.
+    A landmark found in two neighbouring frames is interpolated linearly. Across a gap longer than LONGEST_GAP_S, or
+    next to a frame without the landmark, only a frame less than half a step away is used.
     """
     wanted = times_s[0] + np.arange(_steps_until(times_s[-1] - times_s[0])) / FPS
     after = np.clip(np.searchsorted(times_s, wanted - SLACK / FPS), 1, max(1, len(times_s) - 1))
@@ -25,7 +25,7 @@ def resampled(times_s: np.ndarray, poses: np.ndarray) -> np.ndarray:
 
 
 class OnlineResampler:
-    """The same, frame by frame as they come."""
+    """The same as `resampled`, frame by frame."""
 
     def __init__(self) -> None:
         self.start_s = self.before_s = 0.0
@@ -33,7 +33,7 @@ class OnlineResampler:
         self.given = 0
 
     def add(self, time_s: float, pose: np.ndarray) -> np.ndarray:
-        """The poses (T, 33, 5) at FPS up to a frame with this pose (33, 5)."""
+        """Add a frame with this pose (33, 5); returns the new poses (T, 33, 5) at FPS."""
         if self.before is None:
             self.start_s, self.before_s, self.before = time_s, time_s, pose
         count = _steps_until(time_s - self.start_s)
@@ -44,7 +44,7 @@ class OnlineResampler:
 
 
 def _steps_until(duration_s: float) -> int:
-    """Steps of 1 / FPS from 0 to a duration, both counted."""
+    """Number of steps of 1 / FPS from 0 to a duration, including both ends."""
     return int(np.floor(duration_s * FPS + SLACK)) + 1
 
 

@@ -1,7 +1,7 @@
-"""Cutting a process off every network for good: what it opens a child's video with must not reach anyone.
+"""Block the network for a process that opens videos of children, so that no data can leave the machine.
 
-Linux only: a seccomp filter refuses every new socket, of any family, to this process and all that it starts, and cannot
-be taken back. A network namespace would leave Unix sockets, through which a name can still be looked up.
+Linux only: a seccomp filter refuses every new socket, of any family, in this process and its children, and it cannot be
+removed. A network namespace would leave Unix sockets, through which names could still be resolved.
 https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html
 """
 
@@ -18,14 +18,14 @@ from spasm.core.errors import TrainingError
 SECCOMP_SET_MODE_FILTER, FLAG_ALL_THREADS, NO_NEW_PRIVILEGES = 1, 1, 38
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 13  # the system call fails with EACCES
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of the filter
-NUMBER, ARCHITECTURE = 0, 4  # where the filter finds them
-# Of each architecture: its number, seccomp, and the calls that can open a socket: socket, io_uring_setup.
+NUMBER, ARCHITECTURE = 0, 4  # their offsets for the filter
+# For each architecture: its number, seccomp, and the calls that can open a socket: socket, io_uring_setup.
 SYSTEMS = {"x86_64": (0xC000003E, 317, (41, 425)), "aarch64": (0xC00000B7, 277, (198, 425))}
 FOREIGN = 0x40000000  # system calls of another interface of the same processor begin here (x32)
 
 
 def check() -> None:
-    """Raises TrainingError on a system whose sockets this cannot refuse."""
+    """Raise TrainingError on a system without this filter."""
     if sys.platform != "linux" or platform.machine() not in SYSTEMS:
         raise TrainingError(
             f"the network cannot be cut off on {sys.platform}, {platform.machine()}: use Linux or Docker"
@@ -33,9 +33,9 @@ def check() -> None:
 
 
 def enter_sandbox(parent: int) -> None:
-    """What a process does first that opens videos for another: it has no network, is silent, and ends with its parent.
+    """Prepare a process that opens videos: no network, no output, and it ends with its parent.
 
-    Before anything of MediaPipe is loaded. Its remarks on itself are not for the user, and what goes wrong is raised.
+    Call it before MediaPipe is loaded, whose log is not meant for users; errors are raised all the same.
     """
     processes.die_with_parent(parent)
     block_network()
@@ -44,7 +44,7 @@ def enter_sandbox(parent: int) -> None:
 
 
 def block_network() -> None:
-    """Refuse every new socket from here on, and see that it is so. Raises TrainingError where that cannot be done."""
+    """Refuse every new socket from now on, and test it. Raises TrainingError if that fails."""
     check()
     architecture, seccomp, refused = SYSTEMS[platform.machine()]
     last = len(refused) + 5  # the instruction that refuses

@@ -1,4 +1,4 @@
-"""Following people from picture to picture, and choosing the child among them."""
+"""Track people from frame to frame, and choose the child among them."""
 
 import bisect
 import dataclasses
@@ -11,32 +11,32 @@ import numpy as np
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import missing_frames
 
-SAME_PERSON = 1.0  # sizes: how far a person's trunk moves between two frames at most
-SAME_SIZE = 1.5  # ratio: who comes back is as large as who was lost
-STABLE = 0.5  # of the frames of the person seen most: who is seen in fewer is passing by
+SAME_PERSON = 1.0  # sizes: the most that a person's trunk moves between two frames
+SAME_SIZE = 1.5  # largest ratio of sizes between a lost and a returning person
+STABLE = 0.5  # of the frames of the person seen most; a person seen in fewer is passing by
 TRUNK = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
 Pick = Literal["smallest", "largest", "longest"]
 
 
-# ---- who is who
+# ---- tracking
 
 
 @dataclasses.dataclass(eq=False)
 class Person:
-    """Somebody in a video: the frames in which they were seen, and in each the pose (33, 5) and its size."""
+    """A person in a video: the frames in which they were seen, and in each the pose (33, 5) and its size."""
 
     frames: list[int] = dataclasses.field(default_factory=list)
     poses: list[np.ndarray] = dataclasses.field(default_factory=list)
     sizes: list[float] = dataclasses.field(default_factory=list)
 
     def seen(self, frame: int, pose: np.ndarray) -> None:
-        """In this frame too."""
+        """Add a frame."""
         self.frames.append(frame)
         self.poses.append(pose)
         self.sizes.append(size(pose))
 
     def over(self, frames: int) -> np.ndarray:
-        """Poses (F, 33, 5) float32 of all frames, NaN where not seen."""
+        """Poses (F, 33, 5) float32 of all frames, NaN in frames without the person."""
         whole = missing_frames(frames)
         whole[self.frames] = self.poses
         return whole
@@ -45,16 +45,16 @@ class Person:
 class PersonTracker:
     """People over time from the people of each frame, which come in any order.
 
-    A detection goes on with the person whose trunk was last nearest, if it is near enough; nearest pairs first, so that
-    two people who pass each other keep apart. Otherwise it is who was lost last, if they are of one size: a camera
-    moves. Otherwise it is somebody new.
+    A detection is assigned to the person whose trunk was nearest in the last frame, if it is near enough; nearest pairs
+    first, so that two people who pass each other stay separate. Otherwise it is the person lost last, if the sizes
+    agree, because a camera may move. Otherwise it is a new person.
     """
 
     def __init__(self) -> None:
         self.people: list[Person] = []
 
     def add(self, frame: int, poses: np.ndarray) -> None:
-        """The people of the next frame, (P, 33, 5)."""
+        """Add the people of the next frame, (P, 33, 5)."""
         people = self.people
         pairs = sorted(
             (float(np.linalg.norm(_middle(pose) - _middle(person.poses[-1]))), number, who)
@@ -82,7 +82,7 @@ class PersonTracker:
             people[who].seen(frame, poses[number])
 
     def forget(self, before: int) -> None:
-        """Forget frames before this one, and whoever was seen in no other."""
+        """Forget frames before this one, and people without other frames."""
         for person in self.people:
             gone = bisect.bisect_left(person.frames, before)
             for kept in (person.frames, person.poses, person.sizes):
@@ -91,7 +91,7 @@ class PersonTracker:
 
 
 def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
-    """People over time from the people of each frame (P, 33, 5), as `Tracks` finds them."""
+    """People over time from the people of each frame (P, 33, 5), tracked by `PersonTracker`."""
     found = PersonTracker()
     for frame, poses in enumerate(detections):
         found.add(frame, poses)
@@ -99,7 +99,7 @@ def tracks(detections: Iterable[np.ndarray]) -> list[Person]:
 
 
 def chosen(people: list[Person], pick: Pick) -> list[Person]:
-    """The people with the infant first: the smallest, or as asked, of those who are there for long enough."""
+    """The people, the child first, chosen by `pick` among those who are visible for long enough."""
     if not people:
         return []
     most = max(len(person.frames) for person in people)
@@ -114,7 +114,7 @@ def chosen(people: list[Person], pick: Pick) -> list[Person]:
 
 
 def size(pose: np.ndarray) -> float:
-    """How large a person (33, 5) is in the picture: the longer side of the box around all landmarks."""
+    """Size of a person (33, 5) in the picture: the longer side of the box around all landmarks."""
     return float(np.ptp(pose[:, :2], axis=0).max())
 
 

@@ -1,4 +1,4 @@
-"""What every foreign layout becomes before it is written: children and their segments, as joints in the picture."""
+"""A foreign data set in memory: children and their segments, as joints in the picture."""
 
 import dataclasses
 import os
@@ -14,13 +14,13 @@ from spasm.data.landmarks import INDEX, LANDMARKS
 from spasm.data.pose import CHANNELS
 
 SHORTEST = 16  # frames; --frames has the same limit
-# An id becomes a cell of a table: never a first character that a spreadsheet takes for a formula.
+# An id becomes a cell of a table, so its first character must not start a formula in a spreadsheet.
 CHILD_ID = re.compile(r"\w[\w .()-]*")
 
 
 @dataclasses.dataclass
 class Child:
-    """One child as the format knows it."""
+    """A child of a foreign data set."""
 
     id: str
     segments: list[tuple[int, np.ndarray]]
@@ -35,21 +35,21 @@ class ForeignDataset:
     frames: int
     """T of every segment."""
     joints: Sequence[str]
-    """Each of the J joints by its name in `landmarks.py`; one that is no landmark is left out."""
+    """The J joints by their names in `landmarks.py`; a joint that is no landmark is dropped."""
     children: list[Child]
-    """In the order of their ids."""
+    """Sorted by id."""
     label_level: LabelLevel
     notice: str
     warnings: list[DataError]
     folds: dict[str, int] | None = None
-    """Fold of each child by its id, where the format's own split has such folds."""
+    """Fold of each child by its id, if the format's own split gives folds."""
 
 
 def to_landmarks(xy: np.ndarray, joints: Sequence[str]) -> np.ndarray:
     """Joints (T, J, 2) as poses (T, 33, 5) float32; the 33 landmarks that are no joint are NaN.
 
-    z is 0, visibility and presence are 1 where a joint was found: these formats have none of them. A neck is left out,
-    because it is the middle of the shoulders.
+    For a found joint z is 0, and visibility and presence are 1, because these formats do not have them. The neck is
+    dropped, because it is the middle of the shoulders.
     """
     poses = np.full((len(xy), len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
     columns = [column for column, joint in enumerate(joints) if joint in INDEX]
@@ -61,7 +61,7 @@ def to_landmarks(xy: np.ndarray, joints: Sequence[str]) -> np.ndarray:
 
 
 def entries(folder: Path, root: Path) -> list[str]:
-    """Names in a folder below `root` that are not hidden, sorted. Raises DataError, also for a link that leaves it."""
+    """Sorted names in a folder below `root`, hidden ones left out. Raises DataError, also for a link out of `root`."""
     if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
         raise DataError(folder, f"is a link that leaves the folder {printable(root)}", "put the folder itself there")
     try:
@@ -71,7 +71,7 @@ def entries(folder: Path, root: Path) -> list[str]:
 
 
 def check_id(path: Path, name: str) -> str:
-    """The id, if it can stand in a table. Raises DataError."""
+    """The id, checked: it must be safe in a table. Raises DataError."""
     if not CHILD_ID.fullmatch(name):
         raise DataError(
             path, f"the id {shorten(name)} is not a plain name", "use letters, digits, spaces and . _ - ( )"
@@ -85,7 +85,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def merge_warnings(warnings: Sequence[DataError]) -> list[DataError]:
-    """Warnings that differ in their file only become one, which counts the other files."""
+    """Merge warnings that differ only in their file into one, which counts the other files."""
     alike: dict[tuple[str, str], list[DataError]] = {}
     for warning in warnings:
         alike.setdefault((warning.reason, warning.hint), []).append(warning)

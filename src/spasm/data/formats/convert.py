@@ -1,7 +1,7 @@
-"""Data sets in the layouts of other published systems, turned once into the challenge's layout beneath the cache.
+"""Convert data sets in the layouts of other published systems into the challenge's layout, once, in the cache.
 
-`opened` recognises a layout by its files. What it writes is a folder like any other that `--data` may name, with
-`converted.json` (the mark that it is whole) and `groups.csv` (whose id each child number stands for).
+`opened` recognises a layout by its files. It writes a folder that `--data` may also name, with `converted.json` (the
+mark that it is complete) and `groups.csv` (the original id of each child number).
 """
 
 import hashlib
@@ -21,27 +21,26 @@ from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
 MARK = "converted.json"
-VERSION = "formats 2"  # of what is written; another version converts again
+VERSION = "formats 2"  # of the converted folder; after a change of version the data is converted again
 
 
 class ResolvedData(NamedTuple):
-    """A data folder in the challenge's layout, and what is known beyond its files."""
+    """A data folder in the challenge's layout, and facts that its files do not hold."""
 
     folder: Path
     frames: int
     label_level: LabelLevel
     converted: bool
     notice: str
-    """One line on what was converted; empty where nothing was."""
+    """One line about the conversion; empty without one."""
     warnings: tuple[DataError, ...]
 
 
 def opened(data: Path, frames: int | None, cache: Path, rehash: bool = False) -> ResolvedData:
-    """The folder itself where it has the challenge's layout, or is not recognised; otherwise what it is converted to.
+    """The folder itself if it has the challenge's layout or is not recognised; otherwise its converted copy.
 
-    frames: T, if the user names one. rehash: read every file, also those that seem not to have changed. Raises
-    DataError, DataProblems with everything that is wrong with a recognised data set, and OSError when the cache cannot
-    be written.
+    frames: T, if the user gives one. rehash: read every file, also those that seem unchanged. Raises DataError,
+    DataProblems with everything that is wrong with a recognised data set, and OSError if the cache cannot be written.
     """
     if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
         mark = _read_mark(data) if os.path.lexists(data / MARK) else None
@@ -64,7 +63,7 @@ def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, 
         files.remove_stale(converted, below=False)
         index = FileIndex(data, cache, rehash)
         before = _digest(layout, data, index)
-        # What was made for a T that nobody named also serves who names it.
+        # Reuse a conversion made with the default T when the user now gives that T.
         for asked in (None, frames):
             folder = converted / f"{before[:24]}_{asked or 'own'}"
             mark = _whole(folder)
@@ -88,7 +87,7 @@ def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, 
 
 
 def _digest(layout: ModuleType, data: Path, index: FileIndex) -> str:
-    """sha256 in hex over the version, and the names and bytes of everything that a conversion reads."""
+    """sha256 in hex of the version and of the names and bytes of all files that a conversion reads."""
     whole = hashlib.sha256(f"{VERSION}\n{layout.__name__.rpartition('.')[2]}\n".encode())
     for path in layout.source_files(data):
         whole.update(f"{os.fspath(path.relative_to(data))!a} {index.sha256(path)}\n".encode())
@@ -96,7 +95,7 @@ def _digest(layout: ModuleType, data: Path, index: FileIndex) -> str:
 
 
 def _whole(folder: Path) -> dict | None:
-    """What the mark of a converted folder says; None where there is none, or segments are missing beside it."""
+    """The content of a converted folder's mark; None if the mark or a segment is missing."""
     try:
         mark = _read_mark(folder)
         count = len(list((folder / "train").glob("*.npy")))
@@ -118,7 +117,7 @@ def _read_mark(folder: Path) -> dict:
 
 
 def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
-    """Write a converted folder that is whole or absent; gives what its mark says."""
+    """Write a converted folder that is whole or absent; returns the content of its mark."""
     labels, groups, folds = [], [], []
     with files.new_folder(target) as temporary:
         (temporary / "train").mkdir(parents=True)
@@ -146,5 +145,5 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
             ],
         }
         files.write_json(temporary / MARK, mark)
-        shutil.rmtree(target, ignore_errors=True)  # a torn one, which `os.replace` would not take the place of
+        shutil.rmtree(target, ignore_errors=True)  # an incomplete folder, which `os.replace` would refuse to replace
     return mark

@@ -14,7 +14,7 @@ WRITERS = {"sta_gunet": sta_gunet.write_clips}
 
 
 def check_new_folder(out: Path) -> None:
-    """Raises DataError for a folder that holds anything, or cannot be made as a whole."""
+    """Raise DataError for a folder that is not empty or cannot be made in one step."""
     if out.is_dir() and os.listdir(out):
         raise DataError(out, "holds something already", "name a new folder with --out")
     if out.exists() and (not out.is_dir() or os.path.ismount(out) or out.samefile(".")):

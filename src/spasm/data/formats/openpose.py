@@ -20,14 +20,14 @@ from spasm.data.formats.base import check_id, entries
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.data.pose import LARGEST
 
-UPPER = np.array([name not in OPENPOSE_18[8:14] for name in OPENPOSE_18])  # all but the hips, knees and ankles
+UPPER = np.array([name not in OPENPOSE_18[8:14] for name in OPENPOSE_18])  # all joints except hips, knees and ankles
 JOINTS = {str(number): number for number in range(18)} | {
     name.lower(): number
     for number, joint in enumerate(OPENPOSE_18)
     for name in (joint, joint.replace("right_", "R").replace("left_", "L"))  # RShoulder, as OpenPose writes it
 }
-LAST_FRAME = 1_000_000  # nine hours; a wrong number in a table must not fill the memory
-# Pickles run what they hold, so the user converts them, who knows where they come from.
+LAST_FRAME = 1_000_000  # nine hours; the limit keeps a wrong number in a table from filling the memory
+# A pickle can run code. The user knows where it comes from, so the user converts it with this command.
 UNPICKLE = {
     "estimated_poses": (
         "import sys,pandas as pd; d=pd.read_pickle(sys.argv[1]); "
@@ -46,7 +46,7 @@ UNPICKLE = {
 
 
 class Picture(NamedTuple):
-    """What a video's pixels and frames are."""
+    """Size and frame rate of a video."""
 
     width: float
     height: float
@@ -56,11 +56,11 @@ class Picture(NamedTuple):
 def preprocess(poses: np.ndarray, fps: float, width: float, height: float) -> np.ndarray:
     """Keypoints (T, 18, 2) in pixels, NaN where missing, to the channels (7, T', 18) float64 of `stam.CHANNELS`.
 
-    Picture to its own height; gaps interpolated; median, then mean, over 0.5 s; upper body turned about the middle of
-    the shoulders and lower body about that of the hips until their line is level, the infant's right at the picture's
-    left; divided by the trunk length, and the lower body moved down by one. Velocity and acceleration are means over
-    the last 0.25 s, per second. The frames at both ends that lack something are cut off; what is not finite in between
-    has a trunk without length. (The published code gives vx for vy; this does not.)
+    Steps: divide by the picture's height; interpolate gaps; median, then mean, over 0.5 s; rotate the upper body about
+    the middle of the shoulders and the lower body about the middle of the hips until these lines are level, with the
+    child's right at the picture's left; divide by the trunk length; move the lower body down by one. Velocity and
+    acceleration are means over the last 0.25 s, per second. Incomplete frames at both ends are cut off. A value between
+    them that is not finite comes from a trunk of length 0. (The published code gives vx for vy; this does not.)
     """
     import pandas as pd  # here, because every command loads this module
 
@@ -80,7 +80,7 @@ def preprocess(poses: np.ndarray, fps: float, width: float, height: float) -> np
 
 
 def _upright(xy: np.ndarray) -> np.ndarray:
-    """(T, 18, 2) in any unit, to trunk lengths, each half of the body turned by itself; x to the right, y down."""
+    """(T, 18, 2) in any unit to trunk lengths; each half of the body is rotated separately; x to the right, y down."""
     joint = {name: xy[:, number] for number, name in enumerate(OPENPOSE_18)}
     shoulders = (joint["right_shoulder"] + joint["left_shoulder"]) / 2
     hips = (joint["right_hip"] + joint["left_hip"]) / 2
@@ -98,7 +98,7 @@ def _upright(xy: np.ndarray) -> np.ndarray:
 
 
 def _trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean over the last `window` frames of (T, 18, 2); NaN where one of them is."""
+    """Mean over the last `window` frames of (T, 18, 2); NaN if one of them is NaN."""
     import pandas as pd
 
     table = pd.DataFrame(values.reshape(len(values), -1))
@@ -126,19 +126,19 @@ def pose_tables(data: Path) -> dict[str, list[Path]]:
 
 
 def refused_pickle(path: Path, folder: str) -> DataError:
-    """What is told of a pickle in one of STAM's folders, which is never loaded."""
+    """The error for a pickle in one of STAM's folders, with the command that converts it; it is never loaded."""
     command, target = UNPICKLE[folder]
     hint = f'if you trust it: python -c "{command}" {shlex.quote(printable(path.name))} {target}'
     return DataError(path, "is a pickle, which can run any program and is never loaded", hint)
 
 
 def video_tables(data: Path) -> list[Path]:
-    """`videos.csv`, if it is there."""
+    """The path of `videos.csv`, if it exists."""
     return [path for path in (data / "estimated_poses/videos.csv", data / "videos.csv") if os.path.lexists(path)][:1]
 
 
 def video_sizes(data: Path) -> dict[str, Picture]:
-    """What `videos.csv` says of each infant's videos. Raises DataError."""
+    """Size and frame rate of each infant's videos, from `videos.csv`. Raises DataError."""
     return {
         row["infant_id"]: _picture(path, line, row)
         for path in video_tables(data)
@@ -149,7 +149,7 @@ def video_sizes(data: Path) -> dict[str, Picture]:
 def read_estimated(path: Path, root: Path, picture: Picture | None) -> np.ndarray:
     """One table of keypoints as the channels (7, T', 18) float64; in each frame the person with most keypoints counts.
 
-    picture: of the video, where the table has no columns width, height and fps. Raises DataError.
+    picture: size and frame rate of the video, if the table has no columns width, height and fps. Raises DataError.
     """
     rows = numbered_rows(path, ("frame", "person", "joint", "x", "y"), root)
     if not rows:

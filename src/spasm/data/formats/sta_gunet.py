@@ -1,10 +1,10 @@
 """STA-GUNet's layout: one JSON per clip, of 18 joints with their coordinates, speed and acceleration.
 
-https://ieeexplore.ieee.org/document/11180141 and its published code. What stands there, `train` and `val` alike:
+https://ieeexplore.ieee.org/document/11180141 and its published code. Its files, the same for `train` and `val`:
 kinetics_train/CLIP.json         [{"features": [18 x {"coordinate": [x, y], "speed": [vx, vy],
                                  "acceleration": [ax, ay]}]}, ...], one object per frame
 kinetics_train_label.json        {"CLIP": {"label_index": 0 or 1}, ...}
-groups.csv                       clip,child: ours, and optional; the format itself names no child
+groups.csv                       clip,child: our optional addition; the format itself names no child
 """
 
 import json
@@ -26,11 +26,11 @@ from spasm.data.naming import child_of
 from spasm.data.pose import LARGEST
 
 PARTS = ("train", "val")
-LONGEST = 205  # frames; what follows is not read, as in the published code
+LONGEST = 205  # frames; later frames are not read, as in the published code
 QUANTITIES = ("coordinate", "speed", "acceleration")
 JOINTS = len(COCO_17_NECK)
-PIXELS = 10.0  # a median coordinate beyond it is in pixels
-MOST_BYTES = 100_000_000  # of a JSON: two hundred times a clip's
+PIXELS = 10.0  # a larger median coordinate means pixels
+MOST_BYTES = 100_000_000  # of a JSON file: two hundred times the size of a clip
 
 
 def recognised(data: Path) -> bool:
@@ -46,9 +46,9 @@ def source_files(data: Path) -> list[Path]:
 
 
 def read(data: Path, frames: int | None) -> ForeignDataset:
-    """Read and check every clip of both parts. T is that of the longest, 205 at most; others end in missing frames.
+    """Read and check every clip of both parts. T is the longest clip's, at most 205; others end in missing frames.
 
-    Raises DataProblems with everything that is wrong, also where `frames` is another T.
+    Raises DataProblems with everything that is wrong, also if `frames` differs from T.
     """
     problems: list[DataError] = []
     warnings: list[DataError] = []
@@ -114,8 +114,8 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
 def read_clip(path: Path, root: Path | None = None) -> np.ndarray:
     """A clip (T, 18, 6) float64: x, y, vx, vy, ax, ay of each joint of COCO_17_NECK; at most 205 frames.
 
-    NaN: a frame without exactly 18 joints, a joint that is NaN in the file, and one at (0, 0), which is how pose
-    estimators write what they did not find. Without an acceleration it is 0. Raises DataError.
+    NaN: a frame that does not have 18 joints, a joint that is NaN in the file, and a joint at (0, 0), which is how pose
+    estimators mark a joint they did not find. A missing acceleration counts as 0. Raises DataError.
     """
     tree = _json(path, root)
     if not isinstance(tree, list) or not tree:
@@ -148,9 +148,9 @@ def read_labels(path: Path, root: Path | None = None) -> dict[str, int]:
 def write_clips(folder: Path, names: Sequence[str], segments: np.ndarray, labels: Sequence[int] | np.ndarray) -> None:
     """Write segments (N, T, 33, 5) as kinetics_train/, its labels, and groups.csv with the children.
 
-    names: of the segment files. Speed and acceleration are differences between frames, 0 where there is none. A frame
-    without any joint is written without joints; a joint that is missing alone as (0, 0). Raises DataError for segments
-    longer than the format holds.
+    names: of the segment files. Speed and acceleration are differences between frames, 0 where undefined. A frame
+    without a pose is written without joints; a single missing joint is written as (0, 0). Raises DataError for
+    segments longer than the format allows.
     """
     if segments.shape[1] > LONGEST:
         reason = f"have {segments.shape[1]} frames; STA-GUNet's layout holds {LONGEST}"
@@ -205,7 +205,7 @@ def _children(data: Path, clips: list[str]) -> dict[str, str]:
 
 
 def _unit(clips: list[np.ndarray]) -> float:
-    """What coordinates are divided by to be parts of a picture: 1, or their largest where they are pixels."""
+    """The divisor that turns coordinates into fractions of the picture: 1, or the largest one if they are pixels."""
     sizes = np.abs(np.concatenate([xy[np.isfinite(xy)] for xy in clips]))
     return float(sizes.max()) if len(sizes) and np.median(sizes) > PIXELS else 1.0
 

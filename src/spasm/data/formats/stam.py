@@ -1,10 +1,10 @@
-"""STAM's layout: `labels.txt` and one pose sequence per infant, which is cut into blocks that are judged together.
+"""STAM's layout: `labels.txt` and one pose sequence per infant, cut into blocks that are evaluated together.
 
-Nguyen-Thai et al. 2021, https://arxiv.org/abs/2105.09783, and the toy data of its repository. What stands there:
+Nguyen-Thai et al. 2021, https://arxiv.org/abs/2105.09783, and the toy data of its repository. Its files:
 labels.txt                      infant_id,label (0 or 1)
 pose_sequences/INFANT/          raw_skel.npy or pose_sequence.npy, (7, T, 18); `INFANT_sub_K` is a part of INFANT
-preprocessed_poses/INFANT/      the same files, where there is no pose_sequences/
-estimated_poses/                tables of OpenPose's keypoints, where there is neither; see stam_poses.py
+preprocessed_poses/INFANT/      the same files, if there is no pose_sequences/
+estimated_poses/                tables of OpenPose's keypoints, if there is neither; see openpose.py
 folds/random_split/, or split/  {train,val,test}_0K.txt: infant_id,label
 """
 
@@ -33,7 +33,7 @@ ARRAYS = ("raw_skel.npy", "pose_sequence.npy")
 POSE_FOLDERS = ("pose_sequences", "preprocessed_poses", "estimated_poses")
 SPLIT_FOLDERS = ("folds/random_split", "split")
 BLOCK = 1000  # frames
-TRUNK = 0.2  # of the picture: what a trunk length becomes, so that coordinates are of the usual size
+TRUNK = 0.2  # of the picture: length given to every trunk, so that coordinates have the usual size
 
 
 def recognised(data: Path) -> bool:
@@ -49,7 +49,9 @@ def source_files(data: Path) -> list[Path]:
 
 
 def read(data: Path, frames: int | None) -> ForeignDataset:
-    """Read and check everything, and cut each sequence into blocks of `frames`: the shortest sequence, or 1000.
+    """Read and check everything, and cut each sequence into blocks of `frames`.
+
+    frames: None for the length of the shortest sequence, at most 1000.
 
     Blocks overlap by a fifth. Raises DataProblems with everything that is wrong.
     """
@@ -118,7 +120,7 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
         split = ""
     notice = (
         f"STAM's layout: {len(children)} infants in {sum(len(child.segments) for child in children)} blocks of {block} "
-        f"frames; compare.py judges an infant by its largest block, other scripts judge blocks{split}"
+        f"frames; compare.py evaluates an infant by its largest block, other scripts evaluate blocks{split}"
     )
     return ForeignDataset(
         "STAM", block, OPENPOSE_18, children, LabelLevel.CHILD, notice, merge_warnings(warnings), folds

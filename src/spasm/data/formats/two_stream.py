@@ -1,6 +1,6 @@
 """The two-stream general-movements network's layout: pictures and optical flow of each infant, by class.
 
-Hashimoto et al. 2022, https://arxiv.org/abs/2207.03344, and its published code. What stands there:
+Hashimoto et al. 2022, https://arxiv.org/abs/2207.03344, and its published code. Its files:
 {WMs,FMs,PR}/SUBJECT/224x224/NNNNNN.png             frames at 30 per second, from 000000
 {WMs,FMs,PR}/SUBJECT/224x224_flow/{X,Y}/NNNNNN.png  flow from five frames before, at every fifth frame
 fold/{train,test}/foldK.csv                         label,sub_path,start_frame
@@ -28,7 +28,7 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # pictures of 8 bits or fewer
 
 
 class Subject(NamedTuple):
-    """One infant's pictures, by the number of their frame."""
+    """One infant's pictures by frame number."""
 
     root: Path
     """The folder of the whole tree, which no link may leave."""
@@ -149,7 +149,7 @@ def _picture(path: Path, root: Path, mode: str) -> np.ndarray:
         content = file.read()
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            size, kind = image.size, image.mode  # known before anything is unpacked
+            size, kind = image.size, image.mode  # known before the picture is unpacked
             pixels = np.asarray(image.convert(mode)) if size == (SIDE, SIDE) and kind in MODES else None
     except Exception as error:  # a damaged picture raises OSError, SyntaxError, ValueError, zlib.error, ...
         raise DataError(path, f"is not a readable PNG ({type(error).__name__})", "copy or export it again") from error

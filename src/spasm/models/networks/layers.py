@@ -1,4 +1,4 @@
-"""A network for scoring: batch norms gone into the convolutions before them."""
+"""A network for scoring, with batch norms folded into the convolutions before them."""
 
 import copy
 import itertools
@@ -24,10 +24,10 @@ class Network(nn.Module):
 
 
 class Folded(nn.Module):
-    """A copy of a network whose convolutions and batch norms are one, computed in the given precision.
+    """A copy of a network with its batch norms folded into its convolutions, computed in the given precision.
 
-    A module tells which of its convolutions a batch norm follows by `FOLDS`, pairs of attribute names; in an
-    `nn.Sequential` every batch norm right after a convolution belongs to it.
+    `FOLDS` of a module lists pairs of attribute names, a convolution and its batch norm. In an `nn.Sequential` a
+    batch norm directly after a convolution belongs to it.
     """
 
     @torch.no_grad()
@@ -45,7 +45,7 @@ class Folded(nn.Module):
                 setattr(module, norm, nn.Identity())
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        """What the network answers: `Scores`, or what one that reads pictures or sequences gives."""
+        """The output of the network: `Scores`, or that of a network that reads pictures or sequences."""
         enabled = self.precision != torch.float32
         with torch.autocast(inputs[0].device.type, self.precision if enabled else None, enabled=enabled):
             return self.network(*inputs)
@@ -55,6 +55,6 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def channels_last(network: N) -> N:
-    """The network itself, the channels of its convolutions innermost from now on: so they are fastest."""
-    # Of the four ways to call `to` that torch's manual names, its annotations leave out this one.
+    """The network itself, with its convolutions in the channels-last format, which is the fastest."""
+    # This way to call `to` is in torch's manual, but not in its annotations.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""What every network answers, and how steps of a network become frames."""
+"""The output of every network, and the mapping from its time steps to frames."""
 
 from typing import NamedTuple
 
@@ -6,21 +6,21 @@ import torch
 
 
 class Scores(NamedTuple):
-    """A network's answer to a batch."""
+    """The output of a network for a batch."""
 
     logit: torch.Tensor  # (N,) float32: the segment's log-odds as trained, before any correction
     frame_logits: torch.Tensor  # (N, T) float32: the evidence at each frame
-    frame_weights: torch.Tensor  # (N, T) float32: where it looked; sums to 1, 0 where no pose was found
-    embedding: torch.Tensor | None = None  # (N, D) float32: what the triplet-centre loss pulls together
+    frame_weights: torch.Tensor  # (N, T) float32: attention; sums to 1, 0 in frames without a pose
+    embedding: torch.Tensor | None = None  # (N, D) float32: input of the triplet-centre loss
 
 
 def scores_of_steps(
     logit: torch.Tensor, step_logits: torch.Tensor, posed: torch.Tensor, spacing: int = 1, first: int = 0
 ) -> Scores:
-    """The answer of a network without attention: where its head speaks loudest is where it looked.
+    """The output of a network without attention; the softmax of its frame logits serves as attention.
 
-    logit: (N,); step_logits: (N, S), what its head says of each step alone; posed: (N, T), 1 where a pose was found.
-    Step s is centred on frame first + s * spacing, and stands for the frames that are nearest to it.
+    logit: (N,); step_logits: (N, S), of each step alone; posed: (N, T), 1 in frames with a pose.
+    Step s is centred on frame first + s * spacing, and represents the frames nearest to it.
     """
     frames, steps = posed.shape[1], step_logits.shape[1]
     time = torch.arange(frames, device=posed.device)

@@ -13,7 +13,7 @@ from spasm.models.model import Explanation, FoldScores
 from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 
-SCORING_BATCH = 16  # segments; larger batches leave the cache of an ordinary core and gain nothing
+SCORING_BATCH = 16  # segments; larger batches do not fit into the cache of an ordinary core and are not faster
 
 
 class NetworkPredictor:
@@ -63,7 +63,7 @@ class NetworkPredictor:
 
     @torch.inference_mode()
     def _scores(self, poses: np.ndarray, rows: np.ndarray) -> Iterator[tuple[slice, list[Scores]]]:
-        """The answer of every fold to a few segments at a time, and which of `rows` they are."""
+        """The output of every fold for a few segments at a time, and which of `rows` they are."""
         for start in range(0, len(rows), SCORING_BATCH):
             part = slice(start, start + SCORING_BATCH)
             batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
@@ -72,14 +72,14 @@ class NetworkPredictor:
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device asked for; with "auto" a GPU when there is one."""
+    """The requested device; "auto" takes a GPU if there is one."""
     if device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch sees no GPU here; use --device auto")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def pick_precision(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, float32 elsewhere, unless one is asked for."""
+    """The requested precision; "auto" takes bfloat16 if the hardware multiplies it, else float32."""
     if precision != "auto":
         return torch.float32 if precision == "float32" else torch.bfloat16
     if device.type == "cuda":

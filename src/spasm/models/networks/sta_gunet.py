@@ -1,9 +1,9 @@
 """STA-GUNet: a graph U-Net over the joints of each frame, then graph convolutions and graph attention over time.
 
-Described in IEEE 11180141. The published code does not start as it stands, its U-Net never looks at the graph, one of
-its layers is drawn anew in every call, and another is made too late to be trained. This is what the paper describes:
-joints stay nodes, the U-Net is that of Gao & Ji 2019 (arXiv 1905.05178), every parameter exists before the optimiser
-does. With the published width it has 203,309 parameters; the published code's 182,800 mean nothing here.
+Described in IEEE 11180141. The published code does not start unchanged, its U-Net never uses the graph, one of its
+layers is initialised again in every call, and another is made too late to be trained. This file follows the paper:
+joints stay nodes, the U-Net is that of Gao & Ji 2019 (arXiv 1905.05178), and every parameter exists before the
+optimiser does. With the published width it has 203,309 parameters (the published code: 182,800).
 """
 
 import numpy as np
@@ -16,16 +16,16 @@ from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores, scores_of_steps
 
-# The published six and the same in depth, without which it did much worse on people it had not seen.
+# The published six and the same in depth, without which it did much worse on held-out people.
 READ = [CHANNELS.index(name) for name in ("x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az")]
 CENTRE = COCO_17_NECK.index("neck")
 BONES = (
     (0, 1), (0, 2), (1, 3), (2, 4), (5, 17), (6, 17), (5, 7), (7, 9), (6, 8), (8, 10), (11, 5), (12, 6), (11, 12),
     (11, 13), (13, 15), (12, 14), (14, 16), (17, 0),
 )  # fmt: skip
-RATIOS = (0.8, 0.5, 0.2)  # share of the nodes that each level keeps
+RATIOS = (0.8, 0.5, 0.2)  # fraction of the nodes that each level keeps
 BLOCKS = 3
-MARGIN, MARGIN_DECAY = 1.0, 0.9  # of the triplet-centre loss, and what is left of it after an epoch, as published
+MARGIN, MARGIN_DECAY = 1.0, 0.9  # of the triplet-centre loss, and its decay per epoch, as published
 
 
 class StaGunetNetwork(nn.Module):
@@ -53,7 +53,7 @@ class StaGunetNetwork(nn.Module):
 
 
 class GraphUnet(nn.Module):
-    """Pose graphs (N, T, V, C) to (N, T, V, D): fewer and fewer joints, those that matter most in a frame, and back."""
+    """Pose graphs (N, T, V, C) to (N, T, V, D): each level keeps the most important joints of a frame; then back."""
 
     graph: torch.Tensor
 
@@ -80,7 +80,7 @@ class GraphUnet(nn.Module):
             kept = score.topk(max(2, int(ratio * x.shape[1])), dim=1)
             levels.append((graph, x, kept.indices))
             x = pick(x, kept.indices) * kept.values[..., None]
-            # Nodes two bones apart are joined now: without it what is kept would often fall into pieces.
+            # Join nodes two bones apart; else the kept nodes would often be unconnected.
             wider = (torch.matmul(graph, graph) > 0).to(graph.dtype)
             graph = pick(pick(wider, kept.indices).transpose(1, 2), kept.indices)
         x = F.relu(self.bottom(mean_of(graph, x)))
@@ -126,7 +126,7 @@ class Block(nn.Module):
 
 
 class GraphAttention(nn.Module):
-    """Each joint looks at its neighbours of each partition as much as they matter to it (Velickovic et al. 2018)."""
+    """Graph attention of each joint to its neighbours in each partition (Velickovic et al. 2018)."""
 
     near: torch.Tensor
 
@@ -159,12 +159,12 @@ class StaGunet(Network):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
-        # What comes out of the blocks is not small, and Xavier's head would begin with large logits.
+        # The output of the blocks is not small; a head with Xavier weights would begin with large logits.
         nn.init.normal_(self.network.classes.weight, 0, 0.01)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)
-        with torch.autocast(features.device.type, enabled=False):  # bfloat16 would round what is not yet normalised
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 would round raw inputs
             sequences = torch.matmul(self.joints, features[:, READ]).transpose(2, 3)  # (N, 9, T, 18)
         logits, frames, embedding = self.network(sequences)
         scores = scores_of_steps(logits[:, 1] - logits[:, 0], frames[..., 1] - frames[..., 0], posed)
@@ -184,7 +184,7 @@ def triplet_centre_loss(
     """How much nearer than `margin` the other class's centre is than a segment's own, (N,) (He et al. 2018, CVPR).
 
     embedding: (N, D); labels: (N,), 0 or 1; centres: (2, D), learned. Both are taken to length 1, so that the margin
-    means the same whatever their scale; distances are half of squared ones, 0 to 2.
+    does not depend on their scale; distances are half of squared ones, 0 to 2.
     """
     distance = 1 - F.normalize(embedding, dim=1) @ F.normalize(centres, dim=1).T  # (N, 2)
     own = distance.gather(1, labels.long()[:, None])[:, 0]

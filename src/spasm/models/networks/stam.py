@@ -1,9 +1,9 @@
-"""STAM: clips of a second, in each of which joints are weighed, and then the clips among each other.
+"""STAM: attention over the joints within clips of a second, then attention over the clips.
 
 Nguyen-Thai et al. 2021, JBHI (arXiv 2105.09783). The published network has 435,264 parameters; `StamNetwork` has
-435,008, because a batch norm that it defines and never uses (256) is left out. Two things differ in `Stam`: it reads
-depth as well, 10 channels instead of 7, without which it did much worse on people it had not seen; and where the last
-clip does not reach the end of the segment, another one does, so that a movement there is not missed.
+435,008, because a batch norm that is never used (256) is left out. Two things differ in `Stam`: it also reads
+depth, 10 channels instead of 7, without which it did much worse on held-out people; and if the last clip does not reach
+the end of the segment, one more clip does, so that a movement there is not missed.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores
 
 CLIP, STRIDE = 30, 20  # frames
-HOPS = 3  # joints this far apart are mixed
+HOPS = 3  # joints up to this distance are mixed
 # The published seven, x, y, vx, vy, ax, ay and displacement, and the same in depth.
 READ = [CHANNELS.index(name) for name in ("x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed")]
 BONES = (
@@ -30,7 +30,7 @@ BONES = (
 
 
 class Attention(NamedTuple):
-    """Where STAM looked."""
+    """Attention of STAM."""
 
     clips: torch.Tensor  # (N, K): weight of each clip; sums to 1 over K
     joints: torch.Tensor  # (N, K, 18): weight of each joint within its clip; sums to 1 over joints
@@ -112,7 +112,7 @@ class Block(nn.Module):
             self.residual = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=(stride, 1)), nn.BatchNorm2d(c_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Mixing joints and a convolution of single points commute; the narrower side is the cheaper one to mix.
+        # Mixing joints and a pointwise convolution commute; mixing on the narrower side is cheaper.
         mixed = torch.matmul(self.adjacency.T.to(x.dtype), x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         y = F.relu(self.spatial_norm(self.spatial(mixed)), inplace=True)
         y = self.dropout(self.norm(self.temporal(y)))
@@ -161,7 +161,7 @@ class Stam(Network):
 
     @torch.no_grad()
     def attention(self, features: torch.Tensor) -> Attention:
-        """The weights of clips and of joints, for looking at."""
+        """The weights of clips and of joints, for plots."""
         posed = features[:, MASK].amax(1)
         seen = posed @ clip_covers(features.shape[3]).to(posed).T
         return self.network(self.sequences(features), seen == 0)[2]

@@ -1,4 +1,4 @@
-"""ST-GCN with a multiple-instance head: which frames speak for a spasm, and how much each counts.
+"""ST-GCN with a multiple-instance head: log-odds and attention of each frame.
 
 Spatial-temporal graph convolution: Yan et al. 2018 (arXiv 1801.07455), here with a depthwise temporal convolution.
 Attention pooling: Ilse et al. 2018 (arXiv 1802.04712).
@@ -16,7 +16,7 @@ from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores
 
-STRIDES = (2, 2, 1, 1)  # early: what runs at the full frame rate costs most and gains nothing
+STRIDES = (2, 2, 1, 1)  # early, because layers at the full frame rate cost most and gain nothing
 # What torch's own compiler emits for a convolution with its ReLU. It is not public, but torch is pinned.
 FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
 
@@ -28,7 +28,7 @@ class StgcnMil(Network):
         super().__init__()
         widths = [width * (1 if block < (blocks + 1) // 2 else 2) for block in range(blocks)]
         strides = [STRIDES[block % len(STRIDES)] for block in range(blocks)]
-        # Velocities are a hundredth of positions; without a common scale they are learned late or never.
+        # Velocities are a hundred times smaller than positions; without a common scale they are learned late or never.
         self.scale = nn.BatchNorm2d(len(CHANNELS), affine=False)
         self.stem = nn.Conv2d(len(CHANNELS), width, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
@@ -46,12 +46,12 @@ class StgcnMil(Network):
         x = F.relu(self.stem_norm(self.stem(x)), inplace=True)
         for block in self.blocks:
             x = block(x)
-        return self.answer(x, posed, frames)
+        return self.output(x, posed, frames)
 
-    def answer(self, x: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
-        """Scores from the last block's (N, C, S, 33), in float32 whatever came before."""
+    def output(self, x: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
+        """Scores from the last block's (N, C, S, 33), always in float32."""
         with torch.autocast(x.device.type, enabled=False):
-            # The mean over landmarks, as a product with ones: its gradient stays dense, that of mean() does not.
+            # The mean over landmarks as a product with ones: its gradient stays dense, unlike that of mean().
             ones = x.new_ones(1, x.shape[3])
             steps = torch.matmul(ones, x.permute(0, 2, 3, 1))[:, :, 0].float() / x.shape[3]
             return self.head(steps, posed, frames)
@@ -75,7 +75,7 @@ class Block(nn.Module):
         self.temporal = nn.Conv2d(c_out, c_out, (kernel, 1), padding=(kernel // 2, 0), groups=c_out, bias=False)
         self.pointwise = nn.Conv2d(c_out, c_out, 1, bias=False)
         self.norm = nn.BatchNorm2d(c_out)
-        # Whole channels, not single elements: random numbers for every element are costly.
+        # Whole channels, not single elements: random numbers for every element are slow.
         self.dropout = nn.Dropout2d(dropout)
         self.residual: nn.Module = nn.Identity()
         if c_in != c_out or stride != 1:
@@ -104,19 +104,19 @@ def subsample_time(x: torch.Tensor, stride: int) -> torch.Tensor:
 
 
 class FoldedStgcnMil(nn.Module):
-    """`StgcnMil` for scoring: batch norms gone into the convolutions beside them, additions and ReLUs done by these."""
+    """`StgcnMil` for scoring: batch norms folded into the convolutions, which also add and apply ReLUs."""
 
     @torch.no_grad()
     def __init__(self, network: StgcnMil, precision: torch.dtype) -> None:
         super().__init__()
-        # Not folded: bfloat16 would round raw channels whose spread is small beside their mean, such as visibility.
+        # Not folded: bfloat16 would round raw channels with a small spread around a large mean, such as visibility.
         self.scale = network.scale
         self.stem = fuse_conv_bn_eval(network.stem, network.stem_norm).to(precision)
         self.blocks = nn.ModuleList()
         for block in network.blocks:
             assert isinstance(block, Block)
             self.blocks.append(FoldedBlock(block).to(precision))
-        self.head, self.answer = network.head, network.answer
+        self.head, self.output = network.head, network.output
         channels_last(self.requires_grad_(False).eval())
 
     def forward(self, features: torch.Tensor) -> Scores:
@@ -125,7 +125,7 @@ class FoldedStgcnMil(nn.Module):
         x = convolve_relu(x, self.stem)
         for block in self.blocks:
             x = block(x)
-        return self.answer(x, posed, features.shape[3])
+        return self.output(x, posed, features.shape[3])
 
 
 class FoldedBlock(nn.Module):
@@ -154,7 +154,7 @@ class FoldedBlock(nn.Module):
 
 
 def convolve_relu(x: torch.Tensor, conv: nn.Conv2d, add: torch.Tensor | None = None) -> torch.Tensor:
-    """ReLU(conv(x) + add) for a pointwise convolution; what is added may be overwritten."""
+    """ReLU(conv(x) + add) for a pointwise convolution; `add` may be overwritten."""
     if FUSED and x.device.type == "cpu":  # one pass over memory instead of two or three
         shape = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
         if add is None:
@@ -165,7 +165,7 @@ def convolve_relu(x: torch.Tensor, conv: nn.Conv2d, add: torch.Tensor | None = N
 
 
 class MilHead(nn.Module):
-    """Steps (N, S, C) to `Scores`; each step stands for the T / S frames it was strided from."""
+    """Steps (N, S, C) to `Scores`; each step represents T / S frames."""
 
     def __init__(self, channels: int, kind: str) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class MilHead(nn.Module):
         if self.kind == "logsumexp":
             seen = (~absent).sum(1).clamp(min=1)
             logit = torch.logsumexp(frame_logits.masked_fill(absent, -1e9), dim=1) - seen.log()
-            logit = logit.masked_fill(absent.all(1), 0.0)  # augmentation can take the whole pose; 0 in the other heads
+            logit = logit.masked_fill(absent.all(1), 0.0)  # no pose is left: 0, as in the other heads
         else:
             logit = (weights * frame_logits).sum(1)
         per_frame = weights / count.clamp(min=1)

@@ -1,4 +1,4 @@
-"""Training one fold, so that it can be stopped at any moment and continued to the same bytes."""
+"""Train one fold of a network; a training can be stopped at any moment and resumed to the same bytes."""
 
 import hashlib
 import json
@@ -27,22 +27,22 @@ HISTORY = ("learning_rate", "loss", "gradient_norm")
 
 
 class Trainable(Protocol):
-    """What a trainer needs of a network's model."""
+    """The methods of a model that the trainer uses."""
 
     name: ClassVar[str]
     seed_number: ClassVar[int]
 
     def build(self, config: Any) -> Network:
-        """The network, with new weights drawn from torch's random state."""
+        """The network, with new weights sampled from torch's random state."""
 
     def load_pretrained(self, network: Network, config: Any) -> None:
-        """Put weights that the settings name in place of the drawn ones."""
+        """Replace the random weights by the file that the settings name."""
 
 
 class FoldTrainer:
     """One network being trained on the training children of one fold.
 
-    Every random number comes from (seed, fold, model, epoch) alone, so that a fold continued after any epoch
+    All random numbers depend only on (seed, fold, model, epoch), so that a fold resumed after any epoch
     ends with the same bytes as one that was never interrupted.
     """
 
@@ -64,7 +64,7 @@ class FoldTrainer:
                 f"fold {fold}: its training children have only one class; use fewer folds or another --fold-seed"
             )
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
-        # Only the squared error of a probability can be taught one.
+        # Only the squared error can have probabilities as targets.
         ramped = data.targets if config.optimization.loss == "squared" else None
         self.targets = self.labels if ramped is None else ramped[rows]
         self.config, self.device, self.precision = config, device, precision
@@ -101,7 +101,7 @@ class FoldTrainer:
             )
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            batch = np.sort(batch)  # the memory map is read in order
+            batch = np.sort(batch)  # so that the memory map is read in order
             rows = self.rows[batch]
             poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
             poses = augment(poses, self.config.augmentation, generator, self.config.features.aspect)
@@ -114,7 +114,7 @@ class FoldTrainer:
                 raise DivergenceError(
                     f"epoch {self.epoch + 1}, step {number + 1}: the loss is {loss.item()}, its gradient "
                     f"{norm.item()}; segments {', '.join(self.data.names[row] for row in rows)}. "
-                    "Look at these segments (src/verify.py), or lower --learning-rate."
+                    "Check these segments (src/verify.py), or lower --learning-rate."
                 )
             self.optimiser.step()
             self._update_average(step)
@@ -126,13 +126,13 @@ class FoldTrainer:
         return dict(zip(HISTORY, row, strict=True))
 
     def final_weights(self) -> dict[str, torch.Tensor]:
-        """What is scored: the averaged weights and `offset`, which takes the class weighting out of the logit again."""
+        """Weights for scoring: the averaged weights, and `offset`, which removes the class weighting from the logit."""
         weights = {name: value.detach().cpu().contiguous() for name, value in self.average.items()}
         weights["offset"] = torch.tensor(-math.log(self._positive_weight()), dtype=torch.float64)
         return weights
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that the next epoch depends on, as named tensors."""
+        """The state that the next epoch depends on, as named tensors."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, slots in self.optimiser.state_dict()["state"].items():
@@ -143,7 +143,7 @@ class FoldTrainer:
         return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Continue where `state` was taken. Raises ValueError unless that was this fold, seed, data and settings."""
+        """Resume from `state`. Raises ValueError if it is of another fold, seed, data set or settings."""
         if not torch.equal(tensors.get("identity", torch.empty(0)), self.identity):
             raise ValueError("another fold, seed, data set or settings")
         self.network.load_state_dict(_below(tensors, "network."))
@@ -179,14 +179,14 @@ class FoldTrainer:
         return loss.mean()
 
     def _positive_weight(self) -> float:
-        """Negatives for each positive among the training children, or 1 where the loss is plain."""
+        """Negatives for each positive among the training children, or 1 for a loss without weights."""
         if self.config.optimization.loss in ("plain", "squared"):
             return 1.0
         return float((self.labels == 0).sum() / (self.labels == 1).sum())
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
-        # Early on the average would remember the random start; this ramp is the usual remedy.
+        # Early the average would keep the random start; this ramp is the usual solution.
         decay = min(self.config.optimization.ema, (1 + step) / (10 + step))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
@@ -203,7 +203,7 @@ def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
 
 
 def learning_rate(step: int, steps: int, highest: float, schedule: Literal["one-cycle", "cosine"]) -> float:
-    """One cycle (Smith & Topin 2017, arXiv 1708.07120): up for the first 30 % of steps, then down on a cosine."""
+    """One cycle (Smith & Topin 2017, arXiv 1708.07120): up for 30 % of the steps, then down on a cosine."""
     rise = 0.3 * steps if schedule == "one-cycle" else 0.0
     if step < rise:
         return highest * (0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2)
@@ -211,9 +211,9 @@ def learning_rate(step: int, steps: int, highest: float, schedule: Literal["one-
 
 
 def fit(model: Trainable, job: FoldJob) -> dict[str, torch.Tensor]:
-    """Train one fold, or continue where an earlier call stopped; the weights as `final_weights` gives them.
+    """Train one fold, or resume where an earlier call stopped; returns `final_weights`.
 
-    After every epoch all that the next one depends on is on disk. Raises DataError for a checkpoint of another fold.
+    After every epoch the state is on disk. Raises DataError for a checkpoint of another fold.
     """
     set_threads(threads=1)
     device = pick_device(job.hardware.device)

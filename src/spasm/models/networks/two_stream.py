@@ -1,8 +1,8 @@
-"""Two-stream network: what a moment looks like beside how it moves.
+"""Two-stream network: one stream for a picture, one for its motion.
 
 Hashimoto et al. 2022, MICCAI (arXiv 2207.03344), MIT licence: two ResNet-50, one for a picture and one for a stack of
 optical flow, fused by a 1x1 convolution; 55,441,091 parameters for 12 channels of flow, 55,591,619 for 60. For data
-without pictures, `TwoStream` draws the skeleton upright, and its displacements, and reads them with a small backbone.
+without pictures, `TwoStream` plots the upright skeleton and its displacements, and reads them with a small backbone.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ from spasm.models.networks.stgcn_mil import MilHead
 FLOW_FRAMES = 5  # between the two pictures of a flow
 CLIP_STEPS = 6  # flows in a clip: one second
 STRIDE_STEPS = 3  # between clips; published: 6, no overlap
-PIXELS = 56  # of a drawn picture's side
-TORSO = 0.8 / 3  # of the side, as published; its middle is that of the picture
-BLUR = 0.03  # of the side: standard deviation of what is drawn
-BONE_POINTS = 3  # drawn between the two ends of a bone
+PIXELS = 56  # side of a plotted picture
+TORSO = 0.8 / 3  # of the side, as published; it is centred in the picture
+BLUR = 0.03  # of the side: standard deviation of a plotted point
+BONE_POINTS = 3  # plotted between the two ends of a bone
 LONG_BONES = [(a, b) for a, b in EDGES if {a, b} <= {0, *range(11, 17), *range(23, 29)}]  # of trunk, arms and legs
-SMALLEST_TORSO = 0.02  # of the picture, as in features.py
+SMALLEST_TORSO = 0.02  # of the picture, as in features/body_frame.py
 
 
 class ResNet(nn.Module):
     """He et al. 2016 (arXiv 1512.03385), without its classifier; pictures (N, C, H, W) to (N, D, H / 32, W / 32).
 
-    Names are those of torchvision, so that its weights fit.
+    Layers have the names of torchvision, so that its weights can be loaded.
     """
 
     FOLDS = (("conv1", "bn1"),)
@@ -82,7 +82,7 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1 ones, and a shortcut; the stride is that of the 3x3 one, as in torchvision."""
+    """A 3x3 convolution between two 1x1 ones, and a shortcut; the 3x3 one has the stride, as in torchvision."""
 
     EXPANSION = 4
     FOLDS = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
@@ -133,14 +133,14 @@ class TwoStreamPictures(nn.Module):
         return self.classes(self.embedding(pictures, flow))
 
     def embedding(self, pictures: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-        """What the classifier reads, (N, D) float32."""
+        """The input of the classifier, (N, D) float32."""
         fused = self.fuse(torch.cat([self.spatial(pictures), self.temporal(flow)], 1))
         return fused.float().mean((2, 3))
 
     def load_imagenet(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Start both streams from a ResNet's state dict; a first convolution takes the mean over colours for each flow.
+        """Start both streams from a ResNet's state dict; for flow, the first convolution is the mean over colours.
 
-        Raises TrainingError where the weights are those of another network.
+        Raises TrainingError if the weights are of another network.
         """
         weights = {name: value for name, value in weights.items() if not name.startswith("fc.")}
         for stream in (self.spatial, self.temporal):
@@ -156,7 +156,7 @@ class TwoStreamPictures(nn.Module):
 
 
 class TwoStream(Network):
-    """Features (N, 14, 33, T) to `Scores`, by drawn pictures of clips of a second; the head weighs the clips."""
+    """Features (N, 14, 33, T) to `Scores`, by plotted pictures of clips of a second; the head pools the clips."""
 
     points: torch.Tensor
     colours: torch.Tensor
@@ -166,28 +166,28 @@ class TwoStream(Network):
         self.register_buffer("points", torch.from_numpy(bone_points()), persistent=False)
         self.register_buffer("colours", torch.from_numpy(colours()), persistent=False)
         self.network = TwoStreamPictures(3 * CLIP_STEPS, 1, backbone, width)
-        self.network.classes = nn.Identity()  # the head takes its place
+        self.network.classes = nn.Identity()  # the head replaces it
         self.dropout = nn.Dropout(dropout)
         self.head = MilHead(self.network.spatial.channels, head)
 
     def forward(self, features: torch.Tensor) -> Scores:
         posed = features[:, MASK].amax(1)
         with torch.autocast(features.device.type, enabled=False):
-            pictures, flow = self.drawn(features)
+            pictures, flow = self.plotted(features)
         clips = pictures.shape[1]
         embedding = self.network.embedding(pictures.flatten(0, 1), flow.flatten(0, 1)).unflatten(0, (-1, clips))
         with torch.autocast(features.device.type, enabled=False):
             return self.head(self.dropout(embedding), posed, features.shape[3])
 
     @torch.no_grad()
-    def drawn(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def plotted(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Upright skeletons (N, K, 3, H, W), left, right and middle in three colours, and flow (N, K, 18, H, W).
 
-        The picture is that of the middle of each clip. The flow is in tenths of the picture's side per FLOW_FRAMES
-        where something is drawn, otherwise 0; channels x, y, z, x, y, z: unlike a camera's, it knows the depth.
+        The picture shows the middle of each clip. The flow is in tenths of the side per FLOW_FRAMES at plotted points,
+        otherwise 0; its channels are x, y, z, x, y, z: unlike the flow of a camera, it includes the depth.
         """
         places = torch.matmul(self.points, upright(features)[:, ::FLOW_FRAMES])  # (N, S, P, 3)
-        there = (self.points @ features[:, MASK].amax(2)[..., None])[..., 0] > 0.999  # (N, P): was ever found
+        there = (self.points @ features[:, MASK].amax(2)[..., None])[..., 0] > 0.999  # (N, P): ever found
         across, down = (
             rasterize_blobs(places[..., 0]),
             rasterize_blobs(places[..., 1]).transpose(2, 3),
@@ -211,21 +211,21 @@ class TwoStream(Network):
 
 
 def clip_steps(steps: int) -> torch.Tensor:
-    """The steps of each clip, (K, 6); the last clip ends with the segment, or holds its last step where it is short."""
+    """The steps of each clip, (K, 6); the last clip ends with the segment; a shorter segment repeats its last step."""
     starts = torch.from_numpy(window_starts(steps, CLIP_STEPS, STRIDE_STEPS))
     return (starts[:, None] + torch.arange(CLIP_STEPS)).clamp(max=steps - 1)
 
 
 def rasterize(down: torch.Tensor, across: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """The sum over points of blob times value: (..., H, P), (..., P, W), (..., P, C) to (..., C, H, W)."""
+    """Sum over points of blob times value: (..., H, P), (..., P, W), (..., P, C) to (..., C, H, W)."""
     return torch.matmul(down[..., None, :, :] * values.transpose(-1, -2)[..., None, :], across[..., None, :, :])
 
 
 def upright(features: torch.Tensor) -> torch.Tensor:
     """Places (N, T, 33, 3) in sides of a picture: the trunk in its middle, upright and of one length, y down.
 
-    Like the published adjuster, one turn and one size for the whole segment: the mean over the middle half of the
-    frames, sorted by the trunk's length. Depth is grown alike and not turned; it is 0 between the hips.
+    As published, one rotation and one scale for the whole segment: the mean over the middle half of the frames, sorted
+    by the trunk's length. Depth is scaled but not rotated; it is 0 between the hips.
     """
     xy = features[:, :2].permute(0, 3, 2, 1)  # (N, T, 33, 2), hips at 0
     trunk = xy[:, :, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(2) - xy[:, :, [LEFT_HIP, RIGHT_HIP]].mean(2)  # (N, T, 2)
@@ -236,7 +236,7 @@ def upright(features: torch.Tensor) -> torch.Tensor:
     length = mean.norm(dim=1, keepdim=True)
     known = length >= SMALLEST_TORSO
     up = torch.where(known, mean / length.clamp(min=SMALLEST_TORSO), mean.new_tensor([0.0, -1.0]))
-    # Turns `up` to (0, -1), which is upwards where y points down.
+    # Rotate `up` to (0, -1): upwards, because y points down.
     turn = torch.stack([torch.stack([-up[:, 1], up[:, 0]], 1), torch.stack([-up[:, 0], -up[:, 1]], 1)], 1)  # (N, 2, 2)
     size = torch.where(known, TORSO / length.clamp(min=SMALLEST_TORSO), 1.0)
     hips = xy.new_tensor([0.5, 0.5 + TORSO / 2])
@@ -252,7 +252,7 @@ def rasterize_blobs(places: torch.Tensor) -> torch.Tensor:
 
 
 def bone_points() -> np.ndarray:
-    """What makes points to draw of landmarks: (P, 33) float32, the landmarks and points along the long bones."""
+    """Weights (P, 33) float32 from landmarks to plotted points: the landmarks, and points along the long bones."""
     rows = list(np.eye(len(LANDMARKS), dtype=np.float32))
     for a, b in LONG_BONES:
         for part in np.arange(1, BONE_POINTS + 1) / (BONE_POINTS + 1):
@@ -263,7 +263,7 @@ def bone_points() -> np.ndarray:
 
 
 def colours() -> np.ndarray:
-    """(P, 3) float32: how much each point is left, right, and in between."""
+    """(P, 3) float32: the colour of each point: left, right, middle."""
     side = np.zeros((len(LANDMARKS), 3), dtype=np.float32)
     for place, name in enumerate(LANDMARKS):
         side[place, 0 if "left" in name else 1 if "right" in name else 2] = 1

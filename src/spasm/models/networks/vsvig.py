@@ -1,9 +1,9 @@
 """VSViG: joints in five partitions, mixed between and within partitions by max-relative graph convolutions.
 
 Xu et al. 2024, ECCV (arXiv 2311.14775). The published code's graph convolutions return a constant, because a tensor is
-aliased; these compute what the paper says. With pictures around the joints it has 5,477,801 parameters (base) or
-1,430,021 (light), which are the published counts without what that code never uses. Without pictures, `Vsvig` puts a
-patch of time in the place of the patch of picture.
+aliased; these follow the paper. With pictures around the joints it has 5,477,801 parameters (base) or 1,430,021
+(light): the published counts without the parameters that the published code never uses. Without pictures, `Vsvig`
+reads a patch of time instead of a patch of the picture.
 """
 
 import itertools
@@ -21,10 +21,10 @@ DEPTHS = (2, 2, 6, 2)
 BASE, LIGHT = 24, 12  # width of the first stage
 PARTS, PART = 5, 3  # partitions, and joints in each
 PATCH = 32  # pixels
-PATCH_FRAMES = 5  # of 30 a second, so that five seconds are 30 steps, as published
-# Each block lines the partitions up in another order, so that over the depth all come to lie beside each other.
+PATCH_FRAMES = 5  # at 30 frames per second, so that five seconds give 30 steps, as published
+# Each block has another order of the partitions, so that over the depth all are neighbours once.
 ORDERS = list(itertools.permutations(range(PARTS)))[::8]
-BRANCH = 0.2  # of a branch beside its shortcut, at the start of training
+BRANCH = 0.2  # size of a branch relative to its shortcut at the start of training
 KEYPOINT = [CHANNELS.index(name) for name in ("x", "y", "visibility")]
 
 
@@ -54,13 +54,13 @@ class VsvigNetwork(nn.Module):
             steps = self.hidden(x.float().mean(3))  # (B, 256, S); the mean over time and this convolution commute
             logit = self.out(self.dropout(F.relu(self.hidden_norm(steps.mean(2, keepdim=True)))))[:, 0, 0]
             norm = self.hidden_norm
-            with torch.no_grad():  # as in evaluation, so that looking at single steps never changes the norm
+            with torch.no_grad():  # as in evaluation, so that the logits of single steps never change the norm
                 alone = F.batch_norm(steps, norm.running_mean, norm.running_var, norm.weight, norm.bias)
                 return logit, self.out(F.relu(alone))[:, 0]
 
 
 class Grapher(nn.Module):
-    """Joints look at other partitions, then at their own; (B, C, T, 15) to the same shape."""
+    """Graph convolution between partitions, then within them; (B, C, T, 15) to the same shape."""
 
     def __init__(self, channels: int, narrow: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Grapher(nn.Module):
 
 
 class MaxRelativeConv(nn.Module):
-    """A joint beside its largest difference to its neighbours (max-relative graph convolution)."""
+    """Max-relative graph convolution: a joint and its largest difference to its neighbours."""
 
     FOLDS = (("mix", "norm"),)
 
@@ -104,7 +104,7 @@ def largest_elsewhere(x: torch.Tensor) -> torch.Tensor:
 
 
 class PartitionConv(nn.Module):
-    """A convolution over time and over joints that lie beside each other; (B, C, T, 15) to (B, 2 c, T / stride, 15)."""
+    """A convolution over time and over adjacent joints; (B, C, T, 15) to (B, 2 c, T / stride, 15)."""
 
     order: torch.Tensor
 
@@ -132,7 +132,7 @@ def pointwise(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
 
 
 def parts(branch: nn.Sequential) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """The two that `pointwise` made one of."""
+    """The convolution and the batch norm of a `pointwise`."""
     convolution, norm = branch
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     return convolution, norm
@@ -160,7 +160,7 @@ class VsvigPatches(nn.Module):
 
 
 class Vsvig(Network):
-    """Features (N, 14, 33, T) to `Scores`: a patch of 14 channels and some frames stands where the picture's was."""
+    """Features (N, 14, 33, T) to `Scores`: a patch of 14 channels and some frames replaces the patch of the picture."""
 
     joints: torch.Tensor
 
@@ -186,16 +186,17 @@ class Vsvig(Network):
         places = x[:, KEYPOINT].unflatten(2, (-1, PATCH_FRAMES)).mean(3)
         x = (self.patch(x) + self.place(places)).contiguous(memory_format=torch.channels_last)
         logit, steps = self.network(x)
-        # A strided convolution is centred on the first of the steps that it makes one of.
+        # A strided convolution is centred on the first of the steps that it combines.
         return scores_of_steps(logit, steps, posed, spacing=8 * PATCH_FRAMES, first=PATCH_FRAMES // 2)
 
 
 def start(network: nn.Module) -> None:
-    """He's normal weights and no bias, as published, but blocks start close to handing on what they are given.
+    """He's normal weights and no bias, as published, but blocks start close to the identity.
 
-    From the published start every shortcut, a random mixture, loses some of what came in, and after 15 of them the
-    network learns little and slowly. Here shortcuts start as the identity, shifted upwards so that little is cut off,
-    and branches small; but for those that halve the steps, where the shortcut passes over every other one.
+    With the published weights every shortcut is a random mixture that loses information, and after 15 of them the
+    network learns little and slowly. Here shortcuts start as the identity, shifted upwards so that ReLUs cut off
+    little, and branches start small. In blocks that halve the steps, where the shortcut skips every other step,
+    branches start at full size.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d):
@@ -210,7 +211,7 @@ def start(network: nn.Module) -> None:
             convolution, norm = parts(module.down)
             c_out, c_in = convolution.weight.shape[:2]
             copies = torch.eye(c_in).repeat(-(-c_out // c_in), 1)[:c_out]
-            copies[c_in:] *= -1  # where there are more channels than before, the new ones start as the old ones' mirror
+            copies[c_in:] *= -1  # additional channels start as the negatives of the old ones
             nn.init.ones_(norm.bias)
             with torch.no_grad():
                 convolution.weight.copy_(copies[..., None, None])
