@@ -1,6 +1,6 @@
-# The challenge's container: segments below /data, answer below /output, no network, not root.
+# The challenge's container: segments below /data, prediction below /output, no network, not root.
 #   docker build --build-arg RUN=output/main -t spasm .
-#   docker run --rm --network none -v "$PWD/input:/data:ro" -v "$PWD/output:/output" -e INPUT=test -e OUTPUT=answer.csv spasm
+#   docker run --rm --network none -v "$PWD/input:/data:ro" -v "$PWD/output:/output" -e INPUT=test -e OUTPUT=prediction.csv spasm
 # The user of the container must be allowed to write the folder mounted at /output: add --user "$(id -u)".
 FROM python:3.11-slim
 

@@ -65,7 +65,7 @@ class BenchmarkTimeline:
 # torch is imported where it is used: LightGBM must not be loaded beside it.
 
 MODELS = ("lite", "full", "heavy")
-FILM_FRAMES = 120
+VIDEO_FRAMES = 120
 PIXELS = (640, 480)
 NETWORK = "stgcn_mil"  # which has a reference
 NAIVE_WINDOWS = 20
@@ -85,15 +85,15 @@ def main(settings: BenchmarkTimeline) -> int:
         for name, seconds_of in (("features of the networks", feature_seconds), ("statistics", statistic_seconds)):
             row(name, settings.stride_s, apart(seconds_of, settings, decision.frames, recording), "a window")
         for name in decision.models:
-            seconds = answer_seconds(settings, alone_of(decision, name), recording)
+            seconds = predict_seconds(settings, alone_of(decision, name), recording)
             row(f"{name}, {decision.folds} folds", settings.stride_s, seconds, "a window")
         if len(decision.models) > 1:
-            row("the blend of all", settings.stride_s, answer_seconds(settings, decision, recording), "a window")
+            row("the blend of all", settings.stride_s, predict_seconds(settings, decision, recording), "a window")
         if NETWORK in decision.models:
             alone = alone_of(decision, NETWORK)
             ours_s, naive_s = [], []
             for _ in range(settings.repeats):
-                ours_s.append(answer_seconds(dataclasses.replace(settings, repeats=1), alone, recording))
+                ours_s.append(predict_seconds(dataclasses.replace(settings, repeats=1), alone, recording))
                 seconds, difference = apart(naive_seconds, settings, decision, recording)
                 naive_s.append(seconds)
             ratio = statistics.median(naive_s) / statistics.median(ours_s)
@@ -153,7 +153,7 @@ def pose_seconds(model: Path) -> float:
     from skimage import data
 
     photograph, video = data.astronaut(), []
-    for frame in range(FILM_FRAMES):
+    for frame in range(VIDEO_FRAMES):
         view = np.array([[0.9, 0, 60 + 20 * np.sin(frame / 10)], [0, 0.9, 10]])
         video.append(cv2.warpAffine(photograph, view, PIXELS))
     with landmarker.PoseLandmarker(model, 1) as find:
@@ -183,7 +183,7 @@ def statistic_seconds(settings: BenchmarkTimeline, frames: int, recording: Path)
     return timed(lambda: list(map(kinematics.compute_features, parts)), settings.repeats) / sum(map(len, parts))
 
 
-def answer_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Path) -> float:
+def predict_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Path) -> float:
     """Of a window, from the file to its probability."""
     whole, stride = recordings.frames_of(recording), round(settings.stride_s * FPS)
     with EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor:

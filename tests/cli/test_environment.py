@@ -43,7 +43,7 @@ def test_a_single_package_that_is_missing_is_named(tmp_path):
     assert f"not installed in {sys.executable}: lightgbm. Run" in finished.stderr
 
 
-def test_every_requirement_is_looked_for():
+def test_every_requirement_is_searched_for():
     imported = {"scikit-learn": "sklearn", "pillow": "PIL"}
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     names = [re.match(r"[\w-]+", line)[0] for line in lines if line and not line.startswith("#")]

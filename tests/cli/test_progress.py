@@ -17,7 +17,7 @@ from spasm.training.progress import Progress
 WORK = """
 import time
 from spasm.cli.progress import progress
-for _ in progress("answering", range(20), 20, "segment", first_s=0.1, every_s=0.1):
+for _ in progress("predicting", range(20), 20, "segment", first_s=0.1, every_s=0.1):
     time.sleep(0.03)
 with progress("extracting", unit="frame", first_s=0.1, every_s=0.1) as bar:
     for _ in range(10):
@@ -63,10 +63,10 @@ def test_without_a_terminal_long_work_writes_whole_lines():
     assert not re.search(r"[^\n -~]", text), "no carriage return, no control character"
     assert text.endswith("\n")
     lines = text.splitlines()
-    answering = [line for line in lines if re.fullmatch(r"answering: \d+ of 20 segments, \d+ s left", line)]
+    predicting = [line for line in lines if re.fullmatch(r"predicting: \d+ of 20 segments, \d+ s left", line)]
     extracting = [line for line in lines if re.fullmatch(r"extracting: \d+00 frames", line)]
-    assert lines == answering + extracting
-    assert 1 <= len(answering) <= 10, "not one for each segment"
+    assert lines == predicting + extracting
+    assert 1 <= len(predicting) <= 10, "not one for each segment"
     assert extracting
 
 
@@ -74,7 +74,7 @@ def test_without_a_terminal_long_work_writes_whole_lines():
 def test_on_a_terminal_there_are_bars():
     code, text = on_terminal("-c", WORK)
     assert code == 0
-    assert re.search(r"\ranswering: 100%\|█+\| 20/20 \[.*segment/s\]", text)
+    assert re.search(r"\rpredicting: 100%\|█+\| 20/20 \[.*segment/s\]", text)
     assert re.search(r"\rextracting: 1000frame \[", text)
     assert " left" not in text
 
@@ -86,17 +86,17 @@ def test_a_script_shows_its_bar_on_a_terminal(simulated):
 
 
 def test_the_first_line_comes_after_ten_seconds_and_then_one_every_thirty(seconds, capsys):
-    for _ in progress.progress("answering", range(100), 100, "segment"):
+    for _ in progress.progress("predicting", range(100), 100, "segment"):
         seconds(1)
     assert capsys.readouterr().err.splitlines() == [
-        "answering: 10 of 100 segments, 90 s left",
-        "answering: 40 of 100 segments, 60 s left",
-        "answering: 70 of 100 segments, 30 s left",
+        "predicting: 10 of 100 segments, 90 s left",
+        "predicting: 40 of 100 segments, 60 s left",
+        "predicting: 70 of 100 segments, 30 s left",
     ]
 
 
 def test_work_that_ends_within_ten_seconds_says_nothing(seconds, capsys):
-    for _ in progress.progress("answering", range(99), 99, "segment"):
+    for _ in progress.progress("predicting", range(99), 99, "segment"):
         seconds(0.1)
     with progress.progress("scoring", total=3, unit="fold") as bar:
         seconds(60)
@@ -119,7 +119,7 @@ def test_what_is_left_has_a_unit_that_can_be_read(seconds, capsys, each_s, line)
     assert capsys.readouterr().err == line + "\n"
 
 
-def test_before_anything_is_done_nothing_is_told(seconds, capsys):
+def test_before_anything_is_done_nothing_is_shown(seconds, capsys):
     bar = progress.progress("extracting", unit="frame")
     seconds(60)
     bar.update(0)
@@ -155,7 +155,7 @@ def test_without_a_terminal_a_training_writes_a_line_after_ten_seconds_and_every
 
 
 @pytest.mark.command
-def test_on_a_terminal_a_training_is_told_in_place_and_wiped_at_the_end():
+def test_on_a_terminal_a_training_is_shown_in_place_and_wiped_at_the_end():
     work = (
         "from spasm.cli.progress import Training\n"
         "from spasm.training.progress import Progress\n"

@@ -280,7 +280,7 @@ def test_a_model_that_is_unknown_or_none_at_all_is_wrong_usage(capsys, tmp_path)
         ("--n-jobs", ["--workers"]),
         ("--threads", ["--workers"]),
         ("--threshold", ["--blend.threshold-rule"]),
-        ("--no-reprot", ["--report"]),
+        ("--no-repprt", ["--report"]),
         ("--config", ["--settings"]),
         ("-o", ["--run"]),
     ],

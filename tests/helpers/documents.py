@@ -109,5 +109,5 @@ def parse(words: list[str]) -> object:
     name = re.search(r"app\.run\(main, (\w+), __doc__", source)
     assert name, f"{words[0]} does not say what its flags are"
     module = importlib.import_module(Path(words[0]).stem)
-    settings: object = app.parse(getattr(module, name[1]), "", words[1:])
+    settings: object = app.parse(getattr(module, name[1]), words[1:])
     return settings

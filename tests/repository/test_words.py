@@ -8,7 +8,20 @@ import pytest
 
 from helpers.repository import ROOT
 
-ROOMS = "core data features evaluation simulation ensemble models runs training tuning inference video".split()
+ROOMS = [
+    "core",
+    "data",
+    "features",
+    "evaluation",
+    "simulation",
+    "ensemble",
+    "models",
+    "runs",
+    "training",
+    "tuning",
+    "inference",
+    "video",
+]
 CLEAN = [f"{folder}/{room}" for folder in ("src/spasm", "tests") for room in ROOMS]
 CLEAN += ["tests/helpers", "tests/repository", "docs/architecture.md", "CONTRIBUTING.md", "CHANGELOG.md", "input"]
 WORDS = [line.split("->")[0] for line in (ROOT / "docs/words.txt").read_text(encoding="utf-8").splitlines()]

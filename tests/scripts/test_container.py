@@ -20,15 +20,15 @@ def flags(**environment: str) -> dict[str, str]:
 
 
 def test_input_lies_below_data_and_output_below_output():
-    given = flags(INPUT="test", OUTPUT="answers/mine.csv")
-    assert (given["--test"], given["--out"]) == ("/data/test", "/output/answers/mine.csv")
+    given = flags(INPUT="test", OUTPUT="predictions/mine.csv")
+    assert (given["--test"], given["--out"]) == ("/data/test", "/output/predictions/mine.csv")
 
 
 @pytest.mark.parametrize(
     ("output", "file"),
     [
-        ("answers", "/output/answers/test_data.csv"),
-        ("answers/", "/output/answers/test_data.csv"),
+        ("predictions", "/output/predictions/test_data.csv"),
+        ("predictions/", "/output/predictions/test_data.csv"),
         ("", "/output/test_data.csv"),
         (".", "/output/test_data.csv"),
         ("a.b", "/output/a.b/test_data.csv"),
@@ -45,8 +45,8 @@ def test_without_variables_the_volumes_themselves_are_used():
 
 
 def test_absolute_paths_are_taken_as_they_are():
-    given = flags(INPUT="/elsewhere/test", OUTPUT="/elsewhere/answers")
-    assert (given["--test"], given["--out"]) == ("/elsewhere/test", "/elsewhere/answers/test_data.csv")
+    given = flags(INPUT="/elsewhere/test", OUTPUT="/elsewhere/predictions")
+    assert (given["--test"], given["--out"]) == ("/elsewhere/test", "/elsewhere/predictions/test_data.csv")
 
 
 def test_the_run_is_the_one_that_lies_beside_the_program():
@@ -92,8 +92,8 @@ def contain(image: Path, test: Path, output: Path) -> subprocess.CompletedProces
     return subprocess.run(entrypoint(), cwd=image, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("output", "file"), [("answers", "answers/test_data.csv"), ("mine.csv", "mine.csv")])
-def test_the_entrypoint_writes_the_answer_where_the_challenge_looks(image, simulated, tmp_path, output, file):
+@pytest.mark.parametrize(("output", "file"), [("predictions", "predictions/test_data.csv"), ("mine.csv", "mine.csv")])
+def test_the_entrypoint_writes_the_submission_where_the_challenge_looks(image, simulated, tmp_path, output, file):
     before = sorted(image.rglob("*"))
     finished = contain(image, simulated / "test", tmp_path / output)
     assert (finished.returncode, without_progress(finished.stderr)) == (0, "")

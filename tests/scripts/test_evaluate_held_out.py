@@ -26,7 +26,7 @@ from spasm.inference.trained_run import TrainedRun
 
 ROOT = Path(__file__).parents[2]
 T = 16
-# Data to transfer on: children 0 to 11 with 6 segments each, the odd ones filmed on a ward.
+# Data to transfer on: children 0 to 11 with 6 segments each, the odd ones recorded on a ward.
 CHILDREN, EACH = 12, 6
 LGBM = ["--models", "lgbm", "--lgbm.num-boost-round", 15, "--lgbm.min-data-in-leaf", 3, "--folds", 3]
 ROCKET = ["--models", "rocket", "--rocket.biases-per-kernel", 1, "--rocket.augmented-copies", 0, "--folds", 3]
@@ -278,7 +278,7 @@ def test_values_that_make_no_file_name_are_refused(data, tmp_path, value):
     assert "no file name" in refused(data, tmp_path, "cohort").reason
 
 
-def test_one_value_for_all_leaves_nobody_to_train_on(data, tmp_path):
+def test_one_value_for_all_leaves_no_child_to_train_on(data, tmp_path):
     text = (data / "groups.csv").read_text()
     (data / "groups.csv").write_text(text.replace("ward", "home"))
     assert refused(data, tmp_path, "cohort").reason == "all children have the same cohort"

@@ -1,4 +1,4 @@
-"""extract_pose.py on real films of a photographed person: decode, pose, even time, answers, and what it refuses."""
+"""extract_pose.py on real videos of a photographed person: decode, pose, even time, predictions, and what it refuses."""
 
 import fcntl
 import json
@@ -34,23 +34,23 @@ def turn_the_metadata(path):
 
 @pytest.fixture(scope="module")
 def extracted(make_video, tmp_path_factory):
-    """Films of all kinds, extracted by the real command; gives its output folder and what it said."""
+    """Videos of all kinds, extracted by the real command; gives its output folder and what it reported."""
     out = tmp_path_factory.mktemp("extracted") / "out"
-    films = [
+    videos = [
         make_video("plain.mp4"), make_video("25.mp4", fps=25), make_video("5994.mp4", fps=60000 / 1001),
         make_video("turned.mp4", turned=True),
         make_video("empty.mp4", empty=True), make_video("bad.mp4"), make_video("cut.mp4"),
     ]  # fmt: skip
-    turn_the_metadata(films[3])
-    films[5].write_bytes(b"this is no film")
-    films[6].write_bytes(films[6].read_bytes()[:-20_000])
-    return out, extract(*films, "--out", out, "--frames", T, "--max-people", 1)
+    turn_the_metadata(videos[3])
+    videos[5].write_bytes(b"this is no video")
+    videos[6].write_bytes(videos[6].read_bytes()[:-20_000])
+    return out, extract(*videos, "--out", out, "--frames", T, "--max-people", 1)
 
 
-def test_every_film_becomes_a_recording_and_segments_and_odd_ones_are_named(extracted):
+def test_every_video_becomes_a_recording_and_segments_and_odd_ones_are_named(extracted):
     out, finished = extracted
     rows = {row["video"]: row for row in table(out / "videos.csv")}
-    assert finished.returncode == 1, "one of them is no film"
+    assert finished.returncode == 1, "one of them is no video"
     assert "bad.mp4: is no video" in finished.stderr
     assert "cut.mp4: " in finished.stderr
     assert "empty.mp4: no person is visible" in finished.stderr
@@ -83,11 +83,19 @@ def test_the_same_scene_has_the_same_pose_at_every_frame_rate_and_when_held_upri
         assert np.abs(nose[5:count] - other[5:count]).max() < within, name
 
 
-def test_what_comes_out_is_answered_and_gets_a_timeline(extracted, trained, tmp_path):
+def test_what_comes_out_is_predicted_and_gets_a_timeline(extracted, trained, tmp_path):
     out, _ = extracted
     flags = ["--run", str(trained), "--device", "cpu", "--precision", "float32"]
-    answer = [sys.executable, "submission.py", "--test", str(out / "test"), *flags, "--out", str(tmp_path / "a.csv")]
-    finished = subprocess.run(answer, cwd=ROOT, capture_output=True, text=True)
+    prediction = [
+        sys.executable,
+        "submission.py",
+        "--test",
+        str(out / "test"),
+        *flags,
+        "--out",
+        str(tmp_path / "a.csv"),
+    ]
+    finished = subprocess.run(prediction, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     recording = str(out / "recordings/child_1_1.npy")
     line = [sys.executable, "src/timeline.py", recording, *flags, "--out", str(tmp_path / "line")]
@@ -97,22 +105,22 @@ def test_what_comes_out_is_answered_and_gets_a_timeline(extracted, trained, tmp_
     assert (tmp_path / "line/child_1_1/timeline.png").exists()
 
 
-def test_a_timeline_takes_the_film_itself(make_video, trained, tmp_path):
+def test_a_timeline_takes_the_video_itself(make_video, trained, tmp_path):
     flags = ["--run", str(trained), "--device", "cpu", "--precision", "float32", "--model", str(MODEL)]
     words = [sys.executable, "src/timeline.py", str(make_video("whole.mp4")), *flags, "--out", str(tmp_path / "line")]
     finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert "whole.mp4: child_1_1.npy, a pose in 100% of its frames" in finished.stdout
     assert (tmp_path / "line/child_1_1/timeline.png").exists()
-    words[2] = str(make_video("nobody.mp4", empty=True))
+    words[2] = str(make_video("no_person.mp4", empty=True))
     finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 1
     assert "no person is visible in it" in finished.stderr
 
 
-def test_killed_it_goes_on_with_the_first_film_that_is_not_done(make_video, tmp_path):
-    films = [make_video(f"{number}.mp4", seconds=1 + number / 10) for number in range(3)]
-    words = [*films, "--out", tmp_path, "--max-people", 1, "--frames", T, "--workers", 1]
+def test_killed_it_goes_on_with_the_first_video_that_is_not_done(make_video, tmp_path):
+    videos = [make_video(f"{number}.mp4", seconds=1 + number / 10) for number in range(3)]
+    words = [*videos, "--out", tmp_path, "--max-people", 1, "--frames", T, "--workers", 1]
     command = [sys.executable, "src/extract_pose.py", *map(str, words), "--model", str(MODEL)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "recordings/child_1_1.json").exists():
@@ -128,7 +136,7 @@ def test_killed_it_goes_on_with_the_first_film_that_is_not_done(make_video, tmp_
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == [f"child_{n}_1.npy" for n in (1, 2, 3)]
 
 
-def test_a_film_given_twice_is_one_recording_and_what_is_lost_is_made_again(make_video, tmp_path):
+def test_a_video_given_twice_is_one_recording_and_what_is_lost_is_made_again(make_video, tmp_path):
     first = make_video("first.mp4", seconds=1)
     twin = first.with_name("twin.mp4")
     twin.write_bytes(first.read_bytes())
@@ -167,9 +175,9 @@ def test_two_at_once_do_not_write_into_one_folder(make_video, tmp_path):
     assert "in another process" in finished.stderr
 
 
-def test_films_of_one_child_are_its_recordings(make_video, tmp_path):
-    films = [make_video(f"same{number}.mp4", seconds=1 + number / 10) for number in range(2)]
-    assert extract(*films, "--out", tmp_path, "--max-people", 1, "--frames", T, "--child", 7).returncode == 0
+def test_videos_of_one_child_are_its_recordings(make_video, tmp_path):
+    videos = [make_video(f"same{number}.mp4", seconds=1 + number / 10) for number in range(2)]
+    assert extract(*videos, "--out", tmp_path, "--max-people", 1, "--frames", T, "--child", 7).returncode == 0
     assert [row["recording"] for row in table(tmp_path / "videos.csv")] == ["child_7_1.npy", "child_7_2.npy"]
 
 

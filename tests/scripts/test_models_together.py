@@ -71,7 +71,7 @@ def undisturbed(flags, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def predicted(undisturbed, many, tmp_path_factory) -> Path:
     """The submission of `undisturbed`, by the real command."""
-    out = tmp_path_factory.mktemp("predicted") / "answer.csv"
+    out = tmp_path_factory.mktemp("predicted") / "submission.csv"
     command = [sys.executable, "submission.py", "--run", undisturbed, "--test", many, "--out", out]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (finished.returncode, without_progress(finished.stderr)) == (0, "")
@@ -164,7 +164,7 @@ def test_a_decision_killed_inside_its_save_is_the_old_one_and_the_next_is_whole(
 def test_a_submission_killed_while_models_predict_leaves_no_process_and_ends_with_the_same_bytes(
     start, undisturbed, predicted, many, tmp_path
 ):
-    out = tmp_path / "out/answer.csv"
+    out = tmp_path / "out/submission.csv"
     wanted = ["--run", str(undisturbed), "--test", str(many), "--out", str(out)]
     last = sorted(path.name for path in many.iterdir())[-1]
     command = start("submission", wanted, f"{last} open")  # when a first batch is with the models
@@ -189,15 +189,15 @@ def test_a_submission_killed_while_models_predict_leaves_no_process_and_ends_wit
 
 
 @pytest.mark.stress
-def test_a_submission_killed_inside_a_save_leaves_no_half_answer_and_the_next_one_cleans_up(
+def test_a_submission_killed_inside_a_save_leaves_no_half_submission_and_the_next_one_cleans_up(
     start, undisturbed, predicted, many, tmp_path
 ):
-    wanted = ["--run", str(undisturbed), "--test", str(many), "--out", str(tmp_path / "out/answer.csv")]
-    command = start("submission", wanted, "answer.csv before")
+    wanted = ["--run", str(undisturbed), "--test", str(many), "--out", str(tmp_path / "out/submission.csv")]
+    command = start("submission", wanted, "submission.csv before")
     command.held()
     command.kill_group()
     assert temporary(tmp_path / "out"), "the test is void unless the kill came inside a save"
-    assert not (tmp_path / "out/answer.csv").exists()
+    assert not (tmp_path / "out/submission.csv").exists()
     here("submission", *wanted)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         path.name: path.read_bytes() for path in predicted.parent.iterdir()
@@ -206,7 +206,7 @@ def test_a_submission_killed_inside_a_save_leaves_no_half_answer_and_the_next_on
 
 @pytest.mark.stress
 def test_a_models_process_that_is_killed_ends_the_submission_with_a_message(start, undisturbed, many, tmp_path):
-    out = tmp_path / "answer.csv"
+    out = tmp_path / "submission.csv"
     last = sorted(path.name for path in many.iterdir())[-1]
     wanted = ["--run", str(undisturbed), "--test", str(many), "--out", str(out)]
     command = start("submission", wanted, f"{last} open")
@@ -230,8 +230,8 @@ def test_the_cheapest_model_is_trained_first_and_each_is_decided_on_when_it_is_c
     run = tmp_path / "run"
     here("train_folds", *flags(run, ("stgcn_mil", "lgbm"), *DRAFT))
     lines = capsys.readouterr().out.splitlines()
-    told = [line.split(",")[0].split(":")[0] for line in lines if line.startswith(("lgbm", "stgcn_mil"))]
-    assert told[:4] == ["lgbm", "lgbm", "stgcn_mil", "stgcn_mil"]
+    found = [line.split(",")[0].split(":")[0] for line in lines if line.startswith(("lgbm", "stgcn_mil"))]
+    assert found[:4] == ["lgbm", "lgbm", "stgcn_mil", "stgcn_mil"]
     assert decision_of(run)["considered_models"] == ["lgbm", "stgcn_mil"]
     here("train_folds", *flags(run, ("rocket",)))
     assert decision_of(run)["considered_models"] == ["lgbm", "rocket", "stgcn_mil"]
@@ -314,7 +314,9 @@ def test_other_settings_of_a_model_are_refused_and_named(copied, flags, capsys, 
     assert f"was begun with other settings: --{flag.split('.')[1]}" in capsys.readouterr().err
 
 
-def test_what_is_wrong_with_the_last_model_is_said_before_the_first_is_trained(copied, flags, capsys, in_this_process):
+def test_what_is_wrong_with_the_last_model_is_printed_before_the_first_is_trained(
+    copied, flags, capsys, in_this_process
+):
     words = flags(copied, THREE, "--seed", 1, "--stgcn-mil.epochs", 4)
     assert code_of("train_folds", *words) == 1
     assert "was begun with other settings: --epochs 3" in capsys.readouterr().err
@@ -322,7 +324,7 @@ def test_what_is_wrong_with_the_last_model_is_said_before_the_first_is_trained(c
 
 
 def test_a_run_of_an_older_version_is_refused_in_one_sentence_by_every_command(copied, flags, many, tmp_path, capsys):
-    out = tmp_path / "answer.csv"
+    out = tmp_path / "submission.csv"
     for script, words, name in (
         ("train_folds", flags(copied, ("lgbm",)), "run.json"),
         ("train_folds", flags(copied, ()), "run.json"),
@@ -375,7 +377,7 @@ def test_the_prediction_is_what_the_models_say_averaged_as_the_decision_says(und
         total += model.weight * (slope * logit(probability(by_fold).mean(axis=0)) + offset)
     expected = np.full(len(poses), probability(decision.no_pose_logit))
     expected[has_pose] = probability(decision.calibration[0] * total + decision.calibration[1])
-    rows = table(predicted.with_name("answer_probabilities.csv"))
+    rows = table(predicted.with_name("submission_probabilities.csv"))
     assert [row["segment_name"] for row in rows] == sorted(path.name for path in many.iterdir())
     assert [float(row["probability"]) for row in rows] == pytest.approx(expected.tolist(), abs=1e-5)
     assert [row["label"] for row in rows] == [str(int(float(row["probability"]) >= decision.threshold)) for row in rows]
@@ -390,7 +392,7 @@ def test_the_prediction_is_what_the_models_say_averaged_as_the_decision_says(und
 def test_one_damaged_or_missing_file_stops_every_command_by_name(
     copied, flags, many, tmp_path, capsys, in_this_process, name
 ):
-    path, out = copied / name, tmp_path / "answer.csv"
+    path, out = copied / name, tmp_path / "submission.csv"
     whole = path.read_bytes()
     decision = (copied / "decision.json").read_bytes()
     commands = [

@@ -1,4 +1,4 @@
-"""submission.py: what it writes, what it refuses, and that nothing but the pose decides an answer.
+"""submission.py: what it writes, what it refuses, and that nothing but the pose decides a prediction.
 
 How several models predict together is in test_models_together.py.
 """
@@ -36,10 +36,10 @@ def test_folder(simulated, tmp_path):
 
 
 @pytest.fixture
-def answer(trained, test_folder, tmp_path, capsys):
+def submit(trained, test_folder, tmp_path, capsys):
     """Runs submission.py here; gives exit code, stdout and stderr."""
 
-    def call(*more: object, run: Path = trained, out: Path = tmp_path / "answer.csv") -> tuple[int, str, str]:
+    def call(*more: object, run: Path = trained, out: Path = tmp_path / "submission.csv") -> tuple[int, str, str]:
         code = code_of("submission", "--test", test_folder, "--run", run, "--out", out, *CPU, *more)
         stdout, stderr = capsys.readouterr()
         return code, stdout, without_progress(stderr)
@@ -48,13 +48,13 @@ def answer(trained, test_folder, tmp_path, capsys):
 
 
 @pytest.fixture
-def answered(answer, tmp_path):
-    """Rows of the probabilities file, by segment name, after an answer that must succeed."""
+def predicted_rows(submit, tmp_path):
+    """Rows of the probabilities file, by segment name, after a submission that must succeed."""
 
     def call(*more: object, **options: Path) -> dict[str, dict[str, str]]:
-        code, _, stderr = answer(*more, **options)
+        code, _, stderr = submit(*more, **options)
         assert (code, stderr) == (0, "")
-        return {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
+        return {row["segment_name"]: row for row in table(tmp_path / "submission_probabilities.csv")}
 
     return call
 
@@ -79,14 +79,14 @@ def labels(rows: dict[str, dict[str, str]]) -> list[str]:
     return [rows[name]["label"] for name in sorted(rows)]
 
 
-# ---- the answer
+# ---- the submission
 
 
-def test_the_answer_has_one_row_per_file_sorted_as_the_challenge_wants_it(answer, test_folder, tmp_path, trained):
+def test_the_submission_has_one_row_per_file_sorted_as_the_challenge_wants_it(submit, test_folder, tmp_path, trained):
     shutil.copy(test_folder / "child_10_1.npy", test_folder / "child_9_1.npy")
-    code, stdout, stderr = answer()
+    code, stdout, stderr = submit()
     assert (code, stderr) == (0, "")
-    content = (tmp_path / "answer.csv").read_bytes()
+    content = (tmp_path / "submission.csv").read_bytes()
     lines = content.decode("utf-8").split("\n")
     assert lines[0] == "segment_name,label"
     assert lines[-1] == "", "a newline at the end"
@@ -96,36 +96,43 @@ def test_the_answer_has_one_row_per_file_sorted_as_the_challenge_wants_it(answer
     assert {line.split(",")[1] for line in lines[1:-1]} <= {"0", "1"}
     assert b"\r" not in content
     assert stdout.splitlines()[0].startswith("11 segments, ")
-    assert stdout.splitlines()[-1] == f"written: {tmp_path / 'answer.csv'}, {tmp_path / 'answer_probabilities.csv'}"
-    assert "SIMULATED" in stdout, "the answer names the data it was trained on"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.csv", "answer_probabilities.csv", "test"]
+    assert (
+        stdout.splitlines()[-1]
+        == f"written: {tmp_path / 'submission.csv'}, {tmp_path / 'submission_probabilities.csv'}"
+    )
+    assert "SIMULATED" in stdout, "the output names the data it was trained on"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "submission.csv",
+        "submission_probabilities.csv",
+        "test",
+    ]
 
 
-def test_the_header_is_an_option_and_changes_nothing_else(answer, tmp_path):
-    answer()
-    plain = (tmp_path / "answer.csv").read_text()
-    beside = (tmp_path / "answer_probabilities.csv").read_text()
-    assert answer("--header", "file_name")[0] == 0
-    assert (tmp_path / "answer.csv").read_text() == plain.replace("segment_name", "file_name")
-    assert (tmp_path / "answer_probabilities.csv").read_text() == beside
+def test_the_header_is_an_option_and_changes_nothing_else(submit, tmp_path):
+    submit()
+    plain = (tmp_path / "submission.csv").read_text()
+    beside = (tmp_path / "submission_probabilities.csv").read_text()
+    assert submit("--header", "file_name")[0] == 0
+    assert (tmp_path / "submission.csv").read_text() == plain.replace("segment_name", "file_name")
+    assert (tmp_path / "submission_probabilities.csv").read_text() == beside
 
 
 @pytest.mark.parametrize("header", ["a,b", "=1", "", "a\nb"])
-def test_a_header_that_would_break_the_table_is_wrong_usage(answer, tmp_path, header):
-    assert answer("--header", header)[0] == 2
-    assert not (tmp_path / "answer.csv").exists()
+def test_a_header_that_would_break_the_table_is_wrong_usage(submit, tmp_path, header):
+    assert submit("--header", header)[0] == 2
+    assert not (tmp_path / "submission.csv").exists()
 
 
-def test_probabilities_stand_beside_the_answer_and_agree_with_it(answer, tmp_path, trained):
-    answer()
-    path = tmp_path / "answer_probabilities.csv"
+def test_probabilities_stand_beside_the_submission_and_agree_with_it(submit, tmp_path, trained):
+    submit()
+    path = tmp_path / "submission_probabilities.csv"
     assert path.read_text().splitlines()[0].startswith("segment_name,probability,label,")
     threshold = decision_of(trained)["threshold"]
     rows = table(path)
-    for row, answered in zip(rows, table(tmp_path / "answer.csv"), strict=True):
+    for row, predicted_rows in zip(rows, table(tmp_path / "submission.csv"), strict=True):
         assert 0 <= float(row["probability"]) <= 1
-        assert row["label"] == str(int(float(row["probability"]) >= threshold)) == answered["label"]
-        assert row["segment_name"] == answered["segment_name"]
+        assert row["label"] == str(int(float(row["probability"]) >= threshold)) == predicted_rows["label"]
+        assert row["segment_name"] == predicted_rows["segment_name"]
         posed = float(row["pose_fraction"])
         assert 0 <= posed <= 1
         if posed:
@@ -171,29 +178,29 @@ def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simula
         logits = by_hand(trained, 0, fold, read([simulated / "train" / row["segment_name"] for row in rows]))
         posed = np.isfinite(logits)
         assert posed.any()
-        told = np.array([float(row["stgcn_mil_logit"]) for row in rows])
-        assert told[posed] == pytest.approx(logits[posed], abs=1e-4)
+        found = np.array([float(row["stgcn_mil_logit"]) for row in rows])
+        assert found[posed] == pytest.approx(logits[posed], abs=1e-4)
         probabilities = np.array([float(row["probability_in_sample"]) for row in rows])
         assert probabilities[posed] == pytest.approx(calibrated(trained, logits)[posed], abs=1e-5)
 
 
-def test_an_answer_is_the_calibrated_mean_of_the_probabilities_of_all_folds(answered, trained, test_folder):
+def test_a_submission_is_the_calibrated_mean_of_the_probabilities_of_all_folds(predicted_rows, trained, test_folder):
     poses = read(sorted(test_folder.iterdir()))
     mean = np.mean([1 / (1 + np.exp(-by_hand(trained, 0, fold, poses))) for fold in range(3)], axis=0)
-    assert probabilities(answered()) == pytest.approx(calibrated(trained, np.log(mean / (1 - mean))), abs=1e-5)
+    assert probabilities(predicted_rows()) == pytest.approx(calibrated(trained, np.log(mean / (1 - mean))), abs=1e-5)
 
 
-def test_folds_are_averaged_as_logits_where_the_decision_says_so(answered, edit, copied, test_folder):
-    before = answered()
+def test_folds_are_averaged_as_logits_where_the_decision_says_so(predicted_rows, edit, copied, test_folder):
+    before = predicted_rows()
     run = edit(blend=decision_of(copied)["blend"] | {"fold_averaging": "logit"})
     poses = read(sorted(test_folder.iterdir()))
     mean = np.mean([by_hand(run, 0, fold, poses) for fold in range(3)], axis=0)
-    after = answered(run=run)
+    after = predicted_rows(run=run)
     assert probabilities(after) == pytest.approx(calibrated(run, mean), abs=1e-5)
     assert list(probabilities(after)) != list(probabilities(before))
 
 
-def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copied, test_folder):
+def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(predicted_rows, copied, test_folder):
     folder = copied / "stgcn_mil"
     (folder / "seed_4").mkdir()
     decision = decision_of(copied)
@@ -208,68 +215,72 @@ def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(answered, copie
     poses = read(sorted(test_folder.iterdir()))
     logits = [(by_hand(copied, 0, fold, poses) + by_hand(copied, 4, fold, poses)) / 2 for fold in range(3)]
     mean = np.mean([1 / (1 + np.exp(-values)) for values in logits], axis=0)
-    assert probabilities(answered(run=copied)) == pytest.approx(calibrated(copied, np.log(mean / (1 - mean))), abs=1e-5)
+    assert probabilities(predicted_rows(run=copied)) == pytest.approx(
+        calibrated(copied, np.log(mean / (1 - mean))), abs=1e-5
+    )
 
 
-def test_batch_size_and_file_order_never_change_a_label(answered, monkeypatch, test_folder):
-    expected = answered()
+def test_batch_size_and_file_order_never_change_a_label(predicted_rows, monkeypatch, test_folder):
+    expected = predicted_rows()
     for batch in (1, 7):
         monkeypatch.setattr(trained_run, "BATCH", batch)
-        rows = answered()
+        rows = predicted_rows()
         assert labels(rows) == labels(expected)
         assert probabilities(rows) == pytest.approx(probabilities(expected), abs=1e-6)
 
     listdir = os.listdir
     monkeypatch.setattr(os, "listdir", lambda folder: listdir(folder)[::-1])
-    assert answered() == rows
+    assert predicted_rows() == rows
     monkeypatch.undo()
     names = sorted(path.name for path in test_folder.iterdir())
     for name in names[::2]:  # fewer files, other neighbours in the batch
         (test_folder / name).unlink()
-    fewer = answered()
+    fewer = predicted_rows()
     assert list(fewer) == names[1::2]
     for name, row in fewer.items():
         assert row["label"] == expected[name]["label"]
         assert float(row["probability"]) == pytest.approx(float(expected[name]["probability"]), abs=1e-6)
 
 
-def test_the_number_of_processes_never_changes_a_label(answered, monkeypatch):
+def test_the_number_of_processes_never_changes_a_label(predicted_rows, monkeypatch):
     monkeypatch.setattr(trained_run, "BATCH", 2)  # so that each process has something to do
     rows = []
     for cores in (1, 2):
         monkeypatch.setattr(trained_run, "cpu_count", lambda cores=cores: cores)
-        rows.append(answered())
+        rows.append(predicted_rows())
     assert labels(rows[0]) == labels(rows[1])
     assert probabilities(rows[0]) == pytest.approx(probabilities(rows[1]), abs=1e-6)
 
 
-def test_a_process_of_its_own_gives_the_same_bytes(answer, trained, test_folder, tmp_path):
-    answer()
+def test_a_process_of_its_own_gives_the_same_bytes(submit, trained, test_folder, tmp_path):
+    submit()
     flags = ["--run", trained, "--test", test_folder, "--out", tmp_path / "other.csv", *CPU]
     command = [sys.executable, "submission.py", *flags]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (finished.returncode, without_progress(finished.stderr)) == (0, "")
-    assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "answer.csv").read_bytes()
-    beside = [(tmp_path / f"{name}_probabilities.csv").read_bytes() for name in ("other", "answer")]
+    assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "submission.csv").read_bytes()
+    beside = [(tmp_path / f"{name}_probabilities.csv").read_bytes() for name in ("other", "submission")]
     assert beside[0] == beside[1]
 
 
-def test_a_probability_equal_to_the_threshold_is_positive(answered, edit):
-    name, row = next(iter(answered().items()))
+def test_a_probability_equal_to_the_threshold_is_positive(predicted_rows, edit):
+    name, row = next(iter(predicted_rows().items()))
     probability = float(row["probability"])
-    assert answered(run=edit(threshold=probability))[name]["label"] == "1"
-    assert answered(run=edit(threshold=math.nextafter(probability, 1)))[name]["label"] == "0"
+    assert predicted_rows(run=edit(threshold=probability))[name]["label"] == "1"
+    assert predicted_rows(run=edit(threshold=math.nextafter(probability, 1)))[name]["label"] == "0"
 
 
-def test_a_segment_without_any_pose_is_answered_as_documented_counted_and_reported(
-    answer, test_folder, tmp_path, simulated, trained
+def test_a_segment_without_any_pose_is_predicted_as_documented_counted_and_reported(
+    submit, test_folder, tmp_path, simulated, trained
 ):
     np.save(test_folder / "child_10_99.npy", np.full((T, 33, 5), np.nan, dtype=np.float32))
-    code, stdout, _ = answer()
+    code, stdout, _ = submit()
     assert code == 0
     count = sum(not np.isfinite(np.load(path)[..., 0]).any() for path in test_folder.iterdir())
     assert f"{count} segments have no pose in any frame" in stdout
-    row = next(row for row in table(tmp_path / "answer_probabilities.csv") if row["segment_name"] == "child_10_99.npy")
+    row = next(
+        row for row in table(tmp_path / "submission_probabilities.csv") if row["segment_name"] == "child_10_99.npy"
+    )
 
     folds = table(trained / "folds.csv")
     posed = [np.isfinite(np.load(simulated / "train" / other["segment_name"])[..., 0]).any() for other in folds]
@@ -280,29 +291,29 @@ def test_a_segment_without_any_pose_is_answered_as_documented_counted_and_report
     assert "no pose in any frame" in row["note"]
 
 
-def test_segments_without_any_pose_alone_are_answered_too(answered, test_folder):
+def test_segments_without_any_pose_alone_are_predicted_too(predicted_rows, test_folder):
     for path in test_folder.iterdir():
         np.save(path, np.full((T, 33, 5), np.nan, dtype=np.float32))
-    assert len({row["probability"] for row in answered().values()}) == 1
+    assert len({row["probability"] for row in predicted_rows().values()}) == 1
 
 
-def test_the_moment_is_a_frame_with_a_pose(answered, test_folder):
+def test_the_moment_is_a_frame_with_a_pose(predicted_rows, test_folder):
     path = test_folder / "child_10_1.npy"
     poses = np.random.default_rng(0).uniform(0.2, 0.8, (T, 33, 5)).astype(np.float32)
     poses[:40] = np.nan
     np.save(path, poses)
-    row = answered()[path.name]
+    row = predicted_rows()[path.name]
     assert float(row["peak_time_s"]) >= round(40 / 30, 2)
     assert row["pose_fraction"] == f"{20 / 60:.3f}"
 
 
-def test_an_input_that_is_read_only_is_left_as_it_is(answer, test_folder):
+def test_an_input_that_is_read_only_is_left_as_it_is(submit, test_folder):
     stamps = {path: path.stat().st_mtime_ns for path in test_folder.iterdir()}
     for path in test_folder.iterdir():
         path.chmod(0o444)
     test_folder.chmod(0o555)
     try:
-        assert answer()[0] == 0
+        assert submit()[0] == 0
     finally:
         test_folder.chmod(0o755)
     assert {path: path.stat().st_mtime_ns for path in test_folder.iterdir()} == stamps
@@ -311,17 +322,17 @@ def test_an_input_that_is_read_only_is_left_as_it_is(answer, test_folder):
 # ---- another prevalence
 
 
-def test_a_lower_prevalence_raises_the_threshold_and_changes_no_probability(answer, tmp_path, trained):
-    answer()
-    plain, beside = (table(tmp_path / name) for name in ("answer.csv", "answer_probabilities.csv"))
+def test_a_lower_prevalence_raises_the_threshold_and_changes_no_probability(submit, tmp_path, trained):
+    submit()
+    plain, beside = (table(tmp_path / name) for name in ("submission.csv", "submission_probabilities.csv"))
     own, thresholds, positives = decision_of(trained)["prevalence"], [], []
     for share in (0.9, own, 0.02):
-        code, stdout, stderr = answer("--prevalence", share)
+        code, stdout, stderr = submit("--prevalence", share)
         assert (code, stderr) == (0, "")
-        said = stdout.splitlines()[0]
-        assert said.endswith(f", chosen for the prevalence {share}")
-        thresholds.append(float(said.split(" at threshold ")[1].split(",")[0]))
-        rows, labelled = table(tmp_path / "answer_probabilities.csv"), table(tmp_path / "answer.csv")
+        first_line = stdout.splitlines()[0]
+        assert first_line.endswith(f", chosen for the prevalence {share}")
+        thresholds.append(float(first_line.split(" at threshold ")[1].split(",")[0]))
+        rows, labelled = table(tmp_path / "submission_probabilities.csv"), table(tmp_path / "submission.csv")
         assert [row["probability"] for row in rows] == [row["probability"] for row in beside]
         assert [row["label"] for row in labelled] == [row["label"] for row in rows]
         positives.append(sum(row["label"] == "1" for row in rows))
@@ -332,14 +343,14 @@ def test_a_lower_prevalence_raises_the_threshold_and_changes_no_probability(answ
     assert positives == sorted(positives, reverse=True)
 
 
-def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answered, tmp_path):
-    answer()
-    plain = (tmp_path / "answer.csv").read_bytes()
-    code, stdout, stderr = answer("--adapt-prevalence")
+def test_few_segments_leave_the_threshold_where_it_is_and_say_so(submit, predicted_rows, tmp_path):
+    submit()
+    plain = (tmp_path / "submission.csv").read_bytes()
+    code, stdout, stderr = submit("--adapt-prevalence")
     assert (code, stderr) == (0, "")
     assert "; the threshold is kept: estimated prevalence" in stdout.splitlines()[0]
     assert "10 new segments are too few" in stdout.splitlines()[0]
-    assert (tmp_path / "answer.csv").read_bytes() == plain
+    assert (tmp_path / "submission.csv").read_bytes() == plain
 
 
 @pytest.mark.parametrize(
@@ -351,11 +362,11 @@ def test_few_segments_leave_the_threshold_where_it_is_and_say_so(answer, answere
         (["--abstain", "1.5"], "--abstain 1.5 is above 1.0; the nearest valid value is 1.0"),
     ],
 )
-def test_wrong_combinations_and_values_are_wrong_usage(answer, tmp_path, flags, words):
-    code, stdout, stderr = answer(*flags)
+def test_wrong_combinations_and_values_are_wrong_usage(submit, tmp_path, flags, words):
+    code, stdout, stderr = submit(*flags)
     assert (code, stdout) == (2, "")
     assert words in stderr
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -371,18 +382,18 @@ def test_wrong_combinations_and_values_are_wrong_usage(answer, tmp_path, flags, 
     ],
     ids=["labels", "rows", "header", "words", "columns", "nan", "empty"],
 )
-def test_out_of_fold_rows_that_are_not_those_of_the_decision_choose_no_threshold(answer, copied, tmp_path, change):
+def test_out_of_fold_rows_that_are_not_those_of_the_decision_choose_no_threshold(submit, copied, tmp_path, change):
     path = copied / "oof.csv"
     path.write_text(change(path.read_text()))
     for flags in (["--prevalence", "0.2"], ["--adapt-prevalence"]):
-        code, stdout, stderr = answer(*flags, run=copied)
+        code, stdout, stderr = submit(*flags, run=copied)
         assert (code, stdout) == (1, "")
         assert "oof.csv: " in stderr
-        assert not (tmp_path / "answer.csv").exists()
-    assert answer(run=copied)[0] == 0, "the decision alone needs none of them"
+        assert not (tmp_path / "submission.csv").exists()
+    assert submit(run=copied)[0] == 0, "the decision alone needs none of them"
 
 
-# ---- segments too poor to judge
+# ---- segments too poor to evaluate
 
 
 @pytest.fixture
@@ -398,13 +409,13 @@ def poor(test_folder):
     return {name: f"child_10_{70 + number}.npy" for number, name in enumerate(found)}
 
 
-def test_segments_too_poor_to_judge_are_named_with_the_reason_and_answered_all_the_same(answer, poor, tmp_path):
-    answer()
-    plain = {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
-    labelled = (tmp_path / "answer.csv").read_bytes()
-    code, stdout, stderr = answer("--abstain", 0.9)
+def test_segments_too_poor_to_evaluate_are_named_with_the_reason_and_predicted_all_the_same(submit, poor, tmp_path):
+    submit()
+    plain = {row["segment_name"]: row for row in table(tmp_path / "submission_probabilities.csv")}
+    labelled = (tmp_path / "submission.csv").read_bytes()
+    code, stdout, stderr = submit("--abstain", 0.9)
     assert (code, stderr) == (0, "")
-    rows = {row["segment_name"]: row for row in table(tmp_path / "answer_probabilities.csv")}
+    rows = {row["segment_name"]: row for row in table(tmp_path / "submission_probabilities.csv")}
     notes = {name: rows[segment]["note"] for name, segment in poor.items()}
     assert notes["good"] == ""
     assert notes["gap"] == "too few landmarks: no pose in 50% of frames, 50% of landmarks in the picture"
@@ -412,20 +423,20 @@ def test_segments_too_poor_to_judge_are_named_with_the_reason_and_answered_all_t
     assert notes["nothing"].startswith("too few landmarks; no pose in any frame")
     count = sum("too few landmarks" in row["note"] for row in rows.values())
     assert f"{count} segments have too few landmarks; the probabilities file gives the reason" in stdout
-    assert (tmp_path / "answer.csv").read_bytes() == labelled, "a label all the same: the challenge wants one"
+    assert (tmp_path / "submission.csv").read_bytes() == labelled, "a label all the same: the challenge wants one"
     for name, row in rows.items():
         assert row | {"note": ""} == plain[name] | {"note": ""}
 
 
-def test_a_segment_with_just_the_share_asked_for_is_not_too_poor(answered, poor):
-    assert answered("--abstain", 0.5)[poor["gap"]]["note"] == ""
-    assert "too poor" in answered("--abstain", 0.501)[poor["gap"]]["note"]
+def test_a_segment_with_just_the_share_asked_for_is_not_too_poor(predicted_rows, poor):
+    assert predicted_rows("--abstain", 0.5)[poor["gap"]]["note"] == ""
+    assert "too poor" in predicted_rows("--abstain", 0.501)[poor["gap"]]["note"]
 
 
-def test_without_being_asked_nothing_is_called_too_poor(answer, poor, tmp_path):
-    _, stdout, _ = answer()
+def test_without_being_asked_nothing_is_called_too_poor(submit, poor, tmp_path):
+    _, stdout, _ = submit()
     assert "too poor" not in stdout
-    notes = {row["segment_name"]: row["note"] for row in table(tmp_path / "answer_probabilities.csv")}
+    notes = {row["segment_name"]: row["note"] for row in table(tmp_path / "submission_probabilities.csv")}
     assert not any("too poor" in note for note in notes.values())
     assert notes[poor["nothing"]] == trained_run.WITHOUT_POSE
 
@@ -434,35 +445,35 @@ def test_without_being_asked_nothing_is_called_too_poor(answer, poor, tmp_path):
 
 
 @pytest.mark.parametrize("flags", [[], ["--prevalence", "0.1"], ["--adapt-prevalence", "--abstain", "0.5"]])
-def test_an_empty_folder_is_refused_and_nothing_is_written(answer, test_folder, tmp_path, flags):
-    (tmp_path / "answer.csv").write_text("an earlier one")
+def test_an_empty_folder_is_refused_and_nothing_is_written(submit, test_folder, tmp_path, flags):
+    (tmp_path / "submission.csv").write_text("an earlier one")
     for path in test_folder.iterdir():
         path.unlink()
-    code, stdout, stderr = answer(*flags)
+    code, stdout, stderr = submit(*flags)
     assert (code, stdout) == (1, "")
     assert f"{test_folder}: holds no segment; nothing was written (" in stderr
-    assert (tmp_path / "answer.csv").read_text() == "an earlier one"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.csv", "test"]
+    assert (tmp_path / "submission.csv").read_text() == "an earlier one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.csv", "test"]
 
 
-def test_a_folder_without_segments_is_met_by_those_that_have_some(answer, test_folder, tmp_path):
+def test_a_folder_without_segments_is_met_by_those_that_have_some(submit, test_folder, tmp_path):
     for wrong in (tmp_path, tmp_path / "nowhere"):
-        code, _, stderr = answer("--test", wrong)
+        code, _, stderr = submit("--test", wrong)
         assert code == 1
         assert f"error: {wrong}: " in stderr and "nothing was written" in stderr
-    assert f"segments to predict are in {test_folder}: add --test {test_folder})" in answer("--test", tmp_path)[2]
-    assert not (tmp_path / "answer.csv").exists()
+    assert f"segments to predict are in {test_folder}: add --test {test_folder})" in submit("--test", tmp_path)[2]
+    assert not (tmp_path / "submission.csv").exists()
 
 
-def test_every_bad_file_is_named_at_once_and_the_old_answer_stays(answer, test_folder, tmp_path, monkeypatch):
+def test_every_bad_file_is_named_at_once_and_the_old_submission_stays(submit, test_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(trained_run, "BATCH", 2)
-    assert answer()[0] == 0
-    before = {name: (tmp_path / name).read_bytes() for name in ("answer.csv", "answer_probabilities.csv")}
+    assert submit()[0] == 0
+    before = {name: (tmp_path / name).read_bytes() for name in ("submission.csv", "submission_probabilities.csv")}
     paths = sorted(test_folder.iterdir())
     paths[0].write_bytes(b"")
     np.save(paths[4], np.zeros((T + 1, 33, 5), dtype=np.float32))
     np.save(paths[9], np.full((T, 33, 5), np.inf, dtype=np.float32))
-    code, stdout, stderr = answer()
+    code, stdout, stderr = submit()
     assert (code, stdout) == (1, "")
     assert "3 problems" in stderr
     for path in (paths[0], paths[4], paths[9]):
@@ -470,63 +481,63 @@ def test_every_bad_file_is_named_at_once_and_the_old_answer_stays(answer, test_f
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
-def test_bad_names_are_all_refused(answer, test_folder, tmp_path):
+def test_bad_names_are_all_refused(submit, test_folder, tmp_path):
     for name in ("child_x_1.npy", "=1+1.npy", "other.npy"):
         (test_folder / name).touch()
-    code, _, stderr = answer()
+    code, _, stderr = submit()
     assert code == 1
     assert "3 problems" in stderr
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
-def test_a_link_that_leaves_the_test_folder_is_refused(answer, test_folder, simulated):
+def test_a_link_that_leaves_the_test_folder_is_refused(submit, test_folder, simulated):
     (test_folder / "child_10_98.npy").symlink_to(next((simulated / "train").iterdir()))
-    code, _, stderr = answer()
+    code, _, stderr = submit()
     assert code == 1
     assert "child_10_98.npy: is a link that leaves" in stderr
 
 
-def test_segments_of_another_length_are_refused_by_name(answer, test_folder):
+def test_segments_of_another_length_are_refused_by_name(submit, test_folder):
     path = test_folder / "child_10_1.npy"
     np.save(path, np.zeros((150, 33, 5), dtype=np.float32))
-    code, _, stderr = answer()
+    code, _, stderr = submit()
     assert code == 1
     assert f"{path}: has 150 frames" in stderr
     assert str(T) in stderr.replace("150", "")
 
 
-def test_a_test_folder_that_is_not_there_is_named(answer, tmp_path):
-    code, _, stderr = answer("--test", tmp_path / "nowhere")
+def test_a_test_folder_that_is_not_there_is_named(submit, tmp_path):
+    code, _, stderr = submit("--test", tmp_path / "nowhere")
     assert code == 1
     assert "nowhere: there is no such folder" in stderr
 
 
-def test_an_answer_that_is_no_csv_is_refused(answer, tmp_path):
-    code, _, stderr = answer(out=tmp_path / "answer.txt")
+def test_a_submission_that_is_no_csv_is_refused(submit, tmp_path):
+    code, _, stderr = submit(out=tmp_path / "submission.txt")
     assert code == 2
     assert "must end in .csv" in stderr
 
 
-@pytest.mark.parametrize("name", ["answer.csv", "answer_probabilities.csv"])
-def test_a_folder_in_the_place_of_an_answer_is_refused_before_anything_is_written(answer, tmp_path, name):
+@pytest.mark.parametrize("name", ["submission.csv", "submission_probabilities.csv"])
+def test_a_folder_in_the_place_of_a_submission_is_refused_before_anything_is_written(submit, tmp_path, name):
     (tmp_path / name).mkdir()
-    code, _, stderr = answer()
+    code, _, stderr = submit()
     assert code == 1
     assert f"{name}: is a folder" in stderr
-    assert not any(path.is_file() for path in tmp_path.glob("answer*"))
+    assert not any(path.is_file() for path in tmp_path.glob("submission*"))
 
 
-def test_an_answer_that_cannot_be_written_is_a_message(answer, tmp_path):
+def test_a_submission_that_cannot_be_written_is_a_message(submit, tmp_path):
     (tmp_path / "file").touch()
-    code, _, stderr = answer(out=tmp_path / "file/answer.csv")
+    code, _, stderr = submit(out=tmp_path / "file/submission.csv")
     assert code == 1
     assert stderr.startswith("error: ")
     assert str(tmp_path / "file") in stderr
 
 
 @pytest.mark.parametrize("at", [0, 2, 4])
-def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_path, monkeypatch, at):
-    old = tmp_path / "answer.csv"
+def test_a_full_disk_is_an_error_and_leaves_the_old_submission_whole(submit, tmp_path, monkeypatch, at):
+    old = tmp_path / "submission.csv"
     old.write_text("segment_name,label\n")
     fsync, calls = os.fsync, []
 
@@ -537,7 +548,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_pat
         fsync(handle)
 
     monkeypatch.setattr(files.os, "fsync", full)
-    code, stdout, stderr = answer()
+    code, stdout, stderr = submit()
     assert (code, stdout) == (1, "")
     assert stderr.startswith(f"error: {tmp_path}")
     assert stderr.endswith(
@@ -547,60 +558,60 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_answer_whole(answer, tmp_pat
     assert not list(tmp_path.glob(f"{files.TEMPORARY}*"))
 
 
-def test_a_run_without_a_threshold_is_refused_with_the_command_to_run(answer, copied, tmp_path):
+def test_a_run_without_a_threshold_is_refused_with_the_command_to_run(submit, copied, tmp_path):
     (copied / "decision.json").unlink()
-    code, _, stderr = answer(run=copied)
+    code, _, stderr = submit(run=copied)
     assert code == 1
     assert "the run has no threshold yet" in stderr
     assert f"python src/train_folds.py --run {copied}" in stderr
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["fold_1.safetensors", "fold_2_oof.csv"])
-def test_a_missing_file_of_a_fold_is_refused_by_name(answer, copied, tmp_path, name):
+def test_a_missing_file_of_a_fold_is_refused_by_name(submit, copied, tmp_path, name):
     (copied / "stgcn_mil/seed_0" / name).unlink()
-    code, _, stderr = answer(run=copied)
+    code, _, stderr = submit(run=copied)
     assert code == 1
     assert f"{name}: is missing" in stderr
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["fold_1.safetensors", "fold_2_oof.csv"])
-def test_a_fold_of_which_one_bit_was_changed_is_refused_by_name(answer, copied, tmp_path, name):
+def test_a_fold_of_which_one_bit_was_changed_is_refused_by_name(submit, copied, tmp_path, name):
     path = copied / "stgcn_mil/seed_0" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 4
     path.write_bytes(content)
-    code, _, stderr = answer(run=copied)
+    code, _, stderr = submit(run=copied)
     assert code == 1
     assert f"{name}: has changed since it was written" in stderr
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
-def test_a_fold_that_is_exchanged_for_another_is_refused(answer, copied):
+def test_a_fold_that_is_exchanged_for_another_is_refused(submit, copied):
     folder = copied / "stgcn_mil/seed_0"
     shutil.copy(folder / "fold_0.safetensors", folder / "fold_1.safetensors")
-    code, _, stderr = answer(run=copied)
+    code, _, stderr = submit(run=copied)
     assert code == 1
     assert "fold_1.safetensors: has changed" in stderr
 
 
-def test_weights_that_do_not_fit_the_decision_are_refused(answer, edit, copied):
+def test_weights_that_do_not_fit_the_decision_are_refused(submit, edit, copied):
     decision = decision_of(copied)
     decision["models"]["stgcn_mil"]["settings"]["width"] = 16
-    code, _, stderr = answer(run=edit(models=decision["models"]))
+    code, _, stderr = submit(run=edit(models=decision["models"]))
     assert code == 1
     assert "stgcn_mil: holds weights that do not fit" in stderr
 
 
 @pytest.mark.parametrize("missing", ["offset", "stem.weight"])
-def test_weights_that_lack_a_part_are_refused(answer, edit, copied, missing):
+def test_weights_that_lack_a_part_are_refused(submit, edit, copied, missing):
     path = copied / "stgcn_mil/seed_0/fold_0.safetensors"
     tensors = read_tensors(path)
     del tensors[missing]
     write_tensors(path, tensors)
     decision = decision_of(copied)
-    code, _, stderr = answer(run=edit(files=decision["files"] | {"stgcn_mil/seed_0/fold_0.safetensors": sha256(path)}))
+    code, _, stderr = submit(run=edit(files=decision["files"] | {"stgcn_mil/seed_0/fold_0.safetensors": sha256(path)}))
     assert code == 1
     assert "stgcn_mil: holds weights that do not fit" in stderr
 
@@ -611,21 +622,21 @@ def test_weights_that_lack_a_part_are_refused(answer, edit, copied, missing):
      b'{"threshold": ' + b"9" * 10_000 + b"}"],
     ids=["empty", "cut", "list", "null", "nothing", "bytes", "deep", "deep-object", "long-number"],
 )  # fmt: skip
-def test_a_decision_that_is_no_decision_is_refused(answer, copied, tmp_path, content):
+def test_a_decision_that_is_no_decision_is_refused(submit, copied, tmp_path, content):
     (copied / "decision.json").write_bytes(content)
-    code, _, stderr = answer(run=copied)
+    code, _, stderr = submit(run=copied)
     assert code == 1
     assert "decision.json" in stderr
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
-def test_a_decision_that_is_a_pipe_or_a_folder_is_refused(answer, copied):
+def test_a_decision_that_is_a_pipe_or_a_folder_is_refused(submit, copied):
     (copied / "decision.json").unlink()
     os.mkfifo(copied / "decision.json")
-    assert answer(run=copied)[0] == 1
+    assert submit(run=copied)[0] == 1
     (copied / "decision.json").unlink()
     (copied / "decision.json").mkdir()
-    assert answer(run=copied)[0] == 1
+    assert submit(run=copied)[0] == 1
 
 
 HOSTILE = {
@@ -649,22 +660,22 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in HOSTILE.items() for value in values])
-def test_a_decision_with_a_wrong_value_is_refused_and_nothing_is_written(answer, edit, tmp_path, field, value):
-    code, stdout, stderr = answer(run=edit(**{field: value}))
+def test_a_decision_with_a_wrong_value_is_refused_and_nothing_is_written(submit, edit, tmp_path, field, value):
+    code, stdout, stderr = submit(run=edit(**{field: value}))
     assert (code, stdout) == (1, "")
     assert stderr.startswith("error: ")
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
 @pytest.mark.parametrize("field", ["models", "threshold", "folds", "frames", "data", "files", "averaging",
                                    "calibration", "child_context", "no_pose_logit", "prevalence", "blend",
                                    "considered_models", "provenance"])  # fmt: skip
-def test_a_decision_that_lacks_a_field_is_refused(answer, edit, field):
+def test_a_decision_that_lacks_a_field_is_refused(submit, edit, field):
     path = edit() / "decision.json"
     decision = json.loads(path.read_text())
     del decision[field]
     path.write_text(json.dumps(decision))
-    code, _, stderr = answer(run=path.parent)
+    code, _, stderr = submit(run=path.parent)
     assert code == 1
     assert "decision.json: is not a decision of this software" in stderr
 
@@ -678,13 +689,13 @@ def test_a_decision_that_lacks_a_field_is_refused(answer, edit, field):
     + [("calibration", value) for value in (None, [], [1.0], [math.nan, 0.0], "ab")]
     + [("quantiles", value) for value in (None, [0.0], [0.0, 1.0], [math.nan], "ab", 7)],
 )  # fmt: skip
-def test_a_model_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, field, value):
+def test_a_model_with_a_wrong_value_is_refused(submit, edit, copied, tmp_path, field, value):
     models = decision_of(copied)["models"]
     models["stgcn_mil"][field] = value
-    code, _, stderr = answer(run=edit(models=models))
+    code, _, stderr = submit(run=edit(models=models))
     assert code == 1
     assert stderr.startswith("error: ")
-    assert not (tmp_path / "answer.csv").exists()
+    assert not (tmp_path / "submission.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -692,11 +703,11 @@ def test_a_model_with_a_wrong_value_is_refused(answer, edit, copied, tmp_path, f
     [("root", {}), ("unknown", 1), ("features", None), ("width", 10**9), ("width", True), ("blocks", "4"),
      ("kernel", -3), ("dropout", math.nan), ("head", None), ("aspect", math.inf)],
 )  # fmt: skip
-def test_a_network_with_a_wrong_setting_is_refused(answer, edit, copied, name, value):
+def test_a_network_with_a_wrong_setting_is_refused(submit, edit, copied, name, value):
     models = decision_of(copied)["models"]
     tree = models["stgcn_mil"]["settings"]
     (tree["features"] if name in tree["features"] else tree)[name] = value
-    code, _, stderr = answer(run=edit(models=models))
+    code, _, stderr = submit(run=edit(models=models))
     assert code == 1
     assert stderr.startswith("error: ")
     assert "decision.json" in stderr
@@ -707,20 +718,20 @@ def test_a_network_with_a_wrong_setting_is_refused(answer, edit, copied, name, v
     ["../secret.safetensors", "/etc/passwd", "stgcn_mil/../../secret.safetensors", "stgcn_mil/seed_0/x.safetensors\n",
      "a" * 5000, "\x00", ""],
 )  # fmt: skip
-def test_a_decision_that_points_out_of_the_run_is_refused_without_opening_that(answer, edit, copied, monkeypatch, name):
+def test_a_decision_that_points_out_of_the_run_is_refused_without_opening_that(submit, edit, copied, monkeypatch, name):
     (copied.parent / "secret.safetensors").write_bytes(b"secret")
     given = decision_of(copied)["files"]
     run = edit(files=given | {name: sha256(copied.parent / "secret.safetensors")})
     opened = []
     real = os.open
     monkeypatch.setattr(os, "open", lambda path, *rest, **more: opened.append(str(path)) or real(path, *rest, **more))
-    code, _, stderr = answer(run=run)
+    code, _, stderr = submit(run=run)
     assert code == 1
     assert "decision.json: is not a decision of this software" in stderr
     assert all(Path(path).name == "decision.json" for path in opened)
 
 
-def test_a_second_model_cannot_hide_behind_the_first(answer, edit, copied):
+def test_a_second_model_cannot_hide_behind_the_first(submit, edit, copied):
     half = decision_of(copied)["models"]["stgcn_mil"] | {"weight": 0.5}
     shutil.copytree(copied / "stgcn_mil", copied / "stgcn_mil2")
     given = decision_of(copied)["files"]
@@ -728,6 +739,6 @@ def test_a_second_model_cannot_hide_behind_the_first(answer, edit, copied):
     for name, change in (("../other", {}), ("stgcn_mil2", {"weight": None}), ("stgcn_mil2", {"weight": 0.6}),
                          ("stgcn_mil2", {"seeds": []}), ("stgcn_mil2", {"calibration": [1.0]}),
                          ("stgcn_mil3", {})):  # fmt: skip
-        code, _, stderr = answer(run=edit(models={"stgcn_mil": half, name: half | change}, files=given))
+        code, _, stderr = submit(run=edit(models={"stgcn_mil": half, name: half | change}, files=given))
         assert code == 1, name
         assert stderr.startswith("error: ")

@@ -52,7 +52,7 @@ def call(trained, recorded, tmp_path, capsys):
 
 
 def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call, tmp_path):
-    code, told, errors = call("--rule", "hysteresis", "--event-on", "0.15", "--event-off", "0.1", recordings=2)
+    code, detected, errors = call("--rule", "hysteresis", "--event-on", "0.15", "--event-off", "0.1", recordings=2)
     assert code == 0, errors
     rows = table(tmp_path / "out/events.csv")
     assert list(rows[0]) == ["recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s"]
@@ -63,8 +63,8 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
     for name in ("child_1_1", "child_2_1"):
         assert (tmp_path / "out" / name / "timeline.png").read_bytes().startswith(b"\x89PNG")
         assert len(table(tmp_path / "out" / name / "probability_over_time.csv")) == 1200
-        assert f"{name}.npy: " in told
-    assert "SIMULATED" in told
+        assert f"{name}.npy: " in detected
+    assert "SIMULATED" in detected
 
 
 def test_every_window_is_predicted_as_the_segment_it_is(call, trained, recorded, tmp_path):
@@ -105,7 +105,7 @@ def test_what_is_predicted_is_not_predicted_again_unless_the_recording_has_chang
     assert predicted == [paths[1]]
     (tmp_path / "out/child_1_1/probability_over_time.csv").write_text("time_s,probability\n")
     assert call(paths=paths)[0] == 0
-    assert predicted == [paths[1], paths[0]], "a file that somebody changed is made again"
+    assert predicted == [paths[1], paths[0]], "a file that a_user changed is made again"
 
 
 def test_killed_it_goes_on_with_the_recording_it_was_at_and_ends_with_the_same_bytes(trained, recorded, tmp_path):
@@ -134,20 +134,20 @@ def test_killed_it_goes_on_with_the_recording_it_was_at_and_ends_with_the_same_b
 
 
 @pytest.mark.parametrize("rule", ["hysteresis", "accumulation"])
-def test_with_true_events_it_chooses_on_other_children_judges_and_keeps_the_rule(call, recorded, tmp_path, rule):
-    code, told, errors = call("--events", recorded / "events.csv", "--rule", rule)
+def test_with_true_events_it_chooses_on_other_children_evaluates_and_keeps_the_rule(call, recorded, tmp_path, rule):
+    code, detected, errors = call("--events", recorded / "events.csv", "--rule", rule)
     assert code == 0, errors
     for words in ("event sensitivity, 1 s tolerance", "false alarms per hour", "SzCORE", "of the true ones", "flatter"):
-        assert words in told
-    judged = json.loads((tmp_path / "out/event_metrics.json").read_text())
-    assert judged["settings"] == "settings chosen on the other children, not those given"
-    assert 0 <= judged["1 s tolerance"]["event_sensitivity"]["value"] <= 1
+        assert words in detected
+    evaluated = json.loads((tmp_path / "out/event_metrics.json").read_text())
+    assert evaluated["settings"] == "settings chosen on the other children, not those given"
+    assert 0 <= evaluated["1 s tolerance"]["event_sensitivity"]["value"] <= 1
     assert len(table(tmp_path / "out/tradeoff.csv")) >= 5
     assert (tmp_path / "out/tradeoff.png").read_bytes().startswith(b"\x89PNG")
     kept = json.loads((tmp_path / "out/rule.json").read_text())
     assert kept["rule"] == rule and kept["stride_s"] == 1.0
     flags = ("--settings", tmp_path / "out/rule.json", "--events", recorded / "events.csv", "--no-tune-rule")
-    code, told, errors = call(*flags, out=tmp_path / "new")
+    code, detected, errors = call(*flags, out=tmp_path / "new")
     assert code == 0, errors
     assert json.loads((tmp_path / "new/event_metrics.json").read_text())["rule"] == rule
     by_hand = [f"--{name.replace('_', '-')}={value}" for name, value in kept.items()]
@@ -220,13 +220,13 @@ def test_events_past_the_end_and_names_that_are_none_are_refused(call, recorded,
     assert "is not a recording's name" in errors
 
 
-def test_settings_are_not_chosen_on_the_child_that_is_judged(call, recorded):
+def test_settings_are_not_chosen_on_the_child_that_is_evaluated(call, recorded):
     code, _, errors = call("--events", recorded / "events.csv", recordings=1)
     assert code == 2
     assert "--no-tune-rule" in errors
-    code, told, _ = call("--events", recorded / "events.csv", "--no-tune-rule", recordings=1)
+    code, detected, _ = call("--events", recorded / "events.csv", "--no-tune-rule", recordings=1)
     assert code == 0
-    assert "settings as given" in told
+    assert "settings as given" in detected
 
 
 def test_settings_are_not_chosen_where_one_child_has_all_the_events(call, tmp_path):

@@ -51,7 +51,7 @@ def test_killed_again_and_again_also_inside_saves_it_ends_with_the_bytes_of_one_
     def kill_the_parent_alone(hold: str) -> None:
         command = start(hold)
         worker = command.held()
-        command.kill_parent()  # it cannot tell its workers
+        command.kill_parent()  # it cannot show its workers
         assert is_gone(worker)
 
     kill_the_parent_alone("_last.safetensors after")
@@ -198,7 +198,7 @@ def test_fewer_children_than_folds_is_a_message(main):
     assert (code, stderr) == (1, "error: the training data: has 8 children for 9 folds (use --folds 8 or fewer)\n")
 
 
-def test_an_output_that_cannot_be_written_is_told_before_training(main, tmp_path):
+def test_an_output_that_cannot_be_written_is_found_before_training(main, tmp_path):
     (tmp_path / "file").touch()
     for run in (tmp_path / "file" / "run", Path("/proc/run")):
         code, stdout, stderr = main(run=run)
@@ -208,7 +208,7 @@ def test_an_output_that_cannot_be_written_is_told_before_training(main, tmp_path
         assert "segments of" not in stdout, "it did not continue"
 
 
-def test_a_full_disk_is_told_before_training(main, monkeypatch, tmp_path):
+def test_a_full_disk_is_found_before_training(main, monkeypatch, tmp_path):
     def full(handle):
         raise OSError(28, "No space left on device")
 

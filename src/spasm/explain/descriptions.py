@@ -70,12 +70,12 @@ def top_reasons(
         if contributions[column] != 0:
             families[CATALOGUE[name].family].append(column)
     reasons = []
-    for members in families.values():
-        total = float(contributions[members].sum())
-        chosen = max(members, key=lambda column: contributions[column] * np.sign(total))
+    for columns in families.values():
+        total = float(contributions[columns].sum())
+        chosen = max(columns, key=lambda column: contributions[column] * np.sign(total))
         spec, value = CATALOGUE[names[chosen]], float(values[chosen])
         below, above = _fractions(value, np.zeros(0) if other_values is None else other_values[:, chosen])
-        reasons.append(Reason(spec.name, spec.phrase, value, spec.unit, below, above, total, len(members) - 1))
+        reasons.append(Reason(spec.name, spec.phrase, value, spec.unit, below, above, total, len(columns) - 1))
     weighing = [reason for reason in reasons if reason.contribution]
     return sorted(weighing, key=lambda reason: -abs(reason.contribution))[:count]
 

@@ -1,6 +1,6 @@
 """A figure of a report: as SVG for the page, whose colours it follows, and as PNG and SVG for papers; and the curves.
 
-Colours are Okabe and Ito's (2008), which colour-blind people tell apart; each also has its own dash or marker, so that
+Colours are Okabe and Ito's (2008), which colour-blind people can distinguish; each also has its own dash or marker, so that
 a grey print can be read.
 """
 
