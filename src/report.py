@@ -39,7 +39,7 @@ def main(settings: Report) -> int:
     print(console.data_summary(data))
     if playable < len(data.names):
         print(f"{playable} of {len(data.names)} segments can be played in the page: the worst and a sample")
-    print(f"written: {run.path / 'report.html'} ({size / 1e6:.1f} MB), model_card.md, figures/*.png")
+    print(f"written: {run.path / 'report.html'} ({size / 1e6:.1f} MB), model_card.md, figures/ as PNG and SVG")
     print("next:    open report.html in a browser")
     return 0
 

@@ -1,4 +1,4 @@
-"""A run can be looked at: the page is opened in a real browser, as a file, and used."""
+"""The page of a run is opened in a real browser, as a file, and used."""
 
 import dataclasses
 import json
@@ -379,7 +379,7 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
     predictions = SegmentPredictions(
         names=[f"child_{row}{hostile}.npy" for row in range(count)], children=children, poses=poses,
         probability=probabilities, positive=probabilities >= 0.5, thresholds=np.full(count, 0.5),
-        logits={member: generator.normal(size=count) for member in ("lgbm", "rocket", "stgcn_mil")},
+        logits={model: generator.normal(size=count) for model in ("lgbm", "rocket", "stgcn_mil")},
         notes={f"child_{row}{hostile}.npy": hostile for row in range(count)},
         labels=labels if labelled else None, fold_of=np.arange(count) % 3 if labelled else None,
         has_pose=np.ones(count, dtype=bool), groups={child: {"cohort" + hostile: hostile} for child in children},
@@ -410,7 +410,7 @@ def test_names_that_want_to_be_scripts_do_nothing(browser: Any, both: Path, tmp_
     assert seen.page.evaluate("document.scripts.length") == 2
     assert seen.requests == [(tmp_path / "page.html").as_uri()]
     assert seen.messages == []
-    assert EVIL in seen.page.locator("#player .segment-title").inner_text()  # told as it is
+    assert EVIL in seen.page.locator("#player .segment-title").inner_text()  # shown as it is
     seen.close()
 
 
@@ -479,7 +479,9 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     evidence = gather(both, decision, poses, fold_of, CPU)
     logit = np.nansum(evidence.attention * np.nan_to_num(evidence.frame_logits), axis=1)
     own = [float(row["stgcn_mil_logit"]) for row in table[:12]]
-    assert logit[posed] == pytest.approx(np.array(own)[posed], abs=1e-4)  # the logit is what was looked at, weighed
+    assert logit[posed] == pytest.approx(
+        np.array(own)[posed], abs=1e-4
+    )  # the logit is the frame logits weighed by attention
     assert evidence.attention.sum(axis=1)[posed] == pytest.approx(1, abs=1e-5)
     assert np.isnan(evidence.frame_logits[~visible_mask(poses).any(axis=2)]).all()
     assert any(evidence.reasons)
@@ -505,10 +507,10 @@ def test_of_many_segments_the_worst_the_least_certain_and_a_sample_are_kept() ->
 def test_a_large_run_says_how_many_can_be_played(both: Path, train_flags: Callable[..., list[str]]) -> None:
     flags = train_flags(both)
     before = (both / "report.html").read_bytes()
-    said = done("src/report.py", "--run", both, "--cache", flags[flags.index("--cache") + 1], "--max-players", 7)
+    output = done("src/report.py", "--run", both, "--cache", flags[flags.index("--cache") + 1], "--max-players", 7)
     html = (both / "report.html").read_text(encoding="utf-8")
     (both / "report.html").write_bytes(before)
-    assert "7 of 40 segments can be played" in said
+    assert "7 of 40 segments can be played" in output
     assert "7 of 40 segments can be played" in html
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
     assert len(data["segments"]) == 40
@@ -564,10 +566,10 @@ def test_new_segments_get_the_same_page_without_claims_about_them(browser: Any, 
         assert "false alarm" not in text
     assert seen.page.locator("#table tbody tr").count() == 2
     named = seen.page.evaluate("page.segments.map((segment) => [segment.name, segment.probability, segment.predicted])")
-    answered = read_table(predicted.with_name("s_probabilities.csv"), ("segment_name", "probability", "label"))
-    assert [name for name, _, _ in named] == [row["segment_name"] for row in answered]
-    assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in answered], abs=1e-5)
-    assert [answer for _, _, answer in named] == [int(row["label"]) for row in answered]
+    written = read_table(predicted.with_name("s_probabilities.csv"), ("segment_name", "probability", "label"))
+    assert [name for name, _, _ in named] == [row["segment_name"] for row in written]
+    assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in written], abs=1e-5)
+    assert [label for _, _, label in named] == [int(row["label"]) for row in written]
     assert seen.messages == []
     seen.close()
 
@@ -601,8 +603,8 @@ def test_a_damaged_run_is_named_and_the_old_report_kept(
 def test_figures_that_are_not_of_the_decision_are_refused(both: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(both, tmp_path / "run"))
     decision = read_decision(folder)
-    told = files.read_json(folder / "metrics.json")
-    files.write_json(folder / "metrics.json", told | {"threshold": 0.123})
+    found = files.read_json(folder / "metrics.json")
+    files.write_json(folder / "metrics.json", found | {"threshold": 0.123})
     with pytest.raises(DataError, match="another decision"):
         read_metrics(folder, decision)
 
