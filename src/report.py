@@ -42,7 +42,7 @@ def main(settings: Report) -> int:
     print(console.data_summary(data))
     if playable < len(data.names):
         print(f"{playable} of {len(data.names)} segments can be played in the page: the worst and a sample")
-    print(f"written: {run.path / 'report.html'} ({size / 1e6:.1f} MB), model_card.md, figures/*.png")
+    print(f"written: {run.path / 'report.html'} ({size / 1e6:.1f} MB), model_card.md, figures/ as PNG and SVG")
     print(f"next:    open {run.path / 'report.html'} in a browser")
     return 0
 

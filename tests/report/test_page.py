@@ -379,7 +379,7 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
     predictions = SegmentPredictions(
         names=[f"child_{row}{hostile}.npy" for row in range(count)], children=children, poses=poses,
         probability=probabilities, positive=probabilities >= 0.5, thresholds=np.full(count, 0.5),
-        logits={name: generator.normal(size=count) for name in ("lgbm", "rocket", "stgcn_mil")},
+        logits={model: generator.normal(size=count) for model in ("lgbm", "rocket", "stgcn_mil")},
         notes={f"child_{row}{hostile}.npy": hostile for row in range(count)},
         labels=labels if labelled else None, fold_of=np.arange(count) % 3 if labelled else None,
         has_pose=np.ones(count, dtype=bool), groups={child: {"cohort" + hostile: hostile} for child in children},
@@ -479,7 +479,9 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     evidence = gather(both, decision, poses, fold_of, CPU)
     logit = np.nansum(evidence.attention * np.nan_to_num(evidence.frame_logits), axis=1)
     own = [float(row["stgcn_mil_logit"]) for row in table[:12]]
-    assert logit[posed] == pytest.approx(np.array(own)[posed], abs=1e-4)  # the logit is the weighted sum of its frames
+    assert logit[posed] == pytest.approx(
+        np.array(own)[posed], abs=1e-4
+    )  # the logit is the frame logits weighed by attention
     assert evidence.attention.sum(axis=1)[posed] == pytest.approx(1, abs=1e-5)
     assert np.isnan(evidence.frame_logits[~visible_mask(poses).any(axis=2)]).all()
     assert any(evidence.reasons)
@@ -505,10 +507,10 @@ def test_of_many_segments_the_worst_the_least_certain_and_a_sample_are_kept() ->
 def test_a_large_run_says_how_many_can_be_played(both: Path, train_flags: Callable[..., list[str]]) -> None:
     flags = train_flags(both)
     before = (both / "report.html").read_bytes()
-    printed = done("src/report.py", "--run", both, "--cache", flags[flags.index("--cache") + 1], "--max-players", 7)
+    output = done("src/report.py", "--run", both, "--cache", flags[flags.index("--cache") + 1], "--max-players", 7)
     html = (both / "report.html").read_text(encoding="utf-8")
     (both / "report.html").write_bytes(before)
-    assert "7 of 40 segments can be played" in printed
+    assert "7 of 40 segments can be played" in output
     assert "7 of 40 segments can be played" in html
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
     assert len(data["segments"]) == 40
@@ -564,10 +566,10 @@ def test_new_segments_get_the_same_page_without_claims_about_them(browser: Any, 
         assert "false alarm" not in text
     assert seen.page.locator("#table tbody tr").count() == 2
     named = seen.page.evaluate("page.segments.map((segment) => [segment.name, segment.probability, segment.predicted])")
-    rows = read_table(predicted.with_name("s_probabilities.csv"), ("segment_name", "probability", "label"))
-    assert [name for name, _, _ in named] == [row["segment_name"] for row in rows]
-    assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in rows], abs=1e-5)
-    assert [label for _, _, label in named] == [int(row["label"]) for row in rows]
+    written = read_table(predicted.with_name("s_probabilities.csv"), ("segment_name", "probability", "label"))
+    assert [name for name, _, _ in named] == [row["segment_name"] for row in written]
+    assert [p for _, p, _ in named] == pytest.approx([float(row["probability"]) for row in written], abs=1e-5)
+    assert [label for _, _, label in named] == [int(row["label"]) for row in written]
     assert seen.messages == []
     seen.close()
 

@@ -1,4 +1,4 @@
-"""extract_pose.py on real videos of a photographed person: decode, pose, even time, predictions, and what it refuses."""
+"""extract_pose.py on real videos of a photographed person: poses, even time, predictions, and what it refuses."""
 
 import fcntl
 import json

@@ -1,7 +1,7 @@
 """A figure of a report: as SVG for the page, whose colours it follows, and as PNG and SVG for papers; and the curves.
 
-Colours are Okabe and Ito's (2008), which colour-blind people can distinguish; each also has its own dash or marker, so that
-a grey print can be read.
+Colours are Okabe and Ito's (2008), which colour-blind people can distinguish; each also has its own dash or marker, so
+that a grey print can be read.
 """
 
 import functools
