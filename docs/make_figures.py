@@ -36,6 +36,7 @@ from spasm.report.predictions import SegmentPredictions, read_out_of_fold_predic
 from spasm.runs.artefacts import read_decision, read_manifest, read_metrics
 from spasm.runs.folder import ModelFolder, reopen_run
 
+TABLES = ("kinder_gator.csv", "kinder_gator_published.csv")  # of compare.py, the second rounded
 NETWORK = "stgcn_mil"  # whose attention the animation shows
 EVERY = 2  # frames of the pose for each frame of the animation
 COLOURS = 64  # of the animation, which is what keeps it small
@@ -59,7 +60,7 @@ class MakeFigures:
 
 def main(settings: MakeFigures) -> int:
     settings.out.mkdir(parents=True, exist_ok=True)
-    rows = [row for path in sorted(settings.results.glob("kinder_gator*.csv")) for row in read_results(path)]
+    rows = [row for name in TABLES for row in read_results(settings.results / name)]
     (settings.out / "forest.png").write_bytes(comparison.plot(rows, simulated=False))
     (settings.out / "timeline.png").write_bytes(timeline(settings.run))
     (settings.out / "player.gif").write_bytes(animation(settings))

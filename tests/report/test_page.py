@@ -22,7 +22,7 @@ from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
-from spasm.explain.attributions import Evidence, _explain, gather
+from spasm.explain.attributions import Evidence, _explain, explaining, gather
 from spasm.features import body_frame
 from spasm.report import model_figures
 from spasm.report.children import child_quality
@@ -386,7 +386,9 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
         events={f"child_0{hostile}.npy": [(5.0, 20.0, hostile)]}, warnings=[hostile] * 30,
     )  # fmt: skip
     attention = np.full((count, T), 1 / T)
-    return predictions, Evidence(attention, generator.normal(size=(count, T)), [[] for _ in range(count)])
+    return predictions, Evidence(
+        attention, generator.normal(size=(count, T)), [[] for _ in range(count)], {"stgcn_mil": 1.0}
+    )
 
 
 @needs_browser
@@ -447,7 +449,7 @@ def test_every_figure_has_axes_with_names_and_can_be_distinguished_without_colou
     decision = read_decision(both)
     metrics = read_metrics(both, decision)
     metrics = metrics.model_copy(update={"cross_fitted_thresholds": [0.5] * 3})
-    nothing, oof = Evidence(np.zeros((0, T)), np.zeros((0, T)), []), read_oof(both, metrics)
+    nothing, oof = Evidence(np.zeros((0, T)), np.zeros((0, T)), [], {}), read_oof(both, metrics)
     _, plots = page(RunReport(predictions, np.arange(0), nothing, decision, metrics, oof, [], []))
     assert len(plots) == 11
     for name, plot in plots.items():
@@ -471,7 +473,7 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     posed = visible_mask(poses).any(axis=(1, 2))
     for fold in range(3):
         rows = np.flatnonzero((fold_of == fold) & posed)
-        work = (both, "lgbm", decision.models["lgbm"], [fold], CPU)
+        work = (both, "lgbm", explaining(both, decision)["lgbm"], [fold], CPU)
         shap_values = _explain(work, poses[rows]).shap_values
         # What every segment has in common, the bias, is the same for all of a fold.
         rest = np.array([float(table[row]["lgbm_logit"]) for row in rows]) - shap_values.sum(axis=1)
@@ -479,9 +481,8 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     evidence = gather(both, decision, poses, fold_of, CPU)
     logit = np.nansum(evidence.attention * np.nan_to_num(evidence.frame_logits), axis=1)
     own = [float(row["stgcn_mil_logit"]) for row in table[:12]]
-    assert logit[posed] == pytest.approx(
-        np.array(own)[posed], abs=1e-4
-    )  # the logit is the frame logits weighed by attention
+    # The logit is the mean of the frame logits, weighted by attention.
+    assert logit[posed] == pytest.approx(np.array(own)[posed], abs=1e-4)
     assert evidence.attention.sum(axis=1)[posed] == pytest.approx(1, abs=1e-5)
     assert np.isnan(evidence.frame_logits[~visible_mask(poses).any(axis=2)]).all()
     assert any(evidence.reasons)

@@ -171,21 +171,22 @@ def test_the_strip_shows_the_probability_of_each_frame_from_0_to_1(opened: PageI
     assert "frame probability" in opened.page.locator("#player .values").inner_text()
 
 
-@pytest.mark.parametrize(("weight", "dimmed"), [(0.04, True), (0.3, False)])
+@pytest.mark.parametrize(("weight", "dimmed"), [(0.0, True), (0.04, True), (0.3, False)])
 def test_a_network_of_little_weight_is_dimmed_and_its_weight_named(
     browser: Any, both: Path, tmp_path: Path, weight: float, dimmed: bool
 ) -> None:
-    change = f"for model in data['models']:\n    if model['has_attention']: model['weight'] = {weight}"
+    change = f"for model in data['networks']: model['weight'] = {weight}"
     seen = PageInBrowser(browser, changed_page(both, tmp_path, change))
     note = seen.page.locator("#player .network-note").inner_text().replace("\u00a0", " ")
-    assert ("this model's weight in the prediction is 4 %" in note) == dimmed
+    assert ("this model's weight in the prediction is 4 %" in note) == (weight == 0.04)
+    assert ("has no weight in the prediction" in note) == (weight == 0)
     assert seen.page.locator("#player .dimmed").count() == (2 if dimmed else 0)
     seen.close()
 
 
 def test_without_a_network_no_attention_is_shown(browser: Any, both: Path, tmp_path: Path) -> None:
     change = """
-for model in data['models']: model['has_attention'] = False
+data['networks'] = []
 for segment in data['segments']: segment['peak_s'] = None
 """
     seen = PageInBrowser(browser, changed_page(both, tmp_path, change))

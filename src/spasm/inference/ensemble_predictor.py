@@ -4,10 +4,10 @@ The calling process loads neither torch nor LightGBM: the two crash together on 
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -55,12 +55,24 @@ def model_of(run: Path, name: str) -> Model:
     return MODELS[name]
 
 
-def open_folds(run: Path, name: str, decided: DecidedModel, folds: Iterable[int], hardware: Hardware) -> Predictor:
-    """Open some folds of a decision's model with all its seeds; seeds are the inner loop. Loads only these files."""
+class TrainedModel(Protocol):
+    """What must be known of a model to open its folds, such as a `DecidedModel`."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Those that are trained."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Of its config class, as JSON holds them."""
+
+
+def open_folds(run: Path, name: str, trained: TrainedModel, folds: Iterable[int], hardware: Hardware) -> Predictor:
+    """Open some folds of a model with all its seeds; seeds are the inner loop. Loads only these files."""
     model, folder = model_of(run, name), ModelFolder(run / name)
-    paths = [folder.weights(seed, fold) for fold in folds for seed in decided.seeds]
+    paths = [folder.weights(seed, fold) for fold in folds for seed in trained.seeds]
     try:
-        return model.load(paths, from_tree(model.config, decided.settings), hardware)
+        return model.load(paths, from_tree(model.config, trained.settings), hardware)
     except SettingsError as error:
         raise DataError(run / "decision.json", str(error), rebuild_hint(run)) from error
     except TrainingError as error:

@@ -45,10 +45,13 @@ def build_payload(report: RunReport, plots: Mapping[str, Plot]) -> dict[str, Any
             {
                 "name": MODELS[name].title,
                 "weight": round(model.weight, 4),
-                "has_attention": MODELS[name].has_attention,
                 "has_features": MODELS[name].has_shap_values,
             }
             for name, model in report.decision.models.items()
+        ],
+        "networks": [
+            {"name": MODELS[name].title, "weight": round(weight, 4)}
+            for name, weight in report.evidence.networks.items()
         ],
         "phrases": [[short_phrase(phrase), phrase] for phrase in phrases],
         "fastest": _fastest(segments),

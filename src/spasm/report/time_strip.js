@@ -6,7 +6,7 @@ const GUTTER = 54, EDGE = 8;  // pixels left and right of a plot; the numbers of
 const LOW_WEIGHT = 0.1, DIMMED = 0.4;  // the networks' weight in the prediction below which their curves are dimmed
 const STILL = 0.25;  // of the page's speed axis: a segment that stays below gets an axis of its own
 
-const networks = page.models.filter((model) => model.has_attention);
+const networks = page.networks;  // whose attention it is; weight 0: of a model that has no part in the prediction
 const networkWeight = networks.reduce((sum, model) => sum + model.weight, 0);
 const logistic = (value) => (value === null ? null : 1 / (1 + Math.exp(-value)));
 
@@ -40,6 +40,7 @@ class TimeStrip {
     this.bands.probability.classList.toggle("dimmed", low);
     note.textContent = !networks.length ? "No network takes part in this prediction, so there is no attention over time."
       : !motion.hasAttention ? "No pose, so no attention over time."
+      : !networkWeight ? `Dimmed: ${networks[0].name} has no weight in the prediction. Its attention only helps to find the moment.`
       : low ? `Dimmed: ${networks.length > 1 ? "these models' weight" : "this model's weight"} in the prediction is ${percent(networkWeight)}.` : "";
     if (!motion.hasAttention) return;
     const most = Math.max(...motion.attention);
