@@ -616,7 +616,7 @@ class Noted:
         caller = sys._getframe(1)
         while caller and "_bootstrap" in caller.f_code.co_filename:
             caller = caller.f_back
-        asked = caller and caller.f_globals["__name__"] == "importlib.util"  # whether it is installed, which loads nothing
+        asked = caller and caller.f_globals["__name__"] == "importlib.util"  # which loads nothing
         if name in ("torch", "lightgbm") and not asked:
             with open(os.environ["NOTED"], "a") as file:
                 file.write(f"{os.getpid()} {name}\\n")
