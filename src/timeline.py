@@ -6,7 +6,7 @@ for each child on the other children's recordings, evaluates the detected events
 recordings (--settings output/timeline/rule.json).
 
 Examples:
-  python src/timeline.py input/demo/test/child_2_1.npy --run output/demo
+  python src/timeline.py input/demo/test/child_16_10.npy --run output/demo
   python src/timeline.py "my video.mp4" --run output/main
   python src/timeline.py --camera 0 --run output/main
   python src/timeline.py input/infants/recordings/*.npy --events input/infants/events.csv --run output/main

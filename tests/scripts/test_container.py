@@ -107,5 +107,5 @@ def test_the_entrypoint_writes_the_submission_where_the_challenge_looks(image, s
 def test_the_entrypoint_exits_1_and_says_why_where_there_is_no_input(image, tmp_path):
     finished = contain(image, tmp_path / "nowhere", tmp_path / "out")
     assert finished.returncode == 1
-    assert "nowhere: cannot be listed" in finished.stderr
+    assert "nowhere: there is no such folder" in finished.stderr
     assert "Traceback" not in finished.stderr
