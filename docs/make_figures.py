@@ -1,6 +1,6 @@
 """Make the pictures of README.md and docs/ from a trained run on simulated data, and from stored results.
 
-Writes docs/images/: player.gif (a found spasm), report.png (the top of the run's report, which needs Chromium),
+Writes docs/images/: player.gif (a found spasm), report.png (the run's report, which needs Chromium),
 timeline.png (a simulated recording) and forest.png (F1 on Kinder-Gator, from docs/results/).
 
 Example: python docs/make_figures.py --run output/demo
@@ -194,7 +194,7 @@ def paint(
 
 
 def screenshot(page: Path, out: Path) -> bool:
-    """A picture of the top of a report; gives whether a browser is there."""
+    """A picture of the top of a report and its player; gives whether a browser is there."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -204,13 +204,18 @@ def screenshot(page: Path, out: Path) -> bool:
         return False
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        view = chromium.new_page(viewport={"width": 1200, "height": 1500})
+        view = chromium.new_page(viewport={"width": 1200, "height": 1000})
         view.goto(page.resolve().as_uri())
         view.wait_for_timeout(1500)  # the player's first frames
-        view.screenshot(path=out)
+        top = view.screenshot()
+        view.add_style_tag(content="nav { position: static !important }")  # else it lies over the player
+        parts = [top, view.locator("#player").screenshot()]
         chromium.close()
-    with Image.open(out) as picture:
-        picture.convert("RGB").quantize(128).save(out, optimize=True)
+    pictures = [Image.open(io.BytesIO(part)).convert("RGB") for part in parts]
+    both = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)), "white")
+    both.paste(pictures[0], (0, 0))
+    both.paste(pictures[1], ((both.width - pictures[1].width) // 2, pictures[0].height))
+    both.quantize(128).save(out, optimize=True)
     return True
 
 
