@@ -86,5 +86,5 @@ def test_the_campaign_notices_a_command_that_harms_what_was_there(campaign):
     (checked.work / "run/folds.csv").write_text("half")
     (checked.work / "run/oof.csv").unlink()
     (checked.work / "run/.tmp-1-2-3").touch()
-    wrong = checked.check(0, "Traceback", rerun=False)
+    wrong = checked.problems_of(0, "Traceback", rerun=False)
     assert len(wrong) == 5, wrong
