@@ -275,7 +275,7 @@ def test_a_child_without_a_value_and_a_folder_without_groups_are_named(data, tmp
 def test_values_that_make_no_file_name_are_refused(data, tmp_path, value):
     text = (data / "groups.csv").read_text()
     (data / "groups.csv").write_text(text.replace("ward", value))
-    assert "no file name" in refused(data, tmp_path, "cohort").reason
+    assert "cannot be in a file name" in refused(data, tmp_path, "cohort").reason
 
 
 def test_one_value_for_all_leaves_no_child_to_train_on(data, tmp_path):
