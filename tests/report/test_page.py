@@ -650,7 +650,7 @@ def test_what_made_spasms_be_missed_is_counted() -> None:
     lines = describe_errors(predictions, np.arange(8), evidence)
     # Segment 1 has no pose in frames 10 to 19, which are its event; attention is highest on that of 3 and 5, not of 7.
     assert lines[0] == (
-        "Of 4 missed spasms whose time is known: 1 lie mostly in gaps without a pose and could hardly be seen; "
+        "Of the 4 missed spasms: 1 lie mostly in gaps without a pose and could hardly be seen; "
         "1 have the highest attention outside the spasm; "
         "2 have the highest attention on the spasm, but a probability below the threshold."
     )
@@ -658,6 +658,10 @@ def test_what_made_spasms_be_missed_is_counted() -> None:
     assert any(
         "In 0 of 1 children with spasms at least one is found. 0 of 1 children without" in line for line in lines
     )
+    assert "Of the spasms that lie mostly in gaps 0 of 1 are found; of the others 0 of 3 (0 %)." in lines
+    evidence = dataclasses.replace(evidence, networks={"stgcn_mil": 0.0})
+    without = describe_errors(predictions, np.arange(8), evidence)
+    assert "3 were seen, but have a probability below the threshold" in without[0], "it has no part in the prediction"
     assert missing_event_fraction(predictions, 1) == 1
     assert missing_event_fraction(predictions, 3) == 0
 

@@ -48,7 +48,10 @@ def test_a_fraction_in_small_numbers_is_never_far_off() -> None:
 
 def test_the_worst_child_is_the_one_with_the_largest_fraction_of_wrong_predictions() -> None:
     text = sentences.worst_child(PREDICTIONS)
-    assert text == "The worst child is b: 2 of 2 segments are wrong. 1 of 3 children have no wrong prediction."
+    assert (
+        text
+        == "The worst child is b: 2 of 2 segments are wrong. Missed spasms: 1, false alarms: 1. 1 of 3 children have no wrong prediction."
+    )
 
 
 def test_of_children_with_as_many_errors_the_one_farthest_off_is_named() -> None:
@@ -62,7 +65,7 @@ def test_segments_without_a_pose_are_mentioned_where_only_some_have_none() -> No
     some = dataclasses.replace(PREDICTIONS, has_pose=np.array([True, True, False, True, True, True]))
     text = sentences.without_pose(some)
     assert text.startswith("1 of 6 segments have no pose in any frame.")
-    assert "0 missed spasms and 1 false alarms are such segments; without them F1 is 0.500." in text
+    assert "0 of the missed spasms and 1 of the false alarms are such segments; without them F1 is 0.500." in text
 
 
 def test_a_metric_that_is_not_defined_has_a_dash() -> None:

@@ -154,6 +154,8 @@ def reliability(
         count = int(inside.max()) + 1
         resampled = bootstrap.sample_children(count, generator, RESAMPLES)
         least, most = np.percentile(bootstrap.mean_replicates(labels[rows], inside, resampled), TAILS)
+        if least == most:  # all labels are equal; the rule of three (Hanley and Lippman-Hand 1983), with children
+            least, most = max(0.0, least - 3 / count), min(1.0, most + 3 / count)
         bins.append(
             Bin(float(low), float(high), float(probabilities[rows].mean()), float(labels[rows].mean()), float(least),
                 float(most), int(rows.sum()), count)

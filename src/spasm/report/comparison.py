@@ -212,7 +212,7 @@ def plot(rows: Sequence[Row], simulated: bool) -> bytes:
         )
         axes.plot(row["f1"], place, "o", color="white", markeredgecolor="#1f4e79", zorder=3)
     axes.set_yticks(range(len(rows)), [row["model"] for row in reversed(rows)])
-    axes.set_xlabel("cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over children (thin)")
+    axes.set_xlabel("cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over people (thin)")
     axes.grid(axis="x", alpha=0.3)
     plots.stamp_simulated(figure, simulated)
     return plots.to_png(figure)

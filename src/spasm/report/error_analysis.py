@@ -24,7 +24,12 @@ def describe_errors(predictions: SegmentPredictions, rows: np.ndarray, evidence:
     """Sentences about the errors, why spasms were missed first; rows: the segments that `evidence` is about."""
     assert predictions.labels is not None
     truth, positive, children = predictions.labels == 1, predictions.positive, np.asarray(predictions.children)
-    lines = [_misses(predictions, rows, evidence), _by_kind(predictions), _by_child(truth, positive, children)]
+    lines = [
+        _misses(predictions, rows, evidence),
+        _by_gaps(predictions),
+        _by_kind(predictions),
+        _by_child(truth, positive, children),
+    ]
     return [line for line in lines if line]
 
 
@@ -40,6 +45,23 @@ def _by_child(truth: np.ndarray, positive: np.ndarray, children: np.ndarray) -> 
     return line
 
 
+def _by_gaps(predictions: SegmentPredictions) -> str:
+    """How many of the spasms that could hardly be seen were found, and how many of the others; where both exist."""
+    assert predictions.labels is not None
+    total, found = Counter[bool](), Counter[bool]()
+    for row in np.flatnonzero(predictions.labels == 1):
+        missing = missing_event_fraction(predictions, int(row))
+        if missing is not None:
+            total[missing > HIDDEN] += 1
+            found[missing > HIDDEN] += bool(predictions.positive[row])
+    if not total[True] or not total[False]:
+        return ""
+    return (
+        f"Of the spasms that lie mostly in gaps {found[True]} of {total[True]} are found; of the others "
+        f"{found[False]} of {total[False]} ({percent(found[False] / total[False])})."
+    )
+
+
 def _by_kind(predictions: SegmentPredictions) -> str:
     """How many spasms of each kind were found, where kinds are known."""
     assert predictions.labels is not None
@@ -50,14 +72,17 @@ def _by_kind(predictions: SegmentPredictions) -> str:
         for kind in {kind for _, _, kind in predictions.events.get(name, []) if kind}:
             total[kind] += 1
             detected[kind] += bool(predictions.positive[row])
-    parts = [f"{kind} {detected[kind]} of {count} ({percent(detected[kind] / count)})" for kind, count in total.items()]
-    return f"Found, by kind of spasm: {', '.join(parts)}." if parts else ""
+    kinds = sorted(total, key=lambda kind: (detected[kind] / total[kind], kind))
+    parts = [f"{kind} {detected[kind]} of {total[kind]} ({percent(detected[kind] / total[kind])})" for kind in kinds]
+    twice = " A segment with two kinds counts for both." if sum(total.values()) > predictions.labels.sum() else ""
+    return f"Found, by kind of spasm, the worst first: {', '.join(parts)}.{twice}" if parts else ""
 
 
 def _misses(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidence) -> str:
     """Why spasms were missed, where events are known."""
     assert predictions.labels is not None
     hidden = attended = elsewhere = unattended = 0
+    has_network = any(evidence.networks.values())  # the attention of a network without weight explains no error
     for number, row in enumerate(rows):
         inside = _event_mask(predictions, int(row))
         if inside is None or predictions.labels[row] != 1 or predictions.positive[row]:
@@ -65,7 +90,7 @@ def _misses(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidenc
         attention = evidence.attention[number]
         if (missing_event_fraction(predictions, int(row)) or 0) > HIDDEN:
             hidden += 1
-        elif not attention.any():
+        elif not has_network or not attention.any():
             unattended += 1
         elif inside[attention.argmax()]:
             attended += 1
@@ -81,7 +106,9 @@ def _misses(predictions: SegmentPredictions, rows: np.ndarray, evidence: Evidenc
         (unattended, "were seen, but have a probability below the threshold"),
     )
     parts = [f"{count} {text}" for count, text in reasons if count]
-    return f"Of {total} missed spasms whose time is known: {'; '.join(parts)}."
+    missed = int(((predictions.labels == 1) & ~predictions.positive).sum())
+    which = f"Of the {total} missed spasms" if total == missed else f"Of {total} missed spasms whose time is known"
+    return f"{which}: {'; '.join(parts)}."
 
 
 def _event_mask(predictions: SegmentPredictions, row: int) -> np.ndarray | None:

@@ -79,7 +79,7 @@ function showReasons(place, segment) {
   });
   const list = create("ul", "reason-list"), rest = items.slice(SHOWN_REASONS);
   list.append(...items.slice(0, SHOWN_REASONS));
-  place.append(create("h4", "", `Why ${model.name} alone predicts ${fixed(segment.models[page.models.indexOf(model)])}`), list);
+  place.append(create("h4", "", `Reasons of ${model.name}, ${percent(model.weight)} of the weight, which alone predicts ${fixed(segment.models[page.models.indexOf(model)])}`), list);
   if (!rest.length) return;
   const more = create("details", "more"), others = create("ul", "reason-list");
   others.append(...rest);

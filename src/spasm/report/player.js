@@ -103,7 +103,7 @@ class Player {
     this.at = clamp(at, 0, rows.length - 1);
     this.part("previous").setAttribute("aria-disabled", this.at === 0);  // disabled would lose the focus
     this.part("next").setAttribute("aria-disabled", this.at === rows.length - 1);
-    this.part("place").textContent = `${this.at + 1} of ${rows.length}`;
+    this.part("place").textContent = `segment ${this.at + 1} of ${rows.length}`;
     return this.show(rows[this.at]);
   }
   async show(row) {

@@ -4,11 +4,14 @@ import numpy as np
 
 from spasm.core.errors import printable
 from spasm.data.annotations import LabelLevel
+from spasm.data.pose import visible_mask
 from spasm.evaluation import metrics
 from spasm.report.children import Quality
 from spasm.report.predictions import SegmentPredictions, percent
 from spasm.report.run_report import RunReport
 from spasm.report.summary import three_digits
+
+LIKELY = 0.5  # probability from which a spasm is more likely than none
 
 
 def about_threshold(report: RunReport) -> str:
@@ -20,7 +23,10 @@ def about_threshold(report: RunReport) -> str:
         )
     if not report.labelled:
         return ""
-    return f"A segment of a new child is predicted positive from a probability of {report.threshold:.3f} on."
+    line = f"A segment of a new child is predicted positive from a probability of {report.threshold:.3f} on."
+    if report.threshold < LIKELY:
+        line += " This threshold gives the highest F1; a segment just above it is more likely to hold no spasm."
+    return line
 
 
 def limits(report: RunReport) -> list[str]:
@@ -47,16 +53,28 @@ def worst_child(predictions: SegmentPredictions) -> str:
     """Which child has the largest fraction of wrong predictions, and how many have none."""
     assert predictions.labels is not None
     wrong = predictions.positive != (predictions.labels == 1)
+    false_alarm = wrong & predictions.positive
     names, place = np.unique(np.asarray(predictions.children), return_inverse=True)
     count, errors = np.bincount(place), np.bincount(place, wrong)
     brier = np.bincount(place, (predictions.probability - predictions.labels) ** 2) / count
     first = np.lexsort((-brier, -errors / count))[0]
     ties = int(((errors / count) == errors[first] / count[first]).sum()) - 1
     others = f", as for {ties} other children, but its probabilities are farthest off" if ties else ""
+    of_child = place == first
+    false_alarms, missed = int(false_alarm[of_child].sum()), int((wrong & ~false_alarm)[of_child].sum())
+    hidden = int((wrong & of_child & _hardly_visible(predictions)).sum())
+    gaps = f"; in {hidden} of them at least half of the frames have no pose" if hidden else ""
     return (
         f"The worst child is {printable(str(names[first]))}: {int(errors[first])} of {int(count[first])} segments are "
-        f"wrong{others}. {int((errors == 0).sum())} of {len(names)} children have no wrong prediction."
+        f"wrong{others}. Missed spasms: {missed}, false alarms: {false_alarms}{gaps}. "
+        f"{int((errors == 0).sum())} of {len(names)} children have no wrong prediction."
     )
+
+
+def _hardly_visible(predictions: SegmentPredictions) -> np.ndarray:
+    """(N,) which segments have no pose in at least half of their frames."""
+    rows = range(len(predictions.names))
+    return np.array([visible_mask(np.array(predictions.poses[row])).any(axis=1).mean() <= 0.5 for row in rows])
 
 
 def without_pose(predictions: SegmentPredictions) -> str:
@@ -68,10 +86,10 @@ def without_pose(predictions: SegmentPredictions) -> str:
     empty = ~has_pose
     rest = metrics.point_metrics(predictions.labels[has_pose], predictions.probability[has_pose], positive[has_pose])
     return (
-        f"{empty.sum()} of {len(has_pose)} segments have no pose in any frame. No model can see anything there: they "
-        "all get one probability, the fraction of spasms among such segments in training. "
-        f"{(empty & truth & ~positive).sum()} missed spasms and {(empty & ~truth & positive).sum()} false alarms are "
-        f"such segments; without them F1 is {three_digits(rest['f1'])}."
+        f"{empty.sum()} of {len(has_pose)} segments have no pose in any frame. Each gets the same probability: the "
+        f"fraction of spasms among such segments in training. {(empty & truth & ~positive).sum()} of the missed spasms "
+        f"and {(empty & ~truth & positive).sum()} of the false alarms are such segments; without them F1 is "
+        f"{three_digits(rest['f1'])}."
     )
 
 

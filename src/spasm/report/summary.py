@@ -1,4 +1,4 @@
-"""The head of the page: verdict, four cards, confusion matrix, and what a probability was worth."""
+"""The head of the page: verdict, four cards, confusion matrix, and how often a probability came true."""
 
 import dataclasses
 import re
@@ -157,9 +157,10 @@ def worth(bands: list[Bin]) -> str:
     band = next((band for band in bands if band.low <= WORTH_OF < band.high), None)
     if band is None:
         return ""
+    between = f" ({percent(band.observed_low)} to {percent(band.observed_high)})" if band.children > 1 else ""
     return (
-        f"A probability near {WORTH_OF} ({band.low:.1f} to {band.high:.1f}) was worth {percent(band.observed)}: "
-        f"{round(band.observed * band.segments)} of {band.segments} such segments have a spasm."
+        f"Of {band.segments} segments with a probability of {band.low:.1f} to {band.high:.1f}, "
+        f"{round(band.observed * band.segments)} have a spasm: {percent(band.observed)}{between}."
     )
 
 
