@@ -208,7 +208,7 @@ def test_every_proposal_comes_back_whole_through_settings_of_the_training_script
         assert spaces.values_of(config, list(values)) == values
         path = tmp_path / "found.json"
         path.write_text(json.dumps({"model": name, "settings": to_tree(config), "study": "main"}))
-        assert getattr(app.parse(train_folds.flags, "A script.", ["--settings", str(path)]), name) == config
+        assert getattr(app.parse(train_folds.flags, ["--settings", str(path)]), name) == config
 
 
 @pytest.mark.parametrize("model", [LGBM, STGCN_MIL], ids=str)
@@ -332,7 +332,7 @@ def test_flags_that_contradict_each_other_are_wrong_usage(flags, tmp_path):
         ["--outer-fold", "3"],
         ["--nested", "--folds", "2"],
     ):
-        settings = app.parse(Tune, "A script.", flags(tmp_path, *more))
+        settings = app.parse(Tune, flags(tmp_path, *more))
         with pytest.raises(SettingsError):
             script.main(settings)
 
@@ -359,7 +359,7 @@ def test_a_killed_worker_ends_the_command_and_the_same_command_continues(flags, 
     workers = [child for child in command.children() if is_worker(child)]
     os.kill(workers[0], signal.SIGKILL)
     code, _, stderr = command.end()
-    assert code == 1 and "the same command continues" in stderr
+    assert code == 1 and "run the same command with fewer --workers" in stderr
     assert command.group_is_gone()
     kept = finished(read_trials(tmp_path / "small.journal"))
     tune(flags(tmp_path, "--workers", "1", trials=len(kept) + 2))
