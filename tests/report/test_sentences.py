@@ -49,8 +49,8 @@ def test_a_fraction_in_small_numbers_is_never_far_off() -> None:
 def test_the_worst_child_is_the_one_with_the_largest_fraction_of_wrong_predictions() -> None:
     text = sentences.worst_child(PREDICTIONS)
     assert (
-        text
-        == "The worst child is b: 2 of 2 segments are wrong. Missed spasms: 1, false alarms: 1. 1 of 3 children have no wrong prediction."
+        text == "The worst child is b: 2 of 2 segments are wrong. Missed spasms: 1, false alarms: 1. "
+        "1 of 3 children have no wrong prediction."
     )
 
 

@@ -393,7 +393,7 @@ def test_out_of_fold_rows_that_are_not_those_of_the_decision_choose_no_threshold
     assert submit(run=copied)[0] == 0, "the decision alone needs none of them"
 
 
-# ---- segments too poor to evaluate
+# ---- segments with too few landmarks
 
 
 @pytest.fixture
@@ -409,7 +409,7 @@ def poor(test_folder):
     return {name: f"child_10_{70 + number}.npy" for number, name in enumerate(found)}
 
 
-def test_segments_too_poor_to_evaluate_are_named_with_the_reason_and_predicted_all_the_same(submit, poor, tmp_path):
+def test_segments_with_too_few_landmarks_are_named_with_the_reason_and_predicted_all_the_same(submit, poor, tmp_path):
     submit()
     plain = {row["segment_name"]: row for row in table(tmp_path / "submission_probabilities.csv")}
     labelled = (tmp_path / "submission.csv").read_bytes()

@@ -481,7 +481,7 @@ def test_the_script_prints_that_the_data_is_simulated_and_what_to_run_next(tmp_p
     assert "test: 2 segments, 1 children, prevalence" in done.stdout
     assert "recordings: 2, 2 minutes, float32 at 30 frames per second" in done.stdout
     assert "recordings/, events.csv" in done.stdout
-    assert done.stdout.endswith(f"next: python src/verify.py --data '{out}' --frames 90\n")
+    assert done.stdout.endswith(f"next:    python src/verify.py --data '{out}' --frames 90\n")
     assert np.load(out / "recordings" / "child_2_1.npy").shape == (1800, 33, 5)
 
 

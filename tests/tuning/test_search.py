@@ -359,7 +359,7 @@ def test_a_killed_worker_ends_the_command_and_the_same_command_continues(flags, 
     workers = [child for child in command.children() if is_worker(child)]
     os.kill(workers[0], signal.SIGKILL)
     code, _, stderr = command.end()
-    assert code == 1 and "run the same command" in stderr
+    assert code == 1 and "run the same command with fewer --workers" in stderr
     assert command.group_is_gone()
     kept = finished(read_trials(tmp_path / "small.journal"))
     tune(flags(tmp_path, "--workers", "1", trials=len(kept) + 2))
