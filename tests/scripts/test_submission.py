@@ -430,14 +430,14 @@ def test_segments_with_too_few_landmarks_are_named_with_the_reason_and_predicted
 
 def test_a_segment_with_just_the_share_asked_for_is_not_too_poor(predicted_rows, poor):
     assert predicted_rows("--abstain", 0.5)[poor["gap"]]["note"] == ""
-    assert "too poor" in predicted_rows("--abstain", 0.501)[poor["gap"]]["note"]
+    assert "too few landmarks" in predicted_rows("--abstain", 0.501)[poor["gap"]]["note"]
 
 
 def test_without_being_asked_nothing_is_called_too_poor(submit, poor, tmp_path):
     _, stdout, _ = submit()
-    assert "too poor" not in stdout
+    assert "too few landmarks" not in stdout
     notes = {row["segment_name"]: row["note"] for row in table(tmp_path / "submission_probabilities.csv")}
-    assert not any("too poor" in note for note in notes.values())
+    assert not any("too few landmarks" in note for note in notes.values())
     assert notes[poor["nothing"]] == trained_run.WITHOUT_POSE
 
 
