@@ -35,7 +35,11 @@ note, log, wanted, moment = os.environ["HOLD"].split()
 replace, opened = os.replace, os.open
 class Noted:
     def find_spec(self, name, path=None, target=None):
-        if name in ("torch", "lightgbm"):
+        caller = sys._getframe(1)
+        while caller and "_bootstrap" in caller.f_code.co_filename:
+            caller = caller.f_back
+        asked = caller and caller.f_globals["__name__"] == "importlib.util"  # which loads nothing
+        if name in ("torch", "lightgbm") and not asked:
             with open(log, "a") as file:
                 file.write(f"{os.getpid()} {name}\\n")
 sys.meta_path.insert(0, Noted())

@@ -18,7 +18,7 @@ TINY = {
     "src/simulate.py": "--children 12 --segments-per-child 5",
     "src/train_folds.py": "--blend.trials 5",
     "src/compare.py": "--seeds 1",
-    "src/evaluate_held_out.py": "--outer-folds 2",
+    "src/evaluate_held_out.py": "--outer-folds 2 --folds 3",
     "src/tune.py": "--trials 2",
 }
 # The same for the models that a command trains.
