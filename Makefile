@@ -16,7 +16,7 @@ help:  ## Show this list.
 	@sed -n 's/^\([a-z][a-z-]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS="$$(printf '\t')" read -r name what; do printf '  %-12s %s\n' "$$name" "$$what"; done
 
-demo: .venv/ready  ## Install, simulate children, train on them, predict, and write a report: four minutes on two cores.
+demo: .venv/ready  ## Install, simulate children, train, predict and write a report: four minutes on two cores.
 	@echo "step 1 of 3: simulate $(DEMO_CHILDREN) children into input/demo"
 	$(BIN)/python src/simulate.py --out input/demo --children $(DEMO_CHILDREN) --segments-per-child $(DEMO_SEGMENTS) --seed 7
 	@echo "step 2 of 3: train and evaluate three models, some minutes"

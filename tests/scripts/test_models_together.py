@@ -254,7 +254,7 @@ def test_one_more_model_that_is_no_default_changes_no_byte_of_the_decision_until
     metrics = json.loads((copied / "metrics.json").read_text())
     assert "vsvig" in metrics["each_model"] and "vsvig" not in metrics["models"]
     hint = "vsvig: evaluated, but not in the blend; to add: python src/train_folds.py --run "
-    assert hint in capsys.readouterr().out.splitlines()
+    assert hint in capsys.readouterr().out
 
     here("train_folds", *flags(copied, (), *DRAFT, "--blend.models", "vsvig"))
     assert decision_of(copied)["considered_models"] == ["lgbm", "rocket", "stgcn_mil", "vsvig"]
@@ -303,7 +303,7 @@ def test_models_that_are_not_trained_cannot_decide(copied, flags, tmp_path, caps
     assert code_of("train_folds", *flags(copied, (), "--blend.models", "gru")) == 2
     assert "--blend.models gru is unknown" in capsys.readouterr().err
     assert code_of("train_folds", *flags(tmp_path / "absent", ())) == 1
-    assert "holds no run" in capsys.readouterr().err
+    assert "there is no such run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_evaluating_a_run_changes_nothing_in_it_and_loads_torch_and_lightgbm_apa
 def test_without_a_decision_or_with_changed_data_there_is_a_message(evaluated, tmp_path, capsys):
     flags = ["--run", str(tmp_path), "--cache", str(tmp_path)]
     assert app.run(robustness.main, Robustness, "", flags) == 1
-    assert "the run has no threshold yet" in capsys.readouterr().err
+    assert "holds no run" in capsys.readouterr().err
     other = write(tmp_path / "other", *children(8, 6, 32, seed=1), each=6)
     flags = list(map(str, [*evaluated["common"], "--data", other]))
     assert app.run(robustness.main, Robustness, "", flags) == 1
