@@ -17,14 +17,12 @@ from spasm.evaluation.metrics import ROWS
 from spasm.report.console import SIMULATED
 from spasm.report.model_card import (
     calibration,
-    false_alarms,
     model_card,
     plain,
     predictive_values,
     reporting_guidelines,
     table,
 )
-from spasm.runs.artefacts import Confusion
 from spasm.runs.oof_table import OofTable
 
 BLANK = "**TO BE FILLED IN BY THOSE WHO TRAINED IT:**"
@@ -73,24 +71,6 @@ def test_six_lines_on_top_say_what_it_is_how_good_and_what_it_is_not_for(trained
     assert f"a prevalence of {prevalence} and the threshold {result['threshold']:.4f}" in box["Holds for"]
     assert "real children" in box["Not tested"]
     assert "**Not a medical device.**" in box["Not for"]
-
-
-@pytest.mark.parametrize(
-    ("true", "false", "words"),
-    [
-        (86, 43, "about 1 in 3 alarms is false"),
-        (90, 10, "about 1 in 10 alarms is false"),
-        (1, 1, "about 1 in 2 alarms is false"),
-        (30, 70, "about 7 in 10 alarms are false"),
-        (1, 999, "about 9 in 10 alarms are false"),
-        (4, 0, "none of its 4 alarms is false"),
-        (0, 4, "all of its 4 alarms are false"),
-        (0, 0, "it gives no alarm"),
-    ],
-)
-def test_false_alarms_are_counted_in_words(true, false, words):
-    counts = Confusion(true_positives=true, false_positives=false, false_negatives=2, true_negatives=3)
-    assert false_alarms(counts) == words
 
 
 def test_every_metric_of_the_headline_is_that_of_metrics_json(trained):

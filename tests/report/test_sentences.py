@@ -33,6 +33,7 @@ PREDICTIONS = SegmentPredictions(
         (Confusion(98, 2, 98, 0), "Finds 49 of 50 spasms; 1 in 2 alarms is false."),
         (Confusion(5, 0, 0, 9), "Finds every spasm; no alarm is false."),
         (Confusion(0, 5, 3, 9), "Finds no spasm; every alarm is false."),
+        (Confusion(94, 14, 16, 500), "Finds about 6 of 7 spasms; about 1 in 6 alarms is false."),
         (Confusion(0, 5, 0, 9), "Finds no spasm; raises no alarm."),
     ],
 )

@@ -8,7 +8,6 @@ computed here.
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from spasm.evaluation.metrics import ROWS
 from spasm.inference.ensemble_predictor import model_of
 from spasm.models.model import Model
 from spasm.report.console import SIMULATED, number
+from spasm.report.summary import false_alarms
 from spasm.report.templates import read_asset, render
 from spasm.runs.artefacts import (
-    Confusion,
     DataInfo,
     Decision,
     Manifest,
@@ -68,7 +67,7 @@ def model_card(run: Path) -> str:
         "decision": decision,
         "data": info.data,
         "simulated_warning": SIMULATED,
-        "seconds": f"{decision.frames / FPS:g}",
+        "seconds": f"{decision.frames / FPS:.2g}",
         "fps": f"{FPS:g}",
         "model_rows": _model_rows(run, decision),
         "blend_settings": ", ".join(_changed(decision.blend, to_tree(Blend()))) or "defaults",
@@ -125,21 +124,6 @@ def predictive_values(
     return _fraction(true, true + false), _fraction(true_negatives, true_negatives + missed)
 
 
-def false_alarms(confusion: Confusion) -> str:
-    """How many alarms are false, in words."""
-    false, alarms = confusion.false_positives, confusion.true_positives + confusion.false_positives
-    if not alarms:
-        return "it gives no alarm"
-    if not false:
-        return f"none of its {alarms} alarms is false"
-    if false == alarms:
-        return f"all of its {alarms} alarms are false"
-    if 2 * false <= alarms:
-        return f"about 1 in {round(alarms / false)} alarms is false"
-    nearest = min(Fraction(false, alarms).limit_denominator(10), Fraction(9, 10))
-    return f"about {nearest.numerator} in {nearest.denominator} alarms are false"
-
-
 # ---- the rows of its tables
 
 
@@ -181,7 +165,7 @@ def _results(metrics: Metrics, oof: OofTable) -> dict[str, Any]:
         "headline_rows": [(name, _number(headline[key].value), _interval(headline[key])) for key, name in ROWS],
         "pooled_f1": metrics.pooled_threshold.f1,
         "confusion": counts,
-        "false_alarms": false_alarms(counts),
+        "false_alarms": false_alarms(counts.false_positives, counts.true_positives + counts.false_positives),
         "confusion_rows": [
             ("predicted spasm", str(counts.true_positives), str(counts.false_positives)),
             ("predicted no spasm", str(counts.false_negatives), str(counts.true_negatives)),

@@ -66,13 +66,17 @@ def how_good(counts: Confusion) -> str:
     found = f"{small_fraction(counts.found, counts.spasms, 'of')} spasms"
     if counts.found in (0, counts.spasms):
         found = "every spasm" if counts.found else "no spasm"
-    if not counts.alarms:
-        return f"Finds {found}; raises no alarm."
-    if counts.false_alarms in (0, counts.alarms):
-        return f"Finds {found}; {'every' if counts.false_alarms else 'no'} alarm is false."
-    false = small_fraction(counts.false_alarms, counts.alarms, "in")
-    verb = "is" if re.match(r"(about )?1 ", false) else "are"
-    return f"Finds {found}; {false} alarms {verb} false."
+    return f"Finds {found}; {false_alarms(counts.false_alarms, counts.alarms)}."
+
+
+def false_alarms(false: int, alarms: int) -> str:
+    """How many alarms are false, in words."""
+    if not alarms:
+        return "raises no alarm"
+    if false in (0, alarms):
+        return f"{'every' if false else 'no'} alarm is false"
+    words = small_fraction(false, alarms, "in")
+    return f"{words} alarms {'is' if re.match(r'(about )?1 ', words) else 'are'} false"
 
 
 def small_fraction(part: int, whole: int, joint: str) -> str:
