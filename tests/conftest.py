@@ -20,6 +20,8 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # begun in the background of a script, which Ctrl-C must not reach
     signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # of the `make test` that runs this; a test's make is not part of it
+    os.environ.pop(name, None)
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side, so that a command by itself takes one core
     for name in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
