@@ -6,6 +6,8 @@ import pytest
 from spasm.video.resampling import OnlineResampler, resampled
 from spasm.video.tracking import Person, PersonTracker, chosen, tracks
 
+SQUARE = (1000, 1000)
+
 
 def person(x, y, size, seed=0):
     """A pose (33, 5) of a person at a place, everything found."""
@@ -21,7 +23,7 @@ def frames_of(*people):
 
 def person_with(poses):
     """A person from poses of all frames, NaN where not seen."""
-    one = Person()
+    one = Person(SQUARE)
     for frame in np.flatnonzero(np.isfinite(poses[:, 0, 0])).tolist():
         one.seen(frame, poses[frame])
     return one
@@ -36,7 +38,7 @@ def test_two_people_keep_apart_whatever_order_they_come_in():
     for frame in range(40):
         both = [person(0.3 + 0.002 * frame, 0.5, 0.2), person(0.7 - 0.002 * frame, 0.5, 0.6, 1)]
         detections.append(frames_of(*(both if generator.random() < 0.5 else both[::-1])))
-    people = tracks(detections)
+    people = tracks(detections, SQUARE)
     assert len(people) == 2
     for one in people:
         sizes = np.ptp(one.over(40)[:, :, 0], axis=1)
@@ -46,32 +48,89 @@ def test_two_people_keep_apart_whatever_order_they_come_in():
 
 def test_who_is_lost_for_a_while_is_the_same_person_afterwards():
     detections = [frames_of(person(0.5, 0.5, 0.3)) if not 10 <= frame < 20 else frames_of() for frame in range(30)]
-    [one] = tracks(detections)
+    [one] = tracks(detections, SQUARE)
     assert one.frames == [*range(10), *range(20, 30)]
     assert np.isnan(one.over(30)[15]).all()
 
 
-def test_an_infant_that_is_found_again_elsewhere_is_the_same_infant():
-    """The camera moved while it was lost; the parent, who was there all the time, is not taken for it."""
+def test_a_lost_person_is_not_revived_across_the_picture():
     detections = []
     for frame in range(300):
         people = [person(0.5, 0.5, 0.6)]
         if frame % 100 > 4:
             people.append(person(0.2 + 0.3 * (frame // 100), 0.6, 0.2, 1))
         detections.append(frames_of(*people))
-    people = chosen(tracks(detections), "smallest")
-    assert len(people) == 2
-    assert len(people[0].frames) == 285
+    people = tracks(detections, SQUARE)
+    assert sorted(len(one.frames) for one in people) == [95, 95, 95, 300]
+
+
+def scene(picture, leaning=400):
+    """An infant of 300 x 650 pixels and a parent of 1000 x `leaning` beside it, in a picture of this size."""
+    generator = np.random.default_rng(2)
+    boxes = np.array([[300, 650], [1000, leaning]])
+    middles = np.array([[400, 600], [1300, 300]])
+    places = generator.uniform(-0.5, 0.5, (2, 33, 2)) * boxes[:, None] + middles[:, None]
+    poses = np.full((2, 33, 5), 0.9, np.float32)
+    poses[..., :2] = places / picture
+    return poses
+
+
+@pytest.mark.parametrize("width", [1080, 1920, 3840])
+def test_a_leaning_parent_who_is_larger_in_pixels_is_larger_however_wide_the_picture(width):
+    picture = (width, 1080)
+    infant, parent = chosen(tracks([scene(picture)] * 20, picture), "smallest")
+    np.testing.assert_allclose(infant.sizes[0], 650, atol=50)
+    np.testing.assert_allclose(parent.sizes[0], 1000, atol=60)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_wider_picture_of_the_same_scene_changes_no_track_and_no_choice(seed):
+    generator = np.random.default_rng(seed)
+    walk = np.cumsum(generator.normal(0, 30, (60, 3, 2)), axis=0) + generator.uniform(100, 900, (3, 2))
+    body = generator.uniform(-0.5, 0.5, (3, 33, 2)) * generator.uniform(100, 600, (3, 1, 2))
+    places = walk[:, :, None] + body + generator.normal(0, 5, (60, 3, 33, 2))
+    seen = generator.uniform(size=(60, 3)) < 0.8
+    found = generator.uniform(size=(60, 3, 33)) < 0.7
+    outcomes = []
+    for picture in ((1000, 1000), (2000, 1000), (500, 1000)):
+        poses = np.full((60, 3, 33, 5), 0.9, np.float32)
+        poses[..., :2] = places / picture
+        poses[~found] = np.nan
+        people = tracks([frame[there] for frame, there in zip(poses, seen, strict=True)], picture)
+        middle = (400 / picture[0], 0.5)
+        picks = [chosen(people, "smallest"), chosen(people, "largest"), chosen(people, "longest", middle)]
+        outcomes.append([[one.frames for one in people] for people in picks])
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+def test_people_of_seventeen_landmarks_without_hips_are_tracked():
+    coco = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
+    detections = []
+    for frame in range(60):
+        both = frames_of(person(0.3, 0.5, 0.2), person(0.7, 0.5, 0.5, 1))
+        both[:, np.setdiff1d(range(33), coco)] = np.nan
+        if frame % 3:
+            both[:, 23:] = np.nan
+        detections.append(np.concatenate([both, frames_of(np.full((33, 5), np.nan))]))
+    infant, _ = chosen(tracks(detections, SQUARE), "smallest")
+    assert infant.frames == list(range(60)) and infant.middles[0][0] < 500
+
+
+def test_a_place_names_the_child_whatever_the_sizes():
+    detections = [frames_of(person(0.2, 0.5, 0.2), person(0.7, 0.5, 0.5, 1))] * 20
+    people = tracks(detections, SQUARE)
+    assert chosen(people, "smallest", at=(0.75, 0.6))[0].middles[0][0] > 500
+    assert chosen(people, "largest", at=(0.1, 0.4))[0].middles[0][0] < 500
 
 
 def test_forgotten_people_take_no_memory_and_visible_people_are_kept():
-    found = PersonTracker()
+    found = PersonTracker(SQUARE)
     for frame in range(300):
         passing = [person(0.1, 0.1, 0.05)] if frame < 20 else []
         found.add(frame, frames_of(person(0.5, 0.5, 0.3), *passing))
         found.forget(frame - 59)
     [one] = found.people
-    assert one.frames == list(range(240, 300)) and len(one.poses) == len(one.sizes) == 60
+    assert one.frames == list(range(240, 300)) and len(one.poses) == len(one.sizes) == len(one.middles) == 60
 
 
 def test_the_infant_is_the_smallest_of_those_who_stay():

@@ -112,9 +112,10 @@ def _watch(parent: int, messages: Any, source: Path, model: Path, max_people: in
     """Run in its own process: send every frame, and at the end None or the error."""
     try:
         sandbox.enter_sandbox(parent)
-        even, tracks = resampling.OnlineResampler(), tracking.PersonTracker()
+        even, tracks = resampling.OnlineResampler(), None
         with landmarker.PoseLandmarker(model, max_people) as find:
             for number, (time_s, picture, taken_s, skipped) in enumerate(_Newest(source)):
+                tracks = tracks or tracking.PersonTracker((picture.shape[1], picture.shape[0]))
                 tracks.add(number, find(picture, round(time_s * 1000)))
                 tracks.forget(number + 1 - REMEMBERED)
                 infant = tracking.chosen(tracks.people, pick)[:1]

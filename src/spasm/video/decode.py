@@ -51,7 +51,7 @@ def read(path: Path, model: Path, max_people: int, pick: Pick, advance: Callable
             advance()
     if not times_s:
         raise DataError(path, "holds no frame that can be decoded", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
-    return Video(np.array(times_s), chosen(tracks(detections), pick), *size, promised)
+    return Video(np.array(times_s), chosen(tracks(detections, size), pick), *size, promised)
 
 
 def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:
