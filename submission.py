@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, Identifier, Probability, SettingsError, Shown, settings, within
+from spasm.config.pose_files import PoseFileSettings
 from spasm.config.runtime import Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import DataError
@@ -23,6 +24,7 @@ from spasm.data.naming import child_of
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.report import console
 from spasm.runs.artefacts import Metrics, read_metrics
+from spasm.video.pose_import import PoseImport, check_flags, import_summary, segments_of_pose_files
 
 PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "note")
 
@@ -32,7 +34,7 @@ class Submission:
     """Flags of submission.py."""
 
     test: Path = Path("input/test")
-    """Folder with the segments to predict."""
+    """Folder with the segments to predict; or a pose file of another tool, or a folder of such, see import_poses.py."""
     run: Path = Path("output/main")
     """Trained run; T and the threshold are the run's."""
     out: Path = Path("output/submission.csv")
@@ -47,6 +49,7 @@ class Submission:
     """Estimate that fraction from these segments, and use it where the evidence is strong enough."""
     abstain: Annotated[Probability, ADVANCED] = 0.0
     """Note as too poor the segments with less than this fraction of landmarks found inside the picture."""
+    pose_file: PoseFileSettings = PoseFileSettings()
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     max_players: MaxPlayers = 1500
@@ -65,11 +68,18 @@ def main(settings: Submission) -> int:
     for path in (settings.out, probabilities_path, *[report_path] * settings.report):
         if path.is_dir():
             raise DataError(path, "is a folder, not a file to write", "give another --out")
-    paths = list_test_segments(settings.test, settings.name_pattern)
+    importing = PoseImport(settings.out.with_name(f"{settings.out.stem}_poses"), settings.pose_file, frames=run.frames)
+    imported = segments_of_pose_files(settings.test, importing)
+    if imported is None:
+        check_flags([], settings.pose_file)
+        folder, paths = settings.test, list_test_segments(settings.test, settings.name_pattern)
+    else:
+        folder, paths = imported.folder, imported.paths
+        print("\n".join(map(import_summary, imported.manifests)))
     names, children = [path.name for path in paths], [child_of(path.name) for path in paths]
 
     with progress.progress("predicting", total=len(paths), unit="segment") as bar:
-        prediction = run.predict_files(paths, settings.test, children, bar.update)
+        prediction = run.predict_files(paths, folder, children, bar.update)
     reason = ""
     if settings.prevalence is not None or settings.adapt_prevalence:
         threshold, reason = run.threshold_for(prediction, children, settings.prevalence)
@@ -85,7 +95,7 @@ def main(settings: Submission) -> int:
     print(summary(prediction, reason))
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
-        files.write_bytes(report_path, report(settings, run, result, prediction, paths, children).encode())
+        files.write_bytes(report_path, report(settings, run, result, prediction, paths, folder, children).encode())
         written.append(report_path)
     print("written:", ", ".join(map(str, written)))
     return 0
@@ -121,6 +131,7 @@ def report(
     result: Metrics,
     prediction: Prediction,
     paths: list[Path],
+    folder: Path,
     children: list[str],
 ) -> str:
     """The page that shows the predictions, as HTML."""
@@ -128,7 +139,7 @@ def report(
     from spasm.report.page import page
     from spasm.report.predictions import new_segments
 
-    poses = SegmentFiles(paths, run.frames, settings.test)
+    poses = SegmentFiles(paths, run.frames, folder)
     predictions = new_segments(prediction, [path.name for path in paths], children, poses)
     built = build_report(
         run,

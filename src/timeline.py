@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
+from spasm.config.pose_files import PoseFileSettings
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError
@@ -32,7 +33,7 @@ from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Rule, detect_events, write_events
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
-from spasm.video import camera, extraction, landmarker, live_detection
+from spasm.video import camera, extraction, landmarker, live_detection, pose_import
 
 HIGHEST_F1 = Shown(default="the highest F1 instead", advanced=True)
 
@@ -43,7 +44,7 @@ class Timeline:
 
     recordings: Annotated[tuple[Path, ...], POSITIONAL] = ()
     """Recordings: .npy files (frames, 33, 5) at 30 frames per second, named {child}_{number}.npy; or videos, from
-    which poses are extracted first."""
+    which poses are extracted first; or pose files of other tools, see import_poses.py."""
     run: Path = Path("output/main")
     """Trained run; the recordings must be of other children than its training data."""
     out: Path = Path("output/timeline")
@@ -63,6 +64,7 @@ class Timeline:
     """Most people to find in a video, the infant included; more take more time."""
     pick: Annotated[Literal["smallest", "largest", "longest"], ADVANCED] = "smallest"
     """Which person in view is the infant: by size, or by the time in view."""
+    pose_file: PoseFileSettings = PoseFileSettings()
     rule: Annotated[Literal["hysteresis", "accumulation"], ADVANCED] = "accumulation"
     """How windows become events. Both find as many events; accumulation detects them some four seconds earlier."""
     hysteresis: Annotated[Hysteresis, ADVANCED] = Hysteresis()
@@ -98,12 +100,17 @@ def main(settings: Timeline) -> int:
     if not settings.recordings:
         example = shlex.join([sys.argv[0], "recording.npy", "--run", str(settings.run)])
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
+    pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
     files.check_writable(out)
     files.remove_stale(out)
     how = extraction.Extraction(out / "videos", settings.model, settings.max_people, settings.pick)
     extracting = functools.partial(progress.progress, "extracting", unit="frame")
-    given = extraction.with_recordings_of_videos(settings.recordings, how, settings.child, extracting)
+    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick)
+    imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
+    for one in imported.manifests:
+        print(pose_import.import_summary(one))
+    given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting)
     for one in given.manifests:
         note = f"; {one['note']}" if one["note"] else ""
         print(f"{one['video']}: {one['recording']}, a pose in {one['pose_fraction']:.0%} of its frames{note}")

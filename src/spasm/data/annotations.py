@@ -14,8 +14,9 @@ import numpy as np
 
 from spasm.core.errors import DataError, collect_errors, shorten
 from spasm.core.tables import numbered_rows
-from spasm.data.missing import no_training_data
+from spasm.data.missing import import_hint, no_training_data
 from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
+from spasm.data.pose_files.recognise import describe_poses
 
 
 class LabelLevel(enum.Enum):
@@ -120,7 +121,9 @@ def read_tables(data: Path, names: str) -> Tables:
         train, wrong = _list(train_folder, names, data)
         problems += wrong
         if not train and not wrong:
-            problems.append(DataError(train_folder, "holds no segment", NAME_HINTS[names]))
+            poses = describe_poses(train_folder)
+            reason = f"holds no segment, but poses of another tool: {poses}" if poses else "holds no segment"
+            problems.append(DataError(train_folder, reason, import_hint(train_folder) if poses else NAME_HINTS[names]))
     if os.path.lexists(test_folder):
         with collect_errors(problems):
             test, wrong = _list(test_folder, names, data)

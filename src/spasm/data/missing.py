@@ -6,6 +6,7 @@ from pathlib import Path
 from spasm.core.errors import DataError, printable
 from spasm.core.nearby import folders_with, listed, nearest
 from spasm.data.naming import list_segments
+from spasm.data.pose_files.recognise import describe_poses
 
 TABLE = "train_data.csv"
 DEMO = "or try it on simulated data: make demo"
@@ -16,6 +17,9 @@ def no_training_data(data: Path) -> DataError:
     wrong = "no such folder" if not data.exists() else "is a file, not a folder" if not data.is_dir() else ""
     if not wrong and data.name in ("train", "test") and (data.parent / TABLE).is_file():
         return DataError(data, "holds segments of a data folder, one level too deep", _add("--data", data.parent))
+    poses = describe_poses(data) if data.is_dir() else ""
+    if poses:
+        return DataError(data, f"holds poses of another tool, no data folder: {poses}", import_hint(data))
     found = folders_with(TABLE, data) or folders_with(TABLE, data.parent, Path("input"))
     near = nearest(data, found) if wrong else None
     reason = wrong or "there is no training data in it"
@@ -39,6 +43,12 @@ def list_test_segments(folder: Path, names: str) -> list[Path]:
     else:
         hint = "--test names the folder with the .npy files to predict"
     raise DataError(folder, f"{reason}; nothing was written", hint)
+
+
+def import_hint(data: Path) -> str:
+    """How pose files of other tools become recordings and segments."""
+    name = printable(shlex.quote(str(data)))
+    return f"python src/import_poses.py {name} --fps F --width W --height H makes segments of them"
 
 
 def _add(flag: str, path: Path) -> str:

@@ -6,7 +6,6 @@ Finished videos are not extracted again, and an unreadable video does not stop t
 import contextlib
 import dataclasses
 import io
-import itertools
 import multiprocessing
 import os
 import queue
@@ -22,10 +21,12 @@ from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.processes import cpu_count
 from spasm.core.windows import window_starts
-from spasm.data.pose import FPS, FRAMES, missing_frames
+from spasm.data.pose import FRAMES, missing_frames
 from spasm.video import decode, image_inputs, landmarker, resampling, sandbox
+from spasm.video.recording_files import free_name, manifest_path, manifests, remove, segments_of, write_recording
 from spasm.video.tracking import Pick
 
+KEY = "video_sha256"  # the field of a manifest that only videos have
 COLUMNS = ("video", "child", "recording", "seconds", "pose_fraction", "people", "note")
 REPORT_EVERY = 100  # frames between two reports of progress
 FEWEST_FRAMES = 0.98  # of the number in the file; with fewer the video ends early
@@ -87,28 +88,23 @@ def extract_videos(
         if left:
             with progress() as bar:
                 _extract_all(left, extraction, workers, bar.update, problems)
-        kept = _manifests(extraction.out)
+        kept = manifests(extraction.out, KEY)
         rows = ([one[column] for column in COLUMNS] for one in kept.values())
         files.write_csv(extraction.out / "videos.csv", COLUMNS, rows)
     return ExtractedVideos(
         done_before=len(planned) - len(left),
         made=[kept[name] for name in left.values() if name in kept],
-        manifests={one["video_sha256"]: one for one in kept.values()},
+        manifests={one[KEY]: one for one in kept.values()},
         problems=problems,
     )
-
-
-def _manifests(out: Path) -> dict[str, dict[str, Any]]:
-    """The manifest of each recording in the folder, by its name."""
-    return {path.stem: files.read_json(path) for path in sorted((out / "recordings").glob("*.json"))}
 
 
 def _plan(
     videos: Iterable[Path], extraction: Extraction, child: int | None, problems: list[DataError]
 ) -> dict[Path, str | None]:
     """The name of each video's recording, child_{id}_{n}; None if it is finished. Adds to the problems."""
-    kept = _manifests(extraction.out)
-    named = {one["video_sha256"]: name for name, one in kept.items()}
+    kept = manifests(extraction.out, KEY)
+    named = {one[KEY]: name for name, one in kept.items()}
     names: dict[Path, str | None] = {}
     for video in dict.fromkeys(videos):
         with collect_errors(problems):
@@ -117,10 +113,10 @@ def _plan(
             if not video.name.isprintable() or video.name[0] in "=+-@":
                 raise DataError(video, "has a name that a table cannot hold", "rename it")
             key = _key(video, extraction)
-            digest = key["video_sha256"]
+            digest = key[KEY]
             former = named.get(digest)
             if former is None:
-                former = named[digest] = _free_name(child, set(named.values()))
+                former = named[digest] = free_name(extraction.out, child, set(named.values()))
                 names[video] = former
             elif former not in kept:
                 names[video] = None  # the same video twice
@@ -134,12 +130,6 @@ def _plan(
     return names
 
 
-def _free_name(child: int | None, taken: set[str]) -> str:
-    """The name of a child's next recording; without a child, of the next child's first."""
-    names = (f"child_{child}_{n}" if child else f"child_{n}_1" for n in itertools.count(1))
-    return next(name for name in names if name not in taken)
-
-
 def _is_whole(out: Path, name: str, kept: dict[str, Any], key: dict[str, Any]) -> bool:
     """Whether all files of a video exist and depend on the same key."""
     if key["pictures"] == "none":  # pictures of an earlier command are kept
@@ -148,17 +138,9 @@ def _is_whole(out: Path, name: str, kept: dict[str, Any], key: dict[str, Any]) -
         return False
     recording = out / "recordings" / f"{name}.npy"
     digest = files.sha256(recording) if recording.is_file() else ""
-    count = len(_segments_of(out, name))
-    pictures = {kind: len(_segments_of(out, name, kind)) for kind in _kinds(key["pictures"])}
+    count = len(segments_of(out, name))
+    pictures = {kind: len(segments_of(out, name, kind)) for kind in _kinds(key["pictures"])}
     return kept["recording_sha256"] == digest and kept["segments"] == count and set(pictures.values()) <= {count}
-
-
-def _segments_of(out: Path, name: str, kind: str = "test") -> list[Path]:
-    """The files of a recording's segments: child_3_200007.npy of child_3_2, because names end in one number.
-
-    kind: "test" for poses, or a kind of pictures.
-    """
-    return sorted((out / kind).glob(f"{name}{5 * '[0-9]'}.np[yz]"))
 
 
 def _kinds(pictures: str) -> tuple[str, ...]:
@@ -261,28 +243,18 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
         poses = resampling.resampled(content.times_s, content.people[0].over(count))
     else:
         notes.append("no person is visible in it, so there is nothing to predict")
-    recording = extraction.out / "recordings" / f"{name}.npy"
-    # Delete the manifest first: after a kill, the remaining files are not taken for a complete extraction.
-    old_segments = (path for kind in ("test", *_kinds("both")) for path in _segments_of(extraction.out, name, kind))
-    for old in (recording.with_suffix(".json"), recording, *old_segments):
-        old.unlink(missing_ok=True)
+    remove(extraction.out, name, ("test", *_kinds("both")))
     if len(poses):
-        files.write_bytes(recording, files.npy(poses))
         firsts = window_starts(len(poses), extraction.frames, extraction.frames)
         for kind in _kinds(extraction.pictures):
             _write_pictures(video, name, kind, extraction, content.times_s[0], poses, firsts)
-        _write_segments(extraction.out / "test", name, poses, firsts, extraction.frames)
     import mediapipe
 
     manifest = {
         **key,
         "video": video.name,
         "child": name.split("_")[1],
-        "recording": recording.name if len(poses) else "",
-        "recording_sha256": files.sha256(recording) if len(poses) else "",
-        "segments": len(_segments_of(extraction.out, name)),
-        "seconds": round(len(poses) / FPS, 3),
-        "pose_fraction": round(float(np.isfinite(poses[:, :, 0]).any(axis=1).mean()), 4) if len(poses) else 0.0,
+        **write_recording(extraction.out, name, poses, extraction.frames),
         "people": len(content.people),
         "note": "; ".join(notes),
         "width": content.width,
@@ -291,16 +263,7 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
         "mode": "VIDEO",
         "mediapipe": mediapipe.__version__,
     }
-    files.write_json(recording.with_suffix(".json"), manifest)
-
-
-def _write_segments(folder: Path, name: str, poses: np.ndarray, firsts: np.ndarray, frames: int) -> None:
-    """Write the segments that begin at frames `firsts` (K,) of poses (F, 33, 5); the last may end without a pose."""
-    for number, first in enumerate(firsts, start=1):
-        segment = missing_frames(frames)
-        part = poses[first : first + frames]
-        segment[: len(part)] = part
-        files.write_bytes(folder / f"{name}{number:05}.npy", files.npy(segment))
+    files.write_json(manifest_path(extraction.out, name), manifest)
 
 
 def _write_pictures(

@@ -88,14 +88,14 @@ def _dataset(path: Path, tree: dict[str, Any], joints: str | None) -> PoseFile:
     for one in entries(path, tree.get("annotations"), "annotations"):
         if "keypoints" not in one:
             continue  # an object's box
-        image = one.get("image_id")
-        if type(image) not in (int, str) or image not in names_of:
-            raise DataError(path, f"has an annotation of picture {shorten(image)}, which is not in images", AGAIN)
+        of = one.get("image_id")
+        if type(of) not in (int, str) or of not in names_of:
+            raise DataError(path, f"has an annotation of picture {shorten(of)}, which is not in images", AGAIN)
         found = _keypoints(path, one)
         if not (found[:, 3] > 0).any():
             continue
         categories.add(one.get("category_id") if type(one.get("category_id")) is int else None)
-        rows.append(Row(frame_of[names_of[image]], found, id_of(one.get("track_id"))))
+        rows.append(Row(frame_of[names_of[of]], found, id_of(one.get("track_id"))))
     grades = np.concatenate([row.joints[:, 3] for row in rows]) if rows else np.zeros(0)
     for row in rows:
         row.joints[~(row.joints[:, 3] > 0)] = np.nan

@@ -39,7 +39,9 @@ class PictureOrder:
         known = [number for number in found.values() if number is not None]
         if len(set(known)) < len(found):
             ordered = sorted(self.pictures, key=lambda picture: natural(str(picture)))
-            self.notes = (f"{len(ordered)} pictures are taken as frames one after the other, in the order of their names",)
+            self.notes = (
+                f"{len(ordered)} pictures are taken as frames one after the other, in the order of their names",
+            )
             return {picture: frame for frame, picture in enumerate(ordered)}, 0, len(ordered) - 1
         plain = all(type(picture) is str and picture.partition(".")[0].isdecimal() for picture in self.pictures)
         first = 0 if from_zero and plain else min(known)

@@ -13,6 +13,9 @@ from types import ModuleType
 
 from spasm.core.errors import DataError, printable
 from spasm.core.files import open_regular
+from spasm.core.npy import parse_header
+from spasm.data.landmarks import LANDMARKS
+from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import alphapose, coco, mmpose, openpose
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.json_files import outline
@@ -129,11 +132,21 @@ def _is_text(head: bytes) -> bool:
 
 def may_be_poses(path: Path) -> bool:
     """Whether a file or folder is one for `read_pose_file`, which may refuse it, and no video or native recording."""
-    if path.suffix == ".npy" or not path.exists():
-        return path.exists() and bool(readers_of(path))
-    if not path.is_dir() and not path.is_file():  # a camera
+    if not path.is_dir() and not path.is_file():  # nothing, or a camera
         return False
+    if path.suffix == ".npy":  # what no reader recognises is refused as a recording, which says more
+        return not is_native(path) and bool(readers_of(path))
     return bool(looks_like(path))
+
+
+def is_native(path: Path) -> bool:
+    """Whether a file is an array of landmarks as this software writes it, (frames, 33, 5)."""
+    try:
+        with open_regular(path) as (file, size):
+            shape = parse_header(path, file.read(4200), size, "recording", 1 << 60).shape
+    except DataError:
+        return False
+    return shape[1:] == (len(LANDMARKS), len(CHANNELS))
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:

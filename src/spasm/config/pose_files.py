@@ -1,0 +1,68 @@
+"""Settings of the pose files of other tools."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from spasm.config.fields import SettingsError, Shown, settings, within
+
+FROM_FILE = "that of the file, if it has one"
+Layout = Literal[
+    "body_25",
+    "coco_18",
+    "coco_17",
+    "coco_17_neck",
+    "coco_23",
+    "coco_wholebody",
+    "halpe_26",
+    "halpe_136",
+    "mediapipe_33",
+]
+
+
+@settings
+class PoseFileSettings:
+    """What a pose file of another tool does not say of itself."""
+
+    fps: Annotated[float | None, within(1, 1000), Shown(default=FROM_FILE)] = None
+    """Frames per second of the video from which the poses come."""
+    width: Annotated[float | None, within(1, 100_000), Shown(default=FROM_FILE)] = None
+    """Width of its picture in pixels."""
+    height: Annotated[float | None, within(1, 100_000), Shown(default=FROM_FILE)] = None
+    """Height of its picture in pixels."""
+    video: Path | None = None
+    """That video itself, for its frame times and the size of its picture, instead of --fps, --width and --height."""
+    joints: Annotated[Layout | None, Shown(default="as the file names them")] = None
+    """Order of the joints in a file without their names."""
+    min_confidence: Annotated[float | None, within(0, 1), Shown(default="0 to 0.6, by the tool", advanced=True)] = None
+    """Joints with less confidence are missing: 0 for OpenPose, 0.3 for mmpose, AlphaPose and COCO results."""
+
+    def __post_init__(self) -> None:
+        if (self.width is None) != (self.height is None):
+            missing = "--height" if self.height is None else "--width"
+            raise SettingsError(f"{missing} is missing: give --width and --height together")
+        if self.video is not None and (self.fps is not None or self.width is not None):
+            raise SettingsError("--video gives frame times and size: leave out --fps, --width and --height")
+
+
+def _place(text: str) -> str:
+    parts = text.split(",")
+    try:
+        good = len(parts) == 2 and all(0 <= float(part) <= 1 for part in parts)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"{text!r} is not a place in the picture, such as 0.3,0.6: fractions of its width and height")
+    return text
+
+
+Place = Annotated[str, AfterValidator(_place)]  # x,y
+
+
+def place_of(text: str | None) -> tuple[float, float] | None:
+    """A place of --at as numbers; None without one."""
+    if text is None:
+        return None
+    x, y = map(float, text.split(","))
+    return x, y
