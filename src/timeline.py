@@ -116,7 +116,7 @@ def main(settings: Timeline) -> int:
         print(f"{one['video']}: {one['recording']}, a pose in {one['pose_fraction']:.0%} of its frames{note}")
     lengths = check_recordings(given.paths)
     events = settings.events
-    true = event_rule_selection.read_true_events(events, lengths, given.video_of) if events else None
+    true = event_rule_selection.read_true_events(events, lengths, given.video_of | imported.file_of) if events else None
     print(f"trained on {console.data_name(decision.data)}")
 
     predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)

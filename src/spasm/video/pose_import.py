@@ -314,6 +314,8 @@ class WithPoseFiles(NamedTuple):
     """Recordings and videos, and what was imported for them."""
 
     paths: tuple[Path, ...]
+    file_of: dict[str, str]
+    """The name of the pose file by the file name of its recording."""
     manifests: list[dict[str, Any]]
     """The manifest of each imported recording."""
 
@@ -322,13 +324,14 @@ def with_recordings_of_pose_files(paths: Sequence[Path], how: PoseImport, child:
     """Paths in which pose files of other tools are replaced by their imported recordings. Raises DataError."""
     given = [path for path in paths if may_be_poses(path)]
     if not given:
-        return WithPoseFiles(tuple(paths), [])
+        return WithPoseFiles(tuple(paths), {}, [])
     imported = import_pose_files(given, how, child)
     if imported.problems:
         raise DataProblems(imported.problems) if len(imported.problems) > 1 else imported.problems[0]
     recordings = [how.out / "recordings" / name for name in dict.fromkeys(imported.recordings.values())]
     others = [path for path in paths if path not in given]
-    return WithPoseFiles((*recordings, *others), imported.manifests)
+    file_of = {one["recording"]: one["file"] for one in imported.manifests}
+    return WithPoseFiles((*recordings, *others), file_of, imported.manifests)
 
 
 def check_flags(paths: Sequence[Path], given: PoseFileSettings) -> None:

@@ -52,7 +52,8 @@ def outline(head: bytes) -> Outline:
                 depth -= 1
             elif token[1] is not None:
                 keys.setdefault(depth, set()).add(token[0][: -len(token[1])][1:-1])
-    return Outline(text[:1] if depth or keys or text[1:] else "", {at: frozenset(names) for at, names in keys.items()})
+    first = text[:1] if text[:1] in ("{", "[") else ""
+    return Outline(first, {at: frozenset(names) for at, names in keys.items()})
 
 
 def _decoded(content: bytes, errors: str) -> str:

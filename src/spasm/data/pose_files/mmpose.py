@@ -36,13 +36,10 @@ METRES = 20.0  # places in the picture are pixels; 3-D poses have metres about t
 def recognised(path: Path, head: bytes) -> bool:
     """Whether it is a file of predictions."""
     found = outline(head)
+    has_people = any({"keypoints", "keypoint_scores"} <= keys for keys in found.keys.values())
     if found.first == "{":
-        return bool({"meta_info", "instance_info"} & found.at(1)) or _has_scores(found.at(1) | found.at(4))
-    return found.first == "[" and ("instances" in found.at(2) or any(_has_scores(found.at(n)) for n in (2, 3, 4)))
-
-
-def _has_scores(keys: frozenset[str]) -> bool:
-    return {"keypoints", "keypoint_scores"} <= keys
+        return bool({"meta_info", "instance_info"} & found.at(1)) or has_people
+    return found.first == "[" and ("instances" in found.at(2) or has_people)
 
 
 def read(path: Path, joints: str | None) -> PoseFile:

@@ -157,13 +157,8 @@ def sources(paths: Sequence[Path]) -> list[Source]:
     found: dict[Path, Source] = {}
     groups: dict[tuple[Path, str], list[Path]] = {}
     for path in paths:
-        if not path.is_dir():
+        if not path.is_dir() or readers_of(path):
             _add(path, found, groups)
-        elif openpose.recognised(path, b""):
-            for frame in openpose.frame_files(path):
-                groups.setdefault((path, openpose.video_of(frame)), []).append(frame)
-        elif readers_of(path):
-            found[path] = Source(path, path.resolve().name)
         else:
             inside = pose_files_in(path)
             if not inside:
@@ -181,7 +176,12 @@ def sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def _add(path: Path, found: dict[Path, Source], groups: dict[tuple[Path, str], list[Path]]) -> None:
-    if openpose.NAME.fullmatch(path.name) and openpose.recognised(path, head_of(path)):
+    if path.is_dir() and openpose.recognised(path, b""):
+        for frame in openpose.frame_files(path):
+            groups.setdefault((path, openpose.video_of(frame)), []).append(frame)
+    elif path.is_dir():
+        found[path] = Source(path, path.resolve().name)
+    elif openpose.NAME.fullmatch(path.name) and openpose.recognised(path, head_of(path)):
         groups.setdefault((path.parent, openpose.video_of(path)), []).append(path)
     else:
         found[path] = Source(path, path.name.removesuffix(path.suffix))
