@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
@@ -114,11 +115,48 @@ def sta_gunet_labels(path: Path) -> None:
     read_labels(path, path.parent)
 
 
+def openpose(path: Path) -> None:
+    from spasm.data.pose_files import openpose
+
+    _pose_file(openpose, path)
+
+
+def alphapose(path: Path) -> None:
+    from spasm.data.pose_files import alphapose
+
+    _pose_file(alphapose, path)
+
+
+def mmpose(path: Path) -> None:
+    from spasm.data.pose_files import mmpose
+
+    _pose_file(mmpose, path)
+
+
+def coco(path: Path) -> None:
+    from spasm.data.pose_files import coco
+
+    _pose_file(coco, path)
+
+
+def _pose_file(reader: ModuleType, path: Path) -> None:
+    """Read a pose file of another tool as the import does: whether it is recognised, its people, and the one followed."""
+    from spasm.data.pose_files.recognise import head_of
+    from spasm.video.pose_units import followed, landmarks_of
+
+    reader.recognised(path, head_of(path))
+    file = reader.read(path, None)
+    landmarks = landmarks_of(path, file, (640.0, 480.0), None, 10)
+    if len(landmarks.poses) < 1000:
+        followed(landmarks.poses, landmarks.ids, (640, 480))
+
+
 READERS: dict[str, Callable[[Path], None]] = {
     reader.__name__: reader
     for reader in (segment, labels, onsets, folds, settings, decision, manifest, metrics, run_info, oof,
                    checkpoint, stam, stam_poses,
-                   sta_gunet, sta_gunet_labels)
+                   sta_gunet, sta_gunet_labels,
+                   openpose, alphapose, mmpose, coco)
 }  # fmt: skip
 
 
