@@ -17,8 +17,9 @@ from spasm.config.fields import ADVANCED, Identifier, Probability, SettingsError
 from spasm.config.pose_files import PoseFileSettings
 from spasm.config.runtime import Hardware, MaxPlayers
 from spasm.core import files
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, printable
 from spasm.data.dataset import SegmentFiles
+from spasm.data.findings import NO_POSE, fold
 from spasm.data.missing import list_test_segments
 from spasm.data.naming import child_of
 from spasm.inference.trained_run import Prediction, TrainedRun
@@ -85,6 +86,8 @@ def main(settings: Submission) -> int:
         threshold, reason = run.threshold_for(prediction, children, settings.prevalence)
         prediction = prediction.at_threshold(threshold)
     prediction = prediction.with_notes(settings.abstain)
+    noticed = fold(names, prediction.findings, without=[NO_POSE])
+    app.warn(f"{printable(settings.test)}: {line}" for line in noticed)
 
     peaks = ["" if math.isnan(peak) else f"{peak:.2f}" for peak in prediction.peak_time_s]
     fractions = [f"{fraction:.3f}" for fraction in prediction.pose_fraction]

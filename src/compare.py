@@ -59,8 +59,7 @@ def main(settings: Compare) -> int:
     models, read, costs = models_named(settings.models), settings.read, settings.out / "costs"
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     print(console.data_summary(data))
-    for warning in data.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    app.warn([*map(str, data.warnings), *data.findings])
     run = open_run(settings.out / "run", data, read.data, data.poses.shape[1], settings.split)
     opened = train.open_models(run, models, settings, read.data, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
     workers = min(run.folds, settings.workers or cpu_count())

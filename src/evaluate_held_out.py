@@ -83,6 +83,7 @@ def main(settings: EvaluateHeldOut) -> int:
         labels = np.random.default_rng(settings.seed).permutation(labels)
     part_of = held_out.parts(data, settings.group_column, settings.outer_folds, settings.outer_fold_seed)
     print(console.data_summary(data))
+    app.warn([*map(str, data.warnings), *data.findings])
     if settings.group_column == held_out.BY_SEGMENT:
         print("WARNING: parts split children, so that a child is predicted by what was trained on its other segments")
     probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)

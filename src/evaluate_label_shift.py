@@ -55,6 +55,7 @@ def main(settings: EvaluateLabelShift) -> int:
     columns = label_shift_evaluation.ShiftResult._fields
     files.write_csv(settings.run / "prevalence.csv", columns, results, files.TABLE_DIGITS)
     print(console.data_summary(data))
+    app.warn(data.findings)
     print(label_shift_evaluation.summary_table(results))
     print(f"written: {settings.run}/prevalence.csv")
     return 0

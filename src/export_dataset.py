@@ -39,6 +39,7 @@ def main(settings: ExportDataset) -> int:
     check_new_folder(out)
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     print(console.data_summary(data))
+    app.warn([*map(str, data.warnings), *data.findings])
     export(data, settings.format, out)
     print(f"written: {out}")
     print(f"next:    python src/verify.py --data {shlex.quote(str(out))}")

@@ -47,6 +47,7 @@ def main(settings: Robustness) -> int:
     title = f"{len(data.names)} segments of {len(set(data.children))} children"
     files.write_bytes(settings.run / "robustness.png", plot_robustness(rows, title, data.simulated))
     print(console.data_summary(data))
+    app.warn(data.findings)
     print(robustness_table(rows))
     print(f"written: {settings.run}/robustness.csv, robustness.png")
     return 0

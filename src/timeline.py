@@ -27,6 +27,7 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError
 from spasm.core.processes import cpu_count
+from spasm.data.findings import fold
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
@@ -114,14 +115,16 @@ def main(settings: Timeline) -> int:
     for one in given.manifests:
         note = f"; {one['note']}" if one["note"] else ""
         print(f"{one['video']}: {one['recording']}, a pose in {one['pose_fraction']:.0%} of its frames{note}")
-    lengths = check_recordings(given.paths)
+    checked = check_recordings(given.paths)
+    lengths = {path: one.frames for path, one in checked.items()}
+    app.warn(fold([path.name for path in checked], [one.findings for one in checked.values()], "recordings"))
     events = settings.events
     true = event_rule_selection.read_true_events(events, lengths, given.video_of | imported.file_of) if events else None
     print(f"trained on {console.data_name(decision.data)}")
 
     predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
     predicted = sliding_window.predict_recordings(
-        lengths, settings.run, decision, settings.stride_s, settings.hardware, out, predicting
+        checked, settings.run, decision, settings.stride_s, settings.hardware, out, predicting
     )
     selected = None
     if true and settings.tune_rule:

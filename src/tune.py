@@ -64,6 +64,7 @@ def main(settings: Tune) -> int:
         fold_of = read_folds(split.folds_file, data.names)
     searches = plan(data, fold_of, split.folds_file, model, settings.hardware, settings.study)
     print(console.data_summary(data))
+    app.warn([*map(str, data.warnings), *data.findings])
     workers = settings.workers or cpu_count()
     run_searches(searches, workers, progress.print_row)
     best = []

@@ -36,7 +36,7 @@ def main(settings: Verify) -> int:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
-    for line in group_alike(report.warnings):
+    for line in [*group_alike(report.warnings), *report.findings]:
         print(f"warning: {line}")
     for line in group_alike(report.problems):
         print(f"problem: {line}")

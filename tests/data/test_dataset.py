@@ -134,19 +134,19 @@ def test_a_cache_file_that_is_not_whole_is_rebuilt(tmp_path, damage):
 def test_all_problems_of_the_training_data_are_raised_at_once_and_nothing_is_cached(tmp_path):
     data, cache = make_data(tmp_path / "data"), tmp_path / "cache"
     (data / "train/child_0_0.npy").write_bytes(b"")
-    saved(data / "train", np.full(SHAPE, np.inf), "child_1_0.npy")
+    saved(data / "train", pose() * 640, "child_1_0.npy")
     saved(data / "train", pose(50), "child_9_9.npy")
     with pytest.raises(DataProblems) as caught:
         load(data, cache)
     reasons = sorted(problem.reason.split()[0] for problem in caught.value.problems)
-    assert reasons == ["empty", "has", "x"]
+    assert reasons == ["empty", "has", "is"]
     assert not cache.exists()
 
 
 def test_bad_values_alone_are_raised_and_leave_no_file(tmp_path):
     data, cache = make_data(tmp_path / "data"), tmp_path / "cache"
     for name in ("child_1_0.npy", "child_2_0.npy"):
-        saved(data / "train", np.full(SHAPE, np.inf), name)
+        saved(data / "train", pose() * 640, name)
     with pytest.raises(DataProblems) as caught:
         load(data, cache)
     assert len(caught.value.problems) == 2
@@ -409,7 +409,7 @@ def test_files_that_vanish_or_appear_are_noticed(tmp_path):
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"", lambda raw: raw.replace(b"1", b"2", 1)],
                          ids=["cut-short", "empty", "changed"])  # fmt: skip
-@pytest.mark.parametrize("what", ["index", "has_pose"])
+@pytest.mark.parametrize("what", ["index", "findings"])
 def test_a_damaged_index_or_list_of_poses_is_noticed_and_written_again(tmp_path, what, damage):
     data, cache = make_data(tmp_path / "data"), tmp_path / "cache"
     age(data)
@@ -420,6 +420,7 @@ def test_a_damaged_index_or_list_of_poses_is_noticed_and_written_again(tmp_path,
     again = load(data, cache)
     assert path.read_bytes() == whole
     assert (again.fingerprint, again.has_pose.tolist()) == (first.fingerprint, first.has_pose.tolist())
+    assert again.findings == first.findings
 
 
 def test_a_cache_may_be_deleted_between_two_commands_of_one_process(tmp_path):

@@ -49,7 +49,7 @@ def refused_bytes(folder: Path, content: bytes) -> str:
 
 
 def warned(folder: Path, array: np.ndarray) -> list[str]:
-    return [warning.reason for warning in inspect_pose(saved(folder, array), T).warnings]
+    return list(inspect_pose(saved(folder, array), T).findings.sentences().values())
 
 
 def make_data(folder: Path, children: int = 4, per_child: int = 2) -> Path:
@@ -75,7 +75,8 @@ def problems(data: Path, names: str = "challenge") -> list[str]:
 
 
 def warnings(data: Path) -> list[str]:
-    return [str(warning) for warning in check_folder(data, T, "challenge").warnings]
+    report = check_folder(data, T, "challenge")
+    return [*map(str, report.warnings), *report.findings]
 
 
 def one(messages: list[str], *words: str) -> None:

@@ -11,7 +11,7 @@ from helpers.segments import header, npy
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.core.errors import DataError
 from spasm.core.windows import window_starts
-from spasm.data.recordings import BATCH, frames_of, windows
+from spasm.data.recordings import BATCH, frames_of, inspect_recording, windows
 from spasm.inference.event_detection import (
     STEP_FRAMES,
     STEP_S,
@@ -92,8 +92,12 @@ def test_the_frame_of_an_impossible_value_is_named(tmp_path):
     poses = some_poses(T * 100)
     poses[4321, 3, 1] = np.inf
     np.save(tmp_path / "a.npy", poses)
-    with pytest.raises(DataError, match="frame 4321"):
-        list(windows(tmp_path / "a.npy", T, STRIDE))
+    (noticed,) = inspect_recording(tmp_path / "a.npy").findings.sentences().values()
+    assert noticed == "1 implausible value, first y of left_eye_outer in frame 4321: inf"
+    firsts, read = (np.concatenate(parts) for parts in zip(*windows(tmp_path / "a.npy", T, STRIDE), strict=True))
+    for first, window in zip(firsts, read, strict=True):
+        missing = np.argwhere(np.isnan(window).all(axis=-1)).tolist()
+        assert missing == ([[4321 - first, 3]] if 0 <= 4321 - first < T else [])
 
 
 # ---- probability over time

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +66,12 @@ def run(
     except Terminated:
         print(f"terminated: {stopped}", file=sys.stderr)
         return 143
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Print each line as a warning on stderr."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def help_of(settings_class: type[S] | Callable[[list[str]], type[S]], description: str, words: list[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from spasm.cli import progress
+from spasm.cli import app, progress
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, Shown, settings, to_tree, within
@@ -81,8 +81,7 @@ def train(flags: Any, command: list[str]) -> int:
     if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
     print(console.data_line(data))
-    for warning in data.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    app.warn([*map(str, data.warnings), *data.findings])
     for fold in one_class_folds(data.labels, run.fold_of):
         print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
 
@@ -190,6 +189,7 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
         hint = f"train one: python src/train_folds.py --run {printable(flags.run)}"
         raise DataError(run.path, "holds no model that is trained in every fold", hint)
     print(console.data_line(data))
+    app.warn(data.findings)
     written = _write_report(run, folder, flags) if flags.report else []
     _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0

@@ -17,14 +17,17 @@ class DivergenceError(TrainingError):
 class DataError(Exception):
     """Something is wrong with the data: where, what, and what the user can do about it."""
 
-    def __init__(self, path: Path | str, reason: str, hint: str) -> None:
-        super().__init__(path, reason, hint)  # pickle rebuilds the error from `args`, which this sets
+    def __init__(self, path: Path | str, reason: str, hint: str, example: str = "") -> None:
+        """example: what this file holds, where the reason is the same for many files."""
+        super().__init__(path, reason, hint, example)  # pickle rebuilds the error from `args`, which this sets
         self.path = path
         self.reason = reason
         self.hint = hint
+        self.example = example
 
     def __str__(self) -> str:
-        return f"{printable(self.path)}: {self.reason} ({self.hint})"
+        example = f", {self.example}" if self.example else ""
+        return f"{printable(self.path)}: {self.reason}{example} ({self.hint})"
 
 
 class DataProblems(DataError):
@@ -51,7 +54,8 @@ def group_alike(problems: Sequence[DataError]) -> list[str]:
             lines += map(str, alike)
             continue
         names = ", ".join(printable(Path(problem.path).name) for problem in alike[:3])
-        lines.append(f"{printable(folder)}: {len(alike)} files, each {reason} ({hint}): {names}, ...")
+        example = f", {alike[0].example}" if alike[0].example else ""
+        lines.append(f"{printable(folder)}: {len(alike)} files, each {reason}{example} ({hint}): {names}, ...")
     return lines
 
 

@@ -29,7 +29,7 @@ def write_sealed_array(path: Path, values: np.ndarray) -> None:
     write_sealed(path, np.ascontiguousarray(values).tobytes())
 
 
-def read_sealed_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray | None:
+def read_sealed_array(path: Path, dtype: type[np.generic] | np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
     """The array, read-only; None if it is missing, damaged, or of another size."""
     content = read_sealed(path)
     if content is None or len(content) != np.dtype(dtype).itemsize * math.prod(shape):

@@ -17,14 +17,15 @@ from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, wit
 from spasm.core.sealed import read_sealed_array, write_sealed_array
 from spasm.data import annotations
 from spasm.data.annotations import LabelLevel, read_tables
+from spasm.data.findings import NO_POSE, ROW, RULES, Findings, fold, from_rows, to_rows
 from spasm.data.formats.convert import opened
 from spasm.data.index import FileIndex, FileState
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
-from spasm.data.pose import CHANNELS, FPS, visible_mask
+from spasm.data.pose import CHANNELS, FPS
 from spasm.data.segments import Progress, inspect_pose, read_pose
 
-POSES, HAS_POSE = "poses.npy", "has_pose"  # in the cache's folder of a data set
+POSES, FINDINGS = "poses.npy", "findings"  # in the cache's folder of a data set
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class TrainingData:
     """Whether the simulator wrote this folder; results on it must be marked."""
     warnings: tuple[DataError, ...] = ()
     """Oddities in the tables, and identical files under two children; `verify.py` finds more."""
+    findings: tuple[str, ...] = ()
+    """What was noticed in the poses, one line for each kind, without the segments that have no pose."""
     folder: Path = Path()
     """The folder of the segments: the data folder, or the one that a foreign layout was converted to."""
     targets: np.ndarray | None = None
@@ -118,12 +121,13 @@ def load_training(
     index = FileIndex(data, cache, rehash)
     shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
     digests = _known_digests(index, tables.train, progress)
-    if digests is None or not _is_whole(cache / _key(digests, frames) / POSES, shape):
-        digests = _build_cache(cache, index, tables.train, shape, data, progress)
+    findings = None if digests is None else _kept_findings(cache / _key(digests, frames), shape)
+    if digests is None or findings is None:
+        digests, findings = _build_cache(cache, index, tables.train, shape, data, progress)
     index.save()
     key = _key(digests, frames)
     poses = np.memmap(cache / key / POSES, np.float32, "r", len(_cache_header(shape)), shape)
-    has_pose = _has_pose(cache / key, poses)
+    has_pose = np.array([one.posed > 0 for one in findings])
     names_in_order = tuple(path.name for path in tables.train)
     targets = annotations.targets(names_in_order, labels, tables.onsets, frames / FPS) if tables.onsets else None
     return TrainingData(
@@ -140,6 +144,7 @@ def load_training(
             *tables.warnings,
             *_same_under_two_children(tables.train, digests, has_pose),
         ),
+        findings=tuple(fold(names_in_order, findings, without=(NO_POSE,))),
         folder=data,
         targets=targets,
         label_level=source.label_level,
@@ -169,8 +174,8 @@ def _sha256(lines: list[str]) -> str:
 
 
 def _key(digests: dict[str, str], frames: int) -> str:
-    """Name of a data set's folder in the cache. "poses 1" is the version of the checks that cached poses passed."""
-    return _sha256(["poses 1", str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
+    """Name of a data set's folder in the cache, another one for other rules of cleaning."""
+    return _sha256([RULES, str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
 
 
 def _cache_header(shape: tuple[int, ...]) -> bytes:
@@ -209,14 +214,15 @@ def _known_digests(index: FileIndex, paths: list[Path], progress: Progress) -> d
 
 def _build_cache(
     cache: Path, index: FileIndex, paths: list[Path], shape: tuple[int, ...], root: Path, progress: Progress
-) -> dict[str, str]:
-    """Read, check and hash each segment once, and write the poses to the cache; gives the sha256 of each by its name.
+) -> tuple[dict[str, str], list[Findings]]:
+    """Read, check and hash each segment once, and write the poses to the cache.
 
+    Gives the sha256 of each by its name, and what was noticed in each.
     shape: (N, T, 33, 5) of all poses. Raises DataProblems with everything that is wrong.
     """
     problems: list[DataError] = []
     digests: dict[str, str] = {}
-    has_pose: list[bool] = []
+    findings: list[Findings] = []
     cache.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
     written = temporary_in(cache)  # the folder's name depends on the content of all files
     try:
@@ -226,32 +232,29 @@ def _build_cache(
                 for path in progress(paths):
                     with collect_errors(problems):
                         before = FileState.of(path)
-                        pose, digest, _ = inspect_pose(path, shape[1], root)
+                        pose, digest, noticed = inspect_pose(path, shape[1], root)
                         index.add(path, before, digest)
                         digests[path.name] = digest
-                        has_pose.append(bool(visible_mask(pose).any()))
+                        findings.append(noticed)
                         file.write(pose.data)
                 if problems:
                     raise DataProblems(problems)
             folder = cache / _key(digests, shape[1])
-            write_sealed_array(folder / HAS_POSE, np.array(has_pose))
+            write_sealed_array(folder / FINDINGS, to_rows(findings))
             os.replace(written, folder / POSES)
             sync(folder)
     finally:
         with contextlib.suppress(OSError):
             written.unlink()
-    return digests
+    return digests, findings
 
 
-def _has_pose(folder: Path, poses: np.ndarray) -> np.ndarray:
-    """Whether each of the cached poses (N, T, 33, 5) has a landmark in some frame, (N,) bool."""
-    kept = read_sealed_array(folder / HAS_POSE, np.bool_, (len(poses),))
-    if kept is None:
-        # In blocks, so that memory stays flat however many segments there are.
-        blocks = (poses[i : i + 64] for i in range(0, len(poses), 64))
-        kept = np.concatenate([visible_mask(block).any(axis=(1, 2)) for block in blocks])
-        write_sealed_array(folder / HAS_POSE, kept)
-    return kept
+def _kept_findings(folder: Path, shape: tuple[int, ...]) -> list[Findings] | None:
+    """What was noticed in cached poses of this shape; None if they or this are not whole."""
+    if not _is_whole(folder / POSES, shape):
+        return None
+    rows = read_sealed_array(folder / FINDINGS, ROW, shape[:1])
+    return None if rows is None else list(from_rows(rows))
 
 
 def _raise_problems(

@@ -3,10 +3,12 @@
 import dataclasses
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from spasm.core.errors import DataError, collect_errors
+from spasm.core.errors import DataError, collect_errors, printable
 from spasm.data.annotations import read_tables
+from spasm.data.findings import Findings, fold
 from spasm.data.naming import child_of
 from spasm.data.pose import visible_mask
 from spasm.data.segments import Progress, inspect_pose
@@ -20,6 +22,8 @@ class Report:
 
     problems: list[DataError]
     warnings: list[DataError]
+    findings: list[str]
+    """What was noticed in the poses of train/ and of test/, one line for each kind."""
     segments: int
     """Files in train/."""
     children: int
@@ -48,11 +52,11 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
     problems, warnings = list(tables.problems), list(tables.warnings)
     train = set(tables.train)
     first_with: dict[str, Path] = {}
+    noticed: dict[Path, Findings] = {}
     read = without_pose = missing = 0
     for path in progress(tables.train + tables.test):
         with collect_errors(problems):
-            pose, _, odd = inspect_pose(path, frames, data)
-            warnings += odd
+            pose, _, noticed[path] = inspect_pose(path, frames, data)
             seen = visible_mask(pose).any(axis=1)
             if path in train:
                 read += 1
@@ -65,6 +69,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
     return Report(
         problems=problems,
         warnings=warnings,
+        findings=[*_folded(tables.train, noticed), *_folded(tables.test, noticed)],
         segments=len(tables.train),
         children=len({child_of(path.name) for path in tables.train}),
         labelled=len(tables.labels),
@@ -74,6 +79,13 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
         test_segments=len(tables.test),
         test_children=len({child_of(path.name) for path in tables.test}),
     )
+
+
+def _folded(paths: Sequence[Path], noticed: dict[Path, Findings]) -> list[str]:
+    """A line for each kind of finding in the readable segments of one folder."""
+    readable = [path for path in paths if path in noticed]
+    lines = fold([path.name for path in readable], [noticed[path] for path in readable])
+    return [f"{printable(readable[0].parent)}: {line}" for line in lines]
 
 
 def _same_array(path: Path, first: Path) -> DataError:

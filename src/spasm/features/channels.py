@@ -24,7 +24,7 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
         In memory the channels are the innermost axis, which is fastest for the convolutions.
     """
-    # A landmark ten pictures away is an error of the estimator, and one such value would spoil a batch norm.
+    # Poses that were read lie within FARTHEST; augmented ones need not, and one such value would spoil a batch norm.
     positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
     found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
     ever_found = found.any(1)  # (N, 33)

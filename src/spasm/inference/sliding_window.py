@@ -12,7 +12,9 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.processes import cpu_count
 from spasm.data import recordings
+from spasm.data.findings import RULES
 from spasm.data.pose import FPS, missing_frames
+from spasm.data.recordings import Checked
 from spasm.inference import event_detection
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Curve, Windows
@@ -71,7 +73,7 @@ def predict_recording(
 
 
 def predict_recordings(
-    lengths: Mapping[Path, int],
+    checked: Mapping[Path, Checked],
     run: Path,
     decision: Decision,
     stride_s: float,
@@ -81,31 +83,36 @@ def predict_recordings(
 ) -> dict[Path, Windows]:
     """Each recording's windows, saved in a folder of `out` so that no recording is predicted twice.
 
-    lengths: frames in each recording; progress: makes a progress bar for a `total` of frames, as a context manager.
+    checked: the recordings, as `check_recordings` read them; what was noticed in their poses is saved, too. progress:
+    makes a progress bar for a `total` of frames, as a context manager.
     """
     rests_on = {
+        "rules": RULES,
         "decision": files.sha256(run / "decision.json"),
         "stride_s": stride_s,
         "precision": hardware.precision,
     }
-    keys = {path: {**rests_on, "recording": files.sha256(path)} for path in lengths}
+    keys = {
+        path: {**rests_on, "recording": files.sha256(path), "findings": [*one.findings.sentences().values()]}
+        for path, one in checked.items()
+    }
     stride = round(stride_s * FPS)
-    kept = {path: read(out / path.stem, stride, keys[path]) for path in lengths}
+    kept = {path: read(out / path.stem, stride, keys[path]) for path in checked}
     left = [path for path, windows in kept.items() if windows is None]
     predicted = {path: windows for path, windows in kept.items() if windows is not None}
     if left:
         with (
             EnsemblePredictor(run, decision, hardware, cpu_count()) as predictor,
-            progress(total=sum(lengths[path] for path in left)) as bar,
+            progress(total=sum(checked[path].frames for path in left)) as bar,
         ):
             for path in left:
                 folder = out / path.stem
-                write(folder, keys[path], predict_recording(path, lengths[path], stride, predictor, bar.update))
+                write(folder, keys[path], predict_recording(path, checked[path].frames, stride, predictor, bar.update))
                 written = read(folder, stride, keys[path])  # so that the first run returns what a later one reads
                 if written is None:
                     raise DataError(folder, "was removed or changed while it was written", "run the same command again")
                 predicted[path] = written
-    return {path: predicted[path] for path in lengths}
+    return {path: predicted[path] for path in checked}
 
 
 class OnlineDetector:

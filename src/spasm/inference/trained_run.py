@@ -11,9 +11,10 @@ import numpy as np
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.processes import cpu_count
+from spasm.data.findings import NO_POSE, Findings, clean
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FPS
-from spasm.data.segments import read_pose
+from spasm.data.segments import inspect_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
 from spasm.runs.artefacts import read_decision, rebuild_hint
@@ -41,6 +42,8 @@ class Prediction:
     """(N,) float64: the fraction of frames with a pose."""
     inside_fraction: np.ndarray
     """(N,) float64: the fraction of landmarks found inside the picture."""
+    findings: list[Findings]
+    """What was noticed in the poses of each segment."""
     note: list[str]
     """A note on each segment; mostly empty."""
     logits: dict[str, np.ndarray]
@@ -56,9 +59,13 @@ class Prediction:
         return dataclasses.replace(self, threshold=threshold, label=(self.probability >= threshold).astype(int))
 
     def with_notes(self, abstain: float) -> "Prediction":
-        """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture."""
-        rows = zip(self.pose_fraction, self.inside_fraction, strict=True)
-        return dataclasses.replace(self, note=[_note(posed, inside, abstain) for posed, inside in rows])
+        """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture.
+
+        What was noticed in their poses follows it.
+        """
+        rows = zip(self.pose_fraction, self.inside_fraction, self.findings, strict=True)
+        notes = [_joined_notes(_note(posed, inside, abstain), findings) for posed, inside, findings in rows]
+        return dataclasses.replace(self, note=notes)
 
 
 class TrainedRun:
@@ -77,21 +84,35 @@ class TrainedRun:
     def predict(self, poses: np.ndarray, children: Sequence[str] | None = None) -> Prediction:
         """Predict segments, poses (N, T, 33, 5): x, y, z, visibility, presence of each landmark; NaN: not found.
 
+        They are cleaned as those of files are, see `findings.clean`; the notes name what was noticed.
+
         children: the child of each segment, used only if the run was blended with child context; by default each
-        segment is of a different child. Raises DataError for poses of another shape.
+        segment is of a different child. Raises DataError for poses of another shape or type, or in pixels.
         """
-        values = np.asarray(poses, dtype=np.float32)
+        values = np.asarray(poses)
         shape = (self.frames, len(LANDMARKS), len(CHANNELS))
         if values.ndim != 4 or values.shape[1:] != shape:
             wanted = ", ".join(map(str, ("N", *shape)))
             hint = "give all segments in one array; a single one as poses[None]"
             raise DataError("poses", f"have the shape {values.shape}, not ({wanted})", hint)
+        if values.dtype.kind not in "fiu":
+            raise DataError("poses", f"hold {values.dtype}, not numbers", "give an array of floats")
         if children is not None and len(children) != len(values):
             raise DataError("children", f"are {len(children)}, for {len(values)} segments", "give one for each")
         names = [str(child) for child in children] if children is not None else list(map(str, range(len(values))))
         starts = range(0, len(values), BATCH)
-        batches = ((None, values[start : start + BATCH]) for start in starts)
-        return self._predict(batches, len(starts), names)
+        problems: list[DataError] = []
+
+        def batches() -> Iterator[tuple[list[Findings], np.ndarray]]:
+            for start in starts:
+                cleaned = [clean(segment) for segment in values[start : start + BATCH]]
+                for row, (_, findings) in enumerate(cleaned, start):
+                    with collect_errors(problems):
+                        findings.check_units(f"segment {row} of the poses")
+                if not problems:
+                    yield [findings for _, findings in cleaned], np.stack([pose for pose, _ in cleaned])
+
+        return self._predict(batches(), len(starts), names, problems=problems)
 
     def predict_files(
         self, paths: Sequence[Path], root: Path, children: Sequence[str], passed: Callable[[int], Any] = lambda n: None
@@ -102,20 +123,20 @@ class TrainedRun:
         """
         problems: list[DataError] = []
 
-        def batches() -> Iterator[tuple[None, np.ndarray]]:
+        def batches() -> Iterator[tuple[list[Findings], np.ndarray]]:
             for start in range(0, len(paths), BATCH):
-                poses = []
+                read = []
                 for path in paths[start : start + BATCH]:
                     with collect_errors(problems):
-                        poses.append(read_pose(path, self.frames, root))
+                        read.append(inspect_pose(path, self.frames, root))
                 if not problems:
-                    yield None, np.stack(poses)
+                    yield [one.findings for one in read], np.stack([one.pose for one in read])
 
         return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems)
 
     def _predict(
         self,
-        batches: Iterable[tuple[None, np.ndarray]],
+        batches: Iterable[tuple[list[Findings], np.ndarray]],
         count: int,
         children: Sequence[str],
         passed: Callable[[int], Any] = lambda n: None,
@@ -142,6 +163,7 @@ class TrainedRun:
             peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
             pose_fraction=posed.mean(axis=1),
             inside_fraction=_joined([part.inside for part in parts]),
+            findings=[findings for part in parts for findings in part.key],
             note=[],
             logits=logits,
             has_pose=has_pose,
@@ -178,6 +200,12 @@ class TrainedRun:
 
 def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty((0,) if width is None else (0, width))
+
+
+def _joined_notes(note: str, findings: Findings) -> str:
+    """A note and what was noticed; a segment without a pose has a note of its own."""
+    noticed = [sentence for kind, sentence in findings.sentences().items() if kind != NO_POSE]
+    return "; ".join([note, *noticed] if note else noticed)
 
 
 def _note(posed: float, inside: float, abstain: float) -> str:

@@ -11,7 +11,7 @@ def folder_summary(report: Report) -> str:
         f"       {_percent(report.missing_frames)} of frames without a pose, "
         f"{report.without_pose} segments without any\n"
         f"test:  {report.test_segments} segments of {report.test_children} children\n"
-        f"{len(report.warnings)} warnings, {len(report.problems)} problems"
+        f"{len(report.warnings) + len(report.findings)} warnings, {len(report.problems)} problems"
     )
 
 

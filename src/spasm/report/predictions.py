@@ -9,6 +9,7 @@ from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import SegmentFiles, TrainingData
+from spasm.data.findings import NO_POSE, fold
 from spasm.data.pose import FRAMES, visible_mask
 from spasm.ensemble.calibration import logit
 from spasm.inference.trained_run import Prediction
@@ -53,6 +54,8 @@ class SegmentPredictions:
     events: Mapping[str, list[tuple[float, float, str]]] = dataclasses.field(default_factory=dict)
     """First and last frame and kind of the true events of segments, where known."""
     warnings: Sequence[str] = ()
+    findings: Sequence[str] = ()
+    """What was noticed in the poses, one line for each kind."""
     label_level: LabelLevel = LabelLevel.SEGMENT
 
 
@@ -83,6 +86,7 @@ def read_out_of_fold_predictions(run: Run, decision: Decision, metrics: Metrics)
         has_pose=data.has_pose,
         notes={name: WITHOUT_POSE for name, has_pose in zip(data.names, data.has_pose, strict=True) if not has_pose},
         warnings=[str(warning) for warning in data.warnings],
+        findings=data.findings,
     )
 
 
@@ -100,6 +104,7 @@ def new_segments(
         logits=prediction.logits,
         has_pose=prediction.has_pose,
         notes=dict(zip(names, prediction.note, strict=True)),
+        findings=fold(names, prediction.findings, without=(NO_POSE,)),
     )
 
 

@@ -114,7 +114,7 @@ def playable(report: RunReport) -> str:
 
 
 def about_quality(predictions: SegmentPredictions, quality: Quality) -> list[str]:
-    """What is missing in the recordings together."""
+    """What is missing in the recordings together, and what was noticed in their poses."""
     median = percent(float(np.nanmedian(quality.missing)))
     lines = [
         f"{percent(quality.missing_of_all)} of frames have no pose, in the median child {median}; "
@@ -122,4 +122,4 @@ def about_quality(predictions: SegmentPredictions, quality: Quality) -> list[str
     ]
     if quality.duplicates:
         lines.append(f"{quality.duplicates} segments are exact copies of another one.")
-    return lines
+    return [*lines, *(f"Noticed in {line}." for line in predictions.findings)]

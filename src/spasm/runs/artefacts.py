@@ -124,6 +124,8 @@ class RunInfo(Stored):
     data: DataInfo
     folds: FoldsInfo
     folds_sha256: Sha256
+    findings: list[str] = []
+    """What was noticed in the poses of the training segments, one line for each kind."""
 
 
 class Manifest(Stored):
