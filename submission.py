@@ -85,7 +85,7 @@ def main(settings: Submission) -> int:
     print(summary(prediction, reason))
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
-        files.write_bytes(report_path, report(settings, run, result, prediction, paths, children).encode())
+        files.write_text(report_path, report(settings, run, result, prediction, paths, children))
         written.append(report_path)
     print("written:", ", ".join(map(str, written)))
     return 0

@@ -41,7 +41,7 @@ def main(settings: PlotStamAttention) -> int:
     from spasm.report.attention_plot import describe_attention, plot_attention
 
     info = read_run_info(settings.run)
-    data = load_training(settings.data or Path(info.data.path), info.frames, "safe", settings.cache)
+    data = load_training(settings.data or info.data.folder, info.frames, "safe", settings.cache)
     run = reopen_run(settings.run, data)
     row = select_segment(data, settings.segment)
     attention, joints = stam_attention(run, row)

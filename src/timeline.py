@@ -14,7 +14,6 @@ Examples:
 
 import dataclasses
 import functools
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +25,7 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
@@ -96,7 +96,7 @@ def main(settings: Timeline) -> int:
     if settings.camera is not None:
         return watch_camera(settings, settings.camera)
     if not settings.recordings:
-        example = shlex.join([sys.argv[0], "recording.npy", "--run", str(settings.run)])
+        example = shell_words(sys.argv[0], "recording.npy", "--run", settings.run)
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
     decision, out = read_decision(settings.run), settings.out
     files.check_writable(out)

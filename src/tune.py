@@ -12,7 +12,6 @@ Examples:
 """
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,7 @@ from spasm.config.runtime import Cache, Hardware
 from spasm.config.tuning import Study
 from spasm.core import files
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.data.folds import make_folds, read_folds
 from spasm.models.model import Model
@@ -77,7 +77,7 @@ def main(settings: Tune) -> int:
     search = searches[0]
     run = ["--settings", str(search.out), "--run", f"output/{search.study}", *data_flags(settings)]
     print(f"written: {search.out}, {search.shown_storage}")
-    print(f"next:    python src/train_folds.py {shlex.join(run)}")
+    print(f"next:    python src/train_folds.py {shell_words(*run)}")
     return 0
 
 
@@ -97,7 +97,7 @@ def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[
     print(f"written: {', '.join(str(search.out) for search in searches)}, {out}")
     storage = searches[0].shown_storage if study.storage else ""
     whole = app.flags_given(dataclasses.replace(study, nested=False, out=None, storage=storage))
-    command = shlex.join(["--model", model.name, *whole, *data_flags(settings)])
+    command = shell_words("--model", model.name, *whole, *data_flags(settings))
     print(f"next:    python src/tune.py {command} (if the search helps: the same on all children)")
 
 

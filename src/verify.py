@@ -6,7 +6,6 @@ Examples:
 """
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from spasm.cli import app, progress
 from spasm.config.data import Data
 from spasm.config.fields import settings
 from spasm.config.runtime import Cache
-from spasm.core.errors import group_alike, printable
+from spasm.core.errors import group_alike
+from spasm.core.text import shell_words
 from spasm.data.formats.convert import opened
 from spasm.data.validation import check_folder
 from spasm.report import folder_text
@@ -46,12 +46,12 @@ def main(settings: Verify) -> int:
         if getattr(read, name) != getattr(Data, name):
             flags += [f"--{name.replace('_', '-')}", str(getattr(read, name))]
     if report.problems:
-        print(f"next:    fix the problems above, then run again: python src/verify.py {printable(shlex.join(flags))}")
+        print(f"next:    fix the problems above, then run again: python src/verify.py {shell_words(*flags)}")
         return 1
     if report.positives in (0, report.labelled):
         print("next:    add labels of both classes: training needs segments with 0 and with 1")
         return 0
-    print(f"next:    python src/train_folds.py {printable(shlex.join(flags))}")
+    print(f"next:    python src/train_folds.py {shell_words(*flags)}")
     return 0
 
 

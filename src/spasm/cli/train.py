@@ -1,7 +1,6 @@
 """The training command: models one after the other, the decision after each, and the report."""
 
 import functools
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, S
 from spasm.config.runtime import Cache, Hardware
 from spasm.core.errors import DataError, printable
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
 from spasm.models.model import Model
@@ -182,7 +182,7 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
     moved = flags.read.data != Data().data  # to where the flags say
-    folder = flags.read.data if moved else Path(info.data.path)
+    folder = flags.read.data if moved else info.data.folder
     data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash)
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
@@ -208,18 +208,18 @@ def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], se
     others = [name for name in result.each_model if name not in result.models]
     if others:
         names = ",".join(others)
-        command = shlex.join(["--run", str(run.path), "--decide-only", "--blend.models", names])
+        command = shell_words("--run", run.path, "--decide-only", "--blend.models", names)
         print(f"{names}: evaluated, but not in the blend; to add: python src/train_folds.py {command}")
     files = [run.path / name for name in ("metrics.json", "decision.json", "oof.csv")]
     folders = [ModelFolder(run.path / name) for name in result.each_model]
     files += [path for folder in folders for path in (folder.history, folder.importance) if path.exists()]
     print("written:", ", ".join(map(str, [*files, *written])))
     print(console.closing_box(result, run.path, run.path / "report.html" if written else None, seconds))
-    data = Path(read_run_info(run.path).data.path)
+    data = read_run_info(run.path).data.folder
     words = ["--run", str(run.path), "--test", str(data / "test")]
     if flags.read.name_pattern != "challenge":
         words += ["--name-pattern", flags.read.name_pattern]
     if (data / "test").exists():
-        print(f"next:    python submission.py {shlex.join(words)}")
+        print(f"next:    python submission.py {shell_words(*words)}")
     elif written:
         print(f"next:    open {run.path / 'report.html'} in a browser")

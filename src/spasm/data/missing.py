@@ -1,10 +1,10 @@
 """Messages for data that is not where a flag says, which name the data that there is."""
 
-import shlex
 from pathlib import Path
 
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError
 from spasm.core.nearby import folders_with, listed, nearest
+from spasm.core.text import shell_words
 from spasm.data.naming import list_segments
 
 TABLE = "train_data.csv"
@@ -42,4 +42,4 @@ def list_test_segments(folder: Path, names: str) -> list[Path]:
 
 
 def _add(flag: str, path: Path) -> str:
-    return f"add {flag} {printable(shlex.quote(str(path)))}"
+    return f"add {flag} {shell_words(path)}"

@@ -83,7 +83,8 @@ class LgbmModel(Model):
         boosters = []
         for path in paths:
             try:
-                booster = lightgbm.Booster(model_file=str(path))
+                # LightGBM opens paths in an encoding of its own, so the text is read and written here.
+                booster = lightgbm.Booster(model_str=files.read_text(path, hint))
             except lightgbm.basic.LightGBMError as error:
                 raise DataError(path, f"is not a LightGBM model ({error})", hint) from error
             if booster.feature_name() != self.feature_names(config):

@@ -26,6 +26,7 @@ from spasm.config.data import Folds
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
+from spasm.core.text import text_of_path
 from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds, read_folds
 from spasm.ensemble.calibration import logit_without_pose
@@ -74,7 +75,7 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             fold_of = read_folds(split.folds_file, data.names)
             origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
         about = DataInfo(
-            path=str(data_path),
+            path=text_of_path(data_path),
             simulated=data.simulated,
             segments=len(data.names),
             children=len(set(data.children)),
@@ -254,7 +255,7 @@ def open_model(
                 environment=dict(environment),
                 data=read_run_info(run.path).data,
                 versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-                command=list(command),
+                command=list(map(text_of_path, command)),
                 files={},
             ).write(model.manifest)
         manifest = read_manifest(model.manifest)
