@@ -36,9 +36,9 @@ def main(settings: Verify) -> int:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
-    for line in group_alike(report.warnings):
+    for line in group_alike(report.warnings, report.checked):
         print(f"warning: {line}")
-    for line in group_alike(report.problems):
+    for line in group_alike(report.problems, report.checked):
         print(f"problem: {line}")
     print(folder_text.folder_summary(report))
     flags = ["--data", str(read.data)]

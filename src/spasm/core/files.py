@@ -21,6 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from spasm.core.errors import DataError, printable
+from spasm.core.nearby import where_missing
 from spasm.core.text import utf8
 
 TEMPORARY = ".tmp-"
@@ -283,7 +284,7 @@ def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.Buff
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(path, "is a device, a pipe or a socket, not a regular file", "delete it")
             yield file, status.st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(path, "there is no such file", where_missing(path)) from error
     except OSError as error:
-        raise DataError(
-            path, f"cannot be read: {error.strerror}", "check that it is there and its permissions"
-        ) from error
+        raise DataError(path, f"cannot be read: {error.strerror}", "check its permissions") from error

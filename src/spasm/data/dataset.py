@@ -104,7 +104,7 @@ def load_training(
     """
     source = opened(data, frames, cache, rehash)
     data, frames = source.folder, source.frames
-    tables = read_tables(data, names)
+    tables = read_tables(data, names, frames)
     if tables.problems:  # also check the values, so that all problems are reported at once
         _raise_problems(tables.train, frames, data, tables.problems, progress)
     labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
@@ -232,7 +232,7 @@ def _build_cache(
                         has_pose.append(bool(visible_mask(pose).any()))
                         file.write(pose.data)
                 if problems:
-                    raise DataProblems(problems)
+                    raise DataProblems(problems, paths)
             folder = cache / _key(digests, shape[1])
             write_sealed_array(folder / HAS_POSE, np.array(has_pose))
             os.replace(written, folder / POSES)
@@ -263,4 +263,4 @@ def _raise_problems(
         with collect_errors(every):
             read_pose(path, frames, root)
     if every:
-        raise DataProblems(every)
+        raise DataProblems(every, paths)

@@ -20,6 +20,8 @@ class Report:
 
     problems: list[DataError]
     warnings: list[DataError]
+    checked: list[Path]
+    """Every segment, also of test/."""
     segments: int
     """Files in train/."""
     children: int
@@ -44,7 +46,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
 
     `progress` wraps the list of segment paths. Raises DataError only if the folder does not exist.
     """
-    tables = read_tables(data, names)
+    tables = read_tables(data, names, frames)
     problems, warnings = list(tables.problems), list(tables.warnings)
     train = set(tables.train)
     first_with: dict[str, Path] = {}
@@ -65,6 +67,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
     return Report(
         problems=problems,
         warnings=warnings,
+        checked=tables.train + tables.test,
         segments=len(tables.train),
         children=len({child_of(path.name) for path in tables.train}),
         labelled=len(tables.labels),

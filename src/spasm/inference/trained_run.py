@@ -127,7 +127,7 @@ class TrainedRun:
                 parts.append(batch)
                 passed(len(batch.posed))
             if problems:
-                raise DataProblems(problems)
+                raise DataProblems(problems, paths)
             logits = {name: _joined([part.logits[name] for part in parts]) for name in self.decision.models}
             posed = _joined([part.posed for part in parts], self.frames)
             has_pose = np.asarray(posed.any(axis=1))

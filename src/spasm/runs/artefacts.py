@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
-from spasm.core.errors import DataError, printable, shorten
+from spasm.core.errors import DataError, shorten
 from spasm.core.text import path_of_text, shell_words
 from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS

@@ -24,7 +24,7 @@ import numpy as np
 
 from spasm.config.data import Folds
 from spasm.core import files
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, printable
 from spasm.core.tables import read_table
 from spasm.core.text import text_of_path
 from spasm.data.dataset import TrainingData
@@ -74,15 +74,7 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         else:
             fold_of = read_folds(split.folds_file, data.names)
             origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
-        about = DataInfo(
-            path=text_of_path(data_path),
-            simulated=data.simulated,
-            segments=len(data.names),
-            children=len(set(data.children)),
-            positives=int(data.labels.sum()),
-            without_pose=int((~data.has_pose).sum()),
-            fingerprint=data.fingerprint,
-        )
+        about = _data_info(data, data_path)
         if not (path / "run.json").exists():
             if list(path.glob("*/manifest.json")):
                 hint = "restore it from a copy, or begin another --run"
@@ -97,8 +89,8 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             RunInfo(frames=frames, data=about, folds=origin, folds_sha256=digest).write(path / "run.json")
         info = read_run_info(path)
         _require(path / "run.json", "frames (T)", info.frames, frames)
-        _require(path / "run.json", "data", info.data.fingerprint, data.fingerprint)
-        _require(path / "run.json", "folds", _flags(info.folds), _flags(origin))
+        _require_data(path / "run.json", info.data, about)
+        _require(path / "run.json", "folds", _described(info.folds), _described(origin))
         # Read the file and do not use the folds made above: another version of scikit-learn can split differently.
         return Run(path, data, read_folds(path / "folds.csv", data.names))
 
@@ -106,17 +98,45 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
 def reopen_run(path: Path, data: TrainingData) -> Run:
     """Open a finished run with the data it was made for. Raises DataError if that has changed."""
     files.remove_stale(path)
-    _require(path / "run.json", "data", read_run_info(path).data.fingerprint, data.fingerprint)
+    _require_data(path / "run.json", read_run_info(path).data, _data_info(data, data.folder))
     return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
-def _flags(origin: FoldsInfo) -> dict[str, Any]:
-    return origin.model_dump(exclude_none=True)
+def _data_info(data: TrainingData, folder: Path) -> DataInfo:
+    return DataInfo(
+        path=text_of_path(folder),
+        simulated=data.simulated,
+        segments=len(data.names),
+        children=len(set(data.children)),
+        positives=int(data.labels.sum()),
+        without_pose=int((~data.has_pose).sum()),
+        fingerprint=data.fingerprint,
+    )
+
+
+def _described(origin: FoldsInfo) -> str:
+    """The flags that gave the folds."""
+    if origin.file_sha256:
+        return f"{origin.folds} folds from a --folds-file with the sha256 {origin.file_sha256[:12]}..."
+    return f"--folds {origin.folds} --splitter {origin.splitter} --fold-seed {origin.seed}"
 
 
 def _require(path: Path, what: str, made: object, wanted: object) -> None:
     if made != wanted:
-        raise DataError(path, f"the run was made with other {what}: {made}, not {wanted}", "use another --run")
+        reason = f"the run was made with other {what}: {made}, not {wanted}"
+        raise DataError(path, reason, "give the same as before, or use another --run")
+
+
+def _require_data(path: Path, made: DataInfo, wanted: DataInfo) -> None:
+    if made.fingerprint == wanted.fingerprint:
+        return
+    then, now = (
+        f"{info.segments} segments, {info.positives} of them positive, in {printable(info.path)}"
+        for info in (made, wanted)
+    )
+    difference = f"then {then}; now {now}" if then != now else f"some labels or poses in {printable(made.path)} differ"
+    hint = "put the data back as it was, or use another --run"
+    raise DataError(path, f"the run was made with other data: {difference}", hint)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,12 +279,28 @@ def open_model(
                 files={},
             ).write(model.manifest)
         manifest = read_manifest(model.manifest)
-        for made, wanted in ((manifest.settings, settings), (manifest.environment, environment)):
-            for flag, value in _differences(made, dict(wanted), name):
-                reason = f"was begun with other settings: {flag} {value}"
-                raise DataError(model.manifest, reason, f"give the same, use another --run, or delete {model.path}")
+        _require_same(model, manifest.settings, settings)
+        _require_onsets(model, manifest.environment, environment)
+        _require_same(model, manifest.environment, environment)
         check_files(model.path, manifest.files)
     return model
+
+
+def _require_same(model: ModelFolder, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for flag, value in _differences(dict(made), dict(wanted), model.path.name):
+        hint = f"give the same, use another --run, or delete {printable(model.path)}"
+        raise DataError(model.manifest, f"was begun with other settings: {flag} {value}", hint)
+
+
+def _require_onsets(model: ModelFolder, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises DataError where the onsets.csv of the folds that are trained has changed, gone, or come since."""
+    before, now = (environment.get("onsets_sha256") for environment in (made, wanted))
+    if before == now:
+        return
+    change = "was added to the data" if before is None else "has gone from the data" if now is None else "has changed"
+    remedy = "take it away" if before is None else "put it back as it was"
+    hint = f"{remedy}, use another --run, or delete {printable(model.path)}"
+    raise DataError(model.manifest, f"onsets.csv {change} since these folds were begun with --loss squared", hint)
 
 
 def _differences(made: Any, wanted: Any, key: str) -> list[tuple[str, Any]]:
