@@ -23,10 +23,11 @@ from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.core.errors import TrainingError
+from spasm.core.errors import TrainingError, group_alike
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.recordings import check_recordings, is_simulated
+from spasm.data.true_events import read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Rule, detect_events, write_events
@@ -109,7 +110,10 @@ def main(settings: Timeline) -> int:
         print(f"{one['video']}: {one['recording']}, a pose in {one['pose_fraction']:.0%} of its frames{note}")
     lengths = check_recordings(given.paths)
     events = settings.events
-    true = event_rule_selection.read_true_events(events, lengths, given.video_of) if events else None
+    table = read_true_events(events, lengths, given.video_of, settings.recordings) if events else None
+    true = table.spans if table else None
+    for line in group_alike(table.warnings if table else ()):
+        print(f"warning: {line}", file=sys.stderr)
     print(f"trained on {console.data_name(decision.data)}")
 
     predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
@@ -117,7 +121,7 @@ def main(settings: Timeline) -> int:
         lengths, settings.run, decision, settings.stride_s, settings.hardware, out, predicting
     )
     selected = None
-    if true and settings.tune_rule:
+    if true and any(map(len, true.values())) and settings.tune_rule:
         overlap = event_evaluation.overlap_rule(settings.tolerance_s)
         limit = settings.max_false_alarms_per_hour
         selected = event_rule_selection.select_rule(settings.rule_given, predicted, true, overlap, limit)
