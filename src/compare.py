@@ -20,6 +20,7 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, settings, within
 from spasm.config.runtime import Cache, Hardware
 from spasm.core import files
+from spasm.core.outputs import check_folder
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
@@ -57,6 +58,7 @@ def flags(words: list[str]) -> type[Compare]:
 
 def main(settings: Compare) -> int:
     models, read, costs = models_named(settings.models), settings.read, settings.out / "costs"
+    check_folder(settings.out, ("table.csv", "table.md", "table.png"), "run/run.json")
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     print(console.data_summary(data))
     for warning in data.warnings:

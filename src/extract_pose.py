@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.core.errors import DataProblems
+from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
 from spasm.video.extraction import Extraction, extract_videos
 
@@ -56,6 +57,7 @@ class ExtractPose:
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError(f"name a video: {app.command()} video.mp4")
+    check_folder(settings.out, ("test/*.npy", "recordings/*.npy"), "recordings/*.json")
     how = Extraction(
         settings.out,
         settings.model,

@@ -24,13 +24,14 @@ from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, sett
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError, group_alike
+from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
-from spasm.inference.event_detection import Rule, detect_events, write_events
+from spasm.inference.event_detection import EVENT_COLUMNS, Rule, detect_events, write_events
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection
@@ -100,6 +101,8 @@ def main(settings: Timeline) -> int:
         example = shell_words(sys.argv[0], "recording.npy", "--run", settings.run)
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
     decision, out = read_decision(settings.run), settings.out
+    check_folder(out)
+    check_replaceable(out / "events.csv", ",".join(EVENT_COLUMNS[:4]).encode(), "a table of detected events")
     files.check_writable(out)
     files.remove_stale(out)
     how = extraction.Extraction(out / "videos", settings.model, settings.max_people, settings.pick)
@@ -158,6 +161,7 @@ def watch_camera(settings: Timeline, name: str) -> int:
     if settings.recordings or settings.events:
         raise SettingsError("--camera cannot be used with recordings or --events; leave those out")
     decision = read_decision(settings.run)
+    check_folder(settings.out)
     files.check_writable(settings.out)
     landmarker.check_tools(settings.model)
     print(f"trained on {console.data_name(decision.data)}")

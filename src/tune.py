@@ -52,7 +52,7 @@ class Tune:
 
 def main(settings: Tune) -> int:
     from spasm.report import tuning_tables  # what searches takes a second to load
-    from spasm.tuning.plan import check, plan
+    from spasm.tuning.plan import check, nested_result, plan
     from spasm.tuning.workers import run_searches, write_result
 
     model, read, split = model_named(settings.model, "--model"), settings.read, settings.split
@@ -63,6 +63,8 @@ def main(settings: Tune) -> int:
     else:
         fold_of = read_folds(split.folds_file, data.names)
     searches = plan(data, fold_of, split.folds_file, model, settings.hardware, settings.study)
+    if settings.study.nested:
+        nested_result(settings.study)  # fails now, not after the work
     print(console.data_summary(data))
     workers = settings.workers or cpu_count()
     run_searches(searches, workers, progress.print_row)

@@ -66,7 +66,9 @@ def group_alike(problems: Sequence[DataError], checked: Sequence[Path] = ()) -> 
 
 
 MANY = 3  # problems of one kind have a line each, more of them share one
-VARYING = r"'[^']*'|[^ ]*\.npy\b|[-+]?\b\d[\d.e+-]*|\w+ of \w+(?= in frame)"  # what differs between problems of one kind
+VARYING = (
+    r"'[^']*'|[^ ]*\.npy\b|[-+]?\b\d[\d.e+-]*|\w+ of \w+(?= in frame)"  # what differs between problems of one kind
+)
 
 
 def _lines(alike: Sequence[DataError], files: Mapping[str, int]) -> list[str]:

@@ -87,9 +87,7 @@ def _warnings(path: Path, spans: Mapping[str, np.ndarray], others: Collection[st
     if len(without) == len(spans):
         hint = "accepted, as for controls: every detected event is a false alarm, and no rule is tuned"
         return [*warnings, DataError(path, "lists no event of these recordings", hint)]
-    warnings += [
-        DataError(path, f"lists no event of {name}", "accepted: it counts as having none") for name in without
-    ]
+    warnings += [DataError(path, f"lists no event of {name}", "accepted: it counts as having none") for name in without]
     median_s = float(np.median(np.concatenate([of_one[:, 1] - of_one[:, 0] for of_one in spans.values()])))
     if median_s > LONG_S:
         reason = f"half of its events last {median_s:.1f} s or longer, and a spasm lasts 0.5 to 3 s"

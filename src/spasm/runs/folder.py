@@ -25,8 +25,10 @@ import numpy as np
 from spasm.config.data import Folds
 from spasm.core import files
 from spasm.core.errors import DataError, printable
+from spasm.core.nearby import listed
+from spasm.core.outputs import check_folder
 from spasm.core.tables import read_table
-from spasm.core.text import text_of_path
+from spasm.core.text import shell_words, text_of_path
 from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds, read_folds
 from spasm.ensemble.calibration import logit_without_pose
@@ -63,8 +65,18 @@ class Run:
         return self.path / ".lock"
 
 
+def check_place(path: Path) -> None:
+    """Raises DataError for a folder that a new run must not be written into."""
+    found = sorted(one.parent for one in path.glob("*/run.json"))
+    if found and not (path / "run.json").exists():
+        hint = f"name one of them, or a new one in it: --run {shell_words(path / 'main')}"
+        raise DataError(path, f"holds runs and is none itself: {listed(found)}", hint)
+    check_folder(path, ("oof.csv", "decision.json", "metrics.json", "report.html"), "run.json", "--run")
+
+
 def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split: Folds) -> Run:
     """Make a run, or open one made for the same data, T and folds. Raises DataError if they differ."""
+    check_place(path)
     with files.lock(path / ".lock", "the run is being written"):
         files.check_writable(path)
         files.remove_stale(path)

@@ -9,11 +9,13 @@ from spasm.config.fields import SettingsError
 from spasm.config.runtime import Hardware
 from spasm.config.tuning import Study
 from spasm.core.errors import DataError
+from spasm.core.outputs import check_replaceable
 from spasm.data.dataset import TrainingData
 from spasm.models.model import Model
 from spasm.tuning.search import Search
 
 STUDIES = Path("output/studies")
+RESULT = b'{\n  "model": '  # how the result of a search begins
 
 
 def check(study: Study, split: Folds) -> None:
@@ -62,10 +64,13 @@ def plan(
             out=named if whole or held_out is None else named.with_name(f"{named.stem}_outer_{held_out}.json"),
             trials=study.trials,
         )
+        check_replaceable(search.out, RESULT, "the result of a search")
         searches.append(search)
     return searches
 
 
 def nested_result(study: Study) -> Path:
-    """Path of the result of a nested search."""
-    return study.out or STUDIES / f"{study.study}_nested.json"
+    """Path of the result of a nested search. Raises DataError for a file that is none."""
+    path = study.out or STUDIES / f"{study.study}_nested.json"
+    check_replaceable(path, RESULT, "the result of a search")
+    return path
