@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from spasm.cli import app, progress
-from spasm.config.data import Data
+from spasm.config.data import Data, Folds
 from spasm.config.fields import settings
 from spasm.config.runtime import Cache
 from spasm.core.errors import group_alike
@@ -51,6 +51,8 @@ def main(settings: Verify) -> int:
     if report.positives in (0, report.labelled):
         print("next:    add labels of both classes: training needs segments with 0 and with 1")
         return 0
+    if report.children < Folds.folds:
+        flags += ["--folds", str(report.children)]
     print(f"next:    python src/train_folds.py {shell_words(*flags)}")
     return 0
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
+
 from spasm.cli import progress
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
@@ -83,8 +85,8 @@ def train(flags: Any, command: list[str]) -> int:
     print(console.data_line(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    for fold in one_class_folds(data.labels, run.fold_of):
-        print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
+    if alone := one_class_folds(data.labels, run.fold_of):
+        print(f"warning: {console.one_class_line(alone, run.folds, data)}", file=sys.stderr)
 
     opened = open_models(run, models, flags, read.data, command)
     if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
@@ -105,6 +107,10 @@ def train(flags: Any, command: list[str]) -> int:
         result = decide(run, blend)
         assert result is not None  # this model is complete
         print(console.model_line(name, result), flush=True)
+        segments = min(int((data.has_pose & (run.fold_of != fold)).sum()) for fold in range(run.folds))
+        for line in console.constant_lines(result, {name: one.model.constant_hint(one.config, segments)}):
+            if line.startswith(f"{name} "):  # those of other models were printed after their training
+                print(f"warning: {line}", file=sys.stderr)
         if flags.report and reported is None:  # as early as possible
             written, reported = _write_report(run, read.data, flags, final=one is opened[-1]), result
             print(f"written: {', '.join(map(str, written))}", flush=True)
@@ -132,6 +138,8 @@ def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, comma
     All are opened before any is trained, so that an error of the last is raised at once. data: the user's folder;
     command: for the manifests. Raises DataError.
     """
+    for model in models:
+        _check_children(run, model)
     opened = []
     for model in models:
         config = getattr(flags, model.name)
@@ -139,6 +147,16 @@ def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, comma
         folder = open_model(run, model.name, to_tree(config), environment, command)
         opened.append(OpenedModel(model, config, folder, environment))
     return opened
+
+
+def _check_children(run: Run, model: Model) -> None:
+    """Raises DataError where a fold has too few children with a pose to train a model on."""
+    children = np.array(run.data.children)
+    for fold in range(run.folds):
+        count = len(set(children[run.data.has_pose & (run.fold_of != fold)]))
+        if count < model.fewest_children:
+            reason = f"leaves {count} child with a pose to train {model.name} on, which needs {model.fewest_children}"
+            raise DataError(f"fold {fold}", reason, "add children with poses, or leave it out: --models lgbm")
 
 
 def train_model(

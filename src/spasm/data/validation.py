@@ -5,8 +5,11 @@ import hashlib
 import math
 from pathlib import Path
 
+import numpy as np
+
 from spasm.core.errors import DataError, collect_errors
 from spasm.data.annotations import read_tables
+from spasm.data.folds import why_untrainable
 from spasm.data.naming import child_of
 from spasm.data.pose import visible_mask
 from spasm.data.segments import Progress, inspect_pose
@@ -51,6 +54,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
     train = set(tables.train)
     first_with: dict[str, Path] = {}
     read = without_pose = missing = 0
+    posed: dict[str, bool] = {}
     for path in progress(tables.train + tables.test):
         with collect_errors(problems):
             pose, _, odd = inspect_pose(path, frames, data)
@@ -58,12 +62,22 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
             seen = visible_mask(pose).any(axis=1)
             if path in train:
                 read += 1
+                posed[path.name] = bool(seen.any())
                 missing += int((~seen).sum())
                 without_pose += not seen.any()
             if seen.any():  # all segments without a pose are the same array; that is no leak
                 first = first_with.setdefault(hashlib.sha256(pose.data).hexdigest(), path)
                 if first != path:
                     warnings.append(_same_array(path, first))
+    if not problems and len(set(tables.labels.values())) == 2:
+        labels = np.array([tables.labels[name] for name in posed])
+        error = why_untrainable(data, labels, [child_of(name) for name in posed], np.array(list(posed.values())))
+        with_pose = {child_of(name) for name, has_pose in posed.items() if has_pose}
+        if error is not None:
+            problems.append(DataError(data, f"cannot be trained on: it {error.reason}", error.hint))
+        elif len(with_pose) == 2:
+            hint = "random convolutions need three children: train with --models lgbm, or add children"
+            warnings.append(DataError(data, "has poses of two children only", hint))
     return Report(
         problems=problems,
         warnings=warnings,

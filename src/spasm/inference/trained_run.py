@@ -111,7 +111,7 @@ class TrainedRun:
                 if not problems:
                     yield None, np.stack(poses)
 
-        return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems)
+        return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems, paths)
 
     def _predict(
         self,
@@ -120,6 +120,7 @@ class TrainedRun:
         children: Sequence[str],
         passed: Callable[[int], Any] = lambda n: None,
         problems: Sequence[DataError] = (),
+        paths: Sequence[Path] = (),
     ) -> Prediction:
         parts: list[BatchPrediction] = []
         with EnsemblePredictor(self.path, self.decision, self.hardware, self.cores, count) as predictor:

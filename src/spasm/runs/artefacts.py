@@ -271,6 +271,8 @@ class Metrics(Stored):
     folds: list[Row]
     groups: dict[str, dict[str, Row]]
     one_class_folds: list[int]
+    constant_folds: dict[ModelName, list[int]]
+    """For each model that predicts the same, or almost, for all segments of a fold: these folds."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

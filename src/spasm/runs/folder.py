@@ -30,7 +30,7 @@ from spasm.core.outputs import check_folder
 from spasm.core.tables import read_table
 from spasm.core.text import shell_words, text_of_path
 from spasm.data.dataset import TrainingData
-from spasm.data.folds import make_folds, read_folds
+from spasm.data.folds import make_folds, read_folds, why_untrainable
 from spasm.ensemble.calibration import logit_without_pose
 from spasm.runs.artefacts import (
     OOF_COLUMNS,
@@ -77,6 +77,8 @@ def check_place(path: Path) -> None:
 def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split: Folds) -> Run:
     """Make a run, or open one made for the same data, T and folds. Raises DataError if they differ."""
     check_place(path)
+    if error := why_untrainable(data_path, data.labels, data.children, data.has_pose):
+        raise error
     with files.lock(path / ".lock", "the run is being written"):
         files.check_writable(path)
         files.remove_stale(path)
@@ -92,9 +94,12 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
                 hint = "restore it from a copy, or begin another --run"
                 raise DataError(path / "run.json", "is missing beside trained models", hint)
             for fold in range(int(fold_of.max()) + 1):
-                if len(np.unique(data.labels[(fold_of != fold) & data.has_pose])) < 2:
-                    reason = f"leave one class to train on for fold {fold}"
-                    raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
+                there = np.unique(data.labels[(fold_of != fold) & data.has_pose])
+                if len(there) < 2:
+                    lacking = "negative" if 1 in there else "positive"
+                    reason = f"hold all {lacking} segments with a pose in fold {fold}, and leave none to train on"
+                    hint = "use another --fold-seed, or name the folds in a table: --folds-file"
+                    raise DataError("the folds", reason, hint)
             rows = zip(data.names, data.children, data.labels, fold_of, strict=True)
             files.write_csv(path / "folds.csv", OOF_COLUMNS, rows)
             digest = files.sha256(path / "folds.csv")

@@ -11,6 +11,7 @@ from spasm.config.tuning import Study
 from spasm.core.errors import DataError
 from spasm.core.outputs import check_replaceable
 from spasm.data.dataset import TrainingData
+from spasm.data.folds import why_untrainable
 from spasm.models.model import Model
 from spasm.tuning.search import Search
 
@@ -34,6 +35,8 @@ def plan(
     data: TrainingData, fold_of: np.ndarray, folds_file: Path | None, model: Model, hardware: Hardware, study: Study
 ) -> list[Search]:
     """The searches to run. fold_of: (N,) int64. Raises DataError if too few folds are left for the search."""
+    if error := why_untrainable(data.folder, data.labels, data.children, data.has_pose):
+        raise error
     folds = int(fold_of.max()) + 1
     outer: list[int | None] = list(range(folds)) if study.nested else [study.outer_fold]
     if outer != [None] and (folds < 3 or (study.outer_fold or 0) >= folds):
@@ -43,7 +46,8 @@ def plan(
             trained = (fold_of != fold) & (fold_of != held_out) & data.has_pose
             if len(np.unique(data.labels[trained])) < 2:
                 reason = f"leave one class to train on without fold {fold} and the held-out fold {held_out}"
-                raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
+                hint = "use another --fold-seed, name the folds with --folds-file, or add children of that class"
+                raise DataError("the folds", reason, hint)
     storage = study.storage or str(STUDIES / f"{study.study}.journal")
     named = study.out or STUDIES / f"{study.study}.json"
     searches = []
