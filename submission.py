@@ -5,6 +5,7 @@ Examples:
   python submission.py --test input/test --run output/main --out output/submission.csv --report
 """
 
+import datetime
 import math
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from spasm.config.fields import ADVANCED, Identifier, Probability, SettingsError
 from spasm.config.pose_files import PoseFileSettings
 from spasm.config.runtime import Hardware, MaxPlayers
 from spasm.core import files
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import printable
+from spasm.core.outputs import check_name, check_replaceable
 from spasm.data.dataset import SegmentFiles
 from spasm.data.findings import NO_POSE, fold
 from spasm.data.missing import list_test_segments
@@ -66,9 +68,7 @@ def main(settings: Submission) -> int:
     report_path = settings.out.with_name(f"{settings.out.stem}_report.html")
     files.check_writable(settings.out.parent)
     files.remove_stale(settings.out.parent, below=False)  # what a killed submission left
-    for path in (settings.out, probabilities_path, *[report_path] * settings.report):
-        if path.is_dir():
-            raise DataError(path, "is a folder, not a file to write", "give another --out")
+    replaced = check_outputs(settings.out, probabilities_path, report_path if settings.report else None)
     importing = PoseImport(settings.out.with_name(f"{settings.out.stem}_poses"), settings.pose_file, frames=run.frames)
     imported = segments_of_pose_files(settings.test, importing)
     if imported is None:
@@ -95,10 +95,12 @@ def main(settings: Submission) -> int:
     files.write_csv(probabilities_path, PROBABILITIES, zip(*columns, strict=True))
     files.write_csv(settings.out, (settings.header, "label"), zip(names, prediction.label, strict=True))
     written = [settings.out, probabilities_path]
+    if replaced:
+        print(replaced)
     print(summary(prediction, reason))
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
-        files.write_bytes(report_path, report(settings, run, result, prediction, paths, folder, children).encode())
+        files.write_text(report_path, report(settings, run, result, prediction, paths, folder, children))
         written.append(report_path)
     print("written:", ", ".join(map(str, written)))
     return 0
@@ -108,8 +110,26 @@ def check(settings: Submission) -> None:
     """Raises SettingsError for flags that do not fit each other."""
     if settings.out.suffix != ".csv":
         raise SettingsError(f"--out {settings.out} must end in .csv; the nearest valid value is {settings.out}.csv")
+    if settings.header in ("label", "probability"):
+        raise SettingsError(f"--header {settings.header} is another column's name; the nearest is segment_name")
     if settings.prevalence is not None and settings.adapt_prevalence:
         raise SettingsError("--prevalence and --adapt-prevalence exclude each other; use one of them")
+
+
+def check_outputs(out: Path, probabilities: Path, report: Path | None) -> str:
+    """Raises DataError where a file to write is not of an earlier submission; returns a line about what is replaced."""
+    check_name(out)
+    start = ",".join(PROBABILITIES[:3]).encode()
+    check_replaceable(probabilities, start, "the probabilities of a submission")
+    for path in (out, report):  # an earlier submission wrote the probabilities first
+        if path is not None:
+            ours = b"" if probabilities.exists() else b"nothing begins like this"
+            check_replaceable(path, ours, "a submission")
+    if not out.exists():
+        return ""
+    time = datetime.datetime.fromtimestamp(out.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    segments = out.read_bytes().count(b"\n") - 1
+    return f"replaces {printable(out)}: the labels of {segments:,} segments, predicted {time}"
 
 
 def summary(prediction: Prediction, reason: str) -> str:

@@ -10,7 +10,6 @@ Examples:
 
 import functools
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +20,9 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, settings, within
 from spasm.config.runtime import Cache, Hardware
 from spasm.core import files
+from spasm.core.outputs import check_folder
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.models.registry import MODELS, models_named
 from spasm.report import comparison, console
@@ -57,6 +58,7 @@ def flags(words: list[str]) -> type[Compare]:
 
 def main(settings: Compare) -> int:
     models, read, costs = models_named(settings.models), settings.read, settings.out / "costs"
+    check_folder(settings.out, ("table.csv", "table.md", "table.png"), "run/run.json")
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     print(console.data_summary(data))
     app.warn([*map(str, data.warnings), *data.findings])
@@ -78,7 +80,7 @@ def main(settings: Compare) -> int:
     text = comparison.markdown(rows, run, settings.seeds)
     cells = [list(row.values()) for row in rows]
     files.write_csv(settings.out / "table.csv", list(rows[0]), cells, files.TABLE_DIGITS)
-    files.write_bytes(settings.out / "table.md", text.encode())
+    files.write_text(settings.out / "table.md", text)
     files.write_bytes(settings.out / "table.png", comparison.plot(rows, data.simulated))
     print(text)
     print(f"written: {settings.out}/table.md, table.csv, table.png and the run {run.path}")
@@ -87,7 +89,7 @@ def main(settings: Compare) -> int:
             f"the run predicts by {', '.join(result.models)}; train_folds.py --decide-only --blend.models adds others"
         )
         words = ["--run", str(run.path), "--test", str(read.data / "test")]
-        print(f"next:    python submission.py {shlex.join(words)}")
+        print(f"next:    python submission.py {shell_words(*words)}")
     return 0
 
 

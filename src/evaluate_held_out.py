@@ -24,6 +24,7 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, Shown, settings, within
 from spasm.config.runtime import Cache, Hardware
 from spasm.core import files
+from spasm.core.outputs import check_folder
 from spasm.core.processes import cpu_count
 from spasm.data.dataset import TrainingData, load_training
 from spasm.evaluation import held_out, metrics
@@ -77,6 +78,7 @@ def flags(words: list[str]) -> type[EvaluateHeldOut]:
 
 def main(settings: EvaluateHeldOut) -> int:
     models, read = models_named(settings.models), settings.read
+    check_folder(settings.out, ("predictions.csv", "metrics.json"), "without_*/data")
     data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
     labels = data.labels
     if settings.shuffle_labels:

@@ -8,7 +8,6 @@ Examples:
   python src/export_dataset.py --data input --out output/converted
 """
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from spasm.cli import app, progress
 from spasm.config.data import Data
 from spasm.config.fields import settings
 from spasm.config.runtime import Cache
+from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.data.formats.export import ExportFormat, check_new_folder, export
 from spasm.report import console
@@ -42,7 +42,7 @@ def main(settings: ExportDataset) -> int:
     app.warn([*map(str, data.warnings), *data.findings])
     export(data, settings.format, out)
     print(f"written: {out}")
-    print(f"next:    python src/verify.py --data {shlex.quote(str(out))}")
+    print(f"next:    python src/verify.py --data {shell_words(out)}")
     return 0
 
 

@@ -11,7 +11,6 @@ Examples:
 """
 
 import functools
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +18,8 @@ from typing import Annotated, Literal
 from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.core.errors import DataProblems
+from spasm.core.outputs import check_folder
+from spasm.core.text import shell_words
 from spasm.video.extraction import Extraction, extract_videos
 
 
@@ -56,6 +57,7 @@ class ExtractPose:
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError(f"name a video: {app.command()} video.mp4")
+    check_folder(settings.out, ("test/*.npy", "recordings/*.npy"), "recordings/*.json")
     how = Extraction(
         settings.out,
         settings.model,
@@ -73,7 +75,7 @@ def main(settings: ExtractPose) -> int:
         if one["note"]:
             print(f"warning: {one['video']}: {one['note']}", file=sys.stderr)
     print(f"written: {settings.out / 'videos.csv'}, recordings/ and segments in test/ ({settings.frames} frames each)")
-    print(f"next:    python submission.py --test {shlex.quote(str(settings.out / 'test'))}")
+    print(f"next:    python submission.py --test {shell_words(settings.out / 'test')}")
     if extracted.problems:
         raise DataProblems(extracted.problems)
     return 0

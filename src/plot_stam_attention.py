@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Annotated
 
 from spasm.cli import app
-from spasm.config.fields import Shown, settings
+from spasm.config.fields import SettingsError, Shown, settings
 from spasm.config.runtime import RunData
 from spasm.core import files
+from spasm.core.outputs import PNG, check_replaceable
 from spasm.data.dataset import load_training
 from spasm.report import console
 from spasm.runs.artefacts import read_run_info
@@ -40,8 +41,11 @@ def main(settings: PlotStamAttention) -> int:
     from spasm.explain.stam_attention import select_segment, stam_attention
     from spasm.report.attention_plot import describe_attention, plot_attention
 
+    if settings.out.suffix != ".png":
+        raise SettingsError(f"--out {settings.out} must end in .png; the nearest valid value is {settings.out}.png")
+    check_replaceable(settings.out, PNG, "a PNG")
     info = read_run_info(settings.run)
-    data = load_training(settings.data or Path(info.data.path), info.frames, "safe", settings.cache)
+    data = load_training(settings.data or info.data.folder, info.frames, "safe", settings.cache)
     run = reopen_run(settings.run, data)
     row = select_segment(data, settings.segment)
     attention, joints = stam_attention(run, row)

@@ -40,7 +40,7 @@ def main(settings: Robustness) -> int:
     decision = read_decision(settings.run)
     info = read_run_info(settings.run)
     files.check_writable(settings.run)
-    data = load_training(settings.data or Path(info.data.path), info.frames, "safe", settings.cache)
+    data = load_training(settings.data or info.data.folder, info.frames, "safe", settings.cache)
     bar = functools.partial(progress.progress, "scoring", unit="fold")
     rows = evaluate_robustness(reopen_run(settings.run, data), decision, settings.workers, settings.hardware, bar)
     files.write_csv(settings.run / "robustness.csv", COLUMNS, rows, files.TABLE_DIGITS)

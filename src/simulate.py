@@ -11,13 +11,13 @@ Examples:
 """
 
 import functools
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, Count, Probability, Seed, Shown, settings, within
+from spasm.core.text import shell_words
 from spasm.data.naming import child_of
 from spasm.data.pose import FPS, FRAMES
 from spasm.simulation import dataset_writer
@@ -85,7 +85,7 @@ def main(settings: Simulate) -> int:
         names.append("preview/")
     print(f"written: {settings.out}: {', '.join(names)}")
     frames = f" --frames {settings.frames}" if settings.frames != FRAMES else ""
-    print(f"next:    python src/verify.py --data {shlex.quote(str(settings.out))}{frames}")
+    print(f"next:    python src/verify.py --data {shell_words(settings.out)}{frames}")
     return 0
 
 

@@ -14,7 +14,6 @@ Examples:
 
 import dataclasses
 import functools
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,13 +24,16 @@ from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, sett
 from spasm.config.pose_files import PoseFileSettings
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.core.errors import TrainingError
+from spasm.core.errors import TrainingError, group_alike
+from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.findings import fold
 from spasm.data.recordings import check_recordings, is_simulated
+from spasm.data.true_events import read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
-from spasm.inference.event_detection import Rule, detect_events, write_events
+from spasm.inference.event_detection import EVENT_COLUMNS, Rule, detect_events, write_events
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, pose_import
@@ -99,10 +101,12 @@ def main(settings: Timeline) -> int:
     if settings.camera is not None:
         return watch_camera(settings, settings.camera)
     if not settings.recordings:
-        example = shlex.join([sys.argv[0], "recording.npy", "--run", str(settings.run)])
+        example = shell_words(sys.argv[0], "recording.npy", "--run", settings.run)
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
     pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
+    check_folder(out)
+    check_replaceable(out / "events.csv", ",".join(EVENT_COLUMNS[:4]).encode(), "a table of detected events")
     files.check_writable(out)
     files.remove_stale(out)
     how = extraction.Extraction(out / "videos", settings.model, settings.max_people, settings.pick)
@@ -119,7 +123,11 @@ def main(settings: Timeline) -> int:
     lengths = {path: one.frames for path, one in checked.items()}
     app.warn(fold([path.name for path in checked], [one.findings for one in checked.values()], "recordings"))
     events = settings.events
-    true = event_rule_selection.read_true_events(events, lengths, given.video_of | imported.file_of) if events else None
+    table = None
+    if events:
+        table = read_true_events(events, lengths, given.video_of | imported.file_of, settings.recordings)
+    true = table.spans if table else None
+    app.warn(group_alike(table.warnings if table else ()))
     print(f"trained on {console.data_name(decision.data)}")
 
     predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
@@ -127,7 +135,7 @@ def main(settings: Timeline) -> int:
         checked, settings.run, decision, settings.stride_s, settings.hardware, out, predicting
     )
     selected = None
-    if true and settings.tune_rule:
+    if true and any(map(len, true.values())) and settings.tune_rule:
         overlap = event_evaluation.overlap_rule(settings.tolerance_s)
         limit = settings.max_false_alarms_per_hour
         selected = event_rule_selection.select_rule(settings.rule_given, predicted, true, overlap, limit)
@@ -164,6 +172,7 @@ def watch_camera(settings: Timeline, name: str) -> int:
     if settings.recordings or settings.events:
         raise SettingsError("--camera cannot be used with recordings or --events; leave those out")
     decision = read_decision(settings.run)
+    check_folder(settings.out)
     files.check_writable(settings.out)
     landmarker.check_tools(settings.model)
     print(f"trained on {console.data_name(decision.data)}")

@@ -12,7 +12,6 @@ Examples:
 """
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,7 @@ from spasm.config.runtime import Cache, Hardware
 from spasm.config.tuning import Study
 from spasm.core import files
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.data.folds import make_folds, read_folds
 from spasm.models.model import Model
@@ -52,7 +52,7 @@ class Tune:
 
 def main(settings: Tune) -> int:
     from spasm.report import tuning_tables  # what searches takes a second to load
-    from spasm.tuning.plan import check, plan
+    from spasm.tuning.plan import check, nested_result, plan
     from spasm.tuning.workers import run_searches, write_result
 
     model, read, split = model_named(settings.model, "--model"), settings.read, settings.split
@@ -63,6 +63,8 @@ def main(settings: Tune) -> int:
     else:
         fold_of = read_folds(split.folds_file, data.names)
     searches = plan(data, fold_of, split.folds_file, model, settings.hardware, settings.study)
+    if settings.study.nested:
+        nested_result(settings.study)  # fails now, not after the work
     print(console.data_summary(data))
     app.warn([*map(str, data.warnings), *data.findings])
     workers = settings.workers or cpu_count()
@@ -78,7 +80,7 @@ def main(settings: Tune) -> int:
     search = searches[0]
     run = ["--settings", str(search.out), "--run", f"output/{search.study}", *data_flags(settings)]
     print(f"written: {search.out}, {search.shown_storage}")
-    print(f"next:    python src/train_folds.py {shlex.join(run)}")
+    print(f"next:    python src/train_folds.py {shell_words(*run)}")
     return 0
 
 
@@ -98,7 +100,7 @@ def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[
     print(f"written: {', '.join(str(search.out) for search in searches)}, {out}")
     storage = searches[0].shown_storage if study.storage else ""
     whole = app.flags_given(dataclasses.replace(study, nested=False, out=None, storage=storage))
-    command = shlex.join(["--model", model.name, *whole, *data_flags(settings)])
+    command = shell_words("--model", model.name, *whole, *data_flags(settings))
     print(f"next:    python src/tune.py {command} (if the search helps: the same on all children)")
 
 

@@ -6,15 +6,15 @@ Examples:
 """
 
 import dataclasses
-import shlex
 import sys
 from pathlib import Path
 
 from spasm.cli import app, progress
-from spasm.config.data import Data
+from spasm.config.data import Data, Folds
 from spasm.config.fields import settings
 from spasm.config.runtime import Cache
-from spasm.core.errors import group_alike, printable
+from spasm.core.errors import group_alike
+from spasm.core.text import shell_words
 from spasm.data.formats.convert import opened
 from spasm.data.validation import check_folder
 from spasm.report import folder_text
@@ -36,9 +36,9 @@ def main(settings: Verify) -> int:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
     report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
-    for line in [*group_alike(report.warnings), *report.findings]:
+    for line in [*group_alike(report.warnings, report.checked), *report.findings]:
         print(f"warning: {line}")
-    for line in group_alike(report.problems):
+    for line in group_alike(report.problems, report.checked):
         print(f"problem: {line}")
     print(folder_text.folder_summary(report))
     flags = ["--data", str(read.data)]
@@ -46,12 +46,14 @@ def main(settings: Verify) -> int:
         if getattr(read, name) != getattr(Data, name):
             flags += [f"--{name.replace('_', '-')}", str(getattr(read, name))]
     if report.problems:
-        print(f"next:    fix the problems above, then run again: python src/verify.py {printable(shlex.join(flags))}")
+        print(f"next:    fix the problems above, then run again: python src/verify.py {shell_words(*flags)}")
         return 1
     if report.positives in (0, report.labelled):
         print("next:    add labels of both classes: training needs segments with 0 and with 1")
         return 0
-    print(f"next:    python src/train_folds.py {printable(shlex.join(flags))}")
+    if report.children < Folds.folds:
+        flags += ["--folds", str(report.children)]
+    print(f"next:    python src/train_folds.py {shell_words(*flags)}")
     return 0
 
 

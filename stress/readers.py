@@ -140,7 +140,7 @@ def coco(path: Path) -> None:
 
 
 def _pose_file(reader: ModuleType, path: Path) -> None:
-    """Read a pose file of another tool as the import does: whether it is recognised, its people, and the one followed."""
+    """Read a pose file of another tool as the import does: recognise it, read its people, follow one."""
     from spasm.data.pose_files.recognise import head_of
     from spasm.video.pose_units import followed, landmarks_of
 

@@ -23,6 +23,7 @@ from spasm.cli.flags import check_words, flags_of
 from spasm.cli.help_text import help_text
 from spasm.config.fields import SettingsError, flag_of, to_tree
 from spasm.core.errors import DataError, TrainingError, describe_os_error
+from spasm.core.text import escape_output
 
 S = TypeVar("S")
 
@@ -44,6 +45,7 @@ def run(
     stopped: what is printed after Ctrl-C: what becomes of the work.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    escape_output()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     words = sys.argv[1:] if argv is None else argv
     try:

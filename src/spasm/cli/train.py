@@ -1,12 +1,13 @@
 """The training command: models one after the other, the decision after each, and the report."""
 
 import functools
-import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+
+import numpy as np
 
 from spasm.cli import app, progress
 from spasm.config.data import Data, Folds
@@ -15,6 +16,7 @@ from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, S
 from spasm.config.runtime import Cache, Hardware
 from spasm.core.errors import DataError, printable
 from spasm.core.processes import cpu_count
+from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
 from spasm.models.model import Model
@@ -82,8 +84,8 @@ def train(flags: Any, command: list[str]) -> int:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
     print(console.data_line(data))
     app.warn([*map(str, data.warnings), *data.findings])
-    for fold in one_class_folds(data.labels, run.fold_of):
-        print(f"warning: fold {fold} has one class only; it has no AUC of its own", file=sys.stderr)
+    if alone := one_class_folds(data.labels, run.fold_of):
+        app.warn([console.one_class_line(alone, run.folds, data)])
 
     opened = open_models(run, models, flags, read.data, command)
     if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
@@ -104,6 +106,10 @@ def train(flags: Any, command: list[str]) -> int:
         result = decide(run, blend)
         assert result is not None  # this model is complete
         print(console.model_line(name, result), flush=True)
+        segments = min(int((data.has_pose & (run.fold_of != fold)).sum()) for fold in range(run.folds))
+        for line in console.constant_lines(result, {name: one.model.constant_hint(one.config, segments)}):
+            if line.startswith(f"{name} "):  # those of other models were printed after their training
+                print(f"warning: {line}", file=sys.stderr)
         if flags.report and reported is None:  # as early as possible
             written, reported = _write_report(run, read.data, flags, final=one is opened[-1]), result
             print(f"written: {', '.join(map(str, written))}", flush=True)
@@ -131,6 +137,8 @@ def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, comma
     All are opened before any is trained, so that an error of the last is raised at once. data: the user's folder;
     command: for the manifests. Raises DataError.
     """
+    for model in models:
+        _check_children(run, model)
     opened = []
     for model in models:
         config = getattr(flags, model.name)
@@ -138,6 +146,16 @@ def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, comma
         folder = open_model(run, model.name, to_tree(config), environment, command)
         opened.append(OpenedModel(model, config, folder, environment))
     return opened
+
+
+def _check_children(run: Run, model: Model) -> None:
+    """Raises DataError where a fold has too few children with a pose to train a model on."""
+    children = np.array(run.data.children)
+    for fold in range(run.folds):
+        count = len(set(children[run.data.has_pose & (run.fold_of != fold)]))
+        if count < model.fewest_children:
+            reason = f"leaves {count} child with a pose to train {model.name} on, which needs {model.fewest_children}"
+            raise DataError(f"fold {fold}", reason, "add children with poses, or leave it out: --models lgbm")
 
 
 def train_model(
@@ -181,7 +199,7 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
     moved = flags.read.data != Data().data  # to where the flags say
-    folder = flags.read.data if moved else Path(info.data.path)
+    folder = flags.read.data if moved else info.data.folder
     data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash)
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
@@ -208,18 +226,18 @@ def _conclude(flags: Any, run: Run, result: Metrics, written: Sequence[Path], se
     others = [name for name in result.each_model if name not in result.models]
     if others:
         names = ",".join(others)
-        command = shlex.join(["--run", str(run.path), "--decide-only", "--blend.models", names])
+        command = shell_words("--run", run.path, "--decide-only", "--blend.models", names)
         print(f"{names}: evaluated, but not in the blend; to add: python src/train_folds.py {command}")
     files = [run.path / name for name in ("metrics.json", "decision.json", "oof.csv")]
     folders = [ModelFolder(run.path / name) for name in result.each_model]
     files += [path for folder in folders for path in (folder.history, folder.importance) if path.exists()]
     print("written:", ", ".join(map(str, [*files, *written])))
     print(console.closing_box(result, run.path, run.path / "report.html" if written else None, seconds))
-    data = Path(read_run_info(run.path).data.path)
+    data = read_run_info(run.path).data.folder
     words = ["--run", str(run.path), "--test", str(data / "test")]
     if flags.read.name_pattern != "challenge":
         words += ["--name-pattern", flags.read.name_pattern]
     if (data / "test").exists():
-        print(f"next:    python submission.py {shlex.join(words)}")
+        print(f"next:    python submission.py {shell_words(*words)}")
     elif written:
         print(f"next:    open {run.path / 'report.html'} in a browser")

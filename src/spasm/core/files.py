@@ -21,6 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from spasm.core.errors import DataError, printable
+from spasm.core.nearby import where_missing
+from spasm.core.text import utf8
 
 TEMPORARY = ".tmp-"
 # A process id is only valid on its own machine; another machine or container may share the disk.
@@ -117,6 +119,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as a whole file in UTF-8; names that UTF-8 cannot hold are escaped."""
+    write_bytes(path, utf8(text))
+
+
 def remove_stale(folder: Path, below: bool = True) -> None:
     """Remove temporary files and folders of killed writers from a folder and, with `below`, from its subfolders."""
     for path in folder.rglob(f"{TEMPORARY}*") if below else folder.glob(f"{TEMPORARY}*"):
@@ -160,7 +167,9 @@ def npy(array: np.ndarray) -> bytes:
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Write JSON in UTF-8; NaN is refused, since other programs cannot read it."""
-    write_bytes(path, (json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A lone surrogate must be escaped twice: JSON's own escape of it is refused by strict readers.
+    write_bytes(path, utf8(re.sub("[\ud800-\udfff]", lambda match: f"\\\\u{ord(match[0]):04x}", text)))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -176,6 +185,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return tree
 
 
+def read_text(path: Path, hint: str) -> str:
+    """The text of a file in UTF-8. Raises DataError, with the hint, for anything else."""
+    with open_regular(path) as (file, _):
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError as error:
+            raise DataError(path, "is not text in UTF-8", hint) from error
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], digits: int | None = None) -> None:
     """Write a CSV in UTF-8 with `\\n` at the end of every line.
 
@@ -186,7 +204,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     writer.writerow(header)
     for row in rows:
         writer.writerow([f"{cell:.{digits}g}" if digits and isinstance(cell, float) else cell for cell in row])
-    write_bytes(path, text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 def sha256(path: Path) -> str:
@@ -266,7 +284,7 @@ def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.Buff
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(path, "is a device, a pipe or a socket, not a regular file", "delete it")
             yield file, status.st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(path, "there is no such file", where_missing(path)) from error
     except OSError as error:
-        raise DataError(
-            path, f"cannot be read: {error.strerror}", "check that it is there and its permissions"
-        ) from error
+        raise DataError(path, f"cannot be read: {error.strerror}", "check its permissions") from error

@@ -1,8 +1,11 @@
 """What lies near a path that was not found, for messages that say what to do."""
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from spasm.core.errors import printable
 
 
 def nearest(path: Path, found: Iterable[Path]) -> Path | None:
@@ -10,6 +13,38 @@ def nearest(path: Path, found: Iterable[Path]) -> Path | None:
     by_name = {one.name.lower(): one for one in found}
     names = difflib.get_close_matches(path.name.lower(), by_name, 1, 0.6)
     return by_name[names[0]] if names else None
+
+
+def nearest_first(path: Path, found: Sequence[Path]) -> list[Path]:
+    """The same paths, those first whose name is spelt most like that of `path`."""
+    return sorted(found, key=lambda one: -difflib.SequenceMatcher(None, path.name.lower(), one.name.lower()).ratio())
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """A question that names the known name most like another one; empty where none is alike."""
+    by_name = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), by_name, 1, 0.6)
+    return f"did you mean {printable(by_name[found[0]])}?" if found else ""
+
+
+def where_missing(path: Path) -> str:
+    """What to do about a path that does not exist: the path that was probably meant, or what its folder holds."""
+    parent, rest = path.parent, [path.name]
+    while not os.path.lexists(parent) and parent != parent.parent:
+        parent, rest = parent.parent, [parent.name, *rest]
+    if not parent.is_dir():
+        return f"{printable(parent)} is a file, not a folder; check the path"
+    try:
+        held = [parent / name for name in sorted(os.listdir(parent)) if not name.startswith(".")]
+    except OSError:
+        return "check the path"
+    near = nearest(parent / rest[0], held)
+    if near is not None:
+        whole = near.joinpath(*rest[1:])
+        return f"did you mean {printable(whole if whole.exists() else near)}?"
+    if not held:
+        return f"{printable(parent)} is empty; check the path"
+    return f"{printable(parent)} holds {listed(one.name for one in held)}; check the path"
 
 
 def folders_with(name: str, *parents: Path) -> list[Path]:
@@ -21,7 +56,7 @@ def folders_with(name: str, *parents: Path) -> list[Path]:
     return list(found)
 
 
-def listed(paths: Iterable[Path]) -> str:
+def listed(paths: Iterable[Path | str]) -> str:
     """Paths one after the other, the first few of many."""
-    names = list(map(str, paths))
-    return ", ".join(names[:5]) + (f", ... ({len(names)} in all)" if len(names) > 5 else "")
+    names = list(map(printable, paths))
+    return ", ".join(names[:5]) + (f", ... ({len(names):,} in all)" if len(names) > 5 else "")

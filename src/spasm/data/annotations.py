@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from spasm.core.errors import DataError, collect_errors, shorten
+from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows
 from spasm.data.missing import import_hint, no_training_data
-from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of
+from spasm.data.naming import NAME_HINTS, NAME_PATTERNS, _list, child_of, name_hint, same_child_twice
+from spasm.data.pose import FPS
 from spasm.data.pose_files.recognise import describe_poses
 
 
@@ -48,9 +50,9 @@ def read_labels(path: Path, names: str, root: Path | None = None) -> Labels:
     for line, row in numbered_rows(path, ("segment_name", "label"), root):
         name, text = row["segment_name"], row["label"]
         if not NAME_PATTERNS[names].fullmatch(name):
-            lacks_end = NAME_PATTERNS[names].fullmatch(f"{name}.npy")
-            hint = "write the whole file name, with .npy" if lacks_end else NAME_HINTS[names]
-            problems.append(DataError(path, f"line {line}: {shorten(name)} is not a segment's name", hint))
+            problems.append(
+                DataError(path, f"line {line}: {shorten(name)} is not a segment's name", name_hint(name, names))
+            )
             continue
         if name in first_line:
             reason = f"line {line}: {name} is already in line {first_line[name]}"
@@ -102,8 +104,11 @@ class Tables(NamedTuple):
     warnings: list[DataError]
 
 
-def read_tables(data: Path, names: str) -> Tables:
-    """List train/ and test/, read train_data.csv, groups.csv and onsets.csv, and compare them with each other."""
+def read_tables(data: Path, names: str, frames: int) -> Tables:
+    """List train/ and test/, read train_data.csv, groups.csv and onsets.csv, and compare them with each other.
+
+    frames: T, which onsets are compared with.
+    """
     if not any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
         raise no_training_data(data)
     problems: list[DataError] = []
@@ -147,10 +152,11 @@ def read_tables(data: Path, names: str) -> Tables:
             reason = f"every label is {next(iter(labels.labels.values()))}"
             warnings.append(DataError(table, reason, "training refuses one class: it needs 0 and 1"))
 
-    children = {child_of(path.name) for path in train}
-    for child in sorted(children & {child_of(path.name) for path in test}):
+    children, test_children = ({child_of(path.name) for path in paths} for paths in (train, test))
+    for child in sorted(children & test_children):
         hint = "a child on both sides makes every result look better than it is: move it to one side"
         problems.append(DataError(test_folder, f"child {child} is in train and in test", hint))
+    problems += same_child_twice(data, children | test_children)
     if os.path.lexists(group_table):
         with collect_errors(problems):
             for line, row in numbered_rows(group_table, ("child",), data):
@@ -159,17 +165,28 @@ def read_tables(data: Path, names: str) -> Tables:
                     problems.append(DataError(group_table, reason, "delete one of the two"))
                 groups[row["child"]] = row
             absent = sorted(children - set(groups))
+            strange = sorted(set(groups) - children - test_children)
             if absent:
                 reason = f"{len(absent)} of {len(children)} children are not in it, such as {', '.join(absent[:5])}"
-                warnings.append(DataError(group_table, reason, "ids are text: 007 is not 7"))
+                if strange:  # a typing error, not a child that was left out
+                    reason += f"; {len(strange)} of its children have no segment, such as {shorten(strange[0])}"
+                    hint = f"{nearest_name(strange[0], absent) or 'correct the ids'} Ids are text: 007 is not 7"
+                    problems.append(DataError(group_table, reason, hint))
+                else:
+                    warnings.append(DataError(group_table, reason, "accepted; add them to report by group"))
     if os.path.lexists(onset_table):
         with collect_errors(problems):
             onsets, wrong = read_onsets(onset_table, data)
             problems += wrong
-            strange = sorted(set(onsets) - {path.name for path in train})
-            if strange:
-                reason = f"{len(strange)} of its segments are not in train/, such as {shorten(strange[0])}"
-                warnings.append(DataError(onset_table, reason, "accepted; check the names if this surprises you"))
+            known = {path.name for path in (*train, *test)}
+            strange = sorted(set(onsets) - known)
+            if strange and train:
+                reason = f"{len(strange)} of its segments have no file, such as {shorten(strange[0])}"
+                hint = f"{nearest_name(strange[0], known) or 'delete their rows.'} Names are whole, with .npy"
+                problems.append(DataError(onset_table, reason, hint))
+            targeted = check_targets(onset_table, labels.labels, onsets, frames)
+            problems += targeted.problems
+            warnings += targeted.warnings
     return Tables(train, test, labels.labels, groups, onsets, problems, warnings)
 
 
@@ -188,6 +205,48 @@ def ramp(time_s: float, eeg_onset_s: float, clinical_onset_s: float) -> float:
         return 0.0
     passed = (time_s - eeg_onset_s) / (clinical_onset_s - eeg_onset_s)
     return math.expm1(STEEPNESS * passed) / math.expm1(STEEPNESS)
+
+
+MISSED = 0.01  # a target below this teaches a positive segment to be negative
+
+
+class TargetProblems(NamedTuple):
+    """What is wrong with the targets that onsets give."""
+
+    problems: list[DataError]
+    warnings: list[DataError]
+
+
+def check_targets(
+    table: Path, labels: Mapping[str, int], onsets: Mapping[str, tuple[float, float]], frames: int
+) -> TargetProblems:
+    """Compare the targets from onsets.csv with the labels; frames: T.
+
+    Targets near 0 of most positives are a problem: onsets in another unit, or from another start. Others are warnings.
+    """
+    length_s = frames / FPS
+    of_label = ({name: span for name, span in onsets.items() if labels.get(name) == label} for label in (0, 1))
+    negatives, positives = of_label
+    missed = [name for name, span in positives.items() if ramp(length_s, *span) < MISSED]
+    taught = [name for name, span in negatives.items() if ramp(length_s, *span) >= 0.5]
+    found = TargetProblems([], [])
+    if missed:
+        reason = (
+            f"{len(missed):,} of its {len(positives):,} positive segments get a target near 0, such as {missed[0]}: "
+            f"their onsets are at or after the end of the segment, {length_s:.2f} s"
+        )
+        last = max(clinical for _, clinical in (positives[name] for name in missed))
+        hint = "give seconds from the start of the segment, not of the recording, or delete onsets.csv"
+        if last <= frames:
+            hint = f"these look like frames: divide by {FPS:g}; {hint}"
+        elif last <= 1000 * length_s:
+            hint = f"these look like milliseconds: divide by 1000; {hint}"
+        most = 2 * len(missed) > len(positives)
+        (found.problems if most else found.warnings).append(DataError(table, reason, hint))
+    if taught:
+        reason = f"{len(taught):,} segments with the label 0 get a target of 0.5 or more, such as {taught[0]}"
+        found.warnings.append(DataError(table, reason, "correct the label, or the onset inside the segment"))
+    return found
 
 
 def targets(

@@ -107,7 +107,7 @@ def load_training(
     """
     source = opened(data, frames, cache, rehash)
     data, frames = source.folder, source.frames
-    tables = read_tables(data, names)
+    tables = read_tables(data, names, frames)
     if tables.problems:  # also check the values, so that all problems are reported at once
         _raise_problems(tables.train, frames, data, tables.problems, progress)
     labels = np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64)
@@ -238,7 +238,7 @@ def _build_cache(
                         findings.append(noticed)
                         file.write(pose.data)
                 if problems:
-                    raise DataProblems(problems)
+                    raise DataProblems(problems, paths)
             folder = cache / _key(digests, shape[1])
             write_sealed_array(folder / FINDINGS, to_rows(findings))
             os.replace(written, folder / POSES)
@@ -266,4 +266,4 @@ def _raise_problems(
         with collect_errors(every):
             read_pose(path, frames, root)
     if every:
-        raise DataProblems(every)
+        raise DataProblems(every, paths)

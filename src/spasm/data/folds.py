@@ -1,12 +1,14 @@
 """The fold that scores each segment. A child is never split; folds are made once per run or read from a file."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from spasm.core.errors import DataError, DataProblems
+from spasm.core.errors import DataError, DataProblems, shorten
+from spasm.core.nearby import nearest_name
 from spasm.core.tables import read_table
 from spasm.data.naming import child_of
 
@@ -67,9 +69,9 @@ def read_folds(path: Path, names: tuple[str, ...]) -> np.ndarray:
                 problems.append(DataError(path, reason, "a child split over folds leaks: give all its rows one fold"))
     unknown, absent = sorted(set(fold_of) - set(names)), sorted(set(names) - set(fold_of))
     if unknown:
-        problems.append(
-            DataError(path, f"{len(unknown)} segments are not in train/: {unknown[0]}", "delete their rows")
-        )
+        near = nearest_name(unknown[0], absent or names)
+        hint = f"{near} Names are whole, with .npy; delete rows of segments that are not there".strip()
+        problems.append(DataError(path, f"{len(unknown)} segments are not in train/: {shorten(unknown[0])}", hint))
     if absent:
         problems.append(DataError(path, f"{len(absent)} segments have no fold: {absent[0]}", "add a row for each"))
     used = set(fold_of.values())
@@ -79,6 +81,30 @@ def read_folds(path: Path, names: tuple[str, ...]) -> np.ndarray:
     if problems:
         raise DataProblems(problems)
     return np.array([fold_of[name] for name in names], dtype=np.int64)
+
+
+def why_untrainable(
+    place: Path | str, labels: np.ndarray, children: Sequence[str], posed: np.ndarray
+) -> DataError | None:
+    """Why no split of these segments can be trained; None where one can.
+
+    labels: (N,) of 0 and 1; posed: (N,) bool: the segment has a pose. place: what the error names.
+    """
+    if not posed.any():
+        hint = "there is nothing to learn from: export the poses again, with NaN only where a landmark was not found"
+        return DataError(place, f"has no pose in any of its {len(labels):,} segments", hint)
+    for label, kind in ((1, "positive"), (0, "negative")):
+        rows = posed & (labels == label)
+        owners = sorted(set(np.asarray(children)[rows]))
+        if len(owners) > 1:
+            continue
+        if owners:
+            reason = f"has {kind} segments with a pose of child {owners[0]} only, {rows.sum():,} of them"
+            why = f"while child {owners[0]} is held out, there is none to learn from, whatever the folds"
+            return DataError(place, reason, f"{why}: add {kind} segments of another child")
+        hint = f"there is nothing to learn from: add {kind} segments of at least two children"
+        return DataError(place, f"has no {kind} segment with a pose", hint)
+    return None
 
 
 def one_class_folds(labels: np.ndarray, fold_of: np.ndarray) -> list[int]:

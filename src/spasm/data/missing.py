@@ -1,10 +1,10 @@
 """Messages for data that is not where a flag says, which name the data that there is."""
 
-import shlex
 from pathlib import Path
 
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError
 from spasm.core.nearby import folders_with, listed, nearest
+from spasm.core.text import shell_words
 from spasm.data.naming import list_segments
 from spasm.data.pose_files.recognise import describe_poses
 
@@ -47,9 +47,8 @@ def list_test_segments(folder: Path, names: str) -> list[Path]:
 
 def import_hint(data: Path) -> str:
     """How pose files of other tools become recordings and segments."""
-    name = printable(shlex.quote(str(data)))
-    return f"python src/import_poses.py {name} --fps F --width W --height H makes segments of them"
+    return f"python src/import_poses.py {shell_words(data)} --fps F --width W --height H makes segments of them"
 
 
 def _add(flag: str, path: Path) -> str:
-    return f"add {flag} {printable(shlex.quote(str(path)))}"
+    return f"add {flag} {shell_words(path)}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from spasm.core.errors import DataError, DataProblems, printable
@@ -18,6 +19,37 @@ NAME_HINTS = {
 
 
 # ---- names, labels, groups
+
+
+def name_hint(name: str, names: str, verb: str = "write") -> str:
+    """What to do about a name that is not a segment's; `names` is a key of NAME_PATTERNS."""
+    plain = name.strip()
+    for meant in (plain, f"{plain}.npy", plain.lower(), f"{plain.lower()}.npy"):
+        if NAME_PATTERNS[names].fullmatch(meant):
+            return f"{verb} {meant}: names end in .npy, in lower case, without blanks"
+    return NAME_HINTS[names]
+
+
+def spelling(child: str) -> str:
+    """The same text for ids that differ in zeros before a number, or in upper and lower case, alone."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", child.lower())
+
+
+def same_child_twice(folder: Path, children: Iterable[str]) -> list[DataError]:
+    """A problem for each group of ids that seem to be one child's: if they are, the child would be split over folds."""
+    by_spelling: dict[str, list[str]] = {}
+    for child in sorted(set(children)):
+        by_spelling.setdefault(spelling(child), []).append(child)
+    return [
+        DataError(
+            folder,
+            f"children {' and '.join(alike)} differ in zeros or upper case only: is it one child?",
+            f"rename the files of one child to one id, such as {alike[-1]}, in the tables too; "
+            "give two children ids that differ in more",
+        )
+        for alike in by_spelling.values()
+        if len(alike) > 1
+    ]
 
 
 def child_of(name: str) -> str:
@@ -47,13 +79,13 @@ def _list(folder: Path, names: str, root: Path | None) -> tuple[list[Path], list
         raise DataError(folder, f"cannot be listed: {error.strerror}", hint) from error
     paths, problems = [], []
     for entry in entries:
-        if entry.startswith(".") or not entry.lower().endswith(".npy"):
+        if entry.startswith(".") or not entry.strip().lower().endswith(".npy"):
             continue
         path = folder / entry
         if os.path.isdir(path):
             problems.append(DataError(path, "is a folder, not a segment", "move it away or rename it"))
         elif not NAME_PATTERNS[names].fullmatch(entry):
-            problems.append(DataError(path, "is not a segment's name", NAME_HINTS[names]))
+            problems.append(DataError(path, "is not a segment's name", name_hint(entry, names, "rename it to")))
         else:
             paths.append(path)
     return paths, problems

@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from spasm.core.errors import DataError, collect_errors, printable
 from spasm.data.annotations import read_tables
 from spasm.data.findings import Findings, fold
+from spasm.data.folds import why_untrainable
 from spasm.data.naming import child_of
 from spasm.data.pose import visible_mask
 from spasm.data.segments import Progress, inspect_pose
@@ -24,6 +27,8 @@ class Report:
     warnings: list[DataError]
     findings: list[str]
     """What was noticed in the poses of train/ and of test/, one line for each kind."""
+    checked: list[Path]
+    """Every segment, also of test/."""
     segments: int
     """Files in train/."""
     children: int
@@ -48,28 +53,40 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
 
     `progress` wraps the list of segment paths. Raises DataError only if the folder does not exist.
     """
-    tables = read_tables(data, names)
+    tables = read_tables(data, names, frames)
     problems, warnings = list(tables.problems), list(tables.warnings)
     train = set(tables.train)
     first_with: dict[str, Path] = {}
     noticed: dict[Path, Findings] = {}
     read = without_pose = missing = 0
+    posed: dict[str, bool] = {}
     for path in progress(tables.train + tables.test):
         with collect_errors(problems):
             pose, _, noticed[path] = inspect_pose(path, frames, data)
             seen = visible_mask(pose).any(axis=1)
             if path in train:
                 read += 1
+                posed[path.name] = bool(seen.any())
                 missing += int((~seen).sum())
                 without_pose += not seen.any()
             if seen.any():  # all segments without a pose are the same array; that is no leak
                 first = first_with.setdefault(hashlib.sha256(pose.data).hexdigest(), path)
                 if first != path:
                     warnings.append(_same_array(path, first))
+    if not problems and len(set(tables.labels.values())) == 2:
+        labels = np.array([tables.labels[name] for name in posed])
+        error = why_untrainable(data, labels, [child_of(name) for name in posed], np.array(list(posed.values())))
+        with_pose = {child_of(name) for name, has_pose in posed.items() if has_pose}
+        if error is not None:
+            problems.append(DataError(data, f"cannot be trained on: it {error.reason}", error.hint))
+        elif len(with_pose) == 2:
+            hint = "random convolutions need three children: train with --models lgbm, or add children"
+            warnings.append(DataError(data, "has poses of two children only", hint))
     return Report(
         problems=problems,
         warnings=warnings,
         findings=[*_folded(tables.train, noticed), *_folded(tables.test, noticed)],
+        checked=tables.train + tables.test,
         segments=len(tables.train),
         children=len({child_of(path.name) for path in tables.train}),
         labelled=len(tables.labels),

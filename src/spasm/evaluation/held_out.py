@@ -58,3 +58,5 @@ def write_training_data(data: TrainingData, labels: np.ndarray, kept: np.ndarray
     for name in ("groups.csv", "onsets.csv", "simulated.json", MARK):
         if (data.folder / name).exists():
             files.write_bytes(folder / name, (data.folder / name).read_bytes())
+        else:  # gone since an earlier command
+            (folder / name).unlink(missing_ok=True)

@@ -27,7 +27,8 @@ class EventEvaluation(NamedTuple):
     """By matching rule: `... s tolerance`, and SzCORE's."""
     timing: dict[str, float]
     """Medians over the detected true events, in seconds; empty without any."""
-    clusters: dict[str, float]
+    clusters: dict[str, float | None]
+    """Their numbers; the fraction with a detected event is None without a true one."""
 
     def as_json(self) -> dict[str, Any]:
         """The content of event_metrics.json."""
@@ -73,7 +74,7 @@ def evaluate_recordings(
 
 def _evaluate_clusters(
     detected: Mapping[Path, list[Event]], true: Mapping[str, np.ndarray], tolerance_s: float
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Numbers of true and detected clusters, and the fraction of true clusters with a detected event."""
     met = [clusters_detected(true[path.name], events, tolerance_s) for path, events in detected.items()]
     pairs = [
@@ -83,7 +84,7 @@ def _evaluate_clusters(
         "true": sum(a for a, _ in pairs),
         "detected": sum(b for _, b in pairs),
         "mean_absolute_error_per_recording": float(np.mean([abs(a - b) for a, b in pairs])),
-        "fraction_with_a_detected_event": float(np.concatenate(met).mean()),
+        "fraction_with_a_detected_event": float(all_met.mean()) if len(all_met := np.concatenate(met)) else None,
     }
 
 

@@ -7,10 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spasm.config.fields import SettingsError
-from spasm.core.errors import DataError, DataProblems, shorten
-from spasm.core.tables import numbered_rows
 from spasm.data.naming import child_of
-from spasm.data.pose import FPS
 from spasm.evaluation.event_metrics import EventCounts, Overlap, compare_events
 from spasm.inference import event_detection
 from spasm.inference.event_detection import Event, Rule, Windows
@@ -30,36 +27,6 @@ class RuleSelection:
     """(R,) the child of each recording."""
     counts: np.ndarray
     """(S, R, 5): the first five of `EventCounts` for each candidate."""
-
-
-def read_true_events(path: Path, lengths: dict[Path, int], video_of: dict[str, str]) -> dict[str, np.ndarray]:
-    """True events (E, 2) of each recording, by its file's name; a recording without a row has none.
-
-    lengths: frames in each recording; video_of: the name of a recording's video, which the table may use instead.
-    """
-    problems: list[DataError] = []
-    rows: dict[str, list[tuple[float, float]]] = {recording.name: [] for recording in lengths}
-    ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
-    of_video = {video: name for name, video in video_of.items()}
-    for line, row in numbered_rows(path, ("recording", "onset_s", "offset_s")):
-        name = of_video.get(row["recording"], row["recording"])
-        if name not in rows:
-            continue
-        try:
-            onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
-        except ValueError:
-            onset_s = offset_s = float("nan")
-        if not 0 <= onset_s < offset_s <= ends_s[name] + 1:
-            reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
-            hint = f"give onset_s and a later offset_s, in seconds; {name} lasts {ends_s[name]:.1f} s"
-            problems.append(DataError(path, reason, hint))
-        else:
-            rows[name].append((onset_s, offset_s))
-    if problems:
-        raise DataProblems(problems)
-    if not any(rows.values()):
-        raise DataError(path, "has no event of these recordings", "its first column holds their file names")
-    return {name: np.array(sorted(spans)).reshape(-1, 2) for name, spans in rows.items()}
 
 
 def count(windows: Windows, detected: list[Event], true: np.ndarray, overlap: Overlap) -> EventCounts:

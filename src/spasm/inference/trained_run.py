@@ -132,7 +132,7 @@ class TrainedRun:
                 if not problems:
                     yield [one.findings for one in read], np.stack([one.pose for one in read])
 
-        return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems)
+        return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems, paths)
 
     def _predict(
         self,
@@ -141,6 +141,7 @@ class TrainedRun:
         children: Sequence[str],
         passed: Callable[[int], Any] = lambda n: None,
         problems: Sequence[DataError] = (),
+        paths: Sequence[Path] = (),
     ) -> Prediction:
         parts: list[BatchPrediction] = []
         with EnsemblePredictor(self.path, self.decision, self.hardware, self.cores, count) as predictor:
@@ -148,7 +149,7 @@ class TrainedRun:
                 parts.append(batch)
                 passed(len(batch.posed))
             if problems:
-                raise DataProblems(problems)
+                raise DataProblems(problems, paths)
             logits = {name: _joined([part.logits[name] for part in parts]) for name in self.decision.models}
             posed = _joined([part.posed for part in parts], self.frames)
             has_pose = np.asarray(posed.any(axis=1))

@@ -69,7 +69,7 @@ class LgbmModel(Model):
     def fit(self, job: FoldJob) -> "lightgbm.Booster":
         labels = job.data.labels[job.rows]
         if len(np.unique(labels)) < 2:
-            raise TrainingError(f"fold {job.fold}: its training children have one class only; use fewer folds")
+            raise TrainingError(f"fold {job.fold}: its training children have one class only; use another --fold-seed")
         values = cached_features(job.data, job.rows, job.config)
         return train(values, labels, job.config, fold_seed(job.seed, job.fold))
 
@@ -83,7 +83,8 @@ class LgbmModel(Model):
         boosters = []
         for path in paths:
             try:
-                booster = lightgbm.Booster(model_file=str(path))
+                # LightGBM opens paths in an encoding of its own, so the text is read and written here.
+                booster = lightgbm.Booster(model_str=files.read_text(path, hint))
             except lightgbm.basic.LightGBMError as error:
                 raise DataError(path, f"is not a LightGBM model ({error})", hint) from error
             if booster.feature_name() != self.feature_names(config):
@@ -97,6 +98,16 @@ class LgbmModel(Model):
     def predict_data(self, predictor: Any, data: TrainingData, rows: np.ndarray) -> FoldScores:
         scores: FoldScores = predictor.predict_features(cached_features(data, rows, predictor.config))
         return scores
+
+    def constant_hint(self, config: LgbmConfig, segments: int) -> str:
+        bag = int(config.bagging_fraction * segments)
+        if bag >= 2 * config.min_data_in_leaf:
+            return super().constant_hint(config, segments)
+        return (
+            f"LightGBM can make no split: a tree uses {bag} training segments (--lgbm.bagging-fraction "
+            f"{config.bagging_fraction:g} of {segments}), fewer than twice --lgbm.min-data-in-leaf "
+            f"{config.min_data_in_leaf}. Train into another --run with --lgbm.min-data-in-leaf {max(1, bag // 4)}"
+        )
 
     def gain_fractions(self, trained: "lightgbm.Booster") -> dict[str, float]:
         from spasm.features import kinematics

@@ -84,6 +84,8 @@ class Model(abc.ABC):
     """Suffix of the file that holds one trained fold."""
     library: ClassVar[Literal["torch", "lightgbm", "none"]] = "torch"
     """The library that its processes load."""
+    fewest_children: ClassVar[int] = 1
+    """Fewest children with a pose that it can be trained on."""
     on_gpu: ClassVar[bool] = False
     """Whether it uses a GPU if there is one."""
     processes: ClassVar[Literal["one", "some", "all"]] = "some"
@@ -138,6 +140,13 @@ class Model(abc.ABC):
     def feature_names(self, config: Any) -> list[str]:
         """The names of the features in `explain`."""
         return []
+
+    def constant_hint(self, config: Any, segments: int) -> str:
+        """Why the model may predict the same for all segments of a fold, and what to do; segments: to train on."""
+        return (
+            "training found nothing that separates the labels: check the labels, train on more children, or change "
+            f"this model's settings: python src/train_folds.py --help --models {self.name}"
+        )
 
     def cost(self, config: Any, frames: int) -> dict[str, Any]:
         """Parameters, and GFLOP for one segment (a multiplication and an addition count as two); None: unknown."""

@@ -33,6 +33,7 @@ class RocketModel(Model):
     title = "random convolutions"
     about = "ridge regression on random convolutions of the landmarks' coordinates"
     config = RocketConfig
+    fewest_children = 2  # the penalty is chosen on children left out in turn
     processes = "all"  # it takes as long as two networks
 
     def search_space(self) -> "dict[str, BaseDistribution]":

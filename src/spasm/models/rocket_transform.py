@@ -202,8 +202,11 @@ def fit(
 ) -> Tensors:
     """Kernels, biases and the ridge, fitted on the segments `rows` of the data, each with a pose."""
     poses, labels, children = data.poses, data.labels[rows], np.array(data.children)[rows]
-    if len(np.unique(labels)) < 2 or len(np.unique(children)) < 2:
-        raise TrainingError("the training children of a fold have one class only, or are one child; use fewer folds")
+    if len(np.unique(labels)) < 2:
+        raise TrainingError("the training children of a fold have one class only; use another --fold-seed")
+    if len(np.unique(children)) < 2:
+        reason = "random convolutions need two children with a pose to train on, and a fold has one"
+        raise TrainingError(f"{reason}; add children, or train other models: --models lgbm")
     generator = np.random.default_rng(np.random.SeedSequence([*seed, *b"rocket"]))
     shaken = torch.Generator().manual_seed(int(generator.integers(2**62)))
     examples = rows[generator.choice(len(rows), min(len(rows), 4 * BIAS_SEGMENTS), replace=False)]

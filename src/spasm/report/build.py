@@ -70,7 +70,7 @@ def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware, 
 def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., Iterable[Path]] = iter) -> TrainingData:
     """The data that a run was trained on, from the folder that it names or, if that has moved, from `data`."""
     info = read_run_info(run)
-    return load_training(data or Path(info.data.path), info.frames, "safe", cache, reading)
+    return load_training(data or info.data.folder, info.frames, "safe", cache, reading)
 
 
 def report_run(
@@ -87,11 +87,11 @@ def report_run(
     if with_drift:
         report = dataclasses.replace(report, drift=drift_of(data))
     html, plots = page(report)
-    files.write_bytes(run.path / "report.html", html.encode())
+    files.write_text(run.path / "report.html", html)
     for name, plot in plots.items():
         files.write_bytes(run.path / "figures" / f"{name}.png", plot.png())
         files.write_bytes(run.path / "figures" / f"{name}.svg", plot.vector(name))
-    files.write_bytes(run.path / "model_card.md", card.encode())
+    files.write_text(run.path / "model_card.md", card)
     return report
 
 

@@ -1,6 +1,6 @@
 """The results of a run, as text for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,31 @@ def part_line(part: str, labels: np.ndarray, probabilities: np.ndarray, positive
     best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
     shown = {"F1": values["f1"], "AUC": values["auc"], "F1 at its own best threshold": best["f1"]}
     return f"held out {part}: " + ", ".join(f"{name} {number(value).strip()}" for name, value in shown.items())
+
+
+def one_class_line(folds: Sequence[int], count: int, data: TrainingData) -> str:
+    """The folds with one class only, of so many, and what to do about it."""
+    children = np.array(data.children)
+    with_label = {label: len(set(children[data.labels == label])) for label in (0, 1)}
+    rare = min((1, 0), key=lambda label: with_label[label])
+    few = with_label[rare] < count
+    hint = f"use --folds {with_label[rare]} or fewer, or add such children" if few else "try another --fold-seed"
+    return (
+        f"one class only, and no AUC of its own: {', '.join(f'fold {fold}' for fold in folds)}; {with_label[rare]} of "
+        f"{len(set(data.children))} children have {'positive' if rare else 'negative'} segments ({hint})"
+    )
+
+
+def constant_lines(result: Metrics, hints: Mapping[str, str]) -> list[str]:
+    """A line for each model that predicts the same for all segments of a fold; hints: what to do, by model."""
+    lines = []
+    for name, folds in result.constant_folds.items():
+        where = "every fold" if len(folds) == len(result.folds) else f"fold {', '.join(map(str, folds))}"
+        hint = f" ({hints[name]})" if name in hints else ""
+        lines.append(
+            f"{name} predicts the same probability for all segments of {where}: it learned nothing there{hint}"
+        )
+    return lines
 
 
 def closing_box(result: Metrics, run: Path, report: Path | None, seconds: float) -> str:

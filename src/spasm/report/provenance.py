@@ -1,13 +1,13 @@
 """How a run and its report came to be, as names and values to show."""
 
 import datetime
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spasm.core import files
 from spasm.core.errors import printable
+from spasm.core.text import path_of_text, shell_words
 from spasm.data.pose import FPS
 from spasm.report import console
 from spasm.runs.artefacts import Decision, read_manifest, read_run_info
@@ -27,7 +27,7 @@ def describe_run(run: Path, argv: Sequence[str]) -> list[tuple[str, str]]:
         "versions": listed(manifest.versions),
         "sha256 of decision.json": files.sha256(run / "decision.json"),
         "report made": _time(datetime.datetime.now(datetime.UTC).timestamp()),
-        "by the command": shlex.join(["python", *argv]),
+        "by the command": shell_words("python", *argv),
     }
     return [(name, printable(str(value))) for name, value in pairs.items()]
 
@@ -40,7 +40,7 @@ def describe_models(run: Path, decision: Decision) -> list[dict[str, Any]]:
         script, *flags = manifest.command or ["(not noted)"]
         settings = [("weight in the blend", f"{decided.weight:.3f}"), ("seeds", ", ".join(map(str, decided.seeds)))]
         settings += [(flag, printable(str(value))) for flag, value in _flat(manifest.settings)]
-        command = printable(shlex.join(["python", f"src/{script}", *flags]))
+        command = shell_words("python", f"src/{script}", *map(path_of_text, flags))
         shown.append({"name": name, "command": command, "settings": settings})
     return shown
 

@@ -6,6 +6,7 @@ from spasm.core.errors import printable
 from spasm.data.annotations import LabelLevel
 from spasm.data.pose import visible_mask
 from spasm.evaluation import metrics
+from spasm.report import console
 from spasm.report.children import Quality
 from spasm.report.predictions import SegmentPredictions, percent
 from spasm.report.run_report import RunReport
@@ -39,6 +40,7 @@ def limits(report: RunReport) -> list[str]:
         f"Intervals are 95 % intervals over {data.children} children. Folds hold whole children: no child is in "
         "training and evaluation at once.",
     ]
+    lines[:0] = [f"{line}." for line in console.constant_lines(report.metrics, {})]
     if data.simulated:
         lines.insert(0, "The children are simulated. Nothing here says how good the run is for real children.")
     if report.predictions.label_level is LabelLevel.CHILD:

@@ -100,10 +100,11 @@ def event_metrics_table(evaluation: EventEvaluation, simulated: bool, rule: str,
             f"{absolute_s:.2f} s either way (medians)"
         )
     of_clusters = evaluation.clusters
+    fraction = of_clusters["fraction_with_a_detected_event"]
     lines.append(
         f"clusters: {of_clusters['detected']} detected, {of_clusters['true']} true, "
-        f"{of_clusters['mean_absolute_error_per_recording']:.1f} off in a recording; "
-        f"an event is detected in {of_clusters['fraction_with_a_detected_event']:.2f} of the true ones"
+        f"{of_clusters['mean_absolute_error_per_recording']:.1f} off in a recording"
+        + ("" if fraction is None else f"; an event is detected in {fraction:.2f} of the true ones")
     )
     lines.append("SzCORE's margins are for seizures of minutes and flatter short events: read the other metrics.")
     return "\n".join(lines)

@@ -17,7 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
-from spasm.core.errors import DataError, printable, shorten
+from spasm.core.errors import DataError, shorten
+from spasm.core.text import path_of_text, shell_words
 from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
@@ -31,7 +32,7 @@ OOF_COLUMNS = ("segment_name", "child", "label", "fold")
 
 def rebuild_hint(run: Path) -> str:
     """The hint for a run whose decision or metrics are missing or wrong."""
-    return f"rebuild them: python src/train_folds.py --decide-only --run {printable(run)}"
+    return f"rebuild them: python src/train_folds.py --decide-only --run {shell_words(run)}"
 
 
 def _name(text: str) -> str:
@@ -105,6 +106,11 @@ class DataInfo(Artefact):
     positives: int
     without_pose: int
     fingerprint: str
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return path_of_text(self.path)
 
 
 class FoldsInfo(Artefact):
@@ -267,6 +273,8 @@ class Metrics(Stored):
     folds: list[Row]
     groups: dict[str, dict[str, Row]]
     one_class_folds: list[int]
+    constant_folds: dict[ModelName, list[int]]
+    """For each model that predicts the same, or almost, for all segments of a fold: these folds."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -303,7 +311,7 @@ def read_decision(run: Path) -> Decision:
     path = run / "decision.json"
     if not path.exists():
         check_is_run(run)
-        hint = f"train all folds of a model first: python src/train_folds.py --run {printable(run)}"
+        hint = f"train all folds of a model first: python src/train_folds.py --run {shell_words(run)}"
         raise DataError(path, "is not there: the run has no threshold yet", hint)
     decision = Decision.read(path, rebuild_hint(run))
     needed = {

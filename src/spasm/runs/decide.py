@@ -13,7 +13,7 @@ from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.folds import one_class_folds
 from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit, fit_blend
-from spasm.ensemble.calibration import logit_without_pose
+from spasm.ensemble.calibration import logit_without_pose, probability
 from spasm.ensemble.thresholds import best_threshold
 from spasm.evaluation import metrics
 from spasm.models.registry import DEFAULT_MODELS, MODELS
@@ -35,6 +35,7 @@ from spasm.runs.artefacts import (
 from spasm.runs.folder import ModelFolder, Run
 from spasm.runs.oof_table import OofTable
 
+CONSTANT = 1e-3  # probabilities that differ by less do not distinguish segments
 PROTOCOL = (
     "Folds hold whole children. Weights, calibration and threshold for a fold were chosen on the other folds; "
     "the models were not trained again for that, and this small dependence remains. Intervals: 95 %, resampling "
@@ -184,7 +185,15 @@ def _metrics(
         folds=[{"fold": fold, **_metrics_of(run, run.fold_of == fold, table)} for fold in range(run.folds)],
         groups=_group_metrics(run, table),
         one_class_folds=one_class_folds(labels, run.fold_of),
+        constant_folds={name: folds for name, values in table.logits.items() if (folds := constant_folds(run, values))},
     )
+
+
+def constant_folds(run: Run, logits: np.ndarray) -> list[int]:
+    """The folds in which the probabilities of logits (N,) are the same, or almost, for all segments with a pose."""
+    values = probability(logits)
+    posed = (run.data.has_pose & (run.fold_of == fold) for fold in range(run.folds))
+    return [fold for fold, rows in enumerate(posed) if rows.sum() > 1 and np.ptp(values[rows]) < CONSTANT]
 
 
 def _confusion(labels: np.ndarray, predicted: np.ndarray) -> Confusion:

@@ -24,10 +24,13 @@ import numpy as np
 
 from spasm.config.data import Folds
 from spasm.core import files
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, printable
+from spasm.core.nearby import listed
+from spasm.core.outputs import check_folder
 from spasm.core.tables import read_table
+from spasm.core.text import shell_words, text_of_path
 from spasm.data.dataset import TrainingData
-from spasm.data.folds import make_folds, read_folds
+from spasm.data.folds import make_folds, read_folds, why_untrainable
 from spasm.ensemble.calibration import logit_without_pose
 from spasm.runs.artefacts import (
     OOF_COLUMNS,
@@ -62,8 +65,20 @@ class Run:
         return self.path / ".lock"
 
 
+def check_place(path: Path) -> None:
+    """Raises DataError for a folder that a new run must not be written into."""
+    found = sorted(one.parent for one in path.glob("*/run.json"))
+    if found and not (path / "run.json").exists():
+        hint = f"name one of them, or a new one in it: --run {shell_words(path / 'main')}"
+        raise DataError(path, f"holds runs and is none itself: {listed(found)}", hint)
+    check_folder(path, ("oof.csv", "decision.json", "metrics.json", "report.html"), "run.json", "--run")
+
+
 def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split: Folds) -> Run:
     """Make a run, or open one made for the same data, T and folds. Raises DataError if they differ."""
+    check_place(path)
+    if error := why_untrainable(data_path, data.labels, data.children, data.has_pose):
+        raise error
     with files.lock(path / ".lock", "the run is being written"):
         files.check_writable(path)
         files.remove_stale(path)
@@ -73,23 +88,18 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         else:
             fold_of = read_folds(split.folds_file, data.names)
             origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
-        about = DataInfo(
-            path=str(data_path),
-            simulated=data.simulated,
-            segments=len(data.names),
-            children=len(set(data.children)),
-            positives=int(data.labels.sum()),
-            without_pose=int((~data.has_pose).sum()),
-            fingerprint=data.fingerprint,
-        )
+        about = _data_info(data, data_path)
         if not (path / "run.json").exists():
             if list(path.glob("*/manifest.json")):
                 hint = "restore it from a copy, or begin another --run"
                 raise DataError(path / "run.json", "is missing beside trained models", hint)
             for fold in range(int(fold_of.max()) + 1):
-                if len(np.unique(data.labels[(fold_of != fold) & data.has_pose])) < 2:
-                    reason = f"leave one class to train on for fold {fold}"
-                    raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
+                there = np.unique(data.labels[(fold_of != fold) & data.has_pose])
+                if len(there) < 2:
+                    lacking = "negative" if 1 in there else "positive"
+                    reason = f"hold all {lacking} segments with a pose in fold {fold}, and leave none to train on"
+                    hint = "use another --fold-seed, or name the folds in a table: --folds-file"
+                    raise DataError("the folds", reason, hint)
             rows = zip(data.names, data.children, data.labels, fold_of, strict=True)
             files.write_csv(path / "folds.csv", OOF_COLUMNS, rows)
             digest = files.sha256(path / "folds.csv")
@@ -97,8 +107,8 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             info.write(path / "run.json")
         info = read_run_info(path)
         _require(path / "run.json", "frames (T)", info.frames, frames)
-        _require(path / "run.json", "data", info.data.fingerprint, data.fingerprint)
-        _require(path / "run.json", "folds", _flags(info.folds), _flags(origin))
+        _require_data(path / "run.json", info.data, about)
+        _require(path / "run.json", "folds", _described(info.folds), _described(origin))
         # Read the file and do not use the folds made above: another version of scikit-learn can split differently.
         return Run(path, data, read_folds(path / "folds.csv", data.names))
 
@@ -106,17 +116,45 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
 def reopen_run(path: Path, data: TrainingData) -> Run:
     """Open a finished run with the data it was made for. Raises DataError if that has changed."""
     files.remove_stale(path)
-    _require(path / "run.json", "data", read_run_info(path).data.fingerprint, data.fingerprint)
+    _require_data(path / "run.json", read_run_info(path).data, _data_info(data, data.folder))
     return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
-def _flags(origin: FoldsInfo) -> dict[str, Any]:
-    return origin.model_dump(exclude_none=True)
+def _data_info(data: TrainingData, folder: Path) -> DataInfo:
+    return DataInfo(
+        path=text_of_path(folder),
+        simulated=data.simulated,
+        segments=len(data.names),
+        children=len(set(data.children)),
+        positives=int(data.labels.sum()),
+        without_pose=int((~data.has_pose).sum()),
+        fingerprint=data.fingerprint,
+    )
+
+
+def _described(origin: FoldsInfo) -> str:
+    """The flags that gave the folds."""
+    if origin.file_sha256:
+        return f"{origin.folds} folds from a --folds-file with the sha256 {origin.file_sha256[:12]}..."
+    return f"--folds {origin.folds} --splitter {origin.splitter} --fold-seed {origin.seed}"
 
 
 def _require(path: Path, what: str, made: object, wanted: object) -> None:
     if made != wanted:
-        raise DataError(path, f"the run was made with other {what}: {made}, not {wanted}", "use another --run")
+        reason = f"the run was made with other {what}: {made}, not {wanted}"
+        raise DataError(path, reason, "give the same as before, or use another --run")
+
+
+def _require_data(path: Path, made: DataInfo, wanted: DataInfo) -> None:
+    if made.fingerprint == wanted.fingerprint:
+        return
+    then, now = (
+        f"{info.segments} segments, {info.positives} of them positive, in {printable(info.path)}"
+        for info in (made, wanted)
+    )
+    difference = f"then {then}; now {now}" if then != now else f"some labels or poses in {printable(made.path)} differ"
+    hint = "put the data back as it was, or use another --run"
+    raise DataError(path, f"the run was made with other data: {difference}", hint)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,16 +293,32 @@ def open_model(
                 environment=dict(environment),
                 data=read_run_info(run.path).data,
                 versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-                command=list(command),
+                command=list(map(text_of_path, command)),
                 files={},
             ).write(model.manifest)
         manifest = read_manifest(model.manifest)
-        for made, wanted in ((manifest.settings, settings), (manifest.environment, environment)):
-            for flag, value in _differences(made, dict(wanted), name):
-                reason = f"was begun with other settings: {flag} {value}"
-                raise DataError(model.manifest, reason, f"give the same, use another --run, or delete {model.path}")
+        _require_same(model, manifest.settings, settings)
+        _require_onsets(model, manifest.environment, environment)
+        _require_same(model, manifest.environment, environment)
         check_files(model.path, manifest.files)
     return model
+
+
+def _require_same(model: ModelFolder, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for flag, value in _differences(dict(made), dict(wanted), model.path.name):
+        hint = f"give the same, use another --run, or delete {printable(model.path)}"
+        raise DataError(model.manifest, f"was begun with other settings: {flag} {value}", hint)
+
+
+def _require_onsets(model: ModelFolder, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises DataError where the onsets.csv of the folds that are trained has changed, gone, or come since."""
+    before, now = (environment.get("onsets_sha256") for environment in (made, wanted))
+    if before == now:
+        return
+    change = "was added to the data" if before is None else "has gone from the data" if now is None else "has changed"
+    remedy = "take it away" if before is None else "put it back as it was"
+    hint = f"{remedy}, use another --run, or delete {printable(model.path)}"
+    raise DataError(model.manifest, f"onsets.csv {change} since these folds were begun with --loss squared", hint)
 
 
 def _differences(made: Any, wanted: Any, key: str) -> list[tuple[str, Any]]:

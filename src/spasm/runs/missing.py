@@ -1,10 +1,10 @@
 """The message for a run that is not where --run says, which names the runs that there are."""
 
-import shlex
 from pathlib import Path
 
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError
 from spasm.core.nearby import folders_with, listed, nearest
+from spasm.core.text import shell_words
 
 
 def check_is_run(run: Path) -> None:
@@ -18,10 +18,10 @@ def check_is_run(run: Path) -> None:
     elif found:
         hint = f"runs here: {listed(found)}; {_add(found[0])}"
     else:
-        words = "" if run == Path("output/main") else f" --run {printable(shlex.quote(str(run)))}"
+        words = "" if run == Path("output/main") else f" --run {shell_words(run)}"
         hint = f"train one: python src/train_folds.py{words}, or see it work on simulated data: make demo"
     raise DataError(run, "there is no such run" if not run.is_dir() else "holds no run", hint)
 
 
 def _add(run: Path) -> str:
-    return f"add --run {printable(shlex.quote(str(run)))}"
+    return f"add --run {shell_words(run)}"

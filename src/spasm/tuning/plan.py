@@ -9,11 +9,14 @@ from spasm.config.fields import SettingsError
 from spasm.config.runtime import Hardware
 from spasm.config.tuning import Study
 from spasm.core.errors import DataError
+from spasm.core.outputs import check_replaceable
 from spasm.data.dataset import TrainingData
+from spasm.data.folds import why_untrainable
 from spasm.models.model import Model
 from spasm.tuning.search import Search
 
 STUDIES = Path("output/studies")
+RESULT = b'{\n  "model": '  # how the result of a search begins
 
 
 def check(study: Study, split: Folds) -> None:
@@ -32,6 +35,8 @@ def plan(
     data: TrainingData, fold_of: np.ndarray, folds_file: Path | None, model: Model, hardware: Hardware, study: Study
 ) -> list[Search]:
     """The searches to run. fold_of: (N,) int64. Raises DataError if too few folds are left for the search."""
+    if error := why_untrainable(data.folder, data.labels, data.children, data.has_pose):
+        raise error
     folds = int(fold_of.max()) + 1
     outer: list[int | None] = list(range(folds)) if study.nested else [study.outer_fold]
     if outer != [None] and (folds < 3 or (study.outer_fold or 0) >= folds):
@@ -41,7 +46,8 @@ def plan(
             trained = (fold_of != fold) & (fold_of != held_out) & data.has_pose
             if len(np.unique(data.labels[trained])) < 2:
                 reason = f"leave one class to train on without fold {fold} and the held-out fold {held_out}"
-                raise DataError("the folds", reason, "use fewer --folds or another --fold-seed")
+                hint = "use another --fold-seed, name the folds with --folds-file, or add children of that class"
+                raise DataError("the folds", reason, hint)
     storage = study.storage or str(STUDIES / f"{study.study}.journal")
     named = study.out or STUDIES / f"{study.study}.json"
     searches = []
@@ -62,10 +68,13 @@ def plan(
             out=named if whole or held_out is None else named.with_name(f"{named.stem}_outer_{held_out}.json"),
             trials=study.trials,
         )
+        check_replaceable(search.out, RESULT, "the result of a search")
         searches.append(search)
     return searches
 
 
 def nested_result(study: Study) -> Path:
-    """Path of the result of a nested search."""
-    return study.out or STUDIES / f"{study.study}_nested.json"
+    """Path of the result of a nested search. Raises DataError for a file that is none."""
+    path = study.out or STUDIES / f"{study.study}_nested.json"
+    check_replaceable(path, RESULT, "the result of a search")
+    return path

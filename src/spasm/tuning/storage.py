@@ -101,6 +101,7 @@ def open_storage(place: StudyStorage) -> optuna.storages.BaseStorage:
         place.locks.mkdir(parents=True, exist_ok=True)
         lock = JournalLock(path, place.locks)
         if path.exists():
+            check_is_journal(path)
             lock.acquire()
             try:
                 check_journal(path)
@@ -190,6 +191,9 @@ def retry_while_unreachable(place: StudyStorage, call: Callable[[], T]) -> T:
 # The journal
 
 
+JOURNAL = b'{"op_code"'  # how a journal begins
+
+
 class JournalLock:
     """The lock for appending to a journal.
 
@@ -223,6 +227,14 @@ def cut_torn_line(journal: Path) -> None:
         if file.read() in (b"", b"\n"):
             return
     _cut(journal, journal.read_bytes().rfind(b"\n") + 1)
+
+
+def check_is_journal(path: Path) -> None:
+    """Raises DataError for a file that does not begin as a journal does: it must be left as it is."""
+    with files.open_regular(path) as (file, _):
+        begin = file.read(len(JOURNAL))
+    if not JOURNAL.startswith(begin):
+        raise DataError(path, "is there and is no journal of a search", "name another file with --storage")
 
 
 def check_journal(journal: Path) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from spasm.core import files
 from spasm.core.errors import DataError
+from spasm.core.text import text_of_path
 from spasm.data.annotations import LabelLevel
 from spasm.data.formats import sta_gunet, stam, two_stream
 from spasm.data.formats.base import ForeignDataset, to_landmarks
@@ -135,7 +136,7 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
             files.write_csv(temporary / "folds.csv", ("segment_name", "fold"), folds)
         mark = {
             "format": source.format,
-            "source": os.fspath(data).encode("utf-8", "replace").decode(),
+            "source": text_of_path(data),
             "frames": source.frames,
             "label_level": source.label_level.value,
             "segments": len(labels),

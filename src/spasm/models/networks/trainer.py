@@ -60,9 +60,7 @@ class FoldTrainer:
         """Train on the segments `rows` of the data, each of which has a pose. Raises TrainingError for one class."""
         labels = data.labels[rows]
         if len(np.unique(labels)) < 2:
-            raise TrainingError(
-                f"fold {fold}: its training children have only one class; use fewer folds or another --fold-seed"
-            )
+            raise TrainingError(f"fold {fold}: its training children have only one class; use another --fold-seed")
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
         # Only the squared error can have probabilities as targets.
         ramped = data.targets if config.optimization.loss == "squared" else None
