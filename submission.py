@@ -128,7 +128,7 @@ def report(
     from spasm.report.page import page
     from spasm.report.predictions import new_segments
 
-    poses = SegmentFiles(paths, run.frames, settings.test)
+    poses = SegmentFiles(paths, run.frames, settings.test, run.decision.data.landmarks)
     predictions = new_segments(prediction, [path.name for path in paths], children, poses)
     built = build_report(
         run,

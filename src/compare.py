@@ -57,7 +57,9 @@ def flags(words: list[str]) -> type[Compare]:
 
 def main(settings: Compare) -> int:
     models, read, costs = models_named(settings.models), settings.read, settings.out / "costs"
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
+    data = load_training(
+        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+    )
     print(console.data_summary(data))
     for warning in data.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -41,7 +41,8 @@ def main(settings: PlotStamAttention) -> int:
     from spasm.report.attention_plot import describe_attention, plot_attention
 
     info = read_run_info(settings.run)
-    data = load_training(settings.data or Path(info.data.path), info.frames, "safe", settings.cache)
+    folder, landmarks = settings.data or Path(info.data.path), info.data.landmarks
+    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks)
     run = reopen_run(settings.run, data)
     row = select_segment(data, settings.segment)
     attention, joints = stam_attention(run, row)

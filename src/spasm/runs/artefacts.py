@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from spasm.config.data import LandmarkSet
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
@@ -105,6 +106,8 @@ class DataInfo(Artefact):
     positives: int
     without_pose: int
     fingerprint: str
+    landmarks: LandmarkSet = "all"
+    """The set of landmarks that the run reads, of every pose."""
 
 
 class FoldsInfo(Artefact):

@@ -81,6 +81,7 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             positives=int(data.labels.sum()),
             without_pose=int((~data.has_pose).sum()),
             fingerprint=data.fingerprint,
+            landmarks=data.landmarks,
         )
         if not (path / "run.json").exists():
             if list(path.glob("*/manifest.json")):
@@ -96,6 +97,7 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
             RunInfo(frames=frames, data=about, folds=origin, folds_sha256=digest).write(path / "run.json")
         info = read_run_info(path)
         _require(path / "run.json", "frames (T)", info.frames, frames)
+        _require(path / "run.json", "--landmarks", info.data.landmarks, data.landmarks)
         _require(path / "run.json", "data", info.data.fingerprint, data.fingerprint)
         _require(path / "run.json", "folds", _flags(info.folds), _flags(origin))
         # Read the file and do not use the folds made above: another version of scikit-learn can split differently.
@@ -105,7 +107,9 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
 def reopen_run(path: Path, data: TrainingData) -> Run:
     """Open a finished run with the data it was made for. Raises DataError if that has changed."""
     files.remove_stale(path)
-    _require(path / "run.json", "data", read_run_info(path).data.fingerprint, data.fingerprint)
+    made = read_run_info(path).data
+    _require(path / "run.json", "--landmarks", made.landmarks, data.landmarks)
+    _require(path / "run.json", "data", made.fingerprint, data.fingerprint)
     return Run(path, data, read_folds(path / "folds.csv", data.names))
 
 
