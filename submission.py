@@ -83,6 +83,9 @@ def main(settings: Submission) -> int:
     files.write_csv(settings.out, (settings.header, "label"), zip(names, prediction.label, strict=True))
     written = [settings.out, probabilities_path]
     print(summary(prediction, reason))
+    missing = run.missing_landmarks(prediction)
+    if missing:
+        print(missing)
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
         files.write_bytes(report_path, report(settings, run, result, prediction, paths, children).encode())

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from spasm.cli import app, progress, train
 from spasm.config.data import Folds, LandmarkSet
 from spasm.config.ensemble import Blend
-from spasm.config.fields import FLAT, PER_CORE, settings, within
+from spasm.config.fields import FLAT, PER_CORE, SettingsError, Shown, settings, within
 from spasm.config.runtime import Cache, Hardware
 from spasm.core import files
 from spasm.core.processes import cpu_count
@@ -47,6 +47,8 @@ class BenchmarkLandmarks:
 
     out: Path = Path("output/landmarks")
     """Folder for the data, the runs and the table."""
+    trained_on: Annotated[tuple[LandmarkSet, ...], Shown(value="SETS")] = ("all", "body_25", "coco_17")
+    """Sets of landmarks to train on, by spaces; all is compared with."""
     models: train.Models = DEFAULT_MODELS
     """Models to train, by spaces or commas."""
     children: Annotated[int, within(8, 10_000)] = 60
@@ -95,8 +97,10 @@ def flags(words: list[str]) -> type[BenchmarkLandmarks]:
 
 def main(settings: BenchmarkLandmarks) -> int:
     models = models_named(settings.models)
+    if "all" not in settings.trained_on:
+        raise SettingsError("--trained-on must name all, which the others are compared with")
     scored: dict[tuple[str, str, str], list[Scored]] = {}
-    for seed, trained_on in itertools.product(range(settings.seeds), get_args(LandmarkSet)):
+    for seed, trained_on in itertools.product(range(settings.seeds), settings.trained_on):
         known = simulated(settings, f"train_{seed}", seed, trained_on)
         new = simulated(settings, f"new_{seed}", 1000 + seed, "all")
         run = train_run(settings, models, known, settings.out / f"{trained_on}_{seed}", seed)

@@ -8,6 +8,9 @@ import numpy as np
 
 from spasm.config.data import LandmarkSet
 from spasm.data.landmarks import COCO_17, INDEX, LANDMARKS
+from spasm.data.pose import visible_mask
+
+BLOCK = 64  # segments whose masks are computed at a time
 
 KEPT: dict[LandmarkSet, tuple[str, ...]] = {
     "all": LANDMARKS,
@@ -36,3 +39,16 @@ def keep_landmarks(poses: np.ndarray, landmarks: LandmarkSet) -> np.ndarray:
     flat = np.isfinite(result[..., :2]).all(axis=-1)
     result[..., 2] = np.where(flat, 0, np.nan)
     return result
+
+
+def landmark_fractions(poses: np.ndarray) -> np.ndarray:
+    """In which fraction of the frames with a pose each landmark is found, (33,) float64; poses: (N, T, 33, 5).
+
+    0 for each where no frame has a pose.
+    """
+    found, posed = np.zeros(len(LANDMARKS)), 0
+    for start in range(0, len(poses), BLOCK):  # so that memory stays flat however many segments there are
+        visible = visible_mask(poses[start : start + BLOCK])
+        found += visible.sum(axis=(0, 1))
+        posed += int(visible.any(axis=2).sum())
+    return found / max(posed, 1)

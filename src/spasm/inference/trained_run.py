@@ -16,6 +16,7 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.segments import read_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.inference.missing_landmarks import describe_missing, missing_landmarks, segment_note
 from spasm.runs.artefacts import read_decision, rebuild_hint
 from spasm.runs.oof_table import read_oof
 
@@ -41,6 +42,8 @@ class Prediction:
     """(N,) float64: the fraction of frames with a pose."""
     inside_fraction: np.ndarray
     """(N,) float64: the fraction of landmarks found inside the picture."""
+    missing: np.ndarray
+    """(N, 33) bool: the landmark is missing in every frame, although the training almost always had it."""
     note: list[str]
     """A note on each segment; mostly empty."""
     logits: dict[str, np.ndarray]
@@ -56,9 +59,13 @@ class Prediction:
         return dataclasses.replace(self, threshold=threshold, label=(self.probability >= threshold).astype(int))
 
     def with_notes(self, abstain: float) -> "Prediction":
-        """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture."""
-        rows = zip(self.pose_fraction, self.inside_fraction, strict=True)
-        return dataclasses.replace(self, note=[_note(posed, inside, abstain) for posed, inside in rows])
+        """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture.
+
+        Segments without landmarks that the training had get a note, too.
+        """
+        rows = zip(self.pose_fraction, self.inside_fraction, self.missing, strict=True)
+        notes = [(_note(posed, inside, abstain), segment_note(missing)) for posed, inside, missing in rows]
+        return dataclasses.replace(self, note=["; ".join(filter(None, of_segment)) for of_segment in notes])
 
 
 class TrainedRun:
@@ -142,11 +149,16 @@ class TrainedRun:
             peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
             pose_fraction=posed.mean(axis=1),
             inside_fraction=_joined([part.inside for part in parts]),
+            missing=missing_landmarks(_joined([part.found for part in parts], len(LANDMARKS)) > 0, self.decision),
             note=[],
             logits=logits,
             has_pose=has_pose,
         )
         return blank.with_notes(abstain=0.0)
+
+    def missing_landmarks(self, prediction: Prediction) -> str:
+        """Which landmarks the segments lack that the training had, and what to do; empty if none."""
+        return describe_missing(prediction.missing, "segments", self.path, self.decision)
 
     def threshold_for(
         self, prediction: Prediction, children: Sequence[str], prevalence: float | None

@@ -19,6 +19,7 @@ from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
 from spasm.core.errors import DataError, printable, shorten
+from spasm.data.landmarks import LANDMARKS
 from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
@@ -167,6 +168,8 @@ class Decision(Stored):
     provenance: dict[str, str]
     """How each of these was chosen."""
     prevalence: Annotated[float, Field(gt=0, lt=1)]
+    landmark_fractions: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    """In which fraction of the training frames with a pose each landmark was found, by its name."""
     considered_models: list[ModelName]
     blend: dict[str, Any]
     """The `Blend` settings."""
@@ -181,6 +184,8 @@ class Decision(Stored):
             from_tree(Blend, self.blend)
         except SettingsError as error:
             raise ValueError(f"blend: {error}") from error
+        if list(self.landmark_fractions) != list(LANDMARKS):
+            raise ValueError("it does not name each landmark once, in their order")
         # A huge count would make a very long list of files.
         if self.folds > len(self.files) or any(len(model.seeds) > len(self.files) for model in self.models.values()):
             raise ValueError("it names more folds or seeds than files")
