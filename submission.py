@@ -98,6 +98,9 @@ def main(settings: Submission) -> int:
     if replaced:
         print(replaced)
     print(summary(prediction, reason))
+    missing = run.missing_landmarks(prediction)
+    if missing:
+        print(missing)
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
         files.write_text(report_path, report(settings, run, result, prediction, paths, folder, children))
@@ -162,7 +165,7 @@ def report(
     from spasm.report.page import page
     from spasm.report.predictions import new_segments
 
-    poses = SegmentFiles(paths, run.frames, folder)
+    poses = SegmentFiles(paths, run.frames, folder, run.decision.data.landmarks)
     predictions = new_segments(prediction, [path.name for path in paths], children, poses)
     built = build_report(
         run,

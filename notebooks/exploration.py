@@ -44,7 +44,7 @@ def test_segments(data: TrainingData) -> Segments:
     """The segments of test/ beside the training data; none where there is no such folder."""
     folder = data.folder / "test"
     paths = list_segments(folder, "safe") if folder.is_dir() else []
-    poses = SegmentFiles(paths, data.poses.shape[1], folder)[:]
+    poses = SegmentFiles(paths, data.poses.shape[1], folder, data.landmarks)[:]
     return Segments(poses, np.array([child_of(path.name) for path in paths]), kinematics.compute_features(poses))
 
 

@@ -34,7 +34,9 @@ def finished_run() -> tuple[Run, Decision, Metrics]:
     path = _run_folder()
     run_info = read_run_info(path)
     folder = ROOT / os.environ.get("SPASM_DATA", run_info.data.path)
-    run = reopen_run(path, _print_summary(load_training(folder, run_info.frames, "safe", _cache())))
+    landmarks = run_info.data.landmarks
+    data = load_training(folder, run_info.frames, "safe", _cache(), landmarks=landmarks)
+    run = reopen_run(path, _print_summary(data))
     decision = read_decision(path)
     return run, decision, read_metrics(path, decision)
 

@@ -59,7 +59,9 @@ def flags(words: list[str]) -> type[Compare]:
 def main(settings: Compare) -> int:
     models, read, costs = models_named(settings.models), settings.read, settings.out / "costs"
     check_folder(settings.out, ("table.csv", "table.md", "table.png"), "run/run.json")
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
+    data = load_training(
+        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+    )
     print(console.data_summary(data))
     app.warn([*map(str, data.warnings), *data.findings])
     run = open_run(settings.out / "run", data, read.data, data.poses.shape[1], settings.split)

@@ -79,7 +79,9 @@ def flags(words: list[str]) -> type[EvaluateHeldOut]:
 def main(settings: EvaluateHeldOut) -> int:
     models, read = models_named(settings.models), settings.read
     check_folder(settings.out, ("predictions.csv", "metrics.json"), "without_*/data")
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
+    data = load_training(
+        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+    )
     labels = data.labels
     if settings.shuffle_labels:
         labels = np.random.default_rng(settings.seed).permutation(labels)
@@ -121,7 +123,9 @@ def predict_part(
     """Train on all but the segments `rows` (N,) bool, and predict those."""
     held_out.write_training_data(data, labels, ~rows, folder / "data")
     read, frames = settings.read, data.poses.shape[1]
-    known = load_training(folder / "data", frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
+    known = load_training(
+        folder / "data", frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+    )
     run = open_run(folder / "run", known, folder / "data", frames, settings.split)
     workers = min(run.folds, settings.workers or cpu_count())
     command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]

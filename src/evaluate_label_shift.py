@@ -43,7 +43,8 @@ class EvaluateLabelShift(RunData):
 def main(settings: EvaluateLabelShift) -> int:
     info = read_run_info(settings.run)
     files.check_writable(settings.run)
-    data = load_training(settings.data or info.data.folder, info.frames, "safe", settings.cache)
+    folder, landmarks = settings.data or info.data.folder, info.data.landmarks
+    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks)
     oof = read_oof(settings.run)
     if list(oof.names) != list(data.names):
         raise DataError(settings.run / "oof.csv", "is not of these segments", rebuild_hint(settings.run))

@@ -45,7 +45,8 @@ def main(settings: PlotStamAttention) -> int:
         raise SettingsError(f"--out {settings.out} must end in .png; the nearest valid value is {settings.out}.png")
     check_replaceable(settings.out, PNG, "a PNG")
     info = read_run_info(settings.run)
-    data = load_training(settings.data or info.data.folder, info.frames, "safe", settings.cache)
+    folder, landmarks = settings.data or info.data.folder, info.data.landmarks
+    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks)
     run = reopen_run(settings.run, data)
     row = select_segment(data, settings.segment)
     attention, joints = stam_attention(run, row)

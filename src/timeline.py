@@ -34,6 +34,7 @@ from spasm.data.true_events import read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import EVENT_COLUMNS, Rule, detect_events, write_events
+from spasm.inference.missing_landmarks import describe_missing, missing_in_recordings
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, pose_import
@@ -145,6 +146,9 @@ def main(settings: Timeline) -> int:
     }
     write_events(out / "events.csv", {path.name: found for path, found in detected.items()})
     timeline_plots.write_timelines(out, predicted, detected, true, dict(zip(predicted, rules, strict=True)))
+    missing = describe_missing(missing_in_recordings(lengths, decision), "recordings", settings.run, decision)
+    if missing:
+        print(missing)
     for path, windows in predicted.items():
         print(timeline_text.recording_summary(path.name, windows, detected[path]))
 

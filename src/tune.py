@@ -57,7 +57,9 @@ def main(settings: Tune) -> int:
 
     model, read, split = model_named(settings.model, "--model"), settings.read, settings.split
     check(settings.study, split)
-    data = load_training(read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash)
+    data = load_training(
+        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+    )
     if split.folds_file is None:
         fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
     else:

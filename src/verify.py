@@ -42,7 +42,7 @@ def main(settings: Verify) -> int:
         print(f"problem: {line}")
     print(folder_text.folder_summary(report))
     flags = ["--data", str(read.data)]
-    for name in ("frames", "name_pattern"):  # which another command needs to read the same data
+    for name in ("frames", "name_pattern", "landmarks"):  # which another command needs to read the same data
         if getattr(read, name) != getattr(Data, name):
             flags += [f"--{name.replace('_', '-')}", str(getattr(read, name))]
     if report.problems:

@@ -370,7 +370,7 @@ def test_the_prediction_is_what_the_models_say_averaged_as_the_decision_says(und
     assert 0 < (~has_pose).sum() < len(poses) / 2
     total = np.zeros(has_pose.sum())
     for name, model in decision.models.items():
-        opened = open_folds(undisturbed, name, model, range(3), Hardware())
+        opened = open_folds(undisturbed, name, model, "all", range(3), Hardware())
         by_fold = opened.predict(poses, np.flatnonzero(has_pose)).logits
         assert by_fold.shape == (3, len(total))
         slope, offset = model.calibration

@@ -78,7 +78,9 @@ def train(flags: Any, command: list[str]) -> int:
     if flags.decide_only:
         return _decide_only(flags, blend)
     read = flags.read
-    data = load_training(read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash)
+    data = load_training(
+        read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash, read.landmarks
+    )
     run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
     if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
@@ -199,8 +201,8 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
     moved = flags.read.data != Data().data  # to where the flags say
-    folder = flags.read.data if moved else info.data.folder
-    data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash)
+    folder, landmarks = flags.read.data if moved else info.data.folder, info.data.landmarks
+    data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash, landmarks)
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
     if result is None:

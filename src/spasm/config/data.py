@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from spasm.config.fields import ADVANCED, Seed, Shown, settings, within
 
+LandmarkSet = Literal["all", "body_25", "coco_17"]
+
 
 @settings
 class Data:
@@ -16,6 +18,8 @@ class Data:
     """Frames in every segment (T). Files of another length are refused."""
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
+    landmarks: Annotated[LandmarkSet, ADVANCED] = "all"
+    """Landmarks that a run reads: all 33 of MediaPipe, or only those that 2-D tools have too, without z."""
     rehash: Annotated[bool, ADVANCED] = False
     """Read every file again, also those whose size and modification time have not changed."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spasm.config.data import LandmarkSet
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, with_path
 from spasm.core.sealed import read_sealed_array, write_sealed_array
@@ -20,9 +21,10 @@ from spasm.data.annotations import LabelLevel, read_tables
 from spasm.data.findings import NO_POSE, ROW, RULES, Findings, fold, from_rows, to_rows
 from spasm.data.formats.convert import opened
 from spasm.data.index import FileIndex, FileState
+from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
-from spasm.data.pose import CHANNELS, FPS
+from spasm.data.pose import CHANNELS, FPS, visible_mask
 from spasm.data.segments import Progress, inspect_pose, read_pose
 
 POSES, FINDINGS = "poses.npy", "findings"  # in the cache's folder of a data set
@@ -38,11 +40,11 @@ class TrainingData:
     labels: np.ndarray
     """(N,) int64, 0 or 1."""
     poses: np.memmap
-    """(N, T, 33, 5) float32, read-only, on disk; NaN: not found."""
+    """(N, T, 33, 5) float32, read-only, on disk; NaN: not found, or not in the set of landmarks."""
     has_pose: np.ndarray
     """(N,) bool: a landmark was found in some frame."""
     fingerprint: str
-    """sha256 in hex over T, the names, the files' bytes and the labels."""
+    """sha256 in hex over T, the set of landmarks, the names, the files' bytes and the labels."""
     groups: dict[str, dict[str, str]]
     """Row of groups.csv by child; empty without that file."""
     simulated: bool
@@ -58,6 +60,8 @@ class TrainingData:
     label_level: LabelLevel = LabelLevel.SEGMENT
     notice: str = ""
     """One line about the conversion; empty without one."""
+    landmarks: LandmarkSet = "all"
+    """The set of landmarks that the poses hold."""
     cache: Path | None = None
     """Cache folder for results computed from these poses; it may be deleted at any time. None: nothing is kept."""
 
@@ -78,8 +82,8 @@ class TrainingData:
 class SegmentFiles:
     """The poses (N, T, 33, 5) float32 of segment files, each read and checked when its row is accessed."""
 
-    def __init__(self, paths: Sequence[Path], frames: int, root: Path) -> None:
-        self.paths, self.frames, self.root = paths, frames, root
+    def __init__(self, paths: Sequence[Path], frames: int, root: Path, landmarks: LandmarkSet) -> None:
+        self.paths, self.frames, self.root, self.landmarks = paths, frames, root, landmarks
         self.shape = (len(paths), frames, len(LANDMARKS), len(CHANNELS))
 
     def __len__(self) -> int:
@@ -91,17 +95,23 @@ class SegmentFiles:
         if isinstance(rows, np.ndarray):
             read = [self[int(row)] for row in rows]
             return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.float32)
-        return read_pose(self.paths[rows], self.frames, self.root)
+        return keep_landmarks(read_pose(self.paths[rows], self.frames, self.root), self.landmarks)
 
 
 def load_training(
-    data: Path, frames: int | None, names: str, cache: Path, progress: Progress = iter, rehash: bool = False
+    data: Path,
+    frames: int | None,
+    names: str,
+    cache: Path,
+    progress: Progress = iter,
+    rehash: bool = False,
+    landmarks: LandmarkSet = "all",
 ) -> TrainingData:
     """Check train/ and train_data.csv, and open the poses as one array in the folder `cache`, built when needed.
 
     A folder in another layout that `formats` supports is first converted, also in `cache`. frames: T; None for 150, or
     for the layout's own T. Files that have not changed since the last call are not read again, see `index`; with
-    `rehash` every file is read. An incomplete cache is never used.
+    `rehash` every file is read. landmarks: those that the poses keep. An incomplete cache is never used.
     Raises DataProblems with everything that is wrong, DataError if all labels are of one class, and OSError if the
     cache cannot be written (full disk).
     """
@@ -121,11 +131,11 @@ def load_training(
     index = FileIndex(data, cache, rehash)
     shape = (len(tables.train), frames, len(LANDMARKS), len(CHANNELS))
     digests = _known_digests(index, tables.train, progress)
-    findings = None if digests is None else _kept_findings(cache / _key(digests, frames), shape)
+    findings = None if digests is None else _kept_findings(cache / _key(digests, frames, landmarks), shape)
     if digests is None or findings is None:
-        digests, findings = _build_cache(cache, index, tables.train, shape, data, progress)
+        digests, findings = _build_cache(cache, index, tables.train, shape, data, landmarks, progress)
     index.save()
-    key = _key(digests, frames)
+    key = _key(digests, frames, landmarks)
     poses = np.memmap(cache / key / POSES, np.float32, "r", len(_cache_header(shape)), shape)
     has_pose = np.array([one.posed > 0 for one in findings])
     names_in_order = tuple(path.name for path in tables.train)
@@ -149,6 +159,7 @@ def load_training(
         targets=targets,
         label_level=source.label_level,
         notice=source.notice,
+        landmarks=landmarks,
         cache=cache / key,
     )
 
@@ -173,9 +184,10 @@ def _sha256(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _key(digests: dict[str, str], frames: int) -> str:
-    """Name of a data set's folder in the cache, another one for other rules of cleaning."""
-    return _sha256([RULES, str(frames), *(f"{name} {digest}" for name, digest in digests.items())])[:32]
+def _key(digests: dict[str, str], frames: int, landmarks: LandmarkSet) -> str:
+    """Name of a data set's folder in the cache, another one for other rules of cleaning and other landmarks."""
+    kept = [] if landmarks == "all" else [f"landmarks {landmarks}"]
+    return _sha256([RULES, str(frames), *kept, *(f"{name} {digest}" for name, digest in digests.items())])[:32]
 
 
 def _cache_header(shape: tuple[int, ...]) -> bytes:
@@ -213,7 +225,13 @@ def _known_digests(index: FileIndex, paths: list[Path], progress: Progress) -> d
 
 
 def _build_cache(
-    cache: Path, index: FileIndex, paths: list[Path], shape: tuple[int, ...], root: Path, progress: Progress
+    cache: Path,
+    index: FileIndex,
+    paths: list[Path],
+    shape: tuple[int, ...],
+    root: Path,
+    landmarks: LandmarkSet,
+    progress: Progress,
 ) -> tuple[dict[str, str], list[Findings]]:
     """Read, check and hash each segment once, and write the poses to the cache.
 
@@ -235,11 +253,13 @@ def _build_cache(
                         pose, digest, noticed = inspect_pose(path, shape[1], root)
                         index.add(path, before, digest)
                         digests[path.name] = digest
-                        findings.append(noticed)
+                        pose = keep_landmarks(pose, landmarks)
+                        posed = int(visible_mask(pose).any(axis=1).sum())  # without the landmarks that are dropped
+                        findings.append(dataclasses.replace(noticed, posed=posed))
                         file.write(pose.data)
                 if problems:
                     raise DataProblems(problems, paths)
-            folder = cache / _key(digests, shape[1])
+            folder = cache / _key(digests, shape[1], landmarks)
             write_sealed_array(folder / FINDINGS, to_rows(findings))
             os.replace(written, folder / POSES)
             sync(folder)

@@ -72,13 +72,13 @@ OPENPOSE_18 = (
     "left_hip", "left_knee", "left_ankle",
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
-# The 17 keypoints of COCO and a neck, which STA-GUNet reads.
-COCO_17_NECK = (
+# The 17 keypoints of COCO, which most 2-D tools give.
+COCO_17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
     "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
     "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    "neck",
 )  # fmt: skip
+COCO_17_NECK = (*COCO_17, "neck")  # which STA-GUNet reads
 # VSViG's five partitions of three joints.
 VSVIG_15 = (
     "nose", "left_eye", "right_eye",

@@ -81,7 +81,7 @@ def gather(
         with processes.translate_killed_worker(KILLED):
             for those, some in [*batches, ([], rows[:0])]:  # the last, without rows, waits for all
                 for name in models if len(some) else ():
-                    work = (run, name, models[name], those, hardware)
+                    work = (run, name, models[name], decision.data.landmarks, those, hardware)
                     waiting.append((name, some, pools[name].submit(_explain, work, poses[some])))
                 while len(waiting) > (AHEAD * len(models) if len(some) else 0):
                     name, done, future = waiting.popleft()
@@ -140,9 +140,9 @@ class Opened:
 
 
 def _explain(work: tuple[Any, ...], poses: np.ndarray) -> Explanation:
-    run, name, explainer, folds, hardware = work
+    run, name, explainer, landmarks, folds, hardware = work
     if Opened.folds != folds:
         if explainer.model.library == "torch":
             processes.set_threads(1)
-        Opened.folds, Opened.predictor = folds, open_folds(run, name, explainer, folds, hardware)
+        Opened.folds, Opened.predictor = folds, open_folds(run, name, explainer, landmarks, folds, hardware)
     return Opened.predictor.explain(poses, np.arange(len(poses)))

@@ -11,16 +11,18 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from spasm.config.data import LandmarkSet
 from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
+from spasm.data.landmark_sets import keep_landmarks, landmark_indices
 from spasm.data.pose import inside_picture, visible_mask
 from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
-from spasm.models.model import FoldScores, Model, Predictor
+from spasm.models.model import Explanation, FoldScores, Model, Predictor
 from spasm.models.registry import MODELS
-from spasm.runs.artefacts import DecidedModel, Decision, rebuild_hint
+from spasm.runs.artefacts import Decision, rebuild_hint
 from spasm.runs.folder import ModelFolder
 
 MOST_PROCESSES = 4  # of a model; each holds all its folds
@@ -35,7 +37,9 @@ class BatchPrediction(NamedTuple):
     posed: np.ndarray
     """(N, T) bool: the frame has a pose."""
     inside: np.ndarray
-    """(N,) in 0..1: the fraction of landmarks found inside the picture."""
+    """(N,) in 0..1: the fraction of landmarks, of those that the run reads, found inside the picture."""
+    found: np.ndarray
+    """(N, 33) bool: the landmark was found in some frame."""
     logits: dict[str, np.ndarray]
     """(N,) float64 by model, averaged over its seeds and folds."""
     attention: np.ndarray
@@ -67,17 +71,38 @@ class TrainedModel(Protocol):
         """Of its config class, as JSON holds them."""
 
 
-def open_folds(run: Path, name: str, trained: TrainedModel, folds: Iterable[int], hardware: Hardware) -> Predictor:
-    """Open some folds of a model with all its seeds; seeds are the inner loop. Loads only these files."""
+class KeepLandmarks:
+    """Trained folds that read only the landmarks that their run was trained with."""
+
+    def __init__(self, folds: Predictor, landmarks: LandmarkSet) -> None:
+        self.folds, self.landmarks = folds, landmarks
+
+    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+        """Scores of the segments `rows` of poses (M, T, 33, 5), each with one of these landmarks."""
+        return self.folds.predict(keep_landmarks(poses, self.landmarks), rows)
+
+    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+        """The explanation of the predictions for these segments."""
+        return self.folds.explain(keep_landmarks(poses, self.landmarks), rows)
+
+
+def open_folds(
+    run: Path, name: str, trained: TrainedModel, landmarks: LandmarkSet, folds: Iterable[int], hardware: Hardware
+) -> Predictor:
+    """Open some folds of a model with all its seeds; seeds are the inner loop. Loads only these files.
+
+    landmarks: those that the run was trained with. Every prediction of a run is made by what this opens.
+    """
     model, folder = model_of(run, name), ModelFolder(run / name)
     paths = [folder.weights(seed, fold) for fold in folds for seed in trained.seeds]
     try:
-        return model.load(paths, from_tree(model.config, trained.settings), hardware)
+        opened = model.load(paths, from_tree(model.config, trained.settings), hardware)
     except SettingsError as error:
         raise DataError(run / "decision.json", str(error), rebuild_hint(run)) from error
     except TrainingError as error:
         hint = "restore the run from a copy, or train again"
         raise DataError(folder.path, f"holds weights that do not fit decision.json ({error})", hint) from error
+    return KeepLandmarks(opened, landmarks)
 
 
 class Worker:
@@ -85,8 +110,9 @@ class Worker:
 
     current: "Worker"
 
-    def __init__(self, threads: int, run: Path, name: str, decided: DecidedModel, folds: int, hardware: Hardware):
-        self.threads, self.opening = threads, (run, name, decided, range(folds), hardware)
+    def __init__(self, threads: int, run: Path, name: str, decision: Decision, hardware: Hardware):
+        self.threads = threads
+        self.opening = run, name, decision.models[name], decision.data.landmarks, range(decision.folds), hardware
         self.predictor: Predictor | None = None
 
     def open(self) -> Predictor:
@@ -123,6 +149,7 @@ class EnsemblePredictor:
     ) -> None:
         """batches: the most batches to expect, because a process without one is not worth loading."""
         self.decision, self.parameters = decision, decision.parameters
+        self.landmarks = decision.data.landmarks
         self.fold_averaging = decision.blend_settings.fold_averaging
         self.workers: dict[str, Executor] = {}
         models = {name: model_of(run, name) for name in decision.models}
@@ -135,7 +162,7 @@ class EnsemblePredictor:
         for name, model in models.items():
             alone = model.processes == "one" or (has_gpu and model.on_gpu)
             count = 1 if alone else min(cores if model.processes == "all" else cores_each, MOST_PROCESSES)
-            work = (max(1, cores_each // count), run, name, decision.models[name], decision.folds, hardware)
+            work = (max(1, cores_each // count), run, name, decision, hardware)
             self.workers[name] = processes.isolated_pool(max(1, min(count, batches)), _begin, *work)
             begun.append(self.workers[name].submit(_ready))
         try:
@@ -163,21 +190,29 @@ class EnsemblePredictor:
         Logits are averaged over seeds, and probabilities over folds unless the decision averages logits. A segment
         without a pose gets the log-odds of such segments in training, and attention of 0.
         """
-        waiting: list[tuple[Any, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
+        waiting: list[tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
         iterator = iter(batches)
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
-                posed = np.asarray(visible_mask(poses).any(axis=2))
+                kept = keep_landmarks(poses, self.landmarks)
+                visible = visible_mask(kept)
+                posed, found = np.asarray(visible.any(axis=2)), np.asarray(visible.any(axis=1))
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
-                    scores = {name: worker.submit(_predict, poses, rows) for name, worker in self.workers.items()}
-                waiting.append((key, posed, inside_picture(poses).mean(axis=(1, 2)), scores))
+                    scores = {name: worker.submit(_predict, kept, rows) for name, worker in self.workers.items()}
+                inside = inside_picture(kept)[:, :, landmark_indices(self.landmarks)].mean(axis=(1, 2))
+                waiting.append((key, posed, inside, found, scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))
 
     def _gather(
-        self, key: Any, posed: np.ndarray, inside: np.ndarray, scores: dict[str, "Future[Any]"]
+        self,
+        key: Any,
+        posed: np.ndarray,
+        inside: np.ndarray,
+        found: np.ndarray,
+        scores: dict[str, "Future[Any]"],
     ) -> BatchPrediction:
         logits, attention, attending = {}, np.zeros(posed.shape), 0.0
         has_pose = posed.any(axis=1)
@@ -194,7 +229,7 @@ class EnsemblePredictor:
             if scored.attention is not None:
                 attention[has_pose] += self.parameters.weights[name] * scored.attention
                 attending += self.parameters.weights[name]
-        return BatchPrediction(key, posed, inside, logits, attention / (attending or 1.0))
+        return BatchPrediction(key, posed, inside, found, logits, attention / (attending or 1.0))
 
     def probability(
         self,

@@ -14,7 +14,7 @@ from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit
 from spasm.evaluation import metrics
 from spasm.evaluation.corruptions import TRIED
 from spasm.inference.ensemble_predictor import KILLED, model_of, open_folds
-from spasm.runs.artefacts import DecidedModel, Decision
+from spasm.runs.artefacts import Decision
 from spasm.runs.decide import complete_logits, require_complete
 from spasm.runs.folder import Run
 
@@ -35,8 +35,8 @@ def evaluate_robustness(
     require_complete(run, logits, decision.models)
     with progress(total=len(decision.models) * run.folds) as bar:
         corrupted = {
-            name: _score_model(run, name, decided, logits[name], workers or cpu_count(), hardware, bar.update)
-            for name, decided in decision.models.items()
+            name: _score_model(run, name, decision, logits[name], workers or cpu_count(), hardware, bar.update)
+            for name in decision.models
         }
     return _evaluate(run, decision.blend_settings, logits, corrupted)
 
@@ -44,7 +44,7 @@ def evaluate_robustness(
 def _score_model(
     run: Run,
     name: str,
-    decided: DecidedModel,
+    decision: Decision,
     logits: np.ndarray,
     workers: int,
     hardware: Hardware,
@@ -53,7 +53,7 @@ def _score_model(
     """A model's logits (N,) for every corruption; segments without a pose keep `logits` (N,)."""
     corrupted = {key: logits.copy() for key in CORRUPTIONS}
     with processes.isolated_pool(workers) as pool:  # a new pool, because torch and LightGBM must not share a process
-        waiting = {fold: pool.submit(_score_fold, run, name, decided, fold, hardware) for fold in range(run.folds)}
+        waiting = {fold: pool.submit(_score_fold, run, name, decision, fold, hardware) for fold in range(run.folds)}
         for fold, future in waiting.items():
             rows = np.flatnonzero((run.fold_of == fold) & run.data.has_pose)
             with processes.translate_killed_worker(KILLED):
@@ -65,12 +65,12 @@ def _score_model(
 
 
 def _score_fold(
-    run: Run, name: str, decided: DecidedModel, fold: int, hardware: Hardware
+    run: Run, name: str, decision: Decision, fold: int, hardware: Hardware
 ) -> dict[tuple[str, str], np.ndarray]:
     """Logits of a fold's held-out segments with a pose by that fold's model, for every corruption."""
     if model_of(run.path, name).library == "torch":
         processes.set_threads(threads=1)
-    predictor = open_folds(run.path, name, decided, [fold], hardware)
+    predictor = open_folds(run.path, name, decision.models[name], decision.data.landmarks, [fold], hardware)
     rows = np.flatnonzero((run.fold_of == fold) & run.data.has_pose)
     scored = {}
     for number, (kind, severity) in enumerate(CORRUPTIONS):

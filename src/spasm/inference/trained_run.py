@@ -17,6 +17,7 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.segments import inspect_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.inference.missing_landmarks import describe_missing, missing_landmarks, segment_note
 from spasm.runs.artefacts import read_decision, rebuild_hint
 from spasm.runs.oof_table import read_oof
 
@@ -44,6 +45,8 @@ class Prediction:
     """(N,) float64: the fraction of landmarks found inside the picture."""
     findings: list[Findings]
     """What was noticed in the poses of each segment."""
+    missing: np.ndarray
+    """(N, 33) bool: the landmark is missing in every frame, although the training almost always had it."""
     note: list[str]
     """A note on each segment; mostly empty."""
     logits: dict[str, np.ndarray]
@@ -61,10 +64,13 @@ class Prediction:
     def with_notes(self, abstain: float) -> "Prediction":
         """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture.
 
-        What was noticed in their poses follows it.
+        What was noticed in their poses follows it, and the landmarks that they lack and the training had.
         """
-        rows = zip(self.pose_fraction, self.inside_fraction, self.findings, strict=True)
-        notes = [_joined_notes(_note(posed, inside, abstain), findings) for posed, inside, findings in rows]
+        rows = zip(self.pose_fraction, self.inside_fraction, self.findings, self.missing, strict=True)
+        notes = [
+            "; ".join(filter(None, (_joined_notes(_note(posed, inside, abstain), findings), segment_note(missing))))
+            for posed, inside, findings, missing in rows
+        ]
         return dataclasses.replace(self, note=notes)
 
 
@@ -165,11 +171,16 @@ class TrainedRun:
             pose_fraction=posed.mean(axis=1),
             inside_fraction=_joined([part.inside for part in parts]),
             findings=[findings for part in parts for findings in part.key],
+            missing=missing_landmarks(_joined([part.found for part in parts], len(LANDMARKS)) > 0, self.decision),
             note=[],
             logits=logits,
             has_pose=has_pose,
         )
         return blank.with_notes(abstain=0.0)
+
+    def missing_landmarks(self, prediction: Prediction) -> str:
+        """Which landmarks the segments lack that the training had, and what to do; empty if none."""
+        return describe_missing(prediction.missing, "segments", self.path, self.decision)
 
     def threshold_for(
         self, prediction: Prediction, children: Sequence[str], prevalence: float | None

@@ -70,7 +70,8 @@ def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware, 
 def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., Iterable[Path]] = iter) -> TrainingData:
     """The data that a run was trained on, from the folder that it names or, if that has moved, from `data`."""
     info = read_run_info(run)
-    return load_training(data or info.data.folder, info.frames, "safe", cache, reading)
+    folder, landmarks = data or info.data.folder, info.data.landmarks
+    return load_training(folder, info.frames, "safe", cache, reading, landmarks=landmarks)
 
 
 def report_run(

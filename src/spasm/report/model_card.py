@@ -149,6 +149,7 @@ def _data_rows(data: DataInfo) -> list[Row]:
         ("children", str(data.children)),
         ("positive segments", f"{data.positives} (prevalence {data.positives / data.segments:.3f})"),
         ("segments without any pose", f"{data.without_pose} ({data.without_pose / data.segments:.3f})"),
+        ("landmarks", plain(data.landmarks)),
         ("fingerprint", plain(data.fingerprint)),
     ]
 

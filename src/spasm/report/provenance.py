@@ -22,6 +22,7 @@ def describe_run(run: Path, argv: Sequence[str]) -> list[tuple[str, str]]:
         "data": console.data_name(info.data),
         "fingerprint of the data": info.data.fingerprint,
         "frames of a segment (T)": f"{info.frames}: {info.frames / FPS:g} s at {FPS:g} per second",
+        "landmarks (--landmarks)": info.data.landmarks,
         "folds": listed(info.folds.model_dump(exclude_none=True)),
         "trained": f"{first} to {last}, by the dates of the run's files",
         "versions": listed(manifest.versions),

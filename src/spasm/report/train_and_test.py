@@ -59,7 +59,7 @@ def describe_drift(found: Drift) -> str:
 def _compute(data: TrainingData, paths: Sequence[Path], folder: Path) -> Drift:
     generator = np.random.default_rng(0)
     train, test = (np.sort(generator.permutation(count)[:MOST]) for count in (len(data.names), len(paths)))
-    poses = SegmentFiles(paths, data.poses.shape[1], folder)
+    poses = SegmentFiles(paths, data.poses.shape[1], folder, data.landmarks)
     batches = np.split(test, range(cache.BATCH, len(test), cache.BATCH))
     return adversarial_validation(
         cache.kinematic_features(data)[train],

@@ -14,11 +14,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from spasm.config.data import LandmarkSet
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
 from spasm.core.errors import DataError, shorten
 from spasm.core.text import path_of_text, shell_words
+from spasm.data.landmarks import LANDMARKS
 from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
@@ -106,6 +108,8 @@ class DataInfo(Artefact):
     positives: int
     without_pose: int
     fingerprint: str
+    landmarks: LandmarkSet = "all"
+    """The set of landmarks that the run reads, of every pose."""
 
     @property
     def folder(self) -> Path:
@@ -172,6 +176,8 @@ class Decision(Stored):
     provenance: dict[str, str]
     """How each of these was chosen."""
     prevalence: Annotated[float, Field(gt=0, lt=1)]
+    landmark_fractions: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    """In which fraction of the training frames with a pose each landmark was found, by its name."""
     considered_models: list[ModelName]
     blend: dict[str, Any]
     """The `Blend` settings."""
@@ -186,6 +192,8 @@ class Decision(Stored):
             from_tree(Blend, self.blend)
         except SettingsError as error:
             raise ValueError(f"blend: {error}") from error
+        if list(self.landmark_fractions) != list(LANDMARKS):
+            raise ValueError("it does not name each landmark once, in their order")
         # A huge count would make a very long list of files.
         if self.folds > len(self.files) or any(len(model.seeds) > len(self.files) for model in self.models.values()):
             raise ValueError("it names more folds or seeds than files")

@@ -12,6 +12,8 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.folds import one_class_folds
+from spasm.data.landmark_sets import landmark_fractions
+from spasm.data.landmarks import LANDMARKS
 from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit, fit_blend
 from spasm.ensemble.calibration import logit_without_pose, probability
 from spasm.ensemble.thresholds import best_threshold
@@ -125,6 +127,7 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: B
         )
         used = tuple(f"seed_{seed}/" for seed in seeds)
         digests |= {f"{name}/{path}": digest for path, digest in manifest.files.items() if path.startswith(used)}
+    found = np.round(landmark_fractions(run.data.poses), files.TABLE_DIGITS)
     weighted = "" if blend.prevalence is None else f", re-weighted to a prevalence of {blend.prevalence}"
     return Decision(
         models=models,
@@ -142,6 +145,7 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: B
             "no_pose_logit": "log-odds of segments without a pose in training, smoothed towards the prevalence of all",
         },
         prevalence=float(run.data.labels.mean()),
+        landmark_fractions=dict(zip(LANDMARKS, found.tolist(), strict=True)),
         considered_models=list(considered),
         blend=to_tree(blend),
         folds=run.folds,

@@ -129,6 +129,7 @@ def _data_info(data: TrainingData, folder: Path) -> DataInfo:
         positives=int(data.labels.sum()),
         without_pose=int((~data.has_pose).sum()),
         fingerprint=data.fingerprint,
+        landmarks=data.landmarks,
     )
 
 
@@ -146,6 +147,7 @@ def _require(path: Path, what: str, made: object, wanted: object) -> None:
 
 
 def _require_data(path: Path, made: DataInfo, wanted: DataInfo) -> None:
+    _require(path, "--landmarks", made.landmarks, wanted.landmarks)
     if made.fingerprint == wanted.fingerprint:
         return
     then, now = (
