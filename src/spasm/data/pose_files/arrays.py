@@ -71,6 +71,9 @@ def read(path: Path, joints: str | None) -> PoseFile:
     notes = []
     if channels == 3 and not (mediapipe and _is_depth(array.values[..., 2])):
         of_channels = [0, 1, CHANNELS.index("visibility")]
+        if not mediapipe and _is_depth(array.values[..., 2]):
+            reason = "has values below 0 or above 1 in its third channel, which is no confidence then"
+            raise DataError(path, reason, "save x, y and confidence, or x and y alone")
         notes = ["the third channel is taken as the confidence, not as z: it lies between 0 and 1"] if mediapipe else []
     with np.errstate(invalid="ignore"):
         poses[..., of_channels] = array.values

@@ -23,10 +23,8 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 def head_rows(head: bytes, count: int) -> list[list[str]]:
     """The first rows of a file that begins with `head`, as far as it is a table; [] if it is none."""
-    if b"\0" in head:
-        return []
     lines = [line for line in head.decode("utf-8-sig", "replace").splitlines()[: 4 * count] if line.strip()][:count]
-    if not lines:
+    if not lines or any("\0" in line for line in lines):
         return []
     try:
         return [_stripped(row) for row in csv.reader(lines, delimiter=separator_of(lines[0]))]
@@ -48,7 +46,7 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             for row in reader:
                 counted.lines_of_row = 0
                 cells = _stripped(row)
-                if any(cells):
+                if len(cells) > 1 or any(cells):  # a row of empty cells is a frame without a pose
                     yield reader.line_num, cells
         except csv.Error as error:
             raise DataError(path, f"line {reader.line_num}: {error}", AGAIN) from error

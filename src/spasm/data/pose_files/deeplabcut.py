@@ -4,6 +4,7 @@ The first column holds numbers of frames, or paths of pictures (labeled-data/vid
 columns). Lightning Pose and SLEAP write the same layout. The HDF5 file beside it holds pickles: see hdf5.py.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -129,7 +130,7 @@ class _Index:
         self._videos = videos
 
     def __call__(self, text: str) -> float:
-        if text.isascii() and text.removesuffix(".0").isdigit():
+        with contextlib.suppress(ValueError):
             return float(text)
         number = number_in(text)
         self._videos(video_of(text))

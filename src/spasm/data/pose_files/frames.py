@@ -126,7 +126,7 @@ def clock_of(path: Path, times: np.ndarray, column: str, unit: str | None) -> Cl
     note = f"{column} is taken as time in {name}: {rate:.3f} frames per second"
     if again.any():
         note += f"; {int(again.sum())} frames that follow another in less than half that time are left out"
-    return Clock(numbers.astype(np.int64)[of_row], round(rate, 3), note)
+    return Clock(numbers.astype(np.int64)[of_row], rate, note)
 
 
 # ---- values
@@ -194,5 +194,6 @@ def refuse_world_landmarks(path: Path, poses: np.ndarray, joints: tuple[str, ...
 
 def unit_note(unit: Unit, named: bool) -> str:
     """What was taken, for the user to check; named: whether the file itself says it."""
-    source = "as its columns say" if named else "by the size of x and y"
-    return f"x and y are taken as {'pixels' if unit == 'pixels' else 'fractions of the picture'}, {source}"
+    source = "by the names of its columns" if named else "by their size"
+    meaning = {"pixels": "pixels", "picture": "fractions of the picture", "centred": "fractions about its middle"}
+    return f"x and y are taken as {meaning[unit]}, {source}"

@@ -3,8 +3,8 @@
 Axes as SLEAP writes them, (tracks, 2, nodes, frames), or as the attribute `dims` of `tracks` says (other presets of
 sleap-io): https://io.sleap.ai/latest/formats/, "Analysis HDF5".
 
-An HDF5 file may name other files, ask for code to unpack it, or claim terabytes. Only arrays of numbers and names are
-read that lie in the file itself, in a process of its own, since damaged files crash the library.
+An HDF5 file may name other files, ask for code to unpack it, or claim terabytes. Only arrays that lie in the file itself
+are read, in a process of its own, since damaged files crash the library.
 DeepLabCut's HDF5 holds pickles and SLEAP's .slp packages hold labels and pictures: both are refused with what to export.
 """
 
@@ -141,10 +141,10 @@ def _order(path: Path, tracks: Any, nodes: int) -> tuple[str, ...]:
         attribute = tracks.attrs.get_id("dims")
         if attribute.shape != () or h5py.check_string_dtype(attribute.dtype) is None:
             raise DataError(path, "the attribute dims of tracks is no text", EXPORT)
-        said = json.loads(str(tracks.attrs["dims"])[:LONGEST_NAME])
-        if not isinstance(said, list) or sorted(map(str, said)) != sorted(DIMS):
-            raise DataError(path, f"the attribute dims of tracks is {shorten(said)}", EXPORT)
-        fitting = [tuple(said)]
+        named = json.loads(str(tracks.attrs["dims"])[:LONGEST_NAME])
+        if not isinstance(named, list) or sorted(map(str, named)) != sorted(DIMS):
+            raise DataError(path, f"the attribute dims of tracks is {shorten(named)}", EXPORT)
+        fitting = [tuple(named)]
     fitting = [order for order in fitting if shape[order.index("xy")] == 2 and shape[order.index("node")] == nodes]
     if not fitting:
         reason = f"tracks has shape {shorten(shape)}; no order of its axes fits {nodes} nodes with x and y"

@@ -114,7 +114,7 @@ class Reader:
         if numbers is None:
             if clock is not None:
                 notes.append(clock.note)
-                return clock.frames, clock.fps
+                return clock.frames, round(clock.fps, 3)
             return np.arange(count), None
         frames = placing.from_zero(self.path, placing.whole_numbers(self.path, numbers, "frame"), count)
         if clock is None or times is None:
