@@ -7,10 +7,42 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.poses import moving
 from spasm.data.landmarks import INDEX, LANDMARKS, joint_weights
-from spasm.data.pose_files.joints import COCO_17, landmark_of
+from spasm.data.pose_files.base import PoseFile
+from spasm.data.pose_files.joints import COCO_17, landmark_of, to_landmarks
 
 SIZE = (640, 480)  # of the picture, in pixels
+FRAMES = 40
+DLC = ("nose", "lshoulder", "rshoulder", "lelbow", "relbow", "lhand", "rhand", "lhip", "rhip", "lknee", "rknee",
+       "lfoot", "rfoot")  # fmt: skip
+
+
+def child(seed: int = 0, frames: int = FRAMES) -> np.ndarray:
+    """A child (T, 33, 5) float64 whose landmarks have different confidences, and no pose in frames 5 to 7."""
+    poses = moving(seed, frames)[0].astype(np.float64)
+    poses[..., 3:] = np.random.default_rng(seed).uniform(0.61, 1, (frames, 33, 1))
+    poses[5:8] = np.nan
+    return poses
+
+
+def two_people() -> np.ndarray:
+    """The child and an adult (2, T, 33, 5); the adult is there from frame 10 on."""
+    people = np.stack([child(), child(1)])
+    people[1, :, :, 0] += 0.2
+    people[1, :10] = np.nan
+    return people
+
+
+def check_landmarks(found: PoseFile, poses: np.ndarray, person: int = 0, tolerance: float = 1e-9) -> None:
+    """The landmarks of a person are those of `poses` (T, 33, 5); z may be missing."""
+    unit = np.array(SIZE if found.unit == "pixels" else (1, 1))
+    landmarks, _, absent = to_landmarks(found.poses, found.joints)
+    there = [INDEX[name] for name in LANDMARKS if name not in absent]
+    assert len(there) >= 13
+    got = landmarks[: len(poses), person, there]
+    np.testing.assert_allclose(got[..., :2] / unit, poses[: len(got), there, :2], atol=tolerance)
+    np.testing.assert_allclose(got[..., 3], poses[: len(got), there, 3], atol=tolerance)
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[object]], separator: str = ",") -> Path:
@@ -70,7 +102,7 @@ def long_csv(path: Path, poses: np.ndarray, by: str = "name") -> Path:
 
 
 def yolo_csv(path: Path, people: np.ndarray) -> Path:
-    """`frame, nose.x, nose.y, nose.c, ..., person` in pixels; 0 where a joint is missing, no row for a missing person."""
+    """`frame, nose.x, nose.y, nose.c, ..., person` in pixels: 0 for a missing joint, no row for a missing person."""
     rows: list[list[object]] = [
         ["frame", *(f"{name}.{channel}" for name in COCO_17 for channel in ("x", "y", "c")), "person"]
     ]

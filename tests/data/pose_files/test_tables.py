@@ -6,25 +6,14 @@ import numpy as np
 import pytest
 
 from helpers import pose_tables as tools
-from helpers.poses import moving
+from helpers.pose_tables import DLC, FRAMES, check_landmarks, child, two_people
 from spasm.core.errors import DataError
 from spasm.data.landmarks import INDEX, LANDMARKS
 from spasm.data.pose_files import csv_tables, deeplabcut, long_csv, wide_csv
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import COCO_17, landmark_of, to_landmarks
 
-FRAMES = 40
 READERS = (deeplabcut, wide_csv, long_csv)
-DLC = ("nose", "lshoulder", "rshoulder", "lelbow", "relbow", "lhand", "rhand", "lhip", "rhip", "lknee", "rknee",
-       "lfoot", "rfoot")  # fmt: skip
-
-
-def child(seed: int = 0, frames: int = FRAMES) -> np.ndarray:
-    """A child (T, 33, 5) float64 whose landmarks have different confidences, and no pose in frames 5 to 7."""
-    poses = moving(seed, frames)[0].astype(np.float64)
-    poses[..., 3:] = np.random.default_rng(seed).uniform(0.61, 1, (frames, 33, 1))
-    poses[5:8] = np.nan
-    return poses
 
 
 def read(path: Path, joints: str | None = None) -> PoseFile:
@@ -44,17 +33,6 @@ def refusal(path: Path, joints: str | None = None) -> str:
 def written(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def check_landmarks(found: PoseFile, poses: np.ndarray, person: int = 0, tolerance: float = 1e-9) -> None:
-    """The landmarks of a person are those of `poses` (T, 33, 5); z may be missing."""
-    unit = np.array(tools.SIZE if found.unit == "pixels" else (1, 1))
-    landmarks, _, absent = to_landmarks(found.poses, found.joints)
-    there = [INDEX[name] for name in LANDMARKS if name not in absent]
-    assert len(there) >= 13
-    got = landmarks[: len(poses), person, there]
-    np.testing.assert_allclose(got[..., :2] / unit, poses[: len(got), there, :2], atol=tolerance)
-    np.testing.assert_allclose(got[..., 3], poses[: len(got), there, 3], atol=tolerance)
 
 
 # ---- one row a frame
@@ -287,14 +265,6 @@ def test_world_landmarks_beside_those_of_the_picture_are_left_alone(tmp_path):
 # ---- several people
 
 
-def two_people() -> np.ndarray:
-    """The child and an adult (2, T, 33, 5); the adult is there from frame 10 on."""
-    people = np.stack([child(), child(1)])
-    people[1, :, :, 0] += 0.2
-    people[1, :10] = np.nan
-    return people
-
-
 def test_yolo_csv_gives_each_person_of_a_frame(tmp_path):
     people = two_people()
     found = read(tools.yolo_csv(tmp_path / "yolo.csv", people))
@@ -390,7 +360,7 @@ def test_labels_without_likelihood_in_three_index_columns(tmp_path):
     rows = [f"labeled-data,ward7,img{line.replace(',', '.png,', 1)}" for line in lines[3:]]
     path.write_text("\n".join([*header, *rows]))
     found = read(path)
-    assert found.lowest_confidence == 0 and (found.poses[0, 0, :, 3] == 1).all()
+    assert found.lowest_confidence == 0 and np.isnan(found.poses[..., 3]).all()
     there = [INDEX[str(landmark_of(name))] for name in DLC]
     np.testing.assert_allclose(found.poses[:, 0, :, :2] / tools.SIZE, poses[:, there, :2], atol=1e-9)
     path.write_text("\n".join([*header, *rows, rows[-1].replace("ward7", "home")]))

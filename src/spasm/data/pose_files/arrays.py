@@ -149,7 +149,7 @@ def _stgcn(path: Path, values: np.ndarray, named: int | None) -> Array | None:
 
 
 def _centred_or_picture(path: Path, poses: np.ndarray) -> Unit:
-    """Whether places (..., J, 5) are about the middle of the picture or fractions of it. Raises DataError for others."""
+    """Whether places (..., J, 5) are about the middle of the picture or fractions of it. Raises DataError."""
     found = poses[np.isfinite(poses[..., :2]).all(axis=-1)][:, :2]
     if len(found) and np.median(np.abs(found).max(axis=1)) > 1.5:
         hint = "divide them by width and height, then subtract 0.5"

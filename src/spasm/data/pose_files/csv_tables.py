@@ -24,7 +24,7 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def head_rows(head: bytes, count: int) -> list[list[str]]:
     """The first rows of a file that begins with `head`, as far as it is a table; [] if it is none."""
     lines = [line for line in head.decode("utf-8-sig", "replace").splitlines()[: 4 * count] if line.strip()][:count]
-    if not lines or any("\0" in line for line in lines):
+    if not lines or lines[0][0] in "{[" or any("\0" in line for line in lines):
         return []
     try:
         return [_stripped(row) for row in csv.reader(lines, delimiter=separator_of(lines[0]))]

@@ -150,12 +150,13 @@ def without_marks(poses: np.ndarray, centred: bool = False) -> list[str]:
 
 
 def fill_confidence(poses: np.ndarray) -> None:
-    """In (..., J, 5), in place: visibility stands for a missing presence; 1 for both where the file has neither."""
+    """In (..., J, 5), in place: visibility and presence stand for each other; 1 where only some joints have neither."""
     found = np.isfinite(poses[..., :2]).all(axis=-1)
     for channel, other in ((3, 4), (4, 3)):
         missing = found & np.isnan(poses[..., channel])
         poses[..., channel][missing] = poses[..., other][missing]
-    poses[..., 3:][found[..., None] & np.isnan(poses[..., 3:])] = 1.0
+    if np.isfinite(poses[..., 3]).any():
+        poses[..., 3:][found[..., None] & np.isnan(poses[..., 3:])] = 1.0
 
 
 def unit_of(path: Path, poses: np.ndarray) -> Unit:

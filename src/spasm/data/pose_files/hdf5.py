@@ -3,9 +3,9 @@
 Axes as SLEAP writes them, (tracks, 2, nodes, frames), or as the attribute `dims` of `tracks` says (other presets of
 sleap-io): https://io.sleap.ai/latest/formats/, "Analysis HDF5".
 
-An HDF5 file may name other files, ask for code to unpack it, or claim terabytes. Only arrays that lie in the file itself
-are read, in a process of its own, since damaged files crash the library.
-DeepLabCut's HDF5 holds pickles and SLEAP's .slp packages hold labels and pictures: both are refused with what to export.
+An HDF5 file may name other files, ask for code to unpack it, or claim terabytes. Only arrays that lie in the file are
+read, in a process of its own, since damaged files crash the library.
+DeepLabCut's HDF5 holds pickles, and SLEAP's .slp holds labels and pictures: both are refused with what to export.
 """
 
 import itertools
@@ -97,10 +97,10 @@ def _array(path: Path, file: Any, name: str) -> Any | None:
     """An array of the outermost group, or None. Raises DataError for one that leaves the file or is huge."""
     import h5py
 
-    if name.encode() not in file.id or file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        if name.encode() in file.id.links:
-            raise DataError(path, f"{name} is a link to another place, which is not followed", EXPORT)
+    if not file.id.links.exists(name.encode()):
         return None
+    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise DataError(path, f"{name} is a link to another place, which is not followed", EXPORT)
     if file.get(name, getclass=True) is not h5py.Dataset:
         return None
     found = file[name]
