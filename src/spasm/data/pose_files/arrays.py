@@ -24,8 +24,9 @@ from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile, Unit
+from spasm.data.pose_files.columns import LOWEST
 from spasm.data.pose_files.joints import LAYOUTS, joints_of, layout, title_of
-from spasm.data.pose_files.wide_csv import LOWEST, drop_flat_z
+from spasm.data.pose_files.wide_csv import drop_flat_z
 
 ZIP = b"PK\x03\x04"
 WHAT = "file of poses"

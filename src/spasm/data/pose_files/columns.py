@@ -5,7 +5,7 @@ PoseLandmark.NOSE_x, landmark_0_x, x0, x1 ... x33.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from spasm.data.pose_files.base import Unit
@@ -26,6 +26,9 @@ UNIT_WORDS: dict[str, Unit] = {
 # Words that mean nothing beside the name or the number of a joint.
 IDLE_WORDS = {"pose", "landmark", "landmarks", "poselandmark", "lm", "kp", "kpt", "keypoint", "keypoints", "key",
               "point", "joint", "mp", "mediapipe", "body"}  # fmt: skip
+# Below it a joint is missing, by what the file calls the confidence: DeepLabCut's documentation advises 0.6; for COCO
+# models 0.3 is usual. MediaPipe's visibility says whether a joint is hidden; its place is an estimate all the same.
+LOWEST = {"likelihood": 0.6, "confidence": 0.3}
 WORLD = "world"  # metres about the hips, beside places in the picture
 FEWEST_NAMED, FEWEST_NUMBERED = 3, 11  # joints of a table of poses; x1, y1, x2, y2 are the corners of a box
 
@@ -44,6 +47,7 @@ TIME_UNITS = {
 }  # fmt: skip
 RATE = {"fps", "videofps", "framerate"}
 WIDTH = {"width", "imagewidth", "framewidth", "videowidth", "imgwidth"}
+SLEAP = {"instancescore", "trackscore", "trackingscore"}  # only SLEAP has such columns
 HEIGHT = {"height", "imageheight", "frameheight", "videoheight", "imgheight"}
 
 
@@ -143,6 +147,13 @@ def time_unit(name: str) -> tuple[bool, str | None]:
     if rest and not set(rest) <= TIME:
         return False, None
     return bool(rest or (units and len(words) == 1 and words[0] != "s")), units[0] if units else None
+
+
+def lowest_confidence(header: Sequence[str], channels: Collection[str]) -> float:
+    """Below it a joint is missing, by what the columns call the confidence; SLEAP leaves such joints out itself."""
+    if first_of(header, SLEAP) is not None:
+        return 0.0
+    return max((LOWEST[channel] for channel in channels if channel in LOWEST), default=0.0)
 
 
 def first_of(header: Sequence[str], names: set[str]) -> int | None:

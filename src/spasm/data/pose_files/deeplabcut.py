@@ -15,10 +15,10 @@ from spasm.core.errors import DataError, shorten
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile
+from spasm.data.pose_files.columns import LOWEST
 from spasm.data.pose_files.csv_tables import Codes, head_rows, number_in, read_numbers, rows
 from spasm.data.pose_files.joints import title_of
 from spasm.data.pose_files.row_info import MOST_TEXTS, video_of
-from spasm.data.pose_files.wide_csv import LOWEST
 
 COORDS = ("x", "y", "likelihood")
 UNIQUE = "single"  # what DeepLabCut calls body parts that belong to none of several individuals

@@ -12,11 +12,11 @@ from spasm.core.errors import DataError, shorten
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile
-from spasm.data.pose_files.columns import CHANNEL_WORDS, FRAME, PICTURE, first_of, plain, time_unit
+from spasm.data.pose_files.columns import CHANNEL_WORDS, FRAME, PICTURE, first_of, lowest_confidence, plain, time_unit
 from spasm.data.pose_files.csv_tables import Codes, head_rows, read_numbers, rows
 from spasm.data.pose_files.joints import joints_of, landmark_of, title_of
 from spasm.data.pose_files.row_info import Reader
-from spasm.data.pose_files.wide_csv import LOWEST, drop_flat_z
+from spasm.data.pose_files.wide_csv import drop_flat_z
 
 # Columns that name the joint, the more particular first.
 JOINT = (
@@ -98,7 +98,7 @@ def read(path: Path, joints: str | None) -> PoseFile:
     notes += [*drop_flat_z(poses, unit), placing.unit_note(unit, named=False)]
     placed = placing.place(path, poses, keys[:, 0], keys[:, 1] if info.tracked else None)
     placing.fill_confidence(placed.poses)
-    lowest = max((LOWEST[channel] for channel in channels if channel in LOWEST), default=0.0)
+    lowest = lowest_confidence(header, channels)
     tool = f"CSV with a row per joint, {title_of(names)}"
     return PoseFile(tool, names, placed.poses, unit, lowest, info.fps, info.size, placed.ids, tuple(notes))
 

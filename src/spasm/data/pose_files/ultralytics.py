@@ -17,9 +17,9 @@ from spasm.core.files import open_regular
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile
+from spasm.data.pose_files.columns import LOWEST
 from spasm.data.pose_files.joints import LAYOUTS, joints_of, title_of
 from spasm.data.pose_files.row_info import picture_numbers
-from spasm.data.pose_files.wide_csv import LOWEST
 
 BOX = 5  # class, x, y, width, height
 COCO = len(LAYOUTS["coco_17"])

@@ -14,14 +14,11 @@ from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile, Unit
-from spasm.data.pose_files.columns import Joints, joints_of_columns
+from spasm.data.pose_files.columns import Joints, joints_of_columns, lowest_confidence
 from spasm.data.pose_files.csv_tables import head_rows, read_numbers, rows
 from spasm.data.pose_files.joints import joints_of, landmark_of, title_of
 from spasm.data.pose_files.row_info import Reader
 
-# Below it a joint is missing, by what the file calls the confidence: DeepLabCut's documentation advises 0.6; for COCO
-# models 0.3 is usual. MediaPipe's visibility says whether a joint is hidden; its place is an estimate all the same.
-LOWEST = {"likelihood": 0.6, "confidence": 0.3, "visibility": 0.0, "presence": 0.0}
 FLAT_Z = 3.0  # z of MediaPipe is in picture widths; beside pixels a larger one would be in pixels, too
 
 
@@ -67,7 +64,7 @@ def read(path: Path, joints: str | None) -> PoseFile:
         names,
         placed.poses,
         unit,
-        max((LOWEST[channel] for channel in columns.channels & set(LOWEST)), default=0.0),
+        lowest_confidence(header, columns.channels),
         info.fps,
         info.size,
         placed.ids,
