@@ -10,13 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from spasm.core.errors import TrainingError
+from spasm.core.errors import DataError, TrainingError
+
+Result = TypeVar("Result")
 
 # glibc's mallopt parameters (malloc.h)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEEP_BYTES = 1 << 30
+# What a process may use that reads one untrusted file: ten hours of poses need a third of it.
+APART_BYTES, APART_CPU_S = 8 << 30, 600
 
 
 def set_threads(threads: int) -> None:
@@ -72,6 +77,36 @@ def _begin(parent: int, initialize: Callable[..., None] | None, arguments: tuple
     die_with_parent(parent)
     if initialize is not None:
         initialize(*arguments)
+
+
+def run_apart(path: Path, function: Callable[..., Result], *arguments: Any) -> Result:
+    """The result of a function that lets a C library read an untrusted file, in a process of its own.
+
+    A damaged file may crash such a library, fill the memory or keep it busy for ever: the process is limited, and its
+    end ends nothing else. Raises DataError for `path`, and what the function raises.
+    """
+    hint = "export it again; if it is whole, cut the video into shorter ones"
+    with isolated_pool(1, _limit_resources) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise DataError(path, "the program that reads it crashed or ran too long: it is damaged", hint) from error
+        except MemoryError as error:
+            raise DataError(path, f"needs more than {APART_BYTES >> 30} GB of memory", hint) from error
+
+
+def _limit_resources() -> None:
+    """Limit this process's memory and time, and let it write no file. Windows has no such limits."""
+    if os.name == "nt":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_AS: APART_BYTES, resource.RLIMIT_CPU: APART_CPU_S, resource.RLIMIT_FSIZE: 0}
+    for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():
+        _, hard = resource.getrlimit(limit)
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        with contextlib.suppress(ValueError, OSError):  # macOS has no limit of address space
+            resource.setrlimit(limit, (allowed, hard))
 
 
 def stop(pool: ProcessPoolExecutor) -> None:

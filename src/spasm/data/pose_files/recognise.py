@@ -16,7 +16,19 @@ from spasm.core.files import open_regular
 from spasm.core.npy import parse_header
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS
-from spasm.data.pose_files import alphapose, coco, mmpose, openpose
+from spasm.data.pose_files import (
+    alphapose,
+    arrays,
+    coco,
+    deeplabcut,
+    hdf5,
+    islr,
+    long_csv,
+    mmpose,
+    openpose,
+    ultralytics,
+    wide_csv,
+)
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.json_files import outline
 
@@ -27,6 +39,13 @@ READERS: dict[ModuleType, str] = {
     alphapose: "AlphaPose JSON",
     mmpose: "mmpose JSON",
     coco: "COCO keypoints JSON",
+    deeplabcut: "DeepLabCut CSV",
+    wide_csv: "CSV with a row per frame",
+    long_csv: "CSV with a row per joint",
+    hdf5: "SLEAP HDF5",
+    islr: "ISLR parquet",
+    arrays: "arrays of MediaPipe, COCO or ST-GCN",
+    ultralytics: "Ultralytics text",
 }
 # The first bytes of files that are no video, and what messages call them.
 _MAGIC = (
@@ -193,7 +212,7 @@ def pose_files_in(folder: Path) -> list[Path]:
     found = []
     for entry in entries:
         try:
-            if readers_of(folder / entry):
+            if readers_of(folder / entry) and not is_native(folder / entry):
                 found.append(folder / entry)
         except DataError:
             continue
