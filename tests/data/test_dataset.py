@@ -101,8 +101,8 @@ def test_changed_labels_or_names_give_another_fingerprint(tmp_path):
     path.write_text(path.read_text().replace("child_0_0.npy,0", "child_0_0.npy,1"))
     prints.add(load(data, cache).fingerprint)
     assert len(cached_poses(cache)) == 1, "labels are not part of the cached poses"
-    path.write_text(path.read_text().replace("child_0_0", "child_00_0"))
-    (data / "train/child_0_0.npy").rename(data / "train/child_00_0.npy")
+    path.write_text(path.read_text().replace("child_0_0", "child_50_0"))
+    (data / "train/child_0_0.npy").rename(data / "train/child_50_0.npy")
     prints.add(load(data, cache).fingerprint)
     assert len(prints) == 3
 

@@ -168,13 +168,13 @@ def test_frames_that_the_tool_skipped_are_gaps_of_the_right_length(tmp_path: Pat
 
 def test_frame_times_and_size_come_from_the_video(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
-    film = str(tmp_path / "walk.avi")
-    writer = cv2.VideoWriter(film, cv2.VideoWriter_fourcc(*"MJPG"), 15, (320, 240))
+    video = str(tmp_path / "walk.avi")
+    writer = cv2.VideoWriter(video, cv2.VideoWriter_fourcc(*"MJPG"), 15, (320, 240))
     for _ in range(30):
         writer.write(np.zeros((240, 320, 3), dtype=np.uint8))
     writer.release()
     path = write.mmpose(tmp_path / "m.json", person(30, 0.5, 0.5, 0.4)[:, None] * [320 / WIDTH, 0.5, 1, 1, 1])
-    flags = {"fps": None, "width": None, "height": None, "video": Path(film)}
+    flags = {"fps": None, "width": None, "height": None, "video": Path(video)}
     result = imported(path, tmp_path / "out", **flags)
     out = recording(result, tmp_path / "out")
     assert len(out) == 59 and result.manifests[0]["file_fps"] == pytest.approx(15)
