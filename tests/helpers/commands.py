@@ -18,6 +18,7 @@ SCRIPTS = {
     "train_folds": ("src/train_folds.py", "flags"),
     "submission": ("submission.py", "Submission"),
     "robustness": ("src/robustness.py", "Robustness"),
+    "timeline": ("src/timeline.py", "Timeline"),
 }
 CPU = ["--device", "cpu", "--precision", "float32"]
 SMALL = {

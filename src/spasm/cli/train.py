@@ -201,7 +201,9 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     begun_s = time.monotonic()
     info = read_run_info(flags.run)
     moved = flags.read.data != Data().data  # to where the flags say
-    folder, landmarks = flags.read.data if moved else info.data.folder, info.data.landmarks
+    folder = flags.read.data if moved else info.data.folder
+    given = flags.read.landmarks != Data().landmarks
+    landmarks = flags.read.landmarks if given else info.data.landmarks  # others than the run's are refused
     data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash, landmarks)
     run = reopen_run(flags.run, data)
     result = decide(run, blend)

@@ -147,7 +147,9 @@ def _require(path: Path, what: str, made: object, wanted: object) -> None:
 
 
 def _require_data(path: Path, made: DataInfo, wanted: DataInfo) -> None:
-    _require(path, "--landmarks", made.landmarks, wanted.landmarks)
+    if made.landmarks != wanted.landmarks:
+        reason = f"the run was made with --landmarks {made.landmarks}, not {wanted.landmarks}"
+        raise DataError(path, reason, f"give --landmarks {made.landmarks}, or use another --run")
     if made.fingerprint == wanted.fingerprint:
         return
     then, now = (

@@ -1,0 +1,241 @@
+"""Runs that read fewer landmarks, and what is written where new poses lack landmarks that the training had."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.commands import CPU, T, code_of, here, without_progress
+from helpers.data import FLOAT32
+from helpers.tables import table
+from spasm.core.errors import DataError
+from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.landmarks import INDEX, LANDMARKS
+from spasm.data.naming import child_of
+from spasm.data.segments import read_pose
+from spasm.explain.attributions import gather
+from spasm.inference import sliding_window
+from spasm.inference.ensemble_predictor import EnsemblePredictor
+from spasm.inference.missing_landmarks import (
+    describe_missing,
+    missing_in_recordings,
+    missing_landmarks,
+    segment_note,
+)
+from spasm.inference.trained_run import Prediction, TrainedRun
+from spasm.report.build import load_data
+from spasm.runs.artefacts import Decision, RunInfo, read_decision, read_run_info
+
+MODELS = ("lgbm", "stgcn_mil")
+
+
+@pytest.fixture(scope="module")
+def of_coco(train_flags, tmp_path_factory) -> Path:
+    """A run of two models that reads 17 landmarks; tests must not change it."""
+    run = tmp_path_factory.mktemp("of_coco") / "run"
+    here("train_folds", *train_flags(run, "--landmarks", "coco_17", "--blend.trials", "1", models=MODELS))
+    return run
+
+
+@pytest.fixture(scope="module")
+def paths(simulated) -> list[Path]:
+    return sorted((simulated / "test").iterdir())
+
+
+@pytest.fixture(scope="module")
+def poses(paths) -> np.ndarray:
+    return np.stack([read_pose(path, T) for path in paths])
+
+
+@pytest.fixture(scope="module")
+def of_33(of_coco, poses) -> Prediction:
+    """The predictions of that run for segments with all landmarks."""
+    return TrainedRun(of_coco, FLOAT32).predict(poses)
+
+
+@pytest.fixture(scope="module")
+def decision(trained) -> Decision:
+    return read_decision(trained)
+
+
+def recording(path: Path, poses: np.ndarray) -> Path:
+    """The segments one after the other, as a recording."""
+    np.save(path, poses.reshape(-1, *poses.shape[2:]))
+    return path
+
+
+def had(decision: Decision, *missing: str, fraction: float = 0.0) -> Decision:
+    """The same decision after a training in which these landmarks were found in this fraction of the frames."""
+    return decision.model_copy(
+        update={"landmark_fractions": decision.landmark_fractions | dict.fromkeys(missing, fraction)}
+    )
+
+
+# ---- a run that reads 17 landmarks
+
+
+def test_a_run_reads_the_same_of_33_landmarks_and_of_17(of_coco, of_33, poses):
+    run = TrainedRun(of_coco, FLOAT32)
+    of_17 = run.predict(keep_landmarks(poses, "coco_17"))
+    assert sorted(run.decision.models) == sorted(MODELS)
+    for field in dataclasses.fields(of_33):
+        np.testing.assert_equal(getattr(of_33, field.name), getattr(of_17, field.name), field.name)
+    assert of_33.inside_fraction.max() > 0.9, "of the landmarks that it reads"
+    assert run.missing_landmarks(of_17) == ""
+
+
+def test_files_recordings_and_live_poses_give_the_same_too(of_coco, of_33, paths, poses, tmp_path):
+    flat = keep_landmarks(poses, "coco_17")
+    for path, pose in zip(paths, flat, strict=True):
+        np.save(tmp_path / path.name, pose)
+    run = TrainedRun(of_coco, FLOAT32)
+    of_files = run.predict_files(
+        [tmp_path / path.name for path in paths], tmp_path, [child_of(path.name) for path in paths]
+    )
+    assert np.array_equal(of_files.probability, of_33.probability)
+    results = []
+    with EnsemblePredictor(of_coco, run.decision, FLOAT32, 1) as predictor:
+        for some in (poses[:4], flat[:4]):
+            detector = sliding_window.OnlineDetector(predictor, 30)
+            detector.add(some.reshape(-1, 33, 5))
+            path = recording(tmp_path / "child_0_1.npy", some)
+            whole = sliding_window.predict_recording(path, 4 * T, 30, predictor, lambda count: None)
+            results += [detector.finish(), whole]
+    for windows in results:
+        np.testing.assert_equal(windows.probabilities, results[0].probabilities)
+        np.testing.assert_equal(windows.curve, results[0].curve)
+    assert np.nanmax(results[0].probabilities) > 0
+
+
+def test_its_explanations_read_17_landmarks(of_coco, poses):
+    flat = keep_landmarks(poses, "coco_17")
+    evidence = gather(of_coco, read_decision(of_coco), np.concatenate([poses[:3], flat[:3]]), None, FLOAT32)
+    np.testing.assert_allclose(evidence.attention[:3], evidence.attention[3:], rtol=1e-5)  # of one batch
+    np.testing.assert_allclose(evidence.frame_logits[:3], evidence.frame_logits[3:], rtol=1e-5)
+    assert any(evidence.reasons)
+    assert str(evidence.reasons[:3]) == str(evidence.reasons[3:])  # some values are NaN
+
+
+def test_the_run_stores_its_landmarks_and_opens_its_data_with_them(of_coco, trained, tmp_path, simulated):
+    assert read_run_info(of_coco).data.landmarks == read_decision(of_coco).data.landmarks == "coco_17"
+    assert read_run_info(trained).data.landmarks == "all"
+    found = read_decision(of_coco).landmark_fractions
+    assert {name for name in LANDMARKS if found[name] == 1} == {name for name in LANDMARKS if found[name]}
+    assert sum(found.values()) == 17
+    assert load_data(of_coco, simulated, tmp_path).landmarks == "coco_17"
+
+
+def test_a_run_with_other_landmarks_refuses_to_resume_and_names_the_flag(of_coco, trained, train_flags, capsys):
+    before = {path: path.read_bytes() for path in of_coco.rglob("*.json")}
+    for run, more, hint in ((of_coco, (), "--landmarks coco_17"),
+                            (of_coco, ("--landmarks", "body_25"), "--landmarks coco_17"),
+                            (of_coco, ("--landmarks", "body_25", "--decide-only"), "--landmarks coco_17"),
+                            (trained, ("--landmarks", "coco_17"), "--landmarks all")):  # fmt: skip
+        assert code_of("train_folds", *train_flags(run, *more, models=("lgbm",))) == 1
+        error = without_progress(capsys.readouterr().err)
+        assert f"run.json: the run was made with {hint}, not " in error
+        assert f"(give {hint}, or use another --run)" in error
+    assert {path: path.read_bytes() for path in of_coco.rglob("*.json")} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("run.json", lambda tree: tree["data"].update(landmarks="coco_18"), "data.landmarks"),
+        ("decision.json", lambda tree: tree["landmark_fractions"].update(nose=1.5), "landmark_fractions.nose"),
+        ("decision.json", lambda tree: tree["landmark_fractions"].pop("nose"), "each landmark once"),
+    ],
+)
+def test_another_set_or_fraction_in_a_run_is_refused(of_coco, tmp_path, name, change, message):
+    run = Path(shutil.copytree(of_coco, tmp_path / "run"))
+    tree = json.loads((run / name).read_text())
+    change(tree)
+    (run / name).write_text(json.dumps(tree))
+    with pytest.raises(DataError, match=message):
+        RunInfo.read(run / name, "") if name == "run.json" else read_decision(run)
+
+
+# ---- notes of a run that reads all landmarks
+
+
+def test_segments_without_landmarks_that_the_training_had_get_a_note(trained, poses):
+    run, count = TrainedRun(trained, FLOAT32), len(poses)
+    both = run.predict(np.concatenate([poses, keep_landmarks(poses, "coco_17")]))
+    assert not both.missing[:count].any() and not any("landmarks that" in note for note in both.note[:count])
+    given, posed = both.probability[count:], both.has_pose[:count]
+    assert not np.isclose(given, both.probability[:count])[posed].any(), "which is what the note is for"
+    note = "16 landmarks that the training had are missing: left_eye_inner, left_eye_outer, right_eye_inner, ..."
+    assert [note in text for text in both.note[count:]] == posed.tolist()
+    line = run.missing_landmarks(both)
+    assert f"{posed.sum()} of {2 * count} segments lack 16 of the 33 landmarks that {trained} was trained with" in line
+    assert line.endswith("use a run that was trained with --landmarks coco_17")
+
+
+def test_the_commands_print_it_once(trained, poses, paths, tmp_path, capsys):
+    (tmp_path / "test").mkdir()
+    for path, pose in zip(paths, keep_landmarks(poses, "coco_17"), strict=True):
+        np.save(tmp_path / "test" / path.name, pose)
+    here("submission", "--run", trained, "--test", tmp_path / "test", "--out", tmp_path / "out.csv", *CPU)
+    assert capsys.readouterr().out.count("16 of the 33 landmarks") == 1
+    notes = [row["note"] for row in table(tmp_path / "out_probabilities.csv")]
+    assert sum("16 landmarks that the training had are missing" in note for note in notes) > 5
+    videos = [recording(tmp_path / f"child_1_{number}.npy", keep_landmarks(poses, "coco_17")) for number in range(2)]
+    here("timeline", *videos, "--run", trained, "--out", tmp_path / "timeline", *CPU)
+    assert capsys.readouterr().out.count("all 2 recordings lack 16 of the 33 landmarks") == 1
+
+
+def test_a_training_without_these_landmarks_gives_no_note(decision):
+    found = np.ones((4, 33), dtype=bool)
+    lacking = [name for name in LANDMARKS if name.endswith(("pinky", "thumb", "heel"))]
+    found[:, [INDEX[name] for name in lacking]] = False
+    assert missing_landmarks(found, decision).sum() == 4 * len(lacking)
+    assert not missing_landmarks(found, had(decision, *lacking)).any()
+    assert not missing_landmarks(found, had(decision, *lacking, fraction=0.7)).any(), "not found almost always"
+    assert missing_landmarks(found, had(decision, *lacking, fraction=0.95)).any(axis=1).all()
+
+
+def test_a_segment_without_any_pose_lacks_no_landmark(decision):
+    assert not missing_landmarks(np.zeros((1, 33), dtype=bool), decision).any()
+    assert segment_note(np.zeros(33, dtype=bool)) == ""
+
+
+def line_without(decision: Decision, *names: str, segments: int = 3) -> str:
+    """What is written where each of some segments lacks these landmarks."""
+    found = np.ones((segments, 33), dtype=bool)
+    found[:, [INDEX[name] for name in names]] = False
+    return describe_missing(missing_landmarks(found, decision), "segments", Path("output/main"), decision)
+
+
+def test_the_line_names_a_set_only_if_it_fits(decision):
+    hands = [name for name in LANDMARKS if name.endswith(("pinky", "thumb", "index")) and "foot" not in name]
+    assert line_without(decision, *hands).endswith("--landmarks body_25")
+    assert line_without(decision, *hands, "left_heel").endswith("--landmarks coco_17")
+    legs = [name for name in LANDMARKS if name.endswith(("knee", "ankle", "heel", "foot_index"))]
+    line = line_without(decision, *legs)
+    assert line.startswith("all 3 segments lack 8 of the 33 landmarks that output/main was trained with (left_knee, ")
+    assert "--landmarks" not in line and "use poses that have them" in line
+    assert line_without(decision) == ""
+    assert line_without(decision, "nose", segments=1).startswith("1 of 1 segments lack 1 of")
+
+
+def test_one_landmark_is_named_in_the_singular(decision):
+    found = np.ones((1, 33), dtype=bool)
+    found[0, INDEX["nose"]] = False
+    assert segment_note(missing_landmarks(found, decision)[0]) == "1 landmark that the training had is missing: nose"
+
+
+def test_a_recording_lacks_only_what_it_never_has(decision, poses, tmp_path):
+    late = keep_landmarks(poses, "coco_17")
+    late[-1] = poses[np.flatnonzero(np.isfinite(poses[:, 0, 0, 0]))[0]]
+    lengths = {
+        recording(tmp_path / "child_1_1.npy", keep_landmarks(poses, "coco_17")): len(poses) * T,
+        recording(tmp_path / "child_1_2.npy", poses): len(poses) * T,
+        recording(tmp_path / "child_1_3.npy", late): len(poses) * T,
+    }
+    missing = missing_in_recordings(lengths, decision)
+    assert missing.sum(axis=1).tolist() == [16, 0, 0]
+    line = describe_missing(missing, "recordings", Path("output/main"), decision)
+    assert line.startswith("1 of 3 recordings lack 16 of the 33 landmarks")
