@@ -176,6 +176,8 @@ def sources(paths: Sequence[Path]) -> list[Source]:
     found: dict[Path, Source] = {}
     groups: dict[tuple[Path, str], list[Path]] = {}
     for path in paths:
+        if not path.exists():
+            raise DataError(path, "there is no such file", "check the path")
         if not path.is_dir() or readers_of(path):
             _add(path, found, groups)
         else:
