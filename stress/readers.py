@@ -180,9 +180,11 @@ def main() -> None:
     import atheris
 
     reader = READERS[sys.argv.pop(1)]
-    with atheris.instrument_imports(include=["spasm", "json"]):
-        from spasm.cli import app  # noqa: F401
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        with atheris.instrument_imports(include=["spasm", "json"]):
+            from spasm.cli import app  # noqa: F401
+
+            give(reader, b"", Path(folder))  # a reader imports its modules when it is called
         atheris.Setup(sys.argv, lambda content: give(reader, content, Path(folder)))
         atheris.Fuzz()
 

@@ -28,11 +28,11 @@ from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.recognise import (
     NATIVE,
     Source,
+    array_shape,
     describe_poses,
     is_native,
     may_be_poses,
     read_source,
-    readers_of,
     sources,
 )
 from spasm.video import decode, resampling, sandbox
@@ -371,6 +371,6 @@ def segments_of_pose_files(test: Path, how: PoseImport) -> ImportedSegments | No
 
 
 def _has_segments(folder: Path) -> bool:
-    """Whether a folder has .npy files of landmarks, or only such as no reader recognises."""
+    """Whether a folder has .npy files of landmarks, or only damaged ones."""
     arrays = sorted(folder.glob("*.npy"))
-    return bool(arrays) and (is_native(arrays[0]) or not readers_of(arrays[0]))
+    return any(map(is_native, arrays)) or (bool(arrays) and all(array_shape(path) is None for path in arrays))

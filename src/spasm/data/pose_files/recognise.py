@@ -153,19 +153,23 @@ def may_be_poses(path: Path) -> bool:
     """Whether a file or folder is one for `read_pose_file`, which may refuse it, and no video or native recording."""
     if not path.is_dir() and not path.is_file():  # nothing, or a camera
         return False
-    if path.suffix == ".npy":  # what no reader recognises is refused as a recording, which says more
-        return not is_native(path) and bool(readers_of(path))
+    if path.suffix == ".npy":  # a damaged one is refused as a recording
+        return array_shape(path) is not None and not is_native(path)
     return bool(looks_like(path))
 
 
 def is_native(path: Path) -> bool:
     """Whether a file is an array of landmarks as this software writes it, (frames, 33, 5)."""
+    return (array_shape(path) or ())[1:] == (len(LANDMARKS), len(CHANNELS))
+
+
+def array_shape(path: Path) -> tuple[int, ...] | None:
+    """The shape of a numpy array; None for any other file, or a damaged one."""
     try:
         with open_regular(path) as (file, size):
-            shape = parse_header(path, file.read(4200), size, "recording", 1 << 60).shape
+            return parse_header(path, file.read(4200), size, "recording", 1 << 60).shape
     except DataError:
-        return False
-    return shape[1:] == (len(LANDMARKS), len(CHANNELS))
+        return None
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:
@@ -176,6 +180,8 @@ def sources(paths: Sequence[Path]) -> list[Source]:
     found: dict[Path, Source] = {}
     groups: dict[tuple[Path, str], list[Path]] = {}
     for path in paths:
+        if not path.exists():
+            raise DataError(path, "there is no such file", "check the path")
         if not path.is_dir() or readers_of(path):
             _add(path, found, groups)
         else:
@@ -222,6 +228,7 @@ def pose_files_in(folder: Path) -> list[Path]:
 def describe_poses(folder: Path) -> str:
     """The pose files of other tools in a folder, for a message; empty if there are none."""
     inside = [folder] if readers_of(folder) else pose_files_in(folder)
+    inside = [path for path in inside if path.suffix != ".npy" or not is_native(path)]
     if not inside:
         return ""
     names = sorted({READERS[reader] for path in inside for reader in readers_of(path)[:1]})
