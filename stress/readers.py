@@ -11,8 +11,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
@@ -139,13 +142,87 @@ def coco(path: Path) -> None:
     _pose_file(coco, path)
 
 
-def _pose_file(reader: ModuleType, path: Path) -> None:
+def deeplabcut(path: Path) -> None:
+    from spasm.data.pose_files import deeplabcut
+
+    _pose_file(deeplabcut, path)
+
+
+def wide_csv(path: Path) -> None:
+    from spasm.data.pose_files import wide_csv
+
+    _pose_file(wide_csv, path, joints_if_numbered(path))
+
+
+def long_csv(path: Path) -> None:
+    from spasm.data.pose_files import long_csv
+
+    _pose_file(long_csv, path, joints_if_numbered(path))
+
+
+def joints_if_numbered(path: Path) -> str | None:
+    return "coco_17" if b"16" in path.read_bytes()[:500] else None
+
+
+def pose_array(path: Path) -> None:
+    from spasm.data.pose_files import arrays
+
+    head = path.read_bytes()[:128]
+    _pose_file(arrays, path, "coco_17" if b"17" in head else None)
+
+
+def ultralytics(path: Path) -> None:
+    from spasm.data.pose_files import ultralytics
+
+    folder = path.parent / "labels"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(path, folder / "video_2.txt")
+    _pose_file(ultralytics, folder)
+
+
+def sleap(path: Path) -> None:
+    from spasm.data.pose_files import hdf5
+
+    _pose_file(hdf5, path)
+
+
+def islr(path: Path) -> None:
+    from spasm.data.pose_files import islr
+
+    _pose_file(islr, path)
+
+
+class Apart:
+    """One process that reads files with a C library, which damaged ones may crash; then another one begins."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self.crashes = 0
+
+    def read(self, reader: Callable[[Path], Any], path: Path) -> Any:
+        from spasm.core.errors import DataError
+        from spasm.core.processes import isolated_pool
+
+        self._pool = self._pool or isolated_pool(1)
+        try:
+            return self._pool.submit(reader, path).result(timeout=60)
+        except BrokenProcessPool as error:
+            self._pool = None
+            self.crashes += 1
+            raise DataError(path, "crashes the library", "its process ends with a message") from error
+
+
+APART = Apart()
+
+
+def _pose_file(reader: ModuleType, path: Path, joints: str | None = None) -> None:
     """Read a pose file of another tool as the import does: recognise it, read its people, follow one."""
     from spasm.data.pose_files.recognise import head_of
     from spasm.video.pose_units import followed, landmarks_of
 
     reader.recognised(path, head_of(path))
-    file = reader.read(path, None)
+    here = getattr(reader, "read_here", None)
+    file = reader.read(path, joints) if here is None else APART.read(here, path)
     landmarks = landmarks_of(path, file, (640.0, 480.0), None, 10)
     if len(landmarks.poses) < 1000:
         followed(landmarks.poses, landmarks.ids, (640, 480))
@@ -156,7 +233,8 @@ READERS: dict[str, Callable[[Path], None]] = {
     for reader in (segment, labels, onsets, folds, settings, decision, manifest, metrics, run_info, oof,
                    checkpoint, stam, stam_poses,
                    sta_gunet, sta_gunet_labels,
-                   openpose, alphapose, mmpose, coco)
+                   openpose, alphapose, mmpose, coco,
+                   deeplabcut, wide_csv, long_csv, pose_array, ultralytics, sleap, islr)
 }  # fmt: skip
 
 
