@@ -17,6 +17,7 @@ from typing import Annotated
 from spasm.cli import app
 from spasm.config.fields import Count, Seed, settings, within
 from spasm.core.errors import DataError
+from spasm.core.nearby import where_missing
 from spasm.ensemble.thresholds import cross_fitted
 from spasm.report import realism_text
 from spasm.simulation import difficulty, realism
@@ -52,7 +53,8 @@ def main(settings: CheckSimulation) -> int:
     if settings.predictions:  # checked before the minutes that the rest takes
         for path in (settings.predictions, settings.data / "truth.csv"):
             if not path.is_file():
-                raise DataError(path, "is not there", "make demo writes one; --data and --predictions name others")
+                hint = f"{where_missing(path)} make demo writes one; --data and --predictions name others"
+                raise DataError(path, "is not there", hint)
     children, segments, seed = settings.children, settings.segments_per_child, settings.seed
     real = difficulty.read_windows(settings.real_data) if settings.real_data else None
     table = SimulatedSample(SimulationConfig(camera_setup="table"), TABLE_CHILDREN, TABLE_SEGMENTS, seed)

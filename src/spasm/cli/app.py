@@ -22,7 +22,8 @@ import tyro
 from spasm.cli.flags import check_words, flags_of
 from spasm.cli.help_text import help_text
 from spasm.config.fields import SettingsError, flag_of, to_tree
-from spasm.core.errors import DataError, TrainingError, describe_os_error
+from spasm.core.errors import DataError, TrainingError, describe_os_error, printable
+from spasm.core.files import open_regular
 from spasm.core.text import escape_output
 
 S = TypeVar("S")
@@ -138,9 +139,12 @@ def with_settings_file(argv: list[str]) -> list[str]:
         raise SettingsError("--settings needs a file")
     path, rest = Path(argv[at + 1]), [*argv[:at], *argv[at + 2 :]]
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"--settings {path}: not a readable JSON file ({error})") from error
+        with open_regular(path) as (file, _):
+            tree = json.loads(file.read())
+    except DataError as error:
+        raise SettingsError(f"--settings {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"--settings {printable(path)}: not a readable JSON file ({error})") from error
     if not isinstance(tree, dict):
         raise SettingsError(f"--settings {path}: must hold one JSON object of settings")
     if isinstance(tree.get("model"), str) and isinstance(tree.get("settings"), dict):  # a manifest, or of tune.py

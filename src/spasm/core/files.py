@@ -21,7 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from spasm.core.errors import DataError, printable
-from spasm.core.nearby import where_missing
+from spasm.core.nearby import what_it_holds, where_missing
 from spasm.core.text import utf8
 
 TEMPORARY = ".tmp-"
@@ -286,5 +286,7 @@ def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.Buff
             yield file, status.st_size
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(path, "there is no such file", where_missing(path)) from error
+    except IsADirectoryError as error:
+        raise DataError(path, "is a folder, not a file", what_it_holds(path)) from error
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}", "check its permissions") from error

@@ -34,17 +34,26 @@ def where_missing(path: Path) -> str:
         parent, rest = parent.parent, [parent.name, *rest]
     if not parent.is_dir():
         return f"{printable(parent)} is a file, not a folder; check the path"
-    try:
-        held = [parent / name for name in sorted(os.listdir(parent)) if not name.startswith(".")]
-    except OSError:
-        return "check the path"
+    held = [parent / name for name in _entries(parent)]
     near = nearest(parent / rest[0], held)
     if near is not None:
         whole = near.joinpath(*rest[1:])
         return f"did you mean {printable(whole if whole.exists() else near)}?"
-    if not held:
-        return f"{printable(parent)} is empty; check the path"
-    return f"{printable(parent)} holds {listed(one.name for one in held)}; check the path"
+    return f"{what_it_holds(parent)}; check the path"
+
+
+def what_it_holds(folder: Path) -> str:
+    """The first entries of a folder."""
+    names = _entries(folder)
+    return f"{printable(folder)} holds {listed(names)}" if names else f"{printable(folder)} is empty"
+
+
+def _entries(folder: Path) -> list[str]:
+    """The names in a folder that are not hidden."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError:
+        return []
 
 
 def folders_with(name: str, *parents: Path) -> list[Path]:

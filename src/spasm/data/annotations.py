@@ -190,6 +190,22 @@ def read_tables(data: Path, names: str, frames: int) -> Tables:
     return Tables(train, test, labels.labels, groups, onsets, problems, warnings)
 
 
+def group_values(groups: Mapping[str, Mapping[str, str]], children: Sequence[str], column: str) -> np.ndarray:
+    """The value (N,) text in a column of groups.csv of each segment's child.
+
+    groups: the row of each child. Raises DataError for an unknown column, and for a child without a value.
+    """
+    columns = sorted({name for row in groups.values() for name in row} - {"child"})
+    if groups and column not in columns:
+        hint = f"{nearest_name(column, columns)} Its columns are {', '.join(columns) or 'none'}".strip()
+        raise DataError("groups.csv", f"has no column {shorten(column)}", hint)
+    values = np.array([groups.get(child, {}).get(column, "") for child in children])
+    if "" in values:
+        missing = min(set(np.asarray(children)[values == ""]))
+        raise DataError("groups.csv", f"child {missing} has no {column}", "name a column that all children have")
+    return values
+
+
 STEEPNESS = 5.0  # VSViG does not publish it; a re-implementation uses this value
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spasm.core.errors import DataError
-from spasm.core.nearby import folders_with, listed, nearest
+from spasm.core.nearby import folders_with, listed, nearest, nearest_first, what_it_holds
 from spasm.core.text import shell_words
 from spasm.data.naming import list_segments
 from spasm.data.pose_files.recognise import describe_poses
@@ -17,10 +17,14 @@ def no_training_data(data: Path) -> DataError:
     wrong = "no such folder" if not data.exists() else "is a file, not a folder" if not data.is_dir() else ""
     if not wrong and data.name in ("train", "test") and (data.parent / TABLE).is_file():
         return DataError(data, "holds segments of a data folder, one level too deep", _add("--data", data.parent))
+    if (data / "run.json").exists():
+        return DataError(
+            data, "is a run, not a data folder", f"use --run {shell_words(data)} for it, and --data for data"
+        )
     poses = describe_poses(data) if data.is_dir() else ""
     if poses:
         return DataError(data, f"holds poses of another tool, no data folder: {poses}", import_hint(data))
-    found = folders_with(TABLE, data) or folders_with(TABLE, data.parent, Path("input"))
+    found = folders_with(TABLE, data) or nearest_first(data, folders_with(TABLE, data.parent, Path("input")))
     near = nearest(data, found) if wrong else None
     reason = wrong or "there is no training data in it"
     if near is not None:
@@ -35,9 +39,13 @@ def list_test_segments(folder: Path, names: str) -> list[Path]:
     paths = list_segments(folder, names) if folder.is_dir() else []
     if paths:
         return paths
-    reason = "holds no segment" if folder.is_dir() else "there is no such folder"
+    if folder.is_dir():
+        reason = f"holds no segment ({what_it_holds(folder)})"
+    else:
+        reason = "is a file, not a folder" if folder.exists() else "there is no such folder"
     found = [folder / "test", folder.parent / "test", *(one / "test" for one in folders_with("test", Path("input")))]
     found = [one for one in dict.fromkeys(found) if one != folder and next(one.glob("*.npy"), None)]
+    found = nearest_first(folder, found) if not folder.exists() else found
     if found:
         hint = f"segments to predict are in {listed(found)}: {_add('--test', found[0])}"
     else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spasm.core.errors import DataError, DataProblems, printable
+from spasm.core.nearby import where_missing
 
 NAME_PATTERNS = {
     "challenge": re.compile(r"child_[0-9]+_[0-9]+\.npy"),
@@ -75,7 +76,7 @@ def _list(folder: Path, names: str, root: Path | None) -> tuple[list[Path], list
     try:
         entries = sorted(os.listdir(folder))
     except OSError as error:
-        hint = "check the path"
+        hint = "check its permissions" if os.path.isdir(folder) else where_missing(folder)
         raise DataError(folder, f"cannot be listed: {error.strerror}", hint) from error
     paths, problems = [], []
     for entry in entries:

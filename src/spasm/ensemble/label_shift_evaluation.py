@@ -88,10 +88,7 @@ def group_splits(children: Sequence[str], groups: Mapping[str, Mapping[str, str]
 
     groups: the row of groups.csv of each child. Raises DataError if a child has no value.
     """
-    value = np.array([groups.get(child, {}).get(column, "") for child in children])
-    if "" in value:
-        reason = f"child {np.array(children)[value == ''][0]} has no {column}"
-        raise DataError("groups.csv", reason, "name a column that all children have")
+    value = group_values(groups, children, column)
     for known in np.unique(value):
         yield Split(f"{known} to others", value == known, value != known)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from spasm.core import files
 from spasm.core.errors import DataError
+from spasm.data.annotations import group_values
 from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds
 from spasm.data.formats.convert import MARK
@@ -25,12 +26,7 @@ def parts(data: TrainingData, group_column: str, outer_folds: int, seed: int) ->
         return part.astype(str)
     if not group_column:
         return make_folds(data.labels, data.children, outer_folds, "stratified", seed).astype(str)
-    values = {child: row.get(group_column, "") for child, row in data.groups.items()}
-    missing = sorted({child for child in data.children if not values.get(child)})
-    if missing:
-        reason = f"child {missing[0]} has no {group_column}"
-        raise DataError("groups.csv", reason, "name a column that all children have")
-    part_of = np.array([values[child] for child in data.children])
+    part_of = group_values(data.groups, data.children, group_column)
     if not all(value.replace("-", "").replace("_", "").isalnum() for value in np.unique(part_of)):
         reason = f"{group_column} has values that cannot be in a file name"
         raise DataError("groups.csv", reason, "use letters, digits, - and _")

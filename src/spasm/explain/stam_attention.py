@@ -6,6 +6,7 @@ import torch
 from spasm.config.fields import from_tree
 from spasm.core import checkpoints
 from spasm.core.errors import DataError
+from spasm.core.nearby import nearest_name
 from spasm.data.dataset import TrainingData
 from spasm.features.channels import build_features
 from spasm.models.networks.stam import Attention, Stam
@@ -19,7 +20,11 @@ def select_segment(data: TrainingData, name: str) -> int:
     if not name:
         return int(np.flatnonzero((data.labels == 1) & data.has_pose)[0])
     if name not in data.names:
-        raise DataError(data.folder / "train" / name, "is not a segment of this run", "name one of its training data")
+        raise DataError(
+            data.folder / "train" / name,
+            "is not a segment of this run",
+            nearest_name(name, data.names) or "name one of its training data",
+        )
     row = data.names.index(name)
     if not data.has_pose[row]:
         raise DataError(data.folder / "train" / name, "has no pose in any frame", "name another segment")

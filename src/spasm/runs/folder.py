@@ -79,15 +79,15 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
     check_place(path)
     if error := why_untrainable(data_path, data.labels, data.children, data.has_pose):
         raise error
+    if split.folds_file is None:
+        fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
+        origin = FoldsInfo(folds=split.folds, splitter=split.splitter, seed=split.fold_seed)
+    else:
+        fold_of = read_folds(split.folds_file, data.names)
+        origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
     with files.lock(path / ".lock", "the run is being written"):
         files.check_writable(path)
         files.remove_stale(path)
-        if split.folds_file is None:
-            fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
-            origin = FoldsInfo(folds=split.folds, splitter=split.splitter, seed=split.fold_seed)
-        else:
-            fold_of = read_folds(split.folds_file, data.names)
-            origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
         about = _data_info(data, data_path)
         if not (path / "run.json").exists():
             if list(path.glob("*/manifest.json")):

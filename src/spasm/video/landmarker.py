@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spasm.core.errors import DataError, TrainingError
+from spasm.core.errors import DataError, TrainingError, printable
+from spasm.core.nearby import nearest
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS
 from spasm.video import sandbox
@@ -21,7 +22,9 @@ def check_tools(model: Path) -> None:
         raise TrainingError("MediaPipe is not installed: python -m pip install -r requirements-video.txt")
     sandbox.check()
     if not model.is_file():
-        raise DataError(model, "is not there", "make pose-model builds it; --model names another")
+        near = nearest(model, model.parent.glob("*.task"))
+        meant = f"did you mean {printable(near)}? " if near is not None and near != model else ""
+        raise DataError(model, "is not there", f"{meant}make pose-model builds it; --model names another")
     if not zipfile.is_zipfile(model):
         raise DataError(model, "is no pose model", "make pose-model builds it again")
 
