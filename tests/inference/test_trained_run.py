@@ -104,6 +104,33 @@ def test_poses_of_another_shape_and_children_of_another_number_are_refused(train
         run.predict(poses[:2], ["a", "b", "c"])
 
 
+def test_arrays_with_marks_and_impossible_values_are_predicted_as_if_these_were_nan(trained, poses):
+    run = TrainedRun(trained, FLOAT32)
+    posed = poses[np.isfinite(poses[:, :, :, 0]).all(axis=(1, 2))][:3]
+    missing, marked = posed.copy(), posed.astype(np.float64)
+    missing[:, 20:26], marked[:, 20:26] = np.nan, 0
+    missing[:, 30:50, 15], marked[:, 30:50, 15] = np.nan, -1
+    missing[1, 40, 16], marked[1, 40, 16, 0] = np.nan, 8e5
+    missing[2, 41, 12], marked[2, 41, 12, 1] = np.nan, 1e300
+    expected, prediction = run.predict(missing), run.predict(marked)
+    assert np.array_equal(prediction.probability, expected.probability)
+    assert np.array_equal(prediction.attention, expected.attention)
+    assert not any(expected.note)
+    assert prediction.note[0] == "218 marks for missing in 43 % of frames, first x = 0, y = 0"
+    assert prediction.note[1].endswith("; 1 implausible value, first x of right_wrist in frame 40: 800000")
+    assert [one.marks for one in prediction.findings] == [218] * 3
+
+
+def test_arrays_in_pixels_and_of_no_numbers_are_refused(trained, poses):
+    run = TrainedRun(trained, FLOAT32)
+    pixels = poses[:4].copy()
+    pixels[2, ..., :2] *= (640, 480)
+    with pytest.raises(DataError, match=r"segment 2 of the poses: is in pixels .*x up to .*import_poses\.py"):
+        run.predict(pixels)
+    with pytest.raises(DataError, match="poses: hold <U"):
+        run.predict(poses[:2].astype(str))
+
+
 def test_a_folder_that_holds_no_decided_run_is_refused_when_it_is_opened(trained, tmp_path):
     with pytest.raises(DataError, match=r"holds no run \(train one: "):
         spasm.load(tmp_path)

@@ -465,6 +465,34 @@ def test_a_folder_without_segments_is_met_by_those_that_have_some(submit, test_f
     assert not (tmp_path / "submission.csv").exists()
 
 
+def test_what_is_noticed_in_poses_is_printed_once_for_each_kind_and_noted_for_each_segment(
+    submit, test_folder, tmp_path
+):
+    paths = sorted(test_folder.iterdir())
+    for path in paths:
+        pose = np.load(path)
+        pose[..., 2] = np.nan
+        if path in paths[:4]:
+            pose[5:8, :, :3] = 0
+            pose[9, 3, 1] = np.inf
+        np.save(path, pose)
+    code, _, stderr = submit()
+    assert code == 0
+    lines = stderr.splitlines()
+    assert len(lines) == 3 and all(line.startswith(f"warning: {test_folder}: ") for line in lines)
+    named = ", ".join(path.name for path in paths[:3])
+    for line, words in zip(
+        lines, ("marks for missing in ", "4 implausible values, first y of ", "no depth in all fr"), strict=True
+    ):
+        assert words in line
+        if "no depth" not in line:
+            assert f"4 of 10 segments ({named}, ...): " in line
+    rows = {row["segment_name"]: row for row in table(tmp_path / "submission_probabilities.csv")}
+    for path in paths[:4]:
+        note = rows[path.name]["note"]
+        assert "marks for missing in 5 % of frames" in note and "1 implausible value" in note and "no depth" in note
+
+
 def test_every_bad_file_is_named_at_once_and_the_old_submission_stays(submit, test_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(trained_run, "BATCH", 2)
     assert submit()[0] == 0

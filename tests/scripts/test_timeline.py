@@ -67,6 +67,26 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
     assert "SIMULATED" in detected
 
 
+def test_what_is_noticed_in_a_recording_is_printed_once_and_kept_and_pixels_are_refused(call, recorded, tmp_path):
+    poses = np.load(recorded / "recordings/child_1_1.npy")
+    path = tmp_path / "child_1_1.npy"
+    missing, marked = poses.copy(), poses.copy()
+    missing[900:1200], marked[900:1200] = np.nan, 0
+    np.save(path, missing)
+    assert call(paths=[path], out=tmp_path / "missing")[0] == 0
+    np.save(path, marked)
+    code, _, errors = call(paths=[path])
+    assert code == 0
+    noticed = [line for line in errors.splitlines() if line.startswith("warning: ")]
+    assert len(noticed) == 1 and "child_1_1.npy: 9,900 marks for missing in 8 % of frames" in noticed[0]
+    assert "9,900 marks" in json.loads((tmp_path / "out/child_1_1/manifest.json").read_text())["findings"][0]
+    for name in ("windows.csv", "probability_over_time.csv"):
+        assert (tmp_path / "out/child_1_1" / name).read_bytes() == (tmp_path / "missing/child_1_1" / name).read_bytes()
+    np.save(path, poses * 500)
+    code, _, errors = call(paths=[path])
+    assert code == 1 and "child_1_1.npy: is in pixels" in errors and "import_poses.py" in errors
+
+
 def test_every_window_is_predicted_as_the_segment_it_is(call, trained, recorded, tmp_path):
     """What batches and shared work change stays below 1e-4 of probability."""
     assert call("--stride-s", "0.7", recordings=1)[0] == 0

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers.commands import Command, code_of
@@ -244,3 +245,28 @@ def test_a_settings_file_stands_for_its_flags(main, tmp_path, trained, contents)
     assert main("--settings", tmp_path / "settings.json", "--fold", 2)[0] == 0
     name = "stgcn_mil/seed_0/fold_2.safetensors"
     assert contents(tmp_path / "run")[name] == contents(trained)[name]
+
+
+def test_what_is_noticed_in_the_poses_is_printed_by_every_training_and_kept_in_the_run_and_its_report(
+    simulated, train_flags, in_this_process, tmp_path, capsys
+):
+    data, run = Path(shutil.copytree(simulated, tmp_path / "data")), tmp_path / "run"
+    paths = sorted((data / "train").iterdir())
+    for path in paths:
+        pose = np.load(path)
+        pose[..., 2] = np.nan
+        if path == paths[7]:
+            pose[12:15] = -1
+        np.save(path, pose)
+    flags = [*train_flags(run, "--workers", "1", "--report", models=("lgbm",)), "--data", data]
+    noticed = []
+    for _ in range(2):
+        assert code_of("train_folds", *flags) == 0
+        lines = capsys.readouterr().err.splitlines()
+        noticed.append([line.removeprefix("warning: ") for line in lines if line.startswith("warning: ")])
+    assert noticed[0] == noticed[1] == json.loads((run / "run.json").read_text())["findings"]
+    marks, depth = noticed[0]
+    assert f"1 of 40 segments ({paths[7].name}): 99 marks for missing in 5 % of frames, first x = -1, y = -1" in marks
+    assert "segments" in depth and "no depth in all frames with a pose" in depth
+    page = (run / "report.html").read_text()
+    assert f"Noticed in {marks.partition(' (they')[0]}" in page and "no depth in all frames" in page
