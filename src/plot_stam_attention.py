@@ -52,6 +52,7 @@ def main(settings: PlotStamAttention) -> int:
     attention, joints = stam_attention(run, row)
     files.write_bytes(settings.out, plot_attention(data, row, attention, joints))
     print(console.data_summary(data))
+    app.warn(data.findings)
     print(f"{data.names[row]}: {describe_attention(attention, info.frames)}")
     print(f"written: {settings.out}")
     return 0

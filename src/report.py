@@ -40,6 +40,7 @@ def main(settings: Report) -> int:
     )
     size, playable = (run.path / "report.html").stat().st_size, len(report.playable)
     print(console.data_summary(data))
+    app.warn(data.findings)
     if playable < len(data.names):
         print(f"{playable} of {len(data.names)} segments can be played in the page: the worst and a sample")
     print(f"written: {run.path / 'report.html'} ({size / 1e6:.1f} MB), model_card.md, figures/ as PNG and SVG")

@@ -287,7 +287,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _of_frames(part: int, whole: int) -> str:
-    if part == whole:
+    if part >= whole:  # more, if the rest of the poses was dropped after cleaning
         return "all frames"
     return "less than 1 % of frames" if part < 0.01 * whole else f"{100 * part / whole:.0f} % of frames"
 
