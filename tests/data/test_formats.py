@@ -640,6 +640,18 @@ def test_the_person_with_most_keypoints_counts_and_joints_may_have_names(tmp_pat
     assert np.array_equal(openpose.read_estimated(path, tmp_path, picture), expected)
 
 
+@pytest.mark.parametrize("mark", [0, -1])
+def test_keypoints_at_another_tools_mark_for_missing_are_read_as_rows_that_are_left_out(tmp_path, mark):
+    poses, picture = walking_poses(60), openpose.Picture(640, 480, 30)
+    poses[20:26, 4] = np.nan
+    write_keypoints(tmp_path / "left_out.csv", poses)
+    write_keypoints(tmp_path / "marked.csv", np.where(np.isnan(poses), mark, poses))
+    left_out, marked = (
+        openpose.read_estimated(tmp_path / name, tmp_path, picture) for name in ("left_out.csv", "marked.csv")
+    )
+    assert np.array_equal(left_out, marked)
+
+
 def test_columns_of_the_table_may_give_the_videos_size(tmp_path):
     path = tmp_path / "one.csv"
     write_keypoints(path, walking_poses(60), "frame,person,joint,x,y,width,height,fps", ",640,480,30")
@@ -772,6 +784,7 @@ def test_a_frame_with_another_number_of_joints_and_a_joint_at_0_0_are_missing(tm
     frames[3]["features"].pop()
     frames[4] = {}
     frames[5]["features"][2]["coordinate"] = [0, 0]
+    frames[5]["features"][4]["coordinate"] = [-1, -1]
     frames[6]["features"][2]["coordinate"] = [math.nan, 1]
     for joint in frames[7]["features"]:
         del joint["acceleration"]
@@ -779,7 +792,7 @@ def test_a_frame_with_another_number_of_joints_and_a_joint_at_0_0_are_missing(tm
     clip = sta_gunet.read_clip(tmp_path / "clip.json")
     assert clip.shape == (20, 18, 6)
     assert np.isnan(clip[3:5]).all()
-    assert np.isnan(clip[5, 2]).all()
+    assert np.isnan(clip[5, [2, 4]]).all()
     assert np.isnan(clip[6, 2, 0])
     assert np.isfinite(clip[7]).all()
     assert (clip[7, :, 4:] == 0).all()

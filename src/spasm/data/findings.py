@@ -159,7 +159,7 @@ def clean(raw: np.ndarray, begin: int = 0) -> tuple[np.ndarray, Findings]:
     narrow = raw.dtype.kind == "f" and raw.dtype.itemsize <= 4
     values: Any = raw.astype(np.float32 if narrow else np.float64, order="C")  # either holds the range of its type
     x, y, z = (values[..., channel] for channel in range(3))
-    marks = (x == y) & ((x == 0) | (x == -1))
+    marks: Any = is_mark(x, y)
     found = ~(np.isnan(x) | np.isnan(y) | marks)
     shared = _shared_places(x, y, found)
     marks, found = marks | shared, found & ~shared
@@ -205,6 +205,11 @@ def clean(raw: np.ndarray, begin: int = 0) -> tuple[np.ndarray, Findings]:
         place=place.astype(np.float32),
         **noticed,
     )
+
+
+def is_mark(x: Any, y: Any) -> Any:
+    """Where x and y are one of the marks for missing that many tools write: both 0, or both -1."""
+    return (x == y) & ((x == 0) | (x == -1))
 
 
 def _shared_places(x: np.ndarray, y: np.ndarray, found: np.ndarray) -> np.ndarray:

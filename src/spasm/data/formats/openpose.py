@@ -16,6 +16,7 @@ import numpy as np
 
 from spasm.core.errors import DataError, printable, shorten
 from spasm.core.tables import numbered_rows
+from spasm.data.findings import is_mark
 from spasm.data.formats.base import check_id, entries
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.data.pose import LARGEST
@@ -171,11 +172,11 @@ def read_estimated(path: Path, root: Path, picture: Picture | None) -> np.ndarra
         keypoints = people.setdefault(int(frame), {}).setdefault(row["person"], {})
         if joint in keypoints:
             raise DataError(path, f"line {line}: joint {row['joint']} is there twice", "delete one of the two")
-        keypoints[joint] = place
+        keypoints[joint] = (math.nan, math.nan) if is_mark(*place) else place
     first = min(people)
     poses = np.full((max(people) - first + 1, 18, 2), np.nan)
     for number, persons in people.items():
-        for joint, place in max(persons.values(), key=len).items():
+        for joint, place in max(persons.values(), key=_found).items():
             poses[number - first, joint] = place
     if len(never := np.flatnonzero(np.isnan(poses).all(axis=(0, 2)))):
         reason = f"{OPENPOSE_18[never[0]]} is never found"
@@ -184,6 +185,10 @@ def read_estimated(path: Path, root: Path, picture: Picture | None) -> np.ndarra
     if not np.isfinite(sequence).all():
         raise DataError(path, "shoulders and hips coincide in some frame", "look at the recording")
     return sequence
+
+
+def _found(keypoints: dict[int, tuple[float, float]]) -> int:
+    return sum(not math.isnan(x) for x, _ in keypoints.values())
 
 
 def _picture(path: Path, line: int, row: dict[str, str]) -> Picture:

@@ -20,6 +20,7 @@ from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
 from spasm.core.tables import numbered_rows
 from spasm.data.annotations import LabelLevel
+from spasm.data.findings import is_mark
 from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, some
 from spasm.data.landmarks import COCO_17_NECK, joint_weights
 from spasm.data.naming import child_of
@@ -114,8 +115,8 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
 def read_clip(path: Path, root: Path | None = None) -> np.ndarray:
     """A clip (T, 18, 6) float64: x, y, vx, vy, ax, ay of each joint of COCO_17_NECK; at most 205 frames.
 
-    NaN: a frame that does not have 18 joints, a joint that is NaN in the file, and a joint at (0, 0), which is how pose
-    estimators mark a joint they did not find. A missing acceleration counts as 0. Raises DataError.
+    NaN: a frame that does not have 18 joints, a joint that is NaN in the file, and a joint at (0, 0) or (-1, -1), which
+    is how pose estimators mark a joint they did not find. A missing acceleration counts as 0. Raises DataError.
     """
     tree = _json(path, root)
     if not isinstance(tree, list) or not tree:
@@ -127,7 +128,7 @@ def read_clip(path: Path, root: Path | None = None) -> np.ndarray:
             raise DataError(path, f"frame {number} is not an object with features", "export the clip again")
         if len(joints) == JOINTS:
             clip[number] = [_joint(path, number, joint) for joint in joints]
-    clip[(clip[..., :2] == 0).all(axis=-1)] = np.nan
+    clip[is_mark(clip[..., 0], clip[..., 1])] = np.nan
     return clip
 
 
