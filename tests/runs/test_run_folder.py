@@ -836,6 +836,6 @@ def test_folds_that_leave_one_class_to_train_on_are_refused_before_a_run_is_made
     table = fresh.data / "train_data.csv"
     table.write_text(re.sub(r"(child_[1-5]_\d.npy),1", r"\1,0", table.read_text()))
     table.write_text(table.read_text().replace("child_0_0.npy,0", "child_0_0.npy,1"))
-    with pytest.raises(DataError, match="positive segments with a pose of child 0 only.*whatever the folds"):
+    with pytest.raises(DataError, match=r"positive segments with a pose of child 0 only.*whatever the folds"):
         fresh.open()
     assert not (fresh.run_path / "run.json").exists()

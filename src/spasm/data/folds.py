@@ -91,7 +91,7 @@ def why_untrainable(
     labels: (N,) of 0 and 1; posed: (N,) bool: the segment has a pose. place: what the error names.
     """
     if not posed.any():
-        hint = "there is nothing to learn from: export the poses again, with NaN only where a landmark was not found"
+        hint = "there is nothing to learn from: export the poses again"
         return DataError(place, f"cannot be trained on: it has no pose in any of its {len(labels):,} segments", hint)
     for label, kind in ((1, "positive"), (0, "negative")):
         rows = posed & (labels == label)
@@ -99,7 +99,7 @@ def why_untrainable(
         if len(owners) > 1:
             continue
         if owners:
-            reason = f"cannot be trained on: it has {kind} segments with a pose of child {owners[0]} only, {rows.sum():,} of them"
+            reason = f"cannot be trained on: it has {kind} segments with a pose of child {owners[0]} only"
             why = f"while child {owners[0]} is held out, there is none to learn from, whatever the folds"
             return DataError(place, reason, f"{why}: add {kind} segments of another child")
         hint = f"there is nothing to learn from: add {kind} segments of at least two children"
