@@ -53,4 +53,4 @@ def test_the_nearest_name_is_asked_for_and_none_where_none_is_alike():
 
 def test_paths_are_sorted_by_how_alike_their_names_are(tmp_path):
     found = [tmp_path / name for name in ("demo", "mains", "other")]
-    assert [path.name for path in nearest_first(tmp_path / "mian", found)][0] == "mains"
+    assert nearest_first(tmp_path / "mian", found)[0].name == "mains"
