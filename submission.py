@@ -27,6 +27,7 @@ from spasm.data.naming import child_of
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.report import console
 from spasm.runs.artefacts import Metrics, read_metrics
+from spasm.runs.decide import CONSTANT
 from spasm.video.pose_import import PoseImport, check_flags, import_summary, segments_of_pose_files
 
 PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "note")
@@ -147,6 +148,11 @@ def summary(prediction: Prediction, reason: str) -> str:
     if poor:
         lines.append(
             f"{poor} segments have too few landmarks; the probabilities file gives the reason, their labels are a guess"
+        )
+    posed = prediction.probability[prediction.has_pose]
+    if len(posed) > 1 and posed.max() - posed.min() < CONSTANT:
+        lines.append(
+            f"all segments with a pose have the probability {posed[0]:.3f}: this run does not distinguish them"
         )
     return "\n".join(lines)
 

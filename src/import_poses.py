@@ -10,7 +10,6 @@ Examples:
   python src/import_poses.py poses/*.json --fps 30 --width 640 --height 480 --at 0.3,0.6
 """
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +17,9 @@ from typing import Annotated, Literal
 from spasm.cli import app
 from spasm.config.fields import POSITIONAL, SettingsError, Shown, settings, within
 from spasm.config.pose_files import Place, PoseFileSettings, place_of
-from spasm.core.errors import DataProblems, printable
+from spasm.core.errors import DataProblems
+from spasm.core.outputs import check_folder
+from spasm.core.text import shell_words
 from spasm.video.pose_import import MOST_PEOPLE, PoseImport, import_pose_files, import_summary
 
 
@@ -46,6 +47,7 @@ class ImportPoses:
 def main(settings: ImportPoses) -> int:
     if not settings.files:
         raise SettingsError(f"name a pose file: {app.command()} poses.json --fps 25 --width 640 --height 480")
+    check_folder(settings.out, ("test/*.npy", "recordings/*.npy"), "recordings/*.json")
     how = PoseImport(
         settings.out, settings.file, settings.max_people, settings.pick, place_of(settings.at), settings.frames
     )
@@ -57,8 +59,8 @@ def main(settings: ImportPoses) -> int:
     if imported.manifests:
         print(f"written: {how.out / 'poses.csv'}, recordings/ and segments in test/ ({settings.frames} frames each)")
         test, recording = how.out / "test", how.out / "recordings" / imported.manifests[0]["recording"]
-        print(f"next:    python submission.py --test {printable(shlex.quote(str(test)))}")
-        print(f"or:      python src/timeline.py {printable(shlex.quote(str(recording)))}")
+        print(f"next:    python submission.py --test {shell_words(test)}")
+        print(f"or:      python src/timeline.py {shell_words(recording)}")
     if imported.problems:
         raise DataProblems(imported.problems)
     return 0

@@ -35,7 +35,8 @@ def main(settings: Verify) -> int:
     if source.notice:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
-    report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings])
+    problems = report.problems if report.untrainable is None else [report.untrainable]
+    report = dataclasses.replace(report, warnings=[*source.warnings, *report.warnings], problems=problems)
     for line in [*group_alike(report.warnings, report.checked), *report.findings]:
         print(f"warning: {line}")
     for line in group_alike(report.problems, report.checked):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from helpers.segments import one
 from spasm.core.errors import DataError, DataProblems
-from spasm.data.folds import make_folds, one_class_folds, read_folds
+from spasm.data.folds import make_folds, one_class_folds, read_folds, why_untrainable
 
 KINDS = ("stratified", "grouped")
 
@@ -189,3 +189,36 @@ def test_everything_wrong_with_the_folds_is_reported_at_once(tmp_path):
     for word in ("there twice", "child 1 is in two folds", "the fold 'x'", "not in train/: child_9_1.npy", "no fold"):
         assert sum(word in message for message in messages) == 1, (word, messages)
     assert len(messages) == 5
+
+
+# ---- data that no folds can help
+
+
+def why(positive_children: str, negative_children: str, without_pose: str = "") -> str:
+    """Why segments of these children (one letter each) cannot be trained on; one segment for each letter."""
+    children = [*positive_children, *negative_children]
+    labels = np.array([1] * len(positive_children) + [0] * len(negative_children))
+    posed = np.array([child not in without_pose for child in children])
+    return str(why_untrainable("input", labels, children, posed) or "")
+
+
+def test_segments_of_both_classes_in_two_children_can_be_trained_on():
+    assert why("ab", "ab") == why("ab", "cd") == why("aab", "cde", without_pose="e") == ""
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "without_pose", "kind", "child"),
+    [("aaa", "abcd", "", "positive", "a"), ("abc", "bbb", "", "negative", "b"), ("abc", "abcd", "bc", "positive", "a")],
+)
+def test_a_class_of_one_child_is_named_with_the_child_and_fewer_folds_are_not_the_advice(
+    positive, negative, without_pose, kind, child
+):
+    reason = why(positive, negative, without_pose)
+    assert f"{kind} segments with a pose of child {child} only" in reason
+    assert f"add {kind} segments of another child" in reason
+    assert "fewer" not in reason
+
+
+def test_data_without_any_pose_is_described_as_such():
+    assert "no pose in any of its 5 segments" in why("ab", "abc", without_pose="abc")
+    assert "no positive segment with a pose" in why("ab", "cde", without_pose="ab")

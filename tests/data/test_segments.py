@@ -693,10 +693,25 @@ def test_a_child_in_train_and_in_test_is_a_problem(tmp_path):
         load_training(data, T, "challenge", tmp_path / "cache")
 
 
-def test_children_007_and_7_are_two_children(tmp_path):
+@pytest.mark.parametrize(("added", "other"), [("child_001_1.npy", "001 and 1"), ("child_03_9.npy", "03 and 3")])
+def test_ids_that_differ_in_zeros_alone_may_be_one_child_and_are_refused(tmp_path, added, other):
     data = make_data(tmp_path)
-    add_to_test(data, pose(99), "child_001_1.npy")
+    add_to_test(data, pose(99), added)
+    one(problems(data), f"children {other} differ in zeros", "rename the files of one child")
+
+
+@pytest.mark.parametrize("added", ["child_10_1.npy", "child_100_1.npy", "child_21_1.npy"])
+def test_ids_that_hold_the_same_digits_are_other_children(tmp_path, added):
+    data = make_data(tmp_path)
+    add_to_test(data, pose(99), added)
     assert problems(data) == []
+
+
+def test_ids_that_differ_in_upper_case_alone_may_be_one_child_and_are_refused(tmp_path):
+    data = make_data(tmp_path)
+    for name in ("Ann_1.npy", "ann_2.npy", "ANNA_1.npy"):
+        add_to_test(data, pose(len(name)), name)
+    one(problems(data, "safe"), "children Ann and ann differ")
 
 
 def test_the_same_array_under_two_children_is_a_warning_whatever_its_type(tmp_path):

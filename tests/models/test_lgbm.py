@@ -1,6 +1,7 @@
 """The LightGBM model: its input, what its bytes depend on, and what it refuses."""
 
 import csv
+import dataclasses
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from spasm.core.errors import DataError, TrainingError
 from spasm.features.kinematics import GROUPS, NAMES
 from spasm.models import lgbm
 from spasm.models.lgbm import LgbmConfig, LgbmModel, LgbmPredictor
+from spasm.runs.decide import decide
 from spasm.runs.folder import ModelFolder
 from spasm.training.folds import train_fold
 
@@ -213,7 +215,34 @@ def test_a_file_that_is_no_model_is_refused_by_name(content, tmp_path):
 def test_training_children_of_one_class_are_refused_with_what_to_do(data, tmp_path):
     run, folder = open_both(tmp_path, data, "lgbm", SMALL)
     run.data.labels[run.fold_of != 1] = 0
-    with pytest.raises(TrainingError, match=r"fold 1: .* one class only; use fewer folds"):
+    with pytest.raises(TrainingError, match=r"fold 1: .* one class only; use another --fold-seed"):
         train_fold(run, folder, LGBM, SMALL, FLOAT32, 0, 1)
     assert not folder.is_trained(0, 1)
     assert not folder.weights(0, 1).exists()
+
+
+# ---- too few segments to split
+
+
+def test_a_fold_with_too_few_segments_to_split_is_named_with_a_flag_that_helps(tmp_path):
+    poses, labels = children(count=6, each=4)
+    few = write(tmp_path / "few", poses, labels, each=4)
+    config = LgbmConfig(num_boost_round=10)
+    run, folder = open_both(tmp_path, few, "lgbm", config)
+    for fold in range(3):
+        train_fold(run, folder, LGBM, config, FLOAT32, 0, fold)
+    assert decide(run).constant_folds == {"lgbm": [0, 1, 2]}
+    hint = LGBM.constant_hint(config, 16)
+    assert "a tree uses 12 training segments" in hint
+    flag, value = hint.split()[-2:]
+    assert flag == "--lgbm.min-data-in-leaf"
+    better = dataclasses.replace(config, min_data_in_leaf=int(value))
+    run, folder = open_both(tmp_path / "better", few, "lgbm", better)
+    for fold in range(3):
+        train_fold(run, folder, LGBM, better, FLOAT32, 0, fold)
+    assert decide(run).constant_folds == {}
+
+
+def test_with_enough_segments_another_cause_is_named():
+    assert "min-data-in-leaf" not in LGBM.constant_hint(LgbmConfig(), 400)
+    assert "check the labels" in LGBM.constant_hint(LgbmConfig(), 400)

@@ -378,8 +378,8 @@ def fold_with_one_class(folder: Path) -> Path:
 def test_a_fold_with_one_class_is_warned_about_and_its_auc_is_null(fresh, capsys):
     code = train(fresh, "--folds-file", fold_with_one_class(fresh.folder))
     output = capsys.readouterr()
-    assert (code, output.err) == (0, "warning: fold 0 has one class only; it has no AUC of its own\n"
-                                     "warning: fold 2 has one class only; it has no AUC of its own\n")  # fmt: skip
+    assert (code, output.err) == (0, "warning: one class only, and no AUC of its own: fold 0, fold 2; "
+                                     "3 of 6 children have positive segments (try another --fold-seed)\n")  # fmt: skip
     result = fresh.json("metrics.json")
     assert result["one_class_folds"] == [0, 2]
     assert [row["auc"] is None for row in result["folds"]] == [True, False, True]
@@ -422,11 +422,50 @@ def test_continuing_on_other_hardware_is_refused_and_names_the_flag(done, name, 
         done.open(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "change"),
+    [("a" * 64, "b" * 64, "has changed"), ("a" * 64, None, "has gone from the data"),
+     (None, "a" * 64, "was added to the data")],
+)  # fmt: skip
+def test_onsets_that_changed_went_or_came_between_two_folds_are_named(fresh, before, now, change):
+    def environment(digest: str | None) -> dict[str, str]:
+        return {} if digest is None else {"onsets_sha256": digest}
+
+    fresh.open(**environment(before))
+    with pytest.raises(DataError, match=f"onsets.csv {change} since these folds were begun"):
+        fresh.open(**environment(now))
+    fresh.open(**environment(before))
+
+
+@pytest.mark.parametrize("held", ["train_data.csv", "report.html", "oof.csv"])
+def test_a_run_is_not_written_over_a_data_folder_or_files_of_others(fresh, held):
+    fresh.run_path.mkdir()
+    (fresh.run_path / held).write_text("mine")
+    with pytest.raises(DataError, match="nothing was written"):
+        fresh.open()
+    assert [path.name for path in fresh.run_path.iterdir()] == [held]
+
+
+def test_a_run_is_not_written_into_the_folder_that_holds_the_runs(fresh, tmp_path):
+    fresh.open()
+    fresh.run_path = tmp_path
+    with pytest.raises(DataError, match=r"holds runs and is none itself: .*/run \("):
+        fresh.open()
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_folds_file_that_is_refused_leaves_no_run_behind(fresh, tmp_path):
+    (tmp_path / "folds_file.csv").write_text("segment_name,fold\nchild_0_0.npy,0\n")
+    with pytest.raises(DataError, match="have no fold"):
+        fresh.open(split=Folds(folds_file=tmp_path / "folds_file.csv"))
+    assert not fresh.run_path.exists()
+
+
 def test_another_fold_count_kind_or_seed_is_refused(done):
     for split in (Folds(folds=2), Folds(folds=3, fold_seed=1), Folds(folds=3, splitter="grouped"),
                   Folds(folds_file=fold_with_one_class(done.folder))):  # fmt: skip
         with pytest.raises(
-            DataError, match=r"run\.json: the run was made with other folds: .*'seed': 0.*another --run"
+            DataError, match=r"run\.json: the run was made with other folds: .*--fold-seed 0, not .*another --run"
         ):
             done.open(split=split)
 
@@ -836,6 +875,6 @@ def test_folds_that_leave_one_class_to_train_on_are_refused_before_a_run_is_made
     table = fresh.data / "train_data.csv"
     table.write_text(re.sub(r"(child_[1-5]_\d.npy),1", r"\1,0", table.read_text()))
     table.write_text(table.read_text().replace("child_0_0.npy,0", "child_0_0.npy,1"))
-    with pytest.raises(DataError, match="leave one class to train on for fold"):
+    with pytest.raises(DataError, match=r"positive segments with a pose of child 0 only.*whatever the folds"):
         fresh.open()
     assert not (fresh.run_path / "run.json").exists()

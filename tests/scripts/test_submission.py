@@ -770,3 +770,42 @@ def test_a_second_model_cannot_hide_behind_the_first(submit, edit, copied):
         code, _, stderr = submit(run=edit(models={"stgcn_mil": half, name: half | change}, files=given))
         assert code == 1, name
         assert stderr.startswith("error: ")
+
+
+# ---- outputs that would replace something else
+
+
+@pytest.mark.parametrize("name", ["train_data.csv", "oof.csv", "Groups.csv"])
+def test_an_out_with_the_name_of_a_table_is_refused_and_the_table_stays(submit, tmp_path, name):
+    (tmp_path / name).write_text("segment_name,label\nchild_1_1.npy,1\n")
+    code, stdout, stderr = submit(out=tmp_path / name)
+    assert (code, stdout) == (1, "")
+    assert "has the name of a table that this software reads" in stderr
+    assert (tmp_path / name).read_text() == "segment_name,label\nchild_1_1.npy,1\n"
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine_probabilities.csv", "mine_report.html"])
+def test_a_file_that_no_submission_wrote_is_never_replaced(submit, tmp_path, name):
+    (tmp_path / name).write_text("segment_name,label\nmy,own\n")
+    code, _, stderr = submit("--report", out=tmp_path / "mine.csv")
+    assert code == 1
+    assert "nothing was written" in stderr
+    assert (tmp_path / name).read_text() == "segment_name,label\nmy,own\n"
+    assert [path.name for path in tmp_path.glob("mine*")] == [name]
+
+
+def test_an_earlier_submission_is_replaced_and_that_is_printed(submit, tmp_path):
+    submit()
+    before = (tmp_path / "submission.csv").read_bytes()
+    code, stdout, _ = submit()
+    assert code == 0
+    assert f"replaces {tmp_path / 'submission.csv'}: the labels of 11 segments, predicted 20" in stdout
+    assert (tmp_path / "submission.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("header", ["label", "probability"])
+def test_two_columns_of_one_name_are_refused(submit, tmp_path, header):
+    code, stdout, stderr = submit("--header", header)
+    assert (code, stdout) == (2, "")
+    assert f"--header {header} is another column's name; the nearest is segment_name" in stderr
+    assert not (tmp_path / "submission.csv").exists()

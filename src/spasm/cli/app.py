@@ -142,7 +142,8 @@ def with_settings_file(argv: list[str]) -> list[str]:
         with open_regular(path) as (file, _):
             tree = json.loads(file.read())
     except DataError as error:
-        raise SettingsError(f"--settings {error}") from error
+        reason = f"not a readable JSON file; it {error.reason} ({error.hint})"
+        raise SettingsError(f"--settings {printable(path)}: {reason}") from error
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"--settings {printable(path)}: not a readable JSON file ({error})") from error
     if not isinstance(tree, dict):

@@ -285,8 +285,8 @@ def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[io.Buff
                 raise DataError(path, "is a device, a pipe or a socket, not a regular file", "delete it")
             yield file, status.st_size
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(path, "there is no such file", where_missing(path)) from error
+        raise DataError(path, f"cannot be read: {error.strerror}", where_missing(path)) from error
     except IsADirectoryError as error:
-        raise DataError(path, "is a folder, not a file", what_it_holds(path)) from error
+        raise DataError(path, f"cannot be read: {error.strerror}", what_it_holds(path)) from error
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}", "check its permissions") from error

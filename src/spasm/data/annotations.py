@@ -184,7 +184,7 @@ def read_tables(data: Path, names: str, frames: int) -> Tables:
                 reason = f"{len(strange)} of its segments have no file, such as {shorten(strange[0])}"
                 hint = f"{nearest_name(strange[0], known) or 'delete their rows.'} Names are whole, with .npy"
                 problems.append(DataError(onset_table, reason, hint))
-            targeted = check_targets(onset_table, labels.labels, onsets, frames)
+            targeted = check_targets(onset_table, labels.labels, {} if wrong else onsets, frames)
             problems += targeted.problems
             warnings += targeted.warnings
     return Tables(train, test, labels.labels, groups, onsets, problems, warnings)
@@ -195,8 +195,10 @@ def group_values(groups: Mapping[str, Mapping[str, str]], children: Sequence[str
 
     groups: the row of each child. Raises DataError for an unknown column, and for a child without a value.
     """
+    if not groups:
+        raise DataError("groups.csv", "is not in the data folder", f"write it with the columns child,{column}")
     columns = sorted({name for row in groups.values() for name in row} - {"child"})
-    if groups and column not in columns:
+    if column not in columns:
         hint = f"{nearest_name(column, columns)} Its columns are {', '.join(columns) or 'none'}".strip()
         raise DataError("groups.csv", f"has no column {shorten(column)}", hint)
     values = np.array([groups.get(child, {}).get(column, "") for child in children])

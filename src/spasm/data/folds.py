@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from spasm.core.errors import DataError, DataProblems, shorten
+from spasm.core.errors import DataError, DataProblems, printable
 from spasm.core.nearby import nearest_name
 from spasm.core.tables import read_table
 from spasm.data.naming import child_of
@@ -71,7 +71,7 @@ def read_folds(path: Path, names: tuple[str, ...]) -> np.ndarray:
     if unknown:
         near = nearest_name(unknown[0], absent or names)
         hint = f"{near} Names are whole, with .npy; delete rows of segments that are not there".strip()
-        problems.append(DataError(path, f"{len(unknown)} segments are not in train/: {shorten(unknown[0])}", hint))
+        problems.append(DataError(path, f"{len(unknown)} segments are not in train/: {printable(unknown[0])}", hint))
     if absent:
         problems.append(DataError(path, f"{len(absent)} segments have no fold: {absent[0]}", "add a row for each"))
     used = set(fold_of.values())
@@ -91,19 +91,19 @@ def why_untrainable(
     labels: (N,) of 0 and 1; posed: (N,) bool: the segment has a pose. place: what the error names.
     """
     if not posed.any():
-        hint = "there is nothing to learn from: export the poses again, with NaN only where a landmark was not found"
-        return DataError(place, f"has no pose in any of its {len(labels):,} segments", hint)
+        hint = "there is nothing to learn from: export the poses again"
+        return DataError(place, f"cannot be trained on: it has no pose in any of its {len(labels):,} segments", hint)
     for label, kind in ((1, "positive"), (0, "negative")):
         rows = posed & (labels == label)
         owners = sorted(set(np.asarray(children)[rows]))
         if len(owners) > 1:
             continue
         if owners:
-            reason = f"has {kind} segments with a pose of child {owners[0]} only, {rows.sum():,} of them"
+            reason = f"cannot be trained on: it has {kind} segments with a pose of child {owners[0]} only"
             why = f"while child {owners[0]} is held out, there is none to learn from, whatever the folds"
             return DataError(place, reason, f"{why}: add {kind} segments of another child")
         hint = f"there is nothing to learn from: add {kind} segments of at least two children"
-        return DataError(place, f"has no {kind} segment with a pose", hint)
+        return DataError(place, f"cannot be trained on: it has no {kind} segment with a pose", hint)
     return None
 
 

@@ -18,9 +18,8 @@ def no_training_data(data: Path) -> DataError:
     if not wrong and data.name in ("train", "test") and (data.parent / TABLE).is_file():
         return DataError(data, "holds segments of a data folder, one level too deep", _add("--data", data.parent))
     if (data / "run.json").exists():
-        return DataError(
-            data, "is a run, not a data folder", f"use --run {shell_words(data)} for it, and --data for data"
-        )
+        hint = f"name the folder that holds train/ and {TABLE}; this one is for --run"
+        return DataError(data, "is a run, not a data folder", hint)
     poses = describe_poses(data) if data.is_dir() else ""
     if poses:
         return DataError(data, f"holds poses of another tool, no data folder: {poses}", import_hint(data))

@@ -27,7 +27,7 @@ def name_hint(name: str, names: str, verb: str = "write") -> str:
     plain = name.strip()
     for meant in (plain, f"{plain}.npy", plain.lower(), f"{plain.lower()}.npy"):
         if NAME_PATTERNS[names].fullmatch(meant):
-            return f"{verb} {meant}: names end in .npy, in lower case, without blanks"
+            return f"{verb} {meant}: names are whole, with .npy, in lower case and without blanks"
     return NAME_HINTS[names]
 
 

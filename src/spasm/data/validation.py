@@ -41,6 +41,8 @@ class Report:
     """Segments without a pose in any frame."""
     test_segments: int
     test_children: int
+    untrainable: DataError | None
+    """Why training will refuse these segments; None where it will not, or where there are other problems."""
 
     @property
     def prevalence(self) -> float:
@@ -73,13 +75,12 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
                 first = first_with.setdefault(hashlib.sha256(pose.data).hexdigest(), path)
                 if first != path:
                     warnings.append(_same_array(path, first))
+    untrainable = None
     if not problems and len(set(tables.labels.values())) == 2:
         labels = np.array([tables.labels[name] for name in posed])
-        error = why_untrainable(data, labels, [child_of(name) for name in posed], np.array(list(posed.values())))
+        untrainable = why_untrainable(data, labels, [child_of(name) for name in posed], np.array(list(posed.values())))
         with_pose = {child_of(name) for name, has_pose in posed.items() if has_pose}
-        if error is not None:
-            problems.append(DataError(data, f"cannot be trained on: it {error.reason}", error.hint))
-        elif len(with_pose) == 2:
+        if untrainable is None and len(with_pose) == 2:
             hint = "random convolutions need three children: train with --models lgbm, or add children"
             warnings.append(DataError(data, "has poses of two children only", hint))
     return Report(
@@ -95,6 +96,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
         without_pose=without_pose,
         test_segments=len(tables.test),
         test_children=len({child_of(path.name) for path in tables.test}),
+        untrainable=untrainable,
     )
 
 

@@ -98,18 +98,14 @@ def _prepared(events: np.ndarray, overlap: Overlap) -> np.ndarray:
 def evaluate_events(counts: Sequence[EventCounts], children: Sequence[str], seed: int = 0) -> dict[str, Estimate]:
     """Metrics of all recordings together, each with a 95 % interval over children.
 
-    Without any true event only the false alarms are defined; the others are None.
+    Without any true event, as of controls, the sensitivity is None.
     """
     child = bootstrap.number_children(children)
     totals = np.zeros((child.max() + 1, 5))
     np.add.at(totals, child, np.array([count[:5] for count in counts], dtype=float))
     resampled = bootstrap.sample_children(len(totals), np.random.default_rng(seed))
     point, replicates = _event_metrics(totals.sum(0, keepdims=True)), _event_metrics(resampled @ totals)
-    metrics = {name: bootstrap.interval(float(point[name][0]), replicates[name]) for name in point}
-    if not totals[:, 0].any():  # of controls, only false alarms can be counted
-        undefined: Estimate = {"value": None, "low": None, "high": None}
-        metrics |= {name: undefined for name in ("event_sensitivity", "event_precision", "event_f1")}
-    return metrics
+    return {name: bootstrap.interval(float(point[name][0]), replicates[name]) for name in point}
 
 
 def _event_metrics(totals: np.ndarray) -> dict[str, np.ndarray]:

@@ -20,11 +20,8 @@ def select_segment(data: TrainingData, name: str) -> int:
     if not name:
         return int(np.flatnonzero((data.labels == 1) & data.has_pose)[0])
     if name not in data.names:
-        raise DataError(
-            data.folder / "train" / name,
-            "is not a segment of this run",
-            nearest_name(name, data.names) or "name one of its training data",
-        )
+        hint = nearest_name(name, data.names) or "name one of its training data"
+        raise DataError(data.folder / "train" / name, "is not a segment of this run", hint)
     row = data.names.index(name)
     if not data.has_pose[row]:
         raise DataError(data.folder / "train" / name, "has no pose in any frame", "name another segment")

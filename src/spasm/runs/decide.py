@@ -37,7 +37,7 @@ from spasm.runs.artefacts import (
 from spasm.runs.folder import ModelFolder, Run
 from spasm.runs.oof_table import OofTable
 
-CONSTANT = 1e-3  # probabilities that differ by less do not distinguish segments
+CONSTANT = 1e-4  # probabilities that differ by less do not distinguish segments
 PROTOCOL = (
     "Folds hold whole children. Weights, calibration and threshold for a fold were chosen on the other folds; "
     "the models were not trained again for that, and this small dependence remains. Intervals: 95 %, resampling "

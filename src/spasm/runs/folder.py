@@ -71,7 +71,8 @@ def check_place(path: Path) -> None:
     if found and not (path / "run.json").exists():
         hint = f"name one of them, or a new one in it: --run {shell_words(path / 'main')}"
         raise DataError(path, f"holds runs and is none itself: {listed(found)}", hint)
-    check_folder(path, ("oof.csv", "decision.json", "metrics.json", "report.html"), "run.json", "--run")
+    if next(path.glob("*/manifest.json"), None) is None:
+        check_folder(path, ("oof.csv", "decision.json", "metrics.json", "report.html"), "run.json", "--run")
 
 
 def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split: Folds) -> Run:

@@ -1,0 +1,114 @@
+"""The table of true events: whose they are, what is no event, and recordings that have none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spasm.core.errors import DataError, DataProblems
+from spasm.data.true_events import TrueEvents, read_true_events
+
+MINUTE = 30 * 60  # frames
+
+
+def read(folder: Path, *rows: str, lengths: dict[str, int] | None = None, videos: dict[str, str] | None = None):
+    """Read a table of these rows; lengths: frames by the recording's name."""
+    named = lengths or {"child_4_1.npy": MINUTE, "child_5_1.npy": MINUTE}
+    table = folder / "marked by hand.csv"
+    table.write_text("\n".join(["recording,onset_s,offset_s", *rows]) + "\n")
+    return read_true_events(table, {folder / name: count for name, count in named.items()}, videos or {})
+
+
+def refusals(folder: Path, *rows: str, **more: object) -> list[str]:
+    with pytest.raises(DataProblems) as caught:
+        read(folder, *rows, **more)
+    return list(map(str, caught.value.problems))
+
+
+def warned(events: TrueEvents) -> str:
+    return "\n".join(map(str, events.warnings))
+
+
+def test_events_are_sorted_and_belong_to_their_recording(tmp_path):
+    events = read(tmp_path, "child_5_1.npy,30,31.5", "child_4_1.npy,2,3", "child_5_1.npy,4,6")
+    assert events.spans["child_5_1.npy"].tolist() == [[4, 6], [30, 31.5]]
+    assert events.spans["child_4_1.npy"].tolist() == [[2, 3]]
+    assert events.warnings == []
+
+
+@pytest.mark.parametrize("name", ["child_5_1", "Child_5_1.npy", "child_5_1.NPY", "child_51.npy", "child_05_1.npy"])
+def test_a_row_that_names_no_recording_is_refused_with_the_nearest_name(tmp_path, name):
+    (line,) = refusals(tmp_path, "child_4_1.npy,2,3", f"{name},4,5")
+    assert f"line 3: there is no recording '{name}'" in line
+    assert "did you mean child_5_1.npy?" in line
+
+
+def test_a_row_without_a_name_or_with_a_strange_one_is_refused(tmp_path):
+    for name in ("", "..", "another"):
+        (line,) = refusals(tmp_path, f"{name},4,5")
+        assert "there is no recording" in line
+
+
+def test_a_recording_beside_the_named_ones_is_not_used_and_that_is_a_warning(tmp_path):
+    (tmp_path / "child_6_1.npy").touch()
+    events = read(tmp_path, "child_4_1.npy,2,3", "child_5_1.npy,2,3", "child_6_1.npy,7,8", "child_6_1.npy,9,10")
+    assert "events of 1 recordings that were not named, such as child_6_1.npy" in warned(events)
+    assert set(events.spans) == {"child_4_1.npy", "child_5_1.npy"}
+
+
+def test_a_table_may_name_the_video_of_a_recording(tmp_path):
+    videos = {"child_4_1.npy": "Lea morning.mp4"}
+    events = read(tmp_path, "Lea morning.mp4,2,3", "child_5_1.npy,1,2", videos=videos)
+    assert events.spans["child_4_1.npy"].tolist() == [[2, 3]]
+    (line,) = refusals(tmp_path, "Lea mornings.mp4,2,3", videos=videos)
+    assert "did you mean Lea morning.mp4?" in line
+
+
+@pytest.mark.parametrize("times", ["5,4", "5,5", "-1,2", "x,2", ",", "nan,3", "1,inf"])
+def test_what_is_no_event_is_refused_with_its_line(tmp_path, times):
+    (line,) = refusals(tmp_path, "child_4_1.npy,1,2", f"child_4_1.npy,{times}")
+    assert "line 3" in line
+    assert "a later offset_s, in seconds" in line
+
+
+def test_the_same_event_twice_is_refused(tmp_path):
+    (line,) = refusals(tmp_path, "child_4_1.npy,1,2", "child_4_1.npy,3,4", "child_4_1.npy,1.0,2.00")
+    assert "line 4: this event of child_4_1.npy is there twice" in line
+
+
+def test_events_in_frames_are_refused_as_such(tmp_path):
+    lines = refusals(tmp_path, "child_4_1.npy,900,930", "child_5_1.npy,1500,1545", "child_5_1.npy,20,55")
+    assert len(lines) == 2, "the third lies inside of the recording"
+    assert all("these look like frames: divide by 30" in line for line in lines)
+
+
+def test_an_event_beyond_the_end_in_seconds_is_not_called_frames(tmp_path):
+    (line,) = refusals(tmp_path, "child_4_1.npy,4000,4002")
+    assert "seconds from the recording's start; child_4_1.npy lasts 60.0 s" in line
+    assert "frames" not in line
+
+
+def test_frames_that_fit_into_a_long_recording_are_a_warning(tmp_path):
+    hour = {"child_4_1.npy": 60 * MINUTE}
+    events = read(tmp_path, "child_4_1.npy,900,931", "child_4_1.npy,1500,1545", lengths=hour)
+    assert "half of its events last 38.0 s or longer" in warned(events)
+    assert "last" not in warned(read(tmp_path, "child_4_1.npy,900,902", lengths=hour))
+
+
+def test_a_recording_without_a_row_has_no_events_and_that_is_one_warning(tmp_path):
+    events = read(tmp_path, "child_4_1.npy,2,3")
+    assert events.spans["child_5_1.npy"].shape == (0, 2)
+    assert warned(events).count("lists no event of child_5_1.npy") == 1
+
+
+def test_a_table_without_rows_is_of_controls(tmp_path):
+    events = read(tmp_path)
+    assert [len(spans) for spans in events.spans.values()] == [0, 0]
+    assert "every detected event is a false alarm" in warned(events)
+    with pytest.raises(DataError, match="no header"):
+        (tmp_path / "empty.csv").write_text("")
+        read_true_events(tmp_path / "empty.csv", {}, {})
+
+
+def test_times_keep_their_precision(tmp_path):
+    assert read(tmp_path, "child_4_1.npy,1.234,2.5").spans["child_4_1.npy"].dtype == np.float64
