@@ -64,10 +64,8 @@ def describe_missing(missing: Sequence[Collection[str]], what: str, run: Path, d
     lacking = [name for name in LANDMARKS if count[name] > len(affected) / 2]  # in most of these
     lacking = lacking or [name for name in LANDMARKS if count[name]]
     some = f"all {len(missing):,}" if len(affected) == len(missing) > 1 else f"{len(affected):,} of {len(missing):,}"
-    of_training = (
-        f"{len(lacking)} of the {len(usual_landmarks(decision))} landmarks of the training of {printable(run)}"
-    )
-    return f"{some} {what}: {of_training} are missing: {_shortened(lacking)} ({_remedy(lacking)})"
+    had = f"{len(usual_landmarks(decision))} landmarks that {printable(run)} was trained with"
+    return f"{some} {what}: {len(lacking)} of the {had} are missing: {_shortened(lacking)} ({_remedy(lacking)})"
 
 
 def _of_no_concern(decision: Decision) -> tuple[str, ...]:
