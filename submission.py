@@ -21,7 +21,6 @@ from spasm.core import files
 from spasm.core.errors import printable
 from spasm.core.outputs import check_name, check_replaceable
 from spasm.data.dataset import SegmentFiles
-from spasm.data.findings import NO_POSE, fold
 from spasm.data.missing import list_test_segments
 from spasm.data.naming import child_of
 from spasm.inference.trained_run import Prediction, TrainedRun
@@ -87,7 +86,7 @@ def main(settings: Submission) -> int:
         threshold, reason = run.threshold_for(prediction, children, settings.prevalence)
         prediction = prediction.at_threshold(threshold)
     prediction = prediction.with_notes(settings.abstain)
-    noticed = fold(names, prediction.findings, without=[NO_POSE])
+    noticed = run.findings(names, prediction)
     app.warn(f"{printable(settings.test)}: {line}" for line in noticed)
 
     peaks = ["" if math.isnan(peak) else f"{peak:.2f}" for peak in prediction.peak_time_s]
@@ -99,9 +98,6 @@ def main(settings: Submission) -> int:
     if replaced:
         print(replaced)
     print(summary(prediction, reason))
-    missing = run.missing_landmarks(prediction)
-    if missing:
-        print(missing)
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
         files.write_text(report_path, report(settings, run, result, prediction, paths, folder, children))
@@ -171,8 +167,9 @@ def report(
     from spasm.report.page import page
     from spasm.report.predictions import new_segments
 
-    poses = SegmentFiles(paths, run.frames, folder, run.decision.data.landmarks)
-    predictions = new_segments(prediction, [path.name for path in paths], children, poses)
+    poses, names = SegmentFiles(paths, run.frames, folder, run.decision.data.landmarks), [path.name for path in paths]
+    noticed = run.findings(names, prediction)
+    predictions = new_segments(prediction, names, children, poses, noticed)
     built = build_report(
         run,
         result,

@@ -28,13 +28,12 @@ from spasm.core.errors import TrainingError, group_alike
 from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
-from spasm.data.findings import fold
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import EVENT_COLUMNS, Rule, detect_events, write_events
-from spasm.inference.missing_landmarks import describe_missing, missing_in_recordings
+from spasm.inference.missing_landmarks import fold_for_run
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, pose_import
@@ -122,7 +121,8 @@ def main(settings: Timeline) -> int:
         print(f"{one['video']}: {one['recording']}, a pose in {one['pose_fraction']:.0%} of its frames{note}")
     checked = check_recordings(given.paths)
     lengths = {path: one.frames for path, one in checked.items()}
-    app.warn(fold([path.name for path in checked], [one.findings for one in checked.values()], "recordings"))
+    noticed = [one.findings for one in checked.values()]
+    app.warn(fold_for_run([path.name for path in checked], noticed, settings.run, decision, "recordings"))
     events = settings.events
     table = None
     if events:
@@ -146,9 +146,6 @@ def main(settings: Timeline) -> int:
     }
     write_events(out / "events.csv", {path.name: found for path, found in detected.items()})
     timeline_plots.write_timelines(out, predicted, detected, true, dict(zip(predicted, rules, strict=True)))
-    missing = describe_missing(missing_in_recordings(lengths, decision), "recordings", settings.run, decision)
-    if missing:
-        print(missing)
     for path, windows in predicted.items():
         print(timeline_text.recording_summary(path.name, windows, detected[path]))
 

@@ -12,6 +12,7 @@ from helpers.commands import CPU, T, code_of, here, without_progress
 from helpers.data import FLOAT32
 from helpers.tables import table
 from spasm.core.errors import DataError
+from spasm.data.findings import NEVER, NO_DEPTH, NO_POSE, Findings, clean
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.landmarks import INDEX, LANDMARKS
 from spasm.data.naming import child_of
@@ -19,12 +20,7 @@ from spasm.data.segments import read_pose
 from spasm.explain.attributions import gather
 from spasm.inference import sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
-from spasm.inference.missing_landmarks import (
-    describe_missing,
-    missing_in_recordings,
-    missing_landmarks,
-    segment_note,
-)
+from spasm.inference.missing_landmarks import describe_missing, fold_for_run, missing_landmarks, sentences_for_run
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.report.build import load_data
 from spasm.runs.artefacts import Decision, RunInfo, read_decision, read_run_info
@@ -81,10 +77,9 @@ def test_a_run_reads_the_same_of_33_landmarks_and_of_17(of_coco, of_33, poses):
     run = TrainedRun(of_coco, FLOAT32)
     of_17 = run.predict(keep_landmarks(poses, "coco_17"))
     assert sorted(run.decision.models) == sorted(MODELS)
-    for field in dataclasses.fields(of_33):
-        np.testing.assert_equal(getattr(of_33, field.name), getattr(of_17, field.name), field.name)
+    for name in {field.name for field in dataclasses.fields(of_33)} - {"findings"}:
+        np.testing.assert_equal(getattr(of_33, name), getattr(of_17, name), name)
     assert of_33.inside_fraction.max() > 0.9, "of the landmarks that it reads"
-    assert run.missing_landmarks(of_17) == ""
 
 
 def test_files_recordings_and_live_poses_give_the_same_too(of_coco, of_33, paths, poses, tmp_path):
@@ -161,17 +156,22 @@ def test_another_set_or_fraction_in_a_run_is_refused(of_coco, tmp_path, name, ch
 # ---- notes of a run that reads all landmarks
 
 
+def found_in(poses: np.ndarray) -> list[Findings]:
+    return [clean(pose)[1] for pose in poses]
+
+
 def test_segments_without_landmarks_that_the_training_had_get_a_note(trained, poses):
     run, count = TrainedRun(trained, FLOAT32), len(poses)
     both = run.predict(np.concatenate([poses, keep_landmarks(poses, "coco_17")]))
-    assert not both.missing[:count].any() and not any("landmarks that" in note for note in both.note[:count])
+    assert not any("missing" in note for note in both.note[:count])
     given, posed = both.probability[count:], both.has_pose[:count]
     assert not np.isclose(given, both.probability[:count])[posed].any(), "which is what the note is for"
     note = "16 landmarks that the training had are missing: left_eye_inner, left_eye_outer, right_eye_inner, ..."
     assert [note in text for text in both.note[count:]] == posed.tolist()
-    line = run.missing_landmarks(both)
-    assert f"{posed.sum()} of {2 * count} segments lack 16 of the 33 landmarks that {trained} was trained with" in line
-    assert line.endswith("use a run that was trained with --landmarks coco_17")
+    assert ["no depth" in text for text in both.note[count:]] == posed.tolist()
+    [line] = [line for line in run.findings(list(map(str, range(2 * count))), both) if "was trained with" in line]
+    assert line.startswith(f"{posed.sum()} of {2 * count} segments: 16 of the 33 landmarks that {trained} was trained")
+    assert line.endswith("; use a run that was trained with --landmarks coco_17)")
 
 
 def test_the_commands_print_it_once(trained, poses, paths, tmp_path, capsys):
@@ -179,63 +179,68 @@ def test_the_commands_print_it_once(trained, poses, paths, tmp_path, capsys):
     for path, pose in zip(paths, keep_landmarks(poses, "coco_17"), strict=True):
         np.save(tmp_path / "test" / path.name, pose)
     here("submission", "--run", trained, "--test", tmp_path / "test", "--out", tmp_path / "out.csv", *CPU)
-    assert capsys.readouterr().out.count("16 of the 33 landmarks") == 1
+    warnings = capsys.readouterr().err
+    assert warnings.count("16 of the 33 landmarks") == 1 and "never found" not in warnings
     notes = [row["note"] for row in table(tmp_path / "out_probabilities.csv")]
     assert sum("16 landmarks that the training had are missing" in note for note in notes) > 5
     videos = [recording(tmp_path / f"child_1_{number}.npy", keep_landmarks(poses, "coco_17")) for number in range(2)]
     here("timeline", *videos, "--run", trained, "--out", tmp_path / "timeline", *CPU)
-    assert capsys.readouterr().out.count("all 2 recordings lack 16 of the 33 landmarks") == 1
+    warnings = capsys.readouterr().err
+    assert warnings.count("all 2 recordings: 16 of the 33 landmarks") == 1 and "never found" not in warnings
 
 
-def test_a_training_without_these_landmarks_gives_no_note(decision):
-    found = np.ones((4, 33), dtype=bool)
+def test_a_training_without_these_landmarks_gives_no_note(decision, poses):
     lacking = [name for name in LANDMARKS if name.endswith(("pinky", "thumb", "heel"))]
-    found[:, [INDEX[name] for name in lacking]] = False
-    assert missing_landmarks(found, decision).sum() == 4 * len(lacking)
-    assert not missing_landmarks(found, had(decision, *lacking)).any()
-    assert not missing_landmarks(found, had(decision, *lacking, fraction=0.7)).any(), "not found almost always"
-    assert missing_landmarks(found, had(decision, *lacking, fraction=0.95)).any(axis=1).all()
+    poses = poses.copy()
+    poses[:, :, [INDEX[name] for name in lacking]] = np.nan
+    [findings, *_] = [one for one in found_in(poses) if one.posed]
+    assert missing_landmarks(findings, decision) == tuple(lacking)
+    for other in (had(decision, *lacking), had(decision, *lacking, fraction=0.7)):
+        assert missing_landmarks(findings, other) == ()
+        assert sentences_for_run(findings, other) == {}
+        assert fold_for_run(["a"], [findings], Path("run"), other) == []
+    assert missing_landmarks(findings, had(decision, *lacking, fraction=0.95)) == tuple(lacking)
 
 
-def test_a_segment_without_any_pose_lacks_no_landmark(decision):
-    assert not missing_landmarks(np.zeros((1, 33), dtype=bool), decision).any()
-    assert segment_note(np.zeros(33, dtype=bool)) == ""
+def test_a_training_without_depth_gives_no_note_on_depth(decision, poses):
+    poses = poses.copy()
+    poses[..., 2] = np.where(np.isfinite(poses[..., 0]), 0, np.nan)
+    [findings, *_] = [one for one in found_in(poses) if one.posed]
+    assert decision.depth_fraction == 1
+    assert list(sentences_for_run(findings, decision)) == [NO_DEPTH]
+    assert sentences_for_run(findings, decision.model_copy(update={"depth_fraction": 0.0})) == {}
+
+
+def test_a_run_of_17_landmarks_notes_only_what_it_reads(of_coco, poses, tmp_path, simulated):
+    decision = read_decision(of_coco)
+    flat = keep_landmarks(poses, "coco_17")
+    assert all(set(sentences_for_run(one, decision)) <= {NO_POSE} for one in found_in(flat))
+    flat[:, :, INDEX["left_knee"]] = np.nan
+    assert any("missing: left_knee" in sentences_for_run(one, decision).get(NEVER, "") for one in found_in(flat))
+    data = load_data(of_coco, simulated, tmp_path)
+    assert not any("never found" in line or "no depth" in line for line in data.findings)
+
+
+def test_a_segment_without_any_pose_lacks_no_landmark(decision, poses):
+    [findings, *_] = found_in(np.full_like(poses[:1], np.nan))
+    assert missing_landmarks(findings, decision) == ()
+    assert list(sentences_for_run(findings, decision)) == [NO_POSE]
 
 
 def line_without(decision: Decision, *names: str, segments: int = 3) -> str:
     """What is written where each of some segments lacks these landmarks."""
-    found = np.ones((segments, 33), dtype=bool)
-    found[:, [INDEX[name] for name in names]] = False
-    return describe_missing(missing_landmarks(found, decision), "segments", Path("output/main"), decision)
+    return describe_missing([names] * segments, "segments", Path("output/main"), decision)
 
 
 def test_the_line_names_a_set_only_if_it_fits(decision):
     hands = [name for name in LANDMARKS if name.endswith(("pinky", "thumb", "index")) and "foot" not in name]
-    assert line_without(decision, *hands).endswith("--landmarks body_25")
-    assert line_without(decision, *hands, "left_heel").endswith("--landmarks coco_17")
+    assert "--landmarks body_25)" in line_without(decision, *hands)
+    assert "--landmarks coco_17)" in line_without(decision, *hands, "left_heel")
     legs = [name for name in LANDMARKS if name.endswith(("knee", "ankle", "heel", "foot_index"))]
     line = line_without(decision, *legs)
-    assert line.startswith("all 3 segments lack 8 of the 33 landmarks that output/main was trained with (left_knee, ")
+    assert line.startswith("all 3 segments: 8 of the 33 landmarks that output/main was trained with are missing: left_")
     assert "--landmarks" not in line and "use poses that have them" in line
     assert line_without(decision) == ""
-    assert line_without(decision, "nose", segments=1).startswith("1 of 1 segments lack 1 of")
-
-
-def test_one_landmark_is_named_in_the_singular(decision):
-    found = np.ones((1, 33), dtype=bool)
-    found[0, INDEX["nose"]] = False
-    assert segment_note(missing_landmarks(found, decision)[0]) == "1 landmark that the training had is missing: nose"
-
-
-def test_a_recording_lacks_only_what_it_never_has(decision, poses, tmp_path):
-    late = keep_landmarks(poses, "coco_17")
-    late[-1] = poses[np.flatnonzero(np.isfinite(poses[:, 0, 0, 0]))[0]]
-    lengths = {
-        recording(tmp_path / "child_1_1.npy", keep_landmarks(poses, "coco_17")): len(poses) * T,
-        recording(tmp_path / "child_1_2.npy", poses): len(poses) * T,
-        recording(tmp_path / "child_1_3.npy", late): len(poses) * T,
-    }
-    missing = missing_in_recordings(lengths, decision)
-    assert missing.sum(axis=1).tolist() == [16, 0, 0]
-    line = describe_missing(missing, "recordings", Path("output/main"), decision)
-    assert line.startswith("1 of 3 recordings lack 16 of the 33 landmarks")
+    assert line_without(decision, "nose", segments=1).startswith("1 of 1 segments: 1 of the 33")
+    few = describe_missing([(), ("nose",), ("left_ear",)], "recordings", Path("output/main"), decision)
+    assert few.startswith("2 of 3 recordings: 2 of the 33 landmarks")

@@ -14,6 +14,8 @@ from helpers.models import smallest
 from helpers.settings import changed
 from spasm.config.fields import from_tree, to_tree
 from spasm.core.tables import read_table
+from spasm.data.dataset import load_training
+from spasm.inference.ensemble_predictor import KeepLandmarks
 from spasm.models.model import FoldJob
 from spasm.models.registry import MODELS
 from spasm.runs.folder import ModelFolder
@@ -57,6 +59,17 @@ def test_a_name_a_title_and_what_it_is_stand_in_its_class(model):
 def test_the_default_settings_survive_a_manifest(model):
     config = MODELS[model].config()
     assert from_tree(MODELS[model].config, to_tree(config)) == config
+
+
+@EVERY
+def test_it_can_read_17_landmarks_alone(model, data, tmp_path):
+    every, coco = (load_training(data, FRAMES, "challenge", tmp_path, landmarks=name) for name in ("all", "coco_17"))
+    config, rows = smallest(model), np.arange(len(coco.names))
+    fitted = MODELS[model].fit(FoldJob(coco, rows, config, seed=0, fold=0, hardware=FLOAT32))
+    predictor = KeepLandmarks(MODELS[model].predictor(fitted, config, FLOAT32), "coco_17")
+    of_33, of_17 = (predictor.predict(np.array(one.poses), rows).logits for one in (every, coco))
+    assert np.array_equal(of_33, of_17) and np.isfinite(of_17).all()
+    assert np.ptp(of_17) > 0, "segments differ"
 
 
 @EVERY

@@ -38,7 +38,7 @@ class Steep:
             nose = np.where(np.isfinite(poses[:, :, 0, 0]), poses[:, :, 0, 0], 0)
             attention = np.where(nose == nose.max(1, keepdims=True), nose, 0)
             logits = {"a": np.where(posed.any(axis=1), nose.max(1), 0.05)}
-            yield BatchPrediction(key, posed, posed.mean(axis=1), visible_mask(poses).any(axis=1), logits, attention)
+            yield BatchPrediction(key, posed, posed.mean(axis=1), logits, attention)
 
     def probability(self, logits, children, has_pose, child_context=True):
         assert not child_context, "windows overlap, and are no segments of one child"

@@ -18,10 +18,10 @@ from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, wit
 from spasm.core.sealed import read_sealed_array, write_sealed_array
 from spasm.data import annotations
 from spasm.data.annotations import LabelLevel, read_tables
-from spasm.data.findings import NO_POSE, ROW, RULES, Findings, fold, from_rows, to_rows
+from spasm.data.findings import NEVER, NO_DEPTH, NO_POSE, ROW, RULES, Findings, fold, from_rows, to_rows
 from spasm.data.formats.convert import opened
 from spasm.data.index import FileIndex, FileState
-from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.landmark_sets import KEPT, keep_landmarks
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
 from spasm.data.pose import CHANNELS, FPS, visible_mask
@@ -154,7 +154,7 @@ def load_training(
             *tables.warnings,
             *_same_under_two_children(tables.train, digests, has_pose),
         ),
-        findings=tuple(fold(names_in_order, findings, without=(NO_POSE,))),
+        findings=tuple(fold(names_in_order, findings, without=(NO_POSE, *_unread(findings, landmarks)))),
         folder=data,
         targets=targets,
         label_level=source.label_level,
@@ -162,6 +162,14 @@ def load_training(
         landmarks=landmarks,
         cache=cache / key,
     )
+
+
+def _unread(findings: Sequence[Findings], landmarks: LandmarkSet) -> tuple[str, ...]:
+    """The kinds of findings that are only about landmarks, or about depth, that a run does not read."""
+    if landmarks == "all":
+        return ()
+    kept = set(KEPT[landmarks])
+    return (NO_DEPTH,) if any(kept & set(one.never_found) for one in findings if one.posed) else (NEVER, NO_DEPTH)
 
 
 def _reported(groups: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:

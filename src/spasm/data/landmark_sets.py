@@ -41,6 +41,16 @@ def keep_landmarks(poses: np.ndarray, landmarks: LandmarkSet) -> np.ndarray:
     return result
 
 
+def depth_fraction(poses: np.ndarray) -> float:
+    """The fraction of the frames with a pose in which some z is not 0; poses: (N, T, 33, 5). 0 without any pose."""
+    deep = posed = 0
+    for start in range(0, len(poses), BLOCK):
+        visible = visible_mask(poses[start : start + BLOCK])
+        deep += int((visible & (poses[start : start + BLOCK, ..., 2] != 0)).any(axis=2).sum())
+        posed += int(visible.any(axis=2).sum())
+    return deep / max(posed, 1)
+
+
 def landmark_fractions(poses: np.ndarray) -> np.ndarray:
     """In which fraction of the frames with a pose each landmark is found, (33,) float64; poses: (N, T, 33, 5).
 

@@ -38,8 +38,6 @@ class BatchPrediction(NamedTuple):
     """(N, T) bool: the frame has a pose."""
     inside: np.ndarray
     """(N,) in 0..1: the fraction of landmarks, of those that the run reads, found inside the picture."""
-    found: np.ndarray
-    """(N, 33) bool: the landmark was found in some frame."""
     logits: dict[str, np.ndarray]
     """(N,) float64 by model, averaged over its seeds and folds."""
     attention: np.ndarray
@@ -190,29 +188,23 @@ class EnsemblePredictor:
         Logits are averaged over seeds, and probabilities over folds unless the decision averages logits. A segment
         without a pose gets the log-odds of such segments in training, and attention of 0.
         """
-        waiting: list[tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
+        waiting: list[tuple[Any, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
         iterator = iter(batches)
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
                 kept = keep_landmarks(poses, self.landmarks)
-                visible = visible_mask(kept)
-                posed, found = np.asarray(visible.any(axis=2)), np.asarray(visible.any(axis=1))
+                posed = np.asarray(visible_mask(kept).any(axis=2))
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
                     scores = {name: worker.submit(_predict, kept, rows) for name, worker in self.workers.items()}
                 inside = inside_picture(kept)[:, :, landmark_indices(self.landmarks)].mean(axis=(1, 2))
-                waiting.append((key, posed, inside, found, scores))
+                waiting.append((key, posed, inside, scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))
 
     def _gather(
-        self,
-        key: Any,
-        posed: np.ndarray,
-        inside: np.ndarray,
-        found: np.ndarray,
-        scores: dict[str, "Future[Any]"],
+        self, key: Any, posed: np.ndarray, inside: np.ndarray, scores: dict[str, "Future[Any]"]
     ) -> BatchPrediction:
         logits, attention, attending = {}, np.zeros(posed.shape), 0.0
         has_pose = posed.any(axis=1)
@@ -229,7 +221,7 @@ class EnsemblePredictor:
             if scored.attention is not None:
                 attention[has_pose] += self.parameters.weights[name] * scored.attention
                 attending += self.parameters.weights[name]
-        return BatchPrediction(key, posed, inside, found, logits, attention / (attending or 1.0))
+        return BatchPrediction(key, posed, inside, logits, attention / (attending or 1.0))
 
     def probability(
         self,

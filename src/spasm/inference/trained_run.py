@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.segments import inspect_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
-from spasm.inference.missing_landmarks import describe_missing, missing_landmarks, segment_note
+from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
 from spasm.runs.artefacts import read_decision, rebuild_hint
 from spasm.runs.oof_table import read_oof
 
@@ -45,8 +45,8 @@ class Prediction:
     """(N,) float64: the fraction of landmarks found inside the picture."""
     findings: list[Findings]
     """What was noticed in the poses of each segment."""
-    missing: np.ndarray
-    """(N, 33) bool: the landmark is missing in every frame, although the training almost always had it."""
+    noticed: list[dict[str, str]]
+    """A sentence for each kind of finding in a segment that concerns this run."""
     note: list[str]
     """A note on each segment; mostly empty."""
     logits: dict[str, np.ndarray]
@@ -64,13 +64,10 @@ class Prediction:
     def with_notes(self, abstain: float) -> "Prediction":
         """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture.
 
-        What was noticed in their poses follows it, and the landmarks that they lack and the training had.
+        What was noticed in their poses follows it, as far as it concerns this run.
         """
-        rows = zip(self.pose_fraction, self.inside_fraction, self.findings, self.missing, strict=True)
-        notes = [
-            "; ".join(filter(None, (_joined_notes(_note(posed, inside, abstain), findings), segment_note(missing))))
-            for posed, inside, findings, missing in rows
-        ]
+        rows = zip(self.pose_fraction, self.inside_fraction, self.noticed, strict=True)
+        notes = [_joined_notes(_note(posed, inside, abstain), noticed) for posed, inside, noticed in rows]
         return dataclasses.replace(self, note=notes)
 
 
@@ -162,6 +159,7 @@ class TrainedRun:
             probability = predictor.probability(logits, children, has_pose)
         attention = _joined([part.attention for part in parts], self.frames)
         attended = attention.any(axis=1)
+        findings = [one for part in parts for one in part.key]
         blank = Prediction(
             probability=probability,
             label=(probability >= self.decision.threshold).astype(int),
@@ -170,17 +168,20 @@ class TrainedRun:
             peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
             pose_fraction=posed.mean(axis=1),
             inside_fraction=_joined([part.inside for part in parts]),
-            findings=[findings for part in parts for findings in part.key],
-            missing=missing_landmarks(_joined([part.found for part in parts], len(LANDMARKS)) > 0, self.decision),
+            findings=findings,
+            noticed=[sentences_for_run(one, self.decision) for one in findings],
             note=[],
             logits=logits,
             has_pose=has_pose,
         )
         return blank.with_notes(abstain=0.0)
 
-    def missing_landmarks(self, prediction: Prediction) -> str:
-        """Which landmarks the segments lack that the training had, and what to do; empty if none."""
-        return describe_missing(prediction.missing, "segments", self.path, self.decision)
+    def findings(self, names: Sequence[str], prediction: Prediction) -> list[str]:
+        """A line for each kind of finding in the poses of segments, named `names`, that concerns this run.
+
+        Segments without any pose are not among them.
+        """
+        return fold_for_run(names, prediction.findings, self.path, self.decision, without=[NO_POSE])
 
     def threshold_for(
         self, prediction: Prediction, children: Sequence[str], prevalence: float | None
@@ -214,10 +215,9 @@ def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray
     return np.concatenate(parts) if parts else np.empty((0,) if width is None else (0, width))
 
 
-def _joined_notes(note: str, findings: Findings) -> str:
+def _joined_notes(note: str, noticed: Mapping[str, str]) -> str:
     """A note and what was noticed; a segment without a pose has a note of its own."""
-    noticed = [sentence for kind, sentence in findings.sentences().items() if kind != NO_POSE]
-    return "; ".join([note, *noticed] if note else noticed)
+    return "; ".join(filter(None, [note, *(sentence for kind, sentence in noticed.items() if kind != NO_POSE)]))
 
 
 def _note(posed: float, inside: float, abstain: float) -> str:

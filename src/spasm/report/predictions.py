@@ -9,7 +9,6 @@ from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import SegmentFiles, TrainingData
-from spasm.data.findings import NO_POSE, fold
 from spasm.data.pose import FRAMES, visible_mask
 from spasm.ensemble.calibration import logit
 from spasm.inference.trained_run import Prediction
@@ -91,9 +90,13 @@ def read_out_of_fold_predictions(run: Run, decision: Decision, metrics: Metrics)
 
 
 def new_segments(
-    prediction: Prediction, names: Sequence[str], children: Sequence[str], poses: np.ndarray | SegmentFiles
+    prediction: Prediction,
+    names: Sequence[str],
+    children: Sequence[str],
+    poses: np.ndarray | SegmentFiles,
+    findings: Sequence[str],
 ) -> SegmentPredictions:
-    """Predictions for new segments, whose labels are not known."""
+    """Predictions for new segments, whose labels are not known; findings: a line for each kind in their poses."""
     return SegmentPredictions(
         names=names,
         children=children,
@@ -104,7 +107,7 @@ def new_segments(
         logits=prediction.logits,
         has_pose=prediction.has_pose,
         notes=dict(zip(names, prediction.note, strict=True)),
-        findings=fold(names, prediction.findings, without=(NO_POSE,)),
+        findings=findings,
     )
 
 

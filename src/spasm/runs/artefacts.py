@@ -178,6 +178,8 @@ class Decision(Stored):
     prevalence: Annotated[float, Field(gt=0, lt=1)]
     landmark_fractions: dict[str, Annotated[float, Field(ge=0, le=1)]]
     """In which fraction of the training frames with a pose each landmark was found, by its name."""
+    depth_fraction: Annotated[float, Field(ge=0, le=1)]
+    """In which fraction of them some z was not 0."""
     considered_models: list[ModelName]
     blend: dict[str, Any]
     """The `Blend` settings."""

@@ -12,7 +12,7 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.folds import one_class_folds
-from spasm.data.landmark_sets import landmark_fractions
+from spasm.data.landmark_sets import depth_fraction, landmark_fractions
 from spasm.data.landmarks import LANDMARKS
 from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit, fit_blend
 from spasm.ensemble.calibration import logit_without_pose, probability
@@ -146,6 +146,7 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: B
         },
         prevalence=float(run.data.labels.mean()),
         landmark_fractions=dict(zip(LANDMARKS, found.tolist(), strict=True)),
+        depth_fraction=round(depth_fraction(run.data.poses), files.TABLE_DIGITS),
         considered_models=list(considered),
         blend=to_tree(blend),
         folds=run.folds,
