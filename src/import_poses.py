@@ -1,8 +1,9 @@
 """Import pose files of other tools: recordings at 30 frames per second, and segments in the challenge's layout.
 
-Reads the files of OpenPose, AlphaPose, mmpose (RTMPose, ViTPose), Detectron2 and COCO; the content decides, not the
-name. Joints become landmarks, places become fractions of the picture, one person is followed, and what the tool did not
-find stays missing. A file that is imported is not imported again. docs/data.md shows each tool's files.
+Reads the files of OpenPose, AlphaPose, mmpose (RTMPose, ViTPose), Detectron2, COCO, Ultralytics, DeepLabCut, SLEAP and
+MediaPipe, and arrays; the content decides, not the name. Joints become landmarks, places become fractions of the
+picture, one person is followed, and what the tool did not find stays missing. A file that is imported is not imported
+again. docs/data.md shows the files of each tool.
 
 Examples:
   python src/import_poses.py walk_json/ --fps 25 --width 1920 --height 1080 --out input/poses

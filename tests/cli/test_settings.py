@@ -44,7 +44,8 @@ SCRIPTS = sorted(
     for path in (ROOT / "submission.py", *(ROOT / "src").glob("*.py"))
     if "app.run(" in path.read_text(encoding="utf-8")
 )
-NO_DEMO = {"src/build_pose_models.py", "src/extract_pose.py"}  # they need a package or a video
+# They need a package, a video or another tool's file.
+NO_DEMO = {"src/build_pose_models.py", "src/extract_pose.py", "src/import_poses.py"}
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 
 
@@ -299,7 +300,7 @@ def test_an_unknown_flag_stops_with_the_flags_that_were_meant(capsys, flag, sugg
         ("src/compare.py", "--seed", ["--seeds"]),
         ("src/tune.py", "--models", ["--model"]),
         ("src/tune.py", "--n-trials", ["--trials"]),
-        ("src/timeline.py", "--video", ["RECORDINGS"]),
+        ("src/timeline.py", "--videos", ["RECORDINGS"]),
         ("src/timeline.py", "--stride", ["--stride-s"]),
         ("src/timeline.py", "--threshold", ["--sum-threshold", "--event-on"]),
         ("src/simulate.py", "--patients", ["--children"]),

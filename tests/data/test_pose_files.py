@@ -124,6 +124,31 @@ def test_a_single_frame_of_openpose_under_any_name_is_read(tmp_path: Path) -> No
     assert recognise.read_source(found, None).poses.shape == (1, 1, 25, 5)
 
 
+def test_frames_of_openpose_that_a_script_has_put_into_one_list_are_read(tmp_path: Path) -> None:
+    frames = sorted(write.openpose(tmp_path / "json", people(4)).iterdir())
+    trees = [json.loads(frame.read_text()) for frame in frames]
+    trees[1]["people"] = []
+    path = write_text(tmp_path, json.dumps(trees))
+    (found,) = sources([path])
+    assert np.isfinite(recognise.read_source(found, None).poses[:, 0, 0, 0]).tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["{:06}.json", "img_{}.json"])
+def test_a_folder_of_mmpose_with_a_file_for_each_picture_is_one_recording(name: str, tmp_path: Path) -> None:
+    poses = people(12)
+    frames = json.loads(write.mmpose(tmp_path / "m.json", poses, names=False).read_text())
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        (folder / name.format(number)).write_text(json.dumps(frame["instances"] if number != 5 else []))
+    (found,) = sources([folder])
+    assert found.name == ("predictions" if "06" in name else "img") and len(found.frames) == 11
+    file = recognise.read_source(found, None)
+    assert file.tool == "mmpose, COCO-17" and file.notes == ("1 frames have no file: they are without a pose",)
+    seen = landmarks(file)[:, 0, 0, 0]
+    assert np.delete(seen, 5) == pytest.approx(np.delete(poses[:, 0, 0, 0], 5), abs=1e-4) and np.isnan(seen[5])
+
+
 def test_a_folder_stands_for_the_pose_files_in_it(tmp_path: Path) -> None:
     write.alphapose(tmp_path / "b.json", people())
     write.mmpose(tmp_path / "a.json", people())
@@ -277,8 +302,8 @@ def test_three_dimensional_poses_in_metres_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "looks"),
-    [(b"\x89HDF\r\n\x1a\n rest", "an HDF5 file"), (b"PAR1....", "a parquet table"), (b"a,b\n1,2\n", "a text file"),
-     (b'{"name": "x"}', "JSON"), (b"", "an empty file"), (b"PK\x03\x04..", "a zip"), (b"\x80\x04\x95", "a pickle"),
+    [(b"a,b\n1,2\n", "a text file"), (b'{"name": "x"}', "JSON"), (b"", "an empty file"), (b"PK\x03\x04..", "a zip"),
+     (b"\x80\x04\x95", "a pickle"),
      (b"[1, 2, 3]", "JSON"), (b"hello", "a text file")],
 )  # fmt: skip
 def test_a_file_of_no_known_tool_is_called_what_it_looks_like_with_what_can_be_read(

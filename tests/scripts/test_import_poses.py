@@ -90,21 +90,23 @@ def test_timeline_takes_pose_files_beside_recordings(
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
-    [("a.csv", b"time,heart rate\n0,120\n"), ("a.json", b'{"a": 1}'), ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(90)),
-     ("video.mp4", b'[{"a": 1}]')],
+    ("name", "content", "words"),
+    [("a.csv", b"time,heart rate\n0,120\n", "a text file, but no pose file of a known tool"),
+     ("a.json", b'{"a": 1}', "JSON, but no pose file of a known tool (read are: OpenPose"),
+     ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(90), "HDF5"),
+     ("video.mp4", b'[{"a": 1}]', "JSON, but no pose file of a known tool")],
+    ids=["csv", "json", "hdf5", "json named as a video"],
 )  # fmt: skip
 def test_a_table_or_json_is_never_called_a_video(
-    name: str, content: bytes, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, content: bytes, words: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert call(timeline, Timeline, tmp_path / name, "--run", trained, "--out", tmp_path / "out", *CPU) == 1
     message = capsys.readouterr().err
     assert "ffmpeg" not in message and "video" not in message.replace(name, "")
-    assert "no pose file of a known tool" in message and "OpenPose" in message
-    words = ["--test", tmp_path / name, "--run", trained, "--out", tmp_path / "s.csv", *CPU]
-    assert code_of("submission", *words) == 1
-    assert "no pose file of a known tool" in capsys.readouterr().err and not (tmp_path / "s.csv").exists()
+    assert words in message
+    assert code_of("submission", "--test", tmp_path / name, "--run", trained, "--out", tmp_path / "s.csv", *CPU) == 1
+    assert words in capsys.readouterr().err and not (tmp_path / "s.csv").exists()
 
 
 def test_submission_takes_a_pose_file_or_a_folder_of_them(

@@ -33,8 +33,9 @@ class PoseFileSettings:
     """Height of its picture in pixels."""
     video: Path | None = None
     """That video itself, for its frame times and the size of its picture, instead of --fps, --width and --height."""
-    joints: Annotated[Layout | None, Shown(default="as the file names them")] = None
-    """Order of the joints in a file without their names."""
+    joints: Annotated[Layout | None, Shown(default="as the file names them", value="LAYOUT")] = None
+    """Order of the joints in a file without their names: body_25, coco_17, coco_18 (OpenPose's), coco_17_neck, coco_23
+    (with feet), coco_wholebody, halpe_26, halpe_136 or mediapipe_33."""
     min_confidence: Annotated[float | None, within(0, 1), Shown(default="0 to 0.6, by the tool", advanced=True)] = None
     """Joints with less confidence are missing: 0 for OpenPose, 0.3 for mmpose, AlphaPose and COCO results."""
 

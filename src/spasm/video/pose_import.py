@@ -338,6 +338,9 @@ def check_flags(paths: Sequence[Path], given: PoseFileSettings) -> None:
     """Raise SettingsError for flags of pose files where there is no pose file."""
     if given == PoseFileSettings() or any(map(may_be_poses, paths)):
         return
+    if given.video is not None:
+        hint = "name the video itself without a flag" if paths else "extract_pose.py makes segments of a video"
+        raise SettingsError(f"--video names the video of pose files of other tools; there is no pose file: {hint}")
     flag = next(f"--{field.replace('_', '-')}" for field, value in vars(given).items() if value is not None)
     raise SettingsError(
         f"{flag} is for pose files of other tools; recordings and segments (.npy) have 30 fps: leave it out"

@@ -42,6 +42,25 @@ def recognised(path: Path, head: bytes) -> bool:
     return found.first == "[" and ("instances" in found.at(2) or has_people)
 
 
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so holds the people of one picture, as those of a folder of pictures do."""
+    found = outline(head)
+    return found.first == "[" and {"keypoints", "keypoint_scores"} <= found.at(2)
+
+
+def read_pictures(path: Path, frames: dict[int, Path], joints: str | None) -> PoseFile:
+    """The poses of pictures by the numbers in their names; `path` stands for all in messages. Raises DataError."""
+    rows: list[Row] = []
+    for number, frame in frames.items():
+        for one in entries(frame, read_tree(frame), "the file"):
+            rows.append(_person(frame, one, number)[0])
+    poses, ids = arranged(path, rows, min(frames), max(frames))
+    names = _names(path, None, poses.shape[2], joints)
+    skipped = max(frames) - min(frames) + 1 - len(frames)
+    notes = (f"{skipped} frames have no file: they are without a pose",) if skipped else ()
+    return PoseFile(f"mmpose, {title_of(names)}", names, poses, "pixels", LOWEST, ids=ids, notes=notes)
+
+
 def read(path: Path, joints: str | None) -> PoseFile:
     """The poses of a file. Raises DataError."""
     tree = read_tree(path)

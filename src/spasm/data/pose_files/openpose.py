@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spasm.core.errors import DataError
+from spasm.core.files import open_regular
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import joints_of, title_of
 from spasm.data.pose_files.json_files import (
@@ -34,18 +35,18 @@ DEFAULT = {25: "body_25", 18: "coco_18"}  # OpenPose's own models by the number 
 
 
 def recognised(path: Path, head: bytes) -> bool:
-    """Whether it is a frame of OpenPose, or a folder of them."""
+    """Whether it is a frame of OpenPose, a list of frames, or a folder of them."""
     if path.is_dir():
         return any(_is_frame(file) for file in frame_files(path)[:3])
     found = outline(head)
-    return found.first == "{" and any(name in found.at(1) for name in PEOPLE)
+    return any(name in found.at(1 if found.first == "{" else 2) for name in PEOPLE)
 
 
 def _is_frame(path: Path) -> bool:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as (file, _):
             return recognised(path, file.read(HEAD))
-    except OSError:
+    except DataError:
         return False
 
 
@@ -66,6 +67,19 @@ def video_of(path: Path) -> str:
     return match["video"] if match else ""
 
 
+def numbered(frames: Iterable[Path]) -> dict[int, Path]:
+    """Files of frames by the numbers in their names. Raises DataError if two have the same."""
+    found: dict[int, Path] = {}
+    for frame in frames:
+        match = NAME.fullmatch(frame.name)
+        number = int(match["frame"]) if match else 0
+        if number in found:
+            reason = f"is frame {number}, and so is {found[number].name}"
+            raise DataError(frame, reason, "keep the frames of each video in a folder of their own")
+        found[number] = frame
+    return found
+
+
 def read(path: Path, joints: str | None) -> PoseFile:
     """The poses of a folder of frames, or of a single one. Raises DataError."""
     return read_frames(path, frame_files(path) if path.is_dir() else [path], joints)
@@ -73,25 +87,35 @@ def read(path: Path, joints: str | None) -> PoseFile:
 
 def read_frames(path: Path, frames: Sequence[Path], joints: str | None) -> PoseFile:
     """The poses of the frames of one video; `path` stands for all of them in messages. Raises DataError."""
-    numbered: dict[int, Path] = {}
-    for frame in frames:
-        match = NAME.fullmatch(frame.name)
-        number = int(match["frame"]) if match else 0
-        if number in numbered:
-            reason = f"is frame {number}, and so is {numbered[number].name}"
-            raise DataError(frame, reason, "keep the frames of each video in a folder of their own")
-        numbered[number] = frame
+    if len(frames) == 1:
+        tree = read_tree(frames[0])
+        if isinstance(tree, list):  # frames that a script has put together
+            listed = [people_of(path, one, number) for number, one in enumerate(tree)]
+            return _pose_file(path, [row for people in listed for row in people], 0, len(tree) - 1, joints)
+    of_number = numbered(frames)
     rows: list[Row] = []
     tool = "OpenPose"
-    for number, frame in numbered.items():
+    for number, frame in of_number.items():
         tree = read_tree(frame)
         if isinstance(tree, dict) and str(tree.get("version", "")).startswith("AlphaPose"):
             tool = "AlphaPose"
         rows += people_of(frame, tree, number)
-    poses, ids = arranged(path, rows, min(numbered), max(numbered))
-    names = joints_of(path, poses.shape[2], joints, DEFAULT.get(poses.shape[2]))
-    skipped = max(numbered) - min(numbered) + 1 - len(numbered)
+    skipped = max(of_number) - min(of_number) + 1 - len(of_number)
     notes = (f"{skipped} frames have no file: they are without a pose",) if skipped else ()
+    return _pose_file(path, rows, min(of_number), max(of_number), joints, tool, notes)
+
+
+def _pose_file(
+    path: Path,
+    rows: Sequence[Row],
+    first: int,
+    last: int,
+    joints: str | None,
+    tool: str = "OpenPose",
+    notes: tuple[str, ...] = (),
+) -> PoseFile:
+    poses, ids = arranged(path, rows, first, last)
+    names = joints_of(path, poses.shape[2], joints, DEFAULT.get(poses.shape[2]))
     return PoseFile(f"{tool}, {title_of(names)}", names, poses, "pixels", 0.0, ids=ids, notes=notes)
 
 

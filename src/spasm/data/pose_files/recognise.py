@@ -75,7 +75,7 @@ class Source:
     name: str
     """What it is called, without the ending of a file."""
     frames: tuple[Path, ...] = ()
-    """The files of OpenPose's frames; empty for anything else."""
+    """The files of frames; empty for anything else."""
 
     @property
     def files(self) -> list[Path]:
@@ -123,6 +123,8 @@ def read_pose_file(path: Path, joints: str | None) -> PoseFile:
 
 def read_source(source: Source, joints: str | None) -> PoseFile:
     """The poses of a recording; see `read_pose_file`. Raises DataError."""
+    if source.frames and mmpose.is_picture(head_of(source.path)):
+        return mmpose.read_pictures(source.path.parent, openpose.numbered(source.frames), joints)
     if source.frames:
         return openpose.read_frames(source.path.parent, source.frames, joints)
     return read_pose_file(source.path, joints)
@@ -173,7 +175,7 @@ def array_shape(path: Path) -> tuple[int, ...] | None:
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:
-    """The recordings in files and folders: OpenPose's frames of one video together, each other pose file by itself.
+    """The recordings in files and folders: the frames of one video together, each other pose file by itself.
 
     A folder that no reader recognises stands for the pose files in it. Raises DataError for one without any.
     """
@@ -206,10 +208,15 @@ def _add(path: Path, found: dict[Path, Source], groups: dict[tuple[Path, str], l
             groups.setdefault((path, openpose.video_of(frame)), []).append(frame)
     elif path.is_dir():
         found[path] = Source(path, path.resolve().name)
-    elif openpose.NAME.fullmatch(path.name) and openpose.recognised(path, head_of(path)):
+    elif openpose.NAME.fullmatch(path.name) and _is_frame(path, head_of(path)):
         groups.setdefault((path.parent, openpose.video_of(path)), []).append(path)
     else:
         found[path] = Source(path, path.name.removesuffix(path.suffix))
+
+
+def _is_frame(path: Path, head: bytes) -> bool:
+    """Whether a file holds the people of one frame."""
+    return mmpose.is_picture(head) or (outline(head).first == "{" and openpose.recognised(path, head))
 
 
 def pose_files_in(folder: Path) -> list[Path]:
@@ -228,7 +235,6 @@ def pose_files_in(folder: Path) -> list[Path]:
 def describe_poses(folder: Path) -> str:
     """The pose files of other tools in a folder, for a message; empty if there are none."""
     inside = [folder] if readers_of(folder) else pose_files_in(folder)
-    inside = [path for path in inside if path.suffix != ".npy" or not is_native(path)]
     if not inside:
         return ""
     names = sorted({READERS[reader] for path in inside for reader in readers_of(path)[:1]})
