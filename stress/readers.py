@@ -197,15 +197,20 @@ class Apart:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
-        self.crashes = 0
+        self.crashes = self.stopped = 0
 
     def read(self, reader: Callable[[Path], Any], path: Path) -> Any:
         from spasm.core.errors import DataError
-        from spasm.core.processes import isolated_pool
+        from spasm.core.processes import isolated_pool, stop
 
         self._pool = self._pool or isolated_pool(1)
         try:
-            return self._pool.submit(reader, path).result(timeout=60)
+            return self._pool.submit(reader, path).result(timeout=20)
+        except TimeoutError as error:
+            stop(self._pool)
+            self._pool = None
+            self.stopped += 1
+            raise DataError(path, "keeps the library busy", "its process ends with a message") from error
         except BrokenProcessPool as error:
             self._pool = None
             self.crashes += 1

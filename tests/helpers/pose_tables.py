@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +91,13 @@ def mediapipe_csv(
     return write_rows(path, [header, *rows], separator)
 
 
-def long_csv(path: Path, poses: np.ndarray, by: str = "name") -> Path:
-    """One row a joint."""
+def long_csv(path: Path, poses: np.ndarray, spell: Callable[[int], object] = LANDMARKS.__getitem__) -> Path:
+    """One row a joint; spell: how the landmark of a number is written."""
     rows: list[list[object]] = [["frame", "landmark", "x", "y", "z", "visibility"]]
     for frame, pose in enumerate(poses):
-        for number, joint in enumerate(LANDMARKS):
+        for number in range(len(LANDMARKS)):
             if np.isfinite(pose[number, 0]):
-                rows.append([frame, joint if by == "name" else number, *cells(pose[number, :4])])
+                rows.append([frame, spell(number), *cells(pose[number, :4])])
     return write_rows(path, rows)
 
 

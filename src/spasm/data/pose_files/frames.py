@@ -123,7 +123,7 @@ def clock_of(path: Path, times: np.ndarray, column: str, unit: str | None) -> Cl
     again = np.diff(numbers, prepend=-1.0) == 0
     numbers[again] = -1
     name, rate = fitting[0]
-    note = f"{column} is taken as time in {name}: {rate:.3f} frames per second"
+    note = f"the column {column} has times in {name}: {rate:.3f} frames per second"
     if again.any():
         note += f"; {int(again.sum())} frames that follow another in less than half that time are left out"
     return Clock(numbers.astype(np.int64)[of_row], rate, note)

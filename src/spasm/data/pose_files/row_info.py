@@ -1,6 +1,6 @@
 """Which frame and person each row of a table is, and the video's rate and size: the columns beside the joints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from spasm.core.errors import DataError, printable, shorten
 from spasm.data.pose_files import columns as names_of
 from spasm.data.pose_files import frames as placing
-from spasm.data.pose_files.csv_tables import Codes, number_in
+from spasm.data.pose_files.csv_tables import Codes, number_in, time_of
 
 MOST_TEXTS = 2_000_000  # different texts in a column
 SMALLEST_PICTURE, LARGEST_PICTURE = 16, 100_000  # pixels
@@ -62,11 +62,12 @@ class Reader:
         self.tracked = track is not None
         self.pictures = Codes(MOST_TEXTS, "save one video per file")
         self.people = Codes(MOST_TEXTS, "a column of persons names a few of them")
-        self.convert = {
-            place: codes
-            for place, codes in ((self.columns.picture, self.pictures), (self.columns.person, self.people))
-            if place is not None
+        found: dict[int | None, Callable[[str], float]] = {
+            self.columns.picture: self.pictures,
+            self.columns.person: self.people,
+            self.columns.time: time_of,
         }
+        self.convert = {place: number_of for place, number_of in found.items() if place is not None}
 
     def wanted(self) -> list[int]:
         """The places of the columns to read."""
@@ -117,6 +118,8 @@ class Reader:
                 return clock.frames, round(clock.fps, 3)
             return np.arange(count), None
         frames = placing.from_zero(self.path, placing.whole_numbers(self.path, numbers, "frame"), count)
+        if count and frames.min() > 0:
+            notes.append(f"its first frame has the number {frames.min()}: the frames before it are missing")
         if clock is None or times is None:
             return frames, None
         ahead, passed = np.diff(frames), np.diff(times)
