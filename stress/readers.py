@@ -164,6 +164,12 @@ def joints_if_numbered(path: Path) -> str | None:
     return "coco_17" if b"16" in path.read_bytes()[:500] else None
 
 
+def kinetics(path: Path) -> None:
+    from spasm.data.pose_files import kinetics
+
+    _pose_file(kinetics, path)
+
+
 def pose_array(path: Path) -> None:
     from spasm.data.pose_files import arrays
 
@@ -239,7 +245,7 @@ READERS: dict[str, Callable[[Path], None]] = {
                    checkpoint, stam, stam_poses,
                    sta_gunet, sta_gunet_labels,
                    openpose, alphapose, mmpose, coco,
-                   deeplabcut, wide_csv, long_csv, pose_array, ultralytics, sleap, islr)
+                   deeplabcut, wide_csv, long_csv, pose_array, ultralytics, sleap, islr, kinetics)
 }  # fmt: skip
 
 

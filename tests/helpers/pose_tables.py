@@ -211,6 +211,21 @@ def stgcn_array(poses: np.ndarray, names: Sequence[str], frames: int = 300, peop
 # ---- text
 
 
+def kinetics_json(path: Path, people: np.ndarray, names: Sequence[str]) -> Path:
+    """Kinetics-skeleton: fractions of the picture to three digits, 0 where a joint or a person is missing."""
+    data = []
+    for frame in range(people.shape[1]):
+        found = np.round(
+            np.nan_to_num(np.einsum("jl,plc->pjc", joint_weights(names), np.nan_to_num(people[:, frame]))), 3
+        )
+        skeleton = [
+            {"pose": person[:, :2].ravel().tolist(), "score": person[:, 3].tolist()} for person in found if person.any()
+        ]
+        data.append({"frame_index": frame + 1, "skeleton": skeleton})
+    path.write_text(json.dumps({"data": data, "label": "crawling baby", "label_index": 77}), encoding="utf-8")
+    return path
+
+
 def ultralytics_txt(folder: Path, people: np.ndarray, extra: str = "", confidence: bool = True, first: int = 1) -> Path:
     """`yolo pose predict save_txt=True`: one file a frame with a person. extra: "conf", "id", "conf id" or nothing."""
     folder.mkdir(parents=True)
