@@ -313,6 +313,17 @@ def test_rows_with_one_frame_and_no_person_are_people_and_noted(tmp_path):
     assert any("each row is taken as a person" in note for note in found.notes)
 
 
+def test_frames_that_begin_again_are_those_of_another_video_not_of_another_person(tmp_path):
+    poses = np.concatenate([child(), child(1)])
+    path = tools.mediapipe_csv(tmp_path / "a.csv", poses, before={"frame": [*range(FRAMES), *range(FRAMES)]})
+    assert f"begin again in row {FRAMES + 1}" in refusal(path)
+    people = tools.mediapipe_csv(
+        tmp_path / "b.csv", poses, before={"frame": [*range(FRAMES), *range(FRAMES)], "person": [0] * 40 + [1] * 40}
+    )
+    check_landmarks(read(people), child())
+    check_landmarks(read(people), child(1), 1)
+
+
 # ---- one row a joint
 
 
@@ -350,6 +361,17 @@ def test_a_row_per_landmark_of_several_people(tmp_path):
     assert found.ids is not None and set(found.ids[20]) == {0, 1}
     adult = int(np.argmax(found.ids[20] == found.ids[0].max())) ^ 1
     check_landmarks(PoseFile("", found.joints, found.poses[10:], "pixels", 0), people[1][10:], adult)
+
+
+def test_a_row_per_landmark_by_the_names_of_pictures_and_beside_numbers_of_rows(tmp_path):
+    poses = child()
+    rows: list[list[object]] = [["id", "image", "landmark", "x", "y", "visibility"]]
+    for frame, pose in enumerate(poses):
+        for name, joint in zip(LANDMARKS, pose, strict=True):
+            rows.append([len(rows), f"ward/frame_{frame:03}.jpg", name, *tools.cells(joint[[0, 1, 3]])])
+    found = read(tools.write_rows(tmp_path / "a.csv", rows))
+    assert found.poses.shape[:2] == (FRAMES, 1)
+    check_landmarks(found, poses)
 
 
 def test_a_landmark_twice_in_a_frame_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Which frame and person each row of a table is, and the video's rate and size: the columns beside the joints."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from spasm.data.pose_files import columns as names_of
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.csv_tables import Codes, number_in, time_of
 
+PICTURES = {"png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"}
+VIDEOS = {"mp4", "avi", "mov", "mkv", "webm", "mts", "mpg", "mpeg", "wmv", "m4v", "3gp"}
 MOST_TEXTS = 2_000_000  # different texts in a column
 SMALLEST_PICTURE, LARGEST_PICTURE = 16, 100_000  # pixels
 
@@ -82,6 +85,8 @@ class Reader:
 
         notes: list[str] = []
         people = column("person")
+        if people is not None and not self.tracked and count > placing.MOST_PEOPLE and len(np.unique(people)) == count:
+            people = None  # a number of the row
         frames, fps = self._frames(column("frame"), column("picture"), column("time"), count, notes)
         if fps is None:
             fps = self._constant(column("fps"), placing.ANY_SPEED)
@@ -104,7 +109,7 @@ class Reader:
         count: int,
         notes: list[str],
     ) -> tuple[np.ndarray, float | None]:
-        numbers = self._check_pictures(numbers, pictures, count)
+        numbers = self._check_pictures(numbers, pictures)
         place = self.columns.time
         clock, name = None, ""
         if times is not None and place is not None:
@@ -132,16 +137,19 @@ class Reader:
         notes.append(f"{name} and the frame numbers give {rate:.3f} frames per second")
         return frames, round(rate, 3)
 
-    def _check_pictures(self, numbers: np.ndarray | None, pictures: np.ndarray | None, count: int) -> np.ndarray | None:
+    def _check_pictures(self, numbers: np.ndarray | None, pictures: np.ndarray | None) -> np.ndarray | None:
         """The frame numbers, from the names of pictures if there are no others. Raises DataError for several videos."""
-        names = list(self.pictures.of_text)
-        if pictures is None or len(names) < 2:
+        names, place = list(self.pictures.of_text), self.columns.picture
+        if pictures is None or place is None or len(names) < 2:
             return numbers
-        if 2 * len(names) < count:
+        endings = {name.rpartition(".")[2].lower() for name in names}
+        if not (endings <= PICTURES or (names_of.plain(self.header[place])[:2] == "im" and not endings & VIDEOS)):
             reason = f"holds the poses of {len(names)} videos: {shorten(', '.join(names))}"
             raise DataError(self.path, reason, "save each video's poses in a file of its own")
         if numbers is not None:
             return numbers
+        if (pictures < 0).any():
+            raise DataError(self.path, "has a row without a picture", "name the picture in every row")
         return picture_numbers(self.path, names)[pictures.astype(np.int64)].astype(np.float64)
 
     def _constant(self, values: np.ndarray | None, limits: tuple[float, float]) -> float | None:
@@ -167,5 +175,5 @@ def picture_numbers(path: Path, names: Sequence[str]) -> np.ndarray:
 
 def video_of(name: str) -> str:
     """A picture's name without its number and ending: what the pictures of one video share."""
-    stem = name.replace("\\", "/").rpartition(".")[0] or name.replace("\\", "/")
-    return stem.rstrip("0123456789")
+    whole = name.replace("\\", "/")
+    return re.sub(r"[0-9]+(?=[^0-9/]*$)", "", whole.rpartition(".")[0] or whole)
