@@ -24,7 +24,7 @@ from spasm.data.landmarks import LANDMARKS, OPENPOSE_18
 from spasm.data.pose_files import arrays, deeplabcut, hdf5, islr, kinetics, long_csv, ultralytics, wide_csv
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import COCO_17, to_landmarks
-from spasm.data.pose_files.recognise import READERS, readers_of
+from spasm.data.pose_files.recognise import READERS, describe_poses, may_be_poses, readers_of, sources
 
 
 def saved(path: Path, array: np.ndarray) -> Path:
@@ -487,6 +487,15 @@ def test_each_file_is_recognised_by_its_own_reader_alone(tmp_path):
         for path in paths:
             assert readers_of(path) == [reader], path
     assert set(made) < set(READERS)
+
+
+def test_recordings_are_no_poses_of_another_tool_but_can_be_imported(tmp_path):
+    path = saved(tmp_path / "child_1_1.npy", child().astype(np.float32))
+    assert describe_poses(tmp_path) == ""
+    assert not may_be_poses(path)
+    assert [source.path for source in sources([tmp_path])] == [path]
+    saved(tmp_path / "walk.npy", child()[..., :4])
+    assert "walk.npy" in describe_poses(tmp_path)
 
 
 # ---- in a process of its own

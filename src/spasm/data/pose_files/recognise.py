@@ -220,7 +220,7 @@ def pose_files_in(folder: Path) -> list[Path]:
     found = []
     for entry in entries:
         try:
-            if readers_of(folder / entry) and not is_native(folder / entry):
+            if readers_of(folder / entry):
                 found.append(folder / entry)
         except DataError:
             continue
