@@ -164,6 +164,12 @@ def joints_if_numbered(path: Path) -> str | None:
     return "coco_17" if b"16" in path.read_bytes()[:500] else None
 
 
+def kinetics(path: Path) -> None:
+    from spasm.data.pose_files import kinetics
+
+    _pose_file(kinetics, path)
+
+
 def pose_array(path: Path) -> None:
     from spasm.data.pose_files import arrays
 
@@ -197,15 +203,20 @@ class Apart:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
-        self.crashes = 0
+        self.crashes = self.stopped = 0
 
     def read(self, reader: Callable[[Path], Any], path: Path) -> Any:
         from spasm.core.errors import DataError
-        from spasm.core.processes import isolated_pool
+        from spasm.core.processes import isolated_pool, stop
 
         self._pool = self._pool or isolated_pool(1)
         try:
-            return self._pool.submit(reader, path).result(timeout=60)
+            return self._pool.submit(reader, path).result(timeout=20)
+        except TimeoutError as error:
+            stop(self._pool)
+            self._pool = None
+            self.stopped += 1
+            raise DataError(path, "keeps the library busy", "its process ends with a message") from error
         except BrokenProcessPool as error:
             self._pool = None
             self.crashes += 1
@@ -234,7 +245,7 @@ READERS: dict[str, Callable[[Path], None]] = {
                    checkpoint, stam, stam_poses,
                    sta_gunet, sta_gunet_labels,
                    openpose, alphapose, mmpose, coco,
-                   deeplabcut, wide_csv, long_csv, pose_array, ultralytics, sleap, islr)
+                   deeplabcut, wide_csv, long_csv, pose_array, ultralytics, sleap, islr, kinetics)
 }  # fmt: skip
 
 

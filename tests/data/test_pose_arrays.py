@@ -21,9 +21,10 @@ from helpers.segments import header, npy
 from spasm.core import processes
 from spasm.core.errors import DataError
 from spasm.data.landmarks import LANDMARKS, OPENPOSE_18
-from spasm.data.pose_files import arrays, hdf5, islr, ultralytics
+from spasm.data.pose_files import arrays, deeplabcut, hdf5, islr, kinetics, long_csv, ultralytics, wide_csv
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import COCO_17, to_landmarks
+from spasm.data.pose_files.recognise import READERS, describe_poses, may_be_poses, readers_of, sources
 
 
 def saved(path: Path, array: np.ndarray) -> Path:
@@ -199,6 +200,33 @@ def test_st_gcn_arrays_that_are_not_about_the_middle_are_fractions_or_refused(tm
     assert found.unit == "picture"
     array[0, :2] *= 0.5
     assert "fractions of it" in refusal(arrays, saved(tmp_path / "poses.npy", array))
+
+
+def test_kinetics_skeleton_json_gives_each_person(tmp_path):
+    people = two_people()
+    path = tools.kinetics_json(tmp_path / "clip.json", people, OPENPOSE_18)
+    assert readers_of(path) == [kinetics]
+    found = kinetics.read(path, None)
+    assert found.unit == "picture" and found.joints == OPENPOSE_18 and len(found.poses) == FRAMES
+    check_landmarks(found, people[0][:8], tolerance=1e-3)
+    check_landmarks(PoseFile("", found.joints, found.poses[10:], "picture", 0), people[1][10:], 1, tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"score": [', '"score": [0.5, ', "19"),
+        ('"frame_index": 3,', '"frame_index": "3",', "frame_index"),
+        ('"frame_index": 3,', '"frame_index": 300000000,', "300000000"),
+        ('"skeleton": [{', '"skeleton": [[], {', "skeleton"),
+        ('"pose": [', '"pose": ["a", ', "pose"),
+        ('"data": [', '"data": [3, ', "data"),
+    ],
+)
+def test_broken_kinetics_skeletons_are_refused(tmp_path, old, new, reason):
+    path = tools.kinetics_json(tmp_path / "clip.json", child()[None], OPENPOSE_18)
+    path.write_text(path.read_text().replace(old, new, 1))
+    assert reason in refusal(kinetics, path)
 
 
 # ---- .npz
@@ -434,6 +462,40 @@ def test_damaged_parquet_is_refused(tmp_path):
     assert "damaged" in refusal(islr, path)
     path.write_bytes(b"PAR1")
     assert "damaged" in refusal(islr, path)
+
+
+# ---- recognition
+
+
+def test_each_file_is_recognised_by_its_own_reader_alone(tmp_path):
+    people, poses = two_people(), child()
+    made = {
+        deeplabcut: [tools.deeplabcut_csv(tmp_path / "a", people, DLC, ("infant", "parent"))],
+        wide_csv: [
+            tools.mediapipe_csv(tmp_path / "b", poses),
+            tools.yolo_csv(tmp_path / "c", people),
+            tools.sleap_csv(tmp_path / "d", people, DLC),
+        ],
+        long_csv: [tools.long_csv(tmp_path / "e", poses)],
+        hdf5: [tools.sleap_h5(tmp_path / "f", people, DLC)],
+        islr: [tools.islr_parquet(tmp_path / "g", poses)],
+        kinetics: [tools.kinetics_json(tmp_path / "h", people, OPENPOSE_18)],
+        arrays: [saved(tmp_path / "i.npy", poses[..., :4]), zipped(tmp_path / "j.npz", poses=poses)],
+        ultralytics: [tools.ultralytics_txt(tmp_path / "k", people), tmp_path / "k/ward_7_1.txt"],
+    }
+    for reader, paths in made.items():
+        for path in paths:
+            assert readers_of(path) == [reader], path
+    assert set(made) < set(READERS)
+
+
+def test_recordings_are_no_poses_of_another_tool_but_can_be_imported(tmp_path):
+    path = saved(tmp_path / "child_1_1.npy", child().astype(np.float32))
+    assert describe_poses(tmp_path) == ""
+    assert not may_be_poses(path)
+    assert [source.path for source in sources([tmp_path])] == [path]
+    saved(tmp_path / "walk.npy", child()[..., :4])
+    assert "walk.npy" in describe_poses(tmp_path)
 
 
 # ---- in a process of its own

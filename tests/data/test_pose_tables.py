@@ -108,6 +108,8 @@ def test_a_holistic_table_of_501_numbered_points_is_not_guessed(tmp_path):
         ("t_s", lambda frame: frame / 5, 5.0),
         ("Timestamp (us)", lambda frame: frame * 16_683, 59.941),
         ("time", lambda frame: frame * 33_333_333, 30.0),
+        ("time", lambda frame: f"0:{frame // 25:02}.{frame % 25 * 40:03}", 25.0),
+        ("Timestamp", lambda frame: f"2024-05-01 10:00:{frame / 30:09.6f}", 30.0),
     ],
 )
 def test_a_column_of_times_gives_the_frame_rate(tmp_path, column, of_frame, rate):
@@ -149,6 +151,18 @@ def test_times_that_fit_no_video_give_no_rate_and_a_note(tmp_path):
     assert any("fits no video" in note for note in found.notes)
 
 
+def test_times_that_are_no_numbers_are_left_out_with_a_note(tmp_path):
+    found = read(tools.mediapipe_csv(tmp_path / "a.csv", child(), before={"time": ["morning"] * FRAMES}))
+    assert found.fps is None and any("fits no video" in note for note in found.notes)
+    check_landmarks(found, child())
+
+
+def test_the_first_frame_of_a_clip_keeps_its_number(tmp_path):
+    found = read(tools.mediapipe_csv(tmp_path / "a.csv", child(), before={"frame": range(100, 100 + FRAMES)}))
+    assert np.isnan(found.poses[:100]).all() and len(found.poses) == 100 + FRAMES
+    assert any("first frame has the number 100" in note for note in found.notes)
+
+
 def test_times_that_go_backwards_are_refused(tmp_path):
     times = [frame % 20 / 30 for frame in range(FRAMES)]
     assert "earlier" in refusal(tools.mediapipe_csv(tmp_path / "a.csv", child(), before={"time": times}))
@@ -170,6 +184,12 @@ def test_rows_of_several_videos_are_refused_and_pictures_of_one_are_frames(tmp_p
         tmp_path / "b.csv", poses[shuffled], before={"image": [pictures[frame] for frame in shuffled]}
     )
     check_landmarks(read(path), poses)
+
+
+def test_comments_before_the_header_are_left_out(tmp_path):
+    path = tools.mediapipe_csv(tmp_path / "a.csv", child())
+    path.write_text("# made by a script\n\n# of 2024; 30 fps\n" + path.read_text())
+    check_landmarks(read(path), child())
 
 
 def test_semicolons_decimal_commas_a_byte_order_mark_and_crlf_are_read(tmp_path):
@@ -293,13 +313,33 @@ def test_rows_with_one_frame_and_no_person_are_people_and_noted(tmp_path):
     assert any("each row is taken as a person" in note for note in found.notes)
 
 
+def test_frames_that_begin_again_are_those_of_another_video_not_of_another_person(tmp_path):
+    poses = np.concatenate([child(), child(1)])
+    path = tools.mediapipe_csv(tmp_path / "a.csv", poses, before={"frame": [*range(FRAMES), *range(FRAMES)]})
+    assert f"begin again in row {FRAMES + 1}" in refusal(path)
+    people = tools.mediapipe_csv(
+        tmp_path / "b.csv", poses, before={"frame": [*range(FRAMES), *range(FRAMES)], "person": [0] * 40 + [1] * 40}
+    )
+    check_landmarks(read(people), child())
+    check_landmarks(read(people), child(1), 1)
+
+
 # ---- one row a joint
 
 
-@pytest.mark.parametrize("by", ["name", "number"])
-def test_a_row_per_landmark_is_read_by_name_and_by_number(tmp_path, by):
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda number: LANDMARKS[number],
+        lambda number: f"PoseLandmark.{LANDMARKS[number].upper()}",
+        lambda number: number,
+        lambda number: f"{number}.0",
+        lambda number: f"landmark_{number}",
+    ],
+)
+def test_a_row_per_landmark_is_read_by_name_and_by_number(tmp_path, spell):
     poses = child()
-    found = read(tools.long_csv(tmp_path / "long.csv", poses, by))
+    found = read(tools.long_csv(tmp_path / "long.csv", poses, spell))
     check_landmarks(found, poses)
     assert len(found.poses) == FRAMES
 
@@ -321,6 +361,17 @@ def test_a_row_per_landmark_of_several_people(tmp_path):
     assert found.ids is not None and set(found.ids[20]) == {0, 1}
     adult = int(np.argmax(found.ids[20] == found.ids[0].max())) ^ 1
     check_landmarks(PoseFile("", found.joints, found.poses[10:], "pixels", 0), people[1][10:], adult)
+
+
+def test_a_row_per_landmark_by_the_names_of_pictures_and_beside_numbers_of_rows(tmp_path):
+    poses = child()
+    rows: list[list[object]] = [["id", "image", "landmark", "x", "y", "visibility"]]
+    for frame, pose in enumerate(poses):
+        for name, joint in zip(LANDMARKS, pose, strict=True):
+            rows.append([len(rows), f"ward/frame_{frame:03}.jpg", name, *tools.cells(joint[[0, 1, 3]])])
+    found = read(tools.write_rows(tmp_path / "a.csv", rows))
+    assert found.poses.shape[:2] == (FRAMES, 1)
+    check_landmarks(found, poses)
 
 
 def test_a_landmark_twice_in_a_frame_is_refused(tmp_path):

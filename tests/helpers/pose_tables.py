@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +91,13 @@ def mediapipe_csv(
     return write_rows(path, [header, *rows], separator)
 
 
-def long_csv(path: Path, poses: np.ndarray, by: str = "name") -> Path:
-    """One row a joint."""
+def long_csv(path: Path, poses: np.ndarray, spell: Callable[[int], object] = LANDMARKS.__getitem__) -> Path:
+    """One row a joint; spell: how the landmark of a number is written."""
     rows: list[list[object]] = [["frame", "landmark", "x", "y", "z", "visibility"]]
     for frame, pose in enumerate(poses):
-        for number, joint in enumerate(LANDMARKS):
+        for number in range(len(LANDMARKS)):
             if np.isfinite(pose[number, 0]):
-                rows.append([frame, joint if by == "name" else number, *cells(pose[number, :4])])
+                rows.append([frame, spell(number), *cells(pose[number, :4])])
     return write_rows(path, rows)
 
 
@@ -209,6 +209,21 @@ def stgcn_array(poses: np.ndarray, names: Sequence[str], frames: int = 300, peop
 
 
 # ---- text
+
+
+def kinetics_json(path: Path, people: np.ndarray, names: Sequence[str]) -> Path:
+    """Kinetics-skeleton: fractions of the picture to three digits, 0 where a joint or a person is missing."""
+    data = []
+    for frame in range(people.shape[1]):
+        found = np.round(
+            np.nan_to_num(np.einsum("jl,plc->pjc", joint_weights(names), np.nan_to_num(people[:, frame]))), 3
+        )
+        skeleton = [
+            {"pose": person[:, :2].ravel().tolist(), "score": person[:, 3].tolist()} for person in found if person.any()
+        ]
+        data.append({"frame_index": frame + 1, "skeleton": skeleton})
+    path.write_text(json.dumps({"data": data, "label": "crawling baby", "label_index": 77}), encoding="utf-8")
+    return path
 
 
 def ultralytics_txt(folder: Path, people: np.ndarray, extra: str = "", confidence: bool = True, first: int = 1) -> Path:

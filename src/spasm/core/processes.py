@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEEP_BYTES = 1 << 30
 # What a process may use that reads one untrusted file: ten hours of poses need a third of it.
-APART_BYTES, APART_CPU_S = 8 << 30, 600
+APART_BYTES, APART_CPU_S, APART_BYTES_A_S = 8 << 30, 10, 500_000
 
 
 def set_threads(threads: int) -> None:
@@ -86,7 +86,8 @@ def run_apart(path: Path, function: Callable[..., Result], *arguments: Any) -> R
     end ends nothing else. Raises DataError for `path`, and what the function raises.
     """
     hint = "export it again; if it is whole, cut the video into shorter ones"
-    with isolated_pool(1, _limit_resources) as pool:
+    seconds = APART_CPU_S + path.stat().st_size // APART_BYTES_A_S if path.is_file() else APART_CPU_S
+    with isolated_pool(1, _limit_resources, seconds) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
@@ -95,13 +96,13 @@ def run_apart(path: Path, function: Callable[..., Result], *arguments: Any) -> R
             raise DataError(path, f"needs more than {APART_BYTES >> 30} GB of memory", hint) from error
 
 
-def _limit_resources() -> None:
+def _limit_resources(seconds: int) -> None:
     """Limit this process's memory and time, and let it write no file. Windows has no such limits."""
     if os.name == "nt":
         return
     import resource
 
-    limits = {resource.RLIMIT_AS: APART_BYTES, resource.RLIMIT_CPU: APART_CPU_S, resource.RLIMIT_FSIZE: 0}
+    limits = {resource.RLIMIT_AS: APART_BYTES, resource.RLIMIT_CPU: seconds, resource.RLIMIT_FSIZE: 0}
     for limit, value in {**limits, resource.RLIMIT_CORE: 0}.items():
         _, hard = resource.getrlimit(limit)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)

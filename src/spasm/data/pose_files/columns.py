@@ -87,13 +87,18 @@ def joint_column(name: str) -> JointColumn | None:
         channel, rest = words[-2], [*words[:-2], words[-1]]
     else:
         return None
-    rest = [word for word in rest if word not in IDLE_WORDS]
+    joint = joint_of(rest)
+    return JointColumn(joint, CHANNEL_WORDS[channel], unit) if joint else None
+
+
+def joint_of(words: Sequence[str]) -> str:
+    """The joint that words name, or its number; empty if they name none."""
+    rest = [word for word in words if word not in IDLE_WORDS]
     if len(rest) > 1 and rest[0].isdigit():  # 00_nose
         rest = rest[1:]
-    if not rest or (len(rest) == 1 and rest[0].isdigit() and len(rest[0]) > 4):
-        return None
-    joint = str(int(rest[0])) if len(rest) == 1 and rest[0].isdigit() else "_".join(rest)
-    return JointColumn(joint, CHANNEL_WORDS[channel], unit)
+    if len(rest) == 1 and rest[0].isdigit():
+        return str(int(rest[0])) if len(rest[0]) <= 4 else ""
+    return "_".join(rest)
 
 
 class Joints(NamedTuple):

@@ -1,11 +1,14 @@
 """CSV files of other tools, of any width and length: read by lines; the wanted columns become numbers."""
 
+import contextlib
 import csv
+import datetime
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from spasm.core.files import open_regular
 from spasm.data.pose_files.frames import MOST_VALUES
 
 LONGEST_LINE = 1_000_000  # bytes; 543 landmarks with four channels need 50,000
+HEADING = 50  # lines in which the header must begin
 MOST_LINES = 100  # of one row, whose quoted cells may hold line ends
 SEPARATORS = (",", ";", "\t")
 MISSING = {"", "nan", "na", "n/a", "<na>", "#n/a", "none", "null", "nil", "-", "--"}
@@ -23,7 +27,7 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 def head_rows(head: bytes, count: int) -> list[list[str]]:
     """The first rows of a file that begins with `head`, as far as it is a table; [] if it is none."""
-    lines = [line for line in head.decode("utf-8-sig", "replace").splitlines()[: 4 * count] if line.strip()][:count]
+    lines = [line for line in head.decode("utf-8-sig", "replace").splitlines()[:HEADING] if not _is_idle(line)][:count]
     if not lines or lines[0][0] in "{[" or any("\0" in line for line in lines):
         return []
     try:
@@ -39,7 +43,7 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     with open_regular(path) as (file, _):
         lines = _lines(path, file.readline)
-        first = next((line for line in lines if line.strip()), "")
+        first = next((line for line in lines if not _is_idle(line)), "")
         counted = _Counted(path, first, lines)
         reader = csv.reader(counted, delimiter=separator_of(first), strict=True)
         try:
@@ -50,6 +54,11 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                     yield reader.line_num, cells
         except csv.Error as error:
             raise DataError(path, f"line {reader.line_num}: {error}", AGAIN) from error
+
+
+def _is_idle(line: str) -> bool:
+    """Whether a line before the header is blank or a comment."""
+    return not line.strip() or line.startswith("#")
 
 
 class _Counted:
@@ -115,7 +124,9 @@ def read_numbers(
     values = array("d")
     pick = itemgetter(*columns) if len(columns) > 1 else (lambda cells: (cells[columns[0]],))
     width = len(names)
-    for line, cells in table:
+    cells: list[Any]
+    for line, texts in table:
+        cells = list(texts)
         while len(cells) > width and not cells[-1]:  # a comma at the end of every line but the first
             cells.pop()
         if len(cells) <= bare:
@@ -123,27 +134,22 @@ def read_numbers(
         if len(cells) != width:
             reason = f"line {line}: {len(cells)} cells where the first line has {width}"
             raise DataError(path, reason, "give every line as many cells as the first; is the file cut short?")
-        if not convert:
+        for column, number_of in convert.items():
             try:
-                values.extend(list(map(float, pick(cells))))
-            except ValueError:
-                values.extend([_number(path, line, names[column], cells[column]) for column in columns])
-        else:
-            for column in columns:
-                if column in convert:
-                    try:
-                        values.append(convert[column](cells[column]))
-                    except ValueError as error:
-                        reason = f"line {line}: {shorten(cells[column])} in column {shorten(names[column])}"
-                        raise DataError(path, reason, str(error)) from error
-                else:
-                    values.append(_number(path, line, names[column], cells[column]))
+                cells[column] = number_of(cells[column])
+            except ValueError as error:
+                reason = f"line {line}: {shorten(cells[column])} in column {shorten(names[column])}"
+                raise DataError(path, reason, str(error)) from error
+        try:
+            values.extend(list(map(float, pick(cells))))
+        except ValueError:
+            values.extend([_number(path, line, names[column], cells[column]) for column in columns])
         if len(values) > MOST_VALUES:
             raise DataError(path, f"more than {MOST_VALUES} values", "cut it into files of an hour each")
     return np.frombuffer(values, dtype=np.float64).reshape(-1, len(columns))
 
 
-def _number(path: Path, line: int, name: str, text: str) -> float:
+def _number(path: Path, line: int, name: str, text: Any) -> float:
     try:
         return float(text)
     except ValueError:
@@ -153,6 +159,18 @@ def _number(path: Path, line: int, name: str, text: str) -> float:
         return float(text.replace(",", "."))
     reason = f"line {line}: {shorten(text)} in column {shorten(name)} is not a number"
     raise DataError(path, reason, "leave the cell empty where a joint was not found")
+
+
+def time_of(text: str) -> float:
+    """A time as a number: the number itself, 0:01:02.5 or a date in seconds; NaN for anything else."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    parts = re.fullmatch(r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2}(?:[.,][0-9]{1,9})?)", text)
+    if parts:
+        return 3600 * float(parts[1] or 0) + 60 * float(parts[2]) + float(parts[3].replace(",", "."))
+    with contextlib.suppress(ValueError, OverflowError):
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp()
+    return float(text.replace(",", ".")) if re.fullmatch(r"[0-9]{1,15},[0-9]{1,15}", text) else float("nan")
 
 
 class Codes:

@@ -51,6 +51,14 @@ def from_zero(path: Path, numbers: np.ndarray, rows: int) -> np.ndarray:
     return numbers
 
 
+def refuse_second_start(path: Path, frames: np.ndarray) -> None:
+    """Raise DataError for frames (R,) of rows that begin again: those of another video, not of another person."""
+    back = np.diff(frames) < 0
+    if back.any() and len(np.unique(frames)) < len(frames):
+        reason = f"its frames begin again in row {int(np.argmax(back)) + 2}, and no column names a video or a person"
+        raise DataError(path, reason, "save one video per file, or add a column person")
+
+
 def check_size(path: Path, frames: int, people: int, joints: int) -> None:
     """Raise DataError if poses of such a size are too many for the memory."""
     if people > MOST_PEOPLE:
@@ -123,7 +131,7 @@ def clock_of(path: Path, times: np.ndarray, column: str, unit: str | None) -> Cl
     again = np.diff(numbers, prepend=-1.0) == 0
     numbers[again] = -1
     name, rate = fitting[0]
-    note = f"{column} is taken as time in {name}: {rate:.3f} frames per second"
+    note = f"the column {column} has times in {name}: {rate:.3f} frames per second"
     if again.any():
         note += f"; {int(again.sum())} frames that follow another in less than half that time are left out"
     return Clock(numbers.astype(np.int64)[of_row], rate, note)

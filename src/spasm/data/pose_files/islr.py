@@ -40,7 +40,6 @@ def read(path: Path, joints: str | None) -> PoseFile:
 def read_here(path: Path) -> PoseFile:
     """As `read`, in this process, which a damaged file may crash."""
     try:
-        import pyarrow as pa
         import pyarrow.parquet as pq
     except ModuleNotFoundError as error:
         raise DataError(path, "is Parquet", "to read it: pip install -r requirements-poses.txt") from error
@@ -55,7 +54,9 @@ def read_here(path: Path) -> PoseFile:
         ) as file:
             _check_columns(path, file)
             return _read(path, file)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, NotImplementedError) as error:
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # the library raises almost any for a damaged file
         raise DataError(path, f"is damaged Parquet: {shorten(str(error))}", "export it again") from error
 
 

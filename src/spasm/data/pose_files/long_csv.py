@@ -12,7 +12,17 @@ from spasm.core.errors import DataError, shorten
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile
-from spasm.data.pose_files.columns import CHANNEL_WORDS, FRAME, PICTURE, first_of, lowest_confidence, plain, time_unit
+from spasm.data.pose_files.columns import (
+    CHANNEL_WORDS,
+    FRAME,
+    PICTURE,
+    first_of,
+    joint_of,
+    lowest_confidence,
+    plain,
+    time_unit,
+    words_of,
+)
 from spasm.data.pose_files.csv_tables import Codes, head_rows, read_numbers, rows
 from spasm.data.pose_files.joints import joints_of, landmark_of, title_of
 from spasm.data.pose_files.row_info import Reader
@@ -105,7 +115,11 @@ def read(path: Path, joints: str | None) -> PoseFile:
 
 def _names(path: Path, texts: list[str], joints: str | None) -> tuple[tuple[str, ...], np.ndarray]:
     """The joints of the result, and the place of each text among them. Numbers become the names of a layout."""
-    if not all(text.isascii() and text.isdigit() for text in texts):
+    texts = [joint_of(words_of(text.removesuffix(".0"))) or text for text in texts]
+    if len(set(texts)) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise DataError(path, f"names {shorten(twice)} in two ways", "name each joint in one way")
+    if not all(text.isdigit() for text in texts):
         names = tuple(texts)
         if not any(landmark_of(name) for name in names):
             reason = f"no known joint among {shorten(', '.join(names))}"

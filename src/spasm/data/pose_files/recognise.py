@@ -23,6 +23,7 @@ from spasm.data.pose_files import (
     deeplabcut,
     hdf5,
     islr,
+    kinetics,
     long_csv,
     mmpose,
     openpose,
@@ -44,6 +45,7 @@ READERS: dict[ModuleType, str] = {
     long_csv: "CSV with a row per joint",
     hdf5: "SLEAP HDF5",
     islr: "ISLR parquet",
+    kinetics: "kinetics-skeleton JSON",
     arrays: "arrays of MediaPipe, COCO or ST-GCN",
     ultralytics: "Ultralytics text",
 }
@@ -225,7 +227,7 @@ def pose_files_in(folder: Path) -> list[Path]:
     found = []
     for entry in entries:
         try:
-            if readers_of(folder / entry) and not is_native(folder / entry):
+            if readers_of(folder / entry):
                 found.append(folder / entry)
         except DataError:
             continue

@@ -1,6 +1,7 @@
 """Which frame and person each row of a table is, and the video's rate and size: the columns beside the joints."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,10 @@ import numpy as np
 from spasm.core.errors import DataError, printable, shorten
 from spasm.data.pose_files import columns as names_of
 from spasm.data.pose_files import frames as placing
-from spasm.data.pose_files.csv_tables import Codes, number_in
+from spasm.data.pose_files.csv_tables import Codes, number_in, time_of
 
+PICTURES = {"png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"}
+VIDEOS = {"mp4", "avi", "mov", "mkv", "webm", "mts", "mpg", "mpeg", "wmv", "m4v", "3gp"}
 MOST_TEXTS = 2_000_000  # different texts in a column
 SMALLEST_PICTURE, LARGEST_PICTURE = 16, 100_000  # pixels
 
@@ -62,11 +65,12 @@ class Reader:
         self.tracked = track is not None
         self.pictures = Codes(MOST_TEXTS, "save one video per file")
         self.people = Codes(MOST_TEXTS, "a column of persons names a few of them")
-        self.convert = {
-            place: codes
-            for place, codes in ((self.columns.picture, self.pictures), (self.columns.person, self.people))
-            if place is not None
+        found: dict[int | None, Callable[[str], float]] = {
+            self.columns.picture: self.pictures,
+            self.columns.person: self.people,
+            self.columns.time: time_of,
         }
+        self.convert = {place: number_of for place, number_of in found.items() if place is not None}
 
     def wanted(self) -> list[int]:
         """The places of the columns to read."""
@@ -81,6 +85,8 @@ class Reader:
 
         notes: list[str] = []
         people = column("person")
+        if people is not None and not self.tracked and count > placing.MOST_PEOPLE and len(np.unique(people)) == count:
+            people = None  # a number of the row
         frames, fps = self._frames(column("frame"), column("picture"), column("time"), count, notes)
         if fps is None:
             fps = self._constant(column("fps"), placing.ANY_SPEED)
@@ -103,7 +109,7 @@ class Reader:
         count: int,
         notes: list[str],
     ) -> tuple[np.ndarray, float | None]:
-        numbers = self._check_pictures(numbers, pictures, count)
+        numbers = self._check_pictures(numbers, pictures)
         place = self.columns.time
         clock, name = None, ""
         if times is not None and place is not None:
@@ -117,6 +123,8 @@ class Reader:
                 return clock.frames, round(clock.fps, 3)
             return np.arange(count), None
         frames = placing.from_zero(self.path, placing.whole_numbers(self.path, numbers, "frame"), count)
+        if count and frames.min() > 0:
+            notes.append(f"its first frame has the number {frames.min()}: the frames before it are missing")
         if clock is None or times is None:
             return frames, None
         ahead, passed = np.diff(frames), np.diff(times)
@@ -129,16 +137,19 @@ class Reader:
         notes.append(f"{name} and the frame numbers give {rate:.3f} frames per second")
         return frames, round(rate, 3)
 
-    def _check_pictures(self, numbers: np.ndarray | None, pictures: np.ndarray | None, count: int) -> np.ndarray | None:
+    def _check_pictures(self, numbers: np.ndarray | None, pictures: np.ndarray | None) -> np.ndarray | None:
         """The frame numbers, from the names of pictures if there are no others. Raises DataError for several videos."""
-        names = list(self.pictures.of_text)
-        if pictures is None or len(names) < 2:
+        names, place = list(self.pictures.of_text), self.columns.picture
+        if pictures is None or place is None or len(names) < 2:
             return numbers
-        if 2 * len(names) < count:
+        endings = {name.rpartition(".")[2].lower() for name in names}
+        if not (endings <= PICTURES or (names_of.plain(self.header[place])[:2] == "im" and not endings & VIDEOS)):
             reason = f"holds the poses of {len(names)} videos: {shorten(', '.join(names))}"
             raise DataError(self.path, reason, "save each video's poses in a file of its own")
         if numbers is not None:
             return numbers
+        if (pictures < 0).any():
+            raise DataError(self.path, "has a row without a picture", "name the picture in every row")
         return picture_numbers(self.path, names)[pictures.astype(np.int64)].astype(np.float64)
 
     def _constant(self, values: np.ndarray | None, limits: tuple[float, float]) -> float | None:
@@ -164,5 +175,5 @@ def picture_numbers(path: Path, names: Sequence[str]) -> np.ndarray:
 
 def video_of(name: str) -> str:
     """A picture's name without its number and ending: what the pictures of one video share."""
-    stem = name.replace("\\", "/").rpartition(".")[0] or name.replace("\\", "/")
-    return stem.rstrip("0123456789")
+    whole = name.replace("\\", "/")
+    return re.sub(r"[0-9]+(?=[^0-9/]*$)", "", whole.rpartition(".")[0] or whole)

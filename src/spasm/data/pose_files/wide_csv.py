@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from spasm.core.errors import DataError, shorten
-from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile, Unit
 from spasm.data.pose_files.columns import Joints, joints_of_columns, lowest_confidence
 from spasm.data.pose_files.csv_tables import head_rows, read_numbers, rows
-from spasm.data.pose_files.joints import joints_of, landmark_of, title_of
+from spasm.data.pose_files.joints import joints_of, title_of
 from spasm.data.pose_files.row_info import Reader
 
 FLAT_Z = 3.0  # z of MediaPipe is in picture widths; beside pixels a larger one would be in pixels, too
@@ -52,6 +51,8 @@ def read(path: Path, joints: str | None) -> PoseFile:
     placing.refuse_world_landmarks(path, poses, names)
     unit = columns.unit or placing.unit_of(path, poses)
     notes += drop_flat_z(poses, unit)
+    if info.people is None:
+        placing.refuse_second_start(path, info.frames)
     kept = info.frames >= 0
     ids = info.people[kept] if info.tracked and info.people is not None else None
     placed = placing.place(path, poses[kept], info.frames[kept], ids)
@@ -60,7 +61,7 @@ def read(path: Path, joints: str | None) -> PoseFile:
     placing.fill_confidence(placed.poses)
     notes.append(placing.unit_note(unit, named=columns.unit is not None))
     return PoseFile(
-        f"{_tool(columns, names)}, {title_of(names)}",
+        f"CSV with a row per frame, {title_of(names)}",
         names,
         placed.poses,
         unit,
@@ -91,10 +92,3 @@ def _names(path: Path, columns: Joints, joints: str | None) -> tuple[str, ...]:
         reason = f"its joints have the numbers {shorten(', '.join(columns.names))}, with gaps"
         raise DataError(path, reason, "name the columns after the joints: left_shoulder_x")
     return joints_of(path, count, joints, "mediapipe_33")
-
-
-def _tool(columns: Joints, names: tuple[str, ...]) -> str:
-    known = {landmark for landmark in map(landmark_of, names) if landmark}
-    if names == LANDMARKS or len(known) > 25:
-        return "MediaPipe CSV"
-    return "CSV with a row per frame"
