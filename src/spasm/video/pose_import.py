@@ -59,7 +59,7 @@ class PoseImport:
     """What the files do not say of themselves."""
     max_people: int = MOST_PEOPLE
     """Maximum number of people in a frame, the most confident ones."""
-    pick: Pick = "smallest"
+    pick: Pick = "child"
     """How the child is chosen among them."""
     at: tuple[float, float] | None = None
     """A place of the child, in fractions of the picture's width and height; it overrides `pick`."""

@@ -1,6 +1,7 @@
 """Files of a recording: recordings/NAME.npy, its segments in test/, and last its manifest, recordings/NAME.json."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,15 @@ def manifest_path(out: Path, name: str) -> Path:
 
 
 def manifests(out: Path, key: str) -> dict[str, dict[str, Any]]:
-    """The manifests in a folder that have a field `key`, by the names of their recordings."""
-    found = {path.stem: files.read_json(path) for path in sorted((out / "recordings").glob("*.json"))}
+    """The manifests in a folder that have a field `key`, by the names of their recordings, child_2 before child_10."""
+    paths = sorted((out / "recordings").glob("*.json"), key=lambda path: _natural(path.stem))
+    found = {path.stem: files.read_json(path) for path in paths}
     return {name: one for name, one in found.items() if key in one}
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names by the numbers in them."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def free_name(out: Path, child: int | None, taken: set[str]) -> str:
