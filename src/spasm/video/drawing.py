@@ -17,8 +17,8 @@ CHILD, OTHER, TEXT = (40, 220, 40), (230, 120, 30), (255, 255, 255)  # RGB
 HEAD_OF_FACE = 1.5  # radius of a head by the longer side of the box around the landmarks of the face
 HEAD_OF_SIZE = 0.55  # radius of a head by the size of head and shoulders; the larger of both is taken
 GROWTH_A_SECOND = 1.0  # of that radius, for each second since the head was found
-MOST_GROWTH = 2.0  # of that radius
-REMEMBERED_S = 2.0  # a person seen for a short time is blurred for so long before and after
+MOST_GROWTH = 1.6  # of that radius
+REMEMBERED_S = 0.5  # a person seen for a short time is blurred for so long before and after
 LONG_S = 1.0  # seen for longer, a person is blurred in the whole video
 BLOCKS = 5  # of a blurred face, in each direction
 
