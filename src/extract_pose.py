@@ -19,13 +19,14 @@ from typing import Annotated, Literal
 
 from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
+from spasm.config.pose_files import Place, place_of
 from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
 from spasm.video import one_video
 from spasm.video.extraction import extract_videos
 from spasm.video.one_video import Extraction
-from spasm.video.tracking import Pick, place
+from spasm.video.tracking import Pick
 
 
 @settings
@@ -44,7 +45,7 @@ class ExtractPose:
     """Most people to find in a frame, the child included; more take more time."""
     pick: Pick = "child"
     """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
-    at: Annotated[str | None, Shown(value="X,Y", default="the person of --pick")] = None
+    at: Place | None = None
     """A place of the child at any time, in fractions of the picture's width and height: 0,0 is top left."""
     preview: bool = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
@@ -61,7 +62,6 @@ class ExtractPose:
     def __post_init__(self) -> None:
         if self.mask_model and self.pictures not in ("two_stream", "both"):
             raise SettingsError("--mask-model is for --pictures two_stream or both")
-        place(self.at)
 
 
 def main(settings: ExtractPose) -> int:
@@ -73,7 +73,7 @@ def main(settings: ExtractPose) -> int:
         settings.model,
         settings.max_people,
         settings.pick,
-        place(settings.at),
+        place_of(settings.at),
         settings.frames,
         settings.pictures,
         settings.preview,

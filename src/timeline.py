@@ -24,7 +24,7 @@ import numpy as np
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
-from spasm.config.pose_files import PoseFileSettings
+from spasm.config.pose_files import Place, PoseFileSettings, place_of
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError, group_alike
@@ -50,7 +50,7 @@ from spasm.inference.missing_landmarks import describe_missing, missing_in_recor
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
-from spasm.video.tracking import Pick, place
+from spasm.video.tracking import Pick
 
 HIGHEST_F1 = Shown(default="the highest F1 instead", advanced=True)
 
@@ -77,7 +77,7 @@ class Timeline:
     """Pose model for videos; `make pose-model` builds it."""
     child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each video")] = None
     """Number of the child in all the videos."""
-    at: Annotated[str | None, Shown(value="X,Y", default="the person of --pick")] = None
+    at: Place | None = None
     """A place of the child at any time, in fractions of the picture's width and height: 0,0 is top left."""
     preview_video: bool = False
     """Write each video again with the child's skeleton, the probability and the events drawn on it, faces blurred."""
@@ -105,7 +105,6 @@ class Timeline:
         if abs(self.stride_s * 10 - tenths) > 1e-6:
             nearest = tenths / 10
             raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
-        place(self.at)
         if self.preview_video and not self.preview:
             raise SettingsError("--preview-video needs the places of faces, which --no-preview leaves out; drop one")
         other = Hysteresis() if self.rule == "accumulation" else Accumulation()
@@ -137,11 +136,11 @@ def main(settings: Timeline) -> int:
         settings.model,
         settings.max_people,
         settings.pick,
-        place(settings.at),
+        place_of(settings.at),
         preview=settings.preview,
     )
     extracting = functools.partial(progress.progress, "extracting", unit="frame")
-    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick, at=place(settings.at))
+    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick, at=place_of(settings.at))
     imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
     for one in imported.manifests:
         print(pose_import.import_summary(one))
@@ -251,7 +250,7 @@ def watch_camera(settings: Timeline, name: str) -> int:
         EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor,
     ):
         frames = camera.run_camera(
-            name, settings.model, settings.max_people, settings.pick, place(settings.at), is_stopped
+            name, settings.model, settings.max_people, settings.pick, place_of(settings.at), is_stopped
         )
         key = {"camera": name, "stride_s": settings.stride_s}
         live = live_detection.watch(frames, predictor, settings.stride_s, settings.rule_given, settings.out, key, show)

@@ -4,11 +4,9 @@ Finished videos are not extracted again, and an unreadable video does not stop t
 """
 
 import contextlib
-import itertools
 import multiprocessing
 import os
 import queue
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -198,8 +196,7 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
     def advance() -> None:
         nonlocal count
         count += 1
-        if count % KEY = "video_sha256"  # the field of a manifest that only videos have
-REPORT_EVERY == 0:
+        if count % REPORT_EVERY == 0:
             _counts.put(REPORT_EVERY)
 
     one_video.extract(video, name, extraction, advance)

@@ -70,10 +70,10 @@ def describe(people: Sequence[Person], frames: int, picture: Picture, is_named: 
     at_once = people_at_once(stay)
     notes = []
     if not is_named:
-        if len(stay) == 1 or at_once == 1:
+        if at_once == 1:
             notes.append(f"only one person was seen at a time: {MAKE_SURE}")
         scores = sorted(adult_score(person, stay) for person in stay)
-        if len(stay) > 1 and scores[1] - scores[0] < CLOSE:
+        if at_once > 1 and scores[1] - scores[0] < CLOSE:
             notes.append(f"two people are of a similar size and height: {MAKE_SURE}, or {HOW}")
     if seen_fraction < LITTLE:
         notes.append(f"the child was found in {seen_fraction:.0%} of the frames only")

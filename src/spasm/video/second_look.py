@@ -19,6 +19,7 @@ SAMPLES_A_SECOND, FEWEST, MOST = 2.0, 10, 60  # frames in which the parts are se
 SEEN_AGAIN = 0.3  # of these frames: someone who is found in fewer is a mistake of the model
 SMALLEST = 0.4  # sizes of the largest person; a smaller one is a doll, a picture on the wall or a mistake
 BESIDE = 0.25  # sizes around head and trunk of a person, where a second head is a mistake
+MOST_OVERLAP = 0.5  # of the smaller of two people: with more, the second is the first, found in another posture
 PARTS = 2  # the most parts that are searched in every frame
 
 
@@ -101,9 +102,22 @@ def _is_new(pose: np.ndarray, known: np.ndarray, picture: Picture) -> bool:
         low, high = tracking.body_box(other, picture)
         size = tracking.size(other, picture)
         inside = (face > low - BESIDE * size) & (face < high + BESIDE * size)
-        if inside.all() or own < SMALLEST * size or tracking.is_duplicate(pose, other, picture):
+        if (
+            inside.all()
+            or _overlap(pose, other, picture) > MOST_OVERLAP
+            or own < SMALLEST * size
+            or tracking.is_duplicate(pose, other, picture)
+        ):
             return False
     return True
+
+
+def _overlap(pose: np.ndarray, other: np.ndarray, picture: Picture) -> float:
+    """The part of the smaller of two people, by the boxes around head and trunk, that the other covers."""
+    boxes = np.array([tracking.body_box(pose, picture), tracking.body_box(other, picture)])
+    sides = np.maximum(0, boxes[:, 1].min(axis=0) - boxes[:, 0].max(axis=0))
+    areas = np.prod(boxes[:, 1] - boxes[:, 0], axis=1)
+    return float(np.prod(sides) / max(areas.min(), 1e-6))
 
 
 def _cut(pixels: np.ndarray, box: Box) -> np.ndarray:

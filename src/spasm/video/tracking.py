@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spasm.config.fields import SettingsError
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import missing_frames
 
@@ -192,7 +191,7 @@ def is_duplicate(pose: np.ndarray, other: np.ndarray, picture: Picture) -> bool:
     if not (has_face(pose) and has_face(other)):
         return False
     faces = [np.nanmean(in_pixels(one, picture)[list(FACE)], axis=0) for one in (pose, other)]
-    return float(np.linalg.norm(faces[0] - faces[1])) < DUPLICATE * max(size(pose, picture), size(other, picture))
+    return float(np.linalg.norm(faces[0] - faces[1])) < DUPLICATE * min(size(pose, picture), size(other, picture))
 
 
 def _is_on_head(pose: np.ndarray, larger: np.ndarray, picture: Picture) -> bool:
@@ -201,6 +200,8 @@ def _is_on_head(pose: np.ndarray, larger: np.ndarray, picture: Picture) -> bool:
     if np.isfinite(face).all(axis=1).sum() < SHARED:
         return False
     head = HEAD * _longer_side(face)
+    if head > _longer_side(body_box(larger, picture)):  # no face, but places spread over a body
+        return False
     box = body_box(pose, picture)
     away = np.linalg.norm(box.mean(axis=0) - np.nanmean(face, axis=0))
     return _longer_side(box) < ON_HEAD * head and float(away) < head
@@ -230,19 +231,6 @@ def chosen(people: list[Person], pick: Pick, at: tuple[float, float] | None = No
         }[pick]
         child = min(stay, key=order)
     return [child, *sorted((person for person in people if person is not child), key=lambda one: -len(one.frames))]
-
-
-def place(text: str | None) -> tuple[float, float] | None:
-    """A place as a user writes it, `0.3,0.6`. Raises SettingsError for anything else."""
-    if text is None:
-        return None
-    try:
-        x, y = map(float, text.split(","))
-    except ValueError:
-        x = y = math.nan
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise SettingsError(f"--at {text} is no place; give two fractions of the picture from 0 to 1, such as 0.3,0.6")
-    return x, y
 
 
 def staying(people: list[Person]) -> list[Person]:
