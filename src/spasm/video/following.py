@@ -19,7 +19,7 @@ LITTLE = 0.5  # fraction of the frames below which the child is seen in little o
 FEWEST_A_SECOND = 10.0  # frames, to see a movement of a second
 MAKE_SURE = "make sure that it is the child"
 HOW = "name the child with --at x,y"
-COLUMNS = ("x", "y", "size", "seen_fraction", "people", "others")
+COLUMNS = ("child_x", "child_y", "child_size", "seen_fraction", "people", "others")
 
 
 class Followed(NamedTuple):
