@@ -240,7 +240,10 @@ def test_what_is_imported_is_not_imported_again_unless_something_changes(tmp_pat
     assert len(imported(path, out, pick="largest").made) == 1
     assert imported(path, out, pick="largest").manifests[0]["recording"] == "child_1_1.npy"
     table = (out / "poses.csv").read_text().splitlines()
-    assert table[0] == "file,tool,child,recording,seconds,pose_fraction,child_x,child_y,child_size,seen_fraction,people,others,note"
+    assert (
+        table[0]
+        == "file,tool,child,recording,seconds,pose_fraction,child_x,child_y,child_size,seen_fraction,people,others,note"
+    )
     assert len(table) == 2
     assert table[1].startswith('walk.json,"AlphaPose, COCO-17",1,child_1_1.npy,3.0,1.0,')
 

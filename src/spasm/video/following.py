@@ -25,11 +25,11 @@ COLUMNS = ("child_x", "child_y", "child_size", "seen_fraction", "people", "other
 class Followed(NamedTuple):
     """Who is followed in a video."""
 
-    x: float
+    child_x: float
     """Middle of head and shoulders in fractions of the picture's width, median over the frames; NaN: no person."""
-    y: float
+    child_y: float
     """Likewise, of the picture's height."""
-    size: float
+    child_size: float
     """Size of head and shoulders in fractions of the picture's height."""
     seen_fraction: float
     """Fraction of the video's frames in which the child is seen."""
@@ -49,8 +49,8 @@ class Followed(NamedTuple):
         """Who is followed, in a line."""
         if not self.people:
             return "no person is visible"
-        where = f"x {self.x:.2f}, y {self.y:.2f}"
-        size = f"head and shoulders {self.size:.0%} of the picture's height"
+        where = f"x {self.child_x:.2f}, y {self.child_y:.2f}"
+        size = f"head and shoulders {self.child_size:.0%} of the picture's height"
         others = f"; {self.others}" if self.others else "; no other person"
         return f"followed: the person at {where}, {size}, in {self.seen_fraction:.0%} of the frames{others}"
 
