@@ -58,14 +58,13 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
     content = decode.read(video, extraction.model, extraction.max_people, extraction.pick, extraction.at, advance)
     count = len(content.times_s)
     followed = following.describe(content.people, count, content.picture, extraction.at is not None)
-    notes = [*followed.notes, *following.recording_notes(content.times_s, content.is_still)]
+    notes = [] if content.people else ["no person is visible in it, so there is nothing to predict"]
+    notes += [*followed.notes, *following.recording_notes(content.times_s, content.is_still)]
     if count < FEWEST_FRAMES * content.promised:
         notes.append(f"it ends early: {count} of {content.promised} frames could be read")
     poses = missing_frames(0)
     if content.people:
         poses = resampling.resampled(content.times_s, content.people[0].over(count))
-    else:
-        notes.append("no person is visible in it, so there is nothing to predict")
     remove(extraction.out, name, ("test", *kinds("both")))
     sheet = sheet_of(extraction.out, name)[0]
     for old in sheet_of(extraction.out, name):
