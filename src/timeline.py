@@ -80,7 +80,7 @@ class Timeline:
     at: Place | None = None
     """A place of the child at any time, in fractions of the picture's width and height: 0,0 is top left."""
     preview_video: bool = False
-    """Write each video again with the child's skeleton, the probability and the events drawn on it, faces blurred."""
+    """Write each video again with the child's skeleton, the probability and the events on it, faces blurred."""
     max_people: Annotated[int, within(1, 10), ADVANCED] = 3
     """Most people to find in a video, the child included; more take more time."""
     pick: Annotated[Pick, ADVANCED] = "child"

@@ -58,7 +58,7 @@ def test_two_people_who_pass_each_other_keep_their_tracks(every):
     assert len(whole) == 2
     for one in whole:
         steps = np.diff([middle[0] for middle in one.middles])
-        assert (steps > -20).all() or (steps < 20).all(), "nobody turns back in the middle"
+        assert (steps > -20).all() or (steps < 20).all(), "each goes on in one direction"
         assert np.ptp(one.sizes) < 0.2 * np.median(one.sizes)
 
 

@@ -1,4 +1,4 @@
-"""Write a video with the followed child's skeleton, the probability and the detected events drawn on it."""
+"""Write a video with the followed child's skeleton, the probability and the detected events on it."""
 
 import dataclasses
 import multiprocessing
@@ -28,7 +28,7 @@ DISCLAIMER = "research software, not a medical device"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Shown:
-    """What is drawn on a video."""
+    """What is shown on a video."""
 
     poses: np.ndarray
     """(T, 33, 5) at FPS."""
@@ -57,9 +57,9 @@ def write(video: Path, heads: Path, folder: Path, shown: Shown) -> Path:
     except DataError:
         raise
     except BrokenProcessPool as error:
-        raise DataError(video, "the process that draws on it was killed", "leave out --preview-video") from error
+        raise DataError(video, "the process that makes its preview was killed", "leave out --preview-video") from error
     except Exception as error:
-        raise DataError(video, f"cannot be drawn on: {shorten(str(error))}", "leave out --preview-video") from error
+        raise DataError(video, f"no preview can be made: {shorten(str(error))}", "leave out --preview-video") from error
 
 
 def _write(video: Path, heads_path: Path, folder: Path, shown: Shown) -> Path:
@@ -75,7 +75,7 @@ def _write(video: Path, heads_path: Path, folder: Path, shown: Shown) -> Path:
         for number, pixels in enumerate(image_inputs.nearest_frames(video, start_s + times_s)):
             time_s = float(times_s[number])
             if pixels is not None:
-                before = _drawn(pixels, heads, start_s + time_s, shown.poses[number * EVERY])
+                before = _frame(pixels, heads, start_s + time_s, shown.poses[number * EVERY])
             if before is None:
                 continue
             picture = np.vstack([before, strip(shown, time_s, before.shape[1])])
@@ -107,7 +107,7 @@ def _open(folder: Path, size: tuple[int, int]) -> tuple[Path, Path, Any]:
     raise DataError(folder, "OpenCV can write no video here", "leave out --preview-video")
 
 
-def _drawn(pixels: np.ndarray, heads: drawing.Heads, time_s: float, pose: np.ndarray) -> np.ndarray:
+def _frame(pixels: np.ndarray, heads: drawing.Heads, time_s: float, pose: np.ndarray) -> np.ndarray:
     """A frame with blurred heads and the child's skeleton, small enough and of even sides, as codecs need."""
     import cv2
 
