@@ -5,6 +5,7 @@ Examples:
   python submission.py --test input/test --run output/main --out output/submission.csv --report
 """
 
+import dataclasses
 import datetime
 import math
 import sys
@@ -28,6 +29,7 @@ from spasm.report import console
 from spasm.runs.artefacts import Metrics, read_metrics
 from spasm.runs.decide import CONSTANT
 from spasm.video.pose_import import PoseImport, check_flags, import_summary, segments_of_pose_files
+from spasm.video.recording_files import notes_of_segments
 
 PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "note")
 
@@ -88,6 +90,11 @@ def main(settings: Submission) -> int:
     prediction = prediction.with_notes(settings.abstain)
     noticed = run.findings(names, prediction)
     app.warn(f"{printable(settings.test)}: {line}" for line in noticed)
+    of_videos = notes_of_segments(folder, names)
+    if imported is None:
+        app.warn(note for note in dict.fromkeys(of_videos) if note)
+    notes = ["; ".join(filter(None, pair)) for pair in zip(prediction.note, of_videos, strict=True)]
+    prediction = dataclasses.replace(prediction, note=notes)
 
     peaks = ["" if math.isnan(peak) else f"{peak:.2f}" for peak in prediction.peak_time_s]
     fractions = [f"{fraction:.3f}" for fraction in prediction.pose_fraction]

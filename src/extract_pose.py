@@ -1,11 +1,13 @@
 """Extract poses from videos at 30 frames a second: a recording of each, and segments in the challenge's layout.
 
-MediaPipe finds the people; the infant is the smallest of those who stay in view (--pick). Only landmarks are written,
-unless --pictures asks for more. The programs that open a video have no network: MediaPipe would report its use to its
-maker. A video that is extracted is not extracted again, and one that cannot be read does not stop the others.
+MediaPipe finds the people, and one of them is followed: the likeliest child, who is small and has the head low in the
+picture. Check the contact sheet of each video in previews/; --at names the child by a place. Landmarks are written, and
+six frames with blurred faces as the sheet. The programs that open a video have no network: MediaPipe would report its
+use to its maker. A video that is extracted is not extracted again, and an unreadable one does not stop the others.
 
 Examples:
   python src/extract_pose.py "my video.mp4" --out input/videos
+  python src/extract_pose.py "my video.mp4" --at 0.3,0.6 --out input/videos
   python submission.py --test input/videos/test --run output/demo
   python src/timeline.py input/videos/recordings/child_1_1.npy --run output/demo
 """
@@ -17,10 +19,14 @@ from typing import Annotated, Literal
 
 from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
+from spasm.config.pose_files import Place, place_of
 from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
-from spasm.video.extraction import Extraction, extract_videos
+from spasm.video import one_video
+from spasm.video.extraction import extract_videos
+from spasm.video.one_video import Extraction
+from spasm.video.tracking import Pick
 
 
 @settings
@@ -35,10 +41,14 @@ class ExtractPose:
     """Pose model: lite, full or heavy, built by `make pose-model`, or Google's own."""
     child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each video")] = None
     """Number of the child in all these videos."""
-    max_people: Annotated[int, within(1, 10)] = 2
-    """Most people to find in a frame, the infant included; more take more time."""
-    pick: Literal["smallest", "largest", "longest"] = "smallest"
-    """Which person in view is the infant: by size, or by the time in view."""
+    max_people: Annotated[int, within(1, 10)] = 3
+    """Most people to find in a frame, the child included; more take more time."""
+    pick: Pick = "child"
+    """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
+    at: Place | None = None
+    """A place of the child at any time, in fractions of the picture's width and height: 0,0 is top left."""
+    preview: bool = True
+    """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
     pictures: Annotated[Literal["none", "vsvig", "two_stream", "both"], ADVANCED] = "none"
@@ -63,8 +73,10 @@ def main(settings: ExtractPose) -> int:
         settings.model,
         settings.max_people,
         settings.pick,
+        place_of(settings.at),
         settings.frames,
         settings.pictures,
+        settings.preview,
         settings.mask_model,
     )
     bar = functools.partial(progress.progress, "extracting", unit="frame")
@@ -72,8 +84,8 @@ def main(settings: ExtractPose) -> int:
     if extracted.done_before:
         print(f"{extracted.done_before} videos are extracted already")
     for one in extracted.made:
-        if one["note"]:
-            print(f"warning: {one['video']}: {one['note']}", file=sys.stderr)
+        print(one_video.summary(one, settings.out))
+    app.warn([*extracted.same, *(f"{one['video']}: {one['note']}" for one in extracted.made if one["note"])])
     print(f"written: {settings.out / 'videos.csv'}, recordings/ and segments in test/ ({settings.frames} frames each)")
     print(f"next:    python submission.py --test {shell_words(settings.out / 'test')}")
     if extracted.problems:

@@ -13,7 +13,7 @@ Examples:
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from spasm.cli import app
 from spasm.config.fields import POSITIONAL, SettingsError, Shown, settings, within
@@ -22,6 +22,7 @@ from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
 from spasm.video.pose_import import MOST_PEOPLE, PoseImport, import_pose_files, import_summary
+from spasm.video.tracking import Pick
 
 
 @settings
@@ -35,8 +36,8 @@ class ImportPoses:
     file: PoseFileSettings = PoseFileSettings()
     child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each recording")] = None
     """Number of the child in all these files; files named child_3_1 are of child 3."""
-    pick: Literal["smallest", "largest", "longest"] = "smallest"
-    """Which of the people is the child: by size, or by the time in view."""
+    pick: Pick = "child"
+    """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
     at: Place | None = None
     """A place where the child is at some time, x,y in fractions of the picture, such as 0.3,0.6; instead of --pick."""
     max_people: Annotated[int, within(1, MOST_PEOPLE)] = MOST_PEOPLE

@@ -15,13 +15,16 @@ Examples:
 import dataclasses
 import functools
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+
+import numpy as np
 
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
-from spasm.config.pose_files import PoseFileSettings
+from spasm.config.pose_files import Place, PoseFileSettings, place_of
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError, group_alike
@@ -32,11 +35,21 @@ from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
-from spasm.inference.event_detection import EVENT_COLUMNS, Rule, detect_events, write_events
+from spasm.inference.event_detection import (
+    EVENT_COLUMNS,
+    STEP_S,
+    Event,
+    Rule,
+    Windows,
+    detect_events,
+    spans,
+    write_events,
+)
 from spasm.inference.missing_landmarks import fold_for_run
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
-from spasm.video import camera, extraction, landmarker, live_detection, pose_import
+from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
+from spasm.video.tracking import Pick
 
 HIGHEST_F1 = Shown(default="the highest F1 instead", advanced=True)
 
@@ -63,10 +76,16 @@ class Timeline:
     """Pose model for videos; `make pose-model` builds it."""
     child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each video")] = None
     """Number of the child in all the videos."""
-    max_people: Annotated[int, within(1, 10), ADVANCED] = 2
-    """Most people to find in a video, the infant included; more take more time."""
-    pick: Annotated[Literal["smallest", "largest", "longest"], ADVANCED] = "smallest"
-    """Which person in view is the infant: by size, or by the time in view."""
+    at: Place | None = None
+    """A place of the child at any time, in fractions of the picture's width and height: 0,0 is top left."""
+    preview_video: bool = False
+    """Write each video again with the child's skeleton, the probability and the events on it, faces blurred."""
+    max_people: Annotated[int, within(1, 10), ADVANCED] = 3
+    """Most people to find in a video, the child included; more take more time."""
+    pick: Annotated[Pick, ADVANCED] = "child"
+    """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
+    preview: Annotated[bool, ADVANCED] = True
+    """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     pose_file: PoseFileSettings = PoseFileSettings()
     rule: Annotated[Literal["hysteresis", "accumulation"], ADVANCED] = "accumulation"
     """How windows become events. Both find as many events; accumulation detects them some four seconds earlier."""
@@ -85,6 +104,8 @@ class Timeline:
         if abs(self.stride_s * 10 - tenths) > 1e-6:
             nearest = tenths / 10
             raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
+        if self.preview_video and not self.preview:
+            raise SettingsError("--preview-video needs the places of faces, which --no-preview leaves out; drop one")
         other = Hysteresis() if self.rule == "accumulation" else Accumulation()
         if getattr(self, type(other).__name__.lower()) != other:
             name = type(other).__name__.lower()
@@ -109,16 +130,23 @@ def main(settings: Timeline) -> int:
     check_replaceable(out / "events.csv", ",".join(EVENT_COLUMNS[:4]).encode(), "a table of detected events")
     files.check_writable(out)
     files.remove_stale(out)
-    how = extraction.Extraction(out / "videos", settings.model, settings.max_people, settings.pick)
+    how = one_video.Extraction(
+        out / "videos",
+        settings.model,
+        settings.max_people,
+        settings.pick,
+        place_of(settings.at),
+        preview=settings.preview,
+    )
     extracting = functools.partial(progress.progress, "extracting", unit="frame")
-    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick)
+    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick, at=place_of(settings.at))
     imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
     for one in imported.manifests:
         print(pose_import.import_summary(one))
     given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting)
     for one in given.manifests:
-        note = f"; {one['note']}" if one["note"] else ""
-        print(f"{one['video']}: {one['recording']}, a pose in {one['pose_fraction']:.0%} of its frames{note}")
+        print(one_video.summary(one, how.out))
+    app.warn([*given.same, *(f"{one['video']}: {one['note']}" for one in given.manifests if one["note"])])
     checked = check_recordings(given.paths)
     lengths = {path: one.frames for path, one in checked.items()}
     noticed = [one.findings for one in checked.values()]
@@ -148,6 +176,8 @@ def main(settings: Timeline) -> int:
     timeline_plots.write_timelines(out, predicted, detected, true, dict(zip(predicted, rules, strict=True)))
     for path, windows in predicted.items():
         print(timeline_text.recording_summary(path.name, windows, detected[path]))
+    if settings.preview_video:
+        write_preview_videos(given, how.out, out, predicted, detected, dict(zip(predicted, rules, strict=True)))
 
     simulated = any(map(is_simulated, given.paths))
     if true:
@@ -166,6 +196,31 @@ def main(settings: Timeline) -> int:
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
     print(f"written: {out / 'events.csv'}, and for each recording a folder with its probabilities and a figure")
     return 0
+
+
+def write_preview_videos(
+    given: extraction.Recordings,
+    videos: Path,
+    out: Path,
+    predicted: Mapping[Path, Windows],
+    detected: Mapping[Path, Sequence[Event]],
+    rules: Mapping[Path, Rule],
+) -> None:
+    """Write a preview of each recording that was extracted from a video into the folder of its timeline."""
+    for path, windows in predicted.items():
+        if path.name not in given.video_of:
+            continue
+        shown = preview_video.Shown(
+            poses=np.load(path, allow_pickle=False),
+            curve=windows.curve,
+            step_s=STEP_S,
+            spans=spans(detected[path]),
+            threshold=timeline_plots.level(rules[path]),
+            title=given.video_of[path.name],
+        )
+        heads = one_video.sheet_of(videos, path.stem)[1]
+        written = preview_video.write(given.path_of[path.name], heads, out / path.stem, shown)
+        print(f"preview video: {written}")
 
 
 def watch_camera(settings: Timeline, name: str) -> int:
@@ -191,7 +246,9 @@ def watch_camera(settings: Timeline, name: str) -> int:
         camera.catch_stop_signals() as is_stopped,
         EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor,
     ):
-        frames = camera.run_camera(name, settings.model, settings.max_people, settings.pick, is_stopped)
+        frames = camera.run_camera(
+            name, settings.model, settings.max_people, settings.pick, place_of(settings.at), is_stopped
+        )
         key = {"camera": name, "stride_s": settings.stride_s}
         live = live_detection.watch(frames, predictor, settings.stride_s, settings.rule_given, settings.out, key, show)
         if live is None:

@@ -28,11 +28,11 @@ def make_video(cv2, tmp_path_factory):
     photograph = data.astronaut()[:, :, ::-1]
     folder = tmp_path_factory.mktemp("videos")
 
-    def write(name, fps=30.0, seconds=2.5, size=(640, 480), turned=False, empty=False):
+    def write(name, fps=30.0, seconds=2.5, size=(640, 480), turned=False, empty=False, still=False):
         path = folder / name
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, size[::-1] if turned else size)
         for frame in range(round(fps * seconds)):
-            t = frame / fps
+            t = 0.0 if still else frame / fps
             zoom = 0.9 + 0.05 * np.sin(2 * t)
             view = np.float32([[zoom, 0, 60 + 20 * np.sin(3 * t)], [0, zoom, 10]])
             picture = cv2.warpAffine(photograph, view, size)

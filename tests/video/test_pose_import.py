@@ -207,7 +207,7 @@ def test_one_of_two_people_is_followed_and_the_note_says_who(choice: dict[str, A
     out = recording(result, tmp_path / "out")
     assert np.nanmean(out[..., 0]) == pytest.approx(x, abs=0.05) and np.isfinite(out[:, NOSE, 0]).all()
     one = result.manifests[0]
-    assert one["people"] == 2 and "followed the person at 0." in one["note"]
+    assert one["people"] == 2 and "followed: the person at x 0." in one["followed"]
     assert "AlphaPose, COCO-17, 3.0 s at 30 fps, 2 people at once" in import_summary(one)
 
 
@@ -240,8 +240,12 @@ def test_what_is_imported_is_not_imported_again_unless_something_changes(tmp_pat
     assert len(imported(path, out, pick="largest").made) == 1
     assert imported(path, out, pick="largest").manifests[0]["recording"] == "child_1_1.npy"
     table = (out / "poses.csv").read_text().splitlines()
-    assert table[0] == "file,tool,child,recording,seconds,pose_fraction,people,note" and len(table) == 2
-    assert table[1].startswith('walk.json,"AlphaPose, COCO-17",1,child_1_1.npy,3.0,1.0,2,')
+    assert (
+        table[0]
+        == "file,tool,child,recording,seconds,pose_fraction,child_x,child_y,child_size,seen_fraction,people,others,note"
+    )
+    assert len(table) == 2
+    assert table[1].startswith('walk.json,"AlphaPose, COCO-17",1,child_1_1.npy,3.0,1.0,')
 
 
 def test_names_of_children_in_file_names_are_kept(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def run_camera(
     model: Path,
     max_people: int,
     pick: tracking.Pick,
+    at: tuple[float, float] | None,
     is_stopped: Callable[[], bool],
 ) -> Iterator[CameraFrames]:
     """Yield every processed frame until the stream ends or is stopped. Raises DataError if it is no video.
@@ -58,7 +59,7 @@ def run_camera(
             raise DataError(name, "is not there", "ls /dev/video* lists the cameras")
     spawn = multiprocessing.get_context("spawn")
     messages = spawn.Queue()
-    arguments = (os.getpid(), messages, source, model, max_people, pick)
+    arguments = (os.getpid(), messages, source, model, max_people, pick, at)
     process = spawn.Process(target=_watch, args=arguments, daemon=True)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a starting process must not receive Ctrl-C
     process.start()
@@ -108,7 +109,15 @@ def catch_stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _watch(parent: int, messages: Any, source: Path, model: Path, max_people: int, pick: tracking.Pick) -> None:
+def _watch(
+    parent: int,
+    messages: Any,
+    source: Path,
+    model: Path,
+    max_people: int,
+    pick: tracking.Pick,
+    at: tuple[float, float] | None,
+) -> None:
     """Run in its own process: send every frame, and at the end None or the error."""
     try:
         sandbox.enter_sandbox(parent)
@@ -116,10 +125,13 @@ def _watch(parent: int, messages: Any, source: Path, model: Path, max_people: in
         with landmarker.PoseLandmarker(model, max_people) as find:
             for number, (time_s, picture, taken_s, skipped) in enumerate(_Newest(source)):
                 tracks = tracks or tracking.PersonTracker((picture.shape[1], picture.shape[0]))
+                before = len(tracks.people)
                 tracks.add(number, find(picture, round(time_s * 1000)))
                 tracks.forget(number + 1 - REMEMBERED)
-                infant = tracking.chosen(tracks.people, pick)[:1]
-                there = [person.poses[-1] for person in infant if person.frames[-1] == number]
+                if len(tracks.people) > before:
+                    tracks.people = tracking.joined(tracks.people)
+                child = tracking.chosen(tracks.people, pick, at)[:1]
+                there = [person.poses[-1] for person in child if person.frames[-1] == number]
                 poses = even.add(time_s, there[0] if there else missing_frames(1)[0])
                 messages.put(CameraFrames(poses, taken_s, skipped))
         messages.put(None)

@@ -4,6 +4,7 @@ Needs requirements-video.txt. Videos never leave the machine: the caller blocks 
 """
 
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ import numpy as np
 
 from spasm.core.errors import DataError
 from spasm.data.pose import FPS
+from spasm.video import second_look
 from spasm.video.landmarker import PoseLandmarker
-from spasm.video.tracking import Person, Pick, chosen, tracks
+from spasm.video.tracking import Person, Pick, Picture, chosen, tracks
 
+STILL = 3.0  # grey levels of a thumbnail: a picture that changes less is a photograph
 LONGEST_PAUSE_S = 60.0  # between two frames; a longer one means a wrong clock
 LONGEST_STEP_BACK_S = 1.0  # of a camera's clock; after a larger step the clock has started again
 
@@ -28,30 +31,59 @@ class Video:
     """(F,) time of each frame in s, rising."""
     people: "list[Person]"
     """The people, the child first."""
-    width: int
-    height: int
+    picture: Picture
     promised: int
     """Frames according to the file; 0 if unknown."""
+    is_still: bool
+    """Whether the picture never changes."""
 
 
-def read(path: Path, model: Path, max_people: int, pick: Pick, advance: Callable[[], None]) -> Video:
+def read(
+    path: Path,
+    model: Path,
+    max_people: int,
+    pick: Pick,
+    at: tuple[float, float] | None,
+    advance: Callable[[], None],
+) -> Video:
     """Decode a video and find up to `max_people` people in it; `advance` is called after each frame.
 
     Frames are rotated as the file specifies. Raises DataError for a file that is no video.
     """
     times_s: list[float] = []
     detections: list[np.ndarray] = []
-    size, promised = (0, 0), 0
+    picture, promised = (0, 0), 0
+    first, is_still = np.zeros(0), True
     with PoseLandmarker(model, max_people) as find:
-        for time_s, picture, in_file in frames(path):
+        for time_s, pixels, in_file in frames(path):
             promised = in_file
             times_s.append(time_s)
-            size = picture.shape[1], picture.shape[0]
-            detections.append(find(picture, round(time_s * 1000)))
+            picture = pixels.shape[1], pixels.shape[0]
+            detections.append(find(pixels, round(time_s * 1000)))
+            if is_still:
+                small = _thumbnail(pixels)
+                first = first if len(first) else small
+                is_still = small.shape == first.shape and bool(np.abs(small - first).max() <= STILL)
             advance()
     if not times_s:
         raise DataError(path, "holds no frame that can be decoded", "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4")
-    return Video(np.array(times_s), chosen(tracks(detections, size), pick), *size, promised)
+    times = np.array(times_s)
+    people = chosen(tracks(detections, picture), pick, at)
+    if max_people > 1 and not is_still and second_look.is_needed(people, detections):
+
+        def again() -> Iterator[tuple[float, np.ndarray]]:
+            return ((time_s, pixels) for time_s, pixels, _ in itertools.islice(frames(path), len(times_s)))
+
+        detections = second_look.look_again(again, times, detections, picture, model)
+        people = chosen(tracks(detections, picture), pick, at)
+    return Video(times, people, picture, promised, is_still)
+
+
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) in 64 x 48 grey levels, in which the noise of a camera disappears."""
+    import cv2
+
+    return cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (64, 48), interpolation=cv2.INTER_AREA).astype(float)
 
 
 def frames(path: Path) -> Iterator[tuple[float, np.ndarray, int]]:

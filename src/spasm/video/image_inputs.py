@@ -44,7 +44,7 @@ def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> I
     black if the child was not found. The child is upright by its mean neck and hips over the whole video.
     """
     wanted_s = start_s + np.arange(0, len(poses), STEP) / FPS
-    frames = _nearest_frames(path, wanted_s)
+    frames = nearest_frames(path, wanted_s)
     if mask is None:
         for place, picture in enumerate(frames):
             keypoints = np.nan_to_num(poses[place * STEP][JOINTS][:, [0, 1, 3]])
@@ -80,7 +80,7 @@ def in_segments(of_steps: Iterable[Arrays], firsts: np.ndarray, frames: int) -> 
         yield {name: np.stack([one[name] for one in held]) for name in held[-1]}
 
 
-def _nearest_frames(path: Path, wanted_s: np.ndarray) -> Iterator[np.ndarray | None]:
+def nearest_frames(path: Path, wanted_s: np.ndarray) -> Iterator[np.ndarray | None]:
     """The frame of a video nearest to each of some rising times; None if none is near."""
     frames = itertools.chain(decode.frames(path), [(np.inf, None, 0)])
     before_s, before, _ = next(frames)

@@ -35,14 +35,14 @@ from spasm.data.pose_files.recognise import (
     read_source,
     sources,
 )
-from spasm.video import decode, resampling, sandbox
+from spasm.video import decode, following, resampling, sandbox
 from spasm.video.pose_units import followed, landmarks_of
 from spasm.video.recording_files import free_name, manifest_path, manifests, remove, segments_of, write_recording
-from spasm.video.tracking import Person, Pick, chosen
+from spasm.video.tracking import Pick, chosen
 
 KEY = "pose_file_sha256"  # the field of a manifest that only pose files have
 VERSION = "pose import 1"  # of the poses; after a change of version files are imported again
-COLUMNS = ("file", "tool", "child", "recording", "seconds", "pose_fraction", "people", "note")
+COLUMNS = ("file", "tool", "child", "recording", "seconds", "pose_fraction", *following.COLUMNS, "note")
 MOST_PEOPLE = 10  # in a frame
 SLOW = 10.0  # frames per second; below it spasms are hardly visible
 LONGEST_S = 24 * 3600
@@ -59,7 +59,7 @@ class PoseImport:
     """What the files do not say of themselves."""
     max_people: int = MOST_PEOPLE
     """Maximum number of people in a frame, the most confident ones."""
-    pick: Pick = "smallest"
+    pick: Pick = "child"
     """How the child is chosen among them."""
     at: tuple[float, float] | None = None
     """A place of the child, in fractions of the picture's width and height; it overrides `pick`."""
@@ -199,9 +199,8 @@ def _import(source: Source, name: str, key: dict[str, Any], how: PoseImport, clo
     if times_s[-1] - times_s[0] > LONGEST_S:
         raise DataError(path, f"is {(times_s[-1] - times_s[0]) / 3600:.0f} hours long", "cut it into parts of a day")
     poses = resampling.resampled(times_s, people[0].over(len(times_s)))
-    at_once = np.isfinite(landmarks.poses[..., 0]).any(axis=-1).sum(axis=1)
-    count = int(np.sort(at_once)[int(0.99 * (len(at_once) - 1))])  # not what one frame in a hundred has
-    notes += [*landmarks.notes, *_followed_note(people, count)]
+    seen = following.describe(people, len(times_s), picture, how.at is not None)
+    notes += [*landmarks.notes, *seen.notes]
     remove(how.out, name)
     manifest = {
         **key,
@@ -209,7 +208,8 @@ def _import(source: Source, name: str, key: dict[str, Any], how: PoseImport, clo
         "tool": read.tool,
         "child": child_of(name),
         **write_recording(how.out, name, poses, how.frames),
-        "people": count,
+        **seen.columns(),
+        "followed": seen.sentence(),
         "note": "; ".join(notes),
         "file_frames": len(read.poses),
         "file_fps": None if fps is None else round(fps, 4),
@@ -256,24 +256,13 @@ def _times(
     return times_s, fps, notes
 
 
-def _followed_note(people: list[Person], count: int) -> list[str]:
-    """Who was followed, where there was a choice."""
-    if count < 2 and len(people) < 2:
-        return []
-    child = people[0]
-    middle = np.median(child.middles, axis=0) / child.picture
-    size = float(np.median(child.sizes))
-    place = f"at {middle[0]:.2f}, {middle[1]:.2f} of the picture"
-    return [f"followed the person {place}, of size {size:.0f} pixels, in {len(child.frames)} frames"]
-
-
 def import_summary(manifest: dict[str, Any]) -> str:
     """What was imported, in a line, and its notes below."""
     fps = "an uneven rate" if manifest["file_fps"] is None else f"{manifest['file_fps']:g} fps"
     people = "1 person" if manifest["people"] == 1 else f"{manifest['people']} people at once"
     line = (
         f"{printable(manifest['file'])}: {manifest['tool']}, {manifest['seconds']:.1f} s at {fps}, {people}; "
-        f"{manifest['recording']} has a pose in {manifest['pose_fraction']:.0%} of its frames"
+        f"{manifest['recording']} has a pose in {manifest['pose_fraction']:.0%} of its frames; {manifest['followed']}"
     )
     return "\n".join([line, *(f"  {note}" for note in manifest["note"].split("; ") if note)])
 

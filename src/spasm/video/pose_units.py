@@ -9,17 +9,7 @@ from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import FARTHEST
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import to_landmarks
-from spasm.video.tracking import (
-    FARTHEST as FARTHEST_WHILE_LOST,
-)
-from spasm.video.tracking import (
-    NEAR,
-    NEAR_PER_FRAME,
-    Person,
-    Picture,
-    apart,
-    tracks,
-)
+from spasm.video.tracking import Person, Picture, joined, tracks
 
 NORMALISED = 2.0  # pixels: places of a whole file that are all below are fractions of the picture
 OUTSIDE = 0.5  # of the joints; with more outside the picture its size is wrong
@@ -139,8 +129,7 @@ def _most_confident(poses: np.ndarray, ids: np.ndarray | None, most: int) -> tup
 def followed(poses: np.ndarray, ids: np.ndarray | None, picture: Picture) -> list[Person]:
     """People over time from the people (F, P, 33, 5) of each frame, by the tool's numbers (F, P) if there are any.
 
-    A tool that loses a person gives them another number afterwards: such tracks are joined under the conditions of
-    `PersonTracker`.
+    A tool that loses a person gives them another number afterwards: such tracks are joined.
     """
     present = np.isfinite(poses[..., :2]).all(axis=-1).any(axis=-1)
     if ids is None or (ids[present] < 0).any():
@@ -149,28 +138,4 @@ def followed(poses: np.ndarray, ids: np.ndarray | None, picture: Picture) -> lis
     for frame, place in np.argwhere(present):
         person = by_id.setdefault(int(ids[frame, place]), Person(picture))
         person.seen(int(frame), poses[frame, place].astype(np.float32))
-    return joined(sorted(by_id.values(), key=lambda person: person.frames[0]))
-
-
-def joined(people: list[Person]) -> list[Person]:
-    """People, sorted by their first frame, each joined to the lost one who was nearest, if near enough."""
-    whole: list[Person] = []
-    for person in people:
-        near: list[tuple[float, int]] = []
-        for number, other in enumerate(whole):
-            lost = person.frames[0] - other.frames[-1] - 1
-            if lost >= 0:
-                distance = apart(person.poses[0], other.poses[-1], person.picture)
-                if distance <= min(NEAR + NEAR_PER_FRAME * lost, FARTHEST_WHILE_LOST):
-                    near.append((distance + NEAR_PER_FRAME * lost, number))
-        if near:
-            other = whole[min(near)[1]]
-            for kept, more in zip(
-                (other.frames, other.poses, other.sizes, other.middles),
-                (person.frames, person.poses, person.sizes, person.middles),
-                strict=True,
-            ):
-                kept += more  # type: ignore[operator]
-        else:
-            whole.append(person)
-    return whole
+    return joined(list(by_id.values()))

@@ -1,6 +1,7 @@
 """Files of a recording: recordings/NAME.npy, its segments in test/, and last its manifest, recordings/NAME.json."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spasm.core import files
+from spasm.core.errors import DataError
 from spasm.core.windows import window_starts
 from spasm.data.pose import FPS, missing_frames
 
@@ -18,9 +20,15 @@ def manifest_path(out: Path, name: str) -> Path:
 
 
 def manifests(out: Path, key: str) -> dict[str, dict[str, Any]]:
-    """The manifests in a folder that have a field `key`, by the names of their recordings."""
-    found = {path.stem: files.read_json(path) for path in sorted((out / "recordings").glob("*.json"))}
+    """The manifests in a folder that have a field `key`, by the names of their recordings, child_2 before child_10."""
+    paths = sorted((out / "recordings").glob("*.json"), key=lambda path: _natural(path.stem))
+    found = {path.stem: files.read_json(path) for path in paths}
     return {name: one for name, one in found.items() if key in one}
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names by the numbers in them."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def free_name(out: Path, child: int | None, taken: set[str]) -> str:
@@ -66,3 +74,29 @@ def write_recording(out: Path, name: str, poses: np.ndarray, frames: int) -> dic
         "seconds": round(len(poses) / FPS, 3),
         "pose_fraction": round(float(np.isfinite(poses[:, :, 0]).any(axis=1).mean()), 4) if len(poses) else 0.0,
     }
+
+
+def notes_of_segments(test: Path, names: Iterable[str]) -> list[str]:
+    """The note on the video or pose file of each segment, with its name; empty where there is none.
+
+    test: the folder of the segments. Beside it lie the manifests, if the segments were extracted or imported.
+    """
+    notes: dict[str, str] = {}
+    found = []
+    for name in names:
+        recording = re.sub(r"[0-9]{5}\.npy$", "", name)
+        if recording not in notes:
+            notes[recording] = _note(manifest_path(test.parent, recording))
+        found.append(notes[recording])
+    return found
+
+
+def _note(manifest: Path) -> str:
+    if not manifest.is_file():
+        return ""
+    try:
+        tree = files.read_json(manifest)
+    except DataError:
+        return ""  # it is of another program, and nothing depends on it
+    source, note = tree.get("video", tree.get("file")), tree.get("note")
+    return f"{source}: {note}" if source and note and isinstance(note, str) else ""
