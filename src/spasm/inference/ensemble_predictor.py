@@ -16,8 +16,9 @@ from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.landmark_sets import keep_landmarks, landmark_indices
-from spasm.data.pose import inside_picture, visible_mask
+from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.pose import visible_mask
+from spasm.data.seen import seen_frames
 from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
 from spasm.models.model import Explanation, FoldScores, Model, Predictor
@@ -36,8 +37,8 @@ class BatchPrediction(NamedTuple):
     """The key that was given with the batch."""
     posed: np.ndarray
     """(N, T) bool: the frame has a pose."""
-    inside: np.ndarray
-    """(N,) in 0..1: the fraction of landmarks, of those that the run reads, found inside the picture."""
+    seen: np.ndarray
+    """(N, T) bool: the frame shows movement, see `seen_frames`."""
     found: np.ndarray
     """(N, 33) bool: the landmark was found in some frame."""
     logits: dict[str, np.ndarray]
@@ -200,8 +201,7 @@ class EnsemblePredictor:
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
                     scores = {name: worker.submit(_predict, kept, rows) for name, worker in self.workers.items()}
-                inside = inside_picture(kept)[:, :, landmark_indices(self.landmarks)].mean(axis=(1, 2))
-                waiting.append((key, posed, inside, found, scores))
+                waiting.append((key, posed, seen_frames(kept), found, scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))
@@ -210,7 +210,7 @@ class EnsemblePredictor:
         self,
         key: Any,
         posed: np.ndarray,
-        inside: np.ndarray,
+        seen: np.ndarray,
         found: np.ndarray,
         scores: dict[str, "Future[Any]"],
     ) -> BatchPrediction:
@@ -229,7 +229,7 @@ class EnsemblePredictor:
             if scored.attention is not None:
                 attention[has_pose] += self.parameters.weights[name] * scored.attention
                 attending += self.parameters.weights[name]
-        return BatchPrediction(key, posed, inside, found, logits, attention / (attending or 1.0))
+        return BatchPrediction(key, posed, seen, found, logits, attention / (attending or 1.0))
 
     def probability(
         self,
