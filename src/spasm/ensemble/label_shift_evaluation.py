@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from spasm.core.errors import DataError
+from spasm.data.annotations import group_values
 from spasm.ensemble import label_shift
 from spasm.evaluation import metrics
 
