@@ -82,7 +82,7 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
         (lambda poses: poses[:1], "too little was seen in 0.03 s: nothing can be predicted"),
         (lambda poses: np.where(np.arange(len(poses))[:, None, None] % 30, np.nan, poses), "too little was seen in"),
         (lambda poses: poses + np.array([0, 3, 0, 0, 0]), "too little was seen in"),
-        (lambda poses: poses[:50], "1.7 s long, shorter than the 2 s window of the run"),
+        (lambda poses: poses[:50], "shorter than the 2 s window of the run"),
     ],
     ids=["no pose", "photograph", "1 frame a second", "beneath the picture", "shorter than a window"],
 )

@@ -50,7 +50,7 @@ def summarize(
             f"{windows.seen_s.max():.2g} s)"
         )
     if windows.frames < windows.length:
-        notes.append(f"{length(windows.duration_s)} long, shorter than the {windows.window_s:g} s window of the run")
+        notes.append(f"shorter than the {windows.window_s:g} s window of the run")
     noticed = findings.sentences() if findings else {}
     return RecordingSummary(
         name,
