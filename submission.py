@@ -15,15 +15,17 @@ from typing import Annotated, Literal
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from spasm.cli import app, progress
-from spasm.config.fields import ADVANCED, Identifier, Probability, SettingsError, Shown, settings, within
+from spasm.config.events import Accumulation
+from spasm.config.fields import ADVANCED, Identifier, SettingsError, Shown, settings, within
 from spasm.config.pose_files import PoseFileSettings
-from spasm.config.runtime import Hardware, MaxPlayers
+from spasm.config.runtime import ABSTAIN, Abstain, Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import printable
 from spasm.core.outputs import check_name, check_replaceable
 from spasm.data.dataset import SegmentFiles
 from spasm.data.missing import list_test_segments
 from spasm.data.naming import child_of
+from spasm.inference.event_detection import event_level
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.report import console
 from spasm.runs.artefacts import Metrics, read_metrics
@@ -31,7 +33,7 @@ from spasm.runs.decide import CONSTANT
 from spasm.video.pose_import import PoseImport, check_flags, import_summary, segments_of_pose_files
 from spasm.video.recording_files import notes_of_segments
 
-PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "note")
+PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "seen_fraction", "note")
 
 
 @settings
@@ -52,8 +54,9 @@ class Submission:
     """Fraction of positives among these segments, if it is known: the threshold is chosen again for it."""
     adapt_prevalence: Annotated[bool, ADVANCED] = False
     """Estimate that fraction from these segments, and use it where the evidence is strong enough."""
-    abstain: Annotated[Probability, ADVANCED] = 0.0
-    """Note as too poor the segments with less than this fraction of landmarks found inside the picture."""
+    abstain: Abstain = ABSTAIN
+    """Too little was seen of a segment if movement of a shoulder or a hip inside the picture shows in less than this
+    fraction of its frames: its `note` says so, and it is counted apart. 0: only without a pose in any frame."""
     pose_file: PoseFileSettings = PoseFileSettings()
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
@@ -87,7 +90,7 @@ def main(settings: Submission) -> int:
     if settings.prevalence is not None or settings.adapt_prevalence:
         threshold, reason = run.threshold_for(prediction, children, settings.prevalence)
         prediction = prediction.at_threshold(threshold)
-    prediction = prediction.with_notes(settings.abstain)
+    prediction = prediction.with_abstention(settings.abstain)
     noticed = run.findings(names, prediction)
     app.warn(f"{printable(settings.test)}: {line}" for line in noticed)
     of_videos = notes_of_segments(folder, names)
@@ -97,14 +100,14 @@ def main(settings: Submission) -> int:
     prediction = dataclasses.replace(prediction, note=notes)
 
     peaks = ["" if math.isnan(peak) else f"{peak:.2f}" for peak in prediction.peak_time_s]
-    fractions = [f"{fraction:.3f}" for fraction in prediction.pose_fraction]
-    columns = (names, prediction.probability, prediction.label, peaks, fractions, prediction.note)
+    posed, seen = ([f"{value:.3f}" for value in part] for part in (prediction.pose_fraction, prediction.seen_fraction))
+    columns = (names, prediction.probability, prediction.label, peaks, posed, seen, prediction.note)
     files.write_csv(probabilities_path, PROBABILITIES, zip(*columns, strict=True))
     files.write_csv(settings.out, (settings.header, "label"), zip(names, prediction.label, strict=True))
     written = [settings.out, probabilities_path]
     if replaced:
         print(replaced)
-    print(summary(prediction, reason))
+    print(summary(prediction, reason, probabilities_path))
     print(f"trained on {console.data_name(run.decision.data)}")
     if result is not None:
         files.write_text(report_path, report(settings, run, result, prediction, paths, folder, children))
@@ -139,24 +142,32 @@ def check_outputs(out: Path, probabilities: Path, report: Path | None) -> str:
     return f"replaces {printable(out)}: the labels of {segments:,} segments, predicted {time}"
 
 
-def summary(prediction: Prediction, reason: str) -> str:
+def summary(prediction: Prediction, reason: str, probabilities_path: Path) -> str:
     """What was predicted, in a few lines; reason: where the threshold comes from."""
-    lines = [
-        f"{len(prediction)} segments, {prediction.label.sum()} positive at threshold {prediction.threshold:.4f}{reason}"
-    ]
-    without_pose = int((~prediction.has_pose).sum())
-    if without_pose:
-        lines.append(f"{without_pose} segments have no pose in any frame; the probabilities file names them")
-    poor = sum("too few landmarks" in note for note in prediction.note)
-    if poor:
+    too_little, positive = prediction.too_little_seen, prediction.label == 1
+    count = int((positive & ~too_little).sum())
+    lines = [f"{len(prediction)} segments, {count} positive at threshold {prediction.threshold:.4f}{reason}"]
+    if too_little.any():
+        in_csv = int((positive & too_little).sum())
         lines.append(
-            f"{poor} segments have too few landmarks; the probabilities file gives the reason, their labels are a guess"
+            f"{too_little.sum()} of them could not be predicted, since too little was seen "
+            f"(no pose in any frame: {(~prediction.has_pose).sum()})"
         )
-    posed = prediction.probability[prediction.has_pose]
+        lines.append(
+            f"  the CSV needs a label for each; theirs mean nothing ({in_csv} are 1). The column `note` of "
+            f"{probabilities_path.name} names them"
+        )
+    posed = prediction.probability[~too_little]
     if len(posed) > 1 and posed.max() - posed.min() < CONSTANT:
         lines.append(
-            f"all segments with a pose have the probability {posed[0]:.3f}: this run does not distinguish them"
+            f"all other segments have the probability {posed[0]:.3f}: this run does not distinguish them"
+            if too_little.any()
+            else f"all segments have the probability {posed[0]:.3f}: this run does not distinguish them"
         )
+    lines.append(
+        f"timeline.py has another threshold: events begin at {event_level(Accumulation()):.2f}, for few false alarms "
+        "per hour, so it can detect none where segments are positive"
+    )
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.config.pose_files import Place, PoseFileSettings, place_of
-from spasm.config.runtime import Hardware
+from spasm.config.runtime import ABSTAIN, Abstain, Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError, group_alike
 from spasm.core.outputs import check_folder, check_replaceable
@@ -33,7 +33,7 @@ from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import read_true_events
-from spasm.inference import event_evaluation, event_rule_selection, sliding_window
+from spasm.inference import event_evaluation, event_rule_selection, recording_summary, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import (
     EVENT_COLUMNS,
@@ -42,10 +42,11 @@ from spasm.inference.event_detection import (
     Rule,
     Windows,
     detect_events,
+    event_level,
     spans,
     write_events,
 )
-from spasm.inference.missing_landmarks import fold_for_run
+from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
 from spasm.report import console, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
@@ -87,6 +88,9 @@ class Timeline:
     preview: Annotated[bool, ADVANCED] = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     pose_file: PoseFileSettings = PoseFileSettings()
+    abstain: Abstain = ABSTAIN
+    """Too little was seen of a window if movement of a shoulder or a hip inside the picture shows in less than this
+    fraction of its frames: it has no probability and gives no event. 0: every pose counts as seen."""
     rule: Annotated[Literal["hysteresis", "accumulation"], ADVANCED] = "accumulation"
     """How windows become events. Both find as many events; accumulation detects them some four seconds earlier."""
     hysteresis: Annotated[Hysteresis, ADVANCED] = Hysteresis()
@@ -128,6 +132,7 @@ def main(settings: Timeline) -> int:
     decision, out = read_decision(settings.run), settings.out
     check_folder(out)
     check_replaceable(out / "events.csv", ",".join(EVENT_COLUMNS[:4]).encode(), "a table of detected events")
+    check_replaceable(out / "recordings.csv", ",".join(recording_summary.COLUMNS[:4]).encode(), "a table of recordings")
     files.check_writable(out)
     files.remove_stale(out)
     how = one_video.Extraction(
@@ -161,7 +166,7 @@ def main(settings: Timeline) -> int:
 
     predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
     predicted = sliding_window.predict_recordings(
-        checked, settings.run, decision, settings.stride_s, settings.hardware, out, predicting
+        checked, settings.run, decision, settings.stride_s, settings.abstain, settings.hardware, out, predicting
     )
     selected = None
     if true and any(map(len, true.values())) and settings.tune_rule:
@@ -172,12 +177,27 @@ def main(settings: Timeline) -> int:
     detected = {
         path: detect_events(windows, rule) for (path, windows), rule in zip(predicted.items(), rules, strict=True)
     }
-    write_events(out / "events.csv", {path.name: found for path, found in detected.items()})
-    timeline_plots.write_timelines(out, predicted, detected, true, dict(zip(predicted, rules, strict=True)))
-    for path, windows in predicted.items():
-        print(timeline_text.recording_summary(path.name, windows, detected[path]))
+    by_name = {path.name: windows for path, windows in predicted.items()}
+    write_events(out / "events.csv", {path.name: found for path, found in detected.items()}, by_name)
+    rule_of = dict(zip(predicted, rules, strict=True))
+    summaries = {
+        path: recording_summary.summarize(
+            path.name,
+            windows,
+            detected[path],
+            rule_of[path],
+            settings.abstain,
+            sentences_for_run(checked[path].findings, decision),
+        )
+        for path, windows in predicted.items()
+    }
+    recording_summary.write_summaries(out / "recordings.csv", list(summaries.values()))
+    timeline_plots.write_timelines(out, predicted, detected, true, rule_of)
+    for path, summary in summaries.items():
+        print(timeline_text.recording_text(summary, detected[path], rule_of[path]))
+    print(timeline_text.about_thresholds(None if selected else settings.rule_given, decision.threshold))
     if settings.preview_video:
-        write_preview_videos(given, how.out, out, predicted, detected, dict(zip(predicted, rules, strict=True)))
+        write_preview_videos(given, how.out, out, predicted, detected, rule_of)
 
     simulated = any(map(is_simulated, given.paths))
     if true:
@@ -194,7 +214,9 @@ def main(settings: Timeline) -> int:
         rule = {"rule": settings.rule, "stride_s": settings.stride_s, **dataclasses.asdict(selected.of_all)}
         files.write_json(out / "rule.json", rule)
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
-    print(f"written: {out / 'events.csv'}, and for each recording a folder with its probabilities and a figure")
+    tables = f"{out / 'events.csv'}, {out / 'recordings.csv'}"
+    print(f"written: {tables}, and for each recording a folder with its probabilities and a figure")
+    print(timeline_text.NOT_A_DEVICE)
     return 0
 
 
@@ -215,7 +237,7 @@ def write_preview_videos(
             curve=windows.curve,
             step_s=STEP_S,
             spans=spans(detected[path]),
-            threshold=timeline_plots.level(rules[path]),
+            threshold=event_level(rules[path]),
             title=given.video_of[path.name],
         )
         heads = one_video.sheet_of(videos, path.stem)[1]
@@ -249,18 +271,21 @@ def watch_camera(settings: Timeline, name: str) -> int:
         frames = camera.run_camera(
             name, settings.model, settings.max_people, settings.pick, place_of(settings.at), is_stopped
         )
-        key = {"camera": name, "stride_s": settings.stride_s}
-        live = live_detection.watch(frames, predictor, settings.stride_s, settings.rule_given, settings.out, key, show)
+        key = {"camera": name, "stride_s": settings.stride_s, "abstain": settings.abstain}
+        live = live_detection.watch(
+            frames, predictor, settings.stride_s, settings.abstain, settings.rule_given, settings.out, key, show
+        )
         if live is None:
-            raise TrainingError(
-                "stopped before the first prediction" if is_stopped() else f"camera {name}: it gave no frame"
-            )
+            reason = "stopped before the first frame" if is_stopped() else f"camera {name}: it gave no frame"
+            raise TrainingError(f"{reason}; nothing was seen, so nothing can be predicted")
         picture = timeline_plots.timeline(live.folder.name, live.windows, live.events, None, settings.rule_given)
         files.write_bytes(live.folder / "timeline.png", picture)
-    print(timeline_text.live_summary(live))
+    print(timeline_text.live_summary(live, settings.rule_given))
+    print(timeline_text.about_thresholds(settings.rule_given, decision.threshold))
     if live.has_too_few_frames:
         warn("too few frames to follow a movement; use the lite pose model or fewer --max-people")
     print(f"written: {live.folder}")
+    print(timeline_text.NOT_A_DEVICE)
     if live.error:
         raise live.error
     return 0

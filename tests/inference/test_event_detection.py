@@ -1,6 +1,7 @@
 """Windows of a recording, probability over time, and the rules that make events of it."""
 
 import itertools
+import types
 
 import numpy as np
 import pytest
@@ -8,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.segments import header, npy
+from helpers.tables import table
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.core.errors import DataError
 from spasm.core.windows import window_starts
+from spasm.data.pose import visible_mask
 from spasm.data.recordings import BATCH, frames_of, inspect_recording, windows
+from spasm.data.seen import seen_frames
+from spasm.inference import sliding_window
+from spasm.inference.ensemble_predictor import BatchPrediction
 from spasm.inference.event_detection import (
+    SHORT_GAP_STEPS,
     STEP_FRAMES,
     STEP_S,
     TRIM,
@@ -26,6 +33,7 @@ from spasm.inference.event_detection import (
     clusters_detected,
     detect_events,
     make_windows,
+    write_events,
 )
 
 T, STRIDE = 60, 15
@@ -40,14 +48,16 @@ def windows_of(probabilities, curve=None):
     """The windows of a recording that is just as long as they are."""
     whole = T + STRIDE * (len(probabilities) - 1)
     curve = np.zeros(-(-whole // STEP_FRAMES)) if curve is None else curve
-    return make_windows(whole, T, STRIDE, np.asarray(probabilities, float), np.asarray(curve, np.float32))
+    probabilities = np.asarray(probabilities, float)
+    seen_s = np.where(np.isnan(probabilities), 0.0, T / 30)
+    return make_windows(whole, T, STRIDE, probabilities, seen_s, seen_s, np.asarray(curve, np.float32))
 
 
 def of_curve(curve):
     """A recording whose probability over time is given."""
     whole = len(curve) * STEP_FRAMES
     count = len(window_starts(whole, T, STRIDE))
-    return make_windows(whole, T, STRIDE, np.zeros(count), np.asarray(curve, np.float32))
+    return make_windows(whole, T, STRIDE, *np.zeros((3, count)), np.asarray(curve, np.float32))
 
 
 # ---- windows
@@ -132,13 +142,23 @@ def test_the_probability_stands_where_the_attention_of_the_windows_is():
     assert abs(event.onset_s - moment / 30) <= 3 * STEP_S
 
 
-def test_where_no_pose_is_near_there_is_no_probability_and_never_a_zero():
+def test_where_nothing_is_seen_there_is_no_probability_and_never_a_zero():
     assert np.isnan(curve_of([0.9], np.zeros((1, T)), [0], T)).all()
-    posed = np.ones((1, T))
-    posed[0, 30:54] = 0  # of 20 steps those from 10 to 17
-    curve = curve_of([0.9], posed, [0], T)
-    assert np.flatnonzero(np.isnan(curve)).tolist() == [12, 13, 14, 15], "two steps beside a pose still count as seen"
+    seen = np.ones((1, T))
+    seen[0, 30:54] = 0
+    curve = curve_of([0.9], seen, [0], T)
+    assert np.flatnonzero(np.isnan(curve)).tolist() == list(range(10, 18))
     assert curve[~np.isnan(curve)] == pytest.approx(0.9)
+
+
+def test_a_window_of_which_too_little_was_seen_adds_nothing_to_what_the_others_say():
+    firsts = np.arange(6) * STRIDE
+    whole = int(firsts[-1]) + T
+    probabilities = np.array([0.8, np.nan, 0.6, np.nan, 0.6, 0.8])
+    known = ~np.isnan(probabilities)
+    curve = curve_of(probabilities, np.ones((6, T)), firsts, whole)
+    assert np.array_equal(curve, curve_of(probabilities[known], np.ones((4, T)), firsts[known], whole))
+    assert np.isnan(curve_of(np.full(6, np.nan), np.ones((6, T)), firsts, whole)).all()
 
 
 def test_what_no_window_covers_has_no_probability():
@@ -146,16 +166,42 @@ def test_what_no_window_covers_has_no_probability():
     assert np.flatnonzero(np.isnan(curve)).tolist() == list(range(T // STEP_FRAMES, 2 * T // STEP_FRAMES))
 
 
-@pytest.mark.parametrize("rule", [Hysteresis(0.5, 0.3), Accumulation(1, 0.5, 0.0, 2.0)])
-def test_an_unseen_step_makes_events_as_a_probability_of_zero_would(rule):
-    generator = np.random.default_rng(0)
-    probabilities, seen = generator.uniform(0, 1, 30), generator.random(4 * 30 + 16) > 0.3
-    whole = T + STRIDE * 29
-    curve = generator.uniform(0, 1, -(-whole // STEP_FRAMES))
-    seen = np.resize(seen, len(curve))
-    with_nan, with_zero = (windows_of(probabilities, np.where(seen, curve, unseen)) for unseen in (np.nan, 0.0))
-    assert detect_events(with_nan, rule) == detect_events(with_zero, rule) != []
-    assert with_nan.unseen_fraction == pytest.approx(1 - seen.mean())
+@pytest.mark.parametrize("rule", [Hysteresis(0.0, 0.0), Hysteresis(), Accumulation(1, 0.0), Accumulation(4, 0.1)])
+def test_what_was_not_seen_is_no_event_under_any_rule(rule):
+    nothing = np.full(200, np.nan)
+    windows_ = windows_of(np.full(40, np.nan), np.resize(nothing, -(-(T + STRIDE * 39) // STEP_FRAMES)))
+    assert detect_events(windows_, rule) == []
+    assert windows_.total_seen_s == 0 and np.isnan(windows_.highest).all()
+
+
+def test_unseen_windows_between_likely_ones_do_not_add_up_to_an_alarm():
+    rule = Accumulation(4, 1.5)
+    for between in ([np.nan] * 3, [np.nan] * 2, [0.0] * 3):
+        windows_ = windows_of([0.7, *between, 0.7, *between, 0.7, *between])
+        assert by_accumulation(windows_, rule) == [], between
+    alarms = by_accumulation(windows_of([0.1, 0.8, np.nan, 0.8, np.nan, np.nan, 0.1]), rule)
+    assert [event.detectable_at_s for event in alarms] == [T / 30 + 3 * STRIDE / 30], "at a window that was seen"
+    assert [event.peak for event in alarms] == [0.8]
+
+
+@pytest.mark.parametrize(("steps", "events"), [(1, 1), (SHORT_GAP_STEPS, 1), (SHORT_GAP_STEPS + 1, 2), (30, 2)])
+def test_only_a_gap_that_is_shorter_than_a_spasm_does_not_end_an_event(steps, events):
+    curve = np.zeros(400)
+    curve[100:160] = 0.9
+    curve[120 : 120 + steps] = np.nan
+    found = by_hysteresis(of_curve(curve), Hysteresis(0.5, 0.3))
+    assert len(found) == events
+    assert found[-1].offset_s == pytest.approx(16.0)
+
+
+def test_the_highest_probability_and_the_seen_time_are_those_of_what_was_seen():
+    curve = np.full(200, 0.2)
+    curve[50:] = np.nan
+    windows_ = windows_of([0.2, np.nan, 0.7, 0.3], curve[: -(-(T + 3 * STRIDE) // STEP_FRAMES)])
+    assert windows_.highest == (0.7, pytest.approx(2.0))  # the window of 1 to 3 s
+    assert windows_.total_seen_s == pytest.approx(3.5), "which is all of these 3.5 s"
+    windows_ = windows_._replace(curve=np.where(np.arange(35) < 20, 0.2, np.nan))
+    assert windows_.total_seen_s == pytest.approx(2.0)
 
 
 # ---- rules
@@ -261,3 +307,66 @@ def test_the_best_settings_have_the_highest_f1_or_the_most_hits_under_a_limit():
     assert best(counts, 2) == 1
     assert best(counts, 1) == 3, "of two that find as much, the one with fewer false alarms"
     assert best(counts[:2], 1) == 1, "none keeps the limit: the one that comes nearest"
+
+
+# ---- what a recording's windows are worth
+
+
+class Sure:
+    """Stands for a run that calls every window a spasm, whatever is in it."""
+
+    def __init__(self):
+        self.decision = types.SimpleNamespace(frames=T)
+
+    def predict(self, batches):
+        for key, poses in batches:
+            posed = np.asarray(visible_mask(poses).any(axis=2))
+            logits = {"sure": np.full(len(poses), 0.99)}
+            found = visible_mask(poses).any(axis=1)
+            yield BatchPrediction(key, posed, seen_frames(poses), found, logits, np.zeros(posed.shape))
+
+    def probability(self, logits, children, has_pose, child_context=True):
+        return logits["sure"]
+
+
+def windows_of_poses(folder, poses, abstain=0.2):
+    np.save(folder / "child_1_1.npy", poses)
+    predict = sliding_window.predict_recording
+    windows_ = predict(folder / "child_1_1.npy", len(poses), 30, Sure(), abstain, lambda done: None)
+    sliding_window.write(folder / "kept", {"abstain": abstain}, windows_)
+    kept = sliding_window.read(folder / "kept", 30, {"abstain": abstain})
+    for one, other in zip(windows_, kept, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.01)  # the table has hundredths of a second
+    assert sliding_window.read(folder / "kept", 30, {"abstain": abstain + 0.1}) is None
+    return windows_
+
+
+@pytest.mark.parametrize("rule", [Hysteresis(), Accumulation()])
+@pytest.mark.parametrize("every", [900, 450, 30, 10, 6])
+def test_even_a_sure_run_detects_nothing_in_single_frames_far_apart(tmp_path, every, rule):
+    poses = some_poses(900)
+    poses[np.arange(900) % every != 0] = np.nan
+    windows_ = windows_of_poses(tmp_path, poses)
+    assert np.isnan(windows_.probabilities).all() and np.isnan(windows_.curve).all()
+    assert detect_events(windows_, rule) == [] and windows_.total_seen_s == 0
+    assert windows_.pose_s.sum() > 0 and not windows_.seen_s.any()
+    with_every_pose = windows_of_poses(tmp_path, poses, abstain=0.0)
+    assert with_every_pose.total_seen_s == pytest.approx(900 / every * STEP_S)
+
+
+def test_events_lie_in_the_time_that_was_seen_and_nowhere_else(tmp_path):
+    poses = some_poses(1800)
+    poses[300:1200] = np.nan  # from 10 to 40 s
+    windows_ = windows_of_poses(tmp_path, poses)
+    events = detect_events(windows_, Accumulation())
+    assert events and all(event.offset_s <= 10 or event.onset_s >= 40 for event in events)
+    assert windows_.total_seen_s == pytest.approx(30)
+    write_events(tmp_path / "events.csv", {"a": events}, {"a": windows_})
+    assert {row["seen_s"] for row in table(tmp_path / "events.csv")} == {"2.00"}
+
+
+@pytest.mark.parametrize(("frames", "is_predicted"), [(1, False), (11, False), (12, True), (59, True), (60, True)])
+def test_a_recording_that_is_shorter_than_a_window_is_predicted_from_a_fifth_of_it_on(tmp_path, frames, is_predicted):
+    windows_ = windows_of_poses(tmp_path, some_poses(frames))
+    assert windows_.ends_s.tolist() == [pytest.approx(frames / 30)]
+    assert np.isfinite(windows_.probabilities).tolist() == [is_predicted]

@@ -140,15 +140,18 @@ def test_segments_have_badges_in_words(opened: PageInBrowser) -> None:
         (1, 0): "missed",
         (1, 1): "found",
     }
-    segments = opened.page.evaluate("page.segments.map(({label, predicted, has_pose}) => [label, predicted, has_pose])")
+    segments = opened.page.evaluate(
+        "page.segments.map((one) => [one.label, one.predicted, one.has_pose, one.too_little_seen])"
+    )
     chips = opened.page.evaluate(
         "[...document.querySelectorAll('.chip')].map((chip) => [+chip.dataset.row,"
         " [...chip.querySelectorAll('.outcome')].map((badge) => badge.textContent.replace(/^\\W+/, ''))])"
     )
     assert chips
     for row, badges in chips:
-        label, predicted, has_pose = segments[row]
-        assert badges == [words[label, predicted]] + ([] if has_pose else ["no pose"])
+        label, predicted, has_pose, too_little = segments[row]
+        poor = ["too little seen" if has_pose else "no pose"] if too_little else []
+        assert badges == [words[label, predicted], *poor]
     shapes = opened.page.evaluate(
         "['#errors', '#children'].flatMap((place) => [...document.querySelectorAll(`${place} .chip`)]).map((chip) =>"
         " [chip.querySelector('.shape').textContent, chip.querySelector('.outcome').textContent])"
@@ -245,12 +248,14 @@ def test_errors_are_listed_and_can_be_compared_with_close_calls(opened: PageInBr
     table = read_table(both / "oof.csv", ("segment_name", "label", "label_predicted"))
     wrong = {row["segment_name"] for row in table if row["label"] != row["label_predicted"]}
     empty = set(
-        opened.page.evaluate("page.segments.filter((segment) => !segment.has_pose).map((segment) => segment.name)")
+        opened.page.evaluate(
+            "page.segments.filter((segment) => segment.too_little_seen).map((segment) => segment.name)"
+        )
     )
     listed = opened.page.locator("#worst-list .chip")
     names = [listed.nth(number).get_attribute("title") for number in range(listed.count())]
     assert names
-    assert set(names) <= wrong - empty  # a segment without a pose shows nothing
+    assert set(names) <= wrong - empty  # of which too little was seen to call them surely wrong
     listed.nth(1).click()
     opened.page.wait_for_selector(f"#main-player .player[data-segment='{names[1]}']")
     opened.page.click("#main-player .previous")
@@ -382,7 +387,8 @@ def invented(count: int = 6, hostile: str = "", labelled: bool = True) -> tuple[
         logits={model: generator.normal(size=count) for model in ("lgbm", "rocket", "stgcn_mil")},
         notes={f"child_{row}{hostile}.npy": hostile for row in range(count)},
         labels=labels if labelled else None, fold_of=np.arange(count) % 3 if labelled else None,
-        has_pose=np.ones(count, dtype=bool), groups={child: {"cohort" + hostile: hostile} for child in children},
+        has_pose=np.ones(count, dtype=bool), too_little_seen=np.zeros(count, dtype=bool),
+        groups={child: {"cohort" + hostile: hostile} for child in children},
         events={f"child_0{hostile}.npy": [(5.0, 20.0, hostile)]}, warnings=[hostile] * 30,
     )  # fmt: skip
     attention = np.full((count, T), 1 / T)
@@ -666,12 +672,13 @@ def test_what_made_spasms_be_missed_is_counted() -> None:
     assert missing_event_fraction(predictions, 3) == 0
 
 
-def test_segments_without_a_pose_are_not_among_those_worth_playing() -> None:
-    predictions, _ = invented(8)
-    has_pose = np.arange(8) != 6
-    predictions = dataclasses.replace(predictions, has_pose=has_pose)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_segments_of_which_too_little_was_seen_are_in_no_list(labelled: bool) -> None:
+    predictions, _ = invented(8, labelled=labelled)
+    predictions = dataclasses.replace(predictions, too_little_seen=np.arange(8) == 6)
     assert 6 not in worst(predictions)
     assert 6 not in least_certain(predictions)
+    assert opening_segment(predictions, np.array([6, 1])) == 1
 
 
 def test_the_page_opens_with_few_gaps_rather_than_with_the_highest_probability() -> None:

@@ -1,12 +1,13 @@
 """The sentences of the page agree with its numbers."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
 from spasm.report import sentences, summary
-from spasm.report.predictions import SegmentPredictions
+from spasm.report.predictions import SegmentPredictions, least_certain, worst
 from spasm.report.summary import Confusion, how_good, small_fraction
 from spasm.runs.artefacts import Metric
 
@@ -19,6 +20,7 @@ PREDICTIONS = SegmentPredictions(
     thresholds=np.full(6, 0.5),
     logits={},
     has_pose=np.ones(6, dtype=bool),
+    too_little_seen=np.zeros(6, dtype=bool),
     notes={},
     labels=np.array([1, 0, 0, 1, 0, 0]),
     fold_of=np.zeros(6, dtype=int),
@@ -61,12 +63,26 @@ def test_of_children_with_as_many_errors_the_one_farthest_off_is_named() -> None
     assert text.startswith("The worst child is a: 2 of 2 segments are wrong, as for 1 other children,")
 
 
-def test_segments_without_a_pose_are_mentioned_where_only_some_have_none() -> None:
-    assert sentences.without_pose(PREDICTIONS) == ""
-    some = dataclasses.replace(PREDICTIONS, has_pose=np.array([True, True, False, True, True, True]))
-    text = sentences.without_pose(some)
-    assert text.startswith("1 of 6 segments have no pose in any frame.")
-    assert "0 of the missed spasms and 1 of the false alarms are such segments; without them F1 is 0.500." in text
+def test_segments_of_which_too_little_was_seen_are_mentioned_where_there_are_others() -> None:
+    assert sentences.too_little_seen(PREDICTIONS) == ""
+    poor = np.array([False, False, True, False, False, False])
+    assert sentences.too_little_seen(dataclasses.replace(PREDICTIONS, too_little_seen=np.ones(6, dtype=bool))) == ""
+    text = sentences.too_little_seen(dataclasses.replace(PREDICTIONS, too_little_seen=poor, has_pose=~poor))
+    assert text.startswith("Of 1 of 6 segments too little was seen for a prediction; 1 of them have no pose")
+    assert "0 of the missed spasms and 1 of the false alarms are such segments. Without them F1 is 0.500." in text
+
+
+def test_new_segments_of_which_too_little_was_seen_are_not_counted_as_positive() -> None:
+    poor = np.array([True, False, False, True, False, False])
+    new = dataclasses.replace(PREDICTIONS, labels=None, too_little_seen=poor)
+    report = types.SimpleNamespace(predictions=new, threshold=0.5)
+    assert summary.verdict(report) == (
+        "2 of 6 segments are predicted positive, in 2 of 3 children. "
+        "2 could not be predicted, since too little was seen."
+    )
+    assert "Of 2 segments too little was seen for a prediction." in sentences.new_segments(report)
+    assert worst(new).tolist() == [1, 2, 5, 4]
+    assert sorted(least_certain(new).tolist()) == [1, 2, 4, 5]
 
 
 def test_a_metric_that_is_not_defined_has_a_dash() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from spasm.evaluation.bootstrap import Estimate
 from spasm.evaluation.corruptions import TRIED
+from spasm.evaluation.metrics import ROWS
 from spasm.inference.event_evaluation import EventEvaluation
 from spasm.models.registry import MODELS
-from spasm.report import comparison, realism_text, timeline_text, tuning_tables
+from spasm.report import comparison, console, realism_text, timeline_text, tuning_tables
 from spasm.report.robustness_plot import robustness_table
+from spasm.runs.artefacts import Metric
 from spasm.simulation.difficulty import CohortMetrics
 from spasm.simulation.realism import BABYJOKES
 from spasm.tuning import spaces
@@ -39,6 +41,7 @@ def test_metrics_of_events_stay_in_their_columns_whatever_their_names():
         metrics={"1 s tolerance": of_events, "0.25 s tolerance": of_events, "SzCORE": of_events},
         timing={}, clusters={"true": 1, "detected": 1, "mean_absolute_error_per_recording": 0.5,
                              "fraction_with_a_detected_event": 0.5},
+        missed=7, missed_unseen=3, seen_hours=0.1, false_alarms_per_seen_hour=140.0,
     )  # fmt: skip
     lines = timeline_text.event_metrics_table(evaluation, False, "accumulation", "settings as given").splitlines()
     rows = [line for line in lines if " to " in line]
@@ -46,6 +49,24 @@ def test_metrics_of_events_stay_in_their_columns_whatever_their_names():
     assert len({tuple(found.end() for found in re.finditer(r"\d\.\d{3}", row)) for row in rows}) == 1
     assert all(re.search(r" +\d+\.\d{3} +\d+\.\d{3} to +\d+\.\d{3}$", row) for row in rows)
     assert max(map(len, rows)) <= 120
+    assert "7 true events were missed, 3 of them in time in which nothing was seen" in lines
+    assert "140.00 false alarms per hour that was seen, in 0.10 of them" in lines
+
+
+@pytest.mark.parametrize("value", [0.0, 70.0, 600.0, 123456.0, -1000.0])
+def test_a_number_never_touches_what_stands_before_it(value: float):
+    metric = Metric(value=value, low=value, high=value)
+    lines = console.intervals_table(dict.fromkeys((key for key, _ in ROWS), metric), "title").splitlines()
+    names = [name for _, name in ROWS]
+    assert [line.rpartition(f" {value:.3f}   ")[0].strip() for line in lines[3:]] == names
+    evaluation = EventEvaluation(
+        recordings=1, children=1, hours=1.0, metrics={"1 s tolerance": {"false_alarms_per_hour": estimate(value)}},
+        timing={}, clusters={"true": 1, "detected": 1, "mean_absolute_error_per_recording": 0.5,
+                             "fraction_with_a_detected_event": 0.5},
+        missed=0, missed_unseen=0, seen_hours=0.0, false_alarms_per_seen_hour=None,
+    )  # fmt: skip
+    table = timeline_text.event_metrics_table(evaluation, False, "accumulation", "settings as given")
+    assert re.search(rf"tolerance +{re.escape(f'{value:.3f}')}   ", table)
 
 
 def row_of(model: str, seeds: int, ahead: float | None) -> comparison.Row:

@@ -16,6 +16,7 @@ from helpers.repository import ROOT
 from helpers.tables import table
 from spasm.cli import app
 from spasm.inference import sliding_window
+from spasm.inference.event_detection import EVENT_COLUMNS
 from spasm.simulation import dataset_writer
 from spasm.simulation.infant import SimulationConfig
 from timeline import Timeline
@@ -55,7 +56,7 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
     code, detected, errors = call("--rule", "hysteresis", "--event-on", "0.15", "--event-off", "0.1", recordings=2)
     assert code == 0, errors
     rows = table(tmp_path / "out/events.csv")
-    assert list(rows[0]) == ["recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s"]
+    assert tuple(rows[0]) == EVENT_COLUMNS
     for row in rows:
         assert 0 <= float(row["onset_s"]) < float(row["offset_s"]) <= 120
         assert float(row["detectable_at_s"]) > float(row["onset_s"])
@@ -64,7 +65,43 @@ def test_a_recording_becomes_events_probabilities_a_figure_and_a_paragraph(call,
         assert (tmp_path / "out" / name / "timeline.png").read_bytes().startswith(b"\x89PNG")
         assert len(table(tmp_path / "out" / name / "probability_over_time.csv")) == 1200
         assert f"{name}.npy: " in detected
-    assert "SIMULATED" in detected
+        windows = table(tmp_path / "out" / name / "windows.csv")
+        assert all((row["probability"] == "nan") is (float(row["seen_s"]) < 0.2 * T / 30 - 0.01) for row in windows)
+    assert "SIMULATED" in detected and "Not a medical device" in detected
+    assert "events begin at 0.15; submission.py gives the label 1 from" in detected
+    of_recordings = table(tmp_path / "out/recordings.csv")
+    assert [row["recording"] for row in of_recordings] == ["child_1_1.npy", "child_2_1.npy"]
+    assert sum(int(row["events"]) for row in of_recordings) == len(rows)
+    assert all(float(row["seen_s"]) <= float(row["seconds"]) == 120 for row in of_recordings)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (lambda poses: np.full_like(poses, np.nan), "no person was seen in 120 s: nothing can be predicted"),
+        (lambda poses: poses[:1], "too little was seen in 0.03 s: nothing can be predicted"),
+        (lambda poses: np.where(np.arange(len(poses))[:, None, None] % 30, np.nan, poses), "too little was seen in"),
+        (lambda poses: poses + np.array([0, 3, 0, 0, 0]), "too little was seen in"),
+        (lambda poses: poses[:50], "shorter than the 2 s window of the run"),
+    ],
+    ids=["no pose", "photograph", "1 frame a second", "beneath the picture", "shorter than a window"],
+)
+def test_what_was_not_seen_is_reported_and_never_called_free_of_events(call, tmp_path, frames, words):
+    rng = np.random.default_rng(0)
+    still = rng.uniform(0.3, 0.7, (1, 33, 5))
+    poses = still + rng.normal(0, 0.002, (3600, 33, 5)).cumsum(axis=0).clip(-0.1, 0.1) * (1, 1, 1, 0, 0)
+    np.save(tmp_path / "child_1_1.npy", frames(poses).astype(np.float32))
+    code, detected, errors = call(paths=[tmp_path / "child_1_1.npy"])
+    assert code == 0, errors
+    assert words in " ".join(detected.split())
+    [row] = table(tmp_path / "out/recordings.csv")
+    if "nothing" in words or "too little" in words:
+        assert "no event" not in detected and "highest" not in detected
+        assert (row["seen_s"], row["highest_probability"], row["events"]) == ("0.00", "", "0")
+        assert {one["probability"] for one in table(tmp_path / "out/child_1_1/windows.csv")} == {"nan"}
+        assert {one["probability"] for one in table(tmp_path / "out/child_1_1/probability_over_time.csv")} == {"nan"}
+    else:
+        assert row["highest_probability"] and words in row["note"]
 
 
 def test_what_is_noticed_in_a_recording_is_printed_once_and_kept_and_pixels_are_refused(call, recorded, tmp_path):

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.config.fields import ADVANCED, Shown, settings, within
+from spasm.config.fields import ADVANCED, Probability, Shown, settings, within
 
 MaxPlayers = Annotated[int, within(1, 100_000), ADVANCED]
 Cache = Annotated[Path, ADVANCED]
+Abstain = Annotated[Probability, ADVANCED]
+ABSTAIN: Probability = 0.2
+"""Default of --abstain: with less, predictions are no better than the prevalence (docs/experiments.md)."""
 
 
 @settings

@@ -16,8 +16,9 @@ from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.landmark_sets import keep_landmarks, landmark_indices
-from spasm.data.pose import inside_picture, visible_mask
+from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.pose import visible_mask
+from spasm.data.seen import seen_frames
 from spasm.ensemble.blending import OofScores
 from spasm.ensemble.calibration import logit, probability
 from spasm.models.model import Explanation, FoldScores, Model, Predictor
@@ -36,8 +37,8 @@ class BatchPrediction(NamedTuple):
     """The key that was given with the batch."""
     posed: np.ndarray
     """(N, T) bool: the frame has a pose."""
-    inside: np.ndarray
-    """(N,) in 0..1: the fraction of landmarks, of those that the run reads, found inside the picture."""
+    seen: np.ndarray
+    """(N, T) bool: the frame shows movement, see `seen_frames`."""
     logits: dict[str, np.ndarray]
     """(N,) float64 by model, averaged over its seeds and folds."""
     attention: np.ndarray
@@ -197,14 +198,13 @@ class EnsemblePredictor:
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
                     scores = {name: worker.submit(_predict, kept, rows) for name, worker in self.workers.items()}
-                inside = inside_picture(kept)[:, :, landmark_indices(self.landmarks)].mean(axis=(1, 2))
-                waiting.append((key, posed, inside, scores))
+                waiting.append((key, posed, seen_frames(kept), scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))
 
     def _gather(
-        self, key: Any, posed: np.ndarray, inside: np.ndarray, scores: dict[str, "Future[Any]"]
+        self, key: Any, posed: np.ndarray, seen: np.ndarray, scores: dict[str, "Future[Any]"]
     ) -> BatchPrediction:
         logits, attention, attending = {}, np.zeros(posed.shape), 0.0
         has_pose = posed.any(axis=1)
@@ -221,7 +221,7 @@ class EnsemblePredictor:
             if scored.attention is not None:
                 attention[has_pose] += self.parameters.weights[name] * scored.attention
                 attending += self.parameters.weights[name]
-        return BatchPrediction(key, posed, inside, logits, attention / (attending or 1.0))
+        return BatchPrediction(key, posed, seen, logits, attention / (attending or 1.0))
 
     def probability(
         self,

@@ -16,9 +16,10 @@ Rule: TypeAlias = Hysteresis | Accumulation
 STEP_FRAMES = 3
 STEP_S = STEP_FRAMES / FPS  # between two values of a curve
 NEAR_STEPS = 2  # frames within so many steps of attended frames count as attended
+SHORT_GAP_STEPS = 4  # without a pose: shorter than a spasm, so that it does not divide one
 TRIM = 0.8  # of an event's peak: level of its onset and offset
 CLUSTER_S = 30.0  # between the events of a cluster, at most
-EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s")
+EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s", "seen_s")
 LEVELS = (*(step / 20 for step in range(1, 20)), 0.98)  # probabilities that are candidates
 
 
@@ -37,8 +38,10 @@ class Windows(NamedTuple):
     frames: int  # in the recording
     length: int  # frames in a window
     ends_s: np.ndarray  # (K,) end of each window
-    probabilities: np.ndarray  # (K,)
-    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`; NaN without a pose
+    probabilities: np.ndarray  # (K,) NaN where too little was seen
+    pose_s: np.ndarray  # (K,) seconds of each window with a pose
+    seen_s: np.ndarray  # (K,) seconds of each window that show movement, see `spasm.data.seen`
+    curve: np.ndarray  # (B,) float32 probability over time, see `Curve`; NaN where nothing was seen
     detectable_at_s: np.ndarray  # (B,) end of the first window that does not cover the step
 
     @property
@@ -47,36 +50,55 @@ class Windows(NamedTuple):
         return self.frames / FPS
 
     @property
-    def has_pose(self) -> np.ndarray:
-        """(K,) bool: whether a window has a pose; the probability of a window without one is meaningless."""
-        seen = np.append(0, np.cumsum(~np.isnan(self.curve)))
-        last = np.minimum(np.ceil(self.ends_s / STEP_S - 1e-6).astype(int), len(self.curve))
-        first = np.clip(np.floor((self.ends_s - self.length / FPS) / STEP_S + 1e-6).astype(int), 0, last)
-        return np.asarray(seen[last] > seen[first])
+    def window_s(self) -> float:
+        """Duration of a window; of a shorter recording the only window ends in missing frames."""
+        return self.length / FPS
 
     @property
-    def unseen_fraction(self) -> float:
-        """The fraction of the recording without a pose."""
-        return float(np.isnan(self.curve).mean())
+    def is_seen(self) -> np.ndarray:
+        """(B,) bool: whether a step has a probability."""
+        return np.asarray(~np.isnan(self.curve))
+
+    @property
+    def total_seen_s(self) -> float:
+        """Seconds of the recording with a probability."""
+        return min(float(self.is_seen.sum()) * STEP_S, self.duration_s)
+
+    @property
+    def highest(self) -> tuple[float, float]:
+        """The highest probability of a window, and the middle of that window in seconds; NaN where nothing was seen."""
+        if np.isnan(self.probabilities).all():
+            return math.nan, math.nan
+        number = int(np.nanargmax(self.probabilities))
+        end_s = float(self.ends_s[number])
+        return float(self.probabilities[number]), (max(0.0, end_s - self.window_s) + end_s) / 2
 
 
-def make_windows(whole: int, length: int, stride: int, probabilities: np.ndarray, curve: np.ndarray) -> Windows:
-    """The windows of a recording of so many frames, from their probabilities (K,) and the steps of a `Curve`."""
+def make_windows(
+    whole: int,
+    length: int,
+    stride: int,
+    probabilities: np.ndarray,
+    pose_s: np.ndarray,
+    seen_s: np.ndarray,
+    curve: np.ndarray,
+) -> Windows:
+    """The windows of a recording of so many frames, from values (K,) of each and the steps of a `Curve`."""
     firsts = window_starts(whole, length, stride)
     steps = -(-whole // STEP_FRAMES)
     following = np.searchsorted(firsts // STEP_FRAMES, np.arange(steps), side="right")
     ends_s = np.minimum(firsts + length, whole) / FPS
     detectable_at_s = ends_s[np.minimum(following, len(ends_s) - 1)]
-    return Windows(whole, length, ends_s, probabilities, curve[:steps], detectable_at_s)
+    return Windows(whole, length, ends_s, probabilities, pose_s, seen_s, curve[:steps], detectable_at_s)
 
 
 class Curve:
     """Probability over time, finer than the windows: each window's probability is spread over its frames by attention.
 
     A frame gets the probability times its attention relative to the highest attention; a step gets the mean over the
-    windows that cover it. If no model has attention, all frames with a pose count equally. A step has no probability
-    (NaN) if no frame within NEAR_STEPS has a pose. Windows can be added one by one: steps that no later window covers
-    are returned, so that memory does not grow.
+    windows that cover it. If no model has attention, all seen frames count equally. A step has no probability (NaN) if
+    no frame in it was seen, or only in windows of which too little was seen. Windows can be added one by one: steps
+    that no later window covers are returned, so that memory does not grow.
     """
 
     def __init__(self, length: int) -> None:
@@ -84,24 +106,29 @@ class Curve:
         self.begin = 0  # first step in memory
         self.total, self.count, self.seen = (np.zeros(self.steps) for _ in range(3))
 
-    def add(self, start: int, probability: float, attention: np.ndarray, posed: np.ndarray) -> np.ndarray:
+    def add(self, start: int, probability: float, attention: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Count the window that begins at frame `start`; returns the steps (S,) float32 that are finished now.
 
-        attention: (T,) frame weights, or 1 and 0; posed: (T,) bool: the frame has a pose. Starts must not decrease and
-        must be whole steps.
+        probability: NaN where too little was seen of the window, which is then not counted; attention: (T,) frame
+        weights, or 1 and 0; seen: (T,) bool: the frame shows movement. Starts must not decrease and be whole steps.
         """
         passed = start // STEP_FRAMES - self.begin
         finished = self._take(passed)
-        self.total += probability * self._near(attention / (attention.max() or 1.0))
-        self.count += 1
-        self.seen += self._near(posed.astype(float))
+        if not math.isnan(probability):
+            self.total += probability * self._near(attention / (attention.max() or 1.0))
+            self.count += 1
+            self.seen += self._of_steps(seen)
         return finished
+
+    def _of_steps(self, weight: np.ndarray) -> np.ndarray:
+        """The highest weight in each step, of weights (T,) of frames."""
+        of_frames = np.zeros(self.steps * STEP_FRAMES)
+        of_frames[: len(weight)] = weight
+        return np.asarray(of_frames.reshape(self.steps, STEP_FRAMES).max(1))
 
     def _near(self, weight: np.ndarray) -> np.ndarray:
         """The highest weight within NEAR_STEPS of each step, of weights (T,) of frames."""
-        of_frames = np.zeros(self.steps * STEP_FRAMES)
-        of_frames[: len(weight)] = weight
-        padded = np.pad(of_frames.reshape(self.steps, STEP_FRAMES).max(1), NEAR_STEPS)
+        padded = np.pad(self._of_steps(weight), NEAR_STEPS)
         highest: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEAR_STEPS + 1).max(1)
         return highest
 
@@ -125,8 +152,9 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
     """Events between two crossings of `event_off` that reach `event_on`; onset and offset are at TRIM of the peak.
 
     The flanks of a peak reflect window length, not spasm length; they only decide whether neighbouring peaks merge.
+    Unseen time ends an event, except gaps of SHORT_GAP_STEPS.
     """
-    curve = np.nan_to_num(windows.curve)
+    curve = _across_short_gaps(windows.curve)
     above = curve >= rule.event_off
     edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
     events = []
@@ -147,18 +175,20 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     """Alarms where the sum of the last windows' probabilities is high enough, as in VSViG; then a refractory time.
 
     The rule gives no time within its last window. The event is around the highest value of the curve, that is, at the
-    highest attention, or it is the whole window if the curve does not reach that far.
+    highest attention, or it is the whole window if the curve does not reach that far. A window of which too little was
+    seen adds nothing, and no alarm is given at its end.
     """
-    counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)
+    seen = ~np.isnan(windows.probabilities)
+    counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)  # NaN counts as 0
     sums = np.cumsum(counted)
     sums[rule.sum_windows :] -= sums[: -rule.sum_windows].copy()
     events: list[Event] = []
-    for number in np.flatnonzero(sums >= rule.sum_threshold).tolist():
+    for number in np.flatnonzero((sums >= rule.sum_threshold) & seen).tolist():
         alarm_s = float(windows.ends_s[number])
         if events and alarm_s < events[-1].detectable_at_s + max(rule.refractory_s, windows.length / FPS):
             continue
         begin_s = max(0.0, alarm_s - windows.length / FPS, *(event.offset_s for event in events[-1:]))
-        peak = float(windows.probabilities[max(0, number - rule.sum_windows + 1) : number + 1].max())
+        peak = float(np.nanmax(windows.probabilities[max(0, number - rule.sum_windows + 1) : number + 1]))
         events.append(Event(*_moment(windows, begin_s, alarm_s), peak, alarm_s))
     return events
 
@@ -166,13 +196,32 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
 def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, float]:
     """The interval around the curve's maximum between two times in which it is at least TRIM of that maximum."""
     first, last = math.ceil(begin_s / STEP_S - 1e-6), math.floor(end_s / STEP_S + 1e-6)
-    part = np.nan_to_num(windows.curve[first:last])
-    if len(part) < last - first or not len(part):
+    part = _across_short_gaps(windows.curve[first:last])
+    if len(part) < last - first or not len(part) or part.max() < 0:
         return begin_s, end_s
     highest = int(part.argmax())
     low = np.flatnonzero(np.concatenate([[True], part < TRIM * part[highest], [True]]))
     after = int(np.searchsorted(low, highest + 1))
     return float((first + low[after - 1]) * STEP_S), float(min(end_s, (first + low[after] - 1) * STEP_S))
+
+
+def _across_short_gaps(curve: np.ndarray) -> np.ndarray:
+    """The curve (B,) with gaps of at most SHORT_GAP_STEPS interpolated; -1 in longer ones, below every threshold."""
+    known = np.flatnonzero(~np.isnan(curve))
+    filled = np.full(len(curve), -1.0, dtype=curve.dtype)
+    if len(known):
+        steps = np.arange(len(curve))
+        after = np.searchsorted(known, steps).clip(max=len(known) - 1)
+        before = (np.searchsorted(known, steps, side="right") - 1).clip(min=0)
+        between = (known[before] <= steps) & (steps <= known[after])
+        inside = between & (known[after] - known[before] <= SHORT_GAP_STEPS + 1)
+        filled[inside] = np.interp(steps[inside], known, curve[known])
+    return filled
+
+
+def event_level(rule: Rule) -> float:
+    """The probability at which a rule makes an event: of the curve, or of the mean of the windows that it sums."""
+    return rule.event_on if isinstance(rule, Hysteresis) else rule.sum_threshold / rule.sum_windows
 
 
 def detect_events(windows: Windows, rule: Rule) -> list[Event]:
@@ -201,18 +250,27 @@ def spans(events: Sequence[Event]) -> np.ndarray:
     return np.array([event[:2] for event in events]).reshape(-1, 2)
 
 
-def write_events(path: Path, detected: Mapping[str, Sequence[Event]]) -> None:
+def write_events(path: Path, detected: Mapping[str, Sequence[Event]], windows: Mapping[str, Windows]) -> None:
     """Write the events of each recording, by its name, as a table of EVENT_COLUMNS."""
-    files.write_csv(path, EVENT_COLUMNS, _event_rows(detected))
+    files.write_csv(path, EVENT_COLUMNS, _event_rows(detected, windows))
 
 
-def _event_rows(detected: Mapping[str, Sequence[Event]]) -> Iterator[tuple[object, ...]]:
+def _event_rows(
+    detected: Mapping[str, Sequence[Event]], windows: Mapping[str, Windows]
+) -> Iterator[tuple[object, ...]]:
     for name, events in detected.items():
         for event, cluster in zip(events, clusters(spans(events)), strict=True):
-            onset_s, offset_s, detectable_at_s = (
-                f"{value:.2f}" for value in (event.onset_s, event.offset_s, event.detectable_at_s)
-            )
-            yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, detectable_at_s
+            times_s = (event.onset_s, event.offset_s, event.detectable_at_s, _seen_around(event, windows[name]))
+            onset_s, offset_s, detectable_at_s, seen_s = (f"{value:.2f}" for value in times_s)
+            yield name, onset_s, offset_s, f"{event.peak:.4f}", cluster, detectable_at_s, seen_s
+
+
+def _seen_around(event: Event, windows: Windows) -> float:
+    """Seconds that were seen of the most probable window around an event."""
+    middle_s = (event.onset_s + event.offset_s) / 2
+    around = (windows.ends_s >= middle_s - 1e-6) & (windows.ends_s - windows.window_s <= middle_s + 1e-6)
+    probabilities = np.where(around, np.nan_to_num(windows.probabilities, nan=-1.0), -2.0)
+    return float(windows.seen_s[np.lexsort((windows.seen_s, probabilities))[-1]])
 
 
 # ---- choice of settings

@@ -15,20 +15,24 @@ from spasm.data import recordings
 from spasm.data.findings import RULES
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import Checked
+from spasm.data.seen import is_too_little
 from spasm.inference import event_detection
-from spasm.inference.ensemble_predictor import EnsemblePredictor
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
 from spasm.inference.event_detection import Curve, Windows
 from spasm.runs.artefacts import Decision
+
+WINDOW_COLUMNS = ("end_s", "probability", "pose_s", "seen_s")
 
 
 class WindowPredictions:
     """Collects the predictions for a recording's windows, in order."""
 
-    def __init__(self, predictor: EnsemblePredictor) -> None:
-        self.predictor, self.length = predictor, predictor.decision.frames
+    def __init__(self, predictor: EnsemblePredictor, abstain: float) -> None:
+        """abstain: too little was seen of a window if a smaller fraction of its frames shows movement."""
+        self.predictor, self.length, self.abstain = predictor, predictor.decision.frames, abstain
         self.curve = Curve(self.length)
         self.steps: list[np.ndarray] = []
-        self.probabilities: list[np.ndarray] = []
+        self.columns: list[np.ndarray] = []  # (3, N): probability, seconds with a pose, seconds that show movement
 
     def predict(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:
         """Predict windows, given as first frames (N,) and poses (N, T, 33, 5); yields the size of each batch."""
@@ -38,20 +42,24 @@ class WindowPredictions:
             probabilities = self.predictor.probability(
                 batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
             )
-            self._add(firsts, probabilities, batch.attention, batch.posed)
+            counts = np.stack([batch.posed.sum(axis=1), batch.seen.sum(axis=1)], axis=1)
+            too_little = is_too_little(counts, self.length, self.abstain)
+            self._add(firsts, np.where(too_little, np.nan, probabilities), batch)
             yield len(firsts)
 
-    def _add(self, firsts: np.ndarray, probabilities: np.ndarray, attention: np.ndarray, posed: np.ndarray) -> None:
-        """Count windows (N,) with attention (N, T) or, without attention, with the frames that have a pose."""
-        self.probabilities.append(probabilities)
-        for first, probability, weights, has_pose in zip(firsts, probabilities, attention, posed, strict=True):
-            weights = weights if weights.any() else has_pose.astype(float)
-            self.steps.append(self.curve.add(int(first), float(probability), weights, has_pose))
+    def _add(self, firsts: np.ndarray, probabilities: np.ndarray, batch: BatchPrediction) -> None:
+        """Count windows (N,) with their attention or, if no model has attention, with the frames that were seen."""
+        self.columns.append(np.stack([probabilities, batch.posed.sum(axis=1) / FPS, batch.seen.sum(axis=1) / FPS]))
+        of_frames = batch.seen if self.abstain else batch.posed  # with 0 every pose counts
+        for first, probability, weights, seen in zip(firsts, probabilities, batch.attention, of_frames, strict=True):
+            weights = weights if weights.any() else seen.astype(float)
+            self.steps.append(self.curve.add(int(first), float(probability), weights, seen))
 
     def windows(self, whole: int, stride: int) -> Windows:
         """The windows so far, of `whole` frames; the curve ends where the next window could begin."""
-        self.probabilities, self.steps = [np.concatenate(self.probabilities)], [np.concatenate(self.steps)]
-        return event_detection.make_windows(whole, self.length, stride, self.probabilities[0], self.steps[0])
+        self.columns, self.steps = [np.concatenate(self.columns, axis=1)], [np.concatenate(self.steps)]
+        probabilities, pose_s, seen_s = self.columns[0]
+        return event_detection.make_windows(whole, self.length, stride, probabilities, pose_s, seen_s, self.steps[0])
 
     def finish(self, whole: int, stride: int) -> Windows:
         """The windows of the whole recording."""
@@ -60,13 +68,13 @@ class WindowPredictions:
 
 
 def predict_recording(
-    path: Path, whole: int, stride: int, predictor: EnsemblePredictor, advance: Callable[[int], Any]
+    path: Path, whole: int, stride: int, predictor: EnsemblePredictor, abstain: float, advance: Callable[[int], Any]
 ) -> Windows:
     """The windows of a recording of `whole` frames, each predicted as a separate segment.
 
-    advance: called with the number of frames that were done since the last call.
+    abstain: see `WindowPredictions`; advance: called with the number of frames that were done since the last call.
     """
-    predictions = WindowPredictions(predictor)
+    predictions = WindowPredictions(predictor, abstain)
     for count in predictions.predict(recordings.windows(path, predictions.length, stride)):
         advance(count * stride)
     return predictions.finish(whole, stride)
@@ -77,6 +85,7 @@ def predict_recordings(
     run: Path,
     decision: Decision,
     stride_s: float,
+    abstain: float,
     hardware: Hardware,
     out: Path,
     progress: Callable[..., Any],
@@ -90,6 +99,7 @@ def predict_recordings(
         "rules": RULES,
         "decision": files.sha256(run / "decision.json"),
         "stride_s": stride_s,
+        "abstain": abstain,
         "precision": hardware.precision,
     }
     keys = {
@@ -107,7 +117,9 @@ def predict_recordings(
         ):
             for path in left:
                 folder = out / path.stem
-                write(folder, keys[path], predict_recording(path, checked[path].frames, stride, predictor, bar.update))
+                frames = checked[path].frames
+                windows = predict_recording(path, frames, stride, predictor, abstain, bar.update)
+                write(folder, keys[path], windows)
                 written = read(folder, stride, keys[path])  # so that the first run returns what a later one reads
                 if written is None:
                     raise DataError(folder, "was removed or changed while it was written", "run the same command again")
@@ -118,8 +130,8 @@ def predict_recordings(
 class OnlineDetector:
     """Windows of live poses, each predicted as soon as it is complete."""
 
-    def __init__(self, predictor: EnsemblePredictor, stride: int) -> None:
-        self.predictions, self.stride = WindowPredictions(predictor), stride
+    def __init__(self, predictor: EnsemblePredictor, stride: int, abstain: float) -> None:
+        self.predictions, self.stride = WindowPredictions(predictor, abstain), stride
         self.held = missing_frames(0)  # the latest frames
         self.frames = self.next = 0  # frames so far, and the first frame of the next window
 
@@ -166,8 +178,10 @@ def files_of(folder: Path) -> tuple[Path, Path, Path]:
 def write(folder: Path, key: dict[str, Any], windows: Windows) -> None:
     """Save a recording's windows; their key is written last."""
     of_windows, of_curve, rests_on = files_of(folder)
-    ends = zip((f"{end_s:.2f}" for end_s in windows.ends_s), windows.probabilities, strict=True)
-    files.write_csv(of_windows, ("end_s", "probability"), ends)
+    ends_s, pose_s, seen_s = (
+        [f"{value:.2f}" for value in part] for part in (windows.ends_s, windows.pose_s, windows.seen_s)
+    )
+    files.write_csv(of_windows, WINDOW_COLUMNS, zip(ends_s, windows.probabilities, pose_s, seen_s, strict=True))
     steps = ((f"{step * event_detection.STEP_S:.1f}", f"{value:.6g}") for step, value in enumerate(windows.curve))
     files.write_csv(of_curve, ("time_s", "probability"), steps)
     frames = {"frames": windows.frames, "window_frames": windows.length}
@@ -184,6 +198,9 @@ def read(folder: Path, stride: int, key: dict[str, Any]) -> Windows | None:
         same = {name: kept[name] for name in key} == key
         if same and kept["files"] == [files.sha256(table) for table in tables]:
             # Not read_table, which is slow: the file is our own, and a day has 864,000 steps.
-            values = [np.loadtxt(table, delimiter=",", skiprows=1, usecols=1, ndmin=1) for table in tables]
-            return event_detection.make_windows(kept["frames"], kept["window_frames"], stride, *values)
+            columns = np.loadtxt(tables[0], delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
+            curve = np.loadtxt(tables[1], delimiter=",", skiprows=1, usecols=1, ndmin=1)
+            probabilities, pose_s, seen_s = columns.T
+            frames, length = kept["frames"], kept["window_frames"]
+            return event_detection.make_windows(frames, length, stride, probabilities, pose_s, seen_s, curve)
     return None

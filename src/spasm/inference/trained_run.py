@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from spasm.config.runtime import Hardware
+from spasm.config.runtime import ABSTAIN, Hardware
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.processes import cpu_count
 from spasm.data.findings import NO_POSE, Findings, clean
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FPS
+from spasm.data.seen import describe_too_little, is_too_little
 from spasm.data.segments import inspect_pose
 from spasm.ensemble import label_shift
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
@@ -22,7 +23,6 @@ from spasm.runs.artefacts import read_decision, rebuild_hint
 from spasm.runs.oof_table import read_oof
 
 BATCH = 64  # segments read before they are scored
-WITHOUT_POSE = "no pose in any frame: the probability is that of such segments in training"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +41,10 @@ class Prediction:
     """(N,) float64: the time with the highest attention; NaN without attention."""
     pose_fraction: np.ndarray
     """(N,) float64: the fraction of frames with a pose."""
-    inside_fraction: np.ndarray
-    """(N,) float64: the fraction of landmarks found inside the picture."""
+    seen_fraction: np.ndarray
+    """(N,) float64: the fraction of frames that show movement, see `spasm.data.seen`."""
+    too_little_seen: np.ndarray
+    """(N,) bool: probability and label are there, but mean nothing."""
     findings: list[Findings]
     """What was noticed in the poses of each segment."""
     noticed: list[dict[str, str]]
@@ -61,14 +63,17 @@ class Prediction:
         """The same predictions with the labels for another threshold."""
         return dataclasses.replace(self, threshold=threshold, label=(self.probability >= threshold).astype(int))
 
-    def with_notes(self, abstain: float) -> "Prediction":
-        """The same, with a note on segments with less than a fraction `abstain` of the landmarks in the picture.
+    def with_abstention(self, abstain: float) -> "Prediction":
+        """The same, with a note where less than a fraction `abstain` of the frames shows movement.
 
         What was noticed in their poses follows it, as far as it concerns this run.
         """
-        rows = zip(self.pose_fraction, self.inside_fraction, self.noticed, strict=True)
-        notes = [_joined_notes(_note(posed, inside, abstain), noticed) for posed, inside, noticed in rows]
-        return dataclasses.replace(self, note=notes)
+        frames = self.attention.shape[1]
+        counts = np.rint(np.stack([self.pose_fraction, self.seen_fraction], axis=1) * frames).astype(int)
+        too_little = is_too_little(counts, frames, abstain)
+        rows = zip(too_little, counts, self.noticed, strict=True)
+        note = [_note(describe_too_little(frames, *count) if poor else "", noticed) for poor, count, noticed in rows]
+        return dataclasses.replace(self, too_little_seen=too_little, note=note)
 
 
 class TrainedRun:
@@ -167,14 +172,15 @@ class TrainedRun:
             attention=attention,
             peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
             pose_fraction=posed.mean(axis=1),
-            inside_fraction=_joined([part.inside for part in parts]),
+            seen_fraction=_joined([part.seen for part in parts], self.frames).mean(axis=1),
+            too_little_seen=~has_pose,
             findings=findings,
             noticed=[sentences_for_run(one, self.decision) for one in findings],
             note=[],
             logits=logits,
             has_pose=has_pose,
         )
-        return blank.with_notes(abstain=0.0)
+        return blank.with_abstention(ABSTAIN)
 
     def findings(self, names: Sequence[str], prediction: Prediction) -> list[str]:
         """A line for each kind of finding in the poses of segments, named `names`, that concerns this run.
@@ -215,14 +221,6 @@ def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray
     return np.concatenate(parts) if parts else np.empty((0,) if width is None else (0, width))
 
 
-def _joined_notes(note: str, noticed: Mapping[str, str]) -> str:
-    """A note and what was noticed; a segment without a pose has a note of its own."""
-    return "; ".join(filter(None, [note, *(sentence for kind, sentence in noticed.items() if kind != NO_POSE)]))
-
-
-def _note(posed: float, inside: float, abstain: float) -> str:
-    if posed == 0:
-        return WITHOUT_POSE if abstain == 0 else f"too few landmarks; {WITHOUT_POSE}"
-    if inside >= abstain:
-        return ""
-    return f"too few landmarks: no pose in {1 - posed:.0%} of frames, {inside:.0%} of landmarks in the picture"
+def _note(too_little: str, noticed: Mapping[str, str]) -> str:
+    """What is known of a segment in one note; one without a pose has a sentence of its own."""
+    return "; ".join(filter(None, [too_little, *(sentence for kind, sentence in noticed.items() if kind != NO_POSE)]))

@@ -117,8 +117,9 @@ def _columns(labelled: bool) -> list[tuple[str, str]]:
         about_predictions = [
             ("highest", "highest probability"),
             ("positive", "segments predicted positive"),
+            ("too little seen", "segments that could not be predicted: neither positive nor negative"),
             ("segments", "of the child"),
-            ("mean", "mean probability"),
+            ("mean", "mean probability of those that could be predicted"),
         ]
     return [
         ("child", "the child's id; a click opens its segments"),
@@ -133,8 +134,11 @@ def _prediction_cells(predictions: SegmentPredictions, rows: np.ndarray) -> tupl
     """What a child, whose segments are in `rows`, is ordered by; how many predictions are wrong; its cells."""
     probabilities, positive = predictions.probability[rows], predictions.positive[rows]
     if predictions.labels is None:
-        highest, mean = float(probabilities.max()), float(probabilities.mean())
-        counts = _count_cells(int(positive.sum()), len(rows))
+        enough = ~predictions.too_little_seen[rows]
+        counts = _count_cells(int((positive & enough).sum()), int((~enough).sum()), len(rows))
+        if not enough.any():
+            return (1.0, 1.0), 0, [("", "–"), *counts, ("", "–")]
+        highest, mean = float(probabilities[enough].max()), float(probabilities[enough].mean())
         return (-highest, -mean), 0, [(highest, f"{highest:.2f}"), *counts, (mean, f"{mean:.2f}")]
     truth = predictions.labels[rows] == 1
     missed, false_alarms = int((truth & ~positive).sum()), int((~truth & positive).sum())

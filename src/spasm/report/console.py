@@ -41,11 +41,11 @@ def models_table(result: Metrics) -> str:
     rows: dict[str, Mapping[str, Metric]] = dict(result.each_model)
     rows["decision, each segment alone"] = result.child_context.without_context
     rows["decision, with child context"] = result.child_context.with_context
-    lines = ["", f"{'cross-fitted':34}{'F1':>7}   95 % interval     {'AUC':>7}{'Brier':>8}"]
+    lines = ["", f"{'cross-fitted':33} {'F1':>7}   95 % interval    {'AUC':>8} {'Brier':>7}"]
     for name, values in rows.items():
         f1 = values["f1"]
         lines.append(
-            f"{name:34}{number(f1.value)}   {number(f1.low)} to {number(f1.high)}"
+            f"{name:33} {number(f1.value)}   {number(f1.low)} to {number(f1.high)} "
             f"{number(values['auc'].value)} {number(values['brier'].value)}"
         )
     return "\n".join(lines)
@@ -64,7 +64,7 @@ def metrics_table(result: Metrics) -> str:
     title = f"{models}: every child is predicted by a fold that was not trained on it, all choices are cross-fitted"
     lines = [intervals_table(result.cross_fitted, title)]
     lines.append(
-        f"{'F1 at one threshold for all':34}{number(result.pooled_threshold.f1)}   optimistic: chosen on the same rows"
+        f"{'F1 at one threshold for all':33} {number(result.pooled_threshold.f1)}   optimistic: chosen on the same rows"
     )
     lines.append(f"threshold for new children: {result.threshold:.4f}")
     return "\n".join([*lines, ""])
@@ -72,10 +72,10 @@ def metrics_table(result: Metrics) -> str:
 
 def intervals_table(values: Mapping[str, Metric], title: str) -> str:
     """Every metric with its interval."""
-    lines = ["", title, f"{'':34}{'value':>7}   95 % interval over children"]
+    lines = ["", title, f"{'':33} {'value':>7}   95 % interval over children"]
     for key, name in ROWS:
         metric = values[key]
-        lines.append(f"{name:34}{number(metric.value)}   {number(metric.low)} to {number(metric.high)}")
+        lines.append(f"{name:33} {number(metric.value)}   {number(metric.low)} to {number(metric.high)}")
     return "\n".join(lines)
 
 
@@ -131,5 +131,5 @@ def closing_box(result: Metrics, run: Path, report: Path | None, seconds: float)
 
 
 def number(value: float | None) -> str:
-    """A number in seven columns."""
+    """A number in seven columns; put a space before it, since a large one fills them."""
     return "    n/a" if value is None else f"{value:7.3f}"

@@ -11,15 +11,16 @@ function outcomeWord(segment) {
 }
 function verdict(segment) {
   const truth = segment.label === null ? "" : `; true label: ${LABELS[segment.label]}: ${outcomeWord(segment)}`;
+  if (segment.too_little_seen) return `No prediction: too little was seen${truth && `; counted as ${LABELS[segment.predicted]}${truth.replace(";", ",")}`}`;
   return `Predicted: ${LABELS[segment.predicted]}, probability ${fixed(segment.probability)} (threshold ${fixed(segment.threshold)})${truth}`;
 }
 // What else is known of a segment, a sentence each.
 function remarks(segment) {
   const lines = [];
-  if (segment.note) lines.push(`${segment.note}.`);
+  if (segment.note) lines.push(`${segment.note[0].toUpperCase()}${segment.note.slice(1)}.`);
   if (segment.fold !== null) lines.push(`Predicted by the models of fold ${segment.fold}, which were trained without this child.`);
   if (!segment.player) return lines;
-  if (segment.pose_fraction > 0 && segment.pose_fraction < 1) {
+  if (segment.pose_fraction > 0 && segment.pose_fraction < 1 && !segment.too_little_seen) {
     lines.push(`${percent(segment.pose_fraction)} of frames have a pose${segment.pose_fraction < 0.5 ? ": thin evidence" : ""}.`);
   }
   if (segment.missing_event_fraction) {
@@ -50,7 +51,7 @@ function bar(name, value, segment, weight) {
 }
 function showModels(place, segment) {
   place.replaceChildren();
-  if (!segment.models.length) return;
+  if (!segment.models.length || segment.too_little_seen) return;
   const bars = create("div", "bars");
   bars.append(...bar("prediction", segment.probability, segment, ""));
   segment.models.forEach((value, number) => {
@@ -64,7 +65,7 @@ function showModels(place, segment) {
 function showReasons(place, segment) {
   place.replaceChildren();
   const model = page.models.find((one) => one.has_features);
-  if (!model) return;
+  if (!model || segment.too_little_seen) return;
   if (!segment.reasons.length) { place.append(create("p", "small", `${model.name} found nothing to weigh.`)); return; }
   const items = segment.reasons.map(([phrase, level, value, strength, contribution, similar]) => {
     const [short, whole] = page.phrases[phrase].map((text) => text[0].toUpperCase() + text.slice(1));

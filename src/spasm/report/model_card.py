@@ -162,6 +162,7 @@ def _results(metrics: Metrics, oof: OofTable) -> dict[str, Any]:
     sensitivity, specificity = headline["sensitivity"].value, headline["specificity"].value
     return {
         "protocol": metrics.protocol,
+        "too_little_seen": metrics.too_little_seen,
         "headline": headline,
         "headline_rows": [(name, _number(headline[key].value), _interval(headline[key])) for key, name in ROWS],
         "pooled_f1": metrics.pooled_threshold.f1,

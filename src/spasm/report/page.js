@@ -2,14 +2,15 @@
 
 const rowsOf = page.children.map(() => []);
 page.segments.forEach((segment, row) => rowsOf[segment.child].push(row));
-// The worst segment of a child comes first; those without a pose, of which nothing can be seen, last.
-rowsOf.forEach((rows) => rows.sort((a, b) => page.segments[b].has_pose - page.segments[a].has_pose || page.segments[b].error_rank - page.segments[a].error_rank));
+// The worst segment of a child comes first; those of which too little was seen, then those without a pose, last.
+rowsOf.forEach((rows) => rows.sort((a, b) => page.segments[a].too_little_seen - page.segments[b].too_little_seen || page.segments[b].has_pose - page.segments[a].has_pose || page.segments[b].error_rank - page.segments[a].error_rank));
 const playable = (number) => rowsOf[number].filter((row) => page.segments[row].player);
 const first = page.first === null ? null : page.segments[page.first].child;
 const main = new Player(el("#main-player"), first === null ? [] : playable(first));
 
 // What happened to a segment: a class, a shape and a word.
 function outcome(segment) {
+  if (segment.label === null && segment.too_little_seen) return ["unseen", "–", "no prediction"];
   if (segment.label === null) return segment.predicted ? ["positive", "▲", "positive"] : ["negative", "○", "negative"];
   if (segment.label === segment.predicted) return segment.label ? ["hit", "●", "found"] : ["negative", "○", "correct"];
   return segment.predicted ? ["alarm", "▲", "false alarm"] : ["missed", "✕", "missed"];
@@ -24,12 +25,12 @@ function chip(row, rows) {
   const button = create("button", `chip ${kind}${segment.player ? "" : " unplayable"}`);
   const badge = create("span", "outcome");
   badge.append(create("span", "shape", shape), ` ${word}`);
-  button.append(badge, create("span", "name", segment.name.replace(/^child_|\.npy$/g, "")), create("span", "number", fixed(segment.probability)));
-  if (!segment.has_pose) button.append(create("span", "outcome empty", "no pose"));
+  button.append(badge, create("span", "name", segment.name.replace(/^child_|\.npy$/g, "")), create("span", "number", segment.too_little_seen ? "" : fixed(segment.probability)));
+  if (segment.too_little_seen) button.append(create("span", "outcome empty", segment.has_pose ? "too little seen" : "no pose"));
   button.type = "button";
   button.title = segment.name;
   button.dataset.row = row;
-  button.setAttribute("aria-label", `${segment.name}, ${word}${segment.has_pose ? "" : ", no pose"}. ${summarize(segment)}`);
+  button.setAttribute("aria-label", `${segment.name}, ${word}${segment.too_little_seen ? ", too little seen" : ""}. ${summarize(segment)}`);
   button.setAttribute("aria-pressed", "false");
   button.disabled = !segment.player;
   button.onclick = () => play(rows, row);
@@ -151,7 +152,7 @@ function followPoints(plot, figure, { across, down, note, hide, inside, mark }) 
     if (row === null) return hide();
     const segment = page.segments[row];
     mark.style.top = `${100 * down(ys[row])}%`;
-    note(across(xs[row]), [segment.name, `${outcome(segment)[2]}, probability ${fixed(segment.probability)}`, segment.player ? "click to play" : "not in this page"]);
+    note(across(xs[row]), [segment.name, segment.too_little_seen ? `${outcome(segment)[2]}, too little seen` : `${outcome(segment)[2]}, probability ${fixed(segment.probability)}`, segment.player ? "click to play" : "not in this page"]);
   };
   const open = () => {
     if (chosen === null || !page.segments[chosen].player) return;

@@ -133,14 +133,17 @@ def _errors(report: RunReport) -> list[str]:
         return []
     predictions = report.predictions
     lines = describe_errors(predictions, report.playable, report.evidence)
-    lines += [sentences.without_pose(predictions), sentences.worst_child(predictions)]
+    lines += [sentences.too_little_seen(predictions), sentences.worst_child(predictions)]
     return [line for line in lines if line]
 
 
 def _positive(report: RunReport) -> dict[str, Any]:
-    """The segments predicted positive, the most probable first: the rows of a table, and how many there are."""
+    """The segments predicted positive, the most probable first: the rows of a table, and how many there are.
+
+    Without those of which too little was seen, which the page counts apart.
+    """
     predictions = report.predictions
-    rows = np.flatnonzero(predictions.positive)
+    rows = np.flatnonzero(predictions.positive & ~predictions.too_little_seen)
     rows = rows[np.argsort(-predictions.probability[rows], kind="stable")]
     cells = [
         (

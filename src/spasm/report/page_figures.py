@@ -16,8 +16,10 @@ from spasm.runs.oof_table import OofTable
 
 
 def prediction_figures(report: RunReport) -> dict[str, Plot]:
-    """How probable new segments are."""
-    return {"probabilities": figures.probabilities(report.predictions.probability, report.threshold)}
+    """How probable new segments are of which enough was seen."""
+    predictions = report.predictions
+    shown = predictions.probability[~predictions.too_little_seen]
+    return {"probabilities": figures.probabilities(shown, report.threshold)}
 
 
 def curve_figures(report: RunReport) -> dict[str, Plot]:

@@ -89,6 +89,7 @@ def _segments(report: RunReport, child_of: np.ndarray, phrases: Mapping[str, int
             "threshold": round(float(predictions.thresholds[row]), 5),
             "error_rank": round(float(ranks[row]), 4),
             "has_pose": bool(predictions.has_pose[row]),
+            "too_little_seen": bool(predictions.too_little_seen[row]),
             "player": None,
         }
         if row in player_of:

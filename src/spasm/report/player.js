@@ -27,13 +27,14 @@ async function unpack(player) {
       depth[i] = (at > 127 ? at - 256 : at) * page.depth_step;
     }
   }
-  const logits = Array.from(bytes.subarray(rest + T, rest + 2 * T), (b) => (b ? ((b - 128) / 127) * 8 : null));
+  const counts = countFound(found), known = (b, frame) => b && counts.foundPerFrame[frame];  // nothing is known without a pose
+  const logits = Array.from(bytes.subarray(rest + T, rest + 2 * T), (b, frame) => (known(b, frame) ? ((b - 128) / 127) * 8 : null));
   const speeds = page.parts.map((_, part) => Array.from(
-    bytes.subarray(rest + (2 + part) * T, rest + (3 + part) * T), (b) => (b ? ((b - 1) / 254) * player.speed : null)));
+    bytes.subarray(rest + (2 + part) * T, rest + (3 + part) * T), (b, frame) => (known(b, frame) ? ((b - 1) / 254) * player.speed : null)));
   const attention = Array.from(bytes.subarray(rest, rest + T));
   const total = attention.reduce((sum, value) => sum + value, 0);
   const fractions = attention.map((value) => (total ? value / total : 0));
-  return { found, x, y, depth, logits, speeds, attention: fractions, hasAttention: networks.length > 0 && total > 0, ...countFound(found) };
+  return { found, x, y, depth, logits, speeds, attention: fractions, hasAttention: networks.length > 0 && total > 0, ...counts };
 }
 // How many landmarks each frame has, and the first frame of each landmark: T if it is never found.
 function countFound(found) {
@@ -171,8 +172,9 @@ class Player {
   draw() { this.drawPose(); this.strip.draw(); }
   values() {
     const { motion, frame } = this, words = [`${seconds(frame)} (frame ${frame})`, `${motion.foundPerFrame[frame]} of ${JOINTS} landmarks found`];
-    if (motion.hasAttention) words.push(`attention ${percent(motion.attention[frame], 1)}`);
-    if (motion.logits[frame] !== null) words.push(`frame probability ${fixed(logistic(motion.logits[frame]))}`);
+    const shown = motion.foundPerFrame[frame] && !this.segment.too_little_seen;
+    if (motion.hasAttention && shown) words.push(`attention ${percent(motion.attention[frame], 1)}`);
+    if (motion.logits[frame] !== null && shown) words.push(`frame probability ${fixed(logistic(motion.logits[frame]))}`);
     const moving = page.parts.map((name, part) => (motion.speeds[part][frame] === null ? null : `${name} ${fixed(motion.speeds[part][frame])}`)).filter(Boolean);
     if (moving.length) words.push(`speed ${moving.join(", ")} trunk lengths/s`);
     return words.join(" · ");

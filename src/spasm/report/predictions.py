@@ -5,18 +5,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spasm.config.runtime import ABSTAIN
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import SegmentFiles, TrainingData
 from spasm.data.pose import FRAMES, visible_mask
+from spasm.data.seen import count_frames, describe_too_little, is_too_little
 from spasm.ensemble.calibration import logit
 from spasm.inference.trained_run import Prediction
 from spasm.runs.artefacts import Decision, Metrics, rebuild_hint
 from spasm.runs.folder import Run
 from spasm.runs.oof_table import read_oof
 
-WITHOUT_POSE = "No pose in any frame: the probability is the fraction of spasms among such segments in training"
 FEW_GAPS, MOST_TRIED = 0.02, 40  # fraction of frames without a pose; segments of which gaps are counted
 EVENT_COLUMNS = (  # of truth.csv
     ("event_start_frame", "event_end_frame", "event_type"),
@@ -42,6 +43,8 @@ class SegmentPredictions:
     """(N,) of each model in the decision."""
     has_pose: np.ndarray
     """(N,) bool: a landmark is observed in some frame."""
+    too_little_seen: np.ndarray
+    """(N,) bool: the prediction means nothing; `spasm.data.seen` says why."""
     notes: Mapping[str, str]
     """A remark on a prediction, by segment name."""
     labels: np.ndarray | None = None
@@ -69,6 +72,8 @@ def read_out_of_fold_predictions(run: Run, decision: Decision, metrics: Metrics)
     if list(oof.names) != list(data.names) or len(thresholds) != run.folds or not known:
         reason = "does not hold the segments, folds and logits of the run"
         raise DataError(run.path / "oof.csv", reason, rebuild_hint(run.path))
+    counts = count_frames(data.poses)
+    too_little = is_too_little(counts, data.poses.shape[1], ABSTAIN)
     return SegmentPredictions(
         names=data.names,
         children=data.children,
@@ -83,7 +88,11 @@ def read_out_of_fold_predictions(run: Run, decision: Decision, metrics: Metrics)
         events=read_true_events(data),
         label_level=data.label_level,
         has_pose=data.has_pose,
-        notes={name: WITHOUT_POSE for name, has_pose in zip(data.names, data.has_pose, strict=True) if not has_pose},
+        too_little_seen=too_little,
+        notes={
+            data.names[row]: describe_too_little(data.poses.shape[1], *counts[row])
+            for row in np.flatnonzero(too_little)
+        },
         warnings=[str(warning) for warning in data.warnings],
         findings=data.findings,
     )
@@ -106,6 +115,7 @@ def new_segments(
         thresholds=np.full(len(names), prediction.threshold),
         logits=prediction.logits,
         has_pose=prediction.has_pose,
+        too_little_seen=prediction.too_little_seen,
         notes=dict(zip(names, prediction.note, strict=True)),
         findings=findings,
     )
@@ -144,19 +154,22 @@ def select_players(predictions: SegmentPredictions, most: int) -> np.ndarray:
 
 
 def worst(predictions: SegmentPredictions) -> np.ndarray:
-    """Rows of wrong predictions, the surest first; of new segments all, the most probable first. Only with a pose."""
+    """Rows of wrong predictions, the surest first; of new segments all, the most probable first.
+
+    Without those of which too little was seen.
+    """
     margin = margins(predictions)
     if predictions.labels is None:
-        rows = np.flatnonzero(predictions.has_pose)
+        rows = np.flatnonzero(~predictions.too_little_seen)
         return rows[np.argsort(-margin[rows], kind="stable")]
-    rows = np.flatnonzero((predictions.positive != (predictions.labels == 1)) & predictions.has_pose)
+    rows = np.flatnonzero((predictions.positive != (predictions.labels == 1)) & ~predictions.too_little_seen)
     return rows[np.argsort(-np.abs(margin[rows]), kind="stable")]
 
 
 def least_certain(predictions: SegmentPredictions) -> np.ndarray:
-    """Rows with a pose by how close the probability is to its threshold."""
+    """Rows of which enough was seen by how close the probability is to its threshold."""
     rows = np.argsort(np.abs(margins(predictions)), kind="stable")
-    return rows[predictions.has_pose[rows]]
+    return rows[~predictions.too_little_seen[rows]]
 
 
 def opening_segment(predictions: SegmentPredictions, playable: np.ndarray) -> int | None:
@@ -165,12 +178,17 @@ def opening_segment(predictions: SegmentPredictions, playable: np.ndarray) -> in
     Where there is none: a found spasm; else the most probable segment that can be played; None if none can.
     """
     rows = playable[np.argsort(-predictions.probability[playable], kind="stable")]
+    rows = rows[np.argsort(predictions.too_little_seen[rows], kind="stable")]
     rows = rows[predictions.has_pose[rows]]
     if not len(rows):
         return None
     if predictions.labels is None:
         return int(rows[0])
-    found = [int(row) for row in rows if predictions.labels[row] == 1 and predictions.positive[row]]
+    found = [
+        int(row)
+        for row in rows
+        if predictions.labels[row] == 1 and predictions.positive[row] and not predictions.too_little_seen[row]
+    ]
     known = [row for row in found if predictions.events.get(predictions.names[row])] or found
     gaps = []
     for row in known[:MOST_TRIED]:

@@ -79,18 +79,18 @@ def _hardly_visible(predictions: SegmentPredictions) -> np.ndarray:
     return np.array([visible_mask(np.array(predictions.poses[row])).any(axis=1).mean() <= 0.5 for row in rows])
 
 
-def without_pose(predictions: SegmentPredictions) -> str:
-    """What segments without any pose do to the metrics; nothing where all have one, or none."""
+def too_little_seen(predictions: SegmentPredictions) -> str:
+    """What segments of which too little was seen do to the metrics; nothing where there is none, or no other."""
     assert predictions.labels is not None
-    has_pose, positive, truth = predictions.has_pose, predictions.positive, predictions.labels == 1
-    if has_pose.all() or not has_pose.any():
+    poor, positive, truth = predictions.too_little_seen, predictions.positive, predictions.labels == 1
+    if poor.all() or not poor.any():
         return ""
-    empty = ~has_pose
-    rest = metrics.point_metrics(predictions.labels[has_pose], predictions.probability[has_pose], positive[has_pose])
+    rest = metrics.point_metrics(predictions.labels[~poor], predictions.probability[~poor], positive[~poor])
     return (
-        f"{empty.sum()} of {len(has_pose)} segments have no pose in any frame. Each gets the same probability: the "
-        f"fraction of spasms among such segments in training. {(empty & truth & ~positive).sum()} of the missed spasms "
-        f"and {(empty & ~truth & positive).sum()} of the false alarms are such segments; without them F1 is "
+        f"Of {poor.sum()} of {len(poor)} segments too little was seen for a prediction; "
+        f"{(~predictions.has_pose).sum()} of them have no pose in any frame. They count in all metrics with the label "
+        f"that they got: {(poor & truth & ~positive).sum()} of the missed spasms and "
+        f"{(poor & ~truth & positive).sum()} of the false alarms are such segments. Without them F1 is "
         f"{three_digits(rest['f1'])}."
     )
 
@@ -99,7 +99,17 @@ def new_segments(report: RunReport) -> str:
     """Where the labels of new segments come from, and what is not known of them."""
     return (
         f"A segment is positive from a probability of {report.threshold:.3f} on. The true labels are not known here: "
-        "nothing on this page shows how many predictions are right."
+        "nothing on this page shows how many predictions are right." + _not_predicted(report.predictions)
+    )
+
+
+def _not_predicted(predictions: SegmentPredictions) -> str:
+    count = int(predictions.too_little_seen.sum())
+    if not count:
+        return ""
+    return (
+        f" Of {count} segments too little was seen for a prediction. They are neither positive nor negative here, and "
+        "show no probability. The CSV needs a label for each segment; theirs mean nothing."
     )
 
 

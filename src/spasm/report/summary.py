@@ -53,11 +53,15 @@ def verdict(report: RunReport) -> str:
     """The result in one line."""
     predictions = report.predictions
     if predictions.labels is None:
-        children = np.asarray(predictions.children)
-        return (
-            f"{int(predictions.positive.sum())} of {len(children)} segments are predicted positive, "
-            f"in {len(set(children[predictions.positive]))} of {len(set(children))} children."
+        children, too_little = np.asarray(predictions.children), predictions.too_little_seen
+        positive = predictions.positive & ~too_little
+        line = (
+            f"{int(positive.sum())} of {len(children)} segments are predicted positive, "
+            f"in {len(set(children[positive]))} of {len(set(children))} children."
         )
+        if too_little.any():
+            line += f" {int(too_little.sum())} could not be predicted, since too little was seen."
+        return line
     return how_good(confusion(report.oof))
 
 

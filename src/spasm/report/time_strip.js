@@ -26,6 +26,7 @@ class TimeStrip {
   show(motion, segment) {
     this.motion = motion;
     this.segment = segment;
+    this.hasAttention = motion.hasAttention && !segment.too_little_seen;  // what was not seen has no probability
     this.probabilities = motion.logits.map(logistic);
     this.attention = motion.attention.map((value, frame) => (motion.foundPerFrame[frame] ? value : null));
     this.describeNetworks();
@@ -35,14 +36,15 @@ class TimeStrip {
   }
   describeNetworks() {
     const { motion, segment } = this, note = el(".network-note", this.root), low = networks.length && networkWeight < LOW_WEIGHT;
-    this.bands.attention.hidden = this.bands.probability.hidden = !motion.hasAttention;
+    this.bands.attention.hidden = this.bands.probability.hidden = !this.hasAttention;
     this.bands.attention.classList.toggle("dimmed", low);
     this.bands.probability.classList.toggle("dimmed", low);
     note.textContent = !networks.length ? "No network takes part in this prediction, so there is no attention over time."
+      : segment.too_little_seen ? "Too little was seen, so no attention and no probability over time."
       : !motion.hasAttention ? "No pose, so no attention over time."
       : !networkWeight ? `Dimmed: ${networks[0].name} has no weight in the prediction. Its attention only helps to find the moment.`
       : low ? `Dimmed: ${networks.length > 1 ? "these models' weight" : "this model's weight"} in the prediction is ${percent(networkWeight)}.` : "";
-    if (!motion.hasAttention) return;
+    if (!this.hasAttention) return;
     const most = Math.max(...motion.attention);
     this.title("attention", `Attention of the network: highest at ${fixed(segment.peak_s)} s (▼)`);
     this.title("probability", "Probability of a spasm in each frame, by the network, before calibration");
@@ -77,7 +79,7 @@ class TimeStrip {
   draw() {
     if (!this.motion || !this.root.isConnected) return;
     const { motion } = this;
-    if (motion.hasAttention) {
+    if (this.hasAttention) {
       const top = 14;  // room for the mark of the highest attention
       this.plot("attention", [[0, "0"], [this.most, percent(this.most, 1)]], top, (curve, pen, width) => {
         curve(this.attention, colour("--ink"), [], true);

@@ -9,11 +9,10 @@ import numpy as np
 
 from spasm.config.events import Hysteresis
 from spasm.core import files
-from spasm.data.pose import FPS
 from spasm.data.recordings import is_simulated
-from spasm.inference.event_detection import STEP_S, Event, Rule, Windows
+from spasm.inference.event_detection import STEP_S, Event, Rule, Windows, event_level
+from spasm.inference.recording_summary import length, seen_of
 from spasm.report import plots
-from spasm.report.timeline_text import unseen_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
 
 ROW_S, MOST_ROWS = 3600, 48  # an hour in each row, of a longer recording more
 POINTS = 2000  # of the curve in a row
-TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+TICKS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 MOST_TICKS = 12
 CURVE, WINDOW, DETECTED, LEVEL, TRUE, UNSEEN = "#30506f", "#8fa8c0", "#c05020", "#902020", "#207040", "#c8c8c8"
 RATES = (0, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)  # ticks, false alarms per hour
+NOT_A_DEVICE = "Not a medical device"
 FEW_HOURS = 1.0  # with less, rates of false alarms are luck
 
 
@@ -58,7 +58,14 @@ def timeline(
         set_time_ticks(axes, begin_s, begin_s + width_s)
     rows[-1].set_xlabel("time, " + ("s" if windows.duration_s < 120 else "min:s" if row_s == ROW_S else "h:min"))
     figure.supylabel("probability", fontsize=10)
-    rows[0].set_title(name, fontsize=10)
+    seen = f"{seen_of(windows.total_seen_s, windows.duration_s)} seen"
+    short = f", shorter than the {windows.window_s:g} s window" if windows.frames < windows.length else ""
+    rows[0].set_title(f"{name}: {seen}{short}. {NOT_A_DEVICE}", fontsize=10)
+    if not windows.is_seen.any():
+        reason = "too little was seen" if windows.pose_s.any() else "no person was seen"
+        rows[0].text(
+            0.5, 0.5, f"{reason}: nothing can be predicted", transform=rows[0].transAxes, ha="center", va="center"
+        )
     figure.legend(
         handles=_legend(windows, detected, true, rule), loc="outside lower center", fontsize=10, frameon=False
     )
@@ -78,15 +85,10 @@ def _plot_windows(axes: "Axes", windows: Windows, begin_s: float, end_s: float, 
     tops = [np.nan if np.isnan(part).all() else np.nanmax(part) for part in parts]
     axes.plot(x[::every], tops, color=CURVE, linewidth=1)
     if not isinstance(rule, Hysteresis):
-        middles_s = windows.ends_s - windows.length / FPS / 2
-        shown = windows.has_pose & (middles_s >= begin_s) & (middles_s < end_s)
+        middles_s = (np.maximum(windows.ends_s - windows.window_s, 0) + windows.ends_s) / 2
+        shown = (middles_s >= begin_s) & (middles_s < end_s)  # a NaN is not plotted
         axes.plot(middles_s[shown], windows.probabilities[shown], ".", color=WINDOW, markersize=3, zorder=1)
-    axes.axhline(level(rule), color=LEVEL, linewidth=1, linestyle="--")
-
-
-def level(rule: Rule) -> float:
-    """The probability at which a rule makes an event: of the curve, or of the mean of the windows that it sums."""
-    return rule.event_on if isinstance(rule, Hysteresis) else rule.sum_threshold / rule.sum_windows
+    axes.axhline(event_level(rule), color=LEVEL, linewidth=1, linestyle="--")
 
 
 def describe_rule(rule: Rule, window_s: float) -> str:
@@ -104,17 +106,20 @@ def _legend(windows: Windows, detected: Sequence[Event], true: np.ndarray | None
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    window_s = windows.length / FPS
-    handles: list[Line2D | Patch] = [Line2D([], [], color=CURVE, label="probability over time")]
-    if not isinstance(rule, Hysteresis):
+    window_s = windows.window_s
+    handles: list[Line2D | Patch] = []
+    if windows.is_seen.any():
+        handles.append(Line2D([], [], color=CURVE, label="probability over time"))
+    if windows.is_seen.any() and not isinstance(rule, Hysteresis):
         label = f"probability of each window of {window_s:g} s, at its middle"
         handles.append(Line2D([], [], color=WINDOW, marker=".", linestyle="", label=label))
     handles.append(Line2D([], [], color=LEVEL, linestyle="--", label=describe_rule(rule, window_s)))
     handles.append(Patch(color=DETECTED, alpha=0.4, label=f"detected events: {len(detected)}"))
     if true is not None:
         handles.append(Line2D([], [], color=TRUE, marker="^", linestyle="", label=f"true events: {len(true)}"))
-    if windows.unseen_fraction:
-        handles.append(Patch(color=UNSEEN, alpha=0.6, label=f"no pose: {unseen_time(windows)}"))
+    if not windows.is_seen.all():
+        unseen = length(windows.duration_s - windows.total_seen_s)
+        handles.append(Patch(color=UNSEEN, alpha=0.6, label=f"not seen, or too little for a prediction: {unseen}"))
     return handles
 
 

@@ -1,14 +1,19 @@
 """Detected events of recordings and cameras, as text for a terminal."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from spasm.config.events import Accumulation, Hysteresis
 from spasm.data.pose import FPS
-from spasm.inference.event_detection import Event, Windows, clusters, spans
+from spasm.inference.event_detection import Event, Rule, clusters, event_level, spans
 from spasm.inference.event_evaluation import EventEvaluation
+from spasm.inference.recording_summary import RecordingSummary, seen_of
 from spasm.report import console
 from spasm.video.live_detection import LiveRecording, LiveUpdate
+
+NOT_A_DEVICE = "Not a medical device. No event detected does not mean that there was none; see a doctor if in doubt."
 
 
 def format_time(seconds: float) -> str:
@@ -18,40 +23,49 @@ def format_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:04.1f}"
 
 
-def recording_summary(name: str, windows: Windows, detected: Sequence[Event]) -> str:
-    """The detected events of a recording, in a few sentences."""
-    length = _length(windows.duration_s)
-    if windows.unseen_fraction == 1:
-        return f"{name}: no pose in {length}; nothing is known about them."
-    unseen = f" {unseen_time(windows)}." if windows.unseen_fraction else ""
+def clock(seconds: float) -> str:
+    """0:06, or 1:02:03"""
+    whole = math.floor(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def recording_text(summary: RecordingSummary, detected: Sequence[Event], rule: Rule) -> str:
+    """What is known of a recording, in a few sentences: a negative one always with the time that was seen."""
+    if math.isnan(summary.highest_probability):
+        return f"{summary.recording}: {summary.note}"
+    seen = f"the {seen_of(summary.seen_s, summary.seconds)} with a pose"
+    short = f" ({summary.note}: the rest counts as missing)" if summary.note else ""
+    highest = f"highest probability {summary.highest_probability:.2f} at {clock(summary.highest_at_s)}"
     if not detected:
-        if unseen:
-            seen_s = (1 - windows.unseen_fraction) * windows.duration_s
-            length = f"the {_length(seen_s)} with a pose, of {length}"
-        highest = windows.probabilities[windows.has_pose].max(initial=0)
-        return f"{name}: no event detected in {length}; the highest probability was {highest:.2f}.{unseen}"
+        return f"{summary.recording}: no event detected in {seen}; {highest}, {events_begin(rule)}{short}"
     strongest = max(detected, key=lambda event: event.peak)
-    surest = f"{format_time(strongest.onset_s)} (probability {strongest.peak:.2f})"
+    surest = f"{clock(strongest.onset_s)} (probability {strongest.peak:.2f})"
     if len(detected) == 1:
-        return f"{name}: one event like a spasm in {length}, at {surest}.{unseen}"
+        return f"{summary.recording}: one event like a spasm in {seen}, at {surest}; {events_begin(rule)}{short}"
     sizes = np.bincount(clusters(spans(detected)))[1:]
     in_clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
-        f"{name}: {len(detected)} events like a spasm in {length}, in {in_clusters}; "
-        f"the first at {format_time(detected[0].onset_s)}, the most probable at {surest}.{unseen}"
+        f"{summary.recording}: {len(detected)} events like a spasm in {seen}, in {in_clusters}; the first at "
+        f"{clock(detected[0].onset_s)}, the most probable at {surest}; {events_begin(rule)}{short}"
     )
 
 
-def _length(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+def events_begin(rule: Rule) -> str:
+    """From which probability on a rule makes an event."""
+    if isinstance(rule, Accumulation) and rule.sum_windows > 1:
+        return f"events begin where {rule.sum_windows} windows in a row sum to {rule.sum_threshold:.2f}"
+    return f"events begin at {event_level(rule):.2f}"
 
 
-def unseen_time(windows: Windows) -> str:
-    """How much of a recording has no pose."""
-    percent = 100 * windows.unseen_fraction
-    return f"{'less than 1' if percent < 1 else round(percent)} % of the time could not be seen"
+def about_thresholds(rule: Rule | None, label_threshold: float) -> str:
+    """How events relate to the labels of submission.py; rule: None where it differs between children."""
+    begin = events_begin(rule) if rule else "events begin where it was best on the other children, see recordings.csv"
+    few = ", for about one false alarm an hour" if rule in (Accumulation(), Hysteresis()) else ""
+    return (
+        f"{begin}{few}; submission.py gives the label 1 from {label_threshold:.2f} on, for the highest F1: it can "
+        "label segments 1 where no event is detected"
+    )
 
 
 def live_begin(frames: int) -> str:
@@ -61,10 +75,9 @@ def live_begin(frames: int) -> str:
 
 def live_update(update: LiveUpdate) -> str:
     """A line for each new window and each new event."""
-    unseen = "" if update.is_visible else ", no pose"
     lines = [
-        f"{format_time(end_s)}  probability {probability:.3f}{unseen}"
-        for end_s, probability in zip(update.ends_s, update.probabilities, strict=True)
+        f"{format_time(end_s)}  {_live_value(probability, posed_s, update.is_visible)}"
+        for end_s, probability, posed_s in zip(update.ends_s, update.probabilities, update.pose_s, strict=True)
     ]
     for event in update.events:
         between = f"{format_time(event.onset_s)} and {format_time(event.offset_s)}"
@@ -72,9 +85,15 @@ def live_update(update: LiveUpdate) -> str:
     return "\n".join(lines)
 
 
-def live_summary(live: LiveRecording) -> str:
+def _live_value(probability: float, posed_s: float, is_visible: bool) -> str:
+    if math.isnan(probability):
+        return f"{'too little seen' if posed_s else 'no pose'}: no probability"
+    return f"probability {probability:.3f}{'' if is_visible else ', no pose now'}"
+
+
+def live_summary(live: LiveRecording, rule: Rule) -> str:
     """The detected events of a camera's recording, and how fast it was processed."""
-    lines = [recording_summary(live.folder.name, live.windows, live.events)]
+    lines = [recording_text(live.summary, live.events, rule)]
     if live.latencies_s:
         median_s, most_s = np.quantile(live.latencies_s, (0.5, 0.95))
         lines.append(f"predictions came {median_s:.2f} s after their last frame was taken, 95 % in {most_s:.2f} s")
@@ -93,6 +112,16 @@ def event_metrics_table(evaluation: EventEvaluation, simulated: bool, rule: str,
         for key, metric in metrics.items():
             value, low, high = map(console.number, (metric["value"], metric["low"], metric["high"]))
             lines.append(f"{key.replace('_', ' ') + ', ' + name:{width}} {value}   {low} to {high}")
+    if evaluation.missed:
+        lines.append(
+            f"{evaluation.missed} true events were missed, {evaluation.missed_unseen} of them in time in which nothing "
+            "was seen"
+        )
+    if evaluation.false_alarms_per_seen_hour is not None:
+        lines.append(
+            f"{evaluation.false_alarms_per_seen_hour:.2f} false alarms per hour that was seen, "
+            f"in {evaluation.seen_hours:.2f} of them"
+        )
     if evaluation.timing:
         latency_s, error_s, absolute_s = evaluation.timing.values()
         lines.append(

@@ -262,6 +262,15 @@ class ChildContext(Artefact):
     without_context: dict[str, Metric]
 
 
+class TooLittleSeen(Artefact):
+    """The segments of which too little was seen for a prediction, at the default of --abstain."""
+
+    segments: Annotated[int, Field(ge=0)]
+    positives: Annotated[int, Field(ge=0)]
+    f1_of_the_others: Number | None
+    """Cross-fitted; None where there is no other segment."""
+
+
 class Metrics(Stored):
     """metrics.json."""
 
@@ -280,6 +289,7 @@ class Metrics(Stored):
     pooled_threshold: PooledThreshold
     each_model: dict[ModelName, dict[str, Metric]]
     child_context: ChildContext
+    too_little_seen: TooLittleSeen
     folds: list[Row]
     groups: dict[str, dict[str, Row]]
     one_class_folds: list[int]

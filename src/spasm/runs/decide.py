@@ -8,12 +8,14 @@ import numpy as np
 
 from spasm.config.ensemble import Blend
 from spasm.config.fields import to_tree
+from spasm.config.runtime import ABSTAIN
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.folds import one_class_folds
 from spasm.data.landmark_sets import depth_fraction, landmark_fractions
 from spasm.data.landmarks import LANDMARKS
+from spasm.data.seen import count_frames, is_too_little
 from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit, fit_blend
 from spasm.ensemble.calibration import logit_without_pose, probability
 from spasm.ensemble.thresholds import best_threshold
@@ -29,6 +31,7 @@ from spasm.runs.artefacts import (
     Metrics,
     PooledThreshold,
     Row,
+    TooLittleSeen,
     check_files,
     metrics_of,
     read_manifest,
@@ -187,6 +190,7 @@ def _metrics(
             with_context=metrics_of(metrics.evaluate(labels, *with_context, children)),
             without_context=metrics_of(metrics.evaluate(labels, *without, children)),
         ),
+        too_little_seen=_too_little_seen(run, table),
         folds=[{"fold": fold, **_metrics_of(run, run.fold_of == fold, table)} for fold in range(run.folds)],
         groups=_group_metrics(run, table),
         one_class_folds=one_class_folds(labels, run.fold_of),
@@ -199,6 +203,16 @@ def constant_folds(run: Run, logits: np.ndarray) -> list[int]:
     values = probability(logits)
     posed = (run.data.has_pose & (run.fold_of == fold) for fold in range(run.folds))
     return [fold for fold, rows in enumerate(posed) if rows.sum() > 1 and np.ptp(values[rows]) < CONSTANT]
+
+
+def _too_little_seen(run: Run, table: OofTable) -> TooLittleSeen:
+    labels, poses = run.data.labels, run.data.poses
+    too_little = is_too_little(count_frames(poses), poses.shape[1], ABSTAIN)
+    rest = ~too_little
+    others = metrics.point_metrics(labels[rest], table.probabilities[rest], table.positive[rest]) if rest.any() else {}
+    return TooLittleSeen(
+        segments=int(too_little.sum()), positives=int(labels[too_little].sum()), f1_of_the_others=others.get("f1")
+    )
 
 
 def _confusion(labels: np.ndarray, predicted: np.ndarray) -> Confusion:

@@ -10,9 +10,10 @@ import numpy as np
 
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.pose import FPS, visible_mask
-from spasm.inference import event_detection, sliding_window
+from spasm.inference import event_detection, recording_summary, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import Event, Rule, Windows
+from spasm.inference.recording_summary import RecordingSummary
 from spasm.video.camera import CameraFrames
 
 LATE_S = 3.0  # after the last frame; later predictions give a warning
@@ -25,7 +26,9 @@ class LiveUpdate(NamedTuple):
     ends_s: np.ndarray
     """(N,) ends of the new windows."""
     probabilities: np.ndarray
-    """(N,)"""
+    """(N,) NaN where too little was seen of the window."""
+    pose_s: np.ndarray
+    """(N,) seconds of each with a pose."""
     is_visible: bool
     """Whether the last second has a pose."""
     time_s: float
@@ -44,6 +47,7 @@ class LiveRecording(NamedTuple):
     folder: Path
     windows: Windows
     events: list[Event]
+    summary: RecordingSummary
     latencies_s: list[float]
     """Delay of each update after its last frame was taken."""
     processed: int
@@ -63,6 +67,7 @@ def watch(
     camera_frames: Iterable[CameraFrames],
     predictor: EnsemblePredictor,
     stride_s: float,
+    abstain: float,
     rule: Rule,
     out: Path,
     key: dict[str, Any],
@@ -70,10 +75,10 @@ def watch(
 ) -> LiveRecording | None:
     """Predict a camera's frames and detect events until no more come; everything is kept in a new folder of `out`.
 
-    key: what the predictions depend on. Returns None if no window could be predicted. An error during the recording is
-    raised only if there is nothing to keep.
+    abstain: see `sliding_window.WindowPredictions`; key: what the predictions depend on. Returns None without a frame.
+    An error during the recording is raised only if there is nothing to keep.
     """
-    detector = sliding_window.OnlineDetector(predictor, round(stride_s * FPS))
+    detector = sliding_window.OnlineDetector(predictor, round(stride_s * FPS), abstain)
     folder: Path | None = None
     error: Exception | None = None
     events: list[Event] = []
@@ -92,6 +97,7 @@ def watch(
                 LiveUpdate(
                     ends_s=windows.ends_s[windows_before:],
                     probabilities=windows.probabilities[windows_before:],
+                    pose_s=windows.pose_s[windows_before:],
                     is_visible=bool(visible_mask(detector.held[-round(FPS) :]).any()),
                     time_s=windows.duration_s,
                     events=events[len(before) :],
@@ -100,7 +106,7 @@ def watch(
                 )
             )
             if events != before:
-                event_detection.write_events(folder / "events.csv", {folder.name: events})
+                event_detection.write_events(folder / "events.csv", {folder.name: events}, {folder.name: windows})
             windows_before = len(windows.probabilities)
     except (DataError, TrainingError, OSError) as stopped_by:
         error = stopped_by  # the predictions until then are kept
@@ -114,9 +120,11 @@ def watch(
             raise error
         return None
     events = event_detection.detect_events(windows, rule)
-    event_detection.write_events(folder / "events.csv", {folder.name: events})
+    event_detection.write_events(folder / "events.csv", {folder.name: events}, {folder.name: windows})
     sliding_window.write(folder, key, windows)
-    return LiveRecording(folder, windows, events, latencies_s, processed, skipped, error)
+    summary = recording_summary.summarize(folder.name, windows, events, rule, abstain)
+    recording_summary.write_summaries(folder / "recordings.csv", [summary])
+    return LiveRecording(folder, windows, events, summary, latencies_s, processed, skipped, error)
 
 
 def fresh_folder(out: Path) -> Path:
