@@ -86,7 +86,7 @@ def test_files_that_share_a_warning_share_a_line(tmp_path):
     lines = verify("--data", data, "--frames", 20).stdout.splitlines()
     (warning,) = [line for line in lines if line.startswith("warning: ")]
     assert warning.startswith(f"warning: {data}/train: all 4 segments: no pose in any frame (")
-    assert "1 warnings, 0 problems" in lines
+    assert any(line.startswith("1 warning, ") for line in lines)
 
 
 def test_one_mistake_in_all_files_is_one_line_with_what_to_do(tmp_path):

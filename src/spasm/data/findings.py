@@ -114,7 +114,8 @@ class Findings:
         raise DataError(
             path,
             "is in pixels or another unit, not in parts of the picture: most landmarks are more than a picture outside",
-            "convert it: python src/import_poses.py FILE --width W --height H --out DIR",
+            "divide x and z by the picture's width and y by its height, or convert the file: "
+            "python src/import_poses.py FILE --width W --height H --out DIR",
             example=f"x up to {self.farthest[0]:.4g}, y up to {self.farthest[1]:.4g}",
         )
 

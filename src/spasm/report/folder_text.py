@@ -11,8 +11,12 @@ def folder_summary(report: Report) -> str:
         f"       {_percent(report.missing_frames)} of frames without a pose, "
         f"{report.without_pose} segments without any\n"
         f"test:  {report.test_segments} segments of {report.test_children} children\n"
-        f"{len(report.warnings) + len(report.findings)} warnings, {len(report.problems)} problems"
+        f"{_count(len(report.warnings) + len(report.findings), 'warning')}, {_count(len(report.problems), 'problem')}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _percent(fraction: float) -> str:
