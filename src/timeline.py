@@ -152,6 +152,7 @@ def main(settings: Timeline) -> int:
     for one in given.manifests:
         print(one_video.summary(one, how.out))
     app.warn([*given.same, *(f"{one['video']}: {one['note']}" for one in given.manifests if one["note"])])
+    source_of = given.video_of | imported.file_of
     checked = check_recordings(given.paths)
     lengths = {path: one.frames for path, one in checked.items()}
     noticed = [one.findings for one in checked.values()]
@@ -159,7 +160,7 @@ def main(settings: Timeline) -> int:
     events = settings.events
     table = None
     if events:
-        table = read_true_events(events, lengths, given.video_of | imported.file_of, settings.recordings)
+        table = read_true_events(events, lengths, source_of, settings.recordings)
     true = table.spans if table else None
     app.warn(group_alike(table.warnings if table else ()))
     print(f"trained on {console.data_name(decision.data)}")
@@ -180,6 +181,7 @@ def main(settings: Timeline) -> int:
     by_name = {path.name: windows for path, windows in predicted.items()}
     write_events(out / "events.csv", {path.name: found for path, found in detected.items()}, by_name)
     rule_of = dict(zip(predicted, rules, strict=True))
+    note_of = {one["recording"]: one["note"] for one in (*given.manifests, *imported.manifests)}
     summaries = {
         path: recording_summary.summarize(
             path.name,
@@ -188,11 +190,14 @@ def main(settings: Timeline) -> int:
             rule_of[path],
             settings.abstain,
             sentences_for_run(checked[path].findings, decision),
+            source_of.get(path.name, ""),
+            note_of.get(path.name, ""),
         )
         for path, windows in predicted.items()
     }
     recording_summary.write_summaries(out / "recordings.csv", list(summaries.values()))
-    timeline_plots.write_timelines(out, predicted, detected, true, rule_of)
+    names = {path: summary.name for path, summary in summaries.items()}
+    timeline_plots.write_timelines(out, predicted, detected, true, rule_of, names)
     for path, summary in summaries.items():
         print(timeline_text.recording_text(summary, detected[path], rule_of[path]))
     print(timeline_text.about_thresholds(None if selected else settings.rule_given, decision.threshold))

@@ -138,6 +138,9 @@ def test_a_timeline_takes_the_video_itself(make_video, trained, tmp_path, cv2):
     assert "whole.mp4: child_1_1.npy, followed: the person at x 0." in finished.stdout
     assert "warning: whole.mp4: only one person was seen at a time" in finished.stderr
     assert (tmp_path / "line/child_1_1/timeline.png").exists()
+    [row] = table(tmp_path / "line/recordings.csv")
+    assert row["video"] == "whole.mp4" and "only one person was seen at a time" in row["note"]
+    assert "\nwhole.mp4 (child_1_1.npy): " in finished.stdout
     [preview] = (tmp_path / "line/child_1_1").glob("preview.*")
     assert f"preview video: {preview}" in finished.stdout
     capture = cv2.VideoCapture(str(preview))

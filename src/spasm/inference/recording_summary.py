@@ -9,7 +9,9 @@ from spasm.core import files
 from spasm.data.findings import NO_POSE
 from spasm.inference.event_detection import STEP_S, Event, Rule, Windows, event_level
 
-COLUMNS = ("recording", "seconds", "seen_s", "highest_probability", "highest_at_s", "events", "threshold", "note")
+COLUMNS = (
+    "recording", "video", "seconds", "seen_s", "highest_probability", "highest_at_s", "events", "threshold", "note",
+)  # fmt: skip
 
 
 class RecordingSummary(NamedTuple):
@@ -29,7 +31,14 @@ class RecordingSummary(NamedTuple):
     note: str
     """Why little or nothing can be predicted; mostly empty."""
     noticed: list[str]
-    """What was noticed in its poses."""
+    """What was noticed in its poses and its video."""
+    video: str = ""
+    """The video or pose file that it was made from; empty for a recording that was given."""
+
+    @property
+    def name(self) -> str:
+        """The recording by the name that the user knows."""
+        return f"{self.video} ({self.recording})" if self.video else self.recording
 
 
 def summarize(
@@ -39,11 +48,13 @@ def summarize(
     rule: Rule,
     abstain: float,
     noticed: Mapping[str, str] | None = None,
+    video: str = "",
+    video_note: str = "",
 ) -> RecordingSummary:
     """The summary of a recording.
 
     abstain: the fraction of a window's frames that must show movement; noticed: a sentence for each
-    kind of finding in its poses.
+    kind of finding in its poses; video, video_note: the video or pose file that it was made from, and what to check.
     """
     highest, at_s = windows.highest
     notes = []
@@ -66,7 +77,8 @@ def summarize(
         len(detected),
         event_level(rule),
         "; ".join(notes),
-        [sentence for kind, sentence in (noticed or {}).items() if kind != NO_POSE],
+        [sentence for kind, sentence in (noticed or {}).items() if kind != NO_POSE] + [video_note] * bool(video_note),
+        video,
     )
 
 
@@ -97,6 +109,7 @@ def write_summaries(path: Path, summaries: Sequence[RecordingSummary]) -> None:
     rows = (
         (
             one.recording,
+            one.video,
             f"{one.seconds:.2f}",
             f"{one.seen_s:.2f}",
             *("" if math.isnan(value) else f"{value:.{digits}f}" for value, digits in _highest(one)),

@@ -142,11 +142,12 @@ def write_timelines(
     detected: Mapping[Path, Sequence[Event]],
     true: Mapping[str, np.ndarray] | None,
     rules: Mapping[Path, Rule],
+    names: Mapping[Path, str],
 ) -> None:
-    """Write the plot of each recording into its folder; true: (E, 2) events by the recording's file name."""
+    """Write the plot of each recording into its folder, with its name; true: (E, 2) events by the file name."""
     for path, windows in predicted.items():
         of_recording = true[path.name] if true else None
-        plot = timeline(path.name, windows, detected[path], of_recording, rules[path], is_simulated(path))
+        plot = timeline(names[path], windows, detected[path], of_recording, rules[path], is_simulated(path))
         files.write_bytes(out / path.stem / "timeline.png", plot)
 
 

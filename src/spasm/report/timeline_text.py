@@ -33,20 +33,20 @@ def clock(seconds: float) -> str:
 def recording_text(summary: RecordingSummary, detected: Sequence[Event], rule: Rule) -> str:
     """What is known of a recording, in a few sentences: a negative one always with the time that was seen."""
     if math.isnan(summary.highest_probability):
-        return f"{summary.recording}: {summary.note}"
+        return f"{summary.name}: {summary.note}"
     seen = f"the {seen_of(summary.seen_s, summary.seconds)} with a pose"
     short = f" ({summary.note}: the rest counts as missing)" if summary.note else ""
     highest = f"highest probability {summary.highest_probability:.2f} at {clock(summary.highest_at_s)}"
     if not detected:
-        return f"{summary.recording}: no event detected in {seen}; {highest}, {events_begin(rule)}{short}"
+        return f"{summary.name}: no event detected in {seen}; {highest}, {events_begin(rule)}{short}"
     strongest = max(detected, key=lambda event: event.peak)
     surest = f"{clock(strongest.onset_s)} (probability {strongest.peak:.2f})"
     if len(detected) == 1:
-        return f"{summary.recording}: one event like a spasm in {seen}, at {surest}; {events_begin(rule)}{short}"
+        return f"{summary.name}: one event like a spasm in {seen}, at {surest}; {events_begin(rule)}{short}"
     sizes = np.bincount(clusters(spans(detected)))[1:]
     in_clusters = f"{len(sizes)} clusters of up to {sizes.max()}" if len(sizes) > 1 else "one cluster"
     return (
-        f"{summary.recording}: {len(detected)} events like a spasm in {seen}, in {in_clusters}; the first at "
+        f"{summary.name}: {len(detected)} events like a spasm in {seen}, in {in_clusters}; the first at "
         f"{clock(detected[0].onset_s)}, the most probable at {surest}; {events_begin(rule)}{short}"
     )
 
