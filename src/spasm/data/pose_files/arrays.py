@@ -31,6 +31,7 @@ from spasm.data.pose_files.wide_csv import drop_flat_z
 ZIP = b"PK\x03\x04"
 WHAT = "file of poses"
 MOST_BYTES = 2 << 30
+SMALL_BYTES, HIGHEST_COMPRESSION = 64 << 20, 300  # of poses with gaps; deflate reaches 1000 on one repeated value
 MEDIAPIPE = len(LANDMARKS)
 HOLISTIC, POSE_IN_HOLISTIC = 543, slice(489, 522)
 FLAT = {MEDIAPIPE * channels: channels for channels in (2, 3, 4, 5)}
@@ -93,7 +94,7 @@ def read(path: Path, joints: str | None) -> PoseFile:
 
 
 def _check_size(path: Path, shape: tuple[int, ...]) -> None:
-    if math.prod(shape) > placing.MOST_VALUES:
+    if math.prod(shape) > placing.MOST_VALUES // 2:
         raise DataError(path, f"has shape {shorten(shape)}, too large", "cut it into recordings of an hour each")
 
 
@@ -184,14 +185,20 @@ def _from_zip(path: Path) -> np.ndarray:
             [info] = arrays
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(path, "is encrypted, or compressed as numpy never does", "save it with numpy.savez")
-            if info.file_size > MOST_BYTES:
-                raise DataError(path, f"claims {info.file_size} bytes once unpacked", "cut it into shorter recordings")
+            if info.file_size > max(SMALL_BYTES, HIGHEST_COMPRESSION * info.compress_size):
+                reason = f"claims {info.file_size} bytes once unpacked, of {info.compress_size}"
+                raise DataError(path, reason, "it holds next to nothing: save it with numpy.save")
             with opened.open(info) as content:
                 head = content.read(12 + LONGEST_HEADER)
                 header = parse_header(path, head, info.file_size, WHAT, MOST_BYTES)
                 _check_size(path, header.shape)
-                raw = head + content.read(info.file_size - len(head))
-            if len(raw) != info.file_size:
+                raw = bytearray(info.file_size)
+                raw[: len(head)] = head
+                held = len(head)
+                while part := content.read(1 << 20):
+                    raw[held : held + len(part)] = part
+                    held += len(part)
+            if held != info.file_size:
                 raise DataError(path, "cut short inside its array", "copy or export it again")
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise DataError(path, f"is a damaged .npz: {shorten(str(error))}", "copy or export it again") from error
