@@ -105,6 +105,15 @@ def test_a_third_channel_from_0_to_1_is_visibility_and_one_of_both_signs_is_z(tm
     assert np.isnan(found.poses[..., 2]).all()
 
 
+def test_marks_of_missing_joints_do_not_decide_what_the_third_channel_is(tmp_path):
+    poses = np.where(np.isnan(child()), -1, child())
+    check_landmarks(arrays.read(saved(tmp_path / "a.npy", poses[..., [0, 1, 3]]), None), child())
+    found = tools.joints(poses, COCO_17)[..., [0, 1, 3]]
+    found[..., 2] *= np.where(found[..., 2] < 0, 1, 1.2)  # mmpose's scores may exceed 1
+    assert np.nanmax(arrays.read(saved(tmp_path / "b.npy", found), "coco_17").poses[..., 3]) > 1
+    assert "negative" in refusal(arrays, saved(tmp_path / "c.npy", found - [0, 0, 0.9]), "coco_17")
+
+
 @pytest.mark.parametrize(("joints", "names"), [("coco_17", COCO_17), ("coco_18", OPENPOSE_18)])
 @pytest.mark.parametrize("channels", [[0, 1], [0, 1, 3]])
 @pytest.mark.parametrize("shape", [(FRAMES, -1), (FRAMES, 0, 0), (FRAMES, 1, 0, 0)])

@@ -71,10 +71,10 @@ def read(path: Path, joints: str | None) -> PoseFile:
     mediapipe = len(names) == MEDIAPIPE
     of_channels = list(range(channels))
     notes = []
-    if channels == 3 and not (mediapipe and _is_depth(array.values[..., 2])):
+    if channels == 3 and not (mediapipe and _is_depth(array.values)):
         of_channels = [0, 1, CHANNELS.index("visibility")]
-        if not mediapipe and _is_depth(array.values[..., 2]):
-            reason = "has values below 0 or above 1 in its third channel, which is no confidence then"
+        if _is_negative(array.values):
+            reason = "has negative values in its third channel, which is no confidence then"
             raise DataError(path, reason, "save x, y and confidence, or x and y alone")
         notes = ["the third channel is taken as the confidence, not as z: it lies between 0 and 1"] if mediapipe else []
     with np.errstate(invalid="ignore"):
@@ -164,10 +164,22 @@ def _centred_or_picture(path: Path, poses: np.ndarray) -> Unit:
     raise DataError(path, reason, "save it as an array (T, people, 18, 3) of fractions, with --joints coco_18")
 
 
-def _is_depth(third: np.ndarray) -> bool:
-    """Whether the third channel of MediaPipe's landmarks is z, of both signs, and not visibility, from 0 to 1."""
+def _is_depth(values: np.ndarray) -> bool:
+    """Whether the third channel of MediaPipe's landmarks (..., 3) is z, of both signs, not visibility from 0 to 1."""
+    third = _third(values)
+    return bool(((third < 0) | (third > 1)).any() or not (third > 0).any())
+
+
+def _is_negative(values: np.ndarray) -> bool:
+    """Whether the third channel of joints (..., 3) has a negative value."""
+    return bool((_third(values) < 0).any())
+
+
+def _third(values: np.ndarray) -> np.ndarray:
+    """The third channel of joints (..., 3) that are not marked as missing by -1, -1."""
     with np.errstate(invalid="ignore"):
-        return bool(((third < 0) | (third > 1)).any() or not (third > 0).any())
+        third = values[..., 2][~((values[..., 0] == -1) & (values[..., 1] == -1))]
+        return third[np.isfinite(third)]
 
 
 # ---- zip
