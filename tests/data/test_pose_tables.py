@@ -93,6 +93,19 @@ def test_seventeen_numbered_joints_need_the_name_of_their_layout(tmp_path):
     assert "25" in refusal(path, "body_25")
 
 
+def test_the_pose_among_columns_of_face_and_hands_is_read_and_no_point_of_the_face_is_taken_for_a_joint(tmp_path):
+    poses = child()
+    parts = [("face", 468), ("left_hand", 21), ("pose", 33), ("right_hand", 21)]
+    names = [f"{axis}_{part}_{number}" for axis in "xyz" for part, count in parts for number in range(count)]
+    whole = np.full((FRAMES, 543, 3), 0.9)
+    whole[:, 489:522] = poses[..., :3]
+    rows = [["sequence_id", "frame", *names]]
+    rows += [[5, frame, *tools.cells(pose.T.ravel())] for frame, pose in enumerate(whole)]
+    found = read(tools.write_rows(tmp_path / "a.csv", rows))
+    assert found.joints == LANDMARKS
+    np.testing.assert_allclose(found.poses[:, 0, :, :3], poses[..., :3], atol=1e-9)
+
+
 def test_a_holistic_table_of_501_numbered_points_is_not_guessed(tmp_path):
     rows = [["class", *(f"{channel}{n}" for n in range(1, 502) for channel in "xyzv")]]
     rows += [["a", *([0.5] * 2004)]] * 3

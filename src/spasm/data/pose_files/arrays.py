@@ -31,6 +31,7 @@ from spasm.data.pose_files.wide_csv import drop_flat_z
 ZIP = b"PK\x03\x04"
 WHAT = "file of poses"
 MOST_BYTES = 2 << 30
+SMALL_BYTES, HIGHEST_COMPRESSION = 64 << 20, 300  # of poses with gaps; deflate reaches 1000 on one repeated value
 MEDIAPIPE = len(LANDMARKS)
 HOLISTIC, POSE_IN_HOLISTIC = 543, slice(489, 522)
 FLAT = {MEDIAPIPE * channels: channels for channels in (2, 3, 4, 5)}
@@ -70,10 +71,10 @@ def read(path: Path, joints: str | None) -> PoseFile:
     mediapipe = len(names) == MEDIAPIPE
     of_channels = list(range(channels))
     notes = []
-    if channels == 3 and not (mediapipe and _is_depth(array.values[..., 2])):
+    if channels == 3 and not (mediapipe and _is_depth(array.values)):
         of_channels = [0, 1, CHANNELS.index("visibility")]
-        if not mediapipe and _is_depth(array.values[..., 2]):
-            reason = "has values below 0 or above 1 in its third channel, which is no confidence then"
+        if _is_negative(array.values):
+            reason = "has negative values in its third channel, which is no confidence then"
             raise DataError(path, reason, "save x, y and confidence, or x and y alone")
         notes = ["the third channel is taken as the confidence, not as z: it lies between 0 and 1"] if mediapipe else []
     with np.errstate(invalid="ignore"):
@@ -93,7 +94,7 @@ def read(path: Path, joints: str | None) -> PoseFile:
 
 
 def _check_size(path: Path, shape: tuple[int, ...]) -> None:
-    if math.prod(shape) > placing.MOST_VALUES:
+    if math.prod(shape) > placing.MOST_VALUES // 2:
         raise DataError(path, f"has shape {shorten(shape)}, too large", "cut it into recordings of an hour each")
 
 
@@ -163,10 +164,22 @@ def _centred_or_picture(path: Path, poses: np.ndarray) -> Unit:
     raise DataError(path, reason, "save it as an array (T, people, 18, 3) of fractions, with --joints coco_18")
 
 
-def _is_depth(third: np.ndarray) -> bool:
-    """Whether the third channel of MediaPipe's landmarks is z, of both signs, and not visibility, from 0 to 1."""
+def _is_depth(values: np.ndarray) -> bool:
+    """Whether the third channel of MediaPipe's landmarks (..., 3) is z, of both signs, not visibility from 0 to 1."""
+    third = _third(values)
+    return bool(((third < 0) | (third > 1)).any() or not (third > 0).any())
+
+
+def _is_negative(values: np.ndarray) -> bool:
+    """Whether the third channel of joints (..., 3) has a negative value."""
+    return bool((_third(values) < 0).any())
+
+
+def _third(values: np.ndarray) -> np.ndarray:
+    """The third channel of joints (..., 3) that are not marked as missing by -1, -1."""
     with np.errstate(invalid="ignore"):
-        return bool(((third < 0) | (third > 1)).any() or not (third > 0).any())
+        third = values[..., 2][~((values[..., 0] == -1) & (values[..., 1] == -1))]
+        return third[np.isfinite(third)]
 
 
 # ---- zip
@@ -184,14 +197,20 @@ def _from_zip(path: Path) -> np.ndarray:
             [info] = arrays
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(path, "is encrypted, or compressed as numpy never does", "save it with numpy.savez")
-            if info.file_size > MOST_BYTES:
-                raise DataError(path, f"claims {info.file_size} bytes once unpacked", "cut it into shorter recordings")
+            if info.file_size > max(SMALL_BYTES, HIGHEST_COMPRESSION * info.compress_size):
+                reason = f"claims {info.file_size} bytes once unpacked, of {info.compress_size}"
+                raise DataError(path, reason, "it holds next to nothing: save it with numpy.save")
             with opened.open(info) as content:
                 head = content.read(12 + LONGEST_HEADER)
                 header = parse_header(path, head, info.file_size, WHAT, MOST_BYTES)
                 _check_size(path, header.shape)
-                raw = head + content.read(info.file_size - len(head))
-            if len(raw) != info.file_size:
+                raw = bytearray(info.file_size)
+                raw[: len(head)] = head
+                held = len(head)
+                while part := content.read(1 << 20):
+                    raw[held : held + len(part)] = part
+                    held += len(part)
+            if held != info.file_size:
                 raise DataError(path, "cut short inside its array", "copy or export it again")
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise DataError(path, f"is a damaged .npz: {shorten(str(error))}", "copy or export it again") from error

@@ -29,6 +29,7 @@ IDLE_WORDS = {"pose", "landmark", "landmarks", "poselandmark", "lm", "kp", "kpt"
 # Below it a joint is missing, by what the file calls the confidence: DeepLabCut's documentation advises 0.6; for COCO
 # models 0.3 is usual. MediaPipe's visibility says whether a joint is hidden; its place is an estimate all the same.
 LOWEST = {"likelihood": 0.6, "confidence": 0.3}
+FACE = 68  # points of the face with known numbers
 WORLD = "world"  # metres about the hips, beside places in the picture
 FEWEST_NAMED, FEWEST_NUMBERED = 3, 11  # joints of a table of poses; x1, y1, x2, y2 are the corners of a box
 
@@ -135,6 +136,9 @@ def joints_of_columns(header: Sequence[str]) -> Joints | None:
         joints = {name: columns for name, columns in found.get(unit, {}).items() if {"x", "y"} <= set(columns)}
         if unit is not None:  # visibility has no unit
             joints = {name: found.get(None, {}).get(name, {}) | columns for name, columns in joints.items()}
+        face = [name for name in joints if re.fullmatch(r"face_[0-9]+", name)]
+        if len(face) > FACE:  # a mesh of 468 points, whose numbers mean other places
+            joints = {name: columns for name, columns in joints.items() if name not in face}
         named = [name for name in joints if not name.isdigit()]
         if sum(landmark_of(name) is not None for name in named) >= FEWEST_NAMED:
             return Joints(tuple(named), tuple(joints[name] for name in named), unit)

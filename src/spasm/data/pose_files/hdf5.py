@@ -31,6 +31,7 @@ DIMS = ("frame", "track", "node", "xy")
 SLEAP_ORDER = ("track", "xy", "node", "frame")
 MOST_CELLS = 1_000_000_000  # of an array; it is read in blocks
 BLOCK_BYTES = 64 << 20
+HIGHEST_COMPRESSION = 1100  # of deflate; more was never written and would be filled with one value
 MOST_NAMES, LONGEST_NAME = 2000, 1000
 # Ways to unpack that the library brings itself: deflate, shuffle, fletcher32, szip, lzf. Any other would load a plugin.
 FILTERS = {1, 2, 3, 4, 32000}
@@ -116,6 +117,9 @@ def _array(path: Path, file: Any, name: str) -> Any | None:
     chunk = math.prod(found.chunks or (0,)) * found.dtype.itemsize
     if found.shape is None or math.prod(found.shape) > MOST_CELLS or chunk > BLOCK_BYTES:
         raise DataError(path, f"{name} claims shape {shorten(found.shape)}, too large", "export shorter videos")
+    held, claimed = found.id.get_storage_size(), math.prod(found.shape) * found.dtype.itemsize
+    if claimed > max(BLOCK_BYTES, HIGHEST_COMPRESSION * held):
+        raise DataError(path, f"{name} claims {claimed} bytes of values and holds {held}", DAMAGED)
     return found
 
 

@@ -237,6 +237,7 @@ def pose_files_in(folder: Path) -> list[Path]:
 def describe_poses(folder: Path) -> str:
     """The pose files of other tools in a folder, for a message; empty if there are none."""
     inside = [folder] if readers_of(folder) else pose_files_in(folder)
+    inside = [path for path in inside if not is_native(path)]  # which are recordings or segments
     if not inside:
         return ""
     names = sorted({READERS[reader] for path in inside for reader in readers_of(path)[:1]})
