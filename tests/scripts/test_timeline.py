@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -240,7 +241,7 @@ def test_bad_recordings_and_bad_events_are_all_named(call, recorded, tmp_path):
     assert code == 1
     assert "line 2" in errors and "line 3" in errors
     (tmp_path / "events.csv").write_text("recording,onset_s,offset_s\nother.npy,1,2\n")
-    assert "no event of these recordings" in call("--events", tmp_path / "events.csv", recordings=1)[2]
+    assert "there is no recording 'other.npy'" in call("--events", tmp_path / "events.csv", recordings=1)[2]
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,39 @@ def test_settings_are_not_chosen_where_one_child_has_all_the_events(call, tmp_pa
     code, _, errors = call("--events", tmp_path / "events.csv", recordings=2)
     assert code == 2
     assert "no event of another child than 1" in errors
+
+
+def test_recordings_of_controls_have_false_alarms_and_no_sensitivity(call, tmp_path):
+    (tmp_path / "controls.csv").write_text("recording,onset_s,offset_s\n")
+    code, shown, errors = call("--events", tmp_path / "controls.csv", recordings=2)
+    assert code == 0, errors
+    assert "every detected event is a false alarm, and no rule is tuned" in errors
+    assert re.search(r"event sensitivity, 1 s tolerance +n/a", shown)
+    assert re.search(r"false alarms per hour, 1 s tolerance +[0-9.]+ ", shown)
+    metrics = json.loads((tmp_path / "out/event_metrics.json").read_text())
+    assert metrics["1 s tolerance"]["event_sensitivity"]["value"] is None
+    assert metrics["clusters"]["fraction_with_a_detected_event"] is None
+    assert not (tmp_path / "out/rule.json").exists()
+
+
+def test_a_table_of_true_events_in_the_folder_to_write_is_not_replaced(call, recorded, tmp_path):
+    (tmp_path / "out").mkdir()
+    table = (recorded / "events.csv").read_bytes()
+    (tmp_path / "out/events.csv").write_bytes(table)
+    code, _, errors = call("--events", tmp_path / "out/events.csv", recordings=1)
+    assert code == 1
+    assert "is not a table of detected events of this software; nothing was written" in errors
+    assert (tmp_path / "out/events.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize("place", ["trained", "data"])
+def test_a_run_and_a_data_folder_are_not_written_into(call, trained, recorded, place):
+    out = trained if place == "trained" else recorded
+    before = sorted(path.name for path in out.iterdir())
+    code, _, errors = call(recordings=1, out=out)
+    assert code == 1
+    assert "nothing was written (choose another folder for --out)" in errors
+    assert sorted(path.name for path in out.iterdir()) == before
 
 
 PLOTS = """

@@ -109,6 +109,18 @@ def test_one_mistake_in_all_files_is_one_line_with_what_to_do(tmp_path):
     assert len(finished.stdout.splitlines()) < 10
 
 
+def test_data_that_training_would_refuse_exits_1_with_the_cause(tmp_path):
+    data = make_data(tmp_path)
+    table = data / "train_data.csv"
+    rows = [line.split(",")[0] for line in table.read_text().splitlines()[1:]]
+    labels = [f"{name},{int(name.startswith('child_1_'))}" for name in rows]
+    table.write_text("\n".join(["segment_name,label", *labels]) + "\n")
+    finished = verify("--data", data, "--frames", 20)
+    assert finished.returncode == 1
+    assert "problem: " in finished.stdout
+    assert "add positive segments of another child" in finished.stdout
+
+
 def test_control_characters_in_a_file_name_do_not_reach_the_terminal(tmp_path):
     data = make_data(tmp_path)
     (data / "train/\x1b[2J\udcff.npy").touch()
