@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent / "src"))
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation
 from spasm.config.fields import ADVANCED, Identifier, SettingsError, Shown, settings, within
-from spasm.config.pose_files import PoseFileSettings
+from spasm.config.pose_files import Place, PoseFileSettings, place_of
 from spasm.config.runtime import ABSTAIN, Abstain, Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import printable
@@ -32,6 +32,7 @@ from spasm.runs.artefacts import Metrics, read_metrics
 from spasm.runs.decide import CONSTANT
 from spasm.video.pose_import import PoseImport, check_flags, import_summary, segments_of_pose_files
 from spasm.video.recording_files import notes_of_segments
+from spasm.video.tracking import Pick
 
 PROBABILITIES = ("segment_name", "probability", "label", "peak_time_s", "pose_fraction", "seen_fraction", "note")
 
@@ -58,6 +59,10 @@ class Submission:
     """Too little was seen of a segment if movement of a shoulder or a hip inside the picture shows in less than this
     fraction of its frames: its `note` says so, and it is counted apart. 0: only without a pose in any frame."""
     pose_file: PoseFileSettings = PoseFileSettings()
+    at: Place | None = None
+    """In a pose file: a place where the child is at some time, x,y in fractions of the picture, such as 0.3,0.6."""
+    pick: Annotated[Pick, ADVANCED] = "child"
+    """In a pose file: which person is the child, by size and height of the head, or by size or time in view alone."""
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     max_players: MaxPlayers = 1500
@@ -74,10 +79,19 @@ def main(settings: Submission) -> int:
     files.check_writable(settings.out.parent)
     files.remove_stale(settings.out.parent, below=False)  # what a killed submission left
     replaced = check_outputs(settings.out, probabilities_path, report_path if settings.report else None)
-    importing = PoseImport(settings.out.with_name(f"{settings.out.stem}_poses"), settings.pose_file, frames=run.frames)
+    importing = PoseImport(
+        settings.out.with_name(f"{settings.out.stem}_poses"),
+        settings.pose_file,
+        pick=settings.pick,
+        at=place_of(settings.at),
+        frames=run.frames,
+    )
     imported = segments_of_pose_files(settings.test, importing)
     if imported is None:
         check_flags([], settings.pose_file)
+        if importing.at is not None or importing.pick != "child":
+            flag = "--pick" if importing.at is None else "--at"
+            raise SettingsError(f"{flag} is for pose files of other tools; segments show one child: leave it out")
         folder, paths = settings.test, list_test_segments(settings.test, settings.name_pattern)
     else:
         folder, paths = imported.folder, imported.paths

@@ -21,7 +21,7 @@ from spasm.config.pose_files import Place, PoseFileSettings, place_of
 from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
-from spasm.video.pose_import import MOST_PEOPLE, PoseImport, import_pose_files, import_summary
+from spasm.video.pose_import import MOST_PEOPLE, USUAL_PEOPLE, PoseImport, import_pose_files, import_summary
 from spasm.video.tracking import Pick
 
 
@@ -40,8 +40,8 @@ class ImportPoses:
     """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
     at: Place | None = None
     """A place where the child is at some time, x,y in fractions of the picture, such as 0.3,0.6; instead of --pick."""
-    max_people: Annotated[int, within(1, MOST_PEOPLE)] = MOST_PEOPLE
-    """Most people to follow in a frame, the most confident ones."""
+    max_people: Annotated[int, within(1, MOST_PEOPLE)] = USUAL_PEOPLE
+    """Most people to follow in a frame, the most confident ones; more take more time."""
     frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
 

@@ -120,7 +120,7 @@ def test_submission_takes_a_pose_file_or_a_folder_of_them(
     assert code_of("submission", "--test", single, *shared) == 0, capsys.readouterr().err
     assert "b.json: mmpose" in capsys.readouterr().out
     assert [row["segment_name"] for row in table(tmp_path / "s.csv")] == ["child_1_100001.npy"]
-    assert code_of("submission", "--test", folder, *shared) == 0
+    assert code_of("submission", "--test", folder, *shared, "--at", "0.5,0.5") == 0
     assert [row["segment_name"] for row in table(tmp_path / "s.csv")] == ["child_1_100001.npy", "child_2_100001.npy"]
     assert code_of("submission", "--test", folder / "a.json", *shared) == 0
     assert [row["segment_name"] for row in table(tmp_path / "s.csv")] == ["child_2_100001.npy"], "not those before"
@@ -135,6 +135,8 @@ def test_flags_of_pose_files_are_refused_for_segments(
     words = ["--test", simulated / "test", "--run", trained, "--out", tmp_path / "s.csv", *CPU, "--joints", "coco_17"]
     assert code_of("submission", *words) == 2
     assert "--joints is for pose files of other tools" in capsys.readouterr().err
+    assert code_of("submission", *words[:-2], "--at", "0.2,0.3") == 2
+    assert "--at is for pose files of other tools" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("below", ["", "train"])

@@ -43,7 +43,7 @@ from spasm.video.tracking import Pick, chosen
 KEY = "pose_file_sha256"  # the field of a manifest that only pose files have
 VERSION = "pose import 1"  # of the poses; after a change of version files are imported again
 COLUMNS = ("file", "tool", "child", "recording", "seconds", "pose_fraction", *following.COLUMNS, "note")
-MOST_PEOPLE = 10  # in a frame
+MOST_PEOPLE, USUAL_PEOPLE = 10, 5  # in a frame; following more takes more time
 SLOW = 10.0  # frames per second; below it spasms are hardly visible
 LONGEST_S = 24 * 3600
 SHORT_S = 1.0
@@ -57,7 +57,7 @@ class PoseImport:
     """Folder to write: recordings/, test/ and poses.csv."""
     settings: PoseFileSettings = PoseFileSettings()
     """What the files do not say of themselves."""
-    max_people: int = MOST_PEOPLE
+    max_people: int = USUAL_PEOPLE
     """Maximum number of people in a frame, the most confident ones."""
     pick: Pick = "child"
     """How the child is chosen among them."""
