@@ -150,7 +150,7 @@ def test_a_folder_without_data_exits_1_with_its_name_and_the_data_there_is(tmp_p
 
 def test_data_without_both_classes_is_not_sent_to_training(tmp_path):
     data = make_data(tmp_path)
-    (data / "train_data.csv").write_text("segment_name,label\n" + "".join(f"child_{n}_1.npy,0\n" for n in range(4)))
+    (data / "train_data.csv").write_text("segment_name,label\n" + "".join(f"child_{n}_1.npy,0\n" for n in range(6)))
     finished = verify("--data", data, "--frames", 20)
     assert finished.returncode == 0
     assert "train_folds" not in finished.stdout
