@@ -257,7 +257,7 @@ def refused(data: Path, cache: Path, by: str) -> DataError:
 
 def test_a_column_that_is_not_there_is_named(run, data, tmp_path):
     _, text = run(data, "--group-column", "hospital", code=1)
-    assert text.startswith("error: groups.csv: child 0 has no hospital")
+    assert text.startswith("error: groups.csv: has no column 'hospital'")
     assert not list((tmp_path / "out").rglob("*.csv"))
 
 
@@ -268,7 +268,11 @@ def test_a_child_without_a_value_and_a_folder_without_groups_are_named(data, tmp
     (data / "groups.csv").write_text(text.replace("\n7,ward,7", ""))
     assert refused(data, tmp_path, "cohort").reason == "child 7 has no cohort"
     (data / "groups.csv").unlink()
-    assert refused(data, tmp_path, "cohort").reason == "child 0 has no cohort"
+    assert refused(data, tmp_path, "cohort").reason == "is not in the data folder"
+
+
+def test_a_misspelt_column_is_met_by_the_nearest(data, tmp_path):
+    assert refused(data, tmp_path, "cohrt").hint.startswith("did you mean cohort? Its columns are ")
 
 
 @pytest.mark.parametrize("value", ["../outside", "a b", "a/b", ".", "="])

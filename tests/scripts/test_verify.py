@@ -18,11 +18,11 @@ def verify(*flags: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def make_data(folder: Path, frames: int = 20) -> Path:
+def make_data(folder: Path, frames: int = 20, children: int = 6) -> Path:
     (folder / "train").mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = ["segment_name,label"]
-    for child in range(4):
+    for child in range(children):
         np.save(folder / f"train/child_{child}_1.npy", rng.uniform(0.1, 0.9, (frames, 33, 5)))
         rows.append(f"child_{child}_1.npy,{child % 2}")
     (folder / "train_data.csv").write_text("\n".join(rows) + "\n")
@@ -34,7 +34,7 @@ def test_good_data_exits_0_and_the_last_line_is_what_to_run_next(tmp_path):
     finished = verify("--data", data, "--frames", 20)
     assert finished.returncode == 0
     assert finished.stderr == "", "no progress bar where stderr is no terminal"
-    assert "train: 4 segments of 4 children, 2 of 4 labels positive (50.0%)" in finished.stdout
+    assert "train: 6 segments of 6 children, 3 of 6 labels positive (50.0%)" in finished.stdout
     assert "0 warnings, 0 problems" in finished.stdout
     assert finished.stdout.splitlines()[-1] == f"next:    python src/train_folds.py --data {data} --frames 20"
 
@@ -76,27 +76,28 @@ def test_warnings_alone_exit_0(tmp_path):
     np.save(data / "train/child_0_1.npy", np.full((20, 33, 5), np.nan))
     finished = verify("--data", data, "--frames", 20)
     assert finished.returncode == 0
-    assert f"warning: {data}/train: 1 of 4 segments (child_0_1.npy): no pose in any frame" in finished.stdout
+    assert f"warning: {data}/train: 1 of 6 segments (child_0_1.npy): no pose in any frame" in finished.stdout
 
 
 def test_files_that_share_a_warning_share_a_line(tmp_path):
     data = make_data(tmp_path)
-    for child in range(4):
+    for child in range(6):
         np.save(data / f"train/child_{child}_1.npy", np.full((20, 33, 5), np.nan))
     lines = verify("--data", data, "--frames", 20).stdout.splitlines()
     (warning,) = [line for line in lines if line.startswith("warning: ")]
-    assert warning.startswith(f"warning: {data}/train: all 4 segments: no pose in any frame (")
-    assert any(line.startswith("1 warning, ") for line in lines)
+    assert warning.startswith(f"warning: {data}/train: all 6 segments: no pose in any frame (")
+    assert any(line.startswith("1 warning, 1 problem") for line in lines), "training needs poses"
 
 
 def test_one_mistake_in_all_files_is_one_line_with_what_to_do(tmp_path):
-    data = make_data(tmp_path, frames=100)
+    data = make_data(tmp_path, frames=100, children=4)
     finished = verify("--data", data)
     (problem,) = [line for line in finished.stdout.splitlines() if line.startswith("problem: ")]
-    assert (
-        f"{data}/train: 4 files, each has 100 frames (T), not 150 (to train on such files add --frames 100;" in problem
-    )
-    assert verify("--data", data, "--frames", 100).returncode == 0, "the flag in the message works"
+    hint = "to train on such files add --frames 100;"
+    assert f"{data}/train: all 4 files, each has 100 frames (T), not 150 ({hint}" in problem
+    finished = verify("--data", data, "--frames", 100)
+    assert finished.returncode == 0, "the flag in the message works"
+    assert "train_folds.py --data" in finished.stdout and "--frames 100 --folds 4" in finished.stdout
     for path in (data / "train").iterdir():
         path.unlink()
     np.save(data / "train/child_0_1.npy", np.zeros((100, 33, 5)))
@@ -149,7 +150,7 @@ def test_a_folder_without_data_exits_1_with_its_name_and_the_data_there_is(tmp_p
 
 def test_data_without_both_classes_is_not_sent_to_training(tmp_path):
     data = make_data(tmp_path)
-    (data / "train_data.csv").write_text("segment_name,label\n" + "".join(f"child_{n}_1.npy,0\n" for n in range(4)))
+    (data / "train_data.csv").write_text("segment_name,label\n" + "".join(f"child_{n}_1.npy,0\n" for n in range(6)))
     finished = verify("--data", data, "--frames", 20)
     assert finished.returncode == 0
     assert "train_folds" not in finished.stdout

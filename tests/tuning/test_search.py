@@ -569,6 +569,15 @@ def test_a_disk_that_fills_up_ends_the_command_and_the_same_command_continues(tu
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
 
 
+@pytest.mark.parametrize("content", [b"segment_name,label\nchild_1_1.npy,1", b"one line", b"\x00\x01", b"{}\n[]\n"])
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(search, content):
+    Path(search.storage).write_bytes(content)
+    with pytest.raises(DataError, match="no journal of a search"):
+        open_study(search)
+    assert Path(search.storage).read_bytes() == content
+    assert not Path(f"{search.storage}.torn").exists()
+
+
 def test_a_damaged_journal_is_named_and_left_as_it_is(search):
     open_study(search)
     lines = Path(search.storage).read_bytes().splitlines(keepends=True)

@@ -185,13 +185,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return tree
 
 
-def read_text(path: Path, hint: str) -> str:
-    """The text of a file in UTF-8. Raises DataError, with the hint, for anything else."""
+def read_text(path: Path, what: str, hint: str) -> str:
+    """The text of a file in UTF-8. Raises DataError, with the hint, for anything else; what: the kind of file."""
     with open_regular(path) as (file, _):
         try:
             return file.read().decode()
         except UnicodeDecodeError as error:
-            raise DataError(path, "is not text in UTF-8", hint) from error
+            raise DataError(path, f"is not {what}: it is not text in UTF-8", hint) from error
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], digits: int | None = None) -> None:

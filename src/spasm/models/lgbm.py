@@ -84,7 +84,7 @@ class LgbmModel(Model):
         for path in paths:
             try:
                 # LightGBM opens paths in an encoding of its own, so the text is read and written here.
-                booster = lightgbm.Booster(model_str=files.read_text(path, hint))
+                booster = lightgbm.Booster(model_str=files.read_text(path, "a LightGBM model", hint))
             except lightgbm.basic.LightGBMError as error:
                 raise DataError(path, f"is not a LightGBM model ({error})", hint) from error
             if booster.feature_name() != self.feature_names(config):
