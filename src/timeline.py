@@ -216,7 +216,8 @@ def main(settings: Timeline) -> int:
         event_evaluation.write_trade_off(out / "tradeoff.csv", rows)
         timeline_plots.write_trade_off(out / "tradeoff.png", rows, settings.rule, evaluation.hours, simulated)
         print(timeline_text.trade_off_table(rows))
-        rule = {"rule": settings.rule, "stride_s": settings.stride_s, **dataclasses.asdict(selected.of_all)}
+        chosen_for = {"rule": settings.rule, "stride_s": settings.stride_s, "abstain": settings.abstain}
+        rule = {**chosen_for, **dataclasses.asdict(selected.of_all)}
         files.write_json(out / "rule.json", rule)
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
     tables = f"{out / 'events.csv'}, {out / 'recordings.csv'}"

@@ -329,9 +329,9 @@ def test_a_lower_prevalence_raises_the_threshold_and_changes_no_probability(subm
     for share in (0.9, own, 0.02):
         code, stdout, stderr = submit("--prevalence", share)
         assert (code, stderr) == (0, "")
-        first_line = stdout.splitlines()[0]
-        assert first_line.endswith(f", chosen for the prevalence {share}")
-        thresholds.append(float(first_line.split(" at threshold ")[1].split(",")[0]))
+        [line] = [line for line in stdout.splitlines() if " at threshold " in line]
+        assert line.endswith(f", chosen for the prevalence {share}")
+        thresholds.append(float(line.split(" at threshold ")[1].split(",")[0]))
         rows, labelled = table(tmp_path / "submission_probabilities.csv"), table(tmp_path / "submission.csv")
         assert [row["probability"] for row in rows] == [row["probability"] for row in beside]
         assert [row["label"] for row in labelled] == [row["label"] for row in rows]
@@ -348,8 +348,9 @@ def test_few_segments_leave_the_threshold_where_it_is_and_say_so(submit, predict
     plain = (tmp_path / "submission.csv").read_bytes()
     code, stdout, stderr = submit("--adapt-prevalence")
     assert (code, stderr) == (0, "")
-    assert "; the threshold is kept: estimated prevalence" in stdout.splitlines()[0]
-    assert "10 new segments are too few" in stdout.splitlines()[0]
+    [line] = [line for line in stdout.splitlines() if " at threshold " in line]
+    assert "; the threshold is kept: estimated prevalence" in line
+    assert "10 new segments are too few" in line
     assert (tmp_path / "submission.csv").read_bytes() == plain
 
 
