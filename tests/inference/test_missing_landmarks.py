@@ -169,7 +169,10 @@ def test_segments_without_landmarks_that_the_training_had_get_a_note(trained, po
     note = "16 landmarks that the training had are missing: left_eye_inner, left_eye_outer, right_eye_inner, ..."
     assert [note in text for text in both.note[count:]] == posed.tolist()
     assert ["no depth" in text for text in both.note[count:]] == posed.tolist()
-    [line] = [line for line in run.findings(list(map(str, range(2 * count))), both) if "was trained with" in line]
+    [line, depth] = run.findings(list(map(str, range(2 * count))), both)
+    some = f"{posed.sum()} of {2 * count} segments"
+    assert depth.startswith(f"{some}: frames without depth, which {trained} was trained with (z counts as 0; ")
+    assert depth.endswith("; use a run that was trained with --landmarks coco_17)")
     assert line.startswith(f"{posed.sum()} of {2 * count} segments: 16 of the 33 landmarks that {trained} was trained")
     assert line.endswith("; use a run that was trained with --landmarks coco_17)")
 
@@ -208,7 +211,12 @@ def test_a_training_without_depth_gives_no_note_on_depth(decision, poses):
     [findings, *_] = [one for one in found_in(poses) if one.posed]
     assert decision.depth_fraction == 1
     assert list(sentences_for_run(findings, decision)) == [NO_DEPTH]
-    assert sentences_for_run(findings, decision.model_copy(update={"depth_fraction": 0.0})) == {}
+    [line] = fold_for_run(["a", "b"], [findings] * 2, Path("run"), decision)
+    assert line.startswith("all 2 segments: frames without depth, which run was trained with (")
+    assert line.endswith("--landmarks body_25)"), "the largest set without depth"
+    without = decision.model_copy(update={"depth_fraction": 0.0})
+    assert sentences_for_run(findings, without) == {}
+    assert fold_for_run(["a", "b"], [findings] * 2, Path("run"), without) == []
 
 
 def test_a_run_of_17_landmarks_notes_only_what_it_reads(of_coco, poses, tmp_path, simulated):

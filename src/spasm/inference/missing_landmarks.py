@@ -7,6 +7,7 @@ predictions; landmarks that the run does not read change nothing.
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from spasm.config.data import LandmarkSet
 from spasm.core.errors import printable
 from spasm.data.findings import NEVER, NO_DEPTH, Findings, fold
 from spasm.data.landmark_sets import KEPT
@@ -14,6 +15,7 @@ from spasm.data.landmarks import LANDMARKS
 from spasm.runs.artefacts import Decision
 
 USUAL = 0.9  # a landmark found in this fraction of the training frames with a pose is missed where it is never found
+REST = "the predictions rest on the others"
 NAMED = 3  # landmarks named in a message; the others are counted
 
 
@@ -50,9 +52,11 @@ def fold_for_run(
     without: Collection[str] = (),
 ) -> list[str]:
     """A line for each kind of finding in segments or recordings that concerns this run, see `findings.fold`."""
-    lines = fold(names, findings, what, without=[*without, *_of_no_concern(decision)])
+    lines = fold(names, findings, what, without=[*without, NEVER, NO_DEPTH])
     missing = [missing_landmarks(one, decision) for one in findings]
-    return [*lines, *filter(None, [describe_missing(missing, what, run, decision)])]
+    flat = [NO_DEPTH in sentences_for_run(one, decision) for one in findings]
+    described = [describe_missing(missing, what, run, decision), describe_flat(flat, missing, what, run)]
+    return [*lines, *filter(None, described)]
 
 
 def describe_missing(missing: Sequence[Collection[str]], what: str, run: Path, decision: Decision) -> str:
@@ -60,12 +64,29 @@ def describe_missing(missing: Sequence[Collection[str]], what: str, run: Path, d
     affected = [names for names in missing if names]
     if not affected:
         return ""
-    count = {name: sum(name in names for names in affected) for name in LANDMARKS}
-    lacking = [name for name in LANDMARKS if count[name] > len(affected) / 2]  # in most of these
-    lacking = lacking or [name for name in LANDMARKS if count[name]]
-    some = f"all {len(missing):,}" if len(affected) == len(missing) > 1 else f"{len(affected):,} of {len(missing):,}"
+    lacking = _in_most(affected)
+    some = _some(len(affected), len(missing), what)
     had = f"{len(usual_landmarks(decision))} landmarks that {printable(run)} was trained with"
-    return f"{some} {what}: {len(lacking)} of the {had} are missing: {_shortened(lacking)} ({_remedy(lacking)})"
+    fitting = _fitting_set(lacking)
+    remedy = (
+        f"this costs accuracy, see docs/data.md; {_use(fitting)}" if fitting else f"{REST}; use poses that have them"
+    )
+    return f"{some}: {len(lacking)} of the {had} are missing: {_shortened(lacking)} ({remedy})"
+
+
+def describe_flat(flat: Sequence[bool], missing: Sequence[Collection[str]], what: str, run: Path) -> str:
+    """Which segments or recordings have frames without depth, and what to do; empty if none has.
+
+    missing: the landmarks that each lacks, see `describe_missing`.
+    """
+    if not any(flat):
+        return ""
+    affected = [names for names, is_flat in zip(missing, flat, strict=True) if is_flat]
+    fitting = _fitting_set(_in_most([names for names in affected if names])) or "coco_17"
+    remedy = f"z counts as 0; this costs accuracy, see docs/data.md; {_use(fitting)}"
+    return (
+        f"{_some(sum(flat), len(flat), what)}: frames without depth, which {printable(run)} was trained with ({remedy})"
+    )
 
 
 def _of_no_concern(decision: Decision) -> tuple[str, ...]:
@@ -74,13 +95,25 @@ def _of_no_concern(decision: Decision) -> tuple[str, ...]:
     return (NEVER,) if reads_depth else (NEVER, NO_DEPTH)
 
 
-def _remedy(lacking: Collection[str]) -> str:
-    """What to do where these landmarks are missing."""
-    fitting = [landmarks for landmarks, kept in KEPT.items() if not set(kept) & set(lacking)]
-    if not fitting:
-        return "the predictions rest on the others; use poses that have them"
-    largest = max(fitting, key=lambda landmarks: len(KEPT[landmarks]))
-    return f"this costs accuracy, see docs/data.md; use a run that was trained with --landmarks {largest}"
+def _in_most(affected: Sequence[Collection[str]]) -> list[str]:
+    """The landmarks that most of these lack; where there are none, those that any lacks."""
+    count = {name: sum(name in names for names in affected) for name in LANDMARKS}
+    in_most = [name for name in LANDMARKS if count[name] > len(affected) / 2]
+    return in_most or [name for name in LANDMARKS if count[name]]
+
+
+def _fitting_set(lacking: Collection[str]) -> LandmarkSet | None:
+    """The largest set for 2-D tools that has none of these landmarks."""
+    sets: tuple[LandmarkSet, ...] = ("body_25", "coco_17")
+    return next((landmarks for landmarks in sets if not set(KEPT[landmarks]) & set(lacking)), None)
+
+
+def _use(landmarks: LandmarkSet) -> str:
+    return f"use a run that was trained with --landmarks {landmarks}"
+
+
+def _some(count: int, whole: int, what: str) -> str:
+    return f"all {whole:,} {what}" if count == whole > 1 else f"{count:,} of {whole:,} {what}"
 
 
 def _shortened(names: Sequence[str]) -> str:
