@@ -25,6 +25,7 @@ from spasm.data.pose_files import arrays, deeplabcut, hdf5, islr, kinetics, long
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import COCO_17, to_landmarks
 from spasm.data.pose_files.recognise import READERS, describe_poses, may_be_poses, readers_of, sources
+from spasm.video.pose_units import landmarks_of
 
 
 def saved(path: Path, array: np.ndarray) -> Path:
@@ -471,6 +472,17 @@ def test_damaged_parquet_is_refused(tmp_path):
     assert "damaged" in refusal(islr, path)
     path.write_bytes(b"PAR1")
     assert "damaged" in refusal(islr, path)
+
+
+def test_names_of_joints_in_messages_are_printable(tmp_path):
+    names = (*DLC, "\x1b[31mtail", "x" * 900)
+    found = hdf5.read_here(tools.sleap_h5(tmp_path / "a.h5", child()[None], names))
+    [note] = [note for note in landmarks_of("a.h5", found, tools.SIZE, None, 1).notes if "dropped" in note]
+    assert note.isprintable() and "tail" in note and len(note) < 150
+    renamed = PoseFile("", tuple(f"\x1b]0;{name}\x07" for name in names), found.poses, "pixels", 0)
+    with pytest.raises(DataError) as caught:
+        landmarks_of("a.h5", renamed, tools.SIZE, None, 1)
+    assert str(caught.value).isprintable()
 
 
 # ---- recognition

@@ -1,10 +1,11 @@
 """People of other tools' pose files as landmarks in picture units, followed over time."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, printable
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import FARTHEST
 from spasm.data.pose_files.base import PoseFile
@@ -40,9 +41,8 @@ def landmarks_of(
     notes = list(file.notes)
     poses, dropped, lacking = to_landmarks(_confident(file, min_confidence, notes), file.joints)
     if set(TRUNK) <= set(lacking):
-        names = ", ".join(file.joints[:6]) + (", ..." if len(file.joints) > 6 else "")
         hint = "name their order with --joints, or rename them in the file: left_shoulder, right_hip, ..."
-        raise DataError(str(path), f"none of its joints is a shoulder or a hip: {names}", hint)
+        raise DataError(str(path), f"none of its joints is a shoulder or a hip: {_some(file.joints)}", hint)
     if not np.isfinite(poses[..., 0]).any():
         hint = "check what the tool found, or lower --min-confidence"
         raise DataError(str(path), "no joint was found in any frame: nothing can be predicted", hint)
@@ -51,11 +51,15 @@ def landmarks_of(
         notes.append("2-D: z is 0")
     poses[..., 2][np.isfinite(poses[..., 0]) & np.isnan(poses[..., 2])] = 0
     if dropped:
-        some = ", ".join(dropped[:6]) + (", ..." if len(dropped) > 6 else "")
-        notes.append(f"{len(dropped)} of {len(file.joints)} joints dropped: {some}")
+        notes.append(f"{len(dropped)} of {len(file.joints)} joints dropped: {_some(dropped)}")
     if lacking:
         notes.append(f"{len(lacking)} of {len(LANDMARKS)} landmarks have no joint")
     return Landmarks(*_most_confident(poses, file.ids, most), notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names of a file for a message."""
+    return ", ".join(printable(name)[:40] for name in names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 def _confident(file: PoseFile, min_confidence: float | None, notes: list[str]) -> np.ndarray:
