@@ -52,6 +52,8 @@ def main(settings: Verify) -> int:
     if report.positives in (0, report.labelled):
         print("next:    add labels of both classes: training needs segments with 0 and with 1")
         return 0
+    if report.children_with_pose < 3:
+        flags += ["--models", "lgbm"]  # random convolutions need three children
     if report.children < Folds.folds:
         flags += ["--folds", str(report.children)]
     print(f"next:    python src/train_folds.py {shell_words(*flags)}")

@@ -41,6 +41,7 @@ class Report:
     """Segments without a pose in any frame."""
     test_segments: int
     test_children: int
+    children_with_pose: int
     untrainable: DataError | None
     """Why training will refuse these segments; None where it will not, or where there are other problems."""
 
@@ -96,6 +97,7 @@ def check_folder(data: Path, frames: int, names: str, progress: Progress = iter)
         without_pose=without_pose,
         test_segments=len(tables.test),
         test_children=len({child_of(path.name) for path in tables.test}),
+        children_with_pose=len({child_of(name) for name, has_pose in posed.items() if has_pose}),
         untrainable=untrainable,
     )
 
