@@ -585,6 +585,7 @@ def test_a_submission_that_cannot_be_written_is_a_message(submit, tmp_path):
 def test_a_full_disk_is_an_error_and_leaves_the_old_submission_whole(submit, tmp_path, monkeypatch, at):
     old = tmp_path / "submission.csv"
     old.write_text("segment_name,label\n")
+    (tmp_path / "submission_probabilities.csv").write_text("segment_name,probability,label\n")
     fsync, calls = os.fsync, []
 
     def full(handle):
@@ -812,12 +813,13 @@ def test_a_file_that_no_submission_wrote_is_never_replaced(submit, tmp_path, nam
     assert [path.name for path in tmp_path.glob("mine*")] == [name]
 
 
-def test_an_earlier_submission_is_replaced_and_that_is_printed(submit, tmp_path):
+def test_an_earlier_submission_is_replaced_and_that_is_printed(submit, test_folder, tmp_path):
     submit()
     before = (tmp_path / "submission.csv").read_bytes()
     code, stdout, _ = submit()
     assert code == 0
-    assert f"replaces {tmp_path / 'submission.csv'}: the labels of 11 segments, predicted 20" in stdout
+    count = len(list(test_folder.glob("*.npy")))
+    assert f"replaces {tmp_path / 'submission.csv'}: the labels of {count} segments, predicted 20" in stdout
     assert (tmp_path / "submission.csv").read_bytes() == before
 
 
