@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from spasm.cli import app
 from spasm.config.features import Features
 from spasm.config.fields import from_tree, settings, within
-from spasm.config.runtime import Hardware
+from spasm.config.runtime import ABSTAIN, Hardware
 from spasm.core import processes
 from spasm.core.windows import window_starts
 from spasm.data import recordings
@@ -188,7 +188,7 @@ def predict_seconds(settings: BenchmarkTimeline, decision: Decision, recording: 
     whole, stride = recordings.frames_of(recording), round(settings.stride_s * FPS)
     with EnsemblePredictor(settings.run, decision, settings.hardware, cpu_count()) as predictor:
         work = functools.partial(
-            sliding_window.predict_recording, recording, whole, stride, predictor, lambda done: None
+            sliding_window.predict_recording, recording, whole, stride, predictor, ABSTAIN, lambda done: None
         )
         return timed(work, settings.repeats) / len(window_starts(whole, decision.frames, stride))
 

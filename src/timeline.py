@@ -19,8 +19,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
@@ -239,7 +237,7 @@ def write_preview_videos(
         if path.name not in given.video_of:
             continue
         shown = preview_video.Shown(
-            poses=np.load(path, allow_pickle=False),
+            poses=preview_video.read_poses(path),
             curve=windows.curve,
             step_s=STEP_S,
             spans=spans(detected[path]),

@@ -322,8 +322,7 @@ class Sure:
         for key, poses in batches:
             posed = np.asarray(visible_mask(poses).any(axis=2))
             logits = {"sure": np.full(len(poses), 0.99)}
-            found = visible_mask(poses).any(axis=1)
-            yield BatchPrediction(key, posed, seen_frames(poses), found, logits, np.zeros(posed.shape))
+            yield BatchPrediction(key, posed, seen_frames(poses), logits, np.zeros(posed.shape))
 
     def probability(self, logits, children, has_pose, child_context=True):
         return logits["sure"]

@@ -399,7 +399,7 @@ def test_one_class_one_child_or_nothing_that_moves_cannot_be_trained_on():
     poses, labels = children()
     with pytest.raises(TrainingError, match="one class"):
         fit(loaded(poses, np.zeros_like(labels)), np.arange(48))
-    with pytest.raises(TrainingError, match="one child"):
+    with pytest.raises(TrainingError, match="need two children with a pose"):
         fit(loaded(poses, labels), np.arange(8))
     with pytest.raises(TrainingError, match="nothing moves"):
         fit(loaded(np.repeat(poses[:1, :1], T, 1).repeat(48, 0), labels), np.arange(48))

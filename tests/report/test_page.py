@@ -479,7 +479,7 @@ def test_the_fold_that_never_saw_a_child_explains_it(both: Path, simulated: Path
     posed = visible_mask(poses).any(axis=(1, 2))
     for fold in range(3):
         rows = np.flatnonzero((fold_of == fold) & posed)
-        work = (both, "lgbm", explaining(both, decision)["lgbm"], [fold], CPU)
+        work = (both, "lgbm", explaining(both, decision)["lgbm"], "all", [fold], CPU)
         shap_values = _explain(work, poses[rows]).shap_values
         # What every segment has in common, the bias, is the same for all of a fold.
         rest = np.array([float(table[row]["lgbm_logit"]) for row in rows]) - shap_values.sum(axis=1)

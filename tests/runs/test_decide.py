@@ -31,7 +31,7 @@ def blended_run(tmp_path, monkeypatch) -> Run:
         names=tuple(f"child_{number}_{row % 6}.npy" for row, number in enumerate(child)),
         children=tuple(map(str, child)),
         labels=(generator.random(90) < 0.4).astype(np.int64),
-        poses=np.empty((90, 0)),
+        poses=generator.random((90, 16, 33, 5), dtype=np.float32),
         has_pose=np.arange(90) % 17 != 0,
         fingerprint="",
         groups={str(number): {"cohort": "home" if number % 2 else "ward"} for number in child},

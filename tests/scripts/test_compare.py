@@ -168,7 +168,7 @@ def test_the_script_writes_a_row_for_every_share_and_split_and_says_simulated(co
     assert all(row["f1_adapted"] == row["f1_fixed"] for row in rows if row["followed"] == "0")
 
 
-@pytest.mark.parametrize(("by", "words"), [("cohort", "both labels"), ("nothing", "has no nothing")])
+@pytest.mark.parametrize(("by", "words"), [("cohort", "both labels"), ("nothing", "has no column 'nothing'")])
 def test_groups_that_cannot_be_evaluated_are_refused_in_words(compared, flags, tmp_path, by, words):
     copy = Path(shutil.copytree(compared / "run", tmp_path / "run"))
     cache = flags[flags.index("--cache") + 1]

@@ -465,13 +465,18 @@ def test_the_threshold_of_the_other_command_is_named(submit):
 @pytest.mark.parametrize("flags", [[], ["--prevalence", "0.1"], ["--adapt-prevalence", "--abstain", "0.5"]])
 def test_an_empty_folder_is_refused_and_nothing_is_written(submit, test_folder, tmp_path, flags):
     (tmp_path / "submission.csv").write_text("an earlier one")
+    (tmp_path / "submission_probabilities.csv").write_text("segment_name,probability,label\n")
     for path in test_folder.iterdir():
         path.unlink()
     code, stdout, stderr = submit(*flags)
     assert (code, stdout) == (1, "")
     assert f"{test_folder}: holds no segment; nothing was written (" in stderr
     assert (tmp_path / "submission.csv").read_text() == "an earlier one"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.csv", "test"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "submission.csv",
+        "submission_probabilities.csv",
+        "test",
+    ]
 
 
 def test_a_folder_without_segments_is_met_by_those_that_have_some(submit, test_folder, tmp_path):

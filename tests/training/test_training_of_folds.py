@@ -61,7 +61,9 @@ def test_folds_that_are_trained_start_no_process(tmp_path, monkeypatch):
 def test_an_error_in_a_worker_is_raised_unchanged(tmp_path):
     run, folder = opened(tmp_path, "lgbm")
     run.data.labels[:] = 0
-    with pytest.raises(TrainingError, match=r"fold \d: its training children have one class only; use fewer folds"):
+    with pytest.raises(
+        TrainingError, match=r"fold \d: its training children have one class only; use another --fold-seed"
+    ):
         train(run, folder, "lgbm", [0, 1])
 
 

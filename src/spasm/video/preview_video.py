@@ -43,6 +43,12 @@ class Shown:
     title: str
 
 
+def read_poses(recording: Path) -> np.ndarray:
+    """The poses (F, 33, 5) of a recording that was extracted before."""
+    poses: np.ndarray = np.load(recording, allow_pickle=False)
+    return poses
+
+
 def write(video: Path, heads: Path, folder: Path, shown: Shown) -> Path:
     """Write preview.webm (or .mp4) into a folder, in a process without network access; returns its path.
 
