@@ -141,9 +141,7 @@ def test_any_rate_becomes_thirty_frames_per_second_at_the_same_times(fps: float,
 def test_slow_and_short_recordings_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poses = person(12, 0.5, 0.5, 0.4)[:, None]
     slow = imported(write.mmpose(tmp_path / "m.json", poses), tmp_path / "a", fps=5.0).manifests[0]
-    assert "5 frames per second are too few to see a spasm" in slow["note"] and slow["seconds"] == pytest.approx(
-        2.2, 0.1
-    )
+    assert "5 frames a second: too few to see a spasm" in slow["note"] and slow["seconds"] == pytest.approx(2.2, 0.1)
     short = imported(write.mmpose(tmp_path / "n.json", poses), tmp_path / "b").manifests[0]
     assert "too short to show a movement" in short["note"]
     monkeypatch.setattr("spasm.video.pose_import.LONGEST_S", 2.0)

@@ -159,6 +159,11 @@ def printable(path: Path | str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def first_few(names: Sequence[str], most: int = 5) -> str:
+    """The first few of many names, for a message that counts all of them."""
+    return ", ".join(map(printable, names[:most])) + (", ..." if len(names) > most else "")
+
+
 def shorten(value: object) -> str:
     """A value found in a file, quoted, escaped, and cut to a length that fits a message."""
     text = ascii(value)

@@ -10,6 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
+MOST_DIGITS = 18  # of a number in a name; a longer one is text
 LONE_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
 
 
@@ -27,6 +28,12 @@ def path_of_text(text: str) -> Path:
     """The path that `text_of_path` wrote, in this process's locale."""
     escaped = LONE_BYTE.sub(lambda match: chr(0xDC00 + int(match[1], 16)), text)
     return Path(os.fsdecode(escaped.encode("utf-8", "surrogateescape")))
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts names by the numbers in them: frame_2 before frame_12."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(1, int(part), "") if part.isdecimal() and len(part) <= MOST_DIGITS else (0, 0, part) for part in parts]
 
 
 def shell_words(*words: object) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from spasm.core.errors import DataError, printable
-from spasm.data.landmarks import COCO_17_NECK, INDEX, LANDMARKS
+from spasm.core.errors import DataError, first_few, printable
+from spasm.data.landmark_sets import KEPT
+from spasm.data.landmarks import INDEX, LANDMARKS
 from spasm.data.pose import CHANNELS, FARTHEST, visible_mask
 
 RULES = "poses 2"
@@ -34,10 +35,9 @@ POINTS = (
 OF_POINT = np.array([[landmark in point for point in POINTS] for landmark in range(len(LANDMARKS))], np.float32)
 MANY_POINTS, FEW_POINTS, MANY_LANDMARKS = 4, 3, 8  # that share a place: a mark, see `_shared_places`
 
-COCO = frozenset(COCO_17_NECK) & frozenset(LANDMARKS)
 SKELETONS = {  # the landmarks of other systems' skeletons
-    "COCO's or OpenPose's": COCO,
-    "OpenPose's BODY_25": COCO | {f"{side}_{name}" for side in ("left", "right") for name in ("heel", "foot_index")},
+    "COCO's or OpenPose's": frozenset(KEPT["coco_17"]),
+    "OpenPose's BODY_25": frozenset(KEPT["body_25"]),
     "Kinect's": frozenset(LANDMARKS) - set(LANDMARKS[1:11])
     - {f"{side}_{name}" for side in ("left", "right") for name in ("pinky", "thumb", "heel")},
 }  # fmt: skip
@@ -263,8 +263,7 @@ def _which(names: Sequence[str], rows: Sequence[int], what: str) -> str:
         return printable(names[0])
     if len(rows) == len(names):
         return f"all {len(rows):,} {what}"
-    some = ", ".join(printable(names[row]) for row in rows[:3]) + (", ..." if len(rows) > 3 else "")
-    return f"{len(rows):,} of {len(names):,} {what} ({some})"
+    return f"{len(rows):,} of {len(names):,} {what} ({first_few([names[row] for row in rows], 3)})"
 
 
 def _together(kind: str, alike: Sequence[Findings]) -> str:
@@ -283,9 +282,8 @@ def _never(names: Sequence[str]) -> str:
     for skeleton, has in SKELETONS.items():
         if set(names) == set(LANDMARKS) - has:
             return f"{len(names)} of {len(LANDMARKS)} landmarks are never found: those that {skeleton} skeleton lacks"
-    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     verb = "is" if len(names) == 1 else "are"
-    return f"{len(names)} of {len(LANDMARKS)} landmarks {verb} never found: {some}"
+    return f"{len(names)} of {len(LANDMARKS)} landmarks {verb} never found: {first_few(names)}"
 
 
 def _count(number: int, what: str) -> str:

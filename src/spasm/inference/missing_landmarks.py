@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from spasm.config.data import LandmarkSet
-from spasm.core.errors import printable
+from spasm.core.errors import first_few, printable
 from spasm.data.findings import NEVER, NO_DEPTH, Findings, fold
 from spasm.data.landmark_sets import KEPT
 from spasm.data.landmarks import LANDMARKS
@@ -39,7 +39,7 @@ def sentences_for_run(findings: Findings, decision: Decision) -> dict[str, str]:
     missing = missing_landmarks(findings, decision)
     if missing:
         are = "landmark that the training had is" if len(missing) == 1 else "landmarks that the training had are"
-        sentences[NEVER] = f"{len(missing)} {are} missing: {_shortened(missing)}"
+        sentences[NEVER] = f"{len(missing)} {are} missing: {first_few(missing, NAMED)}"
     return sentences
 
 
@@ -71,7 +71,7 @@ def describe_missing(missing: Sequence[Collection[str]], what: str, run: Path, d
     remedy = (
         f"this costs accuracy, see docs/data.md; {_use(fitting)}" if fitting else f"{REST}; use poses that have them"
     )
-    return f"{some}: {len(lacking)} of the {had} are missing: {_shortened(lacking)} ({remedy})"
+    return f"{some}: {len(lacking)} of the {had} are missing: {first_few(lacking, NAMED)} ({remedy})"
 
 
 def describe_flat(flat: Sequence[bool], missing: Sequence[Collection[str]], what: str, run: Path) -> str:
@@ -114,7 +114,3 @@ def _use(landmarks: LandmarkSet) -> str:
 
 def _some(count: int, whole: int, what: str) -> str:
     return f"all {whole:,} {what}" if count == whole > 1 else f"{count:,} of {whole:,} {what}"
-
-
-def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

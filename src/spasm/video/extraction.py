@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.processes import cpu_count
+from spasm.data.naming import child_of
 from spasm.video import landmarker, one_video, sandbox
 from spasm.video.one_video import COLUMNS, Extraction
 from spasm.video.recording_files import free_name, manifests, segments_of
@@ -104,7 +105,7 @@ def _plan(
             elif former not in kept:
                 names[video] = None
                 same.append(f"{first} and {video} are the same video, extracted once, as {former}")
-            elif child and former.split("_")[1] != str(child):
+            elif child and child_of(former) != str(child):
                 raise DataError(
                     video, f"was extracted as {former}", f"delete recordings/{former}.json for another child"
                 )

@@ -93,11 +93,15 @@ def recording_notes(times_s: np.ndarray, is_still: bool) -> list[str]:
     if len(times_s) == 1:
         return ["it holds a single frame: a movement cannot be seen"]
     notes = ["its picture never changes, as in a photograph: a movement cannot be seen"] if is_still else []
-    per_second = (len(times_s) - 1) / max(float(times_s[-1] - times_s[0]), 1e-6)
-    if per_second < FEWEST_A_SECOND:
-        rate = f"{per_second:.0f} frames" if round(per_second) > 1 else f"{per_second:.2g} frame"
-        notes.append(f"{rate} a second: too few to see a spasm; record at 30 frames a second")
-    return notes
+    return notes + rate_notes((len(times_s) - 1) / max(float(times_s[-1] - times_s[0]), 1e-6))
+
+
+def rate_notes(per_second: float) -> list[str]:
+    """What makes a video unfit by its frames per second."""
+    if per_second >= FEWEST_A_SECOND:
+        return []
+    rate = f"{per_second:.0f} frames" if round(per_second) > 1 else f"{per_second:.2g} frame"
+    return [f"{rate} a second: too few to see a spasm; record at 30 frames a second"]
 
 
 def _others(stay: list[Person], frames: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from spasm.core import files
 from spasm.core.windows import window_starts
+from spasm.data.naming import child_of
 from spasm.data.pose import FRAMES, missing_frames
 from spasm.video import decode, drawing, following, image_inputs, resampling
 from spasm.video.recording_files import manifest_path, remove, write_recording
@@ -27,7 +28,7 @@ class Extraction:
     """Settings of the extraction, and the folder to write."""
 
     out: Path
-    """Folder to write: recordings/, test/ and videos.csv."""
+    """Folder to write: recordings/, test/, previews/ and videos.csv."""
     model: Path
     """Pose model."""
     max_people: int = 3
@@ -80,7 +81,7 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
     manifest = {
         **key,
         "video": video.name,
-        "child": name.split("_")[1],
+        "child": child_of(name),
         **write_recording(extraction.out, name, poses, extraction.frames),
         **followed.columns(),
         "followed": followed.sentence(),
@@ -124,20 +125,6 @@ def sheet_of(out: Path, name: str) -> tuple[Path, Path]:
 def kinds(pictures: str) -> tuple[str, ...]:
     """The requested kinds of pictures."""
     return {"none": (), "both": ("vsvig", "two_stream")}.get(pictures, (pictures,))
-
-
-def _key(video: Path, extraction: Extraction) -> dict[str, Any]:
-    """The key that a video's poses depend on."""
-    return {
-        "video_sha256": files.sha256(video),
-        "model": extraction.model.name,
-        "model_sha256": files.sha256(extraction.model),
-        "max_people": extraction.max_people,
-        "pick": extraction.pick,
-        "segment_frames": extraction.frames,
-        "pictures": extraction.pictures,
-        "mask_model_sha256": files.sha256(extraction.mask_model) if extraction.mask_model else "",
-    }
 
 
 def _write_pictures(

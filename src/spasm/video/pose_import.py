@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import multiprocessing
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -44,7 +43,6 @@ KEY = "pose_file_sha256"  # the field of a manifest that only pose files have
 VERSION = "pose import 1"  # of the poses; after a change of version files are imported again
 COLUMNS = ("file", "tool", "child", "recording", "seconds", "pose_fraction", *following.COLUMNS, "note")
 MOST_PEOPLE, USUAL_PEOPLE = 10, 5  # in a frame; following more takes more time
-SLOW = 10.0  # frames per second; below it spasms are hardly visible
 LONGEST_S = 24 * 3600
 SHORT_S = 1.0
 
@@ -80,6 +78,11 @@ class Imported(NamedTuple):
     """The manifest of each source, in order."""
     problems: list[DataError]
     """Errors of the files that could not be imported."""
+
+    def check(self) -> None:
+        """Raises DataError if a file could not be imported."""
+        if self.problems:
+            raise DataProblems(self.problems) if len(self.problems) > 1 else self.problems[0]
 
 
 class Clock(NamedTuple):
@@ -121,7 +124,7 @@ def import_pose_files(paths: Sequence[Path], how: PoseImport, child: int | None)
                 named[key[KEY]] = name
                 names[source.path] = name
         kept = manifests(how.out, KEY)
-        rows = ([one[column] for column in COLUMNS] for _, one in sorted(kept.items(), key=_by_number))
+        rows = ([one[column] for column in COLUMNS] for one in kept.values())
         files.write_csv(how.out / "poses.csv", COLUMNS, rows)
     return Imported(
         done_before=len(set(names.values()) - set(made)),
@@ -130,10 +133,6 @@ def import_pose_files(paths: Sequence[Path], how: PoseImport, child: int | None)
         manifests=[kept[name] for name in dict.fromkeys(names.values())],
         problems=problems,
     )
-
-
-def _by_number(named: tuple[str, Any]) -> list[int]:
-    return [int(number) for number in re.findall(r"[0-9]+", named[0])]
 
 
 def key_of(source: Source, how: PoseImport) -> dict[str, Any]:
@@ -249,8 +248,8 @@ def _times(
         if not 0.01 <= fps <= 10_000:
             raise DataError(path, f"has {fps:g} frames per second", "add the right ones: --fps 25")
         times_s = np.arange(count) / fps
-    if fps is not None and fps < SLOW:
-        notes.append(f"{fps:.3g} frames per second are too few to see a spasm")
+    if fps is not None:
+        notes += following.rate_notes(fps)
     if count < 2 or times_s[-1] - times_s[0] < SHORT_S:
         notes.append("it is too short to show a movement")
     return times_s, fps, notes
@@ -315,8 +314,7 @@ def with_recordings_of_pose_files(paths: Sequence[Path], how: PoseImport, child:
     if not given:
         return WithPoseFiles(tuple(paths), {}, [])
     imported = import_pose_files(given, how, child)
-    if imported.problems:
-        raise DataProblems(imported.problems) if len(imported.problems) > 1 else imported.problems[0]
+    imported.check()
     recordings = [how.out / "recordings" / name for name in dict.fromkeys(imported.recordings.values())]
     others = [path for path in paths if path not in given]
     file_of = {one["recording"]: one["file"] for one in imported.manifests}
@@ -355,8 +353,7 @@ def segments_of_pose_files(test: Path, how: PoseImport) -> ImportedSegments | No
         hint = "extract a video first: python src/extract_pose.py VIDEO; or name a folder with .npy segments"
         raise DataError(test, "is no pose file of a known tool", hint)
     imported = import_pose_files([test], how, None)
-    if imported.problems:
-        raise DataProblems(imported.problems) if len(imported.problems) > 1 else imported.problems[0]
+    imported.check()
     names = [Path(one["recording"]).stem for one in imported.manifests]
     paths = sorted(path for name in names for path in segments_of(how.out, name))
     return ImportedSegments(how.out / "test", paths, imported.manifests)

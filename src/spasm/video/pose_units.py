@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError, first_few
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import FARTHEST
 from spasm.data.pose_files.base import PoseFile
@@ -42,7 +42,7 @@ def landmarks_of(
     poses, dropped, lacking = to_landmarks(_confident(file, min_confidence, notes), file.joints)
     if set(TRUNK) <= set(lacking):
         hint = "name their order with --joints, or rename them in the file: left_shoulder, right_hip, ..."
-        raise DataError(str(path), f"none of its joints is a shoulder or a hip: {_some(file.joints)}", hint)
+        raise DataError(str(path), f"none of its joints is a shoulder or a hip: {_names(file.joints)}", hint)
     if not np.isfinite(poses[..., 0]).any():
         hint = "check what the tool found, or lower --min-confidence"
         raise DataError(str(path), "no joint was found in any frame: nothing can be predicted", hint)
@@ -51,15 +51,15 @@ def landmarks_of(
         notes.append("2-D: z is 0")
     poses[..., 2][np.isfinite(poses[..., 0]) & np.isnan(poses[..., 2])] = 0
     if dropped:
-        notes.append(f"{len(dropped)} of {len(file.joints)} joints dropped: {_some(dropped)}")
+        notes.append(f"{len(dropped)} of {len(file.joints)} joints dropped: {_names(dropped)}")
     if lacking:
         notes.append(f"{len(lacking)} of {len(LANDMARKS)} landmarks have no joint")
     return Landmarks(*_most_confident(poses, file.ids, most), notes)
 
 
-def _some(names: Sequence[str]) -> str:
-    """A few names of a file for a message."""
-    return ", ".join(printable(name)[:40] for name in names[:6]) + (", ..." if len(names) > 6 else "")
+def _names(joints: Sequence[str]) -> str:
+    """A few names of joints for a message; a file may hold long ones."""
+    return first_few([name[:40] for name in joints], 6)
 
 
 def _confident(file: PoseFile, min_confidence: float | None, notes: list[str]) -> np.ndarray:

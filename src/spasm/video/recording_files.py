@@ -10,6 +10,7 @@ import numpy as np
 
 from spasm.core import files
 from spasm.core.errors import DataError
+from spasm.core.text import natural
 from spasm.core.windows import window_starts
 from spasm.data.pose import FPS, missing_frames
 
@@ -21,14 +22,9 @@ def manifest_path(out: Path, name: str) -> Path:
 
 def manifests(out: Path, key: str) -> dict[str, dict[str, Any]]:
     """The manifests in a folder that have a field `key`, by the names of their recordings, child_2 before child_10."""
-    paths = sorted((out / "recordings").glob("*.json"), key=lambda path: _natural(path.stem))
+    paths = sorted((out / "recordings").glob("*.json"), key=lambda path: natural(path.stem))
     found = {path.stem: files.read_json(path) for path in paths}
     return {name: one for name, one in found.items() if key in one}
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names by the numbers in them."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", name)]
 
 
 def free_name(out: Path, child: int | None, taken: set[str]) -> str:

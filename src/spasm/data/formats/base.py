@@ -79,11 +79,6 @@ def check_id(path: Path, name: str) -> str:
     return name
 
 
-def some(names: Sequence[str]) -> str:
-    """The first few of many names, for a message."""
-    return ", ".join(map(printable, names[:5])) + (", ..." if len(names) > 5 else "")
-
-
 def merge_warnings(warnings: Sequence[DataError]) -> list[DataError]:
     """Merge warnings that differ only in their file into one, which counts the other files."""
     alike: dict[tuple[str, str], list[DataError]] = {}

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
+from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, shorten
 from spasm.core.files import open_regular
 from spasm.core.tables import numbered_rows
 from spasm.data.annotations import LabelLevel
 from spasm.data.findings import is_mark
-from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, some
+from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries
 from spasm.data.landmarks import COCO_17_NECK, joint_weights
 from spasm.data.naming import child_of
 from spasm.data.pose import LARGEST
@@ -72,7 +72,7 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
                 clips[path.stem] = read_clip(path, data)[..., :2]
                 labels[path.stem] = labelled[path.stem]
         if absent := sorted(set(labelled) - {path.stem for path in paths}):
-            reason = f"{len(absent)} clips have a label but no file: {some(absent)}"
+            reason = f"{len(absent)} clips have a label but no file: {first_few(absent)}"
             warnings.append(DataError(table, reason, "they are left out"))
     child_of_clip: dict[str, str] = {}
     with collect_errors(problems):
@@ -198,7 +198,7 @@ def _children(data: Path, clips: list[str]) -> dict[str, str]:
                 )
             children[row["clip"]] = check_id(path, row["child"])
     if absent := [clip for clip in clips if clip not in children]:
-        reason = f"{len(absent)} clips have no child: {some(absent)}"
+        reason = f"{len(absent)} clips have no child: {first_few(absent)}"
         problems.append(DataError(path, reason, "add a row for each"))
     if problems:
         raise DataProblems(problems)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
+from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, shorten
 from spasm.core.npy import read_npy
 from spasm.core.tables import numbered_rows
 from spasm.core.windows import window_starts
 from spasm.data.annotations import LabelLevel
 from spasm.data.formats import openpose
-from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, merge_warnings, some
+from spasm.data.formats.base import SHORTEST, Child, ForeignDataset, check_id, entries, merge_warnings
 from spasm.data.landmarks import OPENPOSE_18
 from spasm.data.pose import LARGEST
 
@@ -92,7 +92,7 @@ def read(data: Path, frames: int | None) -> ForeignDataset:
     if not sequences:
         raise DataError(_pose_folder(data) or data, "holds no pose sequence", f"of each infant {' or '.join(ARRAYS)}")
     if absent := sorted(set(labels) - set(sequences)):
-        reason = f"{len(absent)} infants have a label but no pose sequence: {some(absent)}"
+        reason = f"{len(absent)} infants have a label but no pose sequence: {first_few(absent)}"
         warnings.append(DataError(data / "labels.txt", reason, "they are left out"))
 
     shortest, infant = min((len(xy), infant) for infant, parts in sequences.items() for xy in parts)
@@ -181,7 +181,8 @@ def read_splits(
             splits.setdefault(int(number), {})[part] = list(dict.fromkeys(named))
             unknown = sorted(set(named) - set(infants)) if infants is not None else []
             if unknown:
-                raise DataError(path, f"{len(unknown)} infants are not in labels.txt: {some(unknown)}", "correct them")
+                reason = f"{len(unknown)} infants are not in labels.txt: {first_few(unknown)}"
+                raise DataError(path, reason, "correct them")
     for split, parts in sorted(splits.items()):
         seen: set[str] = set()
         for infant in [infant for part in parts.values() for infant in part]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spasm.core.errors import DataError
+from spasm.data.findings import is_mark
 from spasm.data.pose import CHANNELS, LARGEST
 from spasm.data.pose_files.base import Unit
 
@@ -148,7 +149,7 @@ def without_marks(poses: np.ndarray, centred: bool = False) -> list[str]:
     """
     x, y = poses[..., 0], poses[..., 1]
     with np.errstate(invalid="ignore"):
-        marked = (poses[..., 3] == 0) if centred else ((x == 0) & (y == 0)) | ((x == -1) & (y == -1))
+        marked = (poses[..., 3] == 0) if centred else is_mark(x, y)
         impossible = (np.abs(poses[..., :3]) > LARGEST).any(axis=-1)
         poses[np.isnan(x) | np.isnan(y) | marked | impossible] = np.nan
     count = int(impossible.sum())

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from spasm.core.errors import DataError, shorten
-from spasm.data.landmarks import COCO_17_NECK, LANDMARKS, OPENPOSE_18
+from spasm.data.landmarks import COCO_17, COCO_17_NECK, LANDMARKS, OPENPOSE_18
 from spasm.data.pose import CHANNELS
 
 BODY_25 = (
@@ -27,7 +27,6 @@ BODY_25 = (
     "LBigToe", "LSmallToe", "LHeel",
     "RBigToe", "RSmallToe", "RHeel",
 )  # fmt: skip
-COCO_17 = COCO_17_NECK[:17]
 FEET_6 = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
 # The face is that of iBUG-300W, numbered from the child's right cheek.
 FACE_68 = tuple(f"face-{number}" for number in range(68))

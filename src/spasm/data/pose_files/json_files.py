@@ -12,13 +12,11 @@ import numpy as np
 from spasm.core.errors import DataError, shorten
 from spasm.core.files import open_regular
 from spasm.data.pose import CHANNELS
+from spasm.data.pose_files import frames as placing
 
 LARGEST_FILE = 1 << 30  # bytes
-MOST_VALUES = 60_000_000  # in a file; Python needs about 40 bytes for each
+MOST_VALUES = 60_000_000  # in the text of a file; Python needs about 40 bytes for each
 MOST_DIGITS = 18  # of a whole number; a longer one is read as a float
-MOST_PEOPLE = 100  # in one frame
-MOST_CELLS = 200_000_000  # frames x people x joints x 5; as float64 1.6 GB
-SPARSE, SHORT = 200, 20_000  # frame numbers may reach this many times the number of people, or this number
 AGAIN = "write the file again with the tool that made it"
 _PICTURE = re.compile(r"[.](jpe?g|png|bmp|tiff?|webp|gif|json)$", re.IGNORECASE)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[\[\]{}]')
@@ -183,14 +181,14 @@ def arranged(
     first = min(row.frame for row in rows) if first is None else first
     last = max(row.frame for row in rows) if last is None else last
     frames, joints = last - first + 1, counts.pop()
-    if frames > max(SHORT, SPARSE * len(rows)):
+    if frames > max(placing.SHORT, placing.GAPS * len(rows)):
         reason = f"its frame numbers go from {first} to {last}, but it holds only {len(rows)} people"
         raise DataError(path, reason, "save the frames of one video per file, numbered one after the other")
     of_frame: dict[int, list[Row]] = {}
     for row in rows:
         of_frame.setdefault(row.frame, []).append(row)
     people = max(map(len, of_frame.values()))
-    if people > MOST_PEOPLE or frames * people * joints * len(CHANNELS) > MOST_CELLS:
+    if people > placing.MOST_PEOPLE or frames * people * joints * len(CHANNELS) > placing.MOST_VALUES:
         size = f"{frames:,} frames of up to {people:,} people with {joints} joints"
         raise DataError(path, f"holds {size}, more than can be read", "cut it, or save only the most confident people")
     poses = np.full((frames, people, joints, len(CHANNELS)), np.nan)
@@ -204,12 +202,6 @@ def arranged(
             poses[frame - first, place, :, 4] = row.joints[:, 3]
             ids[frame - first, place] = -1 if row.id is None else row.id
     return poses, ids if tracked else None
-
-
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key that sorts names with numbers as people do: frame_2 before frame_12."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(1, int(part), "") if part.isdecimal() and len(part) <= MOST_DIGITS else (0, 0, part) for part in parts]
 
 
 def last_number(name: str) -> int | None:

@@ -27,6 +27,7 @@ from spasm.data.pose_files.json_files import (
     points,
     read_tree,
 )
+from spasm.data.pose_files.pictures import without_file
 
 DEFAULT = {17: "coco_17", 23: "coco_23", 26: "halpe_26", 133: "coco_wholebody"}
 LOWEST = 0.3
@@ -56,9 +57,7 @@ def read_pictures(path: Path, frames: dict[int, Path], joints: str | None) -> Po
             rows.append(_person(frame, one, number)[0])
     poses, ids = arranged(path, rows, min(frames), max(frames))
     names = _names(path, None, poses.shape[2], joints)
-    skipped = max(frames) - min(frames) + 1 - len(frames)
-    notes = (f"{skipped} frames have no file: they are without a pose",) if skipped else ()
-    return PoseFile(f"mmpose, {title_of(names)}", names, poses, "pixels", LOWEST, ids=ids, notes=notes)
+    return PoseFile(f"mmpose, {title_of(names)}", names, poses, "pixels", LOWEST, ids=ids, notes=without_file(frames))
 
 
 def read(path: Path, joints: str | None) -> PoseFile:

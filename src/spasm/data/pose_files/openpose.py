@@ -27,6 +27,7 @@ from spasm.data.pose_files.json_files import (
     outline,
     read_tree,
 )
+from spasm.data.pose_files.pictures import without_file
 
 NAME = re.compile(r"(?P<video>.*?)[_.-]?(?P<frame>[0-9]{1,15})(?P<ending>_keypoints)?\.json", re.IGNORECASE)
 PEOPLE, KEYPOINTS = ("people", "bodies"), ("pose_keypoints_2d", "pose_keypoints", "joints")
@@ -100,9 +101,7 @@ def read_frames(path: Path, frames: Sequence[Path], joints: str | None) -> PoseF
         if isinstance(tree, dict) and str(tree.get("version", "")).startswith("AlphaPose"):
             tool = "AlphaPose"
         rows += people_of(frame, tree, number)
-    skipped = max(of_number) - min(of_number) + 1 - len(of_number)
-    notes = (f"{skipped} frames have no file: they are without a pose",) if skipped else ()
-    return _pose_file(path, rows, min(of_number), max(of_number), joints, tool, notes)
+    return _pose_file(path, rows, min(of_number), max(of_number), joints, tool, without_file(of_number))
 
 
 def _pose_file(

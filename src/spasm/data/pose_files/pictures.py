@@ -1,10 +1,18 @@
 """Frames from the names or numbers of pictures."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from spasm.core.errors import DataError, shorten
-from spasm.data.pose_files.json_files import AGAIN, last_number, natural
+from spasm.core.text import natural
+from spasm.data.pose_files.json_files import AGAIN, last_number
+
+
+def without_file(numbers: Collection[int]) -> tuple[str, ...]:
+    """A note on the frames between the first and the last number that have no file."""
+    skipped = max(numbers) - min(numbers) + 1 - len(numbers)
+    return (f"{skipped} frames have no file: they are without a pose",) if skipped else ()
 
 
 class PictureOrder:

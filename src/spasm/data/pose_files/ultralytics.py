@@ -18,7 +18,7 @@ from spasm.data.pose import CHANNELS
 from spasm.data.pose_files import frames as placing
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.columns import LOWEST
-from spasm.data.pose_files.joints import LAYOUTS, joints_of, title_of
+from spasm.data.pose_files.joints import LAYOUTS, joints_of, layout, title_of
 from spasm.data.pose_files.row_info import picture_numbers
 
 BOX = 5  # class, x, y, width, height
@@ -89,18 +89,18 @@ def read(path: Path, joints: str | None) -> PoseFile:
     if not lines:
         raise DataError(path, "no person in any of its files", AGAIN)
     values = np.array(lines)
-    layout = _layout(path, values, joints)
-    end = BOX + layout.joints * layout.channels
-    poses = np.full((len(values), layout.joints, len(CHANNELS)), np.nan)
-    points = values[:, BOX:end].reshape(len(values), layout.joints, layout.channels)
+    of_line = _layout(path, values, joints)
+    end = BOX + of_line.joints * of_line.channels
+    poses = np.full((len(values), of_line.joints, len(CHANNELS)), np.nan)
+    points = values[:, BOX:end].reshape(len(values), of_line.joints, of_line.channels)
     poses[..., :2] = points[..., :2]
-    if layout.channels == 3:
+    if of_line.channels == 3:
         poses[..., 3] = points[..., 2]
-    named = joints_of(path, layout.joints, joints, "coco_17")
+    named = joints_of(path, of_line.joints, joints, "coco_17")
     notes = placing.without_marks(poses)
     if placing.unit_of(path, poses) != "picture":
         raise DataError(path, "its places are no fractions of the picture", AGAIN)
-    ids = placing.whole_numbers(path, values[:, -1], "track") if layout.tracked else None
+    ids = placing.whole_numbers(path, values[:, -1], "track") if of_line.tracked else None
     rows = placing.from_zero(path, np.array(frames), len(names))
     placed = placing.place(path, poses, rows, ids)
     placing.fill_confidence(placed.poses)
@@ -109,7 +109,7 @@ def read(path: Path, joints: str | None) -> PoseFile:
         named,
         placed.poses,
         "picture",
-        LOWEST["confidence"] if layout.channels == 3 else 0.0,
+        LOWEST["confidence"] if of_line.channels == 3 else 0.0,
         ids=placed.ids,
         notes=tuple(notes),
     )
@@ -151,7 +151,7 @@ def _lines(path: Path) -> list[list[float]]:
 
 def _layout(path: Path, values: np.ndarray, joints: str | None) -> Layout:
     """What a line of (R, L) numbers holds. Raises DataError if its length fits no layout of the named joints."""
-    count = COCO if joints is None else len(joints_of(path, _named(path, joints), joints, None))
+    count = COCO if joints is None else len(layout(joints))
     length = values.shape[1]
     for channels in (3, 2):
         extra = length - BOX - count * channels
@@ -161,9 +161,3 @@ def _layout(path: Path, values: np.ndarray, joints: str | None) -> Layout:
             return Layout(count, channels, extra == 2 or (extra == 1 and bool(whole.all())))
     reason = f"a line holds {length} numbers: box and {count} joints would be {BOX + 2 * count} or {BOX + 3 * count}"
     raise DataError(path, reason, f"name the joints: --joints with one of {', '.join(LAYOUTS)}")
-
-
-def _named(path: Path, joints: str) -> int:
-    from spasm.data.pose_files.joints import layout
-
-    return len(layout(joints))
