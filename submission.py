@@ -42,7 +42,7 @@ class Submission:
     """Flags of submission.py."""
 
     test: Path = Path("input/test")
-    """Folder with the segments to predict; or a pose file of another tool, or a folder of such, see import_poses.py."""
+    """Folder with the segments to predict; or a pose file of another tool, or a folder of them, see import_poses.py."""
     run: Path = Path("output/main")
     """Trained run; T and the threshold are the run's."""
     out: Path = Path("output/submission.csv")
@@ -57,12 +57,14 @@ class Submission:
     """Estimate that fraction from these segments, and use it where the evidence is strong enough."""
     abstain: Abstain = ABSTAIN
     """Too little was seen of a segment if movement of a shoulder or a hip inside the picture shows in less than this
-    fraction of its frames: its `note` says so, and it is counted apart. 0: only without a pose in any frame."""
+    fraction of its frames: its `note` says so, and it is counted apart. 0: only segments without a pose in any
+    frame count as such."""
     pose_file: PoseFileSettings = PoseFileSettings()
     at: Place | None = None
-    """In a pose file: a place where the child is at some time, x,y in fractions of the picture, such as 0.3,0.6."""
+    """Of a pose file: a place of the child at any time, x,y in fractions of the picture from its top left corner, such
+    as 0.3,0.6. It overrides --pick."""
     pick: Annotated[Pick, ADVANCED] = "child"
-    """In a pose file: which person is the child, by size and height of the head, or by size or time in view alone."""
+    """Of a pose file: which person is the child, by size and height of the head, or by size or time in view alone."""
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     max_players: MaxPlayers = 1500

@@ -46,7 +46,8 @@ class ExtractPose:
     pick: Pick = "child"
     """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
     at: Place | None = None
-    """A place of the child at any time, in fractions of the picture's width and height: 0,0 is top left."""
+    """A place of the child at any time, x,y in fractions of the picture from its top left corner, such as 0.3,0.6. It
+    overrides --pick."""
     preview: bool = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     frames: Annotated[int, within(16, 100_000)] = 150

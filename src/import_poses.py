@@ -39,9 +39,10 @@ class ImportPoses:
     pick: Pick = "child"
     """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
     at: Place | None = None
-    """A place where the child is at some time, x,y in fractions of the picture, such as 0.3,0.6; instead of --pick."""
+    """A place of the child at any time, x,y in fractions of the picture from its top left corner, such as 0.3,0.6. It
+    overrides --pick."""
     max_people: Annotated[int, within(1, MOST_PEOPLE)] = USUAL_PEOPLE
-    """Most people to follow in a frame, the most confident ones; more take more time."""
+    """Most people to follow, those of each frame with the highest confidence; more take more time."""
     frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
 

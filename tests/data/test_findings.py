@@ -146,7 +146,7 @@ def test_whole_pixels_of_a_small_picture_are_kept_though_landmarks_coincide(widt
 def test_poses_in_another_unit_are_refused_with_what_was_seen_and_what_to_do(pose, tmp_path, scale):
     pose[..., :2] *= scale
     np.save(tmp_path / "child_1_1.npy", pose)
-    with pytest.raises(DataError, match=r"pixels.*, x up to \d.*, y up to .*import_poses\.py FILE --width W"):
+    with pytest.raises(DataError, match=r"pixels.*, x up to \d.*, y up to .*import_poses\.py FILE --fps 30 --width W"):
         read_pose(tmp_path / "child_1_1.npy", T)
 
 

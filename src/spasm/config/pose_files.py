@@ -26,18 +26,20 @@ class PoseFileSettings:
     """What a pose file of another tool does not say of itself."""
 
     fps: Annotated[float | None, within(1, 1000), Shown(default=FROM_FILE)] = None
-    """Frames per second of the video from which the poses come."""
+    """Of a pose file: frames per second of the video that it was made from."""
     width: Annotated[float | None, within(1, 100_000), Shown(default=FROM_FILE)] = None
-    """Width of its picture in pixels."""
+    """Of a pose file: width of that video's picture in pixels."""
     height: Annotated[float | None, within(1, 100_000), Shown(default=FROM_FILE)] = None
-    """Height of its picture in pixels."""
+    """Of a pose file: height of that video's picture in pixels."""
     video: Path | None = None
-    """That video itself, for its frame times and the size of its picture, instead of --fps, --width and --height."""
+    """Of a pose file: that video itself, for frame times and picture size, instead of --fps, --width and --height."""
     joints: Annotated[Layout | None, Shown(default="as the file names them", value="LAYOUT")] = None
-    """Order of the joints in a file without their names: body_25, coco_17, coco_18 (OpenPose's), coco_17_neck, coco_23
-    (with feet), coco_wholebody, halpe_26, halpe_136 or mediapipe_33."""
-    min_confidence: Annotated[float | None, within(0, 1), Shown(default="0 to 0.6, by the tool", advanced=True)] = None
-    """Joints with less confidence are missing: 0 for OpenPose, 0.3 for mmpose, AlphaPose and COCO results."""
+    """Of a pose file without names of joints: their order. body_25, coco_17, coco_18 (OpenPose's), coco_17_neck,
+    coco_23 (with feet), coco_wholebody, halpe_26, halpe_136 or mediapipe_33."""
+    min_confidence: Annotated[
+        float | None, within(0, 1), Shown(default="0 to 0.6, see docs/data.md", advanced=True)
+    ] = None
+    """Of a pose file: joints with less confidence are missing; without the flag the limit depends on the tool."""
 
     def __post_init__(self) -> None:
         if (self.width is None) != (self.height is None):

@@ -113,9 +113,9 @@ class Findings:
             return
         raise DataError(
             path,
-            "is in pixels or another unit, not in parts of the picture: most landmarks are more than a picture outside",
+            "is in pixels or another unit, not in fractions of the picture: most landmarks are over a picture outside",
             "divide x and z by the picture's width and y by its height, or convert the file: "
-            "python src/import_poses.py FILE --width W --height H --out DIR",
+            "python src/import_poses.py FILE --fps 30 --width W --height H --out DIR",
             example=f"x up to {self.farthest[0]:.4g}, y up to {self.farthest[1]:.4g}",
         )
 

@@ -24,7 +24,7 @@ class Child:
 
     id: str
     segments: list[tuple[int, np.ndarray]]
-    """Label 0 or 1, and (T, J, 2) float32: x, y of each joint in parts of the picture; NaN: not found."""
+    """Label 0 or 1, and (T, J, 2) float32: x, y of each joint in fractions of the picture; NaN: not found."""
 
 
 @dataclasses.dataclass
