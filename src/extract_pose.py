@@ -53,10 +53,10 @@ class ExtractPose:
     frames: Annotated[int, within(16, 100_000)] = 150
     """Frames in a segment (T)."""
     pictures: Annotated[Literal["none", "vsvig", "two_stream", "both"], ADVANCED] = "none"
-    """Pictures to write of each segment: patches around joints for VSViG, or the upright infant and its optical flow
+    """Pictures to write of each segment: patches around joints for VSViG, or the upright child and its optical flow
     for the two-stream network. Both show the child."""
     mask_model: Annotated[Path | None, Shown(default="the pose model", advanced=True)] = None
-    """ONNX file of a model, such as U2-Net, that separates the infant from the background for two_stream."""
+    """ONNX file of a model, such as U2-Net, that separates the child from the background for two_stream."""
     workers: Annotated[int, within(0, 256), Shown(default="one for every two CPU cores")] = 0
     """Videos extracted side by side."""
 
