@@ -201,6 +201,8 @@ def _import(source: Source, name: str, key: dict[str, Any], how: PoseImport, clo
     poses = resampling.resampled(times_s, people[0].over(len(times_s)))
     seen = following.describe(people, len(times_s), picture, how.at is not None)
     notes += [*landmarks.notes, *seen.notes]
+    if size is None and len(people) > 1:
+        notes.append("the size of the picture is unknown and taken as square to compare people: add --width, --height")
     remove(how.out, name)
     manifest = {
         **key,
