@@ -91,7 +91,7 @@ def test_timeline_takes_pose_files_beside_recordings(
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
-    [("a.csv", b"time,heart rate\n0,120\n", "text file that begins with 'time,heart rate', but no pose file of a known tool"),
+    [("a.csv", b"time,heart rate\n0,120\n", "text file that begins with 'time,heart rate', but no pose file"),
      ("a.json", b'{"a": 1}', "JSON with the keys 'a', but no pose file of a known tool (read are: OpenPose"),
      ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(90), "HDF5"),
      ("video.mp4", b'[{"a": 1}]', "JSON, but no pose file of a known tool")],
