@@ -136,8 +136,7 @@ def _check_inside(path: object, places: np.ndarray, size: tuple[float, float]) -
 
 def _outside(places: np.ndarray) -> np.ndarray:
     """Which places (N, 2) in picture units lie farther outside the picture than a joint hidden by its edge: (N,)."""
-    outside: np.ndarray = ((places < -MARGIN) | (places > 1 + MARGIN)).any(axis=-1)
-    return outside
+    return np.asarray(((places < -MARGIN) | (places > 1 + MARGIN)).any(axis=-1))
 
 
 def _most_confident(poses: np.ndarray, ids: np.ndarray | None, most: int) -> tuple[np.ndarray, np.ndarray | None]:
