@@ -315,6 +315,27 @@ def test_a_file_of_no_known_tool_is_called_what_it_looks_like_with_what_can_be_r
         read_pose_file(path, None)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"recording,onset_s,offset_s\nchild_3_1.npy,2,4\n",
+      "a text file that begins with 'recording,onset_s,offset_s', but .* true events belongs to --events"),
+     (b"segment_name,label\nchild_3_1.npy,1\n", "train_data.csv"),
+     (b'{"rule": "accumulation", "sum_threshold": 0.9}', "keys 'rule', 'sum_threshold', but .* belong to --settings"),
+     (b'{"a\x1b[31m": 1}', "is JSON with the keys "),
+     ("name,x\nä,1\n".encode("utf-16"), "text in UTF-16 .save it as UTF-8"),
+     (b"\x00\x00\x00\x18ftypmp42" + bytes(99), "no text and no pose file .* python src/extract_pose.py VIDEO")],
+    ids=["events", "labels", "settings", "control characters", "utf-16", "video"],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_named_by_what_is_in_it_with_where_it_belongs(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "poses.dat"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        read_pose_file(path, None)
+    assert "read are: OpenPose JSON" in str(error.value) and str(error.value).isprintable()
+
+
 HOSTILE = {
     "deep": "[" * 100_000,
     "deep objects": '{"people": ' + '{"a":' * 50_000,

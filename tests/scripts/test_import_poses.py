@@ -91,8 +91,8 @@ def test_timeline_takes_pose_files_beside_recordings(
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
-    [("a.csv", b"time,heart rate\n0,120\n", "a text file, but no pose file of a known tool"),
-     ("a.json", b'{"a": 1}', "JSON, but no pose file of a known tool (read are: OpenPose"),
+    [("a.csv", b"time,heart rate\n0,120\n", "text file that begins with 'time,heart rate', but no pose file"),
+     ("a.json", b'{"a": 1}', "JSON with the keys 'a', but no pose file of a known tool (read are: OpenPose"),
      ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(90), "HDF5"),
      ("video.mp4", b'[{"a": 1}]', "JSON, but no pose file of a known tool")],
     ids=["csv", "json", "hdf5", "json named as a video"],
@@ -127,6 +127,51 @@ def test_submission_takes_a_pose_file_or_a_folder_of_them(
     (tmp_path / "a.mp4").write_bytes(bytes(2000))
     assert code_of("submission", "--test", tmp_path / "a.mp4", *shared) == 1
     assert "python src/extract_pose.py" in capsys.readouterr().err
+
+
+def test_timeline_takes_a_folder_of_recordings_and_the_pose_files_beside_them(
+    trained: Path, pose: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for name in ("child_7_1.npy", "child_8_1.npy"):
+        np.save(folder / name, pose[:, 0].astype(np.float32))
+    flags = ["--run", trained, "--out", tmp_path / "out", *CPU]
+    assert call(timeline, Timeline, folder, *flags) == 0, "recordings have 30 fps"
+    assert {row["recording"] for row in table(tmp_path / "out/recordings.csv")} == {"child_7_1.npy", "child_8_1.npy"}
+    assert call(timeline, Timeline, folder, *flags, "--fps", "25") == 2
+    assert "recordings and segments (.npy) have 30 fps: leave it out" in capsys.readouterr().err
+    write.mmpose(folder / "walk.json", pose)
+    assert call(timeline, Timeline, folder, *flags, "--fps", "30", *SIZE) == 0
+    assert len(table(tmp_path / "out/recordings.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "empty file"), (b"\x80\x04]\x94.", "a pickle under the name .npy"), (b"hello", "not a .npy file")],
+    ids=["empty", "pickle", "text"],
+)  # fmt: skip
+def test_a_damaged_array_is_called_what_it_is_not_by_its_name(
+    content: bytes, words: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "poses.npy"
+    path.write_bytes(content)
+    assert call(timeline, Timeline, path, "--run", trained, "--out", tmp_path / "out", *CPU) == 1
+    message = capsys.readouterr().err
+    assert words in message and "recording's name" not in message
+    assert code_of("submission", "--test", path, "--run", trained, "--out", tmp_path / "s.csv", *CPU) == 1
+    message = capsys.readouterr().err
+    assert words in message and "extract" not in message
+
+
+def test_submission_sends_a_single_array_of_landmarks_to_its_folder_or_to_timeline(
+    trained: Path, pose: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "child_7_1.npy", pose[:, 0].astype(np.float32))
+    words = ["--test", tmp_path / "child_7_1.npy", "--run", trained, "--out", tmp_path / "s.csv", *CPU]
+    assert code_of("submission", *words) == 1
+    message = capsys.readouterr().err
+    assert "one array of landmarks, of 60 frames" in message and "python src/timeline.py" in message
 
 
 def test_flags_of_pose_files_are_refused_for_segments(

@@ -1,6 +1,7 @@
 """Pose files of other tools become recordings at 30 frames per second of one person; what was not found is missing."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,16 @@ def test_scores_above_one_are_clipped_and_missing_ones_taken_as_one() -> None:
     assert (found[0, 0, NOSE, 3:] == 1).all() and "without confidence: taken as 1" in notes
 
 
+def test_confidence_in_percent_is_divided_before_the_limit() -> None:
+    poses = joints_at(100, 100, 80)
+    poses[:, 0, NOSE, 3:] = 25
+    found, _, notes = landmarks_of("x", pose_file(poses), (WIDTH, HEIGHT), None, 5)
+    assert np.isnan(found[0, 0, NOSE]).all() and found[0, 0, LEFT_HIP, 3] == 0.8
+    assert "confidence is in percent: divided by 100" in notes
+    found, _, notes = landmarks_of("x", pose_file(joints_at(100, 100, 6)), (WIDTH, HEIGHT), None, 5)
+    assert found[0, 0, NOSE, 3] == 1 and "percent" not in str(notes), "mmpose's scores may exceed 1"
+
+
 def test_places_that_do_not_fit_the_picture_are_refused() -> None:
     with pytest.raises(DataError, match="most joints lie outside a picture of 320 x 240"):
         landmarks_of("x", pose_file(joints_at(900, 600)), (320, 240), None, 5)
@@ -106,6 +117,32 @@ def test_places_that_do_not_fit_the_picture_are_refused() -> None:
         landmarks_of("x", pose_file(joints_at(-0.9, -0.8) * [0.05, 1, 1, 1, 1] - [0.9, 0, 0, 0, 0]), None, None, 5)
     scaled, _, notes = landmarks_of("x", pose_file(joints_at(0.1, 0.5) * [0.05, 1, 1, 1, 1]), None, None, 5)
     assert scaled[0, 0, NOSE, 1] == 0.5 and "its places are fractions of the picture already" in notes
+
+
+def test_joints_outside_the_picture_do_not_turn_fractions_into_pixels() -> None:
+    poses = np.tile(joints_at(0.3, 0.5) * [0, 1, 1, 1, 1] + [0.3, 0, 0, 0, 0], (20, 1, 1, 1))
+    poses[::5, 0, :2, :2] = [2.6, -0.7]
+    poses[3, 0, 4, 0] = 5e5
+    for size in ((WIDTH, HEIGHT), None):
+        found, _, notes = landmarks_of("x", pose_file(poses), size, None, 5)
+        assert (
+            found[1, 0, NOSE, :2].tolist() == [0.3, 0.5] and "its places are fractions of the picture already" in notes
+        )
+
+
+@pytest.mark.parametrize("place", [(900.0, 200.0), (300.0, 640.0), (-400.0, 200.0)])
+def test_a_second_person_outside_the_picture_shows_that_its_size_is_wrong(place: tuple[float, float]) -> None:
+    inside, outside = joints_at(200, 100), joints_at(*place)
+    outside[1] = np.nan
+    with pytest.raises(DataError, match=r"people lie outside a picture of 640 x 480.*--width and --height"):
+        landmarks_of("x", pose_file(np.concatenate([inside, outside], axis=1)), (640, 480), None, 5)
+
+
+def test_a_huge_place_is_written_short() -> None:
+    with pytest.raises(DataError) as error, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        landmarks_of("x", pose_file(joints_at(1e308, 1e300)), (640, 480), None, 5)
+    assert "they reach 1e+308, 1e+300" in str(error.value) and len(str(error.value)) < 250
 
 
 def test_a_file_without_a_shoulder_or_hip_or_without_any_joint_found_is_refused() -> None:
@@ -207,6 +244,13 @@ def test_one_of_two_people_is_followed_and_the_note_says_who(choice: dict[str, A
     one = result.manifests[0]
     assert one["people"] == 2 and "followed: the person at x 0." in one["followed"]
     assert "AlphaPose, COCO-17, 3.0 s at 30 fps, 2 people at once" in import_summary(one)
+
+
+def test_people_in_fractions_of_a_picture_of_unknown_size_are_noted(tmp_path: Path) -> None:
+    path = write.mmpose(tmp_path / "m.json", two_people() / [WIDTH, HEIGHT, 1, 1, 1])
+    words = "the size of the picture is unknown and taken as square"
+    assert words in imported(path, tmp_path / "a", width=None, height=None).manifests[0]["note"]
+    assert words not in imported(path, tmp_path / "b").manifests[0]["note"]
 
 
 def test_a_tracked_person_who_was_lost_and_got_another_number_is_followed_on(tmp_path: Path) -> None:

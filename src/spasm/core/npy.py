@@ -76,6 +76,9 @@ def parse_header(path: Path, head: bytes, size: int, what: str, most: int) -> Np
         raise DataError(path, "empty file, 0 bytes", copy_again)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         raise DataError(path, "a zip (such as .npz) under the name .npy", "save the array alone with numpy.save")
+    if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        reason = "a pickle under the name .npy, which can run any program and is never loaded"
+        raise DataError(path, reason, "save the array alone with numpy.save")
     if not head.startswith(MAGIC):
         raise DataError(path, "not a .npy file: its first bytes are others", "save the array with numpy.save")
     version = tuple(head[6:8])

@@ -60,6 +60,7 @@ def check_recordings(paths: Sequence[Path]) -> dict[Path, Checked]:
     for path in paths:
         with collect_errors(problems):
             if not NAME_PATTERNS["safe"].fullmatch(path.name):
+                frames_of(path)  # a new name does not help a file that is no recording
                 hint = "name it {child}_{number}.npy, of letters, digits, - and _"
                 raise DataError(path, "is not a recording's name", hint)
             if path.name in {other.name for other in checked}:

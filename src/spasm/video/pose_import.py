@@ -25,15 +25,18 @@ from spasm.data.naming import child_of
 from spasm.data.pose import FRAMES
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.recognise import (
+    A_VIDEO,
     NATIVE,
     Source,
     array_shape,
     describe_poses,
     is_native,
     may_be_poses,
+    pose_files_in,
     read_source,
     sources,
 )
+from spasm.data.recordings import frames_of
 from spasm.video import decode, following, resampling, sandbox
 from spasm.video.pose_units import followed, landmarks_of
 from spasm.video.recording_files import free_name, manifest_path, manifests, remove, segments_of, write_recording
@@ -200,6 +203,8 @@ def _import(source: Source, name: str, key: dict[str, Any], how: PoseImport, clo
     poses = resampling.resampled(times_s, people[0].over(len(times_s)))
     seen = following.describe(people, len(times_s), picture, how.at is not None)
     notes += [*landmarks.notes, *seen.notes]
+    if size is None and len(people) > 1:
+        notes.append("the size of the picture is unknown and taken as square to compare people: add --width, --height")
     remove(how.out, name)
     manifest = {
         **key,
@@ -310,6 +315,7 @@ class WithPoseFiles(NamedTuple):
 
 def with_recordings_of_pose_files(paths: Sequence[Path], how: PoseImport, child: int | None) -> WithPoseFiles:
     """Paths in which pose files of other tools are replaced by their imported recordings. Raises DataError."""
+    paths = _expanded(paths)
     given = [path for path in paths if may_be_poses(path)]
     if not given:
         return WithPoseFiles(tuple(paths), {}, [])
@@ -321,9 +327,18 @@ def with_recordings_of_pose_files(paths: Sequence[Path], how: PoseImport, child:
     return WithPoseFiles((*recordings, *others), file_of, imported.manifests)
 
 
+def _expanded(paths: Sequence[Path]) -> list[Path]:
+    """Paths in which a folder with recordings stands for them and for the pose files beside them."""
+    found = []
+    for path in paths:
+        inside = pose_files_in(path) if path.is_dir() else []
+        found += inside if any(map(is_native, inside)) else [path]
+    return found
+
+
 def check_flags(paths: Sequence[Path], given: PoseFileSettings) -> None:
     """Raise SettingsError for flags of pose files where there is no pose file."""
-    if given == PoseFileSettings() or any(map(may_be_poses, paths)):
+    if given == PoseFileSettings() or any(map(may_be_poses, _expanded(paths))):
         return
     if given.video is not None:
         hint = "name the video itself without a flag" if paths else "extract_pose.py makes segments of a video"
@@ -350,8 +365,11 @@ def segments_of_pose_files(test: Path, how: PoseImport) -> ImportedSegments | No
     if not test.exists() or (test.is_dir() and (_has_segments(test) or not describe_poses(test))):
         return None
     if test.is_file() and not may_be_poses(test):
-        hint = "extract a video first: python src/extract_pose.py VIDEO; or name a folder with .npy segments"
-        raise DataError(test, "is no pose file of a known tool", hint)
+        if test.suffix == ".npy":
+            frames = frames_of(test)  # refuses a damaged file
+            hint = "segments: name their folder; a recording: python src/timeline.py FILE"
+            raise DataError(test, f"is one array of landmarks, of {frames} frames, not a folder of segments", hint)
+        raise DataError(test, "is no pose file of a known tool", f"{A_VIDEO}; or name a folder with .npy segments")
     imported = import_pose_files([test], how, None)
     imported.check()
     names = [Path(one["recording"]).stem for one in imported.manifests]

@@ -7,13 +7,16 @@ import numpy as np
 
 from spasm.core.errors import DataError, first_few
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pose import FARTHEST
+from spasm.data.pose import FARTHEST, LARGEST
 from spasm.data.pose_files.base import PoseFile
 from spasm.data.pose_files.joints import to_landmarks
 from spasm.video.tracking import Person, Picture, joined, tracks
 
-NORMALISED = 2.0  # pixels: places of a whole file that are all below are fractions of the picture
+NORMALISED = 2.0  # pixels: a file whose median place is below has fractions of the picture
+PERCENT = 10.0  # a median confidence above is in percent; mmpose's scores exceed 1, but by less
+NEGATIVE = 0.2  # of the places of such a file; more of them are places from -1 to 1
 OUTSIDE = 0.5  # of the joints; with more outside the picture its size is wrong
+BODIES_OUTSIDE = 0.1  # of the people of all frames, by the median of their joints; no tool finds people out there
 MARGIN = 0.25  # pictures: joints that are hidden by the picture's edge may be placed so far outside
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
@@ -63,7 +66,7 @@ def _names(joints: Sequence[str]) -> str:
 
 
 def _confident(file: PoseFile, min_confidence: float | None, notes: list[str]) -> np.ndarray:
-    """The joints (F, P, J, 5) that were found: others are NaN; confidence is clipped to 0..1."""
+    """The joints (F, P, J, 5) that were found: others are NaN; confidence is clipped to 0..1, percent divided."""
     poses = np.array(file.poses, dtype=np.float64)
     found = np.isfinite(poses[..., :2]).all(axis=-1)
     if file.unit != "centred":
@@ -72,6 +75,9 @@ def _confident(file: PoseFile, min_confidence: float | None, notes: list[str]) -
         poses[..., 3:] = 1.0
         if found.any():
             notes.append("without confidence: taken as 1")
+    elif PERCENT < np.nanmedian(poses[..., 3][found]) <= 100:
+        poses[..., 3:] /= 100
+        notes.append("confidence is in percent: divided by 100")
     limit = file.lowest_confidence if min_confidence is None else min_confidence
     found &= poses[..., 3] >= limit  # NaN is not
     poses[..., 3:] = np.clip(np.where(np.isnan(poses[..., 3:]), poses[..., 3:4], poses[..., 3:]), 0, 1)
@@ -89,9 +95,10 @@ def _to_picture(
     if file.unit == "centred":
         places += 0.5
     elif file.unit == "pixels":
-        largest = float(np.nanmax(np.abs(places)))
-        if largest <= NORMALISED:
-            if np.nanmin(places) < -0.5:
+        found = places[np.isfinite(places).all(axis=-1)]
+        # The median, since one joint outside the picture or one impossible place may not decide for the whole file.
+        if np.median(np.minimum(np.abs(found).max(axis=-1), LARGEST)) <= NORMALISED:
+            if (found < 0).any(axis=-1).mean() > NEGATIVE:
                 hint = "write pixels, or places from 0 to 1: OpenPose's --keypoint_scale 0 or 3"
                 raise DataError(str(path), "its places are from -1 to 1", hint)
             notes.append("its places are fractions of the picture already")
@@ -103,18 +110,33 @@ def _to_picture(
             poses[..., 0] /= size[0]
             poses[..., 1] /= size[1]
             poses[..., 2] /= size[0]
-            with np.errstate(invalid="ignore"):
-                outside = ((places < -MARGIN) | (places > 1 + MARGIN)).any(axis=-1)
-            if outside.sum() > OUTSIDE * np.isfinite(places[..., 0]).sum():
-                far = np.nanpercentile(places, 95, axis=(0, 1, 2)) * size
-                reaches = f"they reach {far[0]:.0f}, {far[1]:.0f}"
-                reason = f"most joints lie outside a picture of {size[0]:g} x {size[1]:g} pixels: {reaches}"
-                raise DataError(str(path), reason, "correct --width and --height: those of the video as it is shown")
+            _check_inside(path, places, size)
     with np.errstate(invalid="ignore"):
         impossible = (np.abs(poses[..., :3]) > FARTHEST).any(axis=-1)
     if impossible.any():
         poses[impossible] = np.nan
         notes.append(f"{impossible.sum()} places farther than {FARTHEST:g} pictures are missing")
+
+
+def _check_inside(path: object, places: np.ndarray, size: tuple[float, float]) -> None:
+    """Raise DataError if places (F, P, 33, 2) in picture units lie outside: the picture has another size, in pixels."""
+    hint = "correct --width and --height, or --video: the size of the video as it is shown"
+    found = np.isfinite(places).all(axis=-1)
+    if _outside(places[found]).mean() > OUTSIDE:
+        far = ", ".join(f"{value:.4g}" for value in np.nanpercentile(places[found], 95, axis=0) * size)
+        reason = f"most joints lie outside a picture of {size[0]:g} x {size[1]:g} pixels: they reach {far}"
+        raise DataError(str(path), reason, hint)
+    bodies = np.nanmedian(places[found.any(axis=-1)], axis=-2)
+    outside = _outside(bodies)
+    if outside.mean() > BODIES_OUTSIDE:
+        middle = ", ".join(f"{value:.4g}" for value in np.median(bodies[outside], axis=0) * size)
+        reason = f"people lie outside a picture of {size[0]:g} x {size[1]:g} pixels, such as at {middle}"
+        raise DataError(str(path), reason, hint)
+
+
+def _outside(places: np.ndarray) -> np.ndarray:
+    """Which places (N, 2) in picture units lie farther outside the picture than a joint hidden by its edge: (N,)."""
+    return np.asarray(((places < -MARGIN) | (places > 1 + MARGIN)).any(axis=-1))
 
 
 def _most_confident(poses: np.ndarray, ids: np.ndarray | None, most: int) -> tuple[np.ndarray, np.ndarray | None]:

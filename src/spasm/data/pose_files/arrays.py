@@ -125,7 +125,8 @@ def _plain(path: Path, values: np.ndarray, named: int | None) -> Array:
     if channels not in (2, 3, 4, 5) or (channels > 3 and MEDIAPIPE not in (count, named)):
         raise DataError(path, f"has shape {shorten(shape)}: {channels} channels of {count} joints", AXES)
     if people > FEW or people > frames > 1:
-        raise DataError(path, f"has shape {shorten(shape)}: {people} people in {frames} frames", AXES)
+        reason = f"has shape {shorten(shape)}: {people} people in {frames} frames"
+        raise DataError(path, reason, f"{AXES}; save each of several recordings in a file of its own")
     return Array(values, centred=False)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError, printable, shorten
 from spasm.core.files import open_regular
 from spasm.core.npy import parse_header
 from spasm.data.landmarks import LANDMARKS
@@ -66,6 +66,8 @@ _MAGIC = (
 NATIVE = re.compile(r"child_[0-9]+_[0-9]+")  # the names of recordings
 JSON = "JSON"
 TEXT = "a text file"
+A_VIDEO = "extract a video first: python src/extract_pose.py VIDEO"
+UTF_16 = "text in UTF-16 (save it as UTF-8)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +119,35 @@ def read_pose_file(path: Path, joints: str | None) -> PoseFile:
         if joints is None:
             raise DataError(path, f"may be {names}", hint)
     if not fitting:
-        known = ", ".join(READERS.values())
-        raise DataError(path, f"is {looks_like(path)}, but no pose file of a known tool", f"read are: {known}")
+        raise not_poses(path)
     found: PoseFile = fitting[0].read(path, joints)
     return found
+
+
+def not_poses(path: Path) -> DataError:
+    """The error for a file of no known tool: what it looks like, what is in it, and what to do with it."""
+    looks, head = looks_like(path), head_of(path)
+    hint = f"read are: {', '.join(READERS.values())}"
+    if not looks:
+        return DataError(path, "is no text and no pose file of a known tool", f"{A_VIDEO}; {hint}")
+    inside = ""
+    if looks == JSON and outline(head).first == "{":
+        keys = sorted(outline(head).at(1))
+        inside = f" with the keys {_first(keys)}" if keys else ""
+        hint = f"the settings of a command belong to --settings; {hint}" if "rule" in keys else hint
+    elif looks == TEXT:
+        line = head.split(b"\n")[0].decode("utf-8", "replace").strip()
+        inside = f" that begins with {shorten(line)}" if line else ""
+        if "onset" in line:
+            hint = f"a table of true events belongs to --events of timeline.py; {hint}"
+        elif "label" in line:
+            hint = f"labels belong to a data folder, as train_data.csv: train_folds.py --data FOLDER; {hint}"
+    return DataError(path, f"is {looks}{inside}, but no pose file of a known tool", hint)
+
+
+def _first(names: Sequence[str]) -> str:
+    """A few names for a message."""
+    return ", ".join(shorten(name) for name in names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def read_source(source: Source, joints: str | None) -> PoseFile:
@@ -144,12 +171,12 @@ def looks_like(path: Path) -> str:
             return kind
     if outline(head).first:
         return JSON
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return UTF_16
     return TEXT if _is_text(head) else ""
 
 
 def _is_text(head: bytes) -> bool:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return True
     return not any(byte < 9 or 13 < byte < 32 for byte in head)
 
 
@@ -192,7 +219,8 @@ def sources(paths: Sequence[Path]) -> list[Source]:
             inside = pose_files_in(path)
             if not inside:
                 known = ", ".join(READERS.values())
-                raise DataError(path, "there is no pose file of a known tool in this folder", f"read are: {known}")
+                reason = "there is no pose file of a known tool in this folder"
+                raise DataError(path, reason, f"name videos themselves, not their folder; read are: {known}")
             for one in inside:
                 _add(one, found, groups)
     for (folder, video), frames in groups.items():
