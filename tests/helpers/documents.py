@@ -77,8 +77,8 @@ def add_own_data(checkout: Path) -> None:
     subprocess.run([sys.executable, *simulate.split()], cwd=checkout, check=True, capture_output=True)
     for part in ("train", "test", "train_data.csv", "groups.csv"):
         (checkout / "input/own" / part).rename(checkout / "input" / part)
-    poses = np.load(checkout / "input/train/child_1_1.npy")[:30, None] * [1920, 1080, 1920, 1, 1]
-    pose_files.mmpose(checkout / "poses.json", np.nan_to_num(poses, nan=500))
+    poses = np.load(checkout / "input/train/child_1_1.npy")[:30, None]
+    pose_files.mmpose(checkout / "poses.json", np.nan_to_num(poses, nan=0.5))
 
 
 def add_video_and_pose_models(checkout: Path) -> bool:

@@ -191,7 +191,7 @@ def test_only_landmarks_are_written_by_default_and_missing_files_are_added(writt
     out, _ = written
     words = (make_video("again.mp4", seconds=2), "--out", tmp_path, "--frames", 60, "--max-people", 1)
     assert extract(*words).returncode == 0
-    assert {path.name for path in tmp_path.iterdir()} <= {"recordings", "test", "videos.csv", ".lock"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"recordings", "test", "previews", "videos.csv", ".lock"}
     (out / "vsvig/child_1_100002.npz").unlink()
     words = (make_video("seen.mp4", seconds=4), "--out", out, "--frames", 60, "--pictures", "both", "--max-people", 1)
     assert extract(*words).returncode == 0
