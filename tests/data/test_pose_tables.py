@@ -394,6 +394,11 @@ def test_a_landmark_twice_in_a_frame_is_refused(tmp_path):
     assert "twice" in refusal(path)
 
 
+@pytest.mark.parametrize(("joint", "words"), [("", "joint"), ("²", "no known joint among")])
+def test_rows_without_a_known_joint_are_refused(tmp_path, joint, words):
+    assert words in refusal(written(tmp_path / "long.csv", f"frame,landmark,x,y\n0,{joint},0.5,0.5\n"))
+
+
 # ---- DeepLabCut
 
 

@@ -84,7 +84,7 @@ def joint_column(name: str) -> JointColumn | None:
         channel, rest = words[-1], words[:-1]
     elif words[0] in CHANNEL_WORDS:
         channel, rest = words[0], words[1:]
-    elif words[-2] in CHANNEL_WORDS and words[-1].isdigit():  # pose_x_0, landmark_x12
+    elif words[-2] in CHANNEL_WORDS and words[-1].isdecimal():  # pose_x_0, landmark_x12
         channel, rest = words[-2], [*words[:-2], words[-1]]
     else:
         return None
@@ -95,9 +95,9 @@ def joint_column(name: str) -> JointColumn | None:
 def joint_of(words: Sequence[str]) -> str:
     """The joint that words name, or its number; empty if they name none."""
     rest = [word for word in words if word not in IDLE_WORDS]
-    if len(rest) > 1 and rest[0].isdigit():  # 00_nose
+    if len(rest) > 1 and rest[0].isdecimal():  # 00_nose
         rest = rest[1:]
-    if len(rest) == 1 and rest[0].isdigit():
+    if len(rest) == 1 and rest[0].isdecimal():
         return str(int(rest[0])) if len(rest[0]) <= 4 else ""
     return "_".join(rest)
 
@@ -114,7 +114,7 @@ class Joints(NamedTuple):
 
     @property
     def numbered(self) -> bool:
-        return self.names[0].isdigit()
+        return self.names[0].isdecimal()
 
     @property
     def channels(self) -> set[str]:
@@ -139,10 +139,10 @@ def joints_of_columns(header: Sequence[str]) -> Joints | None:
         face = [name for name in joints if re.fullmatch(r"face_[0-9]+", name)]
         if len(face) > FACE:  # a mesh of 468 points, whose numbers mean other places
             joints = {name: columns for name, columns in joints.items() if name not in face}
-        named = [name for name in joints if not name.isdigit()]
+        named = [name for name in joints if not name.isdecimal()]
         if sum(landmark_of(name) is not None for name in named) >= FEWEST_NAMED:
             return Joints(tuple(named), tuple(joints[name] for name in named), unit)
-        numbers = sorted((name for name in joints if name.isdigit()), key=int)
+        numbers = sorted((name for name in joints if name.isdecimal()), key=int)
         if len(numbers) >= FEWEST_NUMBERED:
             return Joints(tuple(numbers), tuple(joints[name] for name in numbers), unit)
     return None

@@ -81,6 +81,8 @@ def read(path: Path, joints: str | None) -> PoseFile:
     kept = info.frames >= 0
     of_row = by_place[joint_at][kept].astype(np.int64)
     used = sorted(set(of_row.tolist()) - {-1})
+    if not used:
+        raise DataError(path, "has no row that names a joint", "name the joint in every row")
     texts = list(codes.of_text)
     names, order = _names(path, [texts[code] for code in used], joints)
     columns = np.full(len(texts) + 1, -1)  # the last one is for code -1
@@ -119,7 +121,7 @@ def _names(path: Path, texts: list[str], joints: str | None) -> tuple[tuple[str,
     if len(set(texts)) < len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise DataError(path, f"names {shorten(twice)} in two ways", "name each joint in one way")
-    if not all(text.isdigit() for text in texts):
+    if not all(text.isdecimal() for text in texts):
         names = tuple(texts)
         if not any(landmark_of(name) for name in names):
             reason = f"no known joint among {shorten(', '.join(names))}"
