@@ -9,6 +9,9 @@ from spasm.config.fields import Probability, settings, within
 class Features:
     """How a pose becomes channels."""
 
+    frame: Literal["camera", "body"] = "camera"
+    """Frame of reference of positions and velocities: the camera's, or the body's, which is upright, in trunk lengths,
+    smoothed, and squashes large velocities."""
     root: Literal["interpolate", "hold"] = "interpolate"
     """Hips in a gap: interpolated through it, or held at the last valid place (as published)."""
     # Off: it did worse in the one trial on Kinder-Gator.

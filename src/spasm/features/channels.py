@@ -8,6 +8,7 @@ import torch
 from spasm.config.features import Features
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import FARTHEST
+from spasm.features.body_channels import body_motion
 from spasm.features.body_frame import SMALLEST_TRUNK
 
 CHANNELS = (
@@ -33,27 +34,30 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
         positions = positions * positions.new_tensor([settings.aspect, 1, settings.aspect])
     root = _root(positions, found, ever_found, hold=settings.root == "hold")
     positions = (positions - root) * ever_found[:, None, :, None]
-    if settings.body_scale:
-        positions = positions / _torso_length(positions, found)[:, None, None, None]
+    mask = found.to(positions.dtype)[..., None]
+    observed = [
+        torch.nan_to_num(poses[..., 3:5], nan=0.0).clamp(0, 1),
+        mask,
+        mask.mean(2, keepdim=True).expand_as(mask),
+    ]
+    if settings.frame == "body":
+        motion = body_motion(positions, found, *_trunk(positions, found))
+    else:
+        motion = _camera_motion(positions, found, settings.body_scale)
+    return torch.cat([motion, *observed], dim=-1).permute(0, 3, 2, 1)
 
+
+def _camera_motion(positions: torch.Tensor, found: torch.Tensor, body_scale: bool) -> torch.Tensor:
+    """The first ten channels (N, T, 33, 10) in the camera's frame of reference."""
+    if body_scale:
+        positions = positions / _trunk(positions, found)[1][:, None, None, None]
     moves = found[:, 1:] & found[:, :-1]
     velocity = torch.zeros_like(positions)
     velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
     accelerates = moves[:, 1:] & moves[:, :-1]
     acceleration = torch.zeros_like(positions)
     acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
-
-    mask = found.to(positions.dtype)[..., None]
-    channels = (
-        positions,
-        velocity,
-        acceleration,
-        velocity.square().sum(-1, keepdim=True).sqrt(),
-        torch.nan_to_num(poses[..., 3:5], nan=0.0).clamp(0, 1),
-        mask,
-        mask.mean(2, keepdim=True).expand_as(mask),
-    )
-    return torch.cat(channels, dim=-1).permute(0, 3, 2, 1)
+    return torch.cat([positions, velocity, acceleration, velocity.square().sum(-1, keepdim=True).sqrt()], -1)
 
 
 def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
@@ -95,13 +99,19 @@ def _root(positions: torch.Tensor, found: torch.Tensor, ever_found: torch.Tensor
     return root
 
 
-def _torso_length(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """One length per segment (N,): the median over time of mid-shoulder to mid-hip in the picture; 1 where unknown.
+def _trunk(positions: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Direction (N, 2) from hips to shoulders in the picture, and length (N,), one of each per segment.
 
-    One scale per segment: one per frame would erase flexion.
+    The direction is the mean over time, (0, -1) where unknown; the length is the median, 1 where unknown. One scale per
+    segment: one per frame would erase flexion.
     """
     trunk = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]
     visible = found[:, :, trunk].all(2)
-    length = (positions[:, :, trunk[:2], :2].mean(2) - positions[:, :, trunk[2:], :2].mean(2)).norm(dim=-1)
+    upward = positions[:, :, trunk[:2], :2].mean(2) - positions[:, :, trunk[2:], :2].mean(2)  # (N, T, 2)
+    length = upward.norm(dim=-1)
     median = torch.where(visible, length, torch.nan).nanmedian(1).values
-    return torch.where(median >= SMALLEST_TRUNK, median, 1.0)
+    known = median >= SMALLEST_TRUNK
+    direction = (upward / length.clamp(min=1e-6)[..., None] * visible[..., None]).sum(1)
+    direction = direction / direction.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    turned = known & (direction.norm(dim=-1) > 0.5)  # not where opposite directions cancel out
+    return torch.where(turned[:, None], direction, direction.new_tensor([0.0, -1.0])), torch.where(known, median, 1.0)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from spasm.config.fields import Odd, settings, within
+from spasm.config.features import Features
+from spasm.config.fields import FLAT, Odd, settings, within
 from spasm.config.network import NetworkConfig
 from spasm.models.network import NetworkModel
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class StgcnMilConfig(NetworkConfig):
     """Settings of the ST-GCN."""
 
+    features: Annotated[Features, FLAT] = Features(frame="body")
     width: Annotated[int, within(4, 1024)] = 64
     """Channels of the first blocks."""
     blocks: Annotated[int, within(1, 16)] = 4

@@ -1,0 +1,73 @@
+"""Positions and velocities in the body's frame of reference: upright, in trunk lengths, smoothed, and squashed.
+
+Where the child lies, which way and how large says nothing of a spasm, yet it is most of the variance of positions in
+the picture. Velocities have heavy tails: their logarithm-like squashing lets usual movement be seen beside jumps. Depth
+is a guess from one picture; it is scaled by its own noise.
+"""
+
+import torch
+from torch.nn import functional as F
+
+SMOOTHING = 1.5  # frames, deviation of the Gaussian
+TAPS = 4  # frames on either side
+USUAL_SPEED = 0.02  # trunk lengths per frame; velocities are squashed from here on
+USUAL_ACCELERATION = 0.01  # trunk lengths per frame and frame
+TRUSTED_DEPTH = 3.0  # noise of depth over noise in the picture at which depth counts half
+
+
+def body_motion(
+    positions: torch.Tensor, found: torch.Tensor, upward: torch.Tensor, trunk: torch.Tensor
+) -> torch.Tensor:
+    """The ten channels x, y, z, vx, vy, vz, ax, ay, az, speed (N, T, 33, 10) in the body's frame.
+
+    positions: (N, T, 33, 3) about the root, without gaps; found: (N, T, 33) bool; upward: (N, 2), the unit vector from
+    hips to shoulders in the picture; trunk: (N,), its length. The speed is that in the picture.
+    """
+    ux, uy = upward[:, 0, None, None], upward[:, 1, None, None]
+    x, y, z = positions.unbind(-1)
+    # The child is turned so that the trunk points up, which is -y in a picture; left and right are kept.
+    upright = torch.stack([y * ux - x * uy, -x * ux - y * uy, z], -1) / trunk[:, None, None, None]
+    upright = torch.cat([upright[..., :2], tame_depth(upright, found)], -1)
+    smooth = smooth_in_time(upright)
+
+    moves = found[:, 1:] & found[:, :-1]
+    velocity = torch.zeros_like(smooth)
+    velocity[:, 1:] = (smooth[:, 1:] - smooth[:, :-1]) * moves[..., None]
+    accelerates = moves[:, 1:] & moves[:, :-1]
+    acceleration = torch.zeros_like(smooth)
+    acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
+    speed = velocity[..., :2].square().sum(-1, keepdim=True).sqrt()
+    return torch.cat(
+        [
+            smooth,
+            torch.asinh(velocity / USUAL_SPEED),
+            torch.asinh(acceleration / USUAL_ACCELERATION),
+            torch.asinh(speed / USUAL_SPEED),
+        ],
+        -1,
+    )
+
+
+def tame_depth(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """Depth (N, T, 33, 1) about each landmark's median, smaller where it is noisier than the picture's coordinates."""
+    depth = positions[..., 2:]
+    centred = depth - depth.median(1, keepdim=True).values
+    steady = found[:, 2:] & found[:, 1:-1] & found[:, :-2]
+    bend = (positions[:, 2:] - 2 * positions[:, 1:-1] + positions[:, :-2]).abs()
+    bend = torch.where(steady[..., None], bend, torch.nan).flatten(1, 2)  # (N, frames * landmarks, 3)
+    # One NaN more, so that there is something to take the median of in a segment of one or two frames.
+    x, y, z = F.pad(bend, (0, 0, 0, 1), value=torch.nan).nanmedian(1).values.unbind(-1)
+    ratio = torch.nan_to_num(2 * z / (x + y).clamp(min=1e-6), nan=0.0)
+    return centred / (1 + (ratio / TRUSTED_DEPTH).square())[:, None, None, None]
+
+
+def smooth_in_time(values: torch.Tensor) -> torch.Tensor:
+    """Values (N, T, ...) smoothed by a Gaussian; the first and the last are repeated beyond the ends."""
+    offsets = torch.arange(-TAPS, TAPS + 1, dtype=values.dtype, device=values.device)
+    weights = torch.exp(-0.5 * (offsets / SMOOTHING).square())
+    weights = weights / weights.sum()
+    frames = values.shape[1]
+    flat = values.flatten(2).transpose(1, 2)  # (N, V, T)
+    padded = F.pad(flat, (TAPS, TAPS), mode="replicate")
+    smooth = sum(weight * padded[..., tap : tap + frames] for tap, weight in enumerate(weights.tolist()))
+    return smooth.transpose(1, 2).reshape(values.shape)
