@@ -494,7 +494,7 @@ HANDLING = [name for name in NOT_BY_CHILD if name != "camera_jerk"]
 
 
 @pytest.mark.parametrize("name", HANDLING)
-def test_handling_is_slower_than_a_spasm_and_does_not_depend_on_the_childs_vigour(name):
+def test_handling_is_slower_than_a_spasm_and_does_not_depend_on_vigour(name):
     """No joint turns faster than 250 degrees a second (assumed): a limb is led, not thrown."""
     for seed in range(30):
         strong, weak = (

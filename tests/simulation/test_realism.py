@@ -123,7 +123,7 @@ def test_real_and_simulated_windows_are_harder_to_separate_than_without_the_sens
 @pytest.mark.slow
 def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
     poses, labels, children = usual
-    assert 0.80 < realism.grouped_auc(realism.plain_statistics(poses), labels, children) < 0.92
+    assert 0.70 < realism.grouped_auc(realism.plain_statistics(poses), labels, children) < 0.86
     peak = realism.peak_speed(poses)
     assert np.median(peak[labels == 1]) > np.median(peak[labels == 0])
     assert 0.5 < realism.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.75
