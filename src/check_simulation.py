@@ -1,9 +1,9 @@
 """Measure how close the simulation is to real recordings, and how difficult it is.
 
-Prints the noise of simulated windows beside that of real ones; how well plain statistics find the simulated spasms;
-what the label leaks; and the effect of recording the cohorts differently. With --real-data, also how well a classifier
-distinguishes real from simulated windows; with --predictions, how often the time of the highest attention is inside a
-true event. Everything is SIMULATED or about the simulation: no metric is about patients.
+Prints the noise and the speeds of simulated windows beside those of real ones; how well plain statistics find the
+simulated spasms; what the label leaks; and the effect of recording the cohorts differently. With --real-data, also how
+well a classifier distinguishes real from simulated windows; with --predictions, how often the time of the highest
+attention is inside a true event. Everything is SIMULATED or about the simulation: no metric is about patients.
 
 Examples:
   python src/check_simulation.py --data input/demo --predictions output/demo/submission_probabilities.csv
@@ -13,6 +13,8 @@ Examples:
 import sys
 from pathlib import Path
 from typing import Annotated
+
+import numpy as np
 
 from spasm.cli import app
 from spasm.config.fields import Count, Seed, settings, within
@@ -67,6 +69,10 @@ def main(settings: CheckSimulation) -> int:
             print(f"real against simulated by {name}: AUC {auc:.3f} (0.5: cannot be distinguished)")
 
     usual = SimulatedSample(SimulationConfig(), children, segments, seed)
+    at_table, at_home = (realism.speed_metrics(s.poses[s.resting], s.aspects[s.resting]) for s in (table, usual))
+    # --real-data are taken for pictures of 4:3, as those of InfantLab/babyjokes.
+    moved = realism.speed_metrics(real[0], np.full(len(real[0]), realism.TABLE_ASPECT)) if real else None
+    print(f"\n{realism_text.speed_table(at_table, at_home, moved)}")
     print(f"\ndifficulty: {len(usual.labels)} segments of {children} children, seed {seed}, folds of whole children")
     print(f"prevalence {usual.labels.mean():.3f}")
     print(f"LightGBM on plain kinematic statistics: AUC {usual.auc(realism.plain_statistics(usual.poses)):.3f}")

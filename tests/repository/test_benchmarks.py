@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks.published import published
+from benchmarks.real_noise import FEWEST, gap_line, part_line, window_noise
 from benchmarks.stgcn import PlainStgcnMil, plain_features, same_weights, sample_poses
 from spasm.config.features import Features
 from spasm.features.channels import build_features
@@ -93,3 +94,50 @@ def test_the_benchmark_of_timelines_prints_how_much_faster_than_real_time_each_s
     assert all(float(line[34:50]) > 0 and float(line[50:59]) > 0 for line in rows)
     assert "times as fast as the naive way" in last
     assert float(difference.split()[2]) < 1e-4, "windows have the same prediction in batches and alone"
+
+
+def trembling(kept: float, frames: int = 4000) -> np.ndarray:
+    """A still pose (T, 33, 5), a trunk of 0.25: noise of 0.01 trunk lengths, z five times as much, common to arms."""
+    rng = np.random.default_rng(0)
+    fresh = rng.normal(size=(frames, 33, 3))
+    fresh[:, 13::2] = fresh[:, 13:14]  # the left arm and leg move as one
+    noise = fresh.copy()
+    for frame in range(1, frames):
+        noise[frame] = kept * noise[frame - 1] + np.sqrt(1 - kept * kept) * fresh[frame]
+    pose = np.ones((frames, 33, 5))
+    pose[..., :3] = 0.5
+    pose[:, :, 0] += 0.01 * np.arange(33)  # landmarks in one place would be taken for missing ones
+    pose[:, [11, 12, 23, 24], 0] = 0.5, 0.6, 0.5, 0.6
+    pose[:, 23:25, 1] = 0.75
+    pose[..., :3] += 0.25 * 0.01 * noise * (1, 1, 5)
+    return pose
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.8])
+def test_the_measured_noise_is_that_which_was_added(kept):
+    picture, flat, deep, ratio, _, lag, lag_z, *_ = window_noise(trembling(kept), [15, 16], 1.0)
+    expected = 0.6745 * np.sqrt(6 - 8 * kept + 2 * kept * kept) * 0.01
+    assert flat == pytest.approx(expected, rel=0.05) and picture == pytest.approx(0.25 * expected, rel=0.05)
+    assert deep == pytest.approx(5 * expected, rel=0.05) and ratio == pytest.approx(5, rel=0.05)
+    assert lag == pytest.approx(-(1 - kept) / 2, abs=0.05) and lag_z == pytest.approx(-(1 - kept) / 2, abs=0.05)
+    words = part_line(trembling(kept)[None])
+    assert "left arm 1.00 (z 1.00)" in words and "right arm 0.0" in words.replace("-", "")
+
+
+def test_windows_with_too_few_frames_count_as_gaps_and_not_as_noise():
+    pose = trembling(0.5, 150)
+    pose[FEWEST - 5 :] = np.nan
+    assert window_noise(pose, [15, 16], 1.0) is None
+    nothing = np.full((1, 150, 33, 5), np.nan)
+    line = gap_line(np.concatenate([pose[None], nothing]))
+    assert "0.500 of windows wholly" in line and f": {150 - FEWEST + 5}" in line
+
+
+def test_the_noise_of_windows_is_printed_for_every_group(tmp_path):
+    (tmp_path / "train").mkdir()
+    for k in range(3):
+        np.save(tmp_path / "train" / f"child_1_{k}.npy", trembling(0.5, 150))
+    command = [sys.executable, "benchmarks/real_noise.py", "--data", tmp_path, "--by-child"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for words in ("face", "wrists", "feet", "noise common to a part", "gaps: 0.000", "child 1: 3 windows"):
+        assert words in finished.stdout

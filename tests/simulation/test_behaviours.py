@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from spasm.data.landmarks import INDEX
-from spasm.simulation import behaviours, infant
+from spasm.simulation import behaviours, handling, infant
 from spasm.simulation.behaviours import (
     CAMERA,
     COLUMN,
     COLUMNS,
     KICKS,
-    REPERTOIRE,
     Performer,
     Stroke,
     Tremor,
@@ -21,6 +20,7 @@ from spasm.simulation.behaviours import (
     pulse,
 )
 from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES, ROOT, SIDES, of_joints, pose_body, sample_bones
+from spasm.simulation.repertoire import NOT_BY_CHILD, ONLY_IN, REPERTOIRE
 
 FINE_HZ = 240
 SUPINE = of_joints(POSTURES["supine"].rest)
@@ -182,7 +182,7 @@ def test_only_caregivers_move_the_whole_body():
     root = [COLUMN[column] for column in ROOT]
     for name, draw in EVERYTHING.items():
         moves = any(move.reach[root].any() for behaviour in draws(draw, 20) for move in behaviour.moves)
-        assert moves == (name in ("lifted", "touched"))
+        assert moves == (name in NOT_BY_CHILD and name != "camera_jerk"), name
 
 
 def test_vigour_and_posture_make_kicks_smaller_and_leave_the_camera_alone():
@@ -479,7 +479,7 @@ def test_reflux_arches_neck_and_back_slowly_and_spares_the_limbs():
 def test_lifting_takes_the_whole_body_away_and_legs_hang_more_or_less():
     rng = np.random.default_rng(7)
     child = infant.sample_child(rng, "control", infant.SimulationConfig())
-    for lifted in draws(behaviours.lifted, 40):
+    for lifted in draws(handling.lifted, 40):
         t = times(lifted, 60)
         moved = perform([lifted], t)
         moved[:, : len(JOINTS)] += SUPINE
@@ -488,6 +488,56 @@ def test_lifting_takes_the_whole_body_away_and_legs_hang_more_or_less():
         np.testing.assert_allclose(hips, moved[:, [COLUMN[f"root_{axis}"] for axis in "xyz"]], atol=1e-9)
         assert np.linalg.norm(hips, axis=-1).max() > 0.03
         assert hips[:, 1].max() > 0 and hips[:, 1].min() > -1e-9
+
+
+HANDLING = [name for name in NOT_BY_CHILD if name != "camera_jerk"]
+
+
+@pytest.mark.parametrize("name", HANDLING)
+def test_handling_is_slower_than_a_spasm_and_does_not_depend_on_vigour(name):
+    """No joint turns faster than 250 degrees a second (assumed): a limb is led, not thrown."""
+    for seed in range(30):
+        strong, weak = (
+            REPERTOIRE[name][0](np.random.default_rng(seed), mover(vigour=vigour, arms_free=vigour), 0.0)
+            for vigour in (1.5, 0.5)
+        )
+        t = times(strong, 60)
+        np.testing.assert_allclose(perform([weak], t), perform([strong], t), atol=1e-9)
+        if name != "touched":
+            assert strong.end_s - strong.onset_s > 1.5
+            assert np.abs(np.diff(perform([strong], t)[:, : len(JOINTS)], axis=0)).max() * 60 < 250
+
+
+def test_rocking_moves_the_body_at_the_rate_of_a_cradle_or_of_a_knee():
+    rates = []
+    for rocked in draws(handling.rocked, 60):
+        t = times(rocked, 60)
+        way = perform([rocked], t)[:, [COLUMN["root_x"], COLUMN["root_y"]]].sum(axis=1)
+        middle = way[(t > rocked.onset_s + 1.5) & (t < rocked.end_s - 1.5)]
+        rates.append((np.diff(np.sign(middle)) != 0).sum() / 2 / (len(middle) / 60))
+    slow, fast = np.array(rates) < 1.2, np.array(rates) >= 1.2
+    assert 0.4 < np.median(np.array(rates)[slow]) < 1.1 and 1.3 < np.median(np.array(rates)[fast]) < 2.5
+    assert 0.2 < fast.mean() < 0.65
+
+
+def test_pulled_to_sit_the_shoulders_rise_and_the_head_of_the_youngest_lags():
+    falls = {}
+    for age_months in (3.0, 8.0):
+        pulls = draws(handling.pulled_to_sit, 40, age_months)
+        falls[age_months] = np.mean([perform([p], times(p, 60))[:, COLUMN["neck_flexion"]].min() for p in pulls])
+        assert all(perform([p], times(p, 60))[:, COLUMN["root_pitch"]].max() > 25 for p in pulls)
+    assert falls[3.0] < -20 < falls[8.0] - 10
+
+
+def test_only_a_lying_child_is_pulled_up_or_turned_to_its_side():
+    rng = np.random.default_rng(9)
+    found = set()
+    for _ in range(400):
+        child = infant.sample_child(rng, "control", infant.SimulationConfig())
+        video = infant.sample_video(rng, child, "home")
+        found |= {(b.name, video.posture) for b in infant.sample_behaviours(rng, child, video, "rest", 20)}
+    assert all(posture in ONLY_IN.get(name, POSTURES) for name, posture in found)
+    assert {name for name, _ in found} >= set(HANDLING)
 
 
 def test_a_jerk_of_the_camera_leaves_the_body_unmoved():
@@ -525,7 +575,7 @@ def test_behaviours_are_as_frequent_as_in_the_table():
                 sum(
                     rates[column] * child.habits[name] * 10 / 5
                     for name, (_, (young, old), rates) in REPERTOIRE.items()
-                    if young <= child.age_months < old
+                    if young <= child.age_months < old and video.posture in ONLY_IN.get(name, POSTURES)
                 )
             )
             assert all(b.onset_s > -4 - 1e-9 and b.onset_s < 6 + 1.5 for b in sampled)

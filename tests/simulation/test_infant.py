@@ -23,6 +23,7 @@ from spasm.simulation.infant import (
     simulate_child,
 )
 from spasm.simulation.realism import grouped_auc, leak_statistics
+from spasm.simulation.repertoire import NOT_BY_CHILD
 from spasm.simulation.spasms import KIND_FRACTIONS, sample_spasm
 
 SEED = 1
@@ -405,6 +406,16 @@ def test_numbers_lengths_and_gaps_do_not_predict_the_label(many):
     statistics = leak_statistics([name for name, _ in rows], poses)
     # Children who never have a spasm make it vary: labels assigned again to 300 children gave 0.41 to 0.55.
     assert 0.45 < grouped_auc(statistics, labels, np.array([seen.child for _, seen in rows])) < 0.55
+
+
+@pytest.mark.slow
+def test_caregivers_handle_children_as_often_in_positive_segments_as_in_negative_ones(many):
+    labels = np.array([seen.segment.label for seen in many])
+    handled = np.array([not set(seen.segment.behaviours).isdisjoint(NOT_BY_CHILD[:-1]) for seen in many])
+    assert NOT_BY_CHILD[-1] == "camera_jerk"
+    assert 0.08 < handled.mean() < 0.22
+    error = np.sqrt(handled.var() * (1 / labels.sum() + 1 / (1 - labels).sum()))
+    assert abs(handled[labels == 1].mean() - handled[labels == 0].mean()) < 3.5 * error
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers.repository import ROOT
 from spasm.simulation import preview
-from spasm.simulation.behaviours import REPERTOIRE
+from spasm.simulation.repertoire import REPERTOIRE
 from spasm.simulation.spasms import KIND_FRACTIONS
 
 pytestmark = pytest.mark.command

@@ -14,7 +14,7 @@ from spasm.ensemble.thresholds import cross_fitted
 from spasm.simulation import difficulty, infant, realism
 from spasm.simulation.infant import SimulationConfig, simulate_child
 from spasm.simulation.pose_noise import resample
-from spasm.simulation.realism import BABYJOKES
+from spasm.simulation.realism import BABYJOKES, SPEEDS
 
 RECORDINGS = ROOT.parent / "shared" / "data" / "babyjokes"
 
@@ -63,6 +63,50 @@ def test_the_bounds_lie_around_what_the_real_recordings_show(real):
 
 
 @pytest.mark.slow
+def test_resting_children_at_a_table_are_as_fast_as_real_ones():
+    table = difficulty.SimulatedSample(SimulationConfig(camera_setup="table"), 120, 4, 7)
+    speeds = realism.speed_metrics(table.poses[table.resting], table.aspects[table.resting])
+    assert [name for name, row in SPEEDS.items() if not row.low <= speeds[name] <= row.high] == []
+
+
+@pytest.mark.slow
+def test_the_slowest_and_fastest_resting_children_at_home_cover_the_speeds_of_real_ones():
+    home = difficulty.SimulatedSample(SimulationConfig(), 60, 10, 7)
+    speeds = realism.speed_metrics(home.poses[home.resting], home.aspects[home.resting])
+    for part in ("hands", "head", "trunk"):
+        assert speeds[f"speed of {part}, 10th centile"] <= SPEEDS[f"speed of {part}, 10th centile"].real
+        assert speeds[f"speed of {part}, 99th centile"] >= SPEEDS[f"speed of {part}, 90th centile"].real
+
+
+@pytest.mark.slow
+def test_the_reference_speeds_are_those_of_the_real_recordings(real):
+    speeds = realism.speed_metrics(real[0], np.full(len(real[0]), realism.TABLE_ASPECT))
+    for name, row in SPEEDS.items():
+        assert speeds[name] == pytest.approx(row.real, rel=0.03, abs=0.003), name
+        assert row.low <= row.real <= row.high
+
+
+def test_speed_is_that_of_a_moving_hand_whatever_the_camera_does_and_however_noisy():
+    """A hand goes 0.3 trunk lengths per second; the picture is wide, shifted and rolled, and landmarks tremble."""
+    rng = np.random.default_rng(3)
+    pose = np.ones((150, 33, 5))
+    pose[..., :2] = 0.0
+    pose[:, 23:29, 1] = 1.0  # hips and feet a trunk length below the shoulders
+    pose[:, 15:17, 0] = 0.3 * np.arange(150)[:, None] / 30
+    for degrees, aspect, noise, wanted in ((0, 1.0, 0.0, 1e-6), (50, 16 / 9, 0.0, 1e-6), (50, 16 / 9, 0.01, 0.03)):
+        turn = np.deg2rad(degrees)
+        seen = pose.copy()
+        flat = pose[..., :2] @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        seen[..., :2] = (0.2 * (flat + noise * rng.normal(size=flat.shape)) + 0.5) / (aspect, 1)
+        speeds = realism.movement_speeds(seen[None], np.array([aspect]))
+        assert speeds["hands"][0, 0] == pytest.approx(0.3, abs=wanted)
+        assert speeds["head"][0, 0] < 0.06
+    pose[:, 15:17, 3] = 0.1
+    assert np.isnan(realism.movement_speeds(pose[None], np.ones(1))["hands"]).all()
+    assert all(np.isnan(rows).all() for rows in realism.movement_speeds(pose[None] * np.nan, np.ones(1)).values())
+
+
+@pytest.mark.slow
 def test_real_and_simulated_windows_are_harder_to_separate_than_without_the_sensor(real, at_a_table, monkeypatch):
     def perfect(rng, sensor, camera, picture, t, frames):
         return resample(np.concatenate([picture, np.ones((t.size, 33, 2))], axis=-1), t, frames)
@@ -79,7 +123,7 @@ def test_real_and_simulated_windows_are_harder_to_separate_than_without_the_sens
 @pytest.mark.slow
 def test_plain_statistics_find_spasms_as_well_as_was_meant_and_peak_speed_alone_does_not(usual):
     poses, labels, children = usual
-    assert 0.80 < realism.grouped_auc(realism.plain_statistics(poses), labels, children) < 0.92
+    assert 0.70 < realism.grouped_auc(realism.plain_statistics(poses), labels, children) < 0.86
     peak = realism.peak_speed(poses)
     assert np.median(peak[labels == 1]) > np.median(peak[labels == 0])
     assert 0.5 < realism.roc_auc(labels, peak, np.zeros(len(labels), dtype=int)) < 0.75
@@ -166,7 +210,14 @@ def test_the_script_prints_every_figure(simulated, tmp_path):
     command = [sys.executable, "src/check_simulation.py", *flags, "--predictions", tmp_path / "predictions.csv"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    for words in (*BABYJOKES, "by noise: AUC", "by motion: AUC", "plain kinematic statistics: AUC", "peak speed alone"):
+    for words in (
+        *BABYJOKES,
+        *SPEEDS,
+        "by noise: AUC",
+        "by motion: AUC",
+        "plain kinematic statistics: AUC",
+        "peak speed alone",
+    ):
         assert words in finished.stdout
     for words in ("length, gaps, order and names, 1200 segments: AUC", "recorded alike", "recorded differently"):
         assert words in finished.stdout

@@ -1,7 +1,7 @@
 """What checks of the simulation found, as text for a terminal."""
 
 from spasm.simulation.difficulty import CohortMetrics
-from spasm.simulation.realism import BABYJOKES
+from spasm.simulation.realism import BABYJOKES, SPEEDS
 
 
 def noise_table(simulated: dict[str, float], real: dict[str, float] | None) -> str:
@@ -12,6 +12,18 @@ def noise_table(simulated: dict[str, float], real: dict[str, float] | None) -> s
     for name, row in BABYJOKES.items():
         outside = "" if row.low <= simulated[name] <= row.high else "  outside"
         lines.append(f"{name:42} {real[name]:9.4g} {simulated[name]:9.4g} {row.low:8.4g}-{row.high:.4g}{outside}")
+    return "\n".join(lines)
+
+
+def speed_table(table: dict[str, float], home: dict[str, float], real: dict[str, float] | None) -> str:
+    """Speeds of resting simulated children at a table and at home, beside those of real windows at a table."""
+    real = {name: row.real for name, row in SPEEDS.items()} if real is None else real
+    head = f"{'trunk lengths per second':32} {'real':>9} {'at a table':>11} {'bounds':>15} {'at home':>9}"
+    lines = [f"{head}   (simulated negatives that rest, sleep or are active)"]
+    for name, row in SPEEDS.items():
+        outside = "" if row.low <= table[name] <= row.high else "  outside"
+        bounds = f"{row.low:.3g}-{row.high:.3g}"
+        lines.append(f"{name:32} {real[name]:9.3f} {table[name]:11.3f} {bounds:>15} {home[name]:9.3f}{outside}")
     return "\n".join(lines)
 
 

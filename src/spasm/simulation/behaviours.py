@@ -1,4 +1,4 @@
-"""Behaviours of infants as movements of the joints: kicks, startles, cries, caregivers' hands, spasms.
+"""Behaviours of infants as movements of the joints: kicks, startles, cries; and jerks of the camera.
 
 A behaviour is sampled once, as strokes (out and back) and tremors, and can then be evaluated at any times. Columns are
 the joints in degrees, the whole body in degrees and metres, and the camera in picture heights, degrees and powers of e.
@@ -6,7 +6,7 @@ Numbers with a source name it. All others, marked or not, are assumed and rest o
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -127,11 +127,11 @@ def free(mover: Performer) -> np.ndarray:
     return factor
 
 
-def _side(rng: np.random.Generator) -> str:
+def sample_side(rng: np.random.Generator) -> str:
     return str(rng.choice(list(SIDES)))
 
 
-def _made(name: str, moves: list[Stroke | Tremor], mover: Performer | None = None) -> Behaviour:
+def made(name: str, moves: list[Stroke | Tremor], mover: Performer | None = None) -> Behaviour:
     if mover is not None:
         factor = free(mover)
         moves = [dataclasses.replace(move, reach=move.reach * factor) for move in moves]
@@ -161,7 +161,7 @@ def kick(rng: np.random.Generator, mover: Performer, at_s: float, pattern: str =
             np.interp(mover.age_months, KICK_FRACTIONS[0], column) for column in zip(*KICK_FRACTIONS[1], strict=True)
         ]
         pattern = str(rng.choice(KICKS, p=np.array(fractions) / np.sum(fractions)))
-    first = _side(rng)
+    first = sample_side(rng)
     other = "right" if first == "left" else "left"
     pull = rng.choice([-1, 1], p=[0.6, 0.4])  # legs lie bent, so most kicks are out and back in
     table = {"hip_forward": 20 * pull, "knee": 26 * pull, "hip_out": rng.normal(0, 3), "ankle": -9 * pull}
@@ -187,12 +187,12 @@ def kick(rng: np.random.Generator, mover: Performer, at_s: float, pattern: str =
         start_s += (out_s + pause_s + back_s) * (0.5 if pattern == "kick_alternating" else 1) + rng.exponential(
             0.3 * again_s
         )
-    return _made(pattern, moves, mover)
+    return made(pattern, moves, mover)
 
 
 def arm_wave(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """One or both arms beat the air once or several times (assumed)."""
-    sides = list(SIDES) if rng.random() < 0.5 else [_side(rng)]
+    sides = list(SIDES) if rng.random() < 0.5 else [sample_side(rng)]
     table = {
         "shoulder_out": rng.normal(0, 26), "shoulder_forward": rng.normal(0, 24), "elbow": rng.normal(0, 30),
         "arm_roll": rng.normal(0, 15), "wrist": rng.normal(0, 12), "shrug": rng.normal(0, 4),
@@ -208,7 +208,7 @@ def arm_wave(rng: np.random.Generator, mover: Performer, at_s: float) -> Behavio
             moves.append(Stroke(start_s + late_s, out_s, hold_s, back_s, size * varied(rng, table, side)))
         moves.append(Stroke(start_s, out_s, hold_s, back_s, size * columns(give)))
         start_s += again_s
-    return _made("arm_wave", moves, mover)
+    return made("arm_wave", moves, mover)
 
 
 def reach(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -217,7 +217,7 @@ def reach(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     Units: Fetters and Todd 1987, Journal of Motor Behavior 19:147-166; their number falls with age: von Hofsten 1991,
     Journal of Motor Behavior 23:280-292. Angles, hold and return are assumed.
     """
-    side = _side(rng)
+    side = sample_side(rng)
     units = int(np.clip(round(np.interp(mover.age_months, (4, 7), (4.5, 2.3)) + rng.normal(0, 0.7)), 1, 6))
     whole = varied(rng, {"shoulder_forward": 38, "shoulder_out": rng.normal(-5, 12), "elbow": -38, "wrist": -10}, side)
     whole += columns({"trunk_flexion": rng.uniform(0, 6), "neck_flexion": rng.uniform(0, 6)})
@@ -228,14 +228,14 @@ def reach(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
         Stroke(onset_s, 0.3, stay_s - onset_s, back_s, whole * fraction * rng.uniform(0.8, 1.2, whole.size))
         for onset_s, fraction in zip(onsets_s, fractions, strict=True)
     ]
-    return _made("reach", moves, mover)
+    return made("reach", moves, mover)
 
 
 def head_turn(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
     """The head turns and perhaps nods, within 0.5 to 1.5 s (assumed), and comes back later."""
     table = {"neck_turn": rng.normal(0, 34), "neck_flexion": rng.normal(0, 9), "neck_tilt": rng.normal(0, 6)}
     times_s = rng.uniform(0.4, 1.3), rng.uniform(0.3, 3), rng.uniform(0.5, 1.3)
-    return _made("head_turn", [Stroke(at_s, *times_s, columns(table))])
+    return made("head_turn", [Stroke(at_s, *times_s, columns(table))])
 
 
 def cry(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -257,7 +257,7 @@ def cry(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
         Tremor(at_s, 0.8, length_s, 0.8, rng.uniform(4, 7), varied(rng, shiver), rng.uniform(0, 6.3, len(COLUMNS))),
         Stroke(at_s, 0.8, length_s, 0.8, varied(rng, pulled_up)),
     ]
-    return _made("cry", moves, mover)
+    return made("cry", moves, mover)
 
 
 def startle(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -270,7 +270,7 @@ def startle(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviou
              "hip_forward": rng.uniform(0, 16), "knee": rng.uniform(-10, 16),
              "neck_turn": rng.normal(0, 10)}  # fmt: skip
     times_s = rng.uniform(0.1, 0.22), rng.uniform(0.02, 0.2), rng.uniform(0.25, 0.6)
-    return _made("startle", [Stroke(at_s, *times_s, varied(rng, table), rng.uniform(0, 0.05, len(COLUMNS)))], mover)
+    return made("startle", [Stroke(at_s, *times_s, varied(rng, table), rng.uniform(0, 0.05, len(COLUMNS)))], mover)
 
 
 def moro(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -295,7 +295,7 @@ def moro(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
         Stroke(at_s, out_s, hold_s, in_s, varied(rng, out)),
         Stroke(at_s + out_s + hold_s, in_s, 0.1, whole_s - out_s - hold_s - in_s - 0.1, varied(rng, together)),
     ]
-    return _made("moro", moves, mover)
+    return made("moro", moves, mover)
 
 
 def sleep_myoclonus(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -308,12 +308,12 @@ def sleep_myoclonus(rng: np.random.Generator, mover: Performer, at_s: float) -> 
     table = {"wrist": rng.uniform(6, 18), "elbow": rng.uniform(5, 16), "shoulder_out": rng.uniform(3, 12)}
     if rng.random() < 0.4:
         table |= {"ankle": rng.uniform(3, 12), "knee": rng.uniform(2, 8), "hip_forward": rng.uniform(1, 6)}
-    sides = "" if rng.random() < 0.8 else _side(rng)
+    sides = "" if rng.random() < 0.8 else sample_side(rng)
     beats_s = at_s + np.append(0, np.cumsum(rng.uniform(0.75, 1.25, max(1, int(hertz * length_s) - 1)) / hertz))
     moves: list[Stroke | Tremor] = [
         Stroke(beat_s, 0.07, 0.0, 0.12, varied(rng, table, sides) * rng.uniform(0.4, 1.1)) for beat_s in beats_s
     ]
-    return _made("sleep_myoclonus", moves, mover)
+    return made("sleep_myoclonus", moves, mover)
 
 
 def shudder(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -328,7 +328,7 @@ def shudder(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviou
         Tremor(at_s, 0.4, length_s - 1, 0.6, rng.uniform(4, 10), varied(rng, fine), rng.uniform(0, 2, len(COLUMNS))),
         Stroke(at_s, 0.4, length_s - 1, 0.6, varied(rng, stiff)),
     ]
-    return _made("shudder", moves, mover)
+    return made("shudder", moves, mover)
 
 
 def reflux(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -337,33 +337,7 @@ def reflux(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour
     table = {"trunk_flexion": -16, "neck_flexion": -24, "trunk_twist": 12 * way, "neck_turn": 22 * way,
              "neck_tilt": 8 * way, "trunk_side": 6 * way}  # fmt: skip
     times_s = rng.uniform(0.5, 1.4), rng.uniform(0.6, 4), rng.uniform(0.8, 2)
-    return _made("reflux", [Stroke(at_s, *times_s, varied(rng, table), rng.uniform(0, 0.3, len(COLUMNS)))], mover)
-
-
-def lifted(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """A caregiver picks the child up or moves it: the whole body goes and turns, legs dangle (assumed)."""
-    times_s = rng.uniform(0.5, 1.4), rng.uniform(1, 4), rng.uniform(0.6, 1.5)
-    way = {"root_y": rng.uniform(0.03, 0.2), "root_z": rng.uniform(0, 0.15), "root_x": rng.normal(0, 0.06),
-           "root_roll": rng.normal(0, 14), "root_pitch": rng.normal(0, 12), "root_turn": rng.normal(0, 16)}  # fmt: skip
-    hang = {"hip_forward": rng.normal(-12, 12), "knee": rng.normal(-10, 14), "shoulder_out": rng.normal(12, 12),
-            "neck_flexion": rng.normal(5, 10)}  # fmt: skip
-    return _made("lifted", [Stroke(at_s, *times_s, columns(way) + varied(rng, hang))])
-
-
-def touched(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
-    """A caregiver's hand moves one part of the child, or pats it (assumed)."""
-    part = [
-        {"trunk_side": rng.normal(0, 6), "root_roll": rng.normal(0, 5), "root_x": rng.normal(0, 0.02)},
-        {"neck_turn": rng.normal(0, 15), "neck_tilt": rng.normal(0, 8)},
-        {f"{_side(rng)}_shoulder_forward": rng.normal(15, 15), "trunk_twist": rng.normal(0, 4)},
-        {f"{_side(rng)}_hip_forward": rng.normal(12, 15), "trunk_side": rng.normal(0, 3)},
-    ][rng.integers(4)]
-    start_s, moves = at_s, []
-    for _ in range(rng.integers(1, 4)):
-        times_s = rng.uniform(0.15, 0.6), rng.uniform(0.05, 0.6), rng.uniform(0.2, 0.7)
-        moves.append(Stroke(start_s, *times_s, columns(part) * rng.uniform(0.6, 1.2)))
-        start_s += sum(times_s) * rng.uniform(0.8, 1.2)
-    return _made("touched", [*moves])
+    return made("reflux", [Stroke(at_s, *times_s, varied(rng, table), rng.uniform(0, 0.3, len(COLUMNS)))], mover)
 
 
 def camera_jerk(rng: np.random.Generator, mover: Performer, at_s: float) -> Behaviour:
@@ -371,24 +345,4 @@ def camera_jerk(rng: np.random.Generator, mover: Performer, at_s: float) -> Beha
     table = {"camera_x": rng.normal(0, 0.06), "camera_y": rng.normal(0, 0.06), "camera_roll": rng.normal(0, 4),
              "camera_zoom": rng.normal(0, 0.04)}  # fmt: skip
     times_s = rng.uniform(0.08, 0.3), rng.choice([0.03, rng.uniform(0.5, 3)]), rng.uniform(0.2, 0.8)
-    return _made("camera_jerk", [Stroke(at_s, *times_s, columns(table))])
-
-
-Draw = Callable[[np.random.Generator, Performer, float], Behaviour]
-# How often in five seconds a child does what, by state: sleep, rest, active, fussing; from and until which month
-# (assumed, but for some ages: Moro and sleep myoclonus as above, reaching from four months: Bhat and Galloway 2007,
-# Infant Behavior and Development 30:515-522).
-REPERTOIRE: dict[str, tuple[Draw, tuple[float, float], tuple[float, float, float, float]]] = {
-    "kick": (kick, (0, 99), (0.02, 0.16, 0.45, 0.38)),
-    "arm_wave": (arm_wave, (0, 99), (0.01, 0.06, 0.17, 0.17)),
-    "reach": (reach, (4, 99), (0.00, 0.10, 0.19, 0.03)),
-    "head_turn": (head_turn, (0, 99), (0.03, 0.16, 0.17, 0.11)),
-    "cry": (cry, (0, 99), (0.00, 0.00, 0.02, 0.45)),
-    "startle": (startle, (0, 99), (0.07, 0.13, 0.13, 0.08)),
-    "moro": (moro, (0, 6), (0.03, 0.04, 0.04, 0.02)),
-    "sleep_myoclonus": (sleep_myoclonus, (0, 7), (0.10, 0.00, 0.00, 0.00)),
-    "shudder": (shudder, (4, 99), (0.00, 0.02, 0.02, 0.02)),
-    "reflux": (reflux, (0, 99), (0.00, 0.02, 0.04, 0.05)),
-    "lifted": (lifted, (0, 99), (0.00, 0.01, 0.01, 0.03)),
-    "touched": (touched, (0, 99), (0.01, 0.02, 0.02, 0.05)),
-}
+    return made("camera_jerk", [Stroke(at_s, *times_s, columns(table))])

@@ -18,7 +18,7 @@ COHORT_FOLDS = 5
 
 
 class SimulatedSample:
-    """Simulated segments in memory: poses (N, T, 33, 5); labels, children, controls and names, all (N,)."""
+    """Simulated segments in memory: poses (N, T, 33, 5); labels, aspects, children, controls and names, all (N,)."""
 
     def __init__(self, world: SimulationConfig, children: int, segments: int, seed: int) -> None:
         sampled = [
@@ -28,6 +28,9 @@ class SimulatedSample:
         ]
         self.poses = np.stack([segment.pose.astype(np.float32) for _, _, segment in sampled])
         self.labels = np.array([segment.label for _, _, segment in sampled])
+        self.aspects = np.array([segment.aspect for _, _, segment in sampled])
+        self.resting = np.array([not segment.label and segment.behaviours[0] != "fussing" for _, _, segment in sampled])
+        """Negative segments of children who rest, sleep or are active, but do not fuss."""
         self.children = np.array([child for child, _, _ in sampled])
         self.controls = np.array([infant.cohort(seed, child) == "control" for child, _, _ in sampled])
         self.names = [f"child_{child}_{k}.npy" for child, k, _ in sampled]

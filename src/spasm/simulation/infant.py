@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spasm.data.pose import FPS
-from spasm.simulation.behaviours import COLUMN, LEG, REPERTOIRE, Behaviour, Performer, camera_jerk, perform, pulse
+from spasm.simulation.behaviours import COLUMN, LEG, Behaviour, Performer, camera_jerk, perform, pulse
 from spasm.simulation.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, of_joints, pose_body, sample_bones, turn
 from spasm.simulation.camera import CAMERA_SETUPS, Camera, photograph, pick, sample_camera
 from spasm.simulation.pose_noise import (
@@ -23,6 +23,7 @@ from spasm.simulation.pose_noise import (
     tremble,
     wander,
 )
+from spasm.simulation.repertoire import NOT_BY_CHILD, ONLY_IN, REPERTOIRE
 from spasm.simulation.spasms import IN_CLUSTERS, Semiology, Spasm, sample_interval_s, sample_semiology, sample_spasm
 
 POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
@@ -33,14 +34,17 @@ FRAGMENTS = 0.05  # of patients' other segments hold less than half a second of 
 CUT = 0.25  # of spasms may begin before the segment or end after it, if half a second is inside (assumed)
 # States, and how often each is recorded (assumed).
 STATES = {"sleep": 0.12, "rest": 0.34, "active": 0.38, "fussing": 0.16}
-# Slow movement of each joint when active, in degrees (assumed); other states have a fraction of it.
+# Slow movement of each joint when active, in degrees: arms and neck are set by realism.SPEEDS, the others assumed.
+# Other states have a fraction of it.
 SLOW = of_joints({
-    "trunk_flexion": 2.5, "trunk_side": 2.5, "trunk_twist": 3, "neck_flexion": 4, "neck_turn": 9, "neck_tilt": 4,
-    "shrug": 1.5, "shoulder_out": 9, "shoulder_forward": 9, "arm_roll": 8, "elbow": 12, "wrist": 8,
+    "trunk_flexion": 2.5, "trunk_side": 2.5, "trunk_twist": 3, "neck_flexion": 7, "neck_turn": 14, "neck_tilt": 7,
+    "shrug": 1.5, "shoulder_out": 8, "shoulder_forward": 8, "arm_roll": 7, "elbow": 10, "wrist": 7,
     "hip_out": 5, "hip_forward": 8, "hip_roll": 6, "knee": 10, "ankle": 8,
 })  # fmt: skip
+# Spread of the logarithm of tempo between segments and of size between videos, set so that the speeds of resting
+# children spread as much as real ones do: realism.SPEEDS (0.3 and 0.25 left the fastest third of real windows out).
+TEMPO_SPREAD, RESTLESS_SPREAD = 0.45, 0.5
 STILLED = 0.85  # of slow movement during a spasm and after it (assumed)
-NOT_BY_CHILD = ("lifted", "touched", "camera_jerk")  # do not depend on the child
 SLOW_S = 0.45  # width of its bumps
 LEG_JOINTS = np.array([name.endswith(LEG) for name in JOINTS])
 STATE_SIZE = {"sleep": 0.04, "rest": 0.45, "active": 1.0, "fidgety": 1.0, "writhing": 1.3, "fussing": 1.1}
@@ -193,7 +197,7 @@ def move(
 ) -> np.ndarray:
     """All columns (T, 38) at the times `t`: rest, slow movement, behaviours; joints within their range."""
     posture = POSTURES[video.posture]
-    activity = child.activity * rng.lognormal(0, 0.3)
+    activity = child.activity * rng.lognormal(0, TEMPO_SPREAD)
     # Stillness slows the clock of the slow movement, so a limb stays where it is instead of returning to rest.
     tempo = np.ones(t.size)
     if rng.random() < 0.35:
@@ -245,7 +249,7 @@ def sample_behaviours(
     lead_s = 4.0
     sampled = []
     for name, (draw, (youngest, oldest), rates) in REPERTOIRE.items():
-        if youngest <= child.age_months < oldest:
+        if youngest <= child.age_months < oldest and video.posture in ONLY_IN.get(name, POSTURES):
             count = rng.poisson(rates[column] * child.habits[name] * (length_s + lead_s) / 5)
             sampled += [draw(rng, mover, at_s) for at_s in rng.uniform(-lead_s, length_s, count)]
     jerks = rng.poisson(video.jerks * length_s / 5)
@@ -335,7 +339,7 @@ def sample_video(rng: np.random.Generator, child: Child, setup_name: str) -> Vid
         camera=camera,
         sensor=sample_sensor(rng, setup, posture),
         jerks=setup.jerks * (1.0 if camera.hand_held or setup_name == "table" else 0.1),
-        restless=setup.restless * rng.lognormal(0, 0.25),
+        restless=setup.restless * rng.lognormal(0, RESTLESS_SPREAD),
         states=rng.dirichlet(5 * np.array(list(STATES.values()))),
     )
 

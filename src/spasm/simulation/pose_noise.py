@@ -51,11 +51,13 @@ STRAY = np.array([0.0178, 0.0207, 0.0190, 0.0190, 0.0207, 0.0155, 0.0253, 0.0282
 GRANTED = (0.08, 0.8)
 STRAY_Z = np.array([16.0, 12.0, 8.0, 11.0, 11.0, 1.7, 3.0, 3.6, 3.6])
 # Hidden landmarks have larger errors (3 to 7 times for the same windows' wrists and elbows), and change from one guess
-# to another, by this fraction of a trunk length. Errors come in bursts: spread of the logarithm (fitted to the spread
-# of speeds).
+# to another, by this fraction of a trunk length (fitted to realism.SPEEDS). Errors come in bursts: spread of the
+# logarithm (fitted to the spread of speeds).
 UNSEEN_STRAYS = 4.0
-UNSEEN_WANDERS, UNSEEN_WANDERS_S = 0.30, 0.35
+UNSEEN_WANDERS, UNSEEN_WANDERS_S = 0.15, 0.35
 BURSTS, BURSTS_S = 0.6, 0.35
+# Spread of the logarithm of the size of errors between videos (fitted to the spread of realism.SPEEDS).
+SHAKY_SPREAD = 0.55
 # Errors are common to a part: this fraction of the variance, in x and y and in z (the same windows: correlations of
 # second differences 0.9 in the face, 0.5 to 0.8 in limbs, in z 0.9 and more).
 TOGETHER = (0.65, 0.92)
@@ -101,7 +103,7 @@ def sample_sensor(rng: np.random.Generator, setup: CameraSetup, posture: str) ->
         native_fps=pick(rng, setup.native_fps),
         missing=sample_missing_fraction(rng),
         clarity=clarity,
-        shaky=setup.blurred * rng.lognormal(0, 0.3) * (1.4 if posture == "prone" else 1),
+        shaky=setup.blurred * rng.lognormal(0, SHAKY_SPREAD) * (1.4 if posture == "prone" else 1),
         lock_on=setup.caregiver * rng.gamma(1, 1),
         lean=rng.normal(*LEAN),
         depth=rng.lognormal(*DEPTH),

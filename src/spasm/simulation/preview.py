@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spasm.data.landmarks import INDEX, MEDIAPIPE_EDGES
 from spasm.data.pose import FPS
-from spasm.simulation.behaviours import REPERTOIRE, Behaviour, Performer, camera_jerk, kick
+from spasm.simulation.behaviours import Behaviour, Performer, camera_jerk, kick
 from spasm.simulation.body import JOINTS, POSTURES, of_joints
 from spasm.simulation.camera import photograph
 from spasm.simulation.infant import (
@@ -22,6 +22,7 @@ from spasm.simulation.infant import (
     simulate_child,
 )
 from spasm.simulation.pose_noise import apply_pose_noise, native_times
+from spasm.simulation.repertoire import REPERTOIRE
 from spasm.simulation.spasms import GRIMACE, NOD, REACH, SHRUG, Spasm, varied
 
 LEFT, RIGHT, MIDDLE, MISSING = (38, 92, 200), (205, 75, 40), (60, 60, 60), (235, 235, 235)
@@ -35,6 +36,8 @@ SHOWN = {
     "head_turn": ("supine", 6, "rest"), "cry": ("supine", 5, "fussing"), "startle": ("supine", 4, "sleep"),
     "moro": ("supine", 4, "rest"), "sleep_myoclonus": ("supine", 4, "sleep"), "shudder": ("chair", 9, "rest"),
     "reflux": ("held", 5, "rest"), "lifted": ("bouncer", 6, "rest"), "touched": ("supine", 6, "rest"),
+    "rocked": ("held", 5, "rest"), "patted": ("held", 5, "rest"), "limbs_moved": ("supine", 5, "rest"),
+    "turned_to_side": ("supine", 5, "rest"), "pulled_to_sit": ("supine", 4, "rest"),
     "camera_jerk": ("supine", 6, "rest"),
 }  # fmt: skip
 SUBTLE: dict[str, Mapping[str, float]] = {

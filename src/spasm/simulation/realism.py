@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spasm.data.interpolation import known_neighbours
-from spasm.data.pose import visible_mask
+from spasm.data.pose import FPS, visible_mask
 from spasm.simulation.pose_noise import GROUPS
 
 PARTS = {
@@ -61,6 +61,41 @@ BABYJOKES = {
     "second difference of z, face": Reference(0.0090, 0.0045, 0.018),
     "second difference of z, feet": Reference(0.0134, 0.0067, 0.027),
 }
+# Speeds in trunk lengths per second, measured robustly (`movement_speeds`): the median over time within a window, and
+# the 90th centile over time ("bursts"); then centiles between windows. Real: the same child windows, children of eight
+# months to two years who play at a table, so with hands and head in motion and legs hidden (feet are visible in six
+# windows). Bounds are for resting and active simulated negatives at a table (factor 2.5; 3 in the tails and for feet).
+# No published centiles of infants' speeds were found. Trujillo-Priego and Smith 2017 (12 infants of 1 to 12 months,
+# whole days) report leg movements of 0.23 to 0.33 s with a mean acceleration of 1.6 to 3.9 m/s2: a peak of 0.18 to 0.64
+# m/s, which is 0.9 to 3.2 trunk lengths (0.2 m) per second, during a movement.
+SPEEDS = {
+    "speed of hands, 10th centile": Reference(0.089, 0.030, 0.267),
+    "speed of hands, median": Reference(0.346, 0.138, 0.865),
+    "speed of hands, 90th centile": Reference(0.748, 0.299, 1.87),
+    "speed of hands, 99th centile": Reference(1.469, 0.490, 4.41),
+    "speed of head, 10th centile": Reference(0.058, 0.019, 0.174),
+    "speed of head, median": Reference(0.175, 0.070, 0.438),
+    "speed of head, 90th centile": Reference(0.353, 0.141, 0.883),
+    "speed of head, 99th centile": Reference(0.601, 0.200, 1.80),
+    "speed of trunk, 10th centile": Reference(0.056, 0.019, 0.168),
+    "speed of trunk, median": Reference(0.191, 0.076, 0.478),
+    "speed of trunk, 90th centile": Reference(0.517, 0.207, 1.29),
+    "speed of trunk, 99th centile": Reference(1.095, 0.365, 3.29),
+    "speed of feet, median": Reference(0.563, 0.188, 1.69),
+    "bursts of hands, median": Reference(0.904, 0.362, 2.26),
+    "bursts of hands, 90th centile": Reference(2.345, 0.938, 5.86),
+    "bursts of head, median": Reference(0.421, 0.168, 1.05),
+    "bursts of head, 90th centile": Reference(1.079, 0.432, 2.70),
+    "bursts of feet, median": Reference(1.341, 0.447, 4.02),
+    "bursts of feet, 90th centile": Reference(1.585, 0.528, 4.76),
+}
+TABLE_ASPECT = 4 / 3  # picture width / height of these windows, and of simulated ones at a table
+# Landmarks of a part, and to what its movement is relative; left and right hands and feet count one by one.
+MOVING = {
+    "hands": (((15,), (16,)), (11, 12)), "head": (((0, 7, 8),), (11, 12)), "trunk": (((11, 12),), ()),
+    "feet": (((27,), (28,)), (23, 24)),
+}  # fmt: skip
+SMOOTH, VISIBLE, SEEN_STEPS = 7, 0.5, 20  # frames of the running mean; visibility; fewest speeds in a window
 
 
 def noise_metrics(poses: np.ndarray) -> dict[str, float]:
@@ -95,6 +130,47 @@ def gap_lengths(whole: np.ndarray) -> np.ndarray:
     """Lengths in frames of all gaps, from (N, T) bool: frames with a pose."""
     edges = np.diff(np.pad(~whole, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     return np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+
+
+def movement_speeds(poses: np.ndarray, aspects: np.ndarray) -> dict[str, np.ndarray]:
+    """Speeds (N, 2) of each part in MOVING, in trunk lengths per second: median and 90th centile over time.
+
+    poses: (N, T, 33, 5) at 30 frames per second; aspects: (N,) picture width / height. Positions in the picture, which
+    no roll of the camera changes, relative to the shoulders (feet: to the hips; the trunk: to the picture), after a
+    running mean over SMOOTH frames, over a fifth of a second; frames count in which the part is visible. NaN: too few.
+    """
+    speeds = {part: np.full((len(poses), 2), np.nan) for part in MOVING}
+    for n, (pose, aspect) in enumerate(zip(poses, aspects, strict=True)):
+        flat = pose[..., :2] * (aspect, 1.0)
+        trunk = np.linalg.norm(flat[:, 11:13].mean(axis=1) - flat[:, 23:25].mean(axis=1), axis=-1)
+        if np.isfinite(trunk).sum() < SEEN_STEPS:
+            continue
+        size = max(float(np.nanmedian(trunk)), SMALLEST_TRUNK)
+        for part, (places, origin) in MOVING.items():
+            steps = []
+            for place in places:
+                at = flat[:, place].mean(axis=1) - (flat[:, origin].mean(axis=1) if origin else 0)
+                at[~(pose[:, place, 3].mean(axis=1) >= VISIBLE)] = np.nan
+                smooth = np.lib.stride_tricks.sliding_window_view(at, SMOOTH, axis=0).mean(axis=-1)
+                steps.append(np.linalg.norm(smooth[FIFTH:] - smooth[:-FIFTH], axis=-1))
+            known = np.concatenate(steps)
+            known = known[np.isfinite(known)] * (FPS / FIFTH / size)
+            if known.size >= SEEN_STEPS:
+                speeds[part][n] = np.median(known), np.quantile(known, 0.9)
+    return speeds
+
+
+def speed_metrics(poses: np.ndarray, aspects: np.ndarray) -> dict[str, float]:
+    """The metrics of SPEEDS for poses (N, T, 33, 5) with the aspects (N,); NaN where a part is never visible."""
+    speeds = movement_speeds(poses, aspects)
+    values = {}
+    for part, (middle, burst) in ((part, rows.T) for part, rows in speeds.items()):
+        for kind, row in (("speed", middle), ("bursts", burst)):
+            known = row[np.isfinite(row)]
+            for name, centile in (("10th centile", 10), ("median", 50), ("90th centile", 90), ("99th centile", 99)):
+                value = np.percentile(known, centile) if known.size else np.nan
+                values[f"{kind} of {part}, {name}"] = float(value)
+    return {name: values[name] for name in SPEEDS}
 
 
 def noise_statistics(poses: np.ndarray) -> np.ndarray:
