@@ -24,18 +24,7 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
         In memory the channels are the innermost axis, which is fastest for the convolutions.
     """
-    # Poses that were read lie within FARTHEST; augmented ones need not, and one such value would spoil a batch norm.
-    positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
-    found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
-    ever_found = found.any(1)  # (N, 33)
-    positions = interpolate(positions, found)
-    if settings.aspect != 1:
-        positions = positions * positions.new_tensor([settings.aspect, 1, settings.aspect])
-    root = _root(positions, found, ever_found, hold=settings.root == "hold")
-    positions = (positions - root) * ever_found[:, None, :, None]
-    if settings.body_scale:
-        positions = positions / _torso_length(positions, found)[:, None, None, None]
-
+    positions, found = root_relative(poses, settings)
     moves = found[:, 1:] & found[:, :-1]
     velocity = torch.zeros_like(positions)
     velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
@@ -54,6 +43,25 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
         mask.mean(2, keepdim=True).expand_as(mask),
     )
     return torch.cat(channels, dim=-1).permute(0, 3, 2, 1)
+
+
+def root_relative(poses: torch.Tensor, settings: Features) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coordinates from the root (N, T, 33, 3) float32 of poses (N, T, 33, 5), and what was found (N, T, 33) bool.
+
+    Gaps are filled; a landmark that is never found is zero.
+    """
+    # Poses that were read lie within FARTHEST; augmented ones need not, and one such value would spoil a batch norm.
+    positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
+    found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
+    ever_found = found.any(1)  # (N, 33)
+    positions = interpolate(positions, found)
+    if settings.aspect != 1:
+        positions = positions * positions.new_tensor([settings.aspect, 1, settings.aspect])
+    root = _root(positions, found, ever_found, hold=settings.root == "hold")
+    positions = (positions - root) * ever_found[:, None, :, None]
+    if settings.body_scale:
+        positions = positions / _torso_length(positions, found)[:, None, None, None]
+    return positions, found
 
 
 def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
