@@ -24,8 +24,8 @@ from spasm.cli import app
 from spasm.config.fields import settings, within
 from spasm.core.processes import set_threads
 from spasm.features.augmentation import mirror
-from spasm.models.rocket import RocketConfig
 from spasm.models.ridge import of_raw_features
+from spasm.models.rocket import RocketConfig
 from spasm.models.rocket_folds import (
     BATCH,
     RocketPredictor,

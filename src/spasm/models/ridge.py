@@ -145,7 +145,8 @@ class FeatureSpace:
         for values in self.rows.batches(scored):
             gram.addmm_(values.T, values, alpha=-1)
         fitted = np.setdiff1d(np.arange(self.rows.count), scored)
-        weights, intercept = self._solve(gram.double(), target, fitted, [float(penalty) for penalty in PENALTIES])
+        gram = gram.double()
+        weights, intercept = self._solve(gram, target, fitted, [float(penalty) for penalty in PENALTIES])
         scores = [(values.double() @ weights + intercept).T for values in self.rows.batches(scored)]
         return torch.cat(scores, 1).numpy()
 

@@ -1,6 +1,7 @@
 """Fit and apply the random convolutions of a fold; all folds of a run share their kernels and so one transform."""
 
 import functools
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from spasm.config.data import LandmarkSet
 from spasm.config.features import Augmentation, Features
-from spasm.core import checkpoints
+from spasm.core import checkpoints, files
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import TrainingData
 from spasm.data.landmark_sets import keep_landmarks
@@ -62,14 +63,20 @@ def fit(
     examples = series(torch.from_numpy(simulated_poses(data.poses.shape[1], data.landmarks)), features)
     sampled = sample_kernels(examples, alive, biases_per_kernel, generator_of(seed))
     shaken = torch.Generator().manual_seed(int(generator_of(seed, fold).integers(2**62)))
-    parts = []
-    for copy in range(augmented_copies + 1):
-        for batch in batches(data.poses, rows, BATCH):
-            if copy:
-                batch = augment(batch, augmentation, shaken, features.aspect)
-            parts.append(transform(series(batch, features), sampled))
     copies = augmented_copies + 1
-    return sampled | fit_ridge(torch.cat(parts), np.tile(labels, copies), np.tile(children, copies))
+    folder = data.cache or Path(tempfile.gettempdir())
+    # In a file without a name, so that memory does not grow with the segments, and no kill leaves it behind.
+    with files.with_path(folder):
+        folder.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for copy in range(copies):
+                for batch in batches(data.poses, rows, BATCH):
+                    if copy:
+                        batch = augment(batch, augmentation, shaken, features.aspect)
+                    file.write(transform(series(batch, features), sampled).numpy().data)
+            file.flush()
+            pooled = np.memmap(file, np.float32, "r").reshape(copies * len(rows), -1)
+            return sampled | fit_ridge(pooled, np.tile(labels, copies), np.tile(children, copies))
 
 
 def generator_of(*seed: int) -> np.random.Generator:
