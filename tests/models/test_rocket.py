@@ -316,14 +316,16 @@ def test_a_segment_has_the_same_prediction_alone_and_among_others(predictor, oth
     assert predictor.predict(poses, np.arange(0))[0].shape == (1, 0)
 
 
-def test_several_folds_predict_the_same_together_and_alone(fitted, others):
+def test_several_folds_predict_the_same_together_and_alone_and_share_the_transform_of_equal_kernels(fitted, others):
     data = loaded(*children(seed=3))
-    other = fit(data, np.arange(48), seed=1)
-    both, attention = RocketPredictor([fitted, other], SMALL.features).predict(others[0], np.arange(16))
+    folds = [fitted, fit(data, np.arange(48), seed=1), fit(data, np.arange(8, 48), fold=1)]
+    together = RocketPredictor(folds, SMALL.features)
+    assert [numbers for _, numbers in together.groups] == [[0, 2], [1]]
+    logits, attention = together.predict(others[0], np.arange(16))
     assert attention is None
-    for number, weights in enumerate((fitted, other)):
-        assert np.array_equal(both[number], score(RocketPredictor([weights], SMALL.features), others[0]))
-    assert not np.allclose(both[0], both[1])
+    for number, weights in enumerate(folds):
+        assert np.array_equal(logits[number], score(RocketPredictor([weights], SMALL.features), others[0]))
+    assert not np.allclose(logits[0], logits[1]) and not np.allclose(logits[0], logits[2])
 
 
 def test_the_input_is_not_changed(predictor, others):

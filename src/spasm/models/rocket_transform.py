@@ -36,6 +36,7 @@ def series(poses: torch.Tensor, features: Features) -> dict[str, torch.Tensor]:
     """The streams (N, C, T) float32 that the kernels read of poses (N, T, 33, 5) float32.
 
     Coordinates from the hips, and their first differences (N, C, T - 1); C = 99: x of all landmarks, then y, then z.
+    Of every stream, the first 33 channels are the coordinate whose sign a mirror turns, see `with_mirror_image`.
     """
     positions, _ = root_relative(poses, features)
     position = positions.permute(0, 3, 2, 1).flatten(1, 2).contiguous()
