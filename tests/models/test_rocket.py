@@ -15,10 +15,14 @@ from helpers.settings import NO_AUGMENTATION, changed
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import TrainingData
-from spasm.ensemble.calibration import fit_logistic
+from spasm.data.landmark_sets import KEPT
+from spasm.data.landmarks import LANDMARKS
 from spasm.features.augmentation import mirror
+from spasm.models import rocket_folds
 from spasm.models import rocket_transform as rocket
+from spasm.models.ridge import of_raw_features
 from spasm.models.rocket import RocketConfig, RocketModel
+from spasm.models.rocket_folds import RocketPredictor
 
 ROCKET = RocketModel()
 SMALL = changed(RocketConfig(), biases_per_kernel=1, augmented_copies=1, shift_frames=2, gap_frames=4)
@@ -31,9 +35,15 @@ def loaded(poses: np.ndarray, labels: np.ndarray, each: int = 8) -> TrainingData
     return TrainingData(names, owners, labels, poses, np.isfinite(poses).any((1, 2, 3)), "", {}, False)
 
 
-def fit(data: TrainingData, rows: np.ndarray, config: RocketConfig = SMALL, seed: int = 0) -> rocket.Tensors:
+def fit(
+    data: TrainingData, rows: np.ndarray, config: RocketConfig = SMALL, seed: int = 0, fold: int = 0
+) -> rocket.Tensors:
     changes = config.biases_per_kernel, config.augmented_copies
-    return rocket.fit(data, rows, config.features, config.augmentation, *changes, [seed, 0])
+    return rocket_folds.fit(data, rows, config.features, config.augmentation, *changes, seed, fold)
+
+
+def kernels_of(fitted: rocket.Tensors) -> rocket.Tensors:
+    return {name: value for name, value in fitted.items() if name not in rocket_folds.FITTED}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +53,8 @@ def fitted() -> rocket.Tensors:
 
 
 @pytest.fixture(scope="module")
-def predictor(fitted: rocket.Tensors) -> rocket.RocketPredictor:
-    return rocket.RocketPredictor([fitted], SMALL.features)
+def predictor(fitted: rocket.Tensors) -> RocketPredictor:
+    return RocketPredictor([fitted], SMALL.features)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +63,7 @@ def others() -> tuple[np.ndarray, np.ndarray]:
     return children(count=2, seed=5)
 
 
-def score(predictor: rocket.RocketPredictor, poses: np.ndarray) -> np.ndarray:
+def score(predictor: RocketPredictor, poses: np.ndarray) -> np.ndarray:
     return predictor.predict(poses, np.arange(len(poses)))[0][0]
 
 
@@ -64,22 +74,23 @@ def reference(values: np.ndarray, sampled: dict[str, np.ndarray]) -> list[float]
     """The features of one stream (C, T) from the text of Dempster et al. 2021 (section 3.1) and Tan et al. 2022 (3.3).
 
     Kernels of length nine with weights -1 and 2 that sum to zero, so three weights are 2: 84 of them, each dilated and
-    applied to the sum of some channels, padded with zeros. Over Z, the output less a bias: the share of positive
-    values, their mean, the mean of their indices (-1 where there are none), and the longest run of them.
+    applied to a sum of some channels, here with signs, padded with zeros. Over Z, the output less a bias: the fraction
+    of positive values, their mean, the mean of their indices (-1 where there are none), and the longest run of them.
     """
     frames, features = values.shape[1], []
+    high = list(itertools.combinations(range(9), 3))
     for dilation in sorted({int(name.split(".")[0]) for name in sampled}):
-        channels, biases = sampled[f"{dilation}.channels"], sampled[f"{dilation}.biases"]
-        for number, high in enumerate(itertools.combinations(range(9), 3)):
-            series = [sum(values[c][t] for c in np.flatnonzero(channels[number])) for t in range(frames)]
+        numbers, mix, biases = (sampled[f"{dilation}.{part}"] for part in ("kernels", "mix", "biases"))
+        for row, number in enumerate(numbers):
+            series = [sum(mix[row][c] * values[c][t] for c in np.flatnonzero(mix[row])) for t in range(frames)]
             output = []
             for t in range(frames):
                 places = [t + (tap - 4) * dilation for tap in range(9)]
-                weights = [2 if tap in high else -1 for tap in range(9)]
+                weights = [2 if tap in high[number] else -1 for tap in range(9)]
                 output.append(
                     sum(w * series[place] for w, place in zip(weights, places, strict=True) if 0 <= place < frames)
                 )
-            for bias in biases[number]:
+            for bias in biases[row]:
                 above = [z - bias for z in output]
                 positive = [t for t, z in enumerate(above) if z > 0]
                 runs_of = [len(list(run)) for is_above, run in itertools.groupby(above, lambda z: z > 0) if is_above]
@@ -92,23 +103,34 @@ def reference(values: np.ndarray, sampled: dict[str, np.ndarray]) -> list[float]
     return features
 
 
-@pytest.mark.parametrize("frames", [16, 27])
-def test_features_are_those_of_the_papers(frames):
+@pytest.mark.parametrize(("frames", "names"), [(16, "a"), (27, "ab"), (27, "abcd")])
+def test_features_are_those_of_the_papers_and_as_many_with_any_number_of_streams(frames, names):
     generator = np.random.default_rng(frames)
 
     def streams(count: int) -> dict[str, torch.Tensor]:
-        position = torch.from_numpy(generator.normal(size=(count, 5, frames)).cumsum(2).astype(np.float32))
-        return {"position": position, "velocity": position.diff(dim=2)}
+        steps = (generator.normal(size=(count, 5, frames)).cumsum(2).astype(np.float32) for _ in names)
+        return {name: torch.from_numpy(values) for name, values in zip(names, steps, strict=True)}
 
-    sampled, segments = rocket.sample_kernels(streams(20), 2, generator), streams(2)
+    examples, segments = streams(20), streams(2)
+    sampled = rocket.sample_kernels(examples, rocket.moving(examples), 2, generator)
     found = rocket.transform(segments, sampled).numpy()
+    assert found.shape[1] == 2 * 84 * 2 * 4 * len(rocket.dilations(frames))
     for row in range(2):
         expected = []
-        for stream in ("position", "velocity"):
-            own = {name.removeprefix(f"{stream}."): value.numpy() for name, value in sampled.items() if stream in name}
-            expected += reference(segments[stream][row].double().numpy(), own)
-        assert len(expected) == found.shape[1] == 84 * 2 * 4 * len(sampled) // 2
+        for name, values in segments.items():
+            own = {key[2:]: value.numpy() for key, value in sampled.items() if key.startswith(f"{name}.")}
+            expected += reference(values[row].double().numpy(), own)
         assert found[row] == pytest.approx(np.array(expected), abs=2e-5)
+
+
+def test_streams_share_out_two_uses_of_every_kernel_and_change_them_with_the_dilation():
+    for streams in (["a"], ["a", "b"], ["a", "b", "c"], ["a", "b", "c", "d"]):
+        for turn in range(3):
+            shared = rocket.share_out(streams, turn)
+            assert sorted(np.concatenate(list(shared.values()))) == sorted([*range(84)] * 2)
+            assert max(map(len, shared.values())) - min(map(len, shared.values())) <= 1
+    used = np.concatenate([rocket.share_out(["a", "b", "c", "d"], turn)["a"] for turn in range(6)])
+    assert set(used) == set(range(84))
 
 
 def test_poolings_of_outputs_worked_out_by_hand():
@@ -122,7 +144,7 @@ def test_poolings_of_outputs_worked_out_by_hand():
 
 
 def test_there_are_84_different_kernels_of_nine_taps_that_sum_to_zero():
-    kernels = rocket.kernels()[:, 0].numpy()
+    kernels = rocket.kernels().numpy()
     assert kernels.shape == (84, 9)
     assert len(np.unique(kernels, axis=0)) == 84
     assert np.isin(kernels, [-1, 2]).all()
@@ -138,100 +160,93 @@ def test_dilations_go_from_one_frame_to_the_widest_kernel_that_fits(frames):
     assert len(dilations) == 6 or frames < 100
 
 
-def test_a_kernel_adds_up_one_to_nine_channels_that_move():
+def test_a_kernel_adds_one_to_nine_channels_that_move_with_random_signs():
     alive = np.ones(99, dtype=bool)
     alive[::3] = False
-    channels = rocket.sample_channels(np.random.default_rng(0), alive, 2000).numpy()
-    sizes = channels.sum(1)
-    assert set(np.unique(channels)) == {0, 1}
-    assert not channels[:, ~alive].any()
-    assert channels[:, alive].any(0).all()
+    mix = rocket.sample_mix(np.random.default_rng(0), alive, 2000).numpy()
+    sizes = np.abs(mix).sum(1)
+    assert set(np.unique(mix)) == {-1, 0, 1}
+    assert mix.sum() / sizes.sum() == pytest.approx(0, abs=0.05)
+    assert not mix[:, ~alive].any()
+    assert mix[:, alive].any(0).all()
     assert set(sizes) == set(range(1, 10))
     assert np.mean(sizes == 1) == pytest.approx(math.log(2) / math.log(10), abs=0.05)  # 2^U(0, log2 10), rounded down
-    alone = rocket.sample_channels(np.random.default_rng(0), np.arange(99) == 7, 84).numpy()
+    alone = np.abs(rocket.sample_mix(np.random.default_rng(0), np.arange(99) == 7, 84).numpy())
     assert (alone.sum(1) == alone[:, 7]).all() and alone[:, 7].all()
 
 
-def test_biases_are_quantiles_of_what_the_training_segments_give():
+def test_biases_are_quantiles_of_what_the_examples_give():
     examples = rocket.series(torch.from_numpy(children()[0]), SMALL.features)
-    sampled = rocket.sample_kernels(examples, 3, np.random.default_rng(0))
-    fractions = rocket.transform(examples, sampled).reshape(48, -1, 3, 4)[..., 0].mean(0)
-    assert fractions.shape[0] == 84 * len(sampled) // 2
-    assert fractions.mean(0).tolist() == pytest.approx([0.75, 0.5, 0.25], abs=0.02)
-    assert fractions.std(0).max() < 0.05
+    sampled = rocket.sample_kernels(examples, rocket.moving(examples), 3, np.random.default_rng(0))
+    fractions = rocket.transform(examples, sampled).reshape(48, -1, 4)[..., 0].mean(0)
+    assert len(fractions) == 3 * 84 * len(sampled) // 3
+    levels = rocket.spread_levels(0, len(fractions))
+    assert fractions.tolist() == pytest.approx((1 - levels).tolist(), abs=0.03)
+
+
+def test_the_levels_of_biases_are_spread_evenly_and_far_apart_within_a_kernel():
+    levels = rocket.spread_levels(0, 1000)
+    assert sorted(levels.tolist()) == pytest.approx(np.linspace(0, 1, 1000).tolist(), abs=0.01)
+    assert (levels.reshape(-1, 4).sort(1).values.diff(dim=1) > 0.1).all()
+    assert torch.equal(rocket.spread_levels(10, 5), levels[10:15])
+
+
+def test_kernels_and_biases_know_no_child_of_the_run():
+    """Other children, labels and folds give the same kernels, because biases come from simulated infants."""
+    first = kernels_of(fit(loaded(*children()), np.arange(48)))
+    other = kernels_of(fit(loaded(*children(seed=3)), np.arange(8, 48), fold=1))
+    assert rocket_folds.equal(first, other)
+    assert not rocket_folds.equal(first, kernels_of(fit(loaded(*children()), np.arange(48), seed=1)))
+    simulated = rocket_folds.simulated_poses(T, "coco_17")
+    assert len(simulated) > 50 and np.isfinite(simulated).any((1, 2, 3)).all()
+    assert np.array_equal(np.isfinite(simulated).any((0, 1, 3)), np.isin(LANDMARKS, KEPT["coco_17"]))
+
+
+def test_no_bias_is_as_near_to_zero_as_rounding_errors():
+    """Landmarks that do not move give rounding errors around 0, which would be above such a bias or not by chance."""
+    assert rocket.away_from_zero(torch.tensor([-1.0, -1e-9, 0.0, 1e-9, 1.0])).tolist() == pytest.approx(
+        [-1, -1e-4, 1e-4, 1e-4, 1]
+    )
+    still = loaded(np.repeat(children()[0][:, :1], T, axis=1), children()[1])
+    still.poses[:, ::8, 15] += 0.3 * np.arange(48, dtype=np.float32)[:, None, None] / 48  # one hand moves
+    fitted = fit(still, np.arange(48), changed(SMALL, augmented_copies=0))
+    for name, biases in fitted.items():
+        assert not name.endswith(".biases") or biases.abs().min() >= rocket.SMALLEST_BIAS
+    noise = 1e-7 * np.random.default_rng(0).normal(size=(*still.poses.shape[:-1], 3))
+    noisy = still.poses.copy()
+    noisy[..., :3] += noise.astype(np.float32)
+    streams = [rocket.series(torch.from_numpy(poses), SMALL.features) for poses in (still.poses, noisy)]
+    kept = [rocket.transform(one, kernels_of(fitted)) for one in streams]
+    near = {name: value * 0 if name.endswith(".biases") else value for name, value in kernels_of(fitted).items()}
+    lost = [rocket.transform(one, near) for one in streams]
+    assert (kept[0] - kept[1]).abs().mean() < 1e-4
+    logits = [score(RocketPredictor([fitted], SMALL.features), poses) for poses in (still.poses, noisy)]
+    assert logits[1] == pytest.approx(logits[0], abs=1e-3)
+    assert (lost[0] - lost[1]).abs().mean() > 1e-2, "the test is void unless biases of 0 would notice the noise"
+
+
+def test_mirrored_kernels_give_the_features_of_a_mirrored_pose(fitted, others):
+    poses = torch.from_numpy(others[0])
+    streams, mirrored = (rocket.series(image, SMALL.features) for image in (poses, mirror(poses)))
+    sampled = kernels_of(fitted)
+    both = rocket.transform_both(streams, rocket.with_mirror_image(sampled))
+    one_way, other_way = (rocket.transform(image, sampled) for image in (streams, mirrored))
+    # Another order of summation moves an output by 1e-7, and a feature where that passes a bias.
+    assert (both - (one_way + other_way) / 2).abs().mean() < 1e-5
+    assert (one_way - other_way).abs().mean() > 1e-2
 
 
 def test_the_series_are_coordinates_from_the_hips_and_their_first_differences():
     poses = torch.from_numpy(moving(0, T, 2))
     streams = rocket.series(poses, SMALL.features)
-    assert streams["position"].shape == (2, 99, T)
-    hips = streams["position"].reshape(2, 3, 33, T)[:, :, 23:25].mean(2)
+    assert streams["camera.position"].shape == (2, 99, T)
+    hips = streams["camera.position"].reshape(2, 3, 33, T)[:, :, 23:25].mean(2)
     assert hips.abs().max() < 1e-5
-    assert torch.equal(streams["velocity"], streams["position"][..., 1:] - streams["position"][..., :-1])
+    position = streams["camera.position"]
+    assert torch.equal(streams["camera.velocity"], position[..., 1:] - position[..., :-1])
 
 
 # ---- the ridge
-
-
-def ridge_by_hand(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, np.ndarray]:
-    """The penalty that inner folds choose, and calibrated log-odds of the rows themselves, both from the primal."""
-    scale = features.std(0, ddof=1)
-    values = (features - features.mean(0)) / np.where(scale > 1e-6, scale, 1) / np.sqrt(features.shape[1])
-    target, inner = 2.0 * labels - 1, rocket.inner_folds(labels, groups)
-
-    def solve(rows: np.ndarray, penalty: float) -> np.ndarray:
-        left = values[rows].T @ values[rows] + penalty * np.eye(values.shape[1])
-        middle = target[rows].mean()
-        return values @ np.linalg.solve(left, values[rows].T @ (target[rows] - middle)) + middle
-
-    scores = np.empty((len(rocket.PENALTIES), len(labels)))
-    for number, penalty in enumerate(rocket.PENALTIES):
-        for fold in range(inner.max() + 1):
-            scores[number, inner == fold] = solve(inner != fold, penalty)[inner == fold]
-    best = np.mean((scores - target) ** 2, axis=1).argmin()
-    slope, offset = fit_logistic(scores[best][:, None], labels, np.zeros(1), 1e-3)
-    return rocket.PENALTIES[best], slope * solve(np.full(len(labels), True), rocket.PENALTIES[best]) + offset
-
-
-def test_the_ridge_is_the_textbooks_with_the_penalty_that_inner_folds_of_children_choose():
-    generator = np.random.default_rng(0)
-    labels, groups = np.arange(60) % 2, np.repeat(np.arange(12), 5)
-    chosen = []
-    for strength in (0.0, 0.3, 5.0):
-        features = generator.normal(size=(60, 40))
-        features[:, :3] += strength * (2 * labels[:, None] - 1)
-        features[:, -1] = 7  # never varies
-        fitted = rocket.fit_ridge(torch.from_numpy(features), labels, groups)
-        penalty, logits = ridge_by_hand(features, labels, groups)
-        assert rocket.logits_of(torch.from_numpy(features), fitted) == pytest.approx(logits, abs=1e-6)
-        chosen.append(penalty)
-    assert chosen[0] > 10 * chosen[2], "the test is void unless the penalty differs"
-
-
-def test_what_marks_a_child_and_not_the_label_is_not_trusted():
-    """Each child has a label and a mark of its own. Folds that split children would find the marks perfect."""
-    generator = np.random.default_rng(0)
-    groups = np.repeat(np.arange(30), 6)
-    labels = generator.permutation(np.arange(30) % 2)[groups]
-    marks = generator.normal(size=(30, 50))[groups] + 0.01 * generator.normal(size=(180, 50))
-    honest = rocket.logits_of(torch.from_numpy(marks), rocket.fit_ridge(torch.from_numpy(marks), labels, groups))
-    alone = np.arange(180)
-    fooled = rocket.logits_of(torch.from_numpy(marks), rocket.fit_ridge(torch.from_numpy(marks), labels, alone))
-    assert np.abs(honest).max() < 1.5
-    assert np.abs(fooled).min() > 2
-
-
-def test_inner_folds_hold_whole_children_and_share_out_the_positives():
-    generator = np.random.default_rng(0)
-    groups = generator.permutation(np.repeat([f"child {number}" for number in range(23)], 4))
-    labels = (np.char.endswith(groups, ("3"))).astype(int)  # those of 3 and 13
-    labels |= np.isin(groups, ["child 0", "child 5", "child 8"])
-    inner = rocket.inner_folds(labels, groups)
-    assert set(inner) == set(range(5))
-    for child in np.unique(groups):
-        assert len(set(inner[groups == child])) == 1
-    assert [labels[inner == fold].sum() for fold in range(5)] == [4] * 5
-    assert len(set(rocket.inner_folds(np.array([0, 1, 1]), np.array(["a", "b", "b"])))) == 2
 
 
 def marked_children(count: int = 40, each: int = 2) -> TrainingData:
@@ -253,11 +268,11 @@ def test_changed_copies_of_a_child_stay_in_its_inner_fold_of_the_ridge():
     def certainty(data: TrainingData) -> float:
         """How far the scores of the training segments are from 0 on average."""
         fitted = fit(data, rows, config)
-        return float(np.abs(rocket.RocketPredictor([fitted], config.features).predict(data.poses, rows).logits).mean())
+        return float(np.abs(RocketPredictor([fitted], config.features).predict(data.poses, rows).logits).mean())
 
     assert certainty(data) < 1  # 0.5; with copies in other inner folds 3
     each_its_own = dataclasses.replace(data, children=data.names)
-    assert certainty(each_its_own) > 2, "the test is void unless segments of a child give it away"
+    assert certainty(each_its_own) > 1.5, "the test is void unless segments of a child give it away"
 
 
 # ---- what must not change a prediction
@@ -268,27 +283,26 @@ def test_it_recognises_jerks_of_held_out_children(predictor, others):
     assert roc_auc_score(labels, score(predictor, poses)) > 0.9
 
 
-def test_a_mirror_changes_nothing(predictor, others):
+def test_a_mirror_changes_nothing(fitted, predictor, others):
     poses = others[0]
     mirrored = mirror(torch.from_numpy(poses)).numpy()
     expected = score(predictor, poses)
     assert score(predictor, mirrored) == pytest.approx(expected, abs=1e-3)
     assert np.ptp(expected) > 0.5, "the test is void unless poses differ"
+    coefficients, intercept = of_raw_features(fitted)
     one_way = [
-        rocket.logits_of(
-            rocket.transform(rocket.series(torch.from_numpy(image), SMALL.features), predictor.weights[0]),
-            predictor.weights[0],
-        )
+        rocket.transform(rocket.series(torch.from_numpy(image), SMALL.features), fitted).double() @ coefficients
+        + intercept
         for image in (poses, mirrored)
     ]
-    assert np.abs(one_way[0] - one_way[1]).max() > 0.02, "and unless one way alone would"
+    assert (one_way[0] - one_way[1]).abs().max() > 0.02, "and unless one way alone would"
 
 
-def test_where_the_camera_stands_and_its_zoom_change_nothing(predictor, others):
+def test_where_the_camera_stands_and_its_zoom_change_nothing(fitted, predictor, others):
     poses = others[0]
     seen = camera(poses, roll=0, zoom=1.6, x=0.2, y=-0.3)
-    assert score(predictor, seen) == pytest.approx(score(predictor, poses), abs=1e-3)
-    unscaled = rocket.RocketPredictor(predictor.weights, changed(SMALL, body_scale=False).features)
+    assert score(predictor, seen) == pytest.approx(score(predictor, poses), abs=5e-3)  # rounding
+    unscaled = RocketPredictor([fitted], changed(SMALL, body_scale=False).features)
     assert np.abs(score(unscaled, seen) - score(unscaled, poses)).max() > 0.1
 
 
@@ -302,14 +316,16 @@ def test_a_segment_has_the_same_prediction_alone_and_among_others(predictor, oth
     assert predictor.predict(poses, np.arange(0))[0].shape == (1, 0)
 
 
-def test_several_folds_predict_the_same_together_and_alone(fitted, others):
+def test_several_folds_predict_the_same_together_and_alone_and_share_the_transform_of_equal_kernels(fitted, others):
     data = loaded(*children(seed=3))
-    other = fit(data, np.arange(48), seed=1)
-    both, attention = rocket.RocketPredictor([fitted, other], SMALL.features).predict(others[0], np.arange(16))
+    folds = [fitted, fit(data, np.arange(48), seed=1), fit(data, np.arange(8, 48), fold=1)]
+    together = RocketPredictor(folds, SMALL.features)
+    assert [numbers for _, numbers in together.groups] == [[0, 2], [1]]
+    logits, attention = together.predict(others[0], np.arange(16))
     assert attention is None
-    for number, weights in enumerate((fitted, other)):
-        assert np.array_equal(both[number], score(rocket.RocketPredictor([weights], SMALL.features), others[0]))
-    assert not np.allclose(both[0], both[1])
+    for number, weights in enumerate(folds):
+        assert np.array_equal(logits[number], score(RocketPredictor([weights], SMALL.features), others[0]))
+    assert not np.allclose(logits[0], logits[1]) and not np.allclose(logits[0], logits[2])
 
 
 def test_the_input_is_not_changed(predictor, others):
@@ -338,7 +354,7 @@ def test_a_landmark_that_training_never_found_is_ignored(others):
         changed(RocketConfig(), biases_per_kernel=1, augmented_copies=1, mirror_prob=0),
     )
     for name, channels in fitted.items():
-        if name.endswith(".channels"):
+        if name.endswith(".mix"):
             assert not channels.reshape(84, 3, 33)[:, :, 15].any()
             assert channels.reshape(84, 3, 33)[:, :, 16].any()
     streams, wild = (
@@ -351,9 +367,9 @@ def test_a_landmark_that_training_never_found_is_ignored(others):
 
 def test_the_shortest_segments_can_be_learned_and_predicted():
     fitted = fit(loaded(*children(frames=16)), np.arange(48))
-    assert {name.split(".")[1] for name in fitted if name.endswith("biases")} == {"1"}
+    assert {name.split(".")[2] for name in fitted if name.endswith("biases")} == {"1"}
     poses, labels = children(count=2, frames=16, seed=5)
-    assert roc_auc_score(labels, score(rocket.RocketPredictor([fitted], SMALL.features), poses)) > 0.8
+    assert roc_auc_score(labels, score(RocketPredictor([fitted], SMALL.features), poses)) > 0.8
 
 
 # ---- what its bytes depend on

@@ -15,37 +15,29 @@ USUAL_ACCELERATION = 0.01  # trunk lengths per frame and frame
 TRUSTED_DEPTH = 3.0  # noise of depth over noise in the picture at which depth counts half
 
 
-def body_motion(
-    positions: torch.Tensor, found: torch.Tensor, upward: torch.Tensor, trunk: torch.Tensor
-) -> torch.Tensor:
-    """The ten channels x, y, z, vx, vy, vz, ax, ay, az, speed (N, T, 33, 10) in the body's frame.
+def upright(positions: torch.Tensor, found: torch.Tensor, upward: torch.Tensor, trunk: torch.Tensor) -> torch.Tensor:
+    """Positions (N, T, 33, 3) about the root in the body's frame, in trunk lengths.
 
-    positions: (N, T, 33, 3) about the root, without gaps; found: (N, T, 33) bool; upward: (N, 2), the unit vector from
-    hips to shoulders in the picture; trunk: (N,), its length. The speed is that in the picture.
+    positions: (N, T, 33, 3) in the picture, without gaps; found: (N, T, 33) bool; upward: (N, 2), the unit vector from
+    hips to shoulders in the picture; trunk: (N,), its length.
     """
     ux, uy = upward[:, 0, None, None], upward[:, 1, None, None]
     x, y, z = positions.unbind(-1)
     # The child is turned so that the trunk points up, which is -y in a picture; left and right are kept.
-    upright = torch.stack([y * ux - x * uy, -x * ux - y * uy, z], -1) / trunk[:, None, None, None]
-    upright = torch.cat([upright[..., :2], tame_depth(upright, found)], -1)
-    smooth = smooth_in_time(upright)
+    turned = torch.stack([y * ux - x * uy, -x * ux - y * uy, z], -1) / trunk[:, None, None, None]
+    return smooth_in_time(torch.cat([turned[..., :2], tame_depth(turned, found)], -1))
 
-    moves = found[:, 1:] & found[:, :-1]
-    velocity = torch.zeros_like(smooth)
-    velocity[:, 1:] = (smooth[:, 1:] - smooth[:, :-1]) * moves[..., None]
-    accelerates = moves[:, 1:] & moves[:, :-1]
-    acceleration = torch.zeros_like(smooth)
-    acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
-    speed = velocity[..., :2].square().sum(-1, keepdim=True).sqrt()
-    return torch.cat(
-        [
-            smooth,
-            torch.asinh(velocity / USUAL_SPEED),
-            torch.asinh(acceleration / USUAL_ACCELERATION),
-            torch.asinh(speed / USUAL_SPEED),
-        ],
-        -1,
-    )
+
+def squashed(positions: torch.Tensor, velocity: torch.Tensor, acceleration: torch.Tensor) -> torch.Tensor:
+    """The ten channels of motion (N, T, 33, 10) in the body's frame; speed is that in the picture, without depth."""
+    speed = velocity[..., :2].norm(dim=-1, keepdim=True)
+    derivatives = squash(velocity), torch.asinh(acceleration / USUAL_ACCELERATION), squash(speed)
+    return torch.cat([positions, *derivatives], -1)
+
+
+def squash(velocity: torch.Tensor) -> torch.Tensor:
+    """Velocities in trunk lengths per frame, in proportion where they are usual, as their logarithm where large."""
+    return torch.asinh(velocity / USUAL_SPEED)
 
 
 def tame_depth(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

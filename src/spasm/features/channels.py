@@ -8,7 +8,7 @@ import torch
 from spasm.config.features import Features
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import FARTHEST
-from spasm.features.body_channels import body_motion
+from spasm.features.body_channels import squashed, upright
 from spasm.features.body_frame import SMALLEST_TRUNK
 
 CHANNELS = (
@@ -25,6 +25,34 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
     Returns (N, 14, 33, T) float32 without NaN, in the order of `CHANNELS`; velocity and acceleration are per frame.
         In memory the channels are the innermost axis, which is fastest for the convolutions.
     """
+    positions, found = root_relative(poses, settings)
+    mask = found.to(positions.dtype)[..., None]
+    observed = torch.nan_to_num(poses[..., 3:5], nan=0.0).clamp(0, 1), mask, mask.mean(2, keepdim=True).expand_as(mask)
+    differences = in_time(positions, found)
+    if settings.frame == "body":
+        motion = squashed(positions, *differences)
+    else:
+        velocity, acceleration = differences
+        motion = torch.cat([positions, velocity, acceleration, velocity.norm(dim=-1, keepdim=True)], -1)
+    return torch.cat([motion, *observed], dim=-1).permute(0, 3, 2, 1)
+
+
+def in_time(positions: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Velocity and acceleration per frame of positions (N, T, 33, 3), 0 where a frame that they rest on is missing."""
+    moves = found[:, 1:] & found[:, :-1]
+    velocity = torch.zeros_like(positions)
+    velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
+    accelerates = moves[:, 1:] & moves[:, :-1]
+    acceleration = torch.zeros_like(positions)
+    acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
+    return velocity, acceleration
+
+
+def root_relative(poses: torch.Tensor, settings: Features) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coordinates from the root (N, T, 33, 3) float32 of poses (N, T, 33, 5), and what was found (N, T, 33) bool.
+
+    They are in the frame of reference of the settings. Gaps are filled; a landmark that is never found is zero.
+    """
     # Poses that were read lie within FARTHEST; augmented ones need not, and one such value would spoil a batch norm.
     positions = poses[..., :3].clamp(-FARTHEST, FARTHEST)
     found = torch.isfinite(poses[..., :3]).all(-1)  # (N, T, 33)
@@ -34,30 +62,11 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
         positions = positions * positions.new_tensor([settings.aspect, 1, settings.aspect])
     root = _root(positions, found, ever_found, hold=settings.root == "hold")
     positions = (positions - root) * ever_found[:, None, :, None]
-    mask = found.to(positions.dtype)[..., None]
-    observed = [
-        torch.nan_to_num(poses[..., 3:5], nan=0.0).clamp(0, 1),
-        mask,
-        mask.mean(2, keepdim=True).expand_as(mask),
-    ]
     if settings.frame == "body":
-        motion = body_motion(positions, found, *_trunk(positions, found))
-    else:
-        motion = _camera_motion(positions, found, settings.body_scale)
-    return torch.cat([motion, *observed], dim=-1).permute(0, 3, 2, 1)
-
-
-def _camera_motion(positions: torch.Tensor, found: torch.Tensor, body_scale: bool) -> torch.Tensor:
-    """The first ten channels (N, T, 33, 10) in the camera's frame of reference."""
-    if body_scale:
+        return upright(positions, found, *_trunk(positions, found)), found
+    if settings.body_scale:
         positions = positions / _trunk(positions, found)[1][:, None, None, None]
-    moves = found[:, 1:] & found[:, :-1]
-    velocity = torch.zeros_like(positions)
-    velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
-    accelerates = moves[:, 1:] & moves[:, :-1]
-    acceleration = torch.zeros_like(positions)
-    acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
-    return torch.cat([positions, velocity, acceleration, velocity.square().sum(-1, keepdim=True).sqrt()], -1)
+    return positions, found
 
 
 def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

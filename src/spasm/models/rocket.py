@@ -46,7 +46,7 @@ class RocketModel(Model):
 
     def fit(self, job: FoldJob) -> "dict[str, torch.Tensor]":
         from spasm.core.processes import set_threads
-        from spasm.models.rocket_transform import fit
+        from spasm.models.rocket_folds import fit
 
         set_threads(threads=1)
         config = job.config
@@ -57,7 +57,8 @@ class RocketModel(Model):
             config.augmentation,
             config.biases_per_kernel,
             config.augmented_copies,
-            [job.seed, job.fold],
+            job.seed,
+            job.fold,
         )
 
     def save(self, path: Path, trained: Any) -> None:
@@ -66,11 +67,11 @@ class RocketModel(Model):
         checkpoints.write_tensors(path, trained)
 
     def load(self, paths: Sequence[Path], config: RocketConfig, hardware: Hardware) -> Predictor:
-        from spasm.models.rocket_transform import load
+        from spasm.models.rocket_folds import load
 
         return load(paths, config.features)
 
     def predictor(self, trained: Any, config: RocketConfig, hardware: Hardware) -> Predictor:
-        from spasm.models.rocket_transform import RocketPredictor
+        from spasm.models.rocket_folds import RocketPredictor
 
         return RocketPredictor([trained], config.features)

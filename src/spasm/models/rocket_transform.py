@@ -1,51 +1,58 @@
-"""Random convolutions and a ridge classifier: thousands of fixed kernels, pooled over time, and one linear fit.
+"""The random convolutions: thousands of fixed kernels on streams of channels, pooled over time.
 
-The kernels and the choice of channels follow MiniRocket (Dempster et al. 2021, arXiv 2012.08791), the four poolings and
-the use of first differences follow MultiRocket (Tan et al. 2022, arXiv 2102.00457). Written from the papers.
+The kernels follow MiniRocket (Dempster et al. 2021, arXiv 2012.08791), the four poolings and the use of first
+differences follow MultiRocket (Tan et al. 2022, arXiv 2102.00457). Written from the papers. Unlike there, a kernel adds
+its channels with random signs, so that what moves in opposite directions does not cancel.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-from spasm.config.features import Augmentation, Features
-from spasm.core import checkpoints
-from spasm.core.errors import DataError, TrainingError
-from spasm.data.dataset import TrainingData
-from spasm.ensemble.calibration import fit_logistic
-from spasm.features.augmentation import augment, mirror
-from spasm.features.channels import build_features
-from spasm.models.model import Explanation, FoldScores
+from spasm.config.features import Features
+from spasm.core.errors import TrainingError
+from spasm.data.landmarks import LANDMARKS, MIRROR
+from spasm.features.body_channels import squash
+from spasm.features.channels import root_relative
 
 TAPS = 9
 # MiniRocket's 84 kernels: three of nine weights are 2 and the others -1, so that each sums to 0.
 HIGH_TAPS = np.array(list(itertools.combinations(range(TAPS), 3)))
+USES = 2  # of every kernel in every dilation, shared out among the streams
 MOST_DILATIONS = 6  # from 1 frame to the widest kernel that fits into the segment
-MOST_CHANNELS = 9  # added up by one kernel, as in MiniRocket
+MOST_CHANNELS = 9  # added by one kernel, as in MiniRocket
 POOLINGS = 4
-BATCH = 64  # segments; with fewer, the calls of torch dominate the time
-BIAS_SEGMENTS = 64  # the biases are quantiles of their outputs
-BIAS_VALUES = 10_000
-PENALTIES = np.geomspace(1e-3, 10, 9)  # of the ridge, relative to the mean squared norm of a segment's features
-INNER_FOLDS = 5  # among the training children, to choose the penalty and to calibrate
-STREAMS = ("position", "velocity")
+GOLDEN_RATIO = (5**0.5 + 1) / 2
+BIAS_VALUES = 10_000  # of a kernel's outputs, whose quantiles are its biases
+# Kernels sum to 0, so landmarks that do not move give rounding errors, which must not pass a bias.
+SMALLEST_BIAS = 1e-4
+PARTS = ("kernels", "mix", "biases")
 Tensors = dict[str, torch.Tensor]
+Streams = Mapping[str, torch.Tensor]
 
 
 def series(poses: torch.Tensor, features: Features) -> dict[str, torch.Tensor]:
-    """poses (N, T, 33, 5) float32 to root-relative coordinates (N, 99, T) and first differences (N, 99, T - 1)."""
-    position = build_features(poses, features)[:, :3].flatten(1, 2).contiguous()
-    return {"position": position, "velocity": position.diff(dim=2)}
+    """The streams (N, C, T) float32 that the kernels read of poses (N, T, 33, 5) float32.
+
+    Coordinates from the hips and their velocities; C = 99: x of all landmarks, then y, then z. The first 33 channels
+    are the coordinate whose sign a mirror turns, see `with_mirror_image`.
+    """
+    positions, _ = root_relative(poses, features)
+    position = positions.permute(0, 3, 2, 1).flatten(1, 2).contiguous()
+    velocity = position.diff(dim=2)
+    return {"position": position, "velocity": squash(velocity) if features.frame == "body" else velocity}
+
+
+def moving(streams: Streams) -> dict[str, np.ndarray]:
+    """Whether each channel of a stream ever changes, (C,) bool by stream; a landmark that is never found does not."""
+    return {name: (values.amax((0, 2)) > values.amin((0, 2))).numpy() for name, values in streams.items()}
 
 
 def kernels() -> torch.Tensor:
-    """The 84 kernels (84, 1, 9) float32."""
-    weights = torch.full((len(HIGH_TAPS), 1, TAPS), -1.0)
-    weights.scatter_(2, torch.from_numpy(HIGH_TAPS)[:, None], 2.0)
-    return weights
+    """The 84 kernels (84, 9) float32."""
+    return torch.full((len(HIGH_TAPS), TAPS), -1.0).scatter_(1, torch.from_numpy(HIGH_TAPS), 2.0)
 
 
 def dilations(frames: int) -> np.ndarray:
@@ -54,35 +61,104 @@ def dilations(frames: int) -> np.ndarray:
     return np.unique(np.geomspace(1, widest, MOST_DILATIONS).round().astype(int))
 
 
-def sample_channels(generator: np.random.Generator, alive: np.ndarray, count: int) -> torch.Tensor:
-    """Sample the channels that each kernel adds up, (84, C) of 0 and 1: one to nine of those `alive` (C,) bool.
+def share_out(streams: Sequence[str], turn: int) -> dict[str, np.ndarray]:
+    """Numbers of the kernels that each stream uses in a dilation: all streams together use every kernel twice.
 
-    A channel that never moves in the training data, such as a landmark that is never found, is not sampled.
+    So the number of features does not grow with the streams. turn: the number of the dilation; the next one gives a
+    stream other kernels.
     """
-    chosen = torch.zeros(count, len(alive))
+    uses = np.arange(USES * len(HIGH_TAPS)) // USES
+    return {name: uses[(place + turn) % len(streams) :: len(streams)] for place, name in enumerate(streams)}
+
+
+def sample_mix(generator: np.random.Generator, alive: np.ndarray, count: int) -> torch.Tensor:
+    """Sample the channels that each of `count` kernels adds, and their signs: (count, C) of -1, 0 and 1.
+
+    One to nine of those `alive` (C,) bool, as in MiniRocket.
+    """
+    mix = torch.zeros(count, len(alive))
     usable = np.flatnonzero(alive)
     for kernel in range(count):
         most = min(len(usable), MOST_CHANNELS)
         size = int(2 ** generator.uniform(0, np.log2(most + 1)))
-        chosen[kernel, generator.choice(usable, size, replace=False)] = 1
-    return chosen
+        signs = torch.from_numpy(generator.choice([-1.0, 1.0], size)).float()
+        mix[kernel, generator.choice(usable, size, replace=False)] = signs
+    return mix
 
 
-def convolve(values: torch.Tensor, channels: torch.Tensor, dilation: int) -> torch.Tensor:
-    """values (T, N, C) to (T, N, 84): each kernel over the sum of its channels, zeros beyond both ends."""
+def sample_kernels(
+    examples: Streams, alive: Mapping[str, np.ndarray], biases: int, generator: np.random.Generator
+) -> Tensors:
+    """For each stream and dilation: numbers of kernels (K,), channels and signs (K, C), and biases (K, B).
+
+    Biases are quantiles of the outputs for `examples`, which must not be segments to be scored; each has a level of its
+    own, as in MiniRocket. alive: the channels to
+    use, (C,) bool by stream. Raises TrainingError if no channel of a stream is.
+    """
+    if not all(alive[name].any() for name in examples):
+        raise TrainingError("nothing moves in the training segments: check them with src/verify.py")
+    sampled: Tensors = {}
+    sampled_before = 0
+    for name, values in examples.items():
+        values = values.permute(2, 0, 1).contiguous()
+        for turn, dilation in enumerate(dilations(len(values))):
+            numbers = torch.from_numpy(share_out(list(examples), turn)[name])
+            mix = sample_mix(generator, alive[name], len(numbers))
+            outputs = convolve(values, kernels()[numbers], mix, int(dilation)).permute(2, 1, 0).flatten(1)
+            outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)].sort(1).values
+            levels = spread_levels(sampled_before, len(numbers) * biases).reshape(-1, biases)
+            quantiles = outputs.gather(1, (levels * outputs.shape[1]).long())
+            sampled_before += levels.numel()
+            key = f"{name}.{dilation}"
+            sampled[f"{key}.kernels"], sampled[f"{key}.mix"] = numbers, mix
+            sampled[f"{key}.biases"] = away_from_zero(quantiles)
+    return sampled
+
+
+def spread_levels(first: int, count: int) -> torch.Tensor:
+    """Numbers first .. first + count of MiniRocket's sequence of levels in 0..1: any few in a row are far apart."""
+    return torch.arange(first + 1, first + count + 1, dtype=torch.float64) * GOLDEN_RATIO % 1
+
+
+def away_from_zero(biases: torch.Tensor) -> torch.Tensor:
+    """Biases at least SMALLEST_BIAS above or below 0, on the side where they are."""
+    return torch.where(biases < 0, biases.clamp(max=-SMALLEST_BIAS), biases.clamp(min=SMALLEST_BIAS))
+
+
+def with_mirror_image(sampled: Tensors) -> Tensors:
+    """Every kernel twice in its stream and dilation: as it is, and as it would read the mirror image of a pose.
+
+    The mirror image exchanges left and right landmarks and turns the sign of their first coordinate. So the kernel is
+    mirrored and not the pose, and both read the same streams.
+    """
+    doubled: Tensors = {}
+    for name, value in sampled.items():
+        mirrored = value
+        if name.endswith(".mix"):
+            mirrored = value.reshape(len(value), -1, len(LANDMARKS))[..., list(MIRROR)].clone()
+            mirrored[:, 0] *= -1
+        doubled[name] = torch.cat([value, mirrored.reshape(value.shape)])
+    return doubled
+
+
+def convolve(values: torch.Tensor, weights: torch.Tensor, mix: torch.Tensor, dilation: int) -> torch.Tensor:
+    """values (T, N, C) to (T, N, K): each kernel over its sum of channels, zeros beyond both ends.
+
+    weights (K, 9): the kernels; mix (K, C): the channels that each adds, and their signs.
+    """
     frames, count, _ = values.shape
     margin = dilation * (TAPS // 2)
-    summed = torch.zeros(frames + 2 * margin, count, len(HIGH_TAPS))
-    torch.mm(values.flatten(0, 1), channels.T, out=summed[margin : margin + frames].flatten(0, 1))
+    summed = torch.zeros(frames + 2 * margin, count, len(mix))
+    torch.mm(values.flatten(0, 1), mix.T, out=summed[margin : margin + frames].flatten(0, 1))
     # Time first, every tap is one contiguous block: three times as fast as a grouped convolution.
-    outputs = torch.zeros(frames, count, len(HIGH_TAPS))
-    for tap, weights in enumerate(kernels()[:, 0].T.contiguous()):
-        outputs.addcmul_(summed[tap * dilation : tap * dilation + frames], weights)
+    outputs = torch.zeros(frames, count, len(mix))
+    for tap, weight in enumerate(weights.T.contiguous()):
+        outputs.addcmul_(summed[tap * dilation : tap * dilation + frames], weight)
     return outputs
 
 
 def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
-    """outputs (T, N, 84), biases (84, B) to (N, 84, B, 4): MultiRocket's poolings over the frames above each bias.
+    """outputs (T, N, K), biases (K, B) to (N, K, B, 4): MultiRocket's poolings over the frames above each bias.
 
     The fraction of such frames; their mean excess over the bias; their mean position, from 0 to 1, or -1 / T if there
     are none; and the longest run of them, as a fraction of T.
@@ -94,8 +170,8 @@ def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
     excess, above = torch.empty(shape), torch.empty(shape)
     frames_above, total, places, stretch, longest = (torch.zeros(shape) for _ in range(5))
     for place, output in enumerate(outputs):
+        torch.gt(output, biases, out=above)  # 0 or 1
         torch.sub(output, biases, out=excess)
-        torch.sign(excess, out=above).clamp_(min=0)
         frames_above.add_(above)
         total.addcmul_(excess, above)
         places.add_(above, alpha=place)
@@ -107,162 +183,23 @@ def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
     return pooled.permute(1, 2, 0, 3)
 
 
-def sample_kernels(examples: dict[str, torch.Tensor], biases: int, generator: np.random.Generator) -> Tensors:
-    """Channels and biases of every stream and dilation; the biases are quantiles of the outputs for `examples`."""
-    sampled: Tensors = {}
-    levels = torch.linspace(0, 1, biases + 2)[1:-1]
-    for stream, values in examples.items():
-        alive = (values.amax((0, 2)) > values.amin((0, 2))).numpy()
-        if not alive.any():
-            raise TrainingError("nothing moves in the training segments: check them with src/verify.py")
-        rows = generator.choice(len(values), min(len(values), BIAS_SEGMENTS), replace=False)
-        examined = values[rows].permute(2, 0, 1).contiguous()
-        for dilation in dilations(values.shape[2]):
-            channels = sample_channels(generator, alive, len(HIGH_TAPS))
-            outputs = convolve(examined, channels, int(dilation)).permute(2, 1, 0).flatten(1)
-            outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)]
-            sampled[f"{stream}.{dilation}.channels"] = channels
-            sampled[f"{stream}.{dilation}.biases"] = torch.quantile(outputs, levels, dim=1).T.contiguous()
-    return sampled
+def transform(streams: Streams, sampled: Tensors) -> torch.Tensor:
+    """The pooled features (N, F) float32 of segments, by stream, dilation, kernel, bias and pooling."""
+    return torch.cat([pooled.flatten(1) for pooled in pooled_outputs(streams, sampled)], 1)
 
 
-def transform(streams: dict[str, torch.Tensor], sampled: Tensors) -> torch.Tensor:
-    """The pooled features (N, F) float32 of segments; F = 84 * biases * 4 for each stream and dilation."""
+def transform_both(streams: Streams, doubled: Tensors) -> torch.Tensor:
+    """The mean of the features (N, F) of segments and of their mirror images, by kernels of `with_mirror_image`."""
+    both = (pooled.unflatten(1, (2, -1)).mean(1) for pooled in pooled_outputs(streams, doubled))
+    return torch.cat([pooled.flatten(1) for pooled in both], 1)
+
+
+def pooled_outputs(streams: Streams, sampled: Tensors) -> list[torch.Tensor]:
+    """The pooled outputs (N, K, B, 4) of each stream and dilation."""
     pooled = []
-    for stream in STREAMS:
-        values = streams[stream].permute(2, 0, 1).contiguous()
+    for name, values in streams.items():
+        values = values.permute(2, 0, 1).contiguous()
         for dilation in dilations(len(values)):
-            name = f"{stream}.{dilation}"
-            outputs = convolve(values, sampled[f"{name}.channels"], int(dilation))
-            pooled.append(pool(outputs, sampled[f"{name}.biases"]).flatten(1))
-    return torch.cat(pooled, 1)
-
-
-def fit_ridge(features: torch.Tensor, labels: np.ndarray, groups: np.ndarray) -> Tensors:
-    """Mean, scale, coefficients and intercept of a ridge regression on labels -1 and 1, and a calibration of its score.
-
-    features (M, F) float32; labels (M,) of 0 and 1; groups (M,): the child of each row. The penalty, and the
-    calibration of scores to log-odds, come from inner folds of whole children.
-    """
-    mean, scale = features.mean(0), features.std(0)
-    scale = torch.where(scale > 1e-6, scale, 1.0)
-    standard = (features - mean) / scale
-    # Solve in the space of the segments: there are fewer segments than features.
-    gram = (standard @ standard.T).double() / standard.shape[1]
-    target = torch.from_numpy(2.0 * labels - 1)
-    inner = inner_folds(labels, groups)
-    scores = np.zeros((len(PENALTIES), len(labels)))
-    for fold in np.unique(inner):
-        fitted, scored = (torch.from_numpy(np.flatnonzero(which)) for which in (inner != fold, inner == fold))
-        for number, penalty in enumerate(PENALTIES):
-            dual, intercept = _solve(gram[fitted][:, fitted], target[fitted], penalty)
-            scores[number, scored] = (gram[scored][:, fitted] @ dual + intercept).numpy()
-    best = ((scores - target.numpy()) ** 2).mean(1).argmin()
-    dual, intercept = _solve(gram, target, PENALTIES[best])
-    # A ridge score is not in log-odds, so its slope has no prior.
-    slope, offset = fit_logistic(scores[best][:, None], labels, np.zeros(1), 1e-3)
-    return {
-        "mean": mean,
-        "scale": scale,
-        "coefficients": standard.double().T @ dual / standard.shape[1] * slope,
-        "intercept": torch.tensor(intercept * slope + offset, dtype=torch.float64),
-    }
-
-
-def inner_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Inner fold (M,) of each row: children are assigned in turn, those with the most positives first."""
-    names, child = np.unique(groups, return_inverse=True)
-    positives = np.bincount(child, labels, minlength=len(names))
-    order = np.lexsort((names, -positives))
-    fold_of_child = np.empty(len(names), dtype=np.int64)
-    fold_of_child[order] = np.arange(len(names)) % min(INNER_FOLDS, len(names))
-    return fold_of_child[child]
-
-
-def _solve(gram: torch.Tensor, target: torch.Tensor, penalty: float) -> tuple[torch.Tensor, float]:
-    intercept = float(target.mean())
-    factor = torch.linalg.cholesky(gram + penalty * torch.eye(len(gram), dtype=gram.dtype))
-    return torch.cholesky_solve((target - intercept)[:, None], factor)[:, 0], intercept
-
-
-def logits_of(features: torch.Tensor, fitted: Tensors) -> np.ndarray:
-    """Calibrated log-odds (N,) of pooled features (N, F)."""
-    standard = (features - fitted["mean"]) / fitted["scale"]
-    return (standard.double() @ fitted["coefficients"] + fitted["intercept"]).numpy()
-
-
-def fit(
-    data: TrainingData,
-    rows: np.ndarray,
-    features: Features,
-    augmentation: Augmentation,
-    biases_per_kernel: int,
-    augmented_copies: int,
-    seed: list[int],
-) -> Tensors:
-    """Kernels, biases and the ridge, fitted on the segments `rows` of the data, each with a pose."""
-    poses, labels, children = data.poses, data.labels[rows], np.array(data.children)[rows]
-    if len(np.unique(labels)) < 2:
-        raise TrainingError("the training children of a fold have one class only; use another --fold-seed")
-    if len(np.unique(children)) < 2:
-        reason = "random convolutions need two children with a pose to train on, and a fold has one"
-        raise TrainingError(f"{reason}; add children, or train other models: --models lgbm")
-    generator = np.random.default_rng(np.random.SeedSequence([*seed, *b"rocket"]))
-    shaken = torch.Generator().manual_seed(int(generator.integers(2**62)))
-    examples = rows[generator.choice(len(rows), min(len(rows), 4 * BIAS_SEGMENTS), replace=False)]
-    sampled = sample_kernels(
-        series(torch.from_numpy(np.array(poses[np.sort(examples)])), features),
-        biases_per_kernel,
-        generator,
-    )
-    parts = []
-    for copy in range(augmented_copies + 1):
-        for batch in batches(poses, rows):
-            if copy:
-                batch = augment(batch, augmentation, shaken, features.aspect)
-            parts.append(transform(series(batch, features), sampled))
-    copies = augmented_copies + 1
-    return sampled | fit_ridge(torch.cat(parts), np.tile(labels, copies), np.tile(children, copies))
-
-
-def batches(poses: np.ndarray, rows: np.ndarray) -> Iterator[torch.Tensor]:
-    for start in range(0, len(rows), BATCH):
-        yield torch.from_numpy(np.array(poses[rows[start : start + BATCH]]))
-
-
-class RocketPredictor:
-    """Trained folds, ready to score poses; each logit is the mean over a pose and its mirror image."""
-
-    def __init__(self, weights: list[Tensors], features: Features) -> None:
-        self.weights, self.features = weights, features
-
-    @torch.inference_mode()
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-        """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose; no attention."""
-        logits = np.empty((len(self.weights), len(rows)))
-        start = 0
-        for batch in batches(poses, rows):
-            both = [series(image, self.features) for image in (batch, mirror(batch))]
-            for number, fitted in enumerate(self.weights):
-                scores = [logits_of(transform(image, fitted), fitted) for image in both]
-                logits[number, start : start + len(batch)] = np.mean(scores, axis=0)
-            start += len(batch)
-        return FoldScores(logits, None)
-
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
-        """Empty: thousands of random kernels give no readable explanation."""
-        return Explanation()
-
-
-def load(paths: Sequence[Path], features: Features) -> RocketPredictor:
-    """Folds from their files. Raises DataError if one does not fit."""
-    weights = [checkpoints.read_tensors(path) for path in paths]
-    for path, fitted in zip(paths, weights, strict=True):
-        biases = sum(value.numel() for name, value in fitted.items() if name.endswith(".biases"))
-        sizes = {fitted[name].numel() if name in fitted else 0 for name in ("mean", "scale", "coefficients")}
-        streams = [
-            {name.rpartition(".")[0] for name in fitted if name.endswith(end)} for end in (".biases", ".channels")
-        ]
-        if sizes != {biases * POOLINGS} or "intercept" not in fitted or streams[0] != streams[1]:
-            raise DataError(path, "lacks a part of the model", "restore the run from a copy, or train again")
-    return RocketPredictor(weights, features)
+            numbers, mix, biases = (sampled[f"{name}.{dilation}.{part}"] for part in PARTS)
+            pooled.append(pool(convolve(values, kernels()[numbers], mix, int(dilation)), biases))
+    return pooled

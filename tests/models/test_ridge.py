@@ -1,0 +1,102 @@
+"""The ridge regression of the random convolutions: against the textbook, in both spaces, with inner folds."""
+
+import numpy as np
+import pytest
+import torch
+
+from spasm.ensemble.calibration import fit_logistic
+from spasm.models.ridge import PENALTIES, fit_ridge, inner_folds, of_raw_features
+
+SPACES = pytest.mark.parametrize("by_features", [False, True], ids=["rows", "features"])
+
+
+def logits_of(features: np.ndarray, fitted: dict[str, torch.Tensor]) -> np.ndarray:
+    """Calibrated log-odds (N,) of features (N, F)."""
+    coefficients, intercept = of_raw_features(fitted)
+    return (torch.as_tensor(features).double() @ coefficients + intercept).numpy()
+
+
+def ridge_by_hand(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, np.ndarray]:
+    """The penalty that inner folds choose, and calibrated log-odds of the rows themselves, both from the primal."""
+    scale = features.std(0, ddof=1)
+    values = (features - features.mean(0)) / np.where(scale > 1e-6, scale, 1) / np.sqrt(features.shape[1])
+    target, inner = 2.0 * labels - 1, inner_folds(labels, groups)
+
+    def solve(rows: np.ndarray, penalty: float) -> np.ndarray:
+        left = values[rows].T @ values[rows] + penalty * np.eye(values.shape[1])
+        middle = target[rows].mean()
+        return values @ np.linalg.solve(left, values[rows].T @ (target[rows] - middle)) + middle
+
+    scores = np.empty((len(PENALTIES), len(labels)))
+    for number, penalty in enumerate(PENALTIES):
+        for fold in range(inner.max() + 1):
+            scores[number, inner == fold] = solve(inner != fold, penalty)[inner == fold]
+    best = np.mean((scores - target) ** 2, axis=1).argmin()
+    slope, offset = fit_logistic(scores[best][:, None], labels, np.zeros(1), 1e-3)
+    return PENALTIES[best], slope * solve(np.full(len(labels), True), PENALTIES[best]) + offset
+
+
+@SPACES
+def test_the_ridge_is_the_textbooks_with_the_penalty_that_inner_folds_of_children_choose(by_features):
+    generator = np.random.default_rng(0)
+    labels, groups = np.arange(60) % 2, np.repeat(np.arange(12), 5)
+    chosen = []
+    for strength in (0.0, 0.3, 5.0):
+        features = generator.normal(size=(60, 40))
+        features[:, :3] += strength * (2 * labels[:, None] - 1)
+        features[:, -1] = 7  # never varies
+        fitted = fit_ridge(torch.from_numpy(features), labels, groups, by_features)
+        penalty, logits = ridge_by_hand(features, labels, groups)
+        assert logits_of(features, fitted) == pytest.approx(logits, abs=1e-6)
+        chosen.append(penalty)
+    assert chosen[0] > 10 * chosen[2], "the test is void unless the penalty differs"
+
+
+def test_rows_and_features_give_the_same_ridge_within_rounding(tmp_path):
+    """In float32, as the random convolutions give them, over several batches; the penalty is chosen and not given."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 20)
+    labels = (groups + np.arange(800) % 3 == 1) | (generator.random(800) < 0.3)
+    features = np.float32(generator.normal(size=(800, 300)) @ generator.normal(size=(300, 300)) + 3)
+    features[:, :2] += labels[:, None] * np.float32([40, -20])
+    by_rows, by_features = (fit_ridge(torch.from_numpy(features), labels * 1, groups, space) for space in (False, True))
+    for name in ("mean", "scale"):
+        assert torch.equal(by_rows[name], by_features[name])
+    expected = logits_of(features, by_rows)
+    assert logits_of(features, by_features) == pytest.approx(expected, abs=2e-3)  # in float64 above: 1e-6
+    assert np.ptp(expected) > 1, "the test is void unless segments differ"
+    chosen = fit_ridge(torch.from_numpy(features), labels * 1, groups)
+    assert torch.equal(chosen["coefficients"], by_features["coefficients"]), "there are more rows than features"
+    fewer = features[:200], labels[:200] * 1, groups[:200]
+    chosen = fit_ridge(torch.from_numpy(fewer[0]), *fewer[1:])
+    assert torch.equal(chosen["coefficients"], fit_ridge(torch.from_numpy(fewer[0]), *fewer[1:], False)["coefficients"])
+    np.save(tmp_path / "features.npy", features)
+    mapped = fit_ridge(np.load(tmp_path / "features.npy", mmap_mode="r"), labels * 1, groups)
+    assert torch.equal(mapped["coefficients"], by_features["coefficients"])
+
+
+@SPACES
+def test_what_marks_a_child_and_not_the_label_is_not_trusted(by_features):
+    """Each child has a label and a mark of its own. Folds that split children would find the marks perfect."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 6)
+    labels = generator.permutation(np.arange(30) % 2)[groups]
+    marks = generator.normal(size=(30, 50))[groups] + 0.01 * generator.normal(size=(180, 50))
+    honest = logits_of(marks, fit_ridge(torch.from_numpy(marks), labels, groups, by_features))
+    alone = np.arange(180)
+    fooled = logits_of(marks, fit_ridge(torch.from_numpy(marks), labels, alone, by_features))
+    assert np.abs(honest).max() < 1.5
+    assert np.abs(fooled).min() > 2
+
+
+def test_inner_folds_hold_whole_children_and_share_out_the_positives():
+    generator = np.random.default_rng(0)
+    groups = generator.permutation(np.repeat([f"child {number}" for number in range(23)], 4))
+    labels = (np.char.endswith(groups, ("3"))).astype(int)  # those of 3 and 13
+    labels |= np.isin(groups, ["child 0", "child 5", "child 8"])
+    inner = inner_folds(labels, groups)
+    assert set(inner) == set(range(5))
+    for child in np.unique(groups):
+        assert len(set(inner[groups == child])) == 1
+    assert [labels[inner == fold].sum() for fold in range(5)] == [4] * 5
+    assert len(set(inner_folds(np.array([0, 1, 1]), np.array(["a", "b", "b"])))) == 2
