@@ -40,7 +40,7 @@ def with_context(blended, train_flags, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("context")
     run = Path(shutil.copytree(blended, folder / "run"))
     here("train_folds", "--run", run, "--cache", folder / "cache", "--decide-only", "--no-report",
-         "--blend.child-context", "--blend.trials", 1)  # fmt: skip
+         "--blend.child-context")  # fmt: skip
     assert json.loads((run / "decision.json").read_text())["child_context"] is not None
     return run
 
