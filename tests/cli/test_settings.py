@@ -269,7 +269,7 @@ def test_a_model_that_is_unknown_or_none_at_all_is_wrong_usage(capsys, tmp_path)
         ("--batch", ["--stgcn-mil.batch"]),
         ("--n-estimators", ["--lgbm.num-boost-round"]),
         ("--fold-sed", ["--fold-seed"]),
-        ("--blend.averagin", ["--blend.averaging"]),
+        ("--blend.averagings", ["--blend.averaging"]),
         ("--model", ["--models", "--blend.models"]),
         ("--output", ["--run"]),
         ("--input", ["--data"]),
