@@ -157,7 +157,7 @@ def predict(settings: BenchmarkLandmarks, run: Run, new: TrainingData, seed: int
         results.append((given, "blend", Scored(new.labels, children, prediction.probability, prediction.label == 1)))
         for name in prediction.logits if len(of_run) > 1 else ():
             oof = OofScores({name: of_run[name]}, np.array(run.data.children), run.data.has_pose)
-            parameters = fit_blend(oof, run.data.labels, Blend())
+            parameters = fit_blend(oof, run.data.labels, Blend(), run.folds).of_fold_averages()
             rows = OofScores({name: prediction.logits[name]}, np.array(children), prediction.has_pose)
             alone = parameters.probability(rows)
             results.append((given, name, Scored(new.labels, children, alone, alone >= parameters.threshold)))

@@ -37,7 +37,7 @@ MODELS = {
     "--stgcn-mil.kernel 5 --device cpu --tensorboard",
 }
 SIMULATE = "src/simulate.py --out data --frames 60 --recordings 1 --minutes 1 --workers 1"
-BLEND = "src/train_folds.py --decide-only --no-report --run run --cache cache --blend.trials 3"
+BLEND = "src/train_folds.py --decide-only --no-report --run run --cache cache"
 SUBMIT = "submission.py --run run --test data/test --out predicted/predicted.csv --report"
 REPORT = "src/report.py --run run --cache cache"
 TUNE = "src/tune.py --data data --frames 60 --folds 3 --cache cache --study small --trials 3 --workers 1"

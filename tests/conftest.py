@@ -61,7 +61,7 @@ def blended(trained: Path, train_flags: Callable[..., list[str]], tmp_path_facto
     """The same run with LightGBM and random convolutions beside the network, all of the same weight."""
     run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("blended") / "run"))
     # The first trial is equal weights.
-    train(train_flags(run, "--workers", "1", "--blend.trials", "1", models=("lgbm", "rocket", "stgcn_mil")))
+    train(train_flags(run, "--workers", "1", models=("lgbm", "rocket", "stgcn_mil")))
     return run
 
 

@@ -216,12 +216,12 @@ def test_switches_are_turned_on_and_off_and_take_no_value(capsys):
 def test_the_flags_that_others_rely_on_exist():
     settings = parsed("--data", "d", "--run", "r", "--frames", 100, "--folds", 4, "--fold", 1, "--workers", 2, "--seed",
                       3, "--fold-seed", 4, "--folds-file", "f.csv", "--no-report", "--tensorboard", "--decide-only",
-                      "--device", "cpu", "--blend.models", "stam", "--blend.trials", 5)  # fmt: skip
+                      "--device", "cpu", "--blend.models", "stam")  # fmt: skip
     assert settings.read == Data(data=Path("d"), frames=100)
     assert settings.split == Folds(folds=4, fold_seed=4, folds_file=Path("f.csv"))
     assert (settings.run, settings.fold, settings.workers, settings.seed) == (Path("r"), 1, 2, 3)
     assert (settings.report, settings.tensorboard, settings.decide_only) == (False, True, True)
-    assert (settings.hardware, settings.blend) == (Hardware(device="cpu"), Blend(models=("stam",), trials=5))
+    assert (settings.hardware, settings.blend) == (Hardware(device="cpu"), Blend(models=("stam",)))
     predict = parsed("--test", "t", "--run", "r", "--out", "o.csv", "--header", "file_name", flags=Submission)
     assert predict == Submission(test=Path("t"), run=Path("r"), out=Path("o.csv"), header="file_name")
     shifted = parsed("--prevalence", 0.1, "--adapt-prevalence", "--abstain", 0.3, "--device", "cpu", flags=Submission)
@@ -269,13 +269,13 @@ def test_a_model_that_is_unknown_or_none_at_all_is_wrong_usage(capsys, tmp_path)
         ("--batch", ["--stgcn-mil.batch"]),
         ("--n-estimators", ["--lgbm.num-boost-round"]),
         ("--fold-sed", ["--fold-seed"]),
-        ("--blend.trails", ["--blend.trials"]),
+        ("--blend.averagings", ["--blend.averaging"]),
         ("--model", ["--models", "--blend.models"]),
         ("--output", ["--run"]),
         ("--input", ["--data"]),
         ("--data-dir", ["--data"]),
-        ("--seeds", ["--seed", "--blend.seed"]),
-        ("--random-state", ["--seed", "--blend.seed"]),
+        ("--seeds", ["--seed"]),
+        ("--random-state", ["--seed"]),
         ("--n-folds", ["--folds"]),
         ("--k", ["--folds"]),
         ("--n-jobs", ["--workers"]),
@@ -387,7 +387,6 @@ def test_a_flag_without_its_value_stops(capsys):
         ("--lgbm.num-boost-round", "0", "1"),
         ("--lgbm.bagging-fraction", "0", "0.1"),
         ("--rocket.augmented-copies", "17", "16"),
-        ("--blend.trials", "0", "1"),
         ("--blend.prevalence", "0", "0.001"),
         ("--frames", "15", "16"),
         ("--folds", "1", "2"),
@@ -453,15 +452,16 @@ def test_flags_that_do_not_fit_each_other_stop(capsys):
 @pytest.mark.parametrize(
     "tree",
     [
-        {"run": "elsewhere", "fold_seed": 5, "stgcn_mil": {"epochs": 4, "body_scale": True}, "blend": {"trials": 7}},
-        {"run": "elsewhere", "fold-seed": 5, "blend": {"trials": 7},
+        {"run": "elsewhere", "fold_seed": 5, "blend": {"prevalence": 0.3},
+         "stgcn_mil": {"epochs": 4, "body_scale": True}},
+        {"run": "elsewhere", "fold-seed": 5, "blend": {"prevalence": 0.3},
          "stgcn_mil": {"optimization": {"epochs": 4}, "features": {"body_scale": True}}},
     ],
     ids=["flat", "nested"],
 )  # fmt: skip
 def test_a_settings_file_stands_for_its_flags(tmp_path, tree):
-    expected = parsed("--run", "elsewhere", "--fold-seed", 5, "--blend.trials", 7, "--stgcn-mil.epochs", 4,
-                      "--stgcn-mil.body-scale")  # fmt: skip
+    expected = parsed("--run", "elsewhere", "--fold-seed", 5, "--blend.prevalence", 0.3,
+                      "--stgcn-mil.epochs", 4, "--stgcn-mil.body-scale")  # fmt: skip
     assert parsed("--settings", settings_file(tmp_path, tree)) == expected
     assert parsed(f"--settings={settings_file(tmp_path, tree)}") == expected
 
@@ -524,7 +524,7 @@ def test_a_switch_in_a_settings_file_can_be_turned_round(tmp_path):
         ({"stgcn_mil": {"epochs": [1, 2]}}, ["2"]),
         ({"stgcn_mil": {"epochs": []}}, ["--stgcn-mil.epochs"]),
         ({"stgcn_mil": {"epochs": 0}}, ["--stgcn-mil.epochs 0 is below", "nearest valid value is 1"]),
-        ({"blend": {"trials": 0}}, ["--blend.trials 0 is below", "nearest valid value is 1"]),
+        ({"blend": {"prevalence": 0}}, ["--blend.prevalence 0", "nearest valid value is 0.001"]),
         ({"report": 1}, ["--report is a switch"]),
         ({"settings": "other.json"}, ["--settings"]),
         ({"model": "gru", "settings": {}}, ["--models gru is unknown"]),
@@ -583,7 +583,7 @@ def test_a_tree_with_a_wrong_key_type_or_range_is_refused_by_name(group, name, v
 @pytest.mark.parametrize(
     ("name", "value"),
     [("averaging", "mean"), ("prevalence", 0.0), ("prevalence", "0.2"), ("prevalence", True), ("child_context", 0),
-     ("trials", 1.5), ("threshold_rule", None), ("models", "lgbm"), ("models", [1])],
+     ("threshold_rule", None), ("models", "lgbm"), ("models", [1])],
 )  # fmt: skip
 def test_a_blend_with_a_wrong_value_is_refused(name, value):
     with pytest.raises(SettingsError, match=name.replace("_", "-")):
@@ -727,14 +727,14 @@ def test_every_field_has_an_effect(predicted, model, name, value):
     assert predicted(model, other) != predicted(model, base)
 
 
-# `models` acts in decide.py, `fold_averaging` when a segment is predicted: test_submission.py shows it.
+# `models` acts in decide.py.
 BLENDS = [("averaging", "probability"), ("averaging", "percentile"), ("child_context", True),
-          ("threshold_rule", "observed"), ("prevalence", 0.1), ("trials", 4), ("seed", 1)]  # fmt: skip
+          ("threshold_rule", "observed"), ("prevalence", 0.1)]  # fmt: skip
 
 
 def test_every_field_of_a_blend_has_a_case():
     names = {field.name for field in dataclasses.fields(Blend)}
-    assert {name for name, _ in BLENDS} | {"models", "fold_averaging"} == names
+    assert {name for name, _ in BLENDS} | {"models"} == names
 
 
 @pytest.mark.parametrize(("name", "value"), BLENDS)
@@ -745,7 +745,7 @@ def test_every_field_of_a_blend_has_an_effect(name, value):
         model: generator.normal(2 * labels - 1, spread) for model, spread in zip("abc", (1.0, 1.5, 2.0), strict=True)
     }
     rows = OofScores(logits, children, np.ones(120, bool))
-    base = Blend(trials=25)
+    base = Blend()
     before, after = (fit_blend(rows, labels, each) for each in (base, dataclasses.replace(base, **{name: value})))
     assert before != after
     assert before == fit_blend(rows, labels, base)

@@ -19,7 +19,6 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 # What makes a command short. Not fewer folds: models that share a run must share those.
 TINY = {
     "src/simulate.py": "--children 12 --segments-per-child 5",
-    "src/train_folds.py": "--blend.trials 5",
     "src/compare.py": "--seeds 1",
     "src/evaluate_held_out.py": "--outer-folds 2 --folds 3",
     "src/tune.py": "--trials 2",

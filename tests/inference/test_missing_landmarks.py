@@ -32,7 +32,7 @@ MODELS = ("lgbm", "stgcn_mil")
 def of_coco(train_flags, tmp_path_factory) -> Path:
     """A run of two models that reads 17 landmarks; tests must not change it."""
     run = tmp_path_factory.mktemp("of_coco") / "run"
-    here("train_folds", *train_flags(run, "--landmarks", "coco_17", "--blend.trials", "1", models=MODELS))
+    here("train_folds", *train_flags(run, "--landmarks", "coco_17", models=MODELS))
     return run
 
 

@@ -17,6 +17,7 @@ from spasm.core.errors import DataError
 from spasm.data.naming import child_of
 from spasm.data.segments import read_pose
 from spasm.ensemble import label_shift
+from spasm.ensemble.blending import BlendParameters
 from spasm.ensemble.calibration import logit, probability
 from spasm.ensemble.thresholds import expected_threshold
 from spasm.inference.trained_run import Prediction, TrainedRun
@@ -40,7 +41,7 @@ def with_context(blended, train_flags, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("context")
     run = Path(shutil.copytree(blended, folder / "run"))
     here("train_folds", "--run", run, "--cache", folder / "cache", "--decide-only", "--no-report",
-         "--blend.child-context", "--blend.trials", 1)  # fmt: skip
+         "--blend.child-context")  # fmt: skip
     assert json.loads((run / "decision.json").read_text())["child_context"] is not None
     return run
 
@@ -173,8 +174,15 @@ def choose(tmp_path):
         blend = Blend(prevalence=decided_for)
         threshold = label_shift.threshold_at(labels, probabilities, decided_for or 0.25, "expected")
         run.path = tmp_path
-        run.decision = types.SimpleNamespace(threshold=threshold, prevalence=0.25, blend_settings=blend)
-        return run.threshold_for(types.SimpleNamespace(probability=new[0]), new[1], prevalence)
+        parameters = BlendParameters(
+            "logit", {"model": 1.0}, {"model": (1.0, 0.0)}, {}, (1.0, 0.0), (3.0, 0.0), None, 0.5
+        )
+        run.decision = types.SimpleNamespace(
+            threshold=threshold, prevalence=0.25, blend_settings=blend, parameters=parameters
+        )
+        # Compared with single folds, so by the first calibration and not by that of averages.
+        new_rows = types.SimpleNamespace(logits={"model": logit(new[0])}, has_pose=np.ones(len(new[0]), dtype=bool))
+        return run.threshold_for(new_rows, new[1], prevalence)
 
     return call
 

@@ -119,9 +119,7 @@ def toy_run(driver: Path, simulated: Path, tmp_path_factory: pytest.TempPathFact
     assert (code, stderr) == (0, "")
     assert "toy: cross-fitted F1" in stdout
     before = (run / "decision.json").read_bytes()
-    code, _, stderr = call(
-        driver, "train_folds", "flags", *shared, "--decide-only", "--blend.models", "toy", "--blend.trials", 1
-    )
+    code, _, stderr = call(driver, "train_folds", "flags", *shared, "--decide-only", "--blend.models", "toy")
     assert (code, stderr) == (0, "")
     return run, before
 

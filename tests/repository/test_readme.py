@@ -64,7 +64,7 @@ def test_the_commands_of_the_readme_work_one_after_the_other(tmp_path):
 def test_make_demo_goes_from_nothing_to_metrics_and_a_csv_and_touches_nothing_else(tmp_path):
     checkout = copy_checkout(tmp_path)
     before = {path for path in checkout.rglob("*") if ".venv" not in path.parts}
-    flags = f"--folds 3 --blend.trials 5 {TINY_MODELS['lgbm']} {TINY_MODELS['rocket']} {TINY_MODELS['stgcn_mil']}"
+    flags = f"--folds 3 {TINY_MODELS['lgbm']} {TINY_MODELS['rocket']} {TINY_MODELS['stgcn_mil']}"
     demo = ["make", "demo", "DEMO_CHILDREN=12", "DEMO_SEGMENTS=5", f"DEMO_FLAGS={flags}"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     finished = subprocess.run(demo, cwd=checkout, capture_output=True, text=True, env=environment)

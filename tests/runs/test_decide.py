@@ -59,7 +59,7 @@ def out_of_fold(run: Run) -> list[dict[str, str]]:
 
 
 BLENDS = [
-    Blend(models=BOTH, averaging=averaging, child_context=context, threshold_rule=rule, trials=8)
+    Blend(models=BOTH, averaging=averaging, child_context=context, threshold_rule=rule)
     for averaging, context, rule in (("logit", False, "expected"), ("percentile", True, "observed"))
 ]
 

@@ -193,7 +193,9 @@ def test_calibrations_and_threshold_of_the_decision_are_fitted_on_all_rows_with_
     posed = np.array([row["segment_name"] != "child_5_1.npy" for row in rows])
     slope, offset = chosen["models"]["stgcn_mil"]["calibration"]
     assert (slope, offset) == calibration.fit_calibration(logits[posed], labels[posed])
-    assert tuple(chosen["calibration"]) == calibration.fit_calibration(slope * logits[posed] + offset, labels[posed])
+    last = calibration.fit_calibration(slope * logits[posed] + offset, labels[posed])
+    assert tuple(chosen["calibration"]) == last
+    assert tuple(chosen["fold_average_calibration"]) == calibration.calibration_of_averages(last, 3, labels[posed])
     probabilities = column(rows, "probability_in_sample")
     assert chosen["threshold"] == pytest.approx(expected_threshold(probabilities), rel=1e-12)
 
@@ -733,7 +735,7 @@ def test_a_new_model_does_not_change_a_decision_by_itself(done):
 def test_settings_of_the_blend_stay_when_a_model_gets_another_seed(done):
     run, _ = done.open()
     shutil.copytree(done.model_path, done.run_path / "another")
-    blend = Blend(models=("another",), averaging="probability", threshold_rule="observed", prevalence=0.3, trials=5)
+    blend = Blend(models=("another",), averaging="probability", threshold_rule="observed", prevalence=0.3)
     decide(run, blend)
     before = done.json("decision.json")
     assert (before["considered_models"], before["blend"]) == (["another", "stgcn_mil"], to_tree(blend))
@@ -750,7 +752,7 @@ def test_settings_of_the_blend_stay_when_a_model_gets_another_seed(done):
 def test_a_model_that_the_settings_name_and_that_is_gone_is_named(done):
     run, _ = done.open()
     shutil.copytree(done.model_path, done.run_path / "another")
-    decide(run, Blend(models=("another",), trials=5))
+    decide(run, Blend(models=("another",)))
     before = (done.run_path / "decision.json").read_bytes()
     shutil.rmtree(done.run_path / "another")
     with pytest.raises(

@@ -56,7 +56,7 @@ def run(monkeypatch, tmp_path, capsys):
 
     def begin(data: Path, *more: object, out: str = "out", code: int = 0) -> tuple[Path, str]:
         words = ["--data", data, "--frames", T, "--out", tmp_path / out, "--cache", tmp_path / "cache", "--workers", 1]
-        words += ["--blend.trials", 15, *more]
+        words += [*more]
         capsys.readouterr()
         assert app.run(evaluate_held_out.main, evaluate_held_out.flags, "", list(map(str, words))) == code
         captured = capsys.readouterr()
@@ -159,20 +159,20 @@ def test_dealt_by_segment_it_warns(run, data):
 
 
 def test_the_flags_arrive_in_every_run(run, data):
-    blend = ["--blend.averaging", "percentile", "--blend.child-context", "--blend.fold-averaging", "logit"]
+    blend = ["--blend.averaging", "percentile", "--blend.child-context"]
     out, _ = run(data, *ROCKET, "--group-column", "cohort", "--seed", 3, *blend)
     for part in ("home", "ward"):
         decision = json.loads((out / f"without_{part}/run/decision.json").read_text())
         assert decision["models"]["rocket"]["seeds"] == [3]
         assert decision["models"]["rocket"]["settings"]["biases_per_kernel"] == 1
         made = decision["blend"]
-        assert (made["averaging"], made["fold_averaging"], made["child_context"]) == ("percentile", "logit", True)
+        assert (made["averaging"], made["child_context"]) == ("percentile", True)
 
 
 def test_a_part_trains_as_the_training_command_does_on_the_same_children(run, data, tmp_path):
     out, _ = run(data, *LGBM, "--group-column", "cohort")
     words = ["--data", out / "without_home/data", "--frames", T, "--run", tmp_path / "alone", "--cache", tmp_path / "c"]
-    words += ["--workers", 1, "--no-report", "--blend.trials", 15, *LGBM]
+    words += ["--workers", 1, "--no-report", *LGBM]
     assert app.run(train_folds.main, train_folds.flags, "", list(map(str, words))) == 0
     for path in ("oof.csv", "lgbm/seed_0/fold_0.txt", "lgbm/seed_0/fold_2_oof.csv"):
         assert (tmp_path / "alone" / path).read_bytes() == (out / "without_home/run" / path).read_bytes()

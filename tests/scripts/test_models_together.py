@@ -22,13 +22,12 @@ from spasm.core import files
 from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
 from spasm.ensemble.blending import OofScores
-from spasm.ensemble.calibration import logit, probability
+from spasm.ensemble.calibration import probability
 from spasm.evaluation import bootstrap
 from spasm.inference.ensemble_predictor import open_folds
 from spasm.runs.artefacts import read_decision
 
 THREE = ("lgbm", "rocket", "stgcn_mil")
-DRAFT = ["--blend.trials", "20"]
 
 
 def mapped(process: int) -> set[str]:
@@ -64,7 +63,7 @@ def many(simulated, tmp_path_factory) -> Path:
 def undisturbed(flags, tmp_path_factory) -> Path:
     """The three default models and their decision; tests must not change it."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    here("train_folds", *flags(run, THREE, *DRAFT))
+    here("train_folds", *flags(run, THREE))
     return run
 
 
@@ -122,7 +121,7 @@ def test_a_training_killed_at_bad_moments_ends_with_the_bytes_of_an_undisturbed_
             ("rocket/seed_0/fold_0_oof.csv after", "torch"),
         ]
     ):
-        command = start("train_folds", flags(run, THREE, *DRAFT, "--workers", 1 if number % 2 else 2), hold)
+        command = start("train_folds", flags(run, THREE, "--workers", 1 if number % 2 else 2), hold)
         holder = command.held()
         assert holder != command.process.pid, "the test is void unless a worker is held"
         if number % 2:
@@ -134,11 +133,11 @@ def test_a_training_killed_at_bad_moments_ends_with_the_bytes_of_an_undisturbed_
         assert imported[holder] == {library}
         assert {"torch", "lightgbm"} not in imported.values(), "the two crash together on some systems"
 
-    command = start("train_folds", flags(run, THREE, *DRAFT), "decision.json before")
+    command = start("train_folds", flags(run, THREE), "decision.json before")
     command.held()
     command.kill_group()
     assert temporary(run), "the test is void unless the kill came inside a save"
-    code, stdout, stderr = start("train_folds", flags(run, THREE, *DRAFT)).end()
+    code, stdout, stderr = start("train_folds", flags(run, THREE)).end()
     assert (code, stderr) == (0, "")
     assert stdout.splitlines()[-1].startswith(f"next:    python submission.py --run {run} --test ")
     kept = contents(run)  # and nothing that a killed command left
@@ -148,7 +147,7 @@ def test_a_training_killed_at_bad_moments_ends_with_the_bytes_of_an_undisturbed_
 @pytest.mark.stress
 def test_a_decision_killed_inside_its_save_is_the_old_one_and_the_next_is_whole(start, flags, copied, contents):
     before = (copied / "decision.json").read_bytes()
-    words = flags(copied, (), *DRAFT, "--blend.averaging", "percentile")
+    words = flags(copied, (), "--blend.averaging", "percentile")
     command = start("train_folds", words, "decision.json before")
     command.held()
     command.kill_group()
@@ -228,7 +227,7 @@ def test_the_cheapest_model_is_trained_first_and_each_is_decided_on_when_it_is_c
     flags, undisturbed, contents, tmp_path, capsys, in_this_process
 ):
     run = tmp_path / "run"
-    here("train_folds", *flags(run, ("stgcn_mil", "lgbm"), *DRAFT))
+    here("train_folds", *flags(run, ("stgcn_mil", "lgbm")))
     lines = capsys.readouterr().out.splitlines()
     found = [line.split(",")[0].split(":")[0] for line in lines if line.startswith(("lgbm", "stgcn_mil"))]
     assert found[:4] == ["lgbm", "lgbm", "stgcn_mil", "stgcn_mil"]
@@ -256,18 +255,18 @@ def test_one_more_model_that_is_no_default_changes_no_byte_of_the_decision_until
     hint = "vsvig: evaluated, but not in the blend; to add: python src/train_folds.py --run "
     assert hint in capsys.readouterr().out
 
-    here("train_folds", *flags(copied, (), *DRAFT, "--blend.models", "vsvig"))
+    here("train_folds", *flags(copied, (), "--blend.models", "vsvig"))
     assert decision_of(copied)["considered_models"] == ["lgbm", "rocket", "stgcn_mil", "vsvig"]
     assert hint not in capsys.readouterr().out
     named = (copied / "decision.json").read_bytes()
     here("train_folds", *vsvig)  # nothing is left to be trained, and what was named stays named
     assert (copied / "decision.json").read_bytes() == named
-    here("train_folds", *flags(copied, (), *DRAFT))
+    here("train_folds", *flags(copied, ()))
     assert (copied / "decision.json").read_bytes() == before
 
 
 def test_what_was_decided_once_is_decided_again_in_the_same_way(copied, flags, in_this_process):
-    here("train_folds", *flags(copied, (), "--blend.averaging", "percentile", "--blend.trials", 1))  # equal weights
+    here("train_folds", *flags(copied, (), "--blend.averaging", "percentile"))
     chosen = (copied / "decision.json").read_bytes()
     assert decision_of(copied)["averaging"] == "percentile"
     here("train_folds", *flags(copied, ("lgbm",)))
@@ -275,17 +274,17 @@ def test_what_was_decided_once_is_decided_again_in_the_same_way(copied, flags, i
     here("train_folds", *flags(copied, ("rocket",), "--seed", 1))
     decision = decision_of(copied)
     assert decision["models"]["rocket"]["seeds"] == [0, 1]
-    assert (decision["averaging"], decision["blend"]["trials"]) == ("percentile", 1)
+    assert decision["averaging"] == "percentile"
 
 
 def test_deciding_again_with_the_same_settings_gives_the_same_bytes_and_trains_nothing(copied, flags, contents):
     before = contents(copied)
     stamps = {path: path.stat().st_mtime_ns for path in copied.rglob("seed_*/*") if path.is_file()}
-    here("train_folds", *flags(copied, (), *DRAFT))
+    here("train_folds", *flags(copied, ()))
     assert contents(copied) == before
-    here("train_folds", *flags(copied, (), "--blend.trials", 30, "--blend.seed", 5, "--blend.prevalence", 0.05))
+    here("train_folds", *flags(copied, (), "--blend.prevalence", 0.05))
     after = decision_of(copied)
-    assert (after["blend"]["trials"], after["blend"]["seed"], after["blend"]["prevalence"]) == (30, 5, 0.05)
+    assert after["blend"]["prevalence"] == 0.05
     assert after["threshold"] != json.loads(before["decision.json"])["threshold"]
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
@@ -349,7 +348,7 @@ def test_a_decision_read_from_its_file_predicts_the_out_of_fold_rows_as_they_sta
     copied, flags, averaging, context
 ):
     switch = "--blend.child-context" if context else "--blend.no-child-context"
-    here("train_folds", *flags(copied, (), "--blend.averaging", averaging, switch, *DRAFT))
+    here("train_folds", *flags(copied, (), "--blend.averaging", averaging, switch))
     decision = read_decision(copied)
     assert (decision.child_context is not None) == context
     rows = table(copied / "oof.csv")
@@ -374,9 +373,10 @@ def test_the_prediction_is_what_the_models_say_averaged_as_the_decision_says(und
         by_fold = opened.predict(poses, np.flatnonzero(has_pose)).logits
         assert by_fold.shape == (3, len(total))
         slope, offset = model.calibration
-        total += model.weight * (slope * logit(probability(by_fold).mean(axis=0)) + offset)
+        total += model.weight * (slope * by_fold.mean(axis=0) + offset)
     expected = np.full(len(poses), probability(decision.no_pose_logit))
-    expected[has_pose] = probability(decision.calibration[0] * total + decision.calibration[1])
+    slope, offset = decision.fold_average_calibration
+    expected[has_pose] = probability(slope * total + offset)
     rows = table(predicted.with_name("submission_probabilities.csv"))
     assert [row["segment_name"] for row in rows] == sorted(path.name for path in many.iterdir())
     assert [float(row["probability"]) for row in rows] == pytest.approx(expected.tolist(), abs=1e-5)
@@ -425,7 +425,7 @@ def auc_of_a_run(folder: Path, poses: np.ndarray, labels: np.ndarray) -> dict[st
     data, run = write(folder / "data", poses, labels, each=10), folder / "run"
     here("train_folds", "--run", run, "--cache", folder / "cache", "--data", data, "--frames", 16, "--folds", 2,
          "--no-report", "--models", "lgbm", "rocket", "--lgbm.num-boost-round", 20, "--rocket.biases-per-kernel", 1,
-         "--rocket.augmented-copies", 0, *DRAFT)  # fmt: skip
+         "--rocket.augmented-copies", 0)  # fmt: skip
     result = json.loads((run / "metrics.json").read_text())
     alone = {name: metrics["auc"]["value"] for name, metrics in result["each_model"].items()}
     rows = table(run / "oof.csv")

@@ -35,7 +35,7 @@ def evaluated(tmp_path_factory) -> dict[str, object]:
     training = [*common, "--data", data, "--frames", 32, "--folds", 2, "--workers", 1]
     sizes = ["--lgbm.num-boost-round", 20, "--lgbm.min-data-in-leaf", 3]
     sizes += ["--rocket.biases-per-kernel", 1, "--rocket.augmented-copies", 0, "--no-report"]
-    here("train_folds", *training, "--models", "lgbm", "rocket", *sizes, "--blend.trials", 15, "--blend.child-context")
+    here("train_folds", *training, "--models", "lgbm", "rocket", *sizes, "--blend.child-context")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     command = Command(folder, "robustness", [*map(str, common), "--workers", "1", "--device", "cpu"])
     code, stdout, stderr = command.end()

@@ -156,10 +156,10 @@ def by_hand(run: Path, seed: int, fold: int, poses: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(poses[..., 0]).any(axis=(1, 2)), logits, np.nan)
 
 
-def calibrated(run: Path, logits: np.ndarray) -> np.ndarray:
-    """Probabilities (N,) of the model's logits, calibrated twice as the decision says; NaN: without a pose."""
+def calibrated(run: Path, logits: np.ndarray, last: str = "fold_average_calibration") -> np.ndarray:
+    """Probabilities (N,) of the model's logits by the decision's two calibrations; NaN: without a pose."""
     decision = decision_of(run)
-    for slope, offset in (decision["models"]["stgcn_mil"]["calibration"], decision["calibration"]):
+    for slope, offset in (decision["models"]["stgcn_mil"]["calibration"], decision[last]):
         logits = slope * logits + offset
     return 1 / (1 + np.exp(-np.where(np.isnan(logits), decision["no_pose_logit"], logits)))
 
@@ -181,26 +181,18 @@ def test_out_of_fold_rows_are_what_the_weights_of_their_fold_say(trained, simula
         found = np.array([float(row["stgcn_mil_logit"]) for row in rows])
         assert found[posed] == pytest.approx(logits[posed], abs=1e-4)
         probabilities = np.array([float(row["probability_in_sample"]) for row in rows])
-        assert probabilities[posed] == pytest.approx(calibrated(trained, logits)[posed], abs=1e-5)
+        assert probabilities[posed] == pytest.approx(calibrated(trained, logits, "calibration")[posed], abs=1e-5)
 
 
-def test_a_submission_is_the_calibrated_mean_of_the_probabilities_of_all_folds(predicted_rows, trained, test_folder):
+def test_a_submission_is_the_calibrated_mean_of_the_logits_of_all_folds(predicted_rows, trained, edit, test_folder):
     poses = read(sorted(test_folder.iterdir()))
-    mean = np.mean([1 / (1 + np.exp(-by_hand(trained, 0, fold, poses))) for fold in range(3)], axis=0)
-    assert probabilities(predicted_rows()) == pytest.approx(calibrated(trained, np.log(mean / (1 - mean))), abs=1e-5)
+    mean = np.mean([by_hand(trained, 0, fold, poses) for fold in range(3)], axis=0)
+    assert probabilities(predicted_rows()) == pytest.approx(calibrated(trained, mean), abs=1e-5)
+    run = edit(fold_average_calibration=[2.0, 0.5])
+    assert probabilities(predicted_rows(run=run)) == pytest.approx(calibrated(run, mean), abs=1e-5)
 
 
-def test_folds_are_averaged_as_logits_where_the_decision_says_so(predicted_rows, edit, copied, test_folder):
-    before = predicted_rows()
-    run = edit(blend=decision_of(copied)["blend"] | {"fold_averaging": "logit"})
-    poses = read(sorted(test_folder.iterdir()))
-    mean = np.mean([by_hand(run, 0, fold, poses) for fold in range(3)], axis=0)
-    after = predicted_rows(run=run)
-    assert probabilities(after) == pytest.approx(calibrated(run, mean), abs=1e-5)
-    assert list(probabilities(after)) != list(probabilities(before))
-
-
-def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(predicted_rows, copied, test_folder):
+def test_seeds_and_folds_are_averaged_as_logits(predicted_rows, copied, test_folder):
     folder = copied / "stgcn_mil"
     (folder / "seed_4").mkdir()
     decision = decision_of(copied)
@@ -214,10 +206,8 @@ def test_seeds_are_averaged_as_logits_and_folds_as_probabilities(predicted_rows,
     (copied / "decision.json").write_text(json.dumps(decision))
     poses = read(sorted(test_folder.iterdir()))
     logits = [(by_hand(copied, 0, fold, poses) + by_hand(copied, 4, fold, poses)) / 2 for fold in range(3)]
-    mean = np.mean([1 / (1 + np.exp(-values)) for values in logits], axis=0)
-    assert probabilities(predicted_rows(run=copied)) == pytest.approx(
-        calibrated(copied, np.log(mean / (1 - mean))), abs=1e-5
-    )
+    expected = calibrated(copied, np.mean(logits, axis=0))
+    assert probabilities(predicted_rows(run=copied)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_batch_size_and_file_order_never_change_a_label(predicted_rows, monkeypatch, test_folder):
@@ -695,6 +685,7 @@ HOSTILE = {
     "schema": [None, 1, "2", 3, [2], {}],
     "averaging": [None, "mean", ["logit"], "percentile"],
     "calibration": [None, [], [1.0], [1.0, 0.0, 0.0], [math.nan, 0.0], [1.0, "0"], "ab", {"a": 1.0, "b": 0.0}],
+    "fold_average_calibration": [None, [1.0], [math.nan, 0.0], [1.0, "0"]],
     "child_context": [[], [1.0, 0.0, 0.0], [math.inf, 0.0, 0.0, 0.0], "abcd", 5, {}],
     "no_pose_logit": [None, "0", [0.0], math.nan, math.inf, 10**400],
     "prevalence": [None, "0.2", 1, 0.0, 1.0, math.nan, [0.2]],
@@ -720,8 +711,8 @@ def test_a_decision_with_a_wrong_value_is_refused_and_nothing_is_written(submit,
 
 
 @pytest.mark.parametrize("field", ["models", "threshold", "folds", "frames", "data", "files", "averaging",
-                                   "calibration", "child_context", "no_pose_logit", "prevalence", "blend",
-                                   "considered_models", "provenance"])  # fmt: skip
+                                   "calibration", "fold_average_calibration", "child_context", "no_pose_logit",
+                                   "prevalence", "blend", "considered_models", "provenance"])  # fmt: skip
 def test_a_decision_that_lacks_a_field_is_refused(submit, edit, field):
     path = edit() / "decision.json"
     decision = json.loads(path.read_text())

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from spasm.config.fields import Seed, Shown, settings, within
+from spasm.config.fields import Shown, settings, within
 
 
 @settings
@@ -13,8 +13,6 @@ class Blend:
     """More models to blend, beside the default ones."""
     averaging: Literal["probability", "logit", "percentile"] = "logit"
     """What is averaged over models: probabilities, log-odds, or percentile ranks of the out-of-fold scores."""
-    fold_averaging: Literal["probability", "logit"] = "probability"
-    """What is averaged over the folds that predict a new segment: probabilities or log-odds."""
     child_context: bool = False
     """Use the same child's other segments in a second stage; needs five or more segments of a child."""
     # On ten sets of out-of-fold rows of Kinder-Gator the cross-fitted F1 was 0.902 on average, against 0.890.
@@ -22,7 +20,3 @@ class Blend:
     """The highest F1 expected from the calibrated probabilities, or observed on the labels."""
     prevalence: Annotated[float | None, within(0.001, 0.999), Shown(default="as in the training data")] = None
     """Fraction of positives to choose the threshold for, if it is known."""
-    trials: Annotated[int, within(1, 100_000)] = 100
-    """Trials of the search for the weights."""
-    seed: Seed = 0
-    """Seed of that search."""

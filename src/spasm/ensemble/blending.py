@@ -1,24 +1,16 @@
 """Blend several models into one probability: weights, averaging, calibration, child context, threshold."""
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from spasm.config.ensemble import Blend
-from spasm.core.quiet import quiet_optuna
-from spasm.ensemble.calibration import fit_calibration, fit_logistic, logit, probability
+from spasm.ensemble.calibration import calibration_of_averages, fit_calibration, fit_logistic, logit, probability
 from spasm.ensemble.label_shift import threshold_at
 
-if TYPE_CHECKING:
-    import optuna
-
-# Penalty on the squared distance from equal weights, in nats: models with equal predictions get equal weights, and few
-# segments cannot remove a model.
-PULL = 0.02
-SMALLEST_WEIGHT = 0.02  # a model with less weight costs time and changes nothing
+WEIGHT_PRIOR = 10.0  # inverse variance of a weight around its expected value: five nats for a distance of 1
+SMALLEST_WEIGHT = 0.05  # a model with less weight costs time and changes nothing
 QUANTILES = 201  # of a model's out-of-fold logits; percentiles are interpolated between them
 ALONE = np.array([1.0, 0.0, 0.0])  # prior mean of the second stage: each segment alone
 CONTEXT_PRIOR = 1.0  # inverse variance around that mean
@@ -54,7 +46,9 @@ class BlendParameters:
     quantiles: dict[str, list[float]]
     """Quantiles of each model's out-of-fold logits; empty unless percentiles are averaged."""
     calibration: tuple[float, float]
-    """Slope and offset that calibrate the average."""
+    """Slope and offset that calibrate the average over models, where one fold predicts each segment."""
+    fold_average_calibration: tuple[float, float]
+    """The same where the logits are means over all folds, as for new segments."""
     context: tuple[float, float, float, float] | None
     """Coefficients of the second stage, which also uses the child's other segments; None: each segment alone."""
     threshold: float
@@ -76,6 +70,10 @@ class BlendParameters:
         """The same parameters without child context."""
         return dataclasses.replace(self, context=None)
 
+    def of_fold_averages(self) -> "BlendParameters":
+        """The same parameters for logits that are means over all folds."""
+        return dataclasses.replace(self, calibration=self.fold_average_calibration)
+
     def _to_common_scale(self, name: str, logits: np.ndarray) -> np.ndarray:
         if self.averaging == "percentile":
             return percentile(logits, self.quantiles[name])
@@ -83,8 +81,11 @@ class BlendParameters:
         return slope * logits + offset
 
 
-def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendParameters:
-    """Fit the blend and its threshold on out-of-fold rows; labels: (N,) of 0 and 1."""
+def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend, folds: int = 1) -> BlendParameters:
+    """Fit the blend and its threshold on out-of-fold rows; labels: (N,) of 0 and 1.
+
+    folds: how many folds predict a new segment together.
+    """
     averaging, posed = settings.averaging, rows.has_pose
     seen, truth = {name: values[posed] for name, values in rows.logits.items()}, labels[posed]
     calibrations = {name: fit_calibration(values, truth) for name, values in seen.items()}
@@ -92,18 +93,20 @@ def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendPara
     if averaging == "percentile":
         levels = np.linspace(0, 1, QUANTILES)
         quantiles = {name: [float(value) for value in np.quantile(values, levels)] for name, values in seen.items()}
-    draft = BlendParameters(averaging, dict.fromkeys(seen, 1.0), calibrations, quantiles, (1.0, 0.0), None, 0.5)
-    best = search_weights([draft._to_common_scale(name, values) for name, values in seen.items()], truth, settings)
-    kept = {name: float(weight) for name, weight in zip(seen, best, strict=True) if weight >= SMALLEST_WEIGHT}
+    calibrated = [slope * seen[name] + offset for name, (slope, offset) in calibrations.items()]
+    weights = fit_weights(calibrated, truth, rows.children[posed])
+    kept = {name: float(weight) for name, weight in zip(seen, weights, strict=True) if weight >= SMALLEST_WEIGHT}
     kept = {name: weight / sum(kept.values()) for name, weight in kept.items()}
+    same = (1.0, 0.0)
+    draft = BlendParameters(averaging, kept, calibrations, quantiles, same, same, None, 0.5)
     blended = average([draft._to_common_scale(name, seen[name]) for name in kept], list(kept.values()), averaging)
     calibration = fit_calibration(blended, truth)
     choice = dataclasses.replace(
         draft,
-        weights=kept,
         calibrations={name: calibrations[name] for name in kept},
         quantiles={name: quantiles[name] for name in kept if quantiles},
         calibration=calibration,
+        fold_average_calibration=calibration_of_averages(calibration, folds, truth),
     )
     if settings.child_context:
         context = fit_context(calibration[0] * blended + calibration[1], truth, rows.children[posed])
@@ -113,6 +116,42 @@ def fit_blend(rows: OofScores, labels: np.ndarray, settings: Blend) -> BlendPara
     return dataclasses.replace(
         choice, threshold=threshold_at(labels, probabilities, prevalence, settings.threshold_rule)
     )
+
+
+def fit_weights(calibrated: Sequence[np.ndarray], labels: np.ndarray, children: np.ndarray) -> np.ndarray:
+    """Weights (M,) of the models' calibrated log-odds, each (N,); none is negative, and they sum to 1.
+
+    Stacking (Breiman 1996): the coefficients of a logistic regression, without negative ones. They are expected near
+    `expected_weights`, so a model moves the blend away from the best model only as far as the segments show.
+    """
+    expected = expected_weights(calibrated, labels, children)
+    used = list(range(len(calibrated)))
+    while True:
+        scores = np.stack([calibrated[model] for model in used], axis=1)
+        coefficients = fit_logistic(scores, labels, expected[used], WEIGHT_PRIOR)[:-1]
+        if len(used) == 1 or coefficients.min() >= 0:
+            break
+        del used[int(coefficients.argmin())]
+    weights = np.zeros(len(calibrated))
+    weights[used] = np.maximum(coefficients, 0)
+    return weights / weights.sum() if weights.sum() > 0 else expected
+
+
+def expected_weights(calibrated: Sequence[np.ndarray], labels: np.ndarray, children: np.ndarray) -> np.ndarray:
+    """Weights (M,) before stacking: 1 for the model with the lowest log loss, less for a model clearly behind it.
+
+    The evidence is the difference in log loss, summed over each child's segments. With the sum z times its standard
+    error over children, a model has exp(-z^2 / 2) times the best model's weight. They sum to 1.
+    """
+    sign = np.where(labels == 1, -1, 1)
+    losses = np.stack([np.logaddexp(0, sign * scores) for scores in calibrated])
+    behind = losses - losses[losses.sum(axis=1).argmin()]
+    of_child = np.stack([behind[:, children == child].sum(axis=1) for child in np.unique(children)])
+    # Squares are not taken around their mean, so few children never give strong evidence: z is at most their root.
+    variance = (of_child**2).sum(axis=0)
+    z_squared = of_child.sum(axis=0) ** 2 / np.where(variance > 0, variance, 1)
+    weights = np.exp(-z_squared / 2)
+    return np.asarray(weights / weights.sum())
 
 
 def average(scores: Sequence[np.ndarray], weights: Sequence[float], averaging: str) -> np.ndarray:
@@ -130,43 +169,6 @@ def percentile(logits: np.ndarray, quantiles: Sequence[float]) -> np.ndarray:
     margin = 0.5 / len(quantiles)
     apart = np.round(quantiles, 12)  # np.interp overflows between numbers less than 1e-308 apart
     return np.interp(logits, apart, np.linspace(margin, 1 - margin, len(quantiles)))
-
-
-def log_loss(scores: Sequence[np.ndarray], weights: np.ndarray, labels: np.ndarray, averaging: str) -> float:
-    """The objective for the weights: the mean negative log-likelihood of the calibrated blend, plus the penalty."""
-    blended = average(scores, list(weights), averaging)
-    slope, offset = fit_calibration(blended, labels)
-    values = slope * blended + offset
-    pull = PULL * ((weights - 1 / len(weights)) ** 2).sum()
-    return float(np.logaddexp(0, np.where(labels == 1, -values, values)).mean() + pull)
-
-
-def search_weights(scores: Sequence[np.ndarray], labels: np.ndarray, settings: Blend) -> np.ndarray:
-    """Weights (M,) on the simplex with the lowest `log_loss`, found by Optuna; they sum to 1."""
-    count = len(scores)
-    if count == 1:
-        return np.ones(1)
-    places = [f"u{number}" for number in range(count)]
-
-    def weights_of(values: Mapping[str, float]) -> np.ndarray:
-        # The normalised logarithms of uniform numbers are uniform on the simplex.
-        parts = -np.log([values[place] for place in places])
-        return parts / parts.sum()
-
-    def objective(trial: "optuna.Trial") -> float:
-        values = {place: trial.suggest_float(place, 1e-6, 1 - 1e-6) for place in places}
-        return log_loss(scores, weights_of(values), labels, settings.averaging)
-
-    import optuna  # here, because predicting does not need it
-
-    sampler = optuna.samplers.TPESampler(seed=settings.seed, multivariate=True, n_startup_trials=20)
-    with quiet_optuna():
-        study = optuna.create_study(sampler=sampler)
-        study.enqueue_trial(dict.fromkeys(places, math.exp(-1)))  # equal weights
-        for place in places:  # each model nearly alone
-            study.enqueue_trial(dict.fromkeys(places, 1 - 1e-3) | {place: 1e-6})
-        study.optimize(objective, n_trials=settings.trials)
-    return weights_of(study.best_params)
 
 
 def context_features(blended: np.ndarray, children: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,9 @@ import numpy as np
 
 PRIOR_WEIGHT = 2.0  # weight of the prevalence, in segments, in the log-odds of segments without a pose
 LINE_PRIOR = 1.0  # inverse variance of a calibration's slope: half a nat for a slope of 0 or 2
+# Fraction of the variance of logits within a class by which the models of five folds differ on the same new segments.
+# Measured on simulated infants and on halves of Kinder-Gator: LightGBM 0.06 to 0.19, random convolutions 0.17 to 0.34.
+FOLD_VARIANCE = 0.2
 
 
 def probability(logits: np.ndarray) -> np.ndarray:
@@ -33,6 +36,18 @@ def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> tuple[float, floa
     if slope < 0:  # worse than chance on these rows; a negative slope would not hold on others
         return 0.0, float(logit(labels.mean()))
     return float(slope), float(offset)
+
+
+def calibration_of_averages(calibration: tuple[float, float], folds: int, labels: np.ndarray) -> tuple[float, float]:
+    """Slope and offset for means over folds, from those for single folds; labels: (N,) that they were fitted on.
+
+    Averaging removes most of what the folds differ by. For normal scores the slope is inverse to the variance within
+    the classes, so it becomes steeper around the log-odds of the prevalence.
+    """
+    steeper = 1 / (1 - (1 - 1 / folds) * FOLD_VARIANCE)
+    slope, offset = calibration
+    prior = float(logit(labels.mean()))
+    return steeper * slope, steeper * (offset - prior) + prior
 
 
 def fit_logistic(values: np.ndarray, labels: np.ndarray, expected: np.ndarray, prior: float) -> np.ndarray:

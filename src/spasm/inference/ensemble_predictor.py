@@ -20,7 +20,6 @@ from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.pose import visible_mask
 from spasm.data.seen import seen_frames
 from spasm.ensemble.blending import OofScores
-from spasm.ensemble.calibration import logit, probability
 from spasm.models.model import Explanation, FoldScores, Model, Predictor
 from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision, rebuild_hint
@@ -147,9 +146,8 @@ class EnsemblePredictor:
         self, run: Path, decision: Decision, hardware: Hardware, cores: int, batches: int = MOST_PROCESSES
     ) -> None:
         """batches: the most batches to expect, because a process without one is not worth loading."""
-        self.decision, self.parameters = decision, decision.parameters
+        self.decision, self.parameters = decision, decision.parameters.of_fold_averages()
         self.landmarks = decision.data.landmarks
-        self.fold_averaging = decision.blend_settings.fold_averaging
         self.workers: dict[str, Executor] = {}
         models = {name: model_of(run, name) for name in decision.models}
         hungry = sum(model.processes != "one" for model in models.values())
@@ -186,8 +184,8 @@ class EnsemblePredictor:
     def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
         """Predict batches, each a key and poses (N, T, 33, 5), in order.
 
-        Logits are averaged over seeds, and probabilities over folds unless the decision averages logits. A segment
-        without a pose gets the log-odds of such segments in training, and attention of 0.
+        Logits are averaged over seeds and folds. A segment without a pose gets the log-odds of such segments in
+        training, and attention of 0.
         """
         waiting: list[tuple[Any, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
         iterator = iter(batches)
@@ -211,13 +209,8 @@ class EnsemblePredictor:
         for name, future in scores.items():
             with processes.translate_killed_worker(KILLED):
                 scored: FoldScores = future.result()
-            seeds = len(self.decision.models[name].seeds)
-            by_fold = scored.logits.reshape(self.decision.folds, seeds, -1).mean(axis=1)
             logits[name] = np.full(len(posed), self.decision.no_pose_logit)
-            if self.fold_averaging == "logit":
-                logits[name][has_pose] = by_fold.mean(axis=0)
-            else:
-                logits[name][has_pose] = logit(probability(by_fold).mean(axis=0))
+            logits[name][has_pose] = scored.logits.mean(axis=0)
             if scored.attention is not None:
                 attention[has_pose] += self.parameters.weights[name] * scored.attention
                 attending += self.parameters.weights[name]

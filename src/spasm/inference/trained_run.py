@@ -17,6 +17,7 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.seen import describe_too_little, is_too_little
 from spasm.data.segments import inspect_pose
 from spasm.ensemble import label_shift
+from spasm.ensemble.blending import OofScores
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
 from spasm.runs.artefacts import read_decision, rebuild_hint
@@ -208,7 +209,10 @@ class TrainedRun:
         used, reason = prevalence, f", chosen for the prevalence {prevalence}"
         if used is None:
             child = np.array(children, dtype=str)
-            estimate = label_shift.estimate(oof.labels, oof.in_sample, oof.children, prediction.probability, child)
+            # Out-of-fold rows are of single folds, so the new probabilities are calibrated as theirs to be compared.
+            scores = OofScores(prediction.logits, child, prediction.has_pose)
+            comparable = self.decision.parameters.probability(scores)
+            estimate = label_shift.estimate(oof.labels, oof.in_sample, oof.children, comparable, child)
             low, high = estimate.likelihood_interval
             found = f"estimated prevalence {estimate.likelihood:.3f} (95 % interval {low:.3f} to {high:.3f})"
             if estimate.thin:

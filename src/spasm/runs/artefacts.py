@@ -170,6 +170,9 @@ class Decision(Stored):
     models: Annotated[dict[ModelName, DecidedModel], Field(min_length=1)]
     averaging: Literal["probability", "logit", "percentile"]
     calibration: Calibration
+    """Of the average over models, where one fold predicts each segment."""
+    fold_average_calibration: Calibration
+    """Of the same where the logits are means over all folds, as for new segments."""
     child_context: tuple[Number, Number, Number, Number] | None
     threshold: Annotated[float, Field(ge=0, le=1)]
     no_pose_logit: Number
@@ -222,6 +225,7 @@ class Decision(Stored):
             calibrations={name: model.calibration for name, model in self.models.items()},
             quantiles={name: model.quantiles for name, model in self.models.items() if model.quantiles},
             calibration=self.calibration,
+            fold_average_calibration=self.fold_average_calibration,
             context=self.child_context,
             threshold=self.threshold,
         )

@@ -66,7 +66,7 @@ def decide(run: Run, blend: Blend | None = None, with_defaults: bool = True) -> 
         considered = _considered(run, blend, logits, before, with_defaults)
         rows = OofScores({name: logits[name] for name in considered}, np.array(run.data.children), run.data.has_pose)
         labels = run.data.labels
-        parameters = fit_blend(rows, labels, blend)
+        parameters = fit_blend(rows, labels, blend, run.folds)
         in_sample = parameters.probability(rows)
         probabilities, positive, choices = cross_fit(rows, labels, run.fold_of, blend)
         table = OofTable(
@@ -136,14 +136,18 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: B
         models=models,
         averaging=blend.averaging,
         calibration=parameters.calibration,
+        fold_average_calibration=parameters.fold_average_calibration,
         child_context=parameters.context,
         threshold=parameters.threshold,
         no_pose_logit=logit_without_pose(run.data.labels, run.data.has_pose),
         provenance={
-            "averaging": f"logits over seeds, each {blend.fold_averaging} over folds, over models as set by averaging",
-            "weights": "lowest log loss over all out-of-fold rows with a pose, with a penalty towards equal weights",
+            "averaging": "logits over seeds and folds, over models as set by averaging",
+            "weights": "logistic regression of the calibrated logits on all out-of-fold rows with a pose, none "
+            "negative, with a prior towards the models that are not clearly behind the best one over children",
             "calibration": "slope and offset of the log-odds (Platt), of each model and of their average, on the same "
             "rows",
+            "fold_average_calibration": "calibration of the average, steeper by a fixed factor, because means over "
+            "folds vary less",
             "threshold": f"highest {blend.threshold_rule} F1 over all out-of-fold rows{weighted}",
             "no_pose_logit": "log-odds of segments without a pose in training, smoothed towards the prevalence of all",
         },
