@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from spasm.evaluation import bootstrap, metrics
@@ -142,9 +143,25 @@ def test_the_intervals_are_those_of_a_bootstrap_that_repeats_children():
         replicates.append(point_metrics(labels[rows], probabilities[rows], positive[rows]))
     estimates = evaluate(labels, probabilities, positive, children.tolist())
     for name in NAMES:
-        low, high = np.percentile([row[name] for row in replicates], [2.5, 97.5])
+        low, high = np.percentile([row[name] for row in replicates], bootstrap.tails(25))
         assert estimates[name]["low"] == pytest.approx(low, abs=0.1 * (high - low)), name
         assert estimates[name]["high"] == pytest.approx(high, abs=0.1 * (high - low)), name
+
+
+def test_an_interval_of_few_children_is_as_wide_as_students():
+    """For the mean of independent children Student's interval is exact, and plain percentiles are too narrow."""
+    values = np.random.default_rng(0).normal(0, 1, 8)
+    resampled = bootstrap.sample_children(8, np.random.default_rng(1), 20_000)
+    replicates = bootstrap.mean_replicates(values, np.arange(8), resampled)
+    exact = 2 * stats.t.ppf(0.975, 7) * values.std(ddof=1) / np.sqrt(8)
+    estimate = bootstrap.interval(values.mean(), replicates, 8)
+    assert estimate["high"] - estimate["low"] == pytest.approx(exact, rel=0.05)
+    assert np.diff(np.percentile(replicates, [2.5, 97.5]))[0] < 0.85 * exact
+
+
+@pytest.mark.parametrize(("children", "tail"), [(1, 0), (14, 1.25), (45, 2.08), (10_000, 2.5)])
+def test_the_tails_left_out_grow_with_the_children(children, tail):
+    assert bootstrap.tails(children) == pytest.approx((tail, 100 - tail), abs=0.005)
 
 
 def test_children_are_resampled_and_not_segments():
@@ -177,9 +194,9 @@ def test_differences_between_models_can_be_taken_resample_by_resample():
         assert all(len(column) == 1000 for column in replicates.values())
     assert np.array_equal(better[1]["auc"], worse[1]["auc"]), "the same resamples"
     assert np.array_equal(better[1]["prevalence"], worse[1]["prevalence"])
-    apart = bootstrap.interval(0.0, better[1]["sensitivity"] - worse[1]["sensitivity"])
-    alone = bootstrap.interval(0.0, better[1]["sensitivity"])
+    apart = bootstrap.interval(0.0, better[1]["sensitivity"] - worse[1]["sensitivity"], 40)
+    alone = bootstrap.interval(0.0, better[1]["sensitivity"], 40)
     assert apart["high"] - apart["low"] < alone["high"] - alone["low"]
     assert evaluate(labels, probabilities, probabilities > 0.5, children) == {
-        name: bootstrap.interval(better[0][name], better[1][name]) for name in NAMES
+        name: bootstrap.interval(better[0][name], better[1][name], 40) for name in NAMES
     }

@@ -12,7 +12,7 @@ import pytest
 
 from spasm.data.dataset import load_training
 from spasm.ensemble import label_shift_evaluation
-from spasm.evaluation import metrics
+from spasm.evaluation import bootstrap, metrics
 from spasm.models.registry import MODELS
 from spasm.report import comparison
 from spasm.report.comparison import Scores
@@ -125,13 +125,13 @@ def test_what_the_blend_is_ahead_by_is_paired_over_children():
 
     def scores(probabilities):
         point, replicates = metrics.cluster_bootstrap(labels, probabilities, probabilities > 0.5, children)
-        return Scores(point, replicates, point["f1"])
+        return Scores(point, replicates, point["f1"], 12)
 
     row = comparison.table_rows({"other": [scores(bad)], "blend": [scores(good)]}, {})[0]
     assert row["blend_minus_model_f1"] == pytest.approx(scores(good).point["f1"] - scores(bad).point["f1"])
     differences = scores(good).replicates["f1"] - scores(bad).replicates["f1"]
     assert [row["blend_minus_model_f1_low"], row["blend_minus_model_f1_high"]] == pytest.approx(
-        np.percentile(differences, [2.5, 97.5])
+        np.percentile(differences, bootstrap.tails(12))
     )
 
 

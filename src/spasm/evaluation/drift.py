@@ -85,7 +85,7 @@ def separation(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, 
         return {"value": None, "low": None, "high": None}
     scores = _scores(values, is_second, children, min(FOLDS, fewest), seed)
     point, replicates = cluster_bootstrap(is_second.astype(int), scores, scores >= 0.5, list(children), seed)
-    return bootstrap.interval(point["auc"], replicates["auc"])
+    return bootstrap.interval(point["auc"], replicates["auc"], len(np.unique(children)))
 
 
 def _scores(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, folds: int, seed: int) -> np.ndarray:

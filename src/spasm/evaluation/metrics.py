@@ -18,7 +18,7 @@ def evaluate(
     labels: (N,) of 0 and 1; probabilities: (N,) in 0..1; positive: (N,) bool, the predicted labels.
     """
     point, replicates = cluster_bootstrap(labels, probabilities, positive, children, seed)
-    return {name: bootstrap.interval(point[name], replicates[name]) for name in point}
+    return {name: bootstrap.interval(point[name], replicates[name], len(set(children))) for name in point}
 
 
 def cluster_bootstrap(

@@ -39,6 +39,8 @@ class Scores(NamedTuple):
     """(R,) by name, over the same resamples of the children for every model."""
     best_f1: float
     """F1 at the one threshold that is best for it: optimistic."""
+    children: int
+    """How many children the resamples have."""
 
 
 def evaluate_models(run: Run, names: Sequence[str], seeds: int) -> dict[str, list[Scores]]:
@@ -67,7 +69,7 @@ def evaluate(run: Run, logits: dict[str, np.ndarray]) -> Scores:
     probabilities, positive, _ = cross_fit(rows, labels, fold_of, Blend())
     point, replicates = metrics.cluster_bootstrap(labels, probabilities, positive, list(children))
     best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))["f1"]
-    return Scores(point, replicates, math.nan if best is None else best)
+    return Scores(point, replicates, math.nan if best is None else best, len(set(children)))
 
 
 def largest(values: np.ndarray, child: np.ndarray, has_pose: np.ndarray) -> np.ndarray:
@@ -89,14 +91,16 @@ def table_rows(scores: Mapping[str, Sequence[Scores]], costs: Mapping[str, Mappi
         row: Row = {"model": name, "seeds": len(of_seeds)}
         for metric in SHOWN:
             value = float(np.mean([one.point[metric] for one in of_seeds]))
-            interval = bootstrap.interval(value, _mean_replicates(of_seeds, metric))
+            interval = bootstrap.interval(value, _mean_replicates(of_seeds, metric), of_seeds[0].children)
             row |= {metric: value, f"{metric}_low": interval["low"], f"{metric}_high": interval["high"]}
         f1 = [one.point["f1"] for one in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([one.best_f1 for one in of_seeds]))
         row |= dict.fromkeys(("blend_minus_model_f1", "blend_minus_model_f1_low", "blend_minus_model_f1_high"))
         if "blend" in scores:
-            ahead = bootstrap.interval(mean["blend"] - mean[name], replicates["blend"] - replicates[name])
+            ahead = bootstrap.interval(
+                mean["blend"] - mean[name], replicates["blend"] - replicates[name], of_seeds[0].children
+            )
             row |= {
                 "blend_minus_model_f1": ahead["value"],
                 "blend_minus_model_f1_low": ahead["low"],
