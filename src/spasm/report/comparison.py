@@ -20,12 +20,13 @@ from spasm.runs.folder import ModelFolder, Run
 SHOWN = {
     "f1": "F1",
     "auc": "AUC",
+    "within_child_auc": "AUC within a child",
     "average_precision": "average precision",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "brier": "Brier",
 }
-INTERVALS, ALONE = ("f1", "auc"), ("sensitivity", "specificity", "brier")  # printed; table.csv has all, with intervals
+INTERVALS, ALONE = ("f1", "auc"), ("within_child_auc", "sensitivity", "brier")  # printed; table.csv has all
 FEW = 10  # children with a positive segment, below which metrics mean nothing
 Row = dict[str, Any]
 
@@ -67,7 +68,7 @@ def evaluate(run: Run, logits: dict[str, np.ndarray]) -> Scores:
         has_pose = np.bincount(child, has_pose) > 0
     rows = OofScores(logits, children, has_pose)
     probabilities, positive, _ = cross_fit(rows, labels, fold_of, Blend())
-    point, replicates = metrics.cluster_bootstrap(labels, probabilities, positive, list(children))
+    point, replicates = metrics.cluster_bootstrap(labels, probabilities, positive, list(children), fold_of)
     best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))["f1"]
     return Scores(point, replicates, math.nan if best is None else best, len(set(children)))
 
@@ -92,7 +93,7 @@ def table_rows(scores: Mapping[str, Sequence[Scores]], costs: Mapping[str, Mappi
         for metric in SHOWN:
             value = float(np.mean([one.point[metric] for one in of_seeds]))
             interval = bootstrap.interval(value, _mean_replicates(of_seeds, metric), of_seeds[0].children)
-            row |= {metric: value, f"{metric}_low": interval["low"], f"{metric}_high": interval["high"]}
+            row |= {metric: interval["value"], f"{metric}_low": interval["low"], f"{metric}_high": interval["high"]}
         f1 = [one.point["f1"] for one in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([one.best_f1 for one in of_seeds]))
@@ -151,7 +152,11 @@ def _introduction(run: Run, seeds: int) -> list[str]:
 
 def _metrics_table(rows: Sequence[Row]) -> list[str]:
     lines = [
-        [row["model"], *(_with_interval(row, name) for name in INTERVALS), *(f"{row[name]:.3f}" for name in ALONE)]
+        [
+            row["model"],
+            *(_with_interval(row, name) for name in INTERVALS),
+            *(console.number(row[name]).strip() for name in ALONE),
+        ]
         for row in rows
     ]
     return _aligned(["model", *(SHOWN[name] for name in (*INTERVALS, *ALONE))], lines)
@@ -169,7 +174,8 @@ def _seeds_table(rows: Sequence[Row]) -> list[str]:
 
 
 def _with_interval(row: Row, name: str, sign: str = "") -> str:
-    value, low, high = (f"{row[key]:{sign}.3f}" for key in (name, f"{name}_low", f"{name}_high"))
+    ends = [row[key] for key in (name, f"{name}_low", f"{name}_high")]
+    value, low, high = ("n/a" if end is None else f"{end:{sign}.3f}" for end in ends)
     return f"{value} ({low} to {high})"
 
 
