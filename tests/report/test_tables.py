@@ -51,6 +51,11 @@ def test_metrics_of_events_stay_in_their_columns_whatever_their_names():
     assert max(map(len, rows)) <= 120
     assert "7 true events were missed, 3 of them in time in which nothing was seen" in lines
     assert "140.00 false alarms per hour that was seen, in 0.10 of them" in lines
+    assert timeline_text.HUMAN_REFERENCES not in lines
+    simulated = timeline_text.event_metrics_table(evaluation, True, "accumulation", "settings as given").splitlines()
+    added = [line for line in simulated if line not in lines]
+    assert added == [console.SIMULATED, timeline_text.HUMAN_REFERENCES], "what humans reach stands beside them"
+    assert "real videos, not comparable one to one" in timeline_text.HUMAN_REFERENCES
 
 
 @pytest.mark.parametrize("value", [0.0, 70.0, 600.0, 123456.0, -1000.0])
