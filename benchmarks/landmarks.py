@@ -170,8 +170,9 @@ def table(scored: dict[tuple[str, str, str], list[Scored]]) -> list[tuple[Any, .
     rows = []
     for (trained_on, given, name), (point, replicates) in found.items():
         usual, usual_replicates = found["all", "all", name]
-        f1 = bootstrap.interval(point["f1"], replicates["f1"])
-        change = bootstrap.interval(point["f1"] - usual["f1"], replicates["f1"] - usual_replicates["f1"])
+        children = len(set(pooled(scored[trained_on, given, name])[-1]))
+        f1 = bootstrap.interval(point["f1"], replicates["f1"], children)
+        change = bootstrap.interval(point["f1"] - usual["f1"], replicates["f1"] - usual_replicates["f1"], children)
         row = (*f1.values(), *change.values(), point["auc"])
         rows.append((trained_on, given, name, *row))
     return sorted(rows, key=lambda row: row[2])

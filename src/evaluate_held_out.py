@@ -91,16 +91,20 @@ def main(settings: EvaluateHeldOut) -> int:
     if settings.group_column == held_out.BY_SEGMENT:
         print("WARNING: parts split children, so that a child is predicted by what was trained on its other segments")
     probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
+    children = np.array(data.children)
     for part in np.unique(part_of):
         rows = part_of == part
         print(f"part {part}: {rows.sum()} segments held out, {(~rows).sum()} to train on")
         prediction = predict_part(settings, models, data, labels, rows, settings.out / f"without_{part}")
         probabilities[rows], positive[rows] = prediction.probability, prediction.label == 1
-        print(console.part_line(str(part), labels[rows], probabilities[rows], positive[rows]), flush=True)
+        print(
+            console.part_line(str(part), labels[rows], probabilities[rows], positive[rows], children[rows].tolist()),
+            flush=True,
+        )
     columns = (data.names, data.children, labels, part_of, probabilities, positive.astype(int))
     header = ("segment_name", "child", "label", "part", "probability", "label_predicted")
     files.write_csv(settings.out / "predictions.csv", header, zip(*columns, strict=True))
-    found = metrics.evaluate(labels, probabilities, positive, data.children)
+    found = metrics.evaluate(labels, probabilities, positive, data.children, part_of)
     files.write_json(settings.out / "metrics.json", {"simulated": data.simulated, "held_out": found})
     title = "all held-out children, each part at the threshold of its own run"
     print(console.intervals_table(metrics_of(found), title))

@@ -82,7 +82,7 @@ def test_net_benefit_weighs_false_alarms_by_the_odds_of_the_threshold(rows):
 
 
 def test_f1_at_another_prevalence_is_that_of_so_many_segments():
-    curve = curves.f1_at_prevalence(np.array([0.8]), np.array([0.9]), np.array([0.1, 0.5]))
+    curve = curves.f1_at_prevalence(np.array([0.8]), np.array([0.9]), np.array([0.1, 0.5]), children=1)
     # Of 1000 segments 100 positive: 80 hits, 90 false alarms.
     assert curve.y == pytest.approx([2 * 80 / (80 + 90 + 100), 2 * 400 / (400 + 50 + 500)])
 

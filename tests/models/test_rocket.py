@@ -239,11 +239,11 @@ def test_mirrored_kernels_give_the_features_of_a_mirrored_pose(fitted, others):
 def test_the_series_are_coordinates_from_the_hips_and_their_first_differences():
     poses = torch.from_numpy(moving(0, T, 2))
     streams = rocket.series(poses, SMALL.features)
-    assert streams["camera.position"].shape == (2, 99, T)
-    hips = streams["camera.position"].reshape(2, 3, 33, T)[:, :, 23:25].mean(2)
+    assert streams["position"].shape == (2, 99, T)
+    hips = streams["position"].reshape(2, 3, 33, T)[:, :, 23:25].mean(2)
     assert hips.abs().max() < 1e-5
-    position = streams["camera.position"]
-    assert torch.equal(streams["camera.velocity"], position[..., 1:] - position[..., :-1])
+    position = streams["position"]
+    assert torch.equal(streams["velocity"], position[..., 1:] - position[..., :-1])
 
 
 # ---- the ridge

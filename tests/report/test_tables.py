@@ -51,6 +51,11 @@ def test_metrics_of_events_stay_in_their_columns_whatever_their_names():
     assert max(map(len, rows)) <= 120
     assert "7 true events were missed, 3 of them in time in which nothing was seen" in lines
     assert "140.00 false alarms per hour that was seen, in 0.10 of them" in lines
+    assert timeline_text.HUMAN_REFERENCES not in lines
+    simulated = timeline_text.event_metrics_table(evaluation, True, "accumulation", "settings as given").splitlines()
+    added = [line for line in simulated if line not in lines]
+    assert added == [console.SIMULATED, timeline_text.HUMAN_REFERENCES], "what humans reach stands beside them"
+    assert "real videos, not comparable one to one" in timeline_text.HUMAN_REFERENCES
 
 
 @pytest.mark.parametrize("value", [0.0, 70.0, 600.0, 123456.0, -1000.0])
@@ -69,24 +74,24 @@ def test_a_number_never_touches_what_stands_before_it(value: float):
     assert re.search(rf"tolerance +{re.escape(f'{value:.3f}')}   ", table)
 
 
-def row_of(model: str, seeds: int, ahead: float | None) -> comparison.Row:
+def row_of(model: str, seeds: int, behind: float | None) -> comparison.Row:
     row: comparison.Row = {"model": model, "seeds": seeds, "f1_optimistic": 0.7123456}
-    for name in (*comparison.SHOWN, "blend_minus_model_f1"):
-        value = ahead if name == "blend_minus_model_f1" else 0.6123456
+    for name in (*comparison.SHOWN, "f1_minus_best"):
+        value = behind if name == "f1_minus_best" else 0.6123456
         row |= {name: value} | {f"{name}_{end}": None if value is None else value for end in ("low", "high")}
     row |= {"f1_lowest_seed": 0.51, "f1_highest_seed": 0.72, "parameters": 1234567, "gflop": 1.3671}
     return row | {"processor_seconds": 12345.6, "latency_ms_batch1": 20.42, "latency_ms_batch16": 4.51}
 
 
 def test_the_tables_of_a_comparison_are_aligned_and_fit_a_terminal():
-    rows = [row_of("sta_gunet", 3, 0.0123), row_of("blend", 3, 0.0), row_of("blend of all 100 seeds", 1, -0.05)]
+    rows = [row_of("sta_gunet", 3, -0.0123), row_of("blend", 3, 0.0), row_of("blend of all 100 seeds", 1, 0.05)]
     for lines in (comparison._metrics_table(rows), comparison._seeds_table(rows)):
         assert len({len(line) for line in lines}) == 1
         assert len({tuple(found.start() for found in re.finditer(r"\|", line)) for line in lines}) == 1
         assert len(lines[0]) <= 120 and lines[0].count("|") <= 7
     assert "0.612 (0.612 to 0.612)" in comparison._metrics_table(rows)[2]
-    assert "+0.012 (+0.012 to +0.012)" in comparison._seeds_table(rows)[2]
-    assert "+" not in comparison._seeds_table(rows)[3], "the blend is not compared with itself"
+    assert "-0.012 (-0.012 to -0.012)" in comparison._seeds_table(rows)[2]
+    assert "| best " in comparison._seeds_table(rows)[3], "the best is not compared with itself"
 
 
 def test_robustness_noise_and_cohorts_are_aligned_with_at_most_four_digits():

@@ -91,7 +91,7 @@ def test_every_reported_metric_except_the_optimistic_one_is_cross_fitted(blended
         return cross_fit(rows, data.labels, run.fold_of, dataclasses.replace(blend, child_context=context))[:2]
 
     def expected_metrics(names: tuple[str, ...], context: bool) -> dict[str, Metric]:
-        return metrics_of(metrics.evaluate(data.labels, *cross_fitted(names, context), data.children))
+        return metrics_of(metrics.evaluate(data.labels, *cross_fitted(names, context), data.children, run.fold_of))
 
     assert result.cross_fitted == expected_metrics(BOTH, blend.child_context)
     assert result.child_context == ChildContext(
@@ -104,5 +104,7 @@ def test_every_reported_metric_except_the_optimistic_one_is_cross_fitted(blended
     cohorts = np.array([data.groups[child]["cohort"] for child in data.children])
     parts += [(result.groups["cohort"][name], cohorts == name) for name in ("home", "ward")]
     for found, rows in parts:
-        expected = metrics.point_metrics(data.labels[rows], probabilities[rows], positive[rows])
+        children = np.array(data.children)[rows].tolist()
+        values = (data.labels[rows], probabilities[rows], positive[rows], children, run.fold_of[rows])
+        expected = metrics.point_metrics(*values)
         assert {name: found[name] for name in expected} == expected

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple
 
 from spasm.cli.synonyms import VALUES, suggestions
-from spasm.config.fields import FLAT, POSITIONAL, SettingsError, Shown, flag_of
+from spasm.config.fields import FLAT, POSITIONAL, REPEATED, SettingsError, Shown, flag_of
 from spasm.core.errors import shorten
 
 SETTINGS = "--settings"
@@ -115,7 +115,7 @@ def _flags(settings: Any, group: str, outer: Shown, omit_prefixes: bool, groups:
             group=group,
             shown=shown,
             is_positional=is_positional,
-            **_kind(kind),
+            **(_kind(kind) | ({"is_many": False} if REPEATED in marks else {})),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spasm.evaluation import bootstrap
-from spasm.evaluation.bootstrap import TAILS
+from spasm.evaluation.bootstrap import tails
 
 RESAMPLES = 400  # of the bands; metrics have more, see bootstrap.py
 MOST_POINTS = 300  # thresholds of a curve
@@ -40,6 +40,8 @@ class Counts:
     """(1 + R, 1)"""
     total: np.ndarray
     """(1 + R, 1)"""
+    children: int
+    """How many children were resampled."""
 
 
 def count(labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], seed: int = 0) -> Counts:
@@ -59,7 +61,7 @@ def count(labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str]
     resampled = bootstrap.sample_children(len(calls), np.random.default_rng(seed), RESAMPLES)
     weights = np.concatenate([np.ones((1, len(calls))), resampled])
     calls, hits = weights @ calls, weights @ hits
-    return Counts(thresholds, hits, calls, hits[:, -1:], calls[:, -1:])
+    return Counts(thresholds, hits, calls, hits[:, -1:], calls[:, -1:], shape[0])
 
 
 def roc(counts: Counts) -> Curve:
@@ -70,7 +72,7 @@ def roc(counts: Counts) -> Curve:
     # Both only rise along the thresholds. Of several sensitivities at one fraction, take the last and highest one.
     pairs = [(x, y) for x, y in zip(alarms, sensitivity, strict=True) if np.isfinite(x + y).all()]
     read = [y[np.searchsorted(x, FRACTIONS + 1e-9, side="right") - 1] for x, y in pairs]
-    return _banded(FRACTIONS, np.array(read))
+    return _banded(FRACTIONS, np.array(read), counts.children)
 
 
 def precision_recall(counts: Counts) -> Curve:
@@ -84,7 +86,7 @@ def precision_recall(counts: Counts) -> Curve:
             # At the highest threshold that reaches this sensitivity.
             first = np.searchsorted(x[there], np.maximum(FRACTIONS, 1e-9) - 1e-10, side="left")
             read.append(y[there][np.minimum(first, there.sum() - 1)])
-    return _banded(FRACTIONS, np.array(read))
+    return _banded(FRACTIONS, np.array(read), counts.children)
 
 
 def f1(counts: Counts) -> Curve:
@@ -92,7 +94,7 @@ def f1(counts: Counts) -> Curve:
     order = slice(None, 0, -1)  # without the threshold above 1
     with np.errstate(invalid="ignore"):  # a resample can have no spasms and no calls
         values = 2 * counts.hits / (counts.calls + counts.spasms)
-    return _banded(counts.thresholds[order], values[:, order])
+    return _banded(counts.thresholds[order], values[:, order], counts.children)
 
 
 def net_benefit(counts: Counts, p: np.ndarray) -> tuple[Curve, np.ndarray]:
@@ -106,17 +108,17 @@ def net_benefit(counts: Counts, p: np.ndarray) -> tuple[Curve, np.ndarray]:
     hits, calls = counts.hits[:, at], counts.calls[:, at]
     benefit = 100 * (hits - cost * (calls - hits)) / counts.total
     prevalence = counts.spasms[0, 0] / counts.total[0, 0]
-    return _banded(p, benefit), 100 * (prevalence - cost * (1 - prevalence))
+    return _banded(p, benefit, counts.children), 100 * (prevalence - cost * (1 - prevalence))
 
 
-def f1_at_prevalence(sensitivity: np.ndarray, specificity: np.ndarray, prevalence: np.ndarray) -> Curve:
+def f1_at_prevalence(sensitivity: np.ndarray, specificity: np.ndarray, prevalence: np.ndarray, children: int) -> Curve:
     """F1 (y) at another prevalence (x), if sensitivity and specificity stay the same.
 
-    sensitivity, specificity: (1 + R,), first as observed, then for each resample.
+    sensitivity, specificity: (1 + R,), first as observed, then for each resample of so many children.
     """
     hits = prevalence * sensitivity[:, None]
     alarms = (1 - prevalence) * (1 - specificity[:, None])
-    return _banded(prevalence, 2 * hits / (hits + alarms + prevalence))
+    return _banded(prevalence, 2 * hits / (hits + alarms + prevalence), children)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +155,7 @@ def reliability(
         inside = bootstrap.number_children(child[rows])
         count = int(inside.max()) + 1
         resampled = bootstrap.sample_children(count, generator, RESAMPLES)
-        least, most = np.percentile(bootstrap.mean_replicates(labels[rows], inside, resampled), TAILS)
+        least, most = np.percentile(bootstrap.mean_replicates(labels[rows], inside, resampled), tails(count))
         if least == most:  # all labels are equal; the rule of three (Hanley and Lippman-Hand 1983), with children
             least, most = max(0.0, least - 3 / count), min(1.0, most + 3 / count)
         bins.append(
@@ -163,10 +165,10 @@ def reliability(
     return bins
 
 
-def _banded(x: np.ndarray, lines: np.ndarray) -> Curve:
-    """lines: (1 + R, G), first as observed, then the replicates."""
+def _banded(x: np.ndarray, lines: np.ndarray, children: int) -> Curve:
+    """lines: (1 + R, G), first as observed, then the replicates over so many children."""
     if not len(lines):
         nothing = np.full(len(x), np.nan)
         return Curve(x, nothing, nothing, nothing)
-    low, high = np.nanpercentile(lines[1:] if len(lines) > 1 else lines, TAILS, axis=0)
+    low, high = np.nanpercentile(lines[1:] if len(lines) > 1 else lines, tails(children), axis=0)
     return Curve(x, lines[0], low, high)

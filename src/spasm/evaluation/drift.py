@@ -83,33 +83,39 @@ def separation(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, 
     fewest = min(len(np.unique(children[is_second == kind])) for kind in (False, True))
     if fewest < MIN_CHILDREN:
         return {"value": None, "low": None, "high": None}
-    scores = _scores(values, is_second, children, min(FOLDS, fewest), seed)
-    point, replicates = cluster_bootstrap(is_second.astype(int), scores, scores >= 0.5, list(children), seed)
-    return bootstrap.interval(point["auc"], replicates["auc"])
+    scores, fold_of = _scores(values, is_second, children, min(FOLDS, fewest), seed)
+    point, replicates = cluster_bootstrap(is_second.astype(int), scores, scores >= 0.5, list(children), fold_of, seed)
+    return bootstrap.interval(point["auc"], replicates["auc"], len(np.unique(children)))
 
 
-def _scores(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The probability (N,) of each segment to be of the second kind, by a forest that has not seen its child."""
+def _scores(
+    values: np.ndarray, is_second: np.ndarray, children: np.ndarray, folds: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probability (N,) of each segment to be of the second kind, by a forest that has not seen its child.
+
+    Second: the fold (N,) of that forest.
+    """
     from sklearn.ensemble import ExtraTreesClassifier  # a second that only who asks for it need spend
     from sklearn.model_selection import StratifiedGroupKFold
 
-    scores = np.full(len(values), 0.5)
+    scores, fold_of = np.full(len(values), 0.5), np.zeros(len(values), dtype=int)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)  # few segments
         splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(values, is_second, children))
-    for learned, scored in splits:
+    for fold, (learned, scored) in enumerate(splits):
+        fold_of[scored] = fold
         if len(scored) == 0 or len(np.unique(is_second[learned])) < 2:  # unequal children may not fill every fold
             continue
         forest = ExtraTreesClassifier(
             TREES,
             max_features=FEATURE_FRACTION,
             min_samples_leaf=5,
-            class_weight="balanced",  # else the folds' different fractions of the two kinds would shift the scores
+            class_weight="balanced",  # else one kind, if rare, would never reach 0.5
             random_state=seed,
             n_jobs=1,
         )
         scores[scored] = forest.fit(values[learned], is_second[learned]).predict_proba(values[scored])[:, 1]
-    return scores
+    return scores, fold_of
 
 
 def _differing(values: np.ndarray, is_test: np.ndarray, names: Sequence[str]) -> tuple[DifferingFeature, ...]:

@@ -105,7 +105,7 @@ def evaluate_events(counts: Sequence[EventCounts], children: Sequence[str], seed
     np.add.at(totals, child, np.array([count[:5] for count in counts], dtype=float))
     resampled = bootstrap.sample_children(len(totals), np.random.default_rng(seed))
     point, replicates = _event_metrics(totals.sum(0, keepdims=True)), _event_metrics(resampled @ totals)
-    return {name: bootstrap.interval(float(point[name][0]), replicates[name]) for name in point}
+    return {name: bootstrap.interval(float(point[name][0]), replicates[name], len(totals)) for name in point}
 
 
 def _event_metrics(totals: np.ndarray) -> dict[str, np.ndarray]:

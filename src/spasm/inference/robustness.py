@@ -19,7 +19,10 @@ from spasm.runs.decide import complete_logits, require_complete
 from spasm.runs.folder import Run
 
 BATCH = 64  # segments
-COLUMNS = ("corruption", "severity", "model", "f1", "f1_low", "f1_high", "sensitivity", "specificity", "auc")
+COLUMNS = (
+    "corruption", "severity", "model", "f1", "f1_low", "f1_high", "sensitivity", "specificity", "auc",
+    "within_child_auc",
+)  # fmt: skip
 CORRUPTIONS = [(kind, severity) for kind, severities in TRIED.items() for severity in severities]
 
 
@@ -100,9 +103,9 @@ def _evaluate(
         for name, clean in evaluated.items():
             worse = dataclasses.replace(clean, logits={model: corrupted[model][key] for model in clean.logits})
             probabilities, positive = _cross_fitted(run.fold_of, worse, parameters[name])
-            values = metrics.evaluate(labels, probabilities, positive, data.children)
+            values = metrics.evaluate(labels, probabilities, positive, data.children, run.fold_of)
             f1 = values["f1"]
-            more = [values[metric]["value"] for metric in ("sensitivity", "specificity", "auc")]
+            more = [values[metric]["value"] for metric in ("sensitivity", "specificity", "auc", "within_child_auc")]
             table.append((*key, name, f1["value"], f1["low"], f1["high"], *more))
     return table
 

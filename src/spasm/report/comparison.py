@@ -1,4 +1,4 @@
-"""Models of a run side by side: their metrics over seeds, how far the blend is ahead, and what they cost."""
+"""Models side by side on one or several data sets: metrics over seeds, differences to the best, and costs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spasm.config.ensemble import Blend
+from spasm.core.errors import printable
 from spasm.data.annotations import LabelLevel
 from spasm.ensemble.blending import OofScores, cross_fit
 from spasm.ensemble.thresholds import best_threshold
@@ -20,12 +21,15 @@ from spasm.runs.folder import ModelFolder, Run
 SHOWN = {
     "f1": "F1",
     "auc": "AUC",
+    "within_child_auc": "AUC within a child",
     "average_precision": "average precision",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "brier": "Brier",
 }
-INTERVALS, ALONE = ("f1", "auc"), ("sensitivity", "specificity", "brier")  # printed; table.csv has all, with intervals
+INTERVALS, ALONE = ("f1", "auc"), ("within_child_auc", "sensitivity", "brier")  # printed; table.csv has all
+DIFFERENCES = ("f1", "auc")  # metrics whose paired difference to the best model is given
+ALL_SEEDS = "blend of all"  # how the name of the blend of several seeds begins; single seeds cannot compete with it
 FEW = 10  # children with a positive segment, below which metrics mean nothing
 Row = dict[str, Any]
 
@@ -39,6 +43,17 @@ class Scores(NamedTuple):
     """(R,) by name, over the same resamples of the children for every model."""
     best_f1: float
     """F1 at the one threshold that is best for it: optimistic."""
+    children: int
+    """How many children the resamples have."""
+
+
+class DataSet(NamedTuple):
+    """The models of one run, trained on one data set."""
+
+    name: str
+    run: Run
+    rows: list[Row]
+    """Of `table_rows`."""
 
 
 def evaluate_models(run: Run, names: Sequence[str], seeds: int) -> dict[str, list[Scores]]:
@@ -50,7 +65,7 @@ def evaluate_models(run: Run, names: Sequence[str], seeds: int) -> dict[str, lis
         scores["blend"] = [evaluate(run, {name: logits[name][seed] for name in blended}) for seed in range(seeds)]
         if seeds > 1:
             mean = {name: np.mean(logits[name], axis=0) for name in blended}
-            scores[f"blend of all {seeds} seeds"] = [evaluate(run, mean)]
+            scores[f"{ALL_SEEDS} {seeds} seeds"] = [evaluate(run, mean)]
     return scores
 
 
@@ -65,9 +80,9 @@ def evaluate(run: Run, logits: dict[str, np.ndarray]) -> Scores:
         has_pose = np.bincount(child, has_pose) > 0
     rows = OofScores(logits, children, has_pose)
     probabilities, positive, _ = cross_fit(rows, labels, fold_of, Blend())
-    point, replicates = metrics.cluster_bootstrap(labels, probabilities, positive, list(children))
+    point, replicates = metrics.cluster_bootstrap(labels, probabilities, positive, list(children), fold_of)
     best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))["f1"]
-    return Scores(point, replicates, math.nan if best is None else best)
+    return Scores(point, replicates, math.nan if best is None else best, len(set(children)))
 
 
 def largest(values: np.ndarray, child: np.ndarray, has_pose: np.ndarray) -> np.ndarray:
@@ -81,27 +96,27 @@ def largest(values: np.ndarray, child: np.ndarray, has_pose: np.ndarray) -> np.n
 
 
 def table_rows(scores: Mapping[str, Sequence[Scores]], costs: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """One row for each model: means over seeds with intervals over children, how far the blend is ahead, and costs."""
-    mean = {name: float(np.mean([one.point["f1"] for one in of_seeds])) for name, of_seeds in scores.items()}
-    replicates = {name: _mean_replicates(of_seeds, "f1") for name, of_seeds in scores.items()}
+    """One row for each model: means over seeds with intervals over children, differences to the best model, costs.
+
+    Differences are paired: of the means over seeds in the same resample of the children.
+    """
+    best = {metric: _best_model(scores, metric) for metric in DIFFERENCES}
     rows = []
     for name, of_seeds in scores.items():
         row: Row = {"model": name, "seeds": len(of_seeds)}
         for metric in SHOWN:
-            value = float(np.mean([one.point[metric] for one in of_seeds]))
-            interval = bootstrap.interval(value, _mean_replicates(of_seeds, metric))
-            row |= {metric: value, f"{metric}_low": interval["low"], f"{metric}_high": interval["high"]}
+            row |= _interval(metric, _mean(of_seeds, metric), _mean_replicates(of_seeds, metric), of_seeds[0].children)
         f1 = [one.point["f1"] for one in of_seeds]
         row |= {"f1_lowest_seed": min(f1), "f1_highest_seed": max(f1)}
         row["f1_optimistic"] = float(np.mean([one.best_f1 for one in of_seeds]))
-        row |= dict.fromkeys(("blend_minus_model_f1", "blend_minus_model_f1_low", "blend_minus_model_f1_high"))
-        if "blend" in scores:
-            ahead = bootstrap.interval(mean["blend"] - mean[name], replicates["blend"] - replicates[name])
-            row |= {
-                "blend_minus_model_f1": ahead["value"],
-                "blend_minus_model_f1_low": ahead["low"],
-                "blend_minus_model_f1_high": ahead["high"],
-            }
+        for metric, name_of_best in best.items():
+            column = f"{metric}_minus_best"
+            row |= dict.fromkeys((column, f"{column}_low", f"{column}_high"))
+            if name_of_best is not None:
+                others = scores[name_of_best]
+                behind = _mean(of_seeds, metric) - _mean(others, metric)
+                replicates = _mean_replicates(of_seeds, metric) - _mean_replicates(others, metric)
+                row |= _interval(column, behind, replicates, of_seeds[0].children)
         cost = costs.get(name, {})
         row |= {key: cost.get(key) for key in ("parameters", "gflop", "processor_seconds")}
         milliseconds = cost.get("milliseconds", {})
@@ -111,15 +126,97 @@ def table_rows(scores: Mapping[str, Sequence[Scores]], costs: Mapping[str, Mappi
     return rows
 
 
+def _best_model(scores: Mapping[str, Sequence[Scores]], metric: str) -> str | None:
+    """The model, or the blend of single seeds, with the highest mean over seeds; None where the metric is undefined."""
+    means = {name: _mean(of_seeds, metric) for name, of_seeds in scores.items() if not name.startswith(ALL_SEEDS)}
+    known = {name: value for name, value in means.items() if math.isfinite(value)}
+    return max(known, key=lambda name: known[name]) if known else None
+
+
+def _interval(column: str, value: float, replicates: np.ndarray, children: int) -> Row:
+    found = bootstrap.interval(value, replicates, children)
+    return {column: found["value"], f"{column}_low": found["low"], f"{column}_high": found["high"]}
+
+
+def _mean(of_seeds: Sequence[Scores], metric: str) -> float:
+    return float(np.mean([one.point[metric] for one in of_seeds]))
+
+
 def _mean_replicates(of_seeds: Sequence[Scores], metric: str) -> np.ndarray:
     mean: np.ndarray = np.mean([one.replicates[metric] for one in of_seeds], axis=0)
     return mean
 
 
-def markdown(rows: Sequence[Row], run: Run, seeds: int) -> str:
-    """The tables as Markdown, after what a reader must know."""
+def markdown(data_sets: Sequence[DataSet], seeds: int) -> str:
+    """The tables as Markdown, after what a reader must know; of several data sets, first those over all."""
+    if len(data_sets) == 1:
+        return "\n".join(_data_set_tables(data_sets[0], seeds)) + "\n"
+    lines = ["# All data sets", "", *_overview(data_sets)]
+    for one in data_sets:
+        lines += ["", f"# {_safe(one.name)}", "", *_data_set_tables(one, seeds)]
+    return "\n".join(lines) + "\n"
+
+
+def _data_set_tables(data_set: DataSet, seeds: int) -> list[str]:
+    rows = data_set.rows
     tables = [*_metrics_table(rows), "", *_seeds_table(rows), "", *_costs_table(rows)]
-    return "\n".join([*_introduction(run, seeds), *tables]) + "\n"
+    return [*_introduction(data_set.run, seeds), *tables]
+
+
+def _overview(data_sets: Sequence[DataSet]) -> list[str]:
+    """For each metric a table with a group of columns for each data set, and how far each model is behind at worst."""
+    lines = []
+    if any(one.run.data.simulated for one in data_sets):
+        names = ", ".join(_safe(one.name) for one in data_sets if one.run.data.simulated)
+        lines += [f"{console.SIMULATED} Simulated: {names}.", ""]
+    for metric in DIFFERENCES:
+        header = ["model"]
+        for one in data_sets:
+            header += [f"{_safe(one.name)}: {SHOWN[metric]}", "minus the best"]
+        header.append("worst")
+        cells: list[list[str]] = []
+        worst: dict[str, tuple[float, str]] = {}
+        for name, rows in _rows_by_model(data_sets).items():
+            cells.append([name])
+            for row in rows:
+                cells[-1] += [console.number(row[metric]).strip(), _with_interval(row, f"{metric}_minus_best", "+")]
+            behind = worst_difference(data_sets, rows, metric)
+            cells[-1].append("n/a" if behind is None else f"{behind[0]:+.3f}")
+            if behind is not None and not name.startswith(ALL_SEEDS):
+                worst[name] = behind
+        lines += [*_aligned(header, cells), ""]
+        ranked = sorted(worst.items(), key=lambda pair: -pair[1][0])
+        shown = ", ".join(f"{name} {value:+.3f} ({_safe(where)})" for name, (value, where) in ranked)
+        lines += [f"Worst over data sets, {SHOWN[metric]} minus that of the best model: {shown}.", ""]
+    within = [
+        [model, *(console.number(row["within_child_auc"]).strip() for row in rows)]
+        for model, rows in _rows_by_model(data_sets).items()
+    ]
+    lines += _aligned(["AUC within a child", *(_safe(one.name) for one in data_sets)], within)
+    explained = "In brackets: 95 % intervals of paired differences, resampling children. "
+    return [*lines, "", f"{explained}Choose the model whose worst difference is nearest to 0."]
+
+
+def worst_difference(data_sets: Sequence[DataSet], rows: Sequence[Row], metric: str) -> tuple[float, str] | None:
+    """How far one model is behind the best where that is most, and the data set; rows: the model's, in their order.
+
+    None where the metric is undefined in a data set.
+    """
+    behind = [row[f"{metric}_minus_best"] for row in rows]
+    if None in behind:
+        return None
+    at = min(range(len(behind)), key=behind.__getitem__)
+    return behind[at], data_sets[at].name
+
+
+def _rows_by_model(data_sets: Sequence[DataSet]) -> dict[str, list[Row]]:
+    """The rows of each model, in the order of the data sets, which have the same models."""
+    return {rows[0]["model"]: list(rows) for rows in zip(*(one.rows for one in data_sets), strict=True)}
+
+
+def _safe(name: str) -> str:
+    """A folder's name that breaks neither a table nor a terminal."""
+    return printable(name).replace("|", "/")
 
 
 def _introduction(run: Run, seeds: int) -> list[str]:
@@ -147,7 +244,11 @@ def _introduction(run: Run, seeds: int) -> list[str]:
 
 def _metrics_table(rows: Sequence[Row]) -> list[str]:
     lines = [
-        [row["model"], *(_with_interval(row, name) for name in INTERVALS), *(f"{row[name]:.3f}" for name in ALONE)]
+        [
+            row["model"],
+            *(_with_interval(row, name) for name in INTERVALS),
+            *(console.number(row[name]).strip() for name in ALONE),
+        ]
         for row in rows
     ]
     return _aligned(["model", *(SHOWN[name] for name in (*INTERVALS, *ALONE))], lines)
@@ -157,15 +258,16 @@ def _seeds_table(rows: Sequence[Row]) -> list[str]:
     lines = []
     for row in rows:
         single = f"{row['f1_lowest_seed']:.3f} to {row['f1_highest_seed']:.3f}" if row["seeds"] > 1 else ""
-        ahead = ""
-        if row["blend_minus_model_f1"] is not None and row["model"] != "blend":
-            ahead = _with_interval(row, "blend_minus_model_f1", sign="+")
-        lines.append([row["model"], single, ahead, f"{row['f1_optimistic']:.3f}"])
-    return _aligned(["F1", "of single seeds", "of the blend minus this", "at one threshold (optimistic)"], lines)
+        behind = "" if row["f1_minus_best"] is None else _with_interval(row, "f1_minus_best", sign="+")
+        lines.append([row["model"], single, behind, f"{row['f1_optimistic']:.3f}"])
+    return _aligned(["F1", "of single seeds", "minus the best", "at one threshold (optimistic)"], lines)
 
 
 def _with_interval(row: Row, name: str, sign: str = "") -> str:
-    value, low, high = (f"{row[key]:{sign}.3f}" for key in (name, f"{name}_low", f"{name}_high"))
+    if sign and row[name] == row[f"{name}_low"] == row[f"{name}_high"] == 0:
+        return "best"
+    ends = [row[key] for key in (name, f"{name}_low", f"{name}_high")]
+    value, low, high = ("n/a" if end is None else f"{end:{sign}.3f}" for end in ends)
     return f"{value} ({low} to {high})"
 
 
@@ -199,20 +301,27 @@ def _costs_table(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def plot(rows: Sequence[Row], simulated: bool) -> bytes:
-    """A PNG of F1 with its interval, and of single seeds' range, for each model."""
+def plot(data_sets: Sequence[DataSet]) -> bytes:
+    """A PNG of F1 with its interval, and of single seeds' range, for each model: a panel for each data set."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(plots.WIDTH_IN, 0.5 * len(rows) + 1.8), layout="constrained")
-    axes = figure.subplots()
-    for place, row in enumerate(reversed(rows)):
-        axes.plot([row["f1_low"], row["f1_high"]], [place, place], color="#7a8ca0", linewidth=2, zorder=1)
-        axes.plot(
-            [row["f1_lowest_seed"], row["f1_highest_seed"]], [place, place], color="#1f4e79", linewidth=6, zorder=2
-        )
-        axes.plot(row["f1"], place, "o", color="white", markeredgecolor="#1f4e79", zorder=3)
-    axes.set_yticks(range(len(rows)), [row["model"] for row in reversed(rows)])
-    axes.set_xlabel("cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over people (thin)")
-    axes.grid(axis="x", alpha=0.3)
-    plots.stamp_simulated(figure, simulated)
+    names = [row["model"] for row in reversed(data_sets[0].rows)]
+    width = plots.WIDTH_IN if len(data_sets) == 1 else 2.0 + 4.0 * len(data_sets)
+    figure = Figure(figsize=(width, 0.5 * len(names) + 1.8), layout="constrained")
+    panels = figure.subplots(1, len(data_sets), sharey=True, squeeze=False)[0]
+    for axes, one in zip(panels, data_sets, strict=True):
+        for place, row in enumerate(reversed(one.rows)):
+            axes.plot([row["f1_low"], row["f1_high"]], [place, place], color="#7a8ca0", linewidth=2, zorder=1)
+            single = [row["f1_lowest_seed"], row["f1_highest_seed"]]
+            axes.plot(single, [place, place], color="#1f4e79", linewidth=6, zorder=2)
+            axes.plot(row["f1"], place, "o", color="white", markeredgecolor="#1f4e79", zorder=3)
+        axes.set_yticks(range(len(names)), names)
+        axes.grid(axis="x", alpha=0.3)
+        if len(data_sets) > 1:
+            simulated = " (SIMULATED)" if one.run.data.simulated else ""
+            axes.set_title(_safe(one.name).replace("$", r"\$") + simulated, fontsize=10)
+    figure.supxlabel(
+        "cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over children (thin)", fontsize=10
+    )
+    plots.stamp_simulated(figure, all(one.run.data.simulated for one in data_sets))
     return plots.to_png(figure)

@@ -41,21 +41,25 @@ def models_table(result: Metrics) -> str:
     rows: dict[str, Mapping[str, Metric]] = dict(result.each_model)
     rows["decision, each segment alone"] = result.child_context.without_context
     rows["decision, with child context"] = result.child_context.with_context
-    lines = ["", f"{'cross-fitted':33} {'F1':>7}   95 % interval    {'AUC':>8} {'Brier':>7}"]
+    lines = ["", f"{'cross-fitted':33} {'F1':>7}   95 % interval    {'AUC':>8} {'in child':>8} {'Brier':>7}"]
     for name, values in rows.items():
         f1 = values["f1"]
         lines.append(
             f"{name:33} {number(f1.value)}   {number(f1.low)} to {number(f1.high)} "
-            f"{number(values['auc'].value)} {number(values['brier'].value)}"
+            f"{number(values['auc'].value)}  {number(values['within_child_auc'].value)} {number(values['brier'].value)}"
         )
+    lines.append("AUC: pairs of segments in the same fold; in child: AUC of pairs of the same child")
     return "\n".join(lines)
 
 
 def model_line(name: str, result: Metrics) -> str:
     """A model's own score, when it is complete."""
-    f1, auc = (result.each_model[name][key] for key in ("f1", "auc"))
+    f1, auc, within = (result.each_model[name][key] for key in ("f1", "auc", "within_child_auc"))
     interval = f"{number(f1.low).strip()} to {number(f1.high).strip()}"
-    return f"{name}: cross-fitted F1 {number(f1.value).strip()} ({interval}), AUC {number(auc.value).strip()}"
+    return (
+        f"{name}: cross-fitted F1 {number(f1.value).strip()} ({interval}), AUC {number(auc.value).strip()}, "
+        f"within a child {number(within.value).strip()}"
+    )
 
 
 def metrics_table(result: Metrics) -> str:
@@ -79,11 +83,18 @@ def intervals_table(values: Mapping[str, Metric], title: str) -> str:
     return "\n".join(lines)
 
 
-def part_line(part: str, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray) -> str:
+def part_line(
+    part: str, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str]
+) -> str:
     """Metrics of held-out segments, and the F1 at the best threshold for them, which is known only afterwards."""
-    values = metrics.point_metrics(labels, probabilities, positive)
+    values = metrics.point_metrics(labels, probabilities, positive, children)
     best = metrics.point_metrics(labels, probabilities, probabilities >= best_threshold(labels, probabilities))
-    shown = {"F1": values["f1"], "AUC": values["auc"], "F1 at its own best threshold": best["f1"]}
+    shown = {
+        "F1": values["f1"],
+        "AUC": values["auc"],
+        "AUC within a child": values["within_child_auc"],
+        "F1 at its own best threshold": best["f1"],
+    }
     return f"held out {part}: " + ", ".join(f"{name} {number(value).strip()}" for name, value in shown.items())
 
 

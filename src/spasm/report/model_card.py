@@ -43,7 +43,7 @@ from spasm.runs.oof_table import OofTable, read_oof
 
 FEWEST_CHILDREN, FEWEST_POSITIVES = 10, 20  # with less of either, metrics of a subgroup mean next to nothing
 PREVALENCES = (0.01, 0.05, 0.2)  # for which the card says how many alarms would be true
-ALONE_METRICS = ("sensitivity", "specificity", "auc", "brier")
+ALONE_METRICS = ("sensitivity", "specificity", "auc", "within_child_auc", "brier")
 FOLD_METRICS = ("f1", *ALONE_METRICS, "prevalence")
 # An underscore inside a word and a colon before a space are no markup, and stay readable.
 UNSAFE = re.compile(r"[^\w ,.;:/()+=%-]|:(?! )|(?<=www)\.|(?<![^\W_])_|_(?![^\W_])", re.IGNORECASE)

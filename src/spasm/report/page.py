@@ -28,7 +28,7 @@ from spasm.report.train_and_test import describe_drift
 from spasm.runs.artefacts import Metric, metrics_of
 from spasm.runs.oof_table import OofTable
 
-FOLD_METRICS = ("f1", "sensitivity", "specificity", "auc")
+FOLD_METRICS = ("f1", "sensitivity", "specificity", "auc", "within_child_auc")
 MOST_WARNINGS = 20
 MOST_PRINTED = {True: 12, False: 20}  # children with errors, or positive segments, on the printed page, by `labelled`
 MOST_POSITIVE = 200  # positive segments in the table of the page
@@ -182,9 +182,9 @@ def _leaderboard(report: RunReport) -> dict[str, Any]:
         rows["blend with child context"] = context.with_context
     ordered = sorted(rows.items(), key=lambda pair: -(pair[1]["f1"].value or 0))
     return {
-        "columns": [name for _, name in ROWS[:7]],
+        "columns": [name for _, name in ROWS[:8]],
         "rows": [
-            {"name": name, "cells": [_cell(estimates[key]) for key, _ in ROWS[:7]]} for name, estimates in ordered
+            {"name": name, "cells": [_cell(estimates[key]) for key, _ in ROWS[:8]]} for name, estimates in ordered
         ],
     }
 

@@ -63,7 +63,7 @@ def curve_figures(report: RunReport) -> dict[str, Plot]:
         "f1-threshold": figures.f1_by_threshold(curves.f1(counts), report.threshold, thresholds, always_positive),
         "decision-curve": figures.decision_curve(*curves.net_benefit(counts, np.linspace(0.01, 0.8, 80))),
         "f1-prevalence": figures.f1_by_prevalence(
-            curves.f1_at_prevalence(sensitivities, specificities, prevalences), prevalence
+            curves.f1_at_prevalence(sensitivities, specificities, prevalences, len(means[0])), prevalence
         ),
     }
 

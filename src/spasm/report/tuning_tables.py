@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
 from spasm.report import console
 from spasm.tuning import spaces
@@ -36,10 +37,12 @@ def _shown(value: object) -> str:
 def nested_table(metrics: dict[str, Any], simulated: bool) -> str:
     """Tuned beside default settings, on children that search, training and threshold never saw."""
     lines = ["", "each fold predicted with settings chosen without its children; 95 % intervals over children"]
-    lines.append(f"{'':10}{'tuned':>26}{'default':>26}{'tuned minus default':>28}")
-    for key, name in (("f1", "F1"), ("auc", "AUC"), ("brier", "Brier"), ("log_loss", "log loss")):
+    lines.append(f"{'':19}{'tuned':>26}{'default':>26}{'tuned minus default':>28}")
+    for key, name in {**dict(ROWS), "log_loss": "log loss"}.items():
+        if key not in metrics["tuned_minus_default"]:
+            continue
         cells = [_interval(metrics[part][key]) for part in ("tuned", "default", "tuned_minus_default")]
-        lines.append(f"{name:10}{cells[0]:>26}{cells[1]:>26}{cells[2]:>28}")
+        lines.append(f"{name:19}{cells[0]:>26}{cells[1]:>26}{cells[2]:>28}")
     if simulated:
         lines.append(console.SIMULATED)
     return "\n".join(lines)

@@ -43,8 +43,8 @@ from spasm.runs.oof_table import OofTable
 CONSTANT = 1e-4  # probabilities that differ by less do not distinguish segments
 PROTOCOL = (
     "Folds hold whole children. Weights, calibration and threshold for a fold were chosen on the other folds; "
-    "the models were not trained again for that, and this small dependence remains. Intervals: 95 %, resampling "
-    "children."
+    "the models were not trained again for that, and this small dependence remains. AUC and average precision compare "
+    "segments of the same fold only. Intervals: 95 %, resampling children, expanded percentiles."
 )
 
 
@@ -171,9 +171,9 @@ def _metrics(
     parameters: BlendParameters,
     choices: list[BlendParameters],
 ) -> Metrics:
-    labels, children = run.data.labels, run.data.children
+    labels = run.data.labels
     best = best_threshold(labels, table.in_sample)
-    optimistic = metrics.evaluate(labels, table.in_sample, table.in_sample >= best, children)
+    optimistic = metrics.point_metrics(labels, table.in_sample, table.in_sample >= best)
     other = dataclasses.replace(blend, child_context=not blend.child_context)
     other_probabilities, other_positive, _ = cross_fit(rows, labels, run.fold_of, other)
     both = ((table.probabilities, table.positive), (other_probabilities, other_positive))
@@ -183,16 +183,16 @@ def _metrics(
         note="SIMULATED DATA: no evidence about real children" if run.data.simulated else "",
         protocol=PROTOCOL,
         models={name: ModelFolder(run.path / name).complete_seeds(run.folds) for name in rows.logits},
-        cross_fitted=metrics_of(metrics.evaluate(labels, table.probabilities, table.positive, children)),
+        cross_fitted=_with_intervals(run, table.probabilities, table.positive),
         confusion=_confusion(labels == 1, table.positive),
         cross_fitted_thresholds=[chosen.threshold for chosen in choices],
         cross_fitted_weights=[chosen.weights for chosen in choices],
         threshold=parameters.threshold,
-        pooled_threshold=PooledThreshold(f1=optimistic["f1"]["value"], threshold=best),
+        pooled_threshold=PooledThreshold(f1=optimistic["f1"], threshold=best),
         each_model={name: _alone(run, rows, name, values, blend) for name, values in table.logits.items()},
         child_context=ChildContext(
-            with_context=metrics_of(metrics.evaluate(labels, *with_context, children)),
-            without_context=metrics_of(metrics.evaluate(labels, *without, children)),
+            with_context=_with_intervals(run, *with_context),
+            without_context=_with_intervals(run, *without),
         ),
         too_little_seen=_too_little_seen(run, table),
         folds=[{"fold": fold, **_metrics_of(run, run.fold_of == fold, table)} for fold in range(run.folds)],
@@ -234,7 +234,12 @@ def _alone(run: Run, rows: OofScores, name: str, logits: np.ndarray, blend: Blen
     alone = dataclasses.replace(rows, logits={name: logits})
     settings = dataclasses.replace(blend, child_context=False)
     probabilities, positive, _ = cross_fit(alone, run.data.labels, run.fold_of, settings)
-    return metrics_of(metrics.evaluate(run.data.labels, probabilities, positive, run.data.children))
+    return _with_intervals(run, probabilities, positive)
+
+
+def _with_intervals(run: Run, probabilities: np.ndarray, positive: np.ndarray) -> dict[str, Metric]:
+    """The metrics of out-of-fold probabilities (N,) and predicted labels (N,)."""
+    return metrics_of(metrics.evaluate(run.data.labels, probabilities, positive, run.data.children, run.fold_of))
 
 
 def _model_logits(run: Run, folder: ModelFolder) -> np.ndarray | None:
@@ -277,5 +282,6 @@ def _group_metrics(run: Run, table: OofTable) -> dict[str, dict[str, Row]]:
 
 def _metrics_of(run: Run, rows: np.ndarray, table: OofTable) -> Row:
     labels, probabilities, positive = run.data.labels[rows], table.probabilities[rows], table.positive[rows]
-    values: dict[str, Any] = metrics.point_metrics(labels, probabilities, positive)
-    return {"segments": int(rows.sum()), "children": len(set(table.children[rows])), **values}
+    children = table.children[rows].tolist()
+    values: dict[str, Any] = metrics.point_metrics(labels, probabilities, positive, children, run.fold_of[rows])
+    return {"segments": int(rows.sum()), "children": len(set(children)), **values}

@@ -80,7 +80,9 @@ def read_oof(run: Path, result: Metrics | None = None) -> OofTable:
     path = run / "oof.csv"
     table = OofTable.read(path, rebuild_hint(run))
     if result is not None:
-        found = metrics.point_metrics(table.labels, table.probabilities, table.positive)
+        found = metrics.point_metrics(
+            table.labels, table.probabilities, table.positive, table.children.tolist(), table.folds
+        )
         if not all(_same(found[key], result.cross_fitted[key].value) for key, _ in ROWS):
             raise DataError(path, "is not the table that metrics.json was computed from", rebuild_hint(run))
     return table

@@ -62,21 +62,25 @@ def nested_metrics(
     found: dict[str, Any] = {}
     both = {}
     child = bootstrap.number_children(data.children)
+    count = int(child.max()) + 1
     # The same resamples as in `metrics.cluster_bootstrap`.
-    resampled = bootstrap.sample_children(child.max() + 1, np.random.default_rng(0))
+    resampled = bootstrap.sample_children(count, np.random.default_rng(0))
     for name, predictions in (("tuned", tuned), ("default", default)):
         probabilities, positive = np.empty(len(data.labels)), np.zeros(len(data.labels), dtype=bool)
-        for part in predictions:
-            probabilities[part.rows], positive[part.rows] = part.probabilities, part.positive
-        point, replicates = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children, seed=0)
+        fold_of = np.zeros(len(data.labels), dtype=int)
+        for fold, part in enumerate(predictions):
+            probabilities[part.rows], positive[part.rows], fold_of[part.rows] = part.probabilities, part.positive, fold
+        point, replicates = metrics.cluster_bootstrap(data.labels, probabilities, positive, data.children, fold_of)
         losses = log_losses(logit(probabilities), data.labels)
         point["log_loss"] = float(losses.mean())
         replicates["log_loss"] = bootstrap.mean_replicates(losses, child, resampled)
-        found[name] = {key: bootstrap.interval(point[key], replicates[key]) for key in point}
+        found[name] = {key: bootstrap.interval(point[key], replicates[key], count) for key in point}
         both[name] = point, replicates
     (tuned_point, tuned_replicates), (default_point, default_replicates) = both["tuned"], both["default"]
     found["tuned_minus_default"] = {
-        key: bootstrap.interval(tuned_point[key] - default_point[key], tuned_replicates[key] - default_replicates[key])
-        for key in ("f1", "auc", "brier", "log_loss")
+        key: bootstrap.interval(
+            tuned_point[key] - default_point[key], tuned_replicates[key] - default_replicates[key], count
+        )
+        for key in ("f1", "auc", "within_child_auc", "brier", "log_loss")
     }
     return found

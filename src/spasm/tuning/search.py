@@ -159,7 +159,7 @@ def run_trial(trial: optuna.Trial, search: Search, score: Scorer, settings: Any)
                 raise optuna.TrialPruned
     probabilities = probability(values)
     positive, _ = cross_fitted(labels[rows], probabilities, search.fold_of[rows])
-    scores = metrics.point_metrics(labels[rows], probabilities, positive)
+    scores = metrics.point_metrics(labels[rows], probabilities, positive, fold_of=search.fold_of[rows])
     trial.set_user_attr("f1", scores["f1"])
     trial.set_user_attr("auc", scores["auc"])
     return loss
