@@ -6,9 +6,9 @@ from spasm.config.features import Augmentation
 from spasm.data.landmarks import LANDMARKS, MIRROR
 
 # The noise of real infants' poses, as `python benchmarks/real_noise.py` measures it on 184 windows of BabyJokes: sizes
-# in x and y of the face, shoulders, elbows, wrists, fingers, hips, knees, ankles and feet over that of the face, and how
-# much larger they are in z; the fraction of the variance that landmarks of a part have in common; the part of an error
-# that is left after a frame; and the logarithm of the largest size over the smallest.
+# in x and y of the face, shoulders, elbows, wrists, fingers, hips, knees, ankles and feet over that of the face, and
+# how much larger they are in z; the fraction of the variance that landmarks of a part have in common; the part of an
+# error that is left after a frame; and the logarithm of the largest size over the smallest.
 COUNTS = (11, 2, 2, 2, 6, 2, 2, 2, 4)  # landmarks of these groups, in MediaPipe's order
 IN_PICTURE = (1.0, 1.4, 2.8, 2.8, 3.2, 1.8, 4.2, 4.9, 5.7)
 IN_DEPTH = (13.0, 7.9, 5.7, 6.0, 5.7, 1.7, 4.2, 4.9, 4.6)
@@ -77,7 +77,7 @@ def augment(
 
 
 def noise(count: int, frames: int, generator: torch.Generator) -> torch.Tensor:
-    """Errors of landmarks as MediaPipe makes them in real infants, (N, T, 33, 3); those of the face have deviation 1."""
+    """Errors of landmarks (N, T, 33, 3) as MediaPipe makes them in real infants; in the face their deviation is 1."""
     white = torch.randn((frames, count, len(LANDMARKS) + PARTS, 3), generator=generator)
     for frame in range(1, frames):
         white[frame] = FADES * white[frame - 1] + (1 - FADES**2) ** 0.5 * white[frame]
