@@ -1,17 +1,22 @@
 """Settings that every network has: how it is trained, and what it reads."""
 
+import math
 from typing import Annotated, Literal
 
 from spasm.config.features import Augmentation, Features
-from spasm.config.fields import FLAT, settings, within
+from spasm.config.fields import FLAT, Shown, settings, within
+
+FEWEST_EPOCHS = 20  # where no number is given
 
 
 @settings
 class Optimization:
     """How one fold of a network is trained."""
 
-    epochs: Annotated[int, within(1, 10_000)] = 20
-    """Passes over the training segments."""
+    epochs: Annotated[int, within(0, 10_000), Shown(default="as many as --steps need, at least 20")] = 0
+    """Passes over the training segments; 0: as many as the steps need."""
+    steps: Annotated[int, within(1, 10_000_000)] = 500
+    """Fewest steps of the optimiser, where no number of epochs is given: few segments need more passes."""
     batch: Annotated[int, within(2, 4096)] = 32
     """Segments in a step."""
     learning_rate: Annotated[float, within(1e-6, 1)] = 3e-3
@@ -29,6 +34,12 @@ class Optimization:
     """Decay per step of the running average of the weights, which is what is scored; 0 scores the last weights."""
     clip_norm: Annotated[float, within(0.001, 1_000_000)] = 1.0
     """Largest norm of a step's gradient."""
+    mixup: Annotated[float, within(0, 10)] = 0.0
+    """Mix pairs of training segments in random parts, Beta-distributed with this parameter; 0: do not mix."""
+
+    def epochs_of(self, segments: int) -> int:
+        """Passes over this many training segments."""
+        return self.epochs or max(FEWEST_EPOCHS, math.ceil(self.steps / math.ceil(segments / self.batch)))
 
 
 @settings

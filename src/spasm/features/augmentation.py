@@ -3,7 +3,22 @@
 import torch
 
 from spasm.config.features import Augmentation
-from spasm.data.landmarks import MIRROR
+from spasm.data.landmarks import LANDMARKS, MIRROR
+
+# The noise of real infants' poses, as `python benchmarks/real_noise.py` measures it on 184 windows of BabyJokes: sizes
+# in x and y of the face, shoulders, elbows, wrists, fingers, hips, knees, ankles and feet over that of the face, and how
+# much larger they are in z; the fraction of the variance that landmarks of a part have in common; the part of an error
+# that is left after a frame; and the logarithm of the largest size over the smallest.
+COUNTS = (11, 2, 2, 2, 6, 2, 2, 2, 4)  # landmarks of these groups, in MediaPipe's order
+IN_PICTURE = (1.0, 1.4, 2.8, 2.8, 3.2, 1.8, 4.2, 4.9, 5.7)
+IN_DEPTH = (13.0, 7.9, 5.7, 6.0, 5.7, 1.7, 4.2, 4.9, 4.6)
+TOGETHER = torch.tensor([0.65, 0.65, 0.92])
+FADES = 0.8
+LOG_SPREAD = 2.1
+PARTS = 6  # head and shoulders, arms, hips, legs
+PART_OF = torch.tensor([0] * 13 + [1, 2] * 5 + [3, 3] + [4, 5] * 4)
+_SIZE, _DEPTH = (torch.tensor(values).repeat_interleave(torch.tensor(COUNTS)) for values in (IN_PICTURE, IN_DEPTH))
+NOISE = torch.stack([_SIZE, _SIZE, _SIZE * _DEPTH], -1)  # (33, 3)
 
 
 def augment(
@@ -55,8 +70,19 @@ def augment(
     centre = torch.nanmean(xyz, dim=(1, 2), keepdim=True)
     xyz = (torch.matmul(xyz - centre, turn[:, None]) + centre) / square
     if settings.jitter > 0:
-        xyz = xyz + settings.jitter * torch.randn(xyz.shape, generator=generator).to(device)
+        size = settings.jitter * torch.exp(uniform(-LOG_SPREAD, 0, count, 1, 1, 1))
+        noisy = uniform(0, 1, count, 1, 1, 1) < settings.jitter_prob
+        xyz = xyz + size * noisy * noise(count, frames, generator).to(device)
     return torch.cat([xyz, poses[..., 3:]], -1).masked_fill(lost[..., None], torch.nan)
+
+
+def noise(count: int, frames: int, generator: torch.Generator) -> torch.Tensor:
+    """Errors of landmarks as MediaPipe makes them in real infants, (N, T, 33, 3); those of the face have deviation 1."""
+    white = torch.randn((frames, count, len(LANDMARKS) + PARTS, 3), generator=generator)
+    for frame in range(1, frames):
+        white[frame] = FADES * white[frame - 1] + (1 - FADES**2) ** 0.5 * white[frame]
+    own, common = white[:, :, : len(LANDMARKS)], white[:, :, len(LANDMARKS) + PART_OF]
+    return ((1 - TOGETHER).sqrt() * own + TOGETHER.sqrt() * common).transpose(0, 1) * NOISE
 
 
 def mirror(poses: torch.Tensor) -> torch.Tensor:

@@ -98,8 +98,8 @@ class Model(abc.ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def epochs(self, config: Any) -> int:
-        """Epochs of a fold; 0 if a fold is trained in one step."""
+    def epochs(self, config: Any, segments: int) -> int:
+        """Epochs of a fold with this many training segments; 0 if a fold is trained in one step."""
         return 0
 
     def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:

@@ -24,8 +24,8 @@ class NetworkModel(Model):
     on_gpu = True
     has_attention = True
 
-    def epochs(self, config: Any) -> int:
-        epochs: int = config.optimization.epochs
+    def epochs(self, config: Any, segments: int) -> int:
+        epochs: int = config.optimization.epochs_of(segments)
         return epochs
 
     @abc.abstractmethod

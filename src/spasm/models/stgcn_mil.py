@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from spasm.config.features import Features
 from spasm.config.fields import FLAT, Odd, settings, within
-from spasm.config.network import NetworkConfig
+from spasm.config.network import NetworkConfig, Optimization
 from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class StgcnMilConfig(NetworkConfig):
     """Settings of the ST-GCN."""
 
+    optimization: Annotated[Optimization, FLAT] = Optimization(mixup=0.5)
     features: Annotated[Features, FLAT] = Features(frame="body")
-    width: Annotated[int, within(4, 1024)] = 64
+    width: Annotated[int, within(4, 1024)] = 32
     """Channels of the first blocks."""
     blocks: Annotated[int, within(1, 16)] = 4
     """Blocks, with temporal strides 2, 2, 1, 1."""
@@ -47,7 +48,8 @@ class StgcnMilModel(NetworkModel):
 
         return {
             "learning_rate": FloatDistribution(3e-4, 1e-2, log=True),
-            "epochs": IntDistribution(10, 40),
+            "steps": IntDistribution(250, 1000, step=250),
+            "mixup": FloatDistribution(0.0, 1.0),
             "width": IntDistribution(32, 96, step=32),
             "dropout": FloatDistribution(0.0, 0.5),
             "weight_decay": FloatDistribution(1e-4, 0.3, log=True),

@@ -22,7 +22,7 @@ class TwoStreamConfig(NetworkConfig):
     """Settings of the two-stream network; its plotted pictures are small, and so is its default backbone."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
-        learning_rate=1.7e-3, loss="focal", ema=0.97
+        epochs=20, learning_rate=1.7e-3, loss="focal", ema=0.97
     )
     width: Annotated[int, within(4, 1024)] = 16
     """Channels of the first blocks."""

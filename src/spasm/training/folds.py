@@ -43,7 +43,9 @@ def train_fold(
     with folder.begun_fold(seed, fold) as trained:
         if trained and not checkpoint.exists():
             return
-        if model.epochs(config) and path.exists() and not checkpoint.exists():
+        rows = training_rows(run, fold)
+        epochs = model.epochs(config, len(rows))
+        if epochs and path.exists() and not checkpoint.exists():
             hint = "delete it to train the fold, or restore the manifest that names it"
             raise DataError(path, "is there, but this run did not write it", hint)
         data, scored = run.data, run.fold_of == fold
@@ -57,14 +59,13 @@ def train_fold(
                     folder.note_history(seed, fold, history)
                 note(epoch, row)
 
-            rows = np.flatnonzero(~scored & data.has_pose)
             job = FoldJob(data, rows, config, seed, fold, hardware, checkpoint, on_epoch)
             fitted = model.fit(job)
             model.save(path, fitted)
             posed = np.flatnonzero(scored & data.has_pose)
             # Score with the saved file, as new segments are scored.
             logits = model.predict_data(model.load([path], config, hardware), data, posed).logits[0]
-            if model.epochs(config):
+            if epochs:
                 note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
         # Save this before the fold counts as trained, or a kill would lose it.
         if fractions := model.gain_fractions(fitted):
@@ -73,6 +74,11 @@ def train_fold(
         if history:
             folder.note_history(seed, fold, history)
         checkpoint.unlink(missing_ok=True)
+
+
+def training_rows(run: Run, fold: int) -> np.ndarray:
+    """The segments (M,) that a fold is trained on: those with a pose, of the children that it does not score."""
+    return np.flatnonzero((run.fold_of != fold) & run.data.has_pose)
 
 
 def train_folds(
@@ -89,7 +95,8 @@ def train_folds(
 ) -> None:
     """Train some folds of a model side by side, each in its own process on one thread; see `train_fold`."""
     waiting = [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
-    with watching(folder, model, config, seed, folds, watch):
+    epochs = {fold: model.epochs(config, len(training_rows(run, fold))) for fold in folds}
+    with watching(folder, seed, epochs, watch):
         if not waiting:
             return
         with processes.isolated_pool(min(len(waiting), workers)) as pool:
@@ -107,20 +114,21 @@ def train_folds(
 
 
 @contextlib.contextmanager
-def watching(
-    folder: ModelFolder, model: Model, config: Any, seed: int, folds: Sequence[int], watch: Watch
-) -> Iterator[None]:
-    """Call `watch` every second and at the end with the progress, which is read from the run's files."""
-    whole = model.epochs(config) * len(folds)
-    begun_s, before = time.monotonic(), _done(folder, model, config, seed, folds)
+def watching(folder: ModelFolder, seed: int, epochs: Mapping[int, int], watch: Watch) -> Iterator[None]:
+    """Call `watch` every second and at the end with the progress, which is read from the run's files.
+
+    epochs: those of each fold; 0 for a model that is trained in one step.
+    """
+    whole = sum(epochs.values())
+    begun_s, before = time.monotonic(), _done(folder, seed, epochs)
     over = threading.Event()
 
     def read_progress() -> Progress:
-        folds_done, epochs_done = _done(folder, model, config, seed, folds)
-        done, first, goal = (epochs_done, before[1], whole) if whole else (folds_done, before[0], len(folds))
+        folds_done, epochs_done = _done(folder, seed, epochs)
+        done, first, goal = (epochs_done, before[1], whole) if whole else (folds_done, before[0], len(epochs))
         gained, elapsed_s = done - first, time.monotonic() - begun_s
         left = elapsed_s / gained * (goal - done) if gained > 0 else None
-        return Progress(folds_done, len(folds), epochs_done, whole, left)
+        return Progress(folds_done, len(epochs), epochs_done, whole, left)
 
     def poll() -> None:
         while not over.wait(POLL_S):
@@ -139,11 +147,11 @@ def watching(
         thread.join()
 
 
-def _done(folder: ModelFolder, model: Model, config: Any, seed: int, folds: Sequence[int]) -> tuple[int, int]:
+def _done(folder: ModelFolder, seed: int, epochs: Mapping[int, int]) -> tuple[int, int]:
     """Number of trained folds, and number of epochs in all folds."""
-    trained = [fold for fold in folds if folder.is_trained(seed, fold)]
-    if not model.epochs(config):
+    trained = [fold for fold in epochs if folder.is_trained(seed, fold)]
+    if not any(epochs.values()):
         return len(trained), 0
     noted = folder.epochs_noted(seed)
-    each = model.epochs(config)
-    return len(trained), sum(each if fold in trained else min(each, noted.get(fold, 0)) for fold in folds)
+    done = (each if fold in trained else min(each, noted.get(fold, 0)) for fold, each in epochs.items())
+    return len(trained), sum(done)

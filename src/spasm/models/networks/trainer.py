@@ -66,6 +66,7 @@ class FoldTrainer:
         ramped = data.targets if config.optimization.loss == "squared" else None
         self.targets = self.labels if ramped is None else ramped[rows]
         self.config, self.device, self.precision = config, device, precision
+        self.epochs = config.optimization.epochs_of(len(rows))
         self.entropy = [seed, fold, model.seed_number]
         payload = [model.name, seed, fold, to_tree(config), data.fingerprint, rows.tolist(), device.type]
         payload += [str(precision)] if ramped is None else [str(precision), self.targets.tolist()]
@@ -88,15 +89,14 @@ class FoldTrainer:
         optimization = self.config.optimization
         torch.manual_seed(self._seed(self.epoch + 1))  # dropout
         generator = torch.Generator().manual_seed(self._seed(self.epoch + 1, 1))  # augmentation
+        mixing = np.random.default_rng(self._seed(self.epoch + 1, 3))
         order = np.random.default_rng(self._seed(self.epoch + 1, 2)).permutation(len(self.labels))
         batches = np.array_split(order, math.ceil(len(order) / optimization.batch))
         self.network.train()
         losses, norms, rate = [], [], 0.0
         for number, batch in enumerate(batches):
             step = self.epoch * len(batches) + number
-            rate = learning_rate(
-                step, optimization.epochs * len(batches), optimization.learning_rate, optimization.schedule
-            )
+            rate = learning_rate(step, self.epochs * len(batches), optimization.learning_rate, optimization.schedule)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             batch = np.sort(batch)  # so that the memory map is read in order
@@ -104,7 +104,7 @@ class FoldTrainer:
             poses = torch.from_numpy(np.array(self.data.poses[rows])).to(self.device)
             poses = augment(poses, self.config.augmentation, generator, self.config.features.aspect)
             labels, targets = (torch.from_numpy(of[batch]).to(self.device) for of in (self.labels, self.targets))
-            loss = self._loss(self._forward(poses), labels, targets)
+            loss = self._loss(poses, labels, targets, mixing)
             self.optimiser.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), optimization.clip_norm)
@@ -155,13 +155,28 @@ class FoldTrainer:
         self.epoch = int(tensors["epoch"])
         self.history = tensors["history"].tolist()
 
-    def _forward(self, poses: torch.Tensor) -> Scores:
-        features = build_features(poses, self.config.features)
+    def _loss(
+        self, poses: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, mixing: np.random.Generator
+    ) -> torch.Tensor:
+        """The mean loss of a batch, of mixed pairs if the settings say so (Zhang et al. 2018, arXiv 1710.09412)."""
+        features, alpha = build_features(poses, self.config.features), self.config.optimization.mixup
+        if alpha == 0:
+            return self._losses(self._forward(features), labels, targets).mean()
+        part = torch.from_numpy(mixing.beta(alpha, alpha, len(labels))).to(features)
+        part = torch.maximum(part, 1 - part)
+        other = torch.from_numpy(mixing.permutation(len(labels))).to(features.device)
+        mixed = part[:, None, None, None]
+        scores = self._forward(mixed * features + (1 - mixed) * features[other])
+        first, second = self._losses(scores, labels, targets), self._losses(scores, labels[other], targets[other])
+        return (part * first + (1 - part) * second).mean()
+
+    def _forward(self, features: torch.Tensor) -> Scores:
         enabled = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled):
             return self.network(features)
 
-    def _loss(self, scores: Scores, labels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _losses(self, scores: Scores, labels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The loss (N,) of each segment."""
         optimization, logits = self.config.optimization, scores.logit
         if optimization.loss == "squared":
             loss = (torch.sigmoid(logits) - targets).square()
@@ -174,7 +189,7 @@ class FoldTrainer:
         auxiliary = self.network.auxiliary_loss(scores, labels, self.epoch)
         if auxiliary is not None:
             loss = loss + auxiliary
-        return loss.mean()
+        return loss
 
     def _positive_weight(self) -> float:
         """Negatives for each positive among the training children, or 1 for a loss without weights."""
@@ -225,7 +240,7 @@ def fit(model: Trainable, job: FoldJob) -> dict[str, torch.Tensor]:
             raise DataError(job.checkpoint, reason, "delete it to train the fold from the start") from error
     for epoch, values in enumerate(trainer.history, 1):
         job.on_epoch(epoch, dict(zip(HISTORY, values, strict=True)), True)
-    while trainer.epoch < job.config.optimization.epochs:
+    while trainer.epoch < trainer.epochs:
         row = trainer.run_epoch()
         if job.checkpoint is not None:
             checkpoints.write_tensors(job.checkpoint, trainer.state())
