@@ -12,6 +12,7 @@ SMOOTHING = 1.5  # frames, deviation of the Gaussian
 TAPS = 4  # frames on either side
 USUAL_SPEED = 0.02  # trunk lengths per frame; velocities are squashed from here on
 USUAL_ACCELERATION = 0.01  # trunk lengths per frame and frame
+FINEST = 1e-3  # trunk lengths; less noise than this may be rounding, as in a frozen pose
 TRUSTED_DEPTH = 3.0  # noise of depth over noise in the picture at which depth counts half
 
 
@@ -49,7 +50,7 @@ def tame_depth(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     bend = torch.where(steady[..., None], bend, torch.nan).flatten(1, 2)  # (N, frames * landmarks, 3)
     # One NaN more, so that there is something to take the median of in a segment of one or two frames.
     x, y, z = F.pad(bend, (0, 0, 0, 1), value=torch.nan).nanmedian(1).values.unbind(-1)
-    ratio = torch.nan_to_num(2 * z / (x + y).clamp(min=1e-6), nan=0.0)
+    ratio = torch.nan_to_num(2 * z / (x + y).clamp(min=FINEST), nan=0.0)
     return centred / (1 + (ratio / TRUSTED_DEPTH).square())[:, None, None, None]
 
 
