@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -155,13 +155,24 @@ def predict(settings: BenchmarkLandmarks, run: Run, new: TrainingData, seed: int
             predicted[key] = trained.predict(poses, children)
         prediction = predicted[key]
         results.append((given, "blend", Scored(new.labels, children, prediction.probability, prediction.label == 1)))
-        for name in prediction.logits if len(of_run) > 1 else ():
-            oof = OofScores({name: of_run[name]}, np.array(run.data.children), run.data.has_pose)
-            parameters = fit_blend(oof, run.data.labels, Blend(), run.folds).of_fold_averages()
-            rows = OofScores({name: prediction.logits[name]}, np.array(children), prediction.has_pose)
-            alone = parameters.probability(rows)
-            results.append((given, name, Scored(new.labels, children, alone, alone >= parameters.threshold)))
+        if len(prediction.logits) > 1:
+            for name, alone, threshold in each_model(run, of_run, prediction, children):
+                results.append((given, name, Scored(new.labels, children, alone, alone >= threshold)))
     return results
+
+
+def each_model(
+    run: Run, of_run: Mapping[str, np.ndarray], prediction: Prediction, children: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Name, probabilities (N,) and threshold of each model of a prediction alone.
+
+    of_run: the out-of-fold logits of each model, on which its calibration and threshold are fitted.
+    """
+    for name, logits in prediction.logits.items():
+        oof = OofScores({name: of_run[name]}, np.array(run.data.children), run.data.has_pose)
+        parameters = fit_blend(oof, run.data.labels, Blend(), run.folds).of_fold_averages()
+        rows = OofScores({name: logits}, np.array(children), prediction.has_pose)
+        yield name, parameters.probability(rows), parameters.threshold
 
 
 def table(scored: dict[tuple[str, str, str], list[Scored]]) -> list[tuple[Any, ...]]:
@@ -170,7 +181,7 @@ def table(scored: dict[tuple[str, str, str], list[Scored]]) -> list[tuple[Any, .
     rows = []
     for (trained_on, given, name), (point, replicates) in found.items():
         usual, usual_replicates = found["all", "all", name]
-        children = len(set(pooled(scored[trained_on, given, name])[-1]))
+        children = len(set(pooled(scored[trained_on, given, name])[3]))
         f1 = bootstrap.interval(point["f1"], replicates["f1"], children)
         change = bootstrap.interval(point["f1"] - usual["f1"], replicates["f1"] - usual_replicates["f1"], children)
         row = (*f1.values(), *change.values(), point["auc"])
@@ -178,12 +189,19 @@ def table(scored: dict[tuple[str, str, str], list[Scored]]) -> list[tuple[Any, .
     return sorted(rows, key=lambda row: row[2])
 
 
-def pooled(of_seeds: list[Scored]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Labels, probabilities, predicted labels and children of all seeds."""
+def pooled(of_seeds: list[Scored]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str], np.ndarray]:
+    """Labels, probabilities, predicted labels, children and seed's number of all seeds, each of which has its run."""
     labels, probabilities, positive = (
         np.concatenate([getattr(one, name) for one in of_seeds]) for name in ("labels", "probabilities", "positive")
     )
-    return labels, probabilities, positive, [child for one in of_seeds for child in one.children]
+    children = [child for one in of_seeds for child in one.children]
+    return (
+        labels,
+        probabilities,
+        positive,
+        children,
+        np.repeat(range(len(of_seeds)), [len(one.labels) for one in of_seeds]),
+    )
 
 
 if __name__ == "__main__":

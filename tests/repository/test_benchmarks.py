@@ -1,5 +1,6 @@
 """The benchmark's reference does the same work as what it is compared with, and the script runs."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmarks.published import published
 from benchmarks.random_convolutions import PerFold, sample_folds
 from benchmarks.real_noise import FEWEST, gap_line, part_line, window_noise
 from benchmarks.stgcn import PlainStgcnMil, plain_features, same_weights, sample_poses
+from helpers.data import children, write
 from spasm.config.features import Features
 from spasm.features.channels import build_features
 from spasm.models.networks.layers import Folded
@@ -164,3 +166,32 @@ def test_the_noise_of_windows_is_printed_for_every_group(tmp_path):
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for words in ("face", "wrists", "feet", "noise common to a part", "gaps: 0.000", "child 1: 3 windows"):
         assert words in finished.stdout
+
+
+def learning_curve(*flags: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "benchmarks/learning_curve.py", *map(str, flags)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_learning_curve_is_of_nested_subsets_of_children_and_of_fresh_ones(tmp_path):
+    known, fresh = (write(tmp_path / name, *children(6, 8, 32, seed)) for seed, name in enumerate(("known", "fresh")))
+    small = ["--frames", 32, "--models", "lgbm", "--lgbm.num-boost-round", 5, "--folds", 2, "--workers", 1]
+    places = ["--out", tmp_path / "out", "--cache", tmp_path / "cache", "--data", known]
+    finished = learning_curve(*places, "--fresh", fresh, "--children", 3, 6, 9, "--subsets", 2, *small)
+    assert finished.returncode == 0, finished.stderr
+    with open(tmp_path / "out/table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["children"], row["subsets"]) for row in rows] == [("lgbm", "3", "2"), ("lgbm", "6", "1")]
+    first, last = (float(row["auc"]) for row in rows)
+    assert float(rows[0]["auc_low"]) <= first <= float(rows[0]["auc_high"])
+    assert float(rows[1]["auc_per_child"]) == pytest.approx((last - first) / 3, abs=1e-5)
+    assert rows[0]["auc_per_child"] == ""
+
+    def children_of(subset: str) -> set[str]:
+        return {path.name.split("_")[1] for path in (tmp_path / "out" / subset / "data/train").iterdir()}
+
+    assert children_of("3_0") < children_of("6_0") and children_of("3_0") != children_of("3_1")
+    assert {len(children_of("3_0")), len(children_of("3_1"))} == {3}
+    assert (tmp_path / "out/learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    refused = learning_curve(*places, "--fresh", known, *small)
+    assert refused.returncode == 2 and "--fresh holds the same segments" in refused.stderr
