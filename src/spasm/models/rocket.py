@@ -24,7 +24,7 @@ class RocketConfig:
     """Thresholds for each kernel, dilation and pooling."""
     augmented_copies: Annotated[int, within(0, 16)] = 2
     """Number of augmented copies of each training segment."""
-    features: Annotated[Features, tyro.conf.arg(name="")] = Features(body_scale=True)
+    features: Annotated[Features, tyro.conf.arg(name="")] = Features(frame="body")
     augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
 
 
