@@ -205,7 +205,7 @@ def test_switches_are_turned_on_and_off_and_take_no_value(capsys):
     assert parsed("--report", "--max-players", 7, flags=Submission) == Submission(report=True, max_players=7)
     assert parsed("--no-report", flags=Submission) == Submission()
     assert (parsed("--no-report").report, parsed("--report").report) == (False, True)
-    assert parsed("--rocket.no-body-scale").rocket.features.body_scale is False
+    assert parsed("--rocket.body-scale").rocket.features.body_scale is True
     for words in (["--report", "True"], ["--report", "false"], ["--report", "1"], ["--report=yes"]):
         message = refused(capsys, *words)
         assert "--report is a switch and takes no value" in message
@@ -642,7 +642,10 @@ OTHER = {
     "lambda_l2": 10.0,
     "biases_per_kernel": 3, "augmented_copies": 0,
 }  # fmt: skip
-NEEDS = {"focal_gamma": {"loss": "focal"}}  # fields that act only together with another one
+NEEDS = {
+    "focal_gamma": {"loss": "focal"},
+    "body_scale": {"frame": "camera"},
+}  # fields that act only together with another one
 
 
 def annotations(settings_class: Any) -> dict[str, Any]:

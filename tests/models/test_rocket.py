@@ -18,6 +18,7 @@ from spasm.data.dataset import TrainingData
 from spasm.data.landmark_sets import KEPT
 from spasm.data.landmarks import LANDMARKS
 from spasm.features.augmentation import mirror
+from spasm.features.channels import build_features
 from spasm.models import rocket_folds
 from spasm.models import rocket_transform as rocket
 from spasm.models.ridge import of_raw_features
@@ -205,10 +206,10 @@ def test_kernels_and_biases_know_no_child_of_the_run():
 def test_no_bias_is_as_near_to_zero_as_rounding_errors():
     """Landmarks that do not move give rounding errors around 0, which would be above such a bias or not by chance."""
     assert rocket.away_from_zero(torch.tensor([-1.0, -1e-9, 0.0, 1e-9, 1.0])).tolist() == pytest.approx(
-        [-1, -1e-4, 1e-4, 1e-4, 1]
+        [-1, -1e-3, 1e-3, 1e-3, 1]
     )
     still = loaded(np.repeat(children()[0][:, :1], T, axis=1), children()[1])
-    still.poses[:, ::8, 15] += 0.3 * np.arange(48, dtype=np.float32)[:, None, None] / 48  # one hand moves
+    still.poses[:, ::8, 15, :2] += 0.3 * np.arange(48, dtype=np.float32)[:, None, None] / 48  # one hand moves
     fitted = fit(still, np.arange(48), changed(SMALL, augmented_copies=0))
     for name, biases in fitted.items():
         assert not name.endswith(".biases") or biases.abs().min() >= rocket.SMALLEST_BIAS
@@ -236,14 +237,14 @@ def test_mirrored_kernels_give_the_features_of_a_mirrored_pose(fitted, others):
     assert (one_way - other_way).abs().mean() > 1e-2
 
 
-def test_the_series_are_coordinates_from_the_hips_and_their_first_differences():
-    poses = torch.from_numpy(moving(0, T, 2))
-    streams = rocket.series(poses, SMALL.features)
-    assert streams["position"].shape == (2, 99, T)
-    hips = streams["position"].reshape(2, 3, 33, T)[:, :, 23:25].mean(2)
-    assert hips.abs().max() < 1e-5
-    position = streams["position"]
-    assert torch.equal(streams["velocity"], position[..., 1:] - position[..., :-1])
+@pytest.mark.parametrize("frame", ["camera", "body"])
+def test_the_series_are_coordinates_from_the_hips_and_their_first_differences(frame):
+    poses, features = torch.from_numpy(moving(0, T, 2)), changed(SMALL, frame=frame).features
+    position, velocity = rocket.series(poses, features).values()
+    channels = build_features(poses, features)
+    assert torch.equal(position, channels[:, :3].flatten(1, 2))
+    assert position.reshape(2, 3, 33, T)[:, :2, 23:25].mean(2).abs().max() < 1e-5
+    assert torch.allclose(velocity, channels[:, 3:6, :, 1:].flatten(1, 2), atol=1e-6), "there is no gap"
 
 
 # ---- the ridge
@@ -287,7 +288,7 @@ def test_a_mirror_changes_nothing(fitted, predictor, others):
     poses = others[0]
     mirrored = mirror(torch.from_numpy(poses)).numpy()
     expected = score(predictor, poses)
-    assert score(predictor, mirrored) == pytest.approx(expected, abs=1e-3)
+    assert score(predictor, mirrored) == pytest.approx(expected, abs=5e-3)  # rounding passes a bias
     assert np.ptp(expected) > 0.5, "the test is void unless poses differ"
     coefficients, intercept = of_raw_features(fitted)
     one_way = [
@@ -298,12 +299,13 @@ def test_a_mirror_changes_nothing(fitted, predictor, others):
     assert (one_way[0] - one_way[1]).abs().max() > 0.02, "and unless one way alone would"
 
 
-def test_where_the_camera_stands_and_its_zoom_change_nothing(fitted, predictor, others):
+def test_where_the_camera_stands_and_its_zoom_change_nothing(predictor, others):
     poses = others[0]
     seen = camera(poses, roll=0, zoom=1.6, x=0.2, y=-0.3)
     assert score(predictor, seen) == pytest.approx(score(predictor, poses), abs=5e-3)  # rounding
-    unscaled = RocketPredictor([fitted], changed(SMALL, body_scale=False).features)
-    assert np.abs(score(unscaled, seen) - score(unscaled, poses)).max() > 0.1
+    unscaled = changed(SMALL, frame="camera")
+    fitted = RocketPredictor([fit(loaded(*children()), np.arange(48), unscaled)], unscaled.features)
+    assert np.abs(score(fitted, seen) - score(fitted, poses)).max() > 0.1
 
 
 def test_a_segment_has_the_same_prediction_alone_and_among_others(predictor, others):
@@ -404,6 +406,7 @@ def test_a_file_of_something_else_is_refused_by_name(fitted, tmp_path):
         {"stem.weight": torch.zeros(3)},  # a network's
         *({name: value for name, value in fitted.items() if name != gone} for gone in fitted),
         fitted | {"mean": fitted["mean"][:-1]},
+        {name.replace("body.", "camera."): value for name, value in fitted.items()},
     ):
         checkpoints.write_tensors(path, tensors)
         with pytest.raises(DataError, match="lacks a part of the model") as caught:

@@ -130,7 +130,7 @@ class RowSpace:
 class FeatureSpace:
     """The same ridge by products of features with features, summed over batches of rows: a matrix of F x F.
 
-    With 16,128 features about 7 GB and, on one core, half an hour for each fold, however many rows there are.
+    With 16,128 features about 6 GB and, on one core, half an hour for each fold (computed from half the features).
     """
 
     def __init__(self, rows: StandardRows) -> None:

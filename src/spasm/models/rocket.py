@@ -24,8 +24,9 @@ class RocketConfig:
     """Thresholds for each kernel, dilation and pooling."""
     augmented_copies: Annotated[int, within(0, 16)] = 2
     """Number of augmented copies of each training segment."""
-    features: Annotated[Features, tyro.conf.arg(name="")] = Features(body_scale=True)
-    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
+    features: Annotated[Features, tyro.conf.arg(name="")] = Features(frame="body")
+    # Less jitter than for networks: 0.002 costs 0.02 of log loss without noise, none at all fails under it.
+    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation(jitter=0.0005)
 
 
 class RocketModel(Model):

@@ -150,20 +150,22 @@ def load(paths: Sequence[Path], features: Features) -> RocketPredictor:
     """Folds from their files. Raises DataError if one does not fit."""
     weights = [checkpoints.read_tensors(path) for path in paths]
     for path, fitted in zip(paths, weights, strict=True):
-        if not is_whole(fitted):
+        if not is_whole(fitted, features):
             raise DataError(path, "lacks a part of the model", "restore the run from a copy, or train again")
     return RocketPredictor(weights, features)
 
 
-def is_whole(fitted: Tensors) -> bool:
-    """Whether these tensors are those of a trained fold, with sizes that fit together."""
+def is_whole(fitted: Tensors, features: Features) -> bool:
+    """Whether these tensors are those of a fold trained in this frame of reference, with sizes that fit together."""
     names = {name.rpartition(".")[0] for name in fitted if name not in FITTED}
     if fitted.keys() != {*FITTED, *(f"{name}.{part}" for name in names for part in PARTS)}:
         return False
-    features = 0
+    if not all(name.startswith(f"{features.frame}.") for name in names):
+        return False
+    count = 0
     for name in names:
         numbers, mix, biases = (fitted[f"{name}.{part}"] for part in PARTS)
         if not len(numbers) == len(mix) == len(biases) or not ((numbers >= 0) & (numbers < len(HIGH_TAPS))).all():
             return False
-        features += biases.numel() * POOLINGS
-    return all(fitted[name].numel() == features for name in FITTED[:3])
+        count += biases.numel() * POOLINGS
+    return all(fitted[name].numel() == count for name in FITTED[:3])

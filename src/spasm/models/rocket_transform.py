@@ -27,22 +27,25 @@ POOLINGS = 4
 GOLDEN_RATIO = (5**0.5 + 1) / 2
 BIAS_VALUES = 10_000  # of a kernel's outputs, whose quantiles are its biases
 # Kernels sum to 0, so landmarks that do not move give rounding errors, which must not pass a bias.
-SMALLEST_BIAS = 1e-4
+SMALLEST_BIAS = 1e-3
 PARTS = ("kernels", "mix", "biases")
 Tensors = dict[str, torch.Tensor]
 Streams = Mapping[str, torch.Tensor]
 
 
 def series(poses: torch.Tensor, features: Features) -> dict[str, torch.Tensor]:
-    """The streams (N, C, T) float32 that the kernels read of poses (N, T, 33, 5) float32.
+    """The streams (N, C, T) float32 that the kernels read of poses (N, T, 33, 5) float32, named after their frame.
 
-    Coordinates from the hips and their velocities; C = 99: x of all landmarks, then y, then z. The first 33 channels
-    are the coordinate whose sign a mirror turns, see `with_mirror_image`.
+    Coordinates from the hips in the frame of reference of the settings, and their first differences (N, C, T - 1), in
+    the body's frame squashed; C = 99: x of all landmarks, then y, then z. Of every stream, the first 33 channels are
+    the coordinate whose sign a mirror turns, see `with_mirror_image`.
     """
     positions, _ = root_relative(poses, features)
     position = positions.permute(0, 3, 2, 1).flatten(1, 2).contiguous()
     velocity = position.diff(dim=2)
-    return {"position": position, "velocity": squash(velocity) if features.frame == "body" else velocity}
+    if features.frame == "body":
+        velocity = squash(velocity)
+    return {f"{features.frame}.position": position, f"{features.frame}.velocity": velocity}
 
 
 def moving(streams: Streams) -> dict[str, np.ndarray]:
