@@ -35,7 +35,7 @@ class Augmentation:
     """Largest change of the aspect ratio, as a natural logarithm."""
     shift_frames: Annotated[int, within(0, 100_000)] = 10
     """Largest shift in time, in frames either way; frames from outside the segment are missing."""
-    jitter: Annotated[float, within(0, 1)] = 0.002
+    jitter: Annotated[float, within(0, 1)] = 0.0005
     """Largest standard deviation of noise on x and y of the face, in picture units; other landmarks and z have more, as
     in real infants, and most segments less."""
     jitter_prob: Probability = 0.5
