@@ -105,9 +105,12 @@ def main(settings: EvaluateHeldOut) -> int:
     header = ("segment_name", "child", "label", "part", "probability", "label_predicted")
     files.write_csv(settings.out / "predictions.csv", header, zip(*columns, strict=True))
     found = metrics.evaluate(labels, probabilities, positive, data.children, part_of)
-    files.write_json(settings.out / "metrics.json", {"simulated": data.simulated, "held_out": found})
+    line = metrics.calibration(labels, probabilities, data.children)
+    result = {"simulated": data.simulated, "held_out": found, "calibration": line}
+    files.write_json(settings.out / "metrics.json", result)
     title = "all held-out children, each part at the threshold of its own run"
     print(console.intervals_table(metrics_of(found), title))
+    print(console.calibration_lines(metrics_of(line)))
     if settings.shuffle_labels:
         print("the labels were shuffled: nothing here can be better than chance")
     if data.simulated:

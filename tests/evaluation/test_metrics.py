@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
+from sklearn.linear_model import LogisticRegression
 
 from spasm.evaluation import bootstrap, metrics
 from spasm.evaluation.metrics import cluster_bootstrap, evaluate, point_metrics
@@ -266,3 +267,33 @@ def test_differences_between_models_can_be_taken_resample_by_resample():
     assert evaluate(labels, probabilities, probabilities > 0.5, children) == {
         name: bootstrap.interval(better[0][name], better[1][name], 40) for name in NAMES
     }
+
+
+def calibrated_rows(seed, slope=1.0, offset=0.0, children=60, each=10):
+    """Labels and probabilities whose log-odds need this slope and offset, and children."""
+    generator = np.random.default_rng(seed)
+    scores = generator.normal(-1, 2, children * each)
+    labels = (generator.random(len(scores)) < 1 / (1 + np.exp(-(slope * scores + offset)))).astype(int)
+    return labels, 1 / (1 + np.exp(-scores)), [str(row // each) for row in range(len(scores))]
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 0.3), (1.8, -0.6)])
+def test_slope_and_offset_are_those_of_a_logistic_regression_and_intervals_cover_the_truth(slope, offset):
+    covered = []
+    for seed in range(10):
+        labels, probabilities, children = calibrated_rows(seed, slope, offset)
+        found = metrics.calibration(labels, probabilities, children)
+        scores = np.log(probabilities / (1 - probabilities))[:, None]
+        fitted = LogisticRegression(C=1e9, tol=1e-8).fit(scores, labels)
+        assert found["slope"]["value"] == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
+        assert found["offset"]["value"] == pytest.approx(fitted.intercept_[0], abs=2e-3)
+        covered.append(found["slope"]["low"] < slope < found["slope"]["high"])
+    assert sum(covered) >= 8
+
+
+@pytest.mark.parametrize("case", ["one class", "equal", "separated"])
+def test_a_calibration_without_a_finite_line_is_undefined(case):
+    labels, probabilities, children = calibrated_rows(0, children=6)
+    labels = {"one class": labels * 0, "equal": labels, "separated": (probabilities > 0.5).astype(int)}[case]
+    probabilities = np.full(len(labels), 0.3) if case == "equal" else probabilities
+    assert metrics.calibration(labels, probabilities, children)["slope"]["value"] is None

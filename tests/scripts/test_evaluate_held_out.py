@@ -90,6 +90,9 @@ def test_every_segment_is_predicted_once_by_a_run_that_never_saw_its_child(run, 
     auc = json.loads((out / "metrics.json").read_text())["held_out"]["auc"]["value"]
     assert auc == pytest.approx(roc_auc_score(labels, probabilities))
     assert auc > 0.8
+    line = json.loads((out / "metrics.json").read_text())["calibration"]
+    assert set(line) == {"slope", "offset"}
+    assert "calibration slope, 1 is ideal" in text
     assert "held out home: F1" in text and "held out ward: F1" in text
     assert text.splitlines()[-1] == f"written: {out}/predictions.csv, metrics.json and the runs"
 

@@ -8,6 +8,8 @@ from spasm.evaluation import bootstrap
 from spasm.evaluation.bootstrap import Estimate
 
 BLOCK = 50  # resamples computed at a time, so that memory stays small with many segments
+STEPS = 30  # of Newton's method for the slope and offset; it needs about 8
+PRECISION = 1e-6  # of slope and offset
 
 
 def evaluate(
@@ -47,6 +49,47 @@ def cluster_bootstrap(
     return {name: float(value[0]) for name, value in values.items()}, {
         name: value[1:] for name, value in values.items()
     }
+
+
+def calibration(
+    labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], seed: int = 0
+) -> dict[str, Estimate]:
+    """Slope and offset that the log-odds of N segments still need, each with an interval over children.
+
+    1 and 0 if calibrated; a slope above 1 means that the probabilities are too cautious (Cox 1958, Biometrika 45:562).
+    None where no finite slope is the best: one class, equal probabilities, or classes that a threshold separates.
+    """
+    child = bootstrap.number_children(children)
+    resampled = bootstrap.sample_children(child.max() + 1, np.random.default_rng(seed))
+    counts = np.concatenate([np.ones((1, child.max() + 1)), resampled])
+    clipped = np.clip(probabilities, 1e-10, 1 - 1e-10)
+    scores = np.log(clipped) - np.log1p(-clipped)
+    blocks = [
+        _lines(bootstrap.weigh_rows(counts[start : start + BLOCK], child), labels, scores)
+        for start in range(0, len(counts), BLOCK)
+    ]
+    fitted = np.concatenate(blocks)
+    return {
+        name: bootstrap.interval(values[0], values[1:], child.max() + 1)
+        for name, values in zip(("slope", "offset"), fitted.T, strict=True)
+    }
+
+
+def _lines(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Slope and offset (R, 2) of logistic regressions on scores (N,), weights (R, N), by Newton's method; or NaN."""
+    lines = np.tile([1.0, 0.0], (len(weights), 1))
+    change = np.full(len(weights), np.inf)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for _ in range(STEPS):
+            expected = 0.5 * (1 + np.tanh(0.5 * (lines[:, :1] * scores + lines[:, 1:])))
+            residual, spread = weights * (expected - labels), weights * expected * (1 - expected)
+            first, second, both = spread @ scores**2, spread.sum(1), spread @ scores
+            down, up = residual @ scores, residual.sum(1)
+            step = np.stack([second * down - both * up, first * up - both * down], 1)
+            step /= (first * second - both**2)[:, None]
+            change = np.abs(step).max(1)
+            lines -= step / np.maximum(1, change)[:, None]  # a full step can overshoot where the curve is flat
+    return np.where((change < PRECISION)[:, None], lines, np.nan)
 
 
 def point_metrics(

@@ -83,6 +83,15 @@ def intervals_table(values: Mapping[str, Metric], title: str) -> str:
     return "\n".join(lines)
 
 
+def calibration_lines(line: Mapping[str, Metric]) -> str:
+    """Slope and offset that the log-odds of new children still need, with their intervals."""
+    return "\n".join(
+        f"{f'calibration {key}, {ideal} is ideal':33} {number(line[key].value)}   "
+        f"{number(line[key].low)} to {number(line[key].high)}"
+        for key, ideal in (("slope", 1), ("offset", 0))
+    )
+
+
 def part_line(
     part: str, labels: np.ndarray, probabilities: np.ndarray, positive: np.ndarray, children: Sequence[str]
 ) -> str:
