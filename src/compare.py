@@ -1,12 +1,11 @@
 """Train models on the same folds with several seeds, and compare them in one table, on one or several data sets.
 
 Every metric is cross-fitted: weights, calibration and threshold of a fold were chosen on the other folds. With two or
-more of the default models, the table has their blend too. With several data sets it also shows on which of them each
-model is furthest behind the best one. Stopped at any moment, the same command continues.
+more of the default models, the table has their blend too. With several data sets it also shows how far each model is
+behind the best one. Stopped at any moment, the same command continues.
 
 Examples:
   python src/compare.py --data input/demo --models lgbm,rocket --seeds 2
-  python src/compare.py --data input --models stgcn_mil,stam,lgbm --seeds 3
   python src/compare.py --data input/demo --frames 150 --data input/kinder_gator --frames 100
 """
 
@@ -45,10 +44,9 @@ class DataSets(Data):
     """What is read."""
 
     data: Annotated[tuple[Path, ...], REPEATED, Shown(default="input")] = ()  # type: ignore[assignment]
-    """Folder with train/ and train_data.csv; test/ and groups.csv if there are any. Given several times, the models are
-    compared on all of these data sets."""
+    """Folder with train/ and train_data.csv, perhaps test/ and groups.csv; give it again for more data sets."""
     frames: Annotated[tuple[Length, ...], REPEATED, T_OF_FORMAT] = ()  # type: ignore[assignment]
-    """Frames in every segment (T), once for all data sets or once for each. Files of another length are refused."""
+    """Frames in every segment (T), once for all data sets or once for each; other lengths are refused."""
 
 
 @settings
@@ -57,11 +55,11 @@ class Compare:
 
     read: Annotated[DataSets, FLAT] = DataSets()
     out: Path = Path("output/compare")
-    """Folder for the table, and a run in a folder named after each data set; what is trained there is continued."""
+    """Folder for the table and the run of each data set; what is trained there is continued."""
     models: train.Models = tuple(MODELS)
     """Models to train, by spaces or commas. `--help --models NAME` explains a model's own settings."""
     seeds: Annotated[int, within(1, 100)] = 3
-    """Number of seeds to train each model with, counted from 0; one seed alone is no comparison."""
+    """Seeds to train each model with, counted from 0."""
     workers: Annotated[int, within(0, 256), PER_CORE] = 0
     """Folds trained side by side, one thread each."""
     split: Annotated[Folds, FLAT] = Folds()

@@ -374,8 +374,8 @@ def test_a_flag_without_its_value_stops(capsys):
 @pytest.mark.parametrize(
     ("flag", "value", "nearest"),
     [
-        ("--stgcn-mil.epochs", "0", "1"),
-        ("--stgcn-mil.epochs", "-3", "1"),
+        ("--stgcn-mil.steps", "0", "1"),
+        ("--stgcn-mil.epochs", "-3", "0"),
         ("--stgcn-mil.epochs", "10001", "10000"),
         ("--stgcn-mil.learning-rate", "2", "1"),
         ("--stgcn-mil.learning-rate", "0", "1e-06"),
@@ -414,7 +414,7 @@ def test_a_flag_that_two_models_have_is_named_as_it_was_given(capsys):
     for name in ("lgbm", "stgcn-mil"):
         message = refused(capsys, f"--{name}.learning-rate", 2, "--stgcn-mil.epochs", 3)
         assert message == f"error: --{name}.learning-rate 2.0 is above 1.0; the nearest valid value is 1.0"
-    assert refused(capsys, "--stgcn-mil.epochs=0").startswith("error: --stgcn-mil.epochs 0 is below 1")
+    assert refused(capsys, "--stgcn-mil.epochs=-1").startswith("error: --stgcn-mil.epochs -1 is below 0")
 
 
 def test_a_fold_and_a_prevalence_need_not_be_named():
@@ -523,7 +523,7 @@ def test_a_switch_in_a_settings_file_can_be_turned_round(tmp_path):
         ({"stgcn_mil": {"epochs": None}}, ["--stgcn-mil.epochs", "None"]),
         ({"stgcn_mil": {"epochs": [1, 2]}}, ["2"]),
         ({"stgcn_mil": {"epochs": []}}, ["--stgcn-mil.epochs"]),
-        ({"stgcn_mil": {"epochs": 0}}, ["--stgcn-mil.epochs 0 is below", "nearest valid value is 1"]),
+        ({"stgcn_mil": {"steps": 0}}, ["--stgcn-mil.steps 0 is below", "nearest valid value is 1"]),
         ({"blend": {"prevalence": 0}}, ["--blend.prevalence 0", "nearest valid value is 0.001"]),
         ({"report": 1}, ["--report is a switch"]),
         ({"settings": "other.json"}, ["--settings"]),
@@ -561,7 +561,7 @@ def test_a_settings_file_that_cannot_be_read_stops_with_its_name(tmp_path, capsy
         ("optimization", "epochs", 3.5, "--epochs cannot be 3.5"),
         ("optimization", "epochs", "3", "--epochs cannot be '3'"),
         ("optimization", "epochs", None, "--epochs cannot be None"),
-        ("optimization", "epochs", 0, "--epochs 0 is below 1"),
+        ("optimization", "steps", 0, "--steps 0 is below 1"),
         ("optimization", "learning_rate", True, "--learning-rate cannot be True"),
         ("optimization", "learning_rate", float("nan"), "--learning-rate"),
         ("optimization", "loss", "hinge", "--loss cannot be 'hinge'"),
@@ -623,7 +623,7 @@ CHANGES = {"gap_prob": 0.5, "drop_landmark_prob": 0.1}
 SMALL = {
     "lgbm": {"num_boost_round": 5, "min_data_in_leaf": 2},
     "rocket": CHANGES,
-    "stgcn_mil": {"width": 4, "blocks": 2, "epochs": 2, "batch": 6, **CHANGES},
+    "stgcn_mil": {"width": 4, "blocks": 2, "epochs": 2, "steps": 44, "batch": 6, **CHANGES},
 }
 BASES = {
     name: changed(model.config(), **SMALL.get(name, {"width": 4, "epochs": 1, "batch": 6, **CHANGES}))
@@ -636,8 +636,8 @@ OTHER = {
     "mirror_prob": 0.0, "rotation_deg": 60.0, "zoom": 0.5, "aspect_jitter": 0.0, "shift_frames": 2, "jitter": 0.05,
     "drop_landmark_prob": 0.4, "gap_prob": 0.0, "gap_frames": 3,
     "width": 6, "blocks": 3, "kernel": 5, "dropout": 0.5, "triplet": 2.0,
-    "epochs": 1, "batch": 4, "learning_rate": 0.01, "weight_decay": 0.5, "focal_gamma": 4.0, "ema": 0.0,
-    "clip_norm": 0.01,
+    "epochs": 1, "steps": 50, "batch": 4, "learning_rate": 0.01, "weight_decay": 0.5, "focal_gamma": 4.0, "ema": 0.0,
+    "clip_norm": 0.01, "mixup": 1.0,
     "num_boost_round": 6, "num_leaves": 2, "min_data_in_leaf": 5, "feature_fraction": 0.9, "bagging_fraction": 0.5,
     "lambda_l2": 10.0,
     "biases_per_kernel": 3, "augmented_copies": 0,
@@ -645,6 +645,7 @@ OTHER = {
 NEEDS = {
     "focal_gamma": {"loss": "focal"},
     "body_scale": {"frame": "camera"},
+    "steps": {"epochs": 0},
 }  # fields that act only together with another one
 
 

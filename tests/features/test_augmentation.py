@@ -9,7 +9,7 @@ import torch
 from helpers.settings import NO_AUGMENTATION
 from spasm.config.features import Augmentation
 from spasm.data.landmarks import MIRROR
-from spasm.features.augmentation import augment, mirror
+from spasm.features.augmentation import NOISE, augment, mirror, noise
 
 torch.set_num_threads(1)
 
@@ -162,12 +162,36 @@ def test_a_stretch_changes_the_aspect_ratio_within_the_limit_and_z_goes_with_x()
     assert -0.4001 <= ratio.min() < -0.38
 
 
-def test_jitter_is_noise_of_the_given_size_on_every_coordinate():
-    noise = (changed(batch(), jitter=0.05) - batch())[..., :3]
-    for axis in range(3):
-        assert noise[..., axis].std().item() == pytest.approx(0.05, rel=0.03)
-        assert abs(noise[..., axis].mean().item()) < 0.002
-    assert len(noise.unique()) > 0.9 * noise.numel()
+def test_noise_has_the_sizes_that_were_measured_on_real_infants():
+    made = noise(400, 60, torch.Generator().manual_seed(0))
+    size = made.std((0, 1))
+    assert size[:11, :2].mean().item() == pytest.approx(1, rel=0.05)  # the face
+    assert (size[29:, :2].mean() / size[:11, :2].mean()).item() == pytest.approx(5.7, rel=0.05)  # the feet
+    assert (size[:11, 2] / size[:11, 0]).mean().item() == pytest.approx(13, rel=0.05)
+    assert (size[23:25, 2] / size[23:25, 0]).mean().item() == pytest.approx(1.7, rel=0.05)
+
+
+def test_noise_fades_in_time_and_is_shared_by_the_landmarks_of_a_part():
+    made = noise(400, 60, torch.Generator().manual_seed(0)).double() / NOISE
+    steps = made.diff(dim=1)
+    assert ((steps[:, 1:] * steps[:, :-1]).mean() / steps.square().mean()).item() == pytest.approx(-0.1, abs=0.02)
+
+    def together(first, second, axis):
+        return (made[..., first, axis] * made[..., second, axis]).mean().item()
+
+    left_wrist, left_index, right_wrist = 15, 19, 16
+    assert together(left_wrist, left_index, 0) == pytest.approx(0.65, abs=0.05)
+    assert together(left_wrist, left_index, 2) == pytest.approx(0.92, abs=0.05)
+    assert together(left_wrist, right_wrist, 0) == pytest.approx(0, abs=0.05)
+
+
+def test_jitter_comes_in_some_segments_in_random_sizes_up_to_the_largest():
+    poses = batch(300)
+    size = (changed(poses, jitter=0.05) - poses)[:, :, :11, :2].std((1, 2, 3))
+    shaken = size[size > 1e-6]
+    assert 0.4 < len(shaken) / len(size) < 0.6
+    assert shaken.max() < 0.05 * 1.6  # the deviation of a few frames differs from the true one
+    assert shaken.min() < 0.05 / 5
 
 
 # ---- in time

@@ -432,7 +432,7 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
         simulated=False,
     )
     config = dataclasses.replace(
-        small_config("stgcn_mil", width=4, body_scale=True, epochs=1), augmentation=NO_AUGMENTATION
+        small_config("stgcn_mil", width=4, frame="camera", body_scale=True, epochs=1), augmentation=NO_AUGMENTATION
     )
     seen = []
 

@@ -15,6 +15,7 @@ from spasm.config.features import Augmentation
 from spasm.core.errors import TrainingError
 from spasm.data.folds import make_folds
 from spasm.ensemble.calibration import probability
+from spasm.features.channels import build_features
 from spasm.models.networks.output import Scores
 from spasm.models.networks.predictor import NetworkPredictor, pick_device, pick_precision
 from spasm.models.networks.trainer import HISTORY, learning_rate
@@ -24,7 +25,7 @@ torch.set_num_threads(1)
 STGCN = NETWORKS["stgcn_mil"]
 TINY = changed(StgcnMilConfig(), width=4, blocks=2, epochs=3, batch=8)
 SMALL = changed(
-    StgcnMilConfig(), rotation_deg=0.0, gap_prob=0.0, shift_frames=0,
+    StgcnMilConfig(), frame="camera", mixup=0.0, rotation_deg=0.0, gap_prob=0.0, shift_frames=0,
     width=8, blocks=2, kernel=5, dropout=0.0, epochs=4, batch=16, learning_rate=0.02, ema=0.9,
 )  # fmt: skip
 
@@ -138,7 +139,7 @@ def test_the_rows_alone_decide_what_is_learned():
 @pytest.mark.slow
 def test_eight_segments_can_be_overfitted():
     data = dataclasses.replace(some_data(8), labels=np.array([0, 1, 1, 0, 1, 0, 0, 1]))
-    config = changed(StgcnMilConfig(), width=8, dropout=0.0, epochs=120, batch=8, learning_rate=0.01, ema=0.0)
+    config = changed(StgcnMilConfig(), width=8, dropout=0.0, epochs=120, batch=8, learning_rate=0.01, ema=0.0, mixup=0)
     config = dataclasses.replace(config, augmentation=NO_AUGMENTATION)
     trainer = trained(data, config)
     assert trainer.history[-1][1] < 0.05
@@ -217,14 +218,54 @@ def test_the_loss_equals_a_plain_computation(loss):
         weight = ratio if label and loss != "plain" else 1
         expected.append(-weight * math.log(right) * ((1 - right) ** 1.5 if loss == "focal" else 1))
     scores, labels = Scores(torch.tensor(logits), None, None), torch.tensor(labels, dtype=torch.float32)
-    assert trainer._loss(scores, labels, labels).item() == pytest.approx(np.mean(expected), rel=1e-5)
+    assert trainer._losses(scores, labels, labels).mean().item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("segments", "epochs", "steps", "passes"),
+    [(360, 0, 500, 42), (1120, 0, 500, 20), (40, 0, 500, 250), (360, 0, 10, 20), (360, 7, 500, 7), (31, 0, 33, 33)],
+)
+def test_few_segments_get_more_passes_unless_their_number_is_given(segments, epochs, steps, passes):
+    config = changed(StgcnMilConfig(), epochs=epochs, steps=steps, batch=32)
+    assert config.optimization.epochs_of(segments) == STGCN.epochs(config, segments) == passes
+
+
+def test_a_training_ends_after_its_number_of_steps():
+    data = some_data()
+    config = changed(TINY, epochs=0, steps=200, batch=8)
+    trainer = trainer_of(data, config)
+    assert trainer.epochs == math.ceil(200 / math.ceil(len(data.names) / 8))
+
+
+def test_a_mixed_pair_has_the_loss_of_both_labels_in_the_parts_of_the_mixture(monkeypatch):
+    data, seen = some_data(), []
+    config = changed(TINY, mixup=0.5, loss="plain")
+    trainer = trainer_of(data, config)
+    poses, labels = torch.from_numpy(np.array(data.poses[:8])), torch.from_numpy(data.labels[:8]).float()
+    features = build_features(poses, config.features)
+
+    def forward(mixed):
+        seen.append(mixed)
+        return Scores(torch.linspace(-1, 1, 8), None, None)
+
+    monkeypatch.setattr(trainer, "_forward", forward)
+    loss = trainer._loss(poses, labels, labels, np.random.default_rng(3)).item()
+    generator = np.random.default_rng(3)
+    part = generator.beta(0.5, 0.5, 8)
+    part, other = np.maximum(part, 1 - part), generator.permutation(8)
+    wanted = part[:, None, None, None] * features.numpy() + (1 - part)[:, None, None, None] * features.numpy()[other]
+    assert np.allclose(seen[0].numpy(), wanted, atol=1e-5)
+    mixed_labels = part * labels.numpy() + (1 - part) * labels.numpy()[other]
+    probabilities = 1 / (1 + np.exp(-np.linspace(-1, 1, 8)))
+    expected = -(mixed_labels * np.log(probabilities) + (1 - mixed_labels) * np.log(1 - probabilities)).mean()
+    assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_squared_error_is_of_the_probability():
     trainer = trainer_of(some_data(), changed(TINY, loss="squared"))
     scores, targets = Scores(torch.tensor([0.0, 2.0]), None, None), torch.tensor([0.25, 1.0])
     wanted = np.mean([0.25**2, (1 - 1 / (1 + math.exp(-2))) ** 2])
-    assert trainer._loss(scores, targets.round(), targets).item() == pytest.approx(wanted, rel=1e-5)
+    assert trainer._losses(scores, targets.round(), targets).mean().item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_without_averaging_the_last_weights_are_scored_and_with_it_they_are_not():
@@ -347,7 +388,7 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
     trainer.network.load_state_dict(trainer.average)
     trainer.network.eval()
     with torch.no_grad():
-        output = trainer._forward(torch.from_numpy(data.poses))
+        output = trainer._forward(build_features(torch.from_numpy(data.poses), config.features))
     offset = float(weights["offset"])
     assert offset != 0
     logits, frames = NetworkPredictor(

@@ -35,14 +35,12 @@ class Augmentation:
     """Largest change of the aspect ratio, as a natural logarithm."""
     shift_frames: Annotated[int, within(0, 100_000)] = 10
     """Largest shift in time, in frames either way; frames from outside the segment are missing."""
-    jitter: Annotated[float, within(0, 1)] = 0.0005
+    jitter: Annotated[float, within(0, 1)] = 0.001
     """Largest standard deviation of noise on x and y of the face, in picture units; other landmarks and z have more, as
-    in real infants, and most segments less."""
-    jitter_prob: Probability = 0.5
-    """Probability that a segment has such noise."""
+    in real infants, and half of the segments have none."""
     drop_landmark_prob: Probability = 0.02
     """Probability that a landmark is missing for the whole segment."""
-    gap_prob: Probability = 0.2
+    gap_prob: Probability = 0.5
     """Probability of a gap, in which every landmark is missing."""
-    gap_frames: Annotated[int, within(1, 100_000)] = 30
+    gap_frames: Annotated[int, within(1, 100_000)] = 60
     """Longest gap, in frames."""

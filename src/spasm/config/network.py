@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Literal
 
 from spasm.config.features import Augmentation, Features
-from spasm.config.fields import FLAT, Shown, settings, within
+from spasm.config.fields import FLAT, settings, within
 
 FEWEST_EPOCHS = 20  # where no number is given
 
@@ -13,8 +13,8 @@ FEWEST_EPOCHS = 20  # where no number is given
 class Optimization:
     """How one fold of a network is trained."""
 
-    epochs: Annotated[int, within(0, 10_000), Shown(default="as many as --steps need, at least 20")] = 0
-    """Passes over the training segments; 0: as many as the steps need."""
+    epochs: Annotated[int, within(0, 10_000)] = 0
+    """Passes over the training segments; 0: as many as the steps need, and at least 20."""
     steps: Annotated[int, within(1, 10_000_000)] = 500
     """Fewest steps of the optimiser, where no number of epochs is given: few segments need more passes."""
     batch: Annotated[int, within(2, 4096)] = 32

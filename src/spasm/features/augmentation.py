@@ -15,6 +15,7 @@ IN_DEPTH = (13.0, 7.9, 5.7, 6.0, 5.7, 1.7, 4.2, 4.9, 4.6)
 TOGETHER = torch.tensor([0.65, 0.65, 0.92])
 FADES = 0.8
 LOG_SPREAD = 2.1
+NOISY = 0.5  # of the segments; clean poses are to be recognised too
 PARTS = 6  # head and shoulders, arms, hips, legs
 PART_OF = torch.tensor([0] * 13 + [1, 2] * 5 + [3, 3] + [4, 5] * 4)
 _SIZE, _DEPTH = (torch.tensor(values).repeat_interleave(torch.tensor(COUNTS)) for values in (IN_PICTURE, IN_DEPTH))
@@ -71,7 +72,7 @@ def augment(
     xyz = (torch.matmul(xyz - centre, turn[:, None]) + centre) / square
     if settings.jitter > 0:
         size = settings.jitter * torch.exp(uniform(-LOG_SPREAD, 0, count, 1, 1, 1))
-        noisy = uniform(0, 1, count, 1, 1, 1) < settings.jitter_prob
+        noisy = uniform(0, 1, count, 1, 1, 1) < NOISY
         xyz = xyz + size * noisy * noise(count, frames, generator).to(device)
     return torch.cat([xyz, poses[..., 3:]], -1).masked_fill(lost[..., None], torch.nan)
 

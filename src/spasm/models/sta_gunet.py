@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @settings
 class StaGunetConfig(NetworkConfig):
-    """Settings of STA-GUNet; the defaults come from a search."""
+    """Settings of STA-GUNet."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
         epochs=6, batch=16, learning_rate=2e-3, loss="focal", ema=0.97

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @settings
 class StamConfig(NetworkConfig):
-    """Settings of STAM; the defaults come from a search that docs/experiments.md describes."""
+    """Settings of STAM."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
         epochs=8, batch=16, learning_rate=2e-3, ema=0.97

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @settings
 class TwoStreamConfig(NetworkConfig):
-    """Settings of the two-stream network; its plotted pictures are small, and so is its default backbone."""
+    """Settings of the two-stream network."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
         epochs=20, learning_rate=1.7e-3, loss="focal", ema=0.97

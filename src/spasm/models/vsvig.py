@@ -23,7 +23,7 @@ def _even(value: int) -> int:
 
 @settings
 class VsvigConfig(NetworkConfig):
-    """Settings of VSViG; the defaults come from a search."""
+    """Settings of VSViG."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
         epochs=12, batch=16, learning_rate=3e-3, ema=0.97
