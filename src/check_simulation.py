@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-
 from spasm.cli import app
 from spasm.config.fields import Count, Seed, settings, within
 from spasm.core.errors import DataError
@@ -71,7 +69,7 @@ def main(settings: CheckSimulation) -> int:
     usual = SimulatedSample(SimulationConfig(), children, segments, seed)
     at_table, at_home = (realism.speed_metrics(s.poses[s.resting], s.aspects[s.resting]) for s in (table, usual))
     # --real-data are taken for pictures of 4:3, as those of InfantLab/babyjokes.
-    moved = realism.speed_metrics(real[0], np.full(len(real[0]), realism.TABLE_ASPECT)) if real else None
+    moved = realism.speed_metrics(real[0], [realism.TABLE_ASPECT] * len(real[0])) if real else None
     print(f"\n{realism_text.speed_table(at_table, at_home, moved)}")
     print(f"\ndifficulty: {len(usual.labels)} segments of {children} children, seed {seed}, folds of whole children")
     print(f"prevalence {usual.labels.mean():.3f}")

@@ -130,6 +130,6 @@ def test_the_triplet_centre_loss_knows_classes_also_with_target_probabilities():
     scores = trainer.network(some_features(8, 24))
     labels = (torch.arange(8) % 2).float()
     ramped = labels * 0.99
-    difference = trainer._loss(scores, labels, ramped) - trainer._loss(scores, labels, labels)
+    difference = trainer._losses(scores, labels, ramped).mean() - trainer._losses(scores, labels, labels).mean()
     squared = [(torch.sigmoid(scores.logit) - of).square().mean() for of in (ramped, labels)]
     torch.testing.assert_close(difference, squared[0] - squared[1], atol=1e-5, rtol=0)

@@ -123,7 +123,7 @@ def test_the_network_equals_a_plain_transcription(mode, head, frames, options):
 
 def test_four_blocks_double_their_width_once_and_stride_over_time_by_four():
     network = StgcnMilModel().build(StgcnMilConfig())
-    assert [block.pointwise.out_channels for block in network.blocks] == [64, 64, 128, 128]
+    assert [block.pointwise.out_channels for block in network.blocks] == [32, 32, 64, 64]
     assert [block.stride for block in network.blocks] == list(STRIDES) == [2, 2, 1, 1]
     assert network.stem.in_channels == len(CHANNELS) == 14
 

@@ -160,9 +160,9 @@ def movement_speeds(poses: np.ndarray, aspects: np.ndarray) -> dict[str, np.ndar
     return speeds
 
 
-def speed_metrics(poses: np.ndarray, aspects: np.ndarray) -> dict[str, float]:
+def speed_metrics(poses: np.ndarray, aspects: Sequence[float] | np.ndarray) -> dict[str, float]:
     """The metrics of SPEEDS for poses (N, T, 33, 5) with the aspects (N,); NaN where a part is never visible."""
-    speeds = movement_speeds(poses, aspects)
+    speeds = movement_speeds(poses, np.asarray(aspects))
     values = {}
     for part, (middle, burst) in ((part, rows.T) for part, rows in speeds.items()):
         for kind, row in (("speed", middle), ("bursts", burst)):
