@@ -436,7 +436,7 @@ def test_every_feature_of_the_catalogue_is_computed_once_and_in_its_order() -> N
 def test_names_and_their_order_stay_because_lightgbms_models_depend_on_them() -> None:
     """Who adds or removes features on purpose changes the digest; models fitted before then no longer fit."""
     digest = hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
-    assert digest == "328b058c2435edd4531104e1d1c047e5e0df458fe99dc1e837f1d5003ccfade7"
+    assert digest == "9c5910a0405d71b2ac1249ca9b99df7a76f22ad53d3fa1c22a7988041e66eec0"
 
 
 def test_names_are_words_and_each_is_in_one_group() -> None:
@@ -474,7 +474,7 @@ def test_it_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", check], cwd=SOURCE, check=True)
 
 
-@pytest.mark.parametrize(("derivative", "frames", "order"), [(0, 5, 2), (1, 7, 2), (2, 9, 2), (3, 13, 3)])
+@pytest.mark.parametrize(("derivative", "frames", "order"), [(0, 5, 2), (1, 5, 2), (2, 9, 2), (3, 13, 3)])
 def test_fits_are_those_of_savitzky_and_golay_as_scipy_gives_them(derivative, frames, order):
     scipys = savgol_coeffs(frames, order, deriv=derivative, delta=1 / FPS, use="dot")
     np.testing.assert_allclose(nan_math.FITS[derivative], scipys, rtol=1e-6, atol=1e-9)
