@@ -157,6 +157,38 @@ def test_a_quick_rise_and_a_slow_fall_differ_from_the_reverse() -> None:
     assert slow["event_rise_from_20pct_of_peak_s"] == pytest.approx(quick["event_fall_to_20pct_of_peak_s"], abs=0.05)
 
 
+def test_a_smaller_movement_of_all_parts_is_the_event_rather_than_a_larger_one_of_a_hand() -> None:
+    frames = 150
+    poses = still(frames)
+    poses[0, :, LEFT_HAND, 1] += TRUNK * raised_cosine(1, 0.3, 0.8)
+    for landmarks, axis, size in ((FACE, 0, 0.2), (LEFT_HAND, 0, 0.2), (RIGHT_HAND, 0, -0.2), (LEFT_FOOT, 0, 0.2)):
+        poses[0, :, landmarks, axis] += TRUNK * raised_cosine(3.5, 0.3, size)
+    alone = named(moved(LEFT_HAND, raised_cosine(1, 0.3, 0.8)))
+    event = named(poses)
+    assert alone["hands_articulated_speed_mean_best_1s_bl_s_most"] > 0.6
+    assert event["hands_articulated_speed_mean_best_1s_bl_s_most"] < 0.3
+    assert event["feet_articulated_speed_mean_best_1s_bl_s_most"] > 0.1
+
+
+def test_a_step_of_the_pose_has_its_size_and_whether_it_is_kept() -> None:
+    out = raised_cosine(1.5, 0.3, 0.5)
+    kept = named(moved(LEFT_HAND + RIGHT_HAND, out))
+    back = named(moved(LEFT_HAND + RIGHT_HAND, out - raised_cosine(2.2, 0.6, 0.5)))
+    # Hands are half of the points of the arms. Averaging over 0.3 s takes a little of a step within 0.3 s.
+    assert kept["arms_step_in_0_6s_bl"] == pytest.approx(0.25, rel=0.03)
+    assert kept["arms_step_in_0_4s_bl"] == pytest.approx(0.25, rel=0.15)
+    assert kept["legs_step_in_0_6s_bl"] == pytest.approx(0, abs=0.01)
+    assert kept["arms_step_kept_after_0_8s"] == pytest.approx(1, abs=0.1)
+    assert back["arms_step_kept_after_0_8s"] < 0.3
+    assert kept["arms_shift_before_over_step_in_0_4s"] < 0.1
+
+
+def test_a_step_near_the_end_has_a_size_but_nothing_after_it() -> None:
+    late = named(moved(LEFT_HAND, raised_cosine(4.3, 0.3, 0.5)))
+    assert late["arms_step_in_0_4s_bl"] > 0.1
+    assert np.isnan(late["arms_step_kept_after_0_8s"])
+
+
 def test_a_pose_that_is_kept_differs_from_one_that_returns() -> None:
     out = raised_cosine(2, 0.3)
     kept = named(moved(LEFT_HAND, out))["event_pose_change_kept_after_1_0s"]
