@@ -22,7 +22,7 @@ from spasm.runs.folder import ModelFolder
 from spasm.training.folds import train_fold
 
 LGBM = LgbmModel()
-SMALL = LgbmConfig(num_boost_round=20, min_data_in_leaf=3)
+SMALL = LgbmConfig(num_boost_round=20, learning_rate=0.05, min_data_in_leaf=3)
 GAPS = GROUPS["gaps and visibility"]
 
 
@@ -105,6 +105,21 @@ def test_training_it_loads_no_torch():
     )
     finished = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, capture_output=True, text=True, check=True)
     assert finished.stdout.split() == ["False", "True"]
+
+
+def test_random_thresholds_give_other_trees_and_the_same_bytes_every_time():
+    labels = np.arange(60) % 2
+    values = np.random.default_rng(0).normal(size=(60, len(LGBM.feature_names(SMALL)))).astype(np.float32)
+    values += labels[:, None]
+    text = {
+        extra: [
+            lgbm.train(values, labels, dataclasses.replace(SMALL, extra_trees=extra), 0).model_to_string()
+            for _ in range(2)
+        ]
+        for extra in (False, True)
+    }
+    assert all(one == again for one, again in text.values())
+    assert re.findall("^threshold=.*$", text[True][0], re.M) != re.findall("^threshold=.*$", text[False][0], re.M)
 
 
 # ---- what it reads

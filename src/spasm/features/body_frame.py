@@ -7,10 +7,12 @@ import numpy as np
 from spasm.data.interpolation import known_neighbours
 from spasm.data.landmarks import INDEX
 from spasm.data.pose import FARTHEST, visible_mask
-from spasm.features.nan_math import mean, quantiles, safe_divide, savgol, window_around
+from spasm.features.nan_math import mean, quantiles, running_mean, safe_divide, savgol, window_around
 
 BLOCK = 32  # segments at once; a smaller block is slower, a much larger one needs much memory for long segments
 LONGEST_BRIDGE = 6  # frames; the gaps of the BabyJokes children are longer (median 26) and stay open
+STILL = 0.05  # bl/s; slower is noise
+ALIGNED = 9  # frames
 SMALLEST_TRUNK = 0.02  # of the picture; a smaller length is noise, and dividing by it would make the pose huge
 FACE, ARMS, LEGS = range(11), range(13, 23), range(25, 33)
 HANDS, FEET = ("wrist", "pinky", "index", "thumb"), ("ankle", "heel", "foot_index")
@@ -134,13 +136,16 @@ def rigid_motion(points: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, 
     return np.sqrt(mx * mx + my * my), turn, zoom, np.sqrt(rest_x * rest_x + rest_y * rest_y)
 
 
-def event_frame(activity: np.ndarray) -> np.ndarray:
-    """The frame (N,) in the middle of the 0.3 s with the highest mean activity (N, T), most of it known; else 0."""
-    width = 9
-    known = np.isfinite(activity)
-    total, count = (
-        np.cumsum(np.pad(values, ((0, 0), (width // 2 + 1, width // 2))), axis=-1, dtype=np.float64)
-        for values in (np.where(known, activity, 0), known)
-    )
-    total, count = total[:, width:] - total[:, :-width], count[:, width:] - count[:, :-width]
-    return np.where(count > width / 2, total / np.maximum(count, 1), -1).argmax(axis=-1)
+def event_frame(articulated: np.ndarray, activity: np.ndarray) -> np.ndarray:
+    """The frame (N,) of the largest burst, in which head, arms and legs move most at once; 0 if none is known.
+
+    articulated: (N, 13, T) bl/s; activity: (N, T) bl/s. At once: the geometric mean of the parts' speeds, each STILL
+    faster than it is, so that an arm that waves alone counts less than a smaller movement of all. A part that is not
+    known counts like the others. Within ALIGNED frames of that, the event is where the activity is highest.
+    """
+    parts = np.stack([mean(articulated[:, PARTS[name]], axis=1) for name in ("head", "arms", "legs")], axis=1)
+    parts = np.where(np.isfinite(parts), parts, mean(parts, axis=1)[:, None]) + np.float32(STILL)
+    together, activity = running_mean(np.cbrt(parts.prod(axis=1)), 9), running_mean(activity, 9)
+    burst = np.where(np.isfinite(together), together, -1).argmax(axis=-1)[:, None]
+    near = (np.abs(np.arange(activity.shape[1]) - burst) <= ALIGNED) & np.isfinite(activity)
+    return np.where(near, activity, -1).argmax(axis=-1)

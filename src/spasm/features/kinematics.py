@@ -9,8 +9,8 @@ that depends on how a recording was cut.
 
 Two motions are separated. *Rigid* motion moves all points at once, by a moving camera or by the person who carries the
 child: the least-squares translation, rotation and zoom of the velocities in each frame. *Articulated* motion is the
-rest. The *event* (in descriptions: the largest burst) is the moment of highest articulated speed; windows are centred
-on it.
+rest. The *event* (in descriptions: the largest burst) is the moment of highest articulated speed while head, arms
+and legs move most at once; windows are centred on it.
 
 Short gaps are filled. Longer ones stay NaN, and so does every local fit that would reach into one.
 Numbers without a source were chosen by hand.
@@ -19,7 +19,7 @@ Numbers without a source were chosen by hand.
 import numpy as np
 
 from spasm.data.pose import visible_mask
-from spasm.features import camera_and_gaps, coordination, event_shape, part_motion, posture, rhythm
+from spasm.features import camera_and_gaps, coordination, event_shape, part_motion, pose_steps, posture, rhythm
 from spasm.features.body_frame import BLOCK, LEFT, MOVERS, Motion, body_points, event_frame, rigid_motion
 from spasm.features.catalogue import Columns, FeatureSpec
 from spasm.features.nan_math import length, mean, savgol
@@ -27,7 +27,7 @@ from spasm.features.nan_math import length, mean, savgol
 # LightGBM's models depend on the order of the columns.
 CATALOGUE: dict[str, FeatureSpec] = {
     spec.name: spec
-    for module in (part_motion, event_shape, coordination, posture, rhythm, camera_and_gaps)
+    for module in (part_motion, event_shape, pose_steps, coordination, posture, rhythm, camera_and_gaps)
     for spec in module.SPECS
 }
 NAMES: tuple[str, ...] = tuple(CATALOGUE)
@@ -65,7 +65,7 @@ def columns(poses: np.ndarray) -> Columns:
         articulated=articulated,
         activity=mean(articulated[:, MOVERS], axis=1),
     )
-    event = event_frame(motion.activity)
+    event = event_frame(motion.articulated, motion.activity)
     near = motion.around(event)
     from_hips = points - points[:, hips].mean(axis=1, keepdims=True)
 
@@ -76,6 +76,7 @@ def columns(poses: np.ndarray) -> Columns:
     yield from event_shape.shape(near, motion.activity)
     yield from event_shape.pose_change(near)
     yield from event_shape.stillness(near, motion.activity)
+    yield from pose_steps.pose_steps(motion.position)
     yield from coordination.synchrony(near)
     yield from coordination.symmetry("segment", motion.velocity, motion.articulated)
     yield from coordination.symmetry("best_2s", near.velocity[..., 15:-15], near.articulated[..., 15:-15])

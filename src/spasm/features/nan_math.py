@@ -13,7 +13,7 @@ FITS = tuple(  # the same as scipy.signal.savgol_coeffs, which is slow to import
         np.linalg.pinv(np.vander(np.arange(frames) - frames // 2, order + 1, increasing=True))[derivative]
         * (math.factorial(derivative) * FPS**derivative)
     ).astype(np.float32)
-    for derivative, (frames, order) in enumerate(((5, 2), (7, 2), (9, 2), (13, 3)))
+    for derivative, (frames, order) in enumerate(((5, 2), (5, 2), (9, 2), (13, 3)))
 )
 REACH = 45  # frames to each side of the event in the longest window
 
@@ -23,6 +23,11 @@ def window_around(values: np.ndarray, event: np.ndarray, reach: int = REACH) -> 
     at = (event[:, None] + np.arange(-reach, reach + 1)).reshape(len(event), *[1] * (values.ndim - 2), -1)
     inside = (at >= 0) & (at < values.shape[-1])
     return np.where(inside, np.take_along_axis(values, np.where(inside, at, 0), axis=-1), np.float32(np.nan))
+
+
+def frames_at(values: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """The values (N, ..., T) in one frame of each segment, frames (N,): (N, ...); NaN outside the segment."""
+    return window_around(values, frames, 0)[..., 0]
 
 
 # ---- arithmetic over known values
@@ -59,6 +64,17 @@ def mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     values = np.ascontiguousarray(values)  # else the order of summation, and so the last bit, could depend on the block
     known = np.isfinite(values)
     return safe_divide(np.where(known, values, 0).sum(axis=axis), known.sum(axis=axis, dtype=np.float32), 0)
+
+
+def running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean (..., T) over the known values of a window of `width` frames around each; NaN unless most are known."""
+    known = np.isfinite(values)
+    margins = [(0, 0)] * (values.ndim - 1) + [(width // 2 + 1, width // 2)]
+    total, count = (
+        np.cumsum(np.pad(part, margins), axis=-1, dtype=np.float64) for part in (np.where(known, values, 0), known)
+    )
+    total, count = total[..., width:] - total[..., :-width], count[..., width:] - count[..., :-width]
+    return np.where(count > width / 2, total / np.maximum(count, 1), np.nan).astype(values.dtype)
 
 
 def safe_divide(a: np.ndarray, b: np.ndarray, smallest: float = 0.01) -> np.ndarray:

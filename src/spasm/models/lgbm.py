@@ -24,16 +24,18 @@ BATCH = 256  # segments whose features are computed at a time
 class LgbmConfig:
     """Settings of LightGBM, under its own names."""
 
-    num_boost_round: Annotated[int, within(1, 10_000)] = 200
+    num_boost_round: Annotated[int, within(1, 10_000)] = 400
     """Trees."""
-    learning_rate: Annotated[float, within(1e-4, 1)] = 0.05
+    learning_rate: Annotated[float, within(1e-4, 1)] = 0.03
     """Weight of each tree."""
     num_leaves: Annotated[int, within(2, 1024)] = 7
     """Leaves of a tree."""
     min_data_in_leaf: Annotated[int, within(1, 10_000)] = 10
     """Fewest training segments in a leaf."""
-    feature_fraction: Annotated[float, within(0.01, 1)] = 0.3
+    feature_fraction: Annotated[float, within(0.01, 1)] = 0.5
     """Fraction of the features that a tree may use."""
+    extra_trees: bool = True
+    """Try one random threshold for each feature in a split, in place of all."""
     bagging_fraction: Annotated[float, within(0.1, 1)] = 0.8
     """Fraction of the training segments that a tree uses."""
     lambda_l2: Annotated[float, within(0, 1000)] = 1.0
@@ -61,6 +63,7 @@ class LgbmModel(Model):
             "num_leaves": IntDistribution(2, 31, log=True),
             "min_data_in_leaf": IntDistribution(3, 60, log=True),
             "feature_fraction": FloatDistribution(0.05, 1.0),
+            "extra_trees": CategoricalDistribution((False, True)),
             "bagging_fraction": FloatDistribution(0.4, 1.0),
             "lambda_l2": FloatDistribution(0.01, 100.0, log=True),
             "gap_features": CategoricalDistribution((False, True)),
@@ -151,6 +154,7 @@ def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:
         "num_leaves": config.num_leaves,
         "min_data_in_leaf": config.min_data_in_leaf,
         "feature_fraction": config.feature_fraction,
+        "extra_trees": config.extra_trees,
         "bagging_fraction": config.bagging_fraction,
         "bagging_freq": 1,
         "max_bin": 63,
