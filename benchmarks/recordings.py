@@ -215,7 +215,7 @@ def naive_seconds(settings: BenchmarkTimeline, decision: Decision, recording: Pa
         logits = []
         with torch.inference_mode():
             for window in windows:
-                built = [torch.from_numpy(plain_features(window))[None] for _ in networks]
+                built = [torch.from_numpy(plain_features(window, config.features.frame))[None] for _ in networks]
                 logits.append([float(network(one).logit) for network, one in zip(networks, built, strict=True)])
         return np.array(logits).T + np.array(offsets)[:, None]
 

@@ -24,10 +24,11 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
-from spasm.config.features import Features
 from spasm.config.fields import settings, within
 from spasm.core.processes import set_threads
-from spasm.data.landmarks import LEFT_HIP, RIGHT_HIP, adjacency
+from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, adjacency
+from spasm.features.body_channels import FINEST, SMOOTHING, TAPS, TRUSTED_DEPTH, USUAL_ACCELERATION, USUAL_SPEED
+from spasm.features.body_frame import SMALLEST_TRUNK
 from spasm.features.channels import CHANNELS, MASK, build_features
 from spasm.models.networks.output import Scores
 from spasm.models.networks.predictor import SCORING_BATCH, NetworkPredictor, pick_precision
@@ -49,6 +50,7 @@ class Benchmark:
 
 BATCH = 32  # segments in a training step
 FOLDS = 5
+READ = StgcnMilConfig().features  # how its poses become channels
 CPU = torch.device("cpu")
 Work = Callable[[], object]
 REFERENCE: dict[str, Work] = {}  # in the reference's process
@@ -81,7 +83,7 @@ def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
     predictor = NetworkPredictor(
         lambda: StgcnMilModel().build(StgcnMilConfig()), weights, StgcnMilConfig(), CPU, precision
     )
-    parts = [build_features(torch.from_numpy(part), Features()) for part in np.split(poses, BATCH // SCORING_BATCH)]
+    parts = [build_features(torch.from_numpy(part), READ) for part in np.split(poses, BATCH // SCORING_BATCH)]
 
     def networks_alone() -> None:
         with torch.inference_mode():
@@ -90,7 +92,7 @@ def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
                     network(part)
 
     return {
-        "features": lambda: build_features(torch.from_numpy(poses), Features()),
+        "features": lambda: build_features(torch.from_numpy(poses), READ),
         "training step": training_step(networks[0], poses, precision),
         "5 networks": networks_alone,
         "5-fold inference": lambda: predictor.predict(poses, np.arange(BATCH)),
@@ -107,13 +109,13 @@ def plain_work(frames: int) -> dict[str, Work]:
             for network in networks:
                 network(features)
 
-    built = build_features(torch.from_numpy(poses), Features()).contiguous()
+    built = build_features(torch.from_numpy(poses), READ).contiguous()
     return {
-        "features": lambda: [plain_features(pose) for pose in poses],
+        "features": lambda: [plain_features(pose, READ.frame) for pose in poses],
         "training step": training_step(PlainStgcnMil(StgcnMilConfig()), poses, torch.float32),
         "5 networks": lambda: networks_alone(built),
         "5-fold inference": lambda: networks_alone(
-            torch.from_numpy(np.stack([plain_features(pose) for pose in poses]))
+            torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses]))
         ),
     }
 
@@ -148,7 +150,7 @@ def sample_poses(count: int, frames: int) -> np.ndarray:
 
 def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype) -> Work:
     """Features to updated weights."""
-    features = build_features(torch.from_numpy(poses), Features())
+    features = build_features(torch.from_numpy(poses), READ)
     network.train()
     optimiser = torch.optim.AdamW(network.parameters())
     labels = (torch.arange(len(features)) % 4 == 0).float()
@@ -164,7 +166,7 @@ def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype)
     return step
 
 
-def plain_features(pose: np.ndarray) -> np.ndarray:
+def plain_features(pose: np.ndarray, frame: str = "camera") -> np.ndarray:
     """The 14 channels (14, 33, T) of one pose (T, 33, 5), landmark by landmark; a plain oracle of `build_features`."""
     frames = len(pose)
     time_axis = np.arange(frames)
@@ -176,11 +178,12 @@ def plain_features(pose: np.ndarray) -> np.ndarray:
             for axis in range(3):
                 filled[:, landmark, axis] = np.interp(time_axis, time_axis[seen], pose[seen, landmark, axis])
     root = (filled[:, LEFT_HIP] + filled[:, RIGHT_HIP]) / 2
+    body = plain_upright(filled - root[:, None], found) if frame == "body" else None
     channels = np.zeros((14, 33, frames), dtype=np.float32)
     for landmark in range(33):
         if not found[:, landmark].any():
             continue
-        position = filled[:, landmark] - root
+        position = filled[:, landmark] - root if body is None else body[:, landmark]
         velocity, acceleration = np.zeros((frames, 3)), np.zeros((frames, 3))
         for t in range(1, frames):
             if found[t, landmark] and found[t - 1, landmark]:
@@ -191,11 +194,41 @@ def plain_features(pose: np.ndarray) -> np.ndarray:
         channels[0:3, landmark] = position.T
         channels[3:6, landmark] = velocity.T
         channels[6:9, landmark] = acceleration.T
-        channels[9, landmark] = np.linalg.norm(velocity, axis=1)
+        channels[9, landmark] = np.linalg.norm(velocity if body is None else velocity[:, :2], axis=1)
+    if frame == "body":
+        channels[3:10] /= np.array([USUAL_SPEED] * 3 + [USUAL_ACCELERATION] * 3 + [USUAL_SPEED])[:, None, None]
+        channels[3:10] = np.arcsinh(channels[3:10])
     channels[10:12] = np.clip(np.nan_to_num(pose[..., 3:5], nan=0.0), 0, 1).transpose(2, 1, 0)
     channels[12] = found.T
     channels[13] = found.mean(axis=1)
     return channels
+
+
+def plain_upright(position: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Positions (T, 33, 3) about the hips, where found (T, 33), in the body's frame of reference."""
+    position = np.where(found.any(axis=0)[:, None], position, 0)
+    trunk = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]
+    upward = (position[:, trunk[:2], :2].mean(axis=1) - position[:, trunk[2:], :2].mean(axis=1))[found[:, trunk].all(1)]
+    length, up = 1.0, np.array([0.0, -1.0])
+    if len(upward) and middle(np.linalg.norm(upward, axis=1)) >= SMALLEST_TRUNK:
+        lengths = np.linalg.norm(upward, axis=1)
+        length, up = middle(lengths), (upward / np.maximum(lengths, 1e-6)[:, None]).sum(axis=0)
+        up = up / np.linalg.norm(up)
+    turn = np.array([[-up[1], -up[0], 0], [up[0], -up[1], 0], [0, 0, 1]])
+    position = position @ turn / length
+    position[..., 2] -= np.array([middle(position[:, landmark, 2]) for landmark in range(33)])
+    bend = np.abs(np.diff(position, n=2, axis=0))[found[2:] & found[1:-1] & found[:-2]]
+    if len(bend):
+        x, y, z = (middle(column) for column in bend.T)
+        position[..., 2] /= 1 + (2 * z / max(x + y, FINEST) / TRUSTED_DEPTH) ** 2
+    weights = np.exp(-0.5 * (np.arange(-TAPS, TAPS + 1) / SMOOTHING) ** 2)
+    padded = np.pad(position, ((TAPS, TAPS), (0, 0), (0, 0)), mode="edge")
+    return sum(w * padded[tap : tap + len(position)] for tap, w in enumerate(weights / weights.sum()))
+
+
+def middle(values: np.ndarray) -> float:
+    """The median as torch has it: the lower one of two."""
+    return float(np.sort(values)[(len(values) - 1) // 2])
 
 
 class PlainStgcnMil(nn.Module):

@@ -132,7 +132,8 @@ def test_arrays_in_pixels_and_of_no_numbers_are_refused(trained, poses):
         run.predict(poses[:2].astype(str))
 
 
-def test_a_folder_that_holds_no_decided_run_is_refused_when_it_is_opened(trained, tmp_path):
+def test_a_folder_that_holds_no_decided_run_is_refused_when_it_is_opened(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there is no other run to name
     with pytest.raises(DataError, match=r"holds no run \(train one: "):
         spasm.load(tmp_path)
     run = Path(shutil.copytree(trained, tmp_path / "run"))
