@@ -63,7 +63,9 @@ def main(settings: MakeFigures) -> int:
     settings.out.mkdir(parents=True, exist_ok=True)
     rows = [row for name in TABLES for row in read_results(settings.results / name)]
     rows.sort(key=lambda row: -float(row["f1"]))
-    (settings.out / "forest.png").write_bytes(comparison.plot(rows, simulated=False))
+    (settings.out / "forest.png").write_bytes(
+        comparison.plot([comparison.Panel("Kinder-Gator", rows, simulated=False)])
+    )
     (settings.out / "timeline.png").write_bytes(timeline(settings.run))
     (settings.out / "player.gif").write_bytes(animation(settings))
     shot = screenshot(settings.run / "report.html", settings.out / "report.png")

@@ -103,7 +103,10 @@ def main(settings: Compare) -> int:
     cells = [list(row.values()) for row in rows]
     files.write_csv(settings.out / "table.csv", list(rows[0]), cells, files.TABLE_DIGITS)
     files.write_text(settings.out / "table.md", text)
-    files.write_bytes(settings.out / "table.png", comparison.plot(compared))
+    files.write_bytes(
+        settings.out / "table.png",
+        comparison.plot([comparison.Panel(one.name, one.rows, one.run.data.simulated) for one in compared]),
+    )
     print(text)
     folders_of_runs = ", ".join(str(run.path) for run in runs.values())
     print(f"written: {settings.out}/table.md, table.csv, table.png and {folders_of_runs}")

@@ -301,7 +301,15 @@ def _costs_table(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def plot(data_sets: Sequence[DataSet]) -> bytes:
+class Panel(NamedTuple):
+    """What a plot shows of one data set."""
+
+    name: str
+    rows: Sequence[Row]
+    simulated: bool
+
+
+def plot(data_sets: Sequence[Panel]) -> bytes:
     """A PNG of F1 with its interval, and of single seeds' range, for each model: a panel for each data set."""
     from matplotlib.figure import Figure
 
@@ -318,10 +326,10 @@ def plot(data_sets: Sequence[DataSet]) -> bytes:
         axes.set_yticks(range(len(names)), names)
         axes.grid(axis="x", alpha=0.3)
         if len(data_sets) > 1:
-            simulated = " (SIMULATED)" if one.run.data.simulated else ""
+            simulated = " (SIMULATED)" if one.simulated else ""
             axes.set_title(_safe(one.name).replace("$", r"\$") + simulated, fontsize=10)
     figure.supxlabel(
         "cross-fitted F1: mean over seeds, range of seeds (thick),\n95 % interval over children (thin)", fontsize=10
     )
-    plots.stamp_simulated(figure, all(one.run.data.simulated for one in data_sets))
+    plots.stamp_simulated(figure, all(one.simulated for one in data_sets))
     return plots.to_png(figure)
