@@ -33,7 +33,7 @@ def evaluated(tmp_path_factory) -> dict[str, object]:
     data, run = write(folder / "data", poses, labels, each=6), folder / "run"
     common = ["--run", run, "--cache", folder / "cache"]
     training = [*common, "--data", data, "--frames", 32, "--folds", 2, "--workers", 1]
-    sizes = ["--lgbm.num-boost-round", 20, "--lgbm.min-data-in-leaf", 3]
+    sizes = ["--lgbm.num-boost-round", 60, "--lgbm.learning-rate", 0.2, "--lgbm.min-data-in-leaf", 3]
     sizes += ["--rocket.biases-per-kernel", 1, "--rocket.augmented-copies", 0, "--no-report"]
     here("train_folds", *training, "--models", "lgbm", "rocket", *sizes, "--blend.child-context")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
