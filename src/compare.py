@@ -1,8 +1,7 @@
 """Train models on the same folds with several seeds, and compare them in one table, on one or several data sets.
 
 Every metric is cross-fitted: weights, calibration and threshold of a fold were chosen on the other folds. With two or
-more of the default models, the table has their blend too. With several data sets it also shows how far each model is
-behind the best one. Stopped at any moment, the same command continues.
+more of the default models, the table has their blend too. Stopped at any moment, the same command continues.
 
 Examples:
   python src/compare.py --data input/demo --models lgbm,rocket --seeds 2

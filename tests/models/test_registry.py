@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.commands import CPU, SMALL, code_of, without_progress
+from helpers.commands import CPU, code_of, without_progress
 from helpers.repository import ROOT, SOURCE
 from helpers.tables import table
 from spasm.config.fields import SettingsError
@@ -107,13 +107,16 @@ def call(driver: Path, script: str, flags: str, *words: object) -> tuple[int, st
     return finished.returncode, finished.stdout, without_progress(finished.stderr)
 
 
+WEAK = ["--lgbm.num-boost-round", 1, "--lgbm.min-data-in-leaf", 3]  # so that the toy has weight
+
+
 @pytest.fixture(scope="module")
 def toy_run(driver: Path, simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     """A run of LightGBM and the toy, decided over both; and the decision as it was before the toy was named."""
     folder = tmp_path_factory.mktemp("toy")
     run, cache = folder / "run", folder / "cache"
     shared = ["--run", run, "--cache", cache, "--no-report"]
-    words = ["--data", simulated, "--frames", 60, "--folds", 3, "--models", "lgbm", "toy", *SMALL["lgbm"],
+    words = ["--data", simulated, "--frames", 60, "--folds", 3, "--models", "lgbm", "toy", *WEAK,
              "--toy.steepness", 2, *CPU]  # fmt: skip
     code, stdout, stderr = call(driver, "train_folds", "flags", *shared, *words)
     assert (code, stderr) == (0, "")
@@ -151,7 +154,7 @@ def test_a_new_model_predicts_in_a_process_of_its_own(toy_run, driver, simulated
     code, _, stderr = call(driver, "submission", "Submission", *words)
     assert (code, stderr) == (0, "")
     assert len(table(out)) == 10
-    assert len({row["probability"] for row in table(tmp_path / "submission_probabilities.csv")}) > 5
+    assert len({row["probability"] for row in table(tmp_path / "submission_probabilities.csv")}) > 2
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def main(train_flags, tmp_path, capsys, in_this_process):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--no-such-flag", "1"], ["--stgcn-mil.epochs", "many"], ["--stgcn-mil.epochs", "0"], ["--stgcn-mil.width", "3"],
+    [["--no-such-flag", "1"], ["--stgcn-mil.epochs", "many"], ["--stgcn-mil.steps", "0"], ["--stgcn-mil.width", "3"],
      ["--settings", "absent.json"], ["--models", "resnet"], ["--models"], ["--fold", "-1"], ["--blend.models", "gru"],
      ["--report", "False"]],
 )  # fmt: skip
