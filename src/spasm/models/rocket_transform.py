@@ -95,8 +95,7 @@ def sample_kernels(
     """For each stream and dilation: numbers of kernels (K,), channels and signs (K, C), and biases (K, B).
 
     Biases are quantiles of the outputs for `examples`, which must not be segments to be scored; each has a level of its
-    own, as in MiniRocket. alive: the channels to
-    use, (C,) bool by stream. Raises TrainingError if no channel of a stream is.
+    own, as in MiniRocket. alive: the channels to use, (C,) bool by stream. Raises TrainingError if a stream has none.
     """
     if not all(alive[name].any() for name in examples):
         raise TrainingError("nothing moves in the training segments: check them with src/verify.py")
