@@ -619,7 +619,7 @@ def test_settings_cannot_be_changed():
 
 FRAMES = 32
 # Small enough for a few seconds in all. Every random change is on, so that its size shows.
-CHANGES = {"gap_prob": 0.5, "drop_landmark_prob": 0.1}
+CHANGES = {"gap_prob": 0.5, "drop_landmark_prob": 0.1, "drop_limb_prob": 0.1}
 SMALL = {
     "lgbm": {"num_boost_round": 5, "min_data_in_leaf": 2},
     "rocket": CHANGES,
@@ -634,7 +634,7 @@ ELSEWHERE = {("two_stream", "weights")}  # test_two_stream.py shows what it does
 OTHER = {
     "aspect": 1.5,
     "mirror_prob": 0.0, "rotation_deg": 60.0, "zoom": 0.5, "aspect_jitter": 0.0, "shift_frames": 2, "jitter": 0.05,
-    "drop_landmark_prob": 0.4, "gap_prob": 0.0, "gap_frames": 3,
+    "drop_landmark_prob": 0.4, "drop_limb_prob": 0.6, "gap_prob": 0.0, "gap_frames": 3,
     "width": 6, "blocks": 3, "kernel": 5, "dropout": 0.5, "triplet": 2.0,
     "epochs": 1, "steps": 50, "batch": 4, "learning_rate": 0.01, "weight_decay": 0.5, "focal_gamma": 4.0, "ema": 0.0,
     "clip_norm": 0.01, "mixup": 1.0,

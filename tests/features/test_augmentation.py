@@ -246,6 +246,20 @@ def test_a_dropped_landmark_is_missing_in_the_whole_segment():
     assert torch.allclose(after[~missing], poses[~missing], atol=EXACT)
 
 
+def test_arms_and_legs_are_missing_one_or_both_in_the_whole_segment_as_often_as_asked():
+    arms = {side: [i for i in range(13, 23) if i % 2 == side] for side in (0, 1)}
+    legs = {side: [i for i in range(25, 33) if i % 2 == side] for side in (0, 1)}
+    poses, after = batch(600), changed(batch(600), drop_limb_prob=0.5)
+    missing = after.isnan().any(3)
+    assert torch.equal(missing.any(1), missing.all(1))
+    assert torch.allclose(after[~missing], poses[~missing], atol=EXACT)
+    seen = [tuple(np.flatnonzero(row)) for row in missing.all(1).numpy()]
+    possible = [sorted(which) for limb in (arms, legs) for which in (limb[0], limb[1], limb[0] + limb[1])]
+    assert set(seen) == {(), *map(tuple, possible)}
+    assert 0.44 < sum(map(bool, seen)) / 600 < 0.56
+    assert min(map(seen.count, map(tuple, possible))) > 25
+
+
 def test_rotation_keeps_lengths_in_a_picture_that_is_not_square():
     aspect, shape = 16 / 9, torch.tensor([16 / 9, 1.0])
     poses = batch()

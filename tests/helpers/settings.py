@@ -14,6 +14,7 @@ NO_AUGMENTATION = Augmentation(
     shift_frames=0,
     jitter=0,
     drop_landmark_prob=0,
+    drop_limb_prob=0,
     gap_prob=0,
     gap_frames=1,
 )

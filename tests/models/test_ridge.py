@@ -45,7 +45,7 @@ def test_the_ridge_is_the_textbooks_with_the_penalty_that_inner_folds_of_childre
         features = generator.normal(size=(60, 40))
         features[:, :3] += strength * (2 * labels[:, None] - 1)
         features[:, -1] = 7  # never varies
-        fitted = fit_ridge(torch.from_numpy(features), labels, groups, by_features)
+        fitted = fit_ridge(torch.from_numpy(features), labels, groups, by_features=by_features)
         penalty, logits = ridge_by_hand(features, labels, groups)
         assert logits_of(features, fitted) == pytest.approx(logits, abs=1e-6)
         chosen.append(penalty)
@@ -59,7 +59,9 @@ def test_rows_and_features_give_the_same_ridge_within_rounding(tmp_path):
     labels = (groups + np.arange(800) % 3 == 1) | (generator.random(800) < 0.3)
     features = np.float32(generator.normal(size=(800, 300)) @ generator.normal(size=(300, 300)) + 3)
     features[:, :2] += labels[:, None] * np.float32([40, -20])
-    by_rows, by_features = (fit_ridge(torch.from_numpy(features), labels * 1, groups, space) for space in (False, True))
+    by_rows, by_features = (
+        fit_ridge(torch.from_numpy(features), labels * 1, groups, by_features=space) for space in (False, True)
+    )
     for name in ("mean", "scale"):
         assert torch.equal(by_rows[name], by_features[name])
     expected = logits_of(features, by_rows)
@@ -69,10 +71,25 @@ def test_rows_and_features_give_the_same_ridge_within_rounding(tmp_path):
     assert torch.equal(chosen["coefficients"], by_features["coefficients"]), "there are more rows than features"
     fewer = features[:200], labels[:200] * 1, groups[:200]
     chosen = fit_ridge(torch.from_numpy(fewer[0]), *fewer[1:])
-    assert torch.equal(chosen["coefficients"], fit_ridge(torch.from_numpy(fewer[0]), *fewer[1:], False)["coefficients"])
+    assert torch.equal(
+        chosen["coefficients"], fit_ridge(torch.from_numpy(fewer[0]), *fewer[1:], by_features=False)["coefficients"]
+    )
     np.save(tmp_path / "features.npy", features)
     mapped = fit_ridge(np.load(tmp_path / "features.npy", mmap_mode="r"), labels * 1, groups)
     assert torch.equal(mapped["coefficients"], by_features["coefficients"])
+
+
+def test_copies_are_learned_from_but_the_calibration_is_that_of_the_originals():
+    generator = np.random.default_rng(0)
+    labels, groups = np.arange(200) % 2, np.repeat(np.arange(20), 10)
+    clear = generator.normal(size=(200, 5)) + (2 * labels[:, None] - 1)
+    vague = clear + 6 * generator.normal(size=(200, 5))
+    rows = torch.from_numpy(np.concatenate([clear, vague])), np.tile(labels, 2), np.tile(groups, 2)
+    careful, sure = fit_ridge(*rows), fit_ridge(*rows, originals=200)
+    ratio = sure["coefficients"] / careful["coefficients"]
+    assert torch.allclose(ratio, ratio[:1]) and ratio[0] > 1.5, "the same direction, steeper"
+    slopes = [fit_logistic(logits_of(clear, fit)[:, None], labels, np.zeros(1), 1e-3)[0] for fit in (careful, sure)]
+    assert abs(slopes[1] - 1) < abs(slopes[0] - 1)
 
 
 @SPACES
@@ -82,9 +99,9 @@ def test_what_marks_a_child_and_not_the_label_is_not_trusted(by_features):
     groups = np.repeat(np.arange(30), 6)
     labels = generator.permutation(np.arange(30) % 2)[groups]
     marks = generator.normal(size=(30, 50))[groups] + 0.01 * generator.normal(size=(180, 50))
-    honest = logits_of(marks, fit_ridge(torch.from_numpy(marks), labels, groups, by_features))
+    honest = logits_of(marks, fit_ridge(torch.from_numpy(marks), labels, groups, by_features=by_features))
     alone = np.arange(180)
-    fooled = logits_of(marks, fit_ridge(torch.from_numpy(marks), labels, alone, by_features))
+    fooled = logits_of(marks, fit_ridge(torch.from_numpy(marks), labels, alone, by_features=by_features))
     assert np.abs(honest).max() < 1.5
     assert np.abs(fooled).min() > 2
 

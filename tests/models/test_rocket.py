@@ -75,8 +75,8 @@ def reference(values: np.ndarray, sampled: dict[str, np.ndarray]) -> list[float]
     """The features of one stream (C, T) from the text of Dempster et al. 2021 (section 3.1) and Tan et al. 2022 (3.3).
 
     Kernels of length nine with weights -1 and 2 that sum to zero, so three weights are 2: 84 of them, each dilated and
-    applied to a sum of some channels, here with signs, padded with zeros. Over Z, the output less a bias: the fraction
-    of positive values, their mean, the mean of their indices (-1 where there are none), and the longest run of them.
+    applied to a sum of some channels, here with signs and with both ends repeated. Over Z, the output less a bias: the
+    fraction of positive values, their mean, the mean of their indices (-1 where there are none), and the longest run.
     """
     frames, features = values.shape[1], []
     high = list(itertools.combinations(range(9), 3))
@@ -88,9 +88,8 @@ def reference(values: np.ndarray, sampled: dict[str, np.ndarray]) -> list[float]
             for t in range(frames):
                 places = [t + (tap - 4) * dilation for tap in range(9)]
                 weights = [2 if tap in high[number] else -1 for tap in range(9)]
-                output.append(
-                    sum(w * series[place] for w, place in zip(weights, places, strict=True) if 0 <= place < frames)
-                )
+                inside = [min(max(place, 0), frames - 1) for place in places]
+                output.append(sum(w * series[place] for w, place in zip(weights, inside, strict=True)))
             for bias in biases[row]:
                 above = [z - bias for z in output]
                 positive = [t for t, z in enumerate(above) if z > 0]
@@ -132,6 +131,15 @@ def test_streams_share_out_two_uses_of_every_kernel_and_change_them_with_the_dil
             assert max(map(len, shared.values())) - min(map(len, shared.values())) <= 1
     used = np.concatenate([rocket.share_out(["a", "b", "c", "d"], turn)["a"] for turn in range(6)])
     assert set(used) == set(range(84))
+
+
+def test_where_a_limb_rests_changes_nothing_also_at_the_ends_of_a_segment():
+    generator = np.random.default_rng(0)
+    examples, steps = torch.from_numpy(generator.normal(size=(2, 4, 5, 40)).cumsum(3).astype(np.float32))
+    sampled = rocket.sample_kernels({"a": examples}, rocket.moving({"a": examples}), 2, generator)
+    moved = steps + torch.tensor([3.0, 0, -2, 0, 1])[:, None]
+    features, elsewhere = (rocket.transform({"a": values}, sampled) for values in (steps, moved))
+    assert torch.allclose(features, elsewhere, atol=1e-4)
 
 
 def test_poolings_of_outputs_worked_out_by_hand():

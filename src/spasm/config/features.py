@@ -40,6 +40,8 @@ class Augmentation:
     in real infants, and half of the segments have none."""
     drop_landmark_prob: Probability = 0.02
     """Probability that a landmark is missing for the whole segment."""
+    drop_limb_prob: Probability = 0.0
+    """Probability that an arm, both arms, a leg or both legs are missing for the whole segment, as under a blanket."""
     gap_prob: Probability = 0.5
     """Probability of a gap, in which every landmark is missing."""
     gap_frames: Annotated[int, within(1, 100_000)] = 60

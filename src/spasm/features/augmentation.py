@@ -18,6 +18,7 @@ LOG_SPREAD = 2.1
 NOISY = 0.5  # of the segments; clean poses are to be recognised too
 PARTS = 6  # head and shoulders, arms, hips, legs
 PART_OF = torch.tensor([0] * 13 + [1, 2] * 5 + [3, 3] + [4, 5] * 4)
+LIMBS = ((1,), (2,), (1, 2), (4,), (5,), (4, 5))  # parts that are missing together
 _SIZE, _DEPTH = (torch.tensor(values).repeat_interleave(torch.tensor(COUNTS)) for values in (IN_PICTURE, IN_DEPTH))
 NOISE = torch.stack([_SIZE, _SIZE, _SIZE * _DEPTH], -1)  # (33, 3)
 
@@ -51,6 +52,10 @@ def augment(
     time = torch.arange(frames, device=device)
     in_gap = has_gap & (time >= gap_start) & (time < gap_start + gap_length)
     dropped = uniform(0, 1, count, landmarks) < settings.drop_landmark_prob
+    if settings.drop_limb_prob > 0:
+        hidden = torch.stack([torch.isin(PART_OF, torch.tensor(parts)) for parts in LIMBS]).to(device)  # (6, 33)
+        limb = uniform(0, len(LIMBS), count).long().clamp(max=len(LIMBS) - 1)
+        dropped = dropped | hidden[limb] & (uniform(0, 1, count, 1) < settings.drop_limb_prob)
     lost = (outside | in_gap)[:, :, None] | dropped[:, None]  # (N, T, 33)
 
     square = poses.new_tensor([aspect, 1, aspect])

@@ -18,13 +18,18 @@ SMALLEST_SCALE = 1e-6  # a feature that varies less is constant
 
 
 def fit_ridge(
-    features: torch.Tensor | np.ndarray, labels: np.ndarray, groups: np.ndarray, by_features: bool | None = None
+    features: torch.Tensor | np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    originals: int | None = None,
+    by_features: bool | None = None,
 ) -> dict[str, torch.Tensor]:
     """Mean, scale, coefficients and intercept of a ridge regression on labels -1 and 1, and a calibration of its score.
 
     features (M, F) float32, also memory-mapped; labels (M,) of 0 and 1; groups (M,): the child of each row. The
-    penalty, and the calibration of scores to log-odds, come from inner folds of whole children. by_features: solve in
-    the space of features; None: if there are more rows than features.
+    penalty, and the calibration of scores to log-odds, come from inner folds of whole children. originals: how many of
+    the first rows are segments as they were recorded, not augmented copies; None: all. The calibration is theirs, since
+    copies are harder. by_features: solve in the space of features; None: if there are more rows than features.
     """
     rows = StandardRows(features)
     if by_features is None:
@@ -39,7 +44,7 @@ def fit_ridge(
     best = int(((scores - target.numpy()) ** 2).mean(1).argmin())
     coefficients, intercept = solver.fitted(target, float(PENALTIES[best]))
     # A ridge score is not in log-odds, so its slope has no prior.
-    slope, offset = fit_logistic(scores[best][:, None], labels, np.zeros(1), 1e-3)
+    slope, offset = fit_logistic(scores[best, :originals, None], labels[:originals], np.zeros(1), 1e-3)
     return {
         "mean": rows.mean,
         "scale": rows.scale,

@@ -25,7 +25,8 @@ class RocketConfig:
     augmented_copies: Annotated[int, within(0, 16)] = 2
     """Number of augmented copies of each training segment."""
     features: Annotated[Features, tyro.conf.arg(name="")] = Features(frame="body")
-    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation()
+    # Without hidden limbs among the copies, the models failed on a child whose legs are never found.
+    augmentation: Annotated[Augmentation, tyro.conf.arg(name="")] = Augmentation(drop_limb_prob=0.1)
 
 
 class RocketModel(Model):

@@ -76,7 +76,8 @@ def fit(
                     file.write(transform(series(batch, features), sampled).numpy().data)
             file.flush()
             pooled = np.memmap(file, np.float32, "r").reshape(copies * len(rows), -1)
-            return sampled | fit_ridge(pooled, np.tile(labels, copies), np.tile(children, copies))
+            fitted = fit_ridge(pooled, np.tile(labels, copies), np.tile(children, copies), originals=len(rows))
+            return sampled | fitted
 
 
 def generator_of(*seed: int) -> np.random.Generator:

@@ -144,14 +144,16 @@ def with_mirror_image(sampled: Tensors) -> Tensors:
 
 
 def convolve(values: torch.Tensor, weights: torch.Tensor, mix: torch.Tensor, dilation: int) -> torch.Tensor:
-    """values (T, N, C) to (T, N, K): each kernel over its sum of channels, zeros beyond both ends.
+    """values (T, N, C) to (T, N, K): each kernel over its sum of channels.
 
-    weights (K, 9): the kernels; mix (K, C): the channels that each adds, and their signs.
+    Beyond both ends the first and the last value are repeated: zeros, as in MiniRocket, would be a jump as large as a
+    limb is long. weights (K, 9): the kernels; mix (K, C): the channels that each adds, and their signs.
     """
     frames, count, _ = values.shape
     margin = dilation * (TAPS // 2)
-    summed = torch.zeros(frames + 2 * margin, count, len(mix))
+    summed = torch.empty(frames + 2 * margin, count, len(mix))
     torch.mm(values.flatten(0, 1), mix.T, out=summed[margin : margin + frames].flatten(0, 1))
+    summed[:margin], summed[margin + frames :] = summed[margin], summed[margin + frames - 1]
     # Time first, every tap is one contiguous block: three times as fast as a grouped convolution.
     outputs = torch.zeros(frames, count, len(mix))
     for tap, weight in enumerate(weights.T.contiguous()):
