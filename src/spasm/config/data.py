@@ -29,7 +29,7 @@ class Folds:
     """How children are split into folds."""
 
     folds: Annotated[int, within(2, 100)] = 5
-    """Number of folds; each child is in one fold."""
+    """Number of folds; each child is in one."""
     splitter: Annotated[Literal["stratified", "grouped"], ADVANCED] = "stratified"
     """Both keep each child in one fold; stratified also balances the fraction of positives."""
     fold_seed: Annotated[Seed, ADVANCED] = 0
