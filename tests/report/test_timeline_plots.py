@@ -140,7 +140,7 @@ def test_no_event_is_reported_with_the_seen_time_the_highest_probability_its_pla
     probabilities[4] = 0.84  # 4 to 9 s
     assert text_of(windows_of(curve, probabilities)) == (
         "child_1_1.npy: no event detected in the 13 of 73 s with a pose; highest probability 0.84 at 0:06, "
-        "events begin at 0.90"
+        "events begin at 0.98"
     )
     three = text_of(windows_of(curve, probabilities), rule=Accumulation(3, 1.8))
     assert three.endswith("events begin where 3 windows in a row sum to 1.80")
@@ -179,7 +179,7 @@ def test_a_recording_that_was_not_seen_is_not_called_free_of_events(steps, pose_
 def test_a_short_recording_gets_a_probability_and_a_note():
     windows = windows_of(np.full(42, 0.3), [0.4])
     assert text_of(windows).endswith(
-        "events begin at 0.90 (shorter than the 5 s window of the run: the rest counts as missing)"
+        "events begin at 0.98 (shorter than the 5 s window of the run: the rest counts as missing)"
     )
     event = Event(1.0, 2.0, 0.95, 4.2)
     assert "one event like a spasm in the 4.2 s with a pose, at 0:01 (probability 0.95)" in text_of(windows, [event])
@@ -207,7 +207,7 @@ def test_the_table_of_recordings_holds_the_same_and_leaves_empty_what_is_not_kno
 
 def test_the_two_thresholds_are_named_with_what_each_is_for():
     assert timeline_text.about_thresholds(Accumulation(), 0.34) == (
-        "events begin at 0.90, for about one false alarm an hour; submission.py gives the label 1 from 0.34 on, for "
+        "events begin at 0.98, for about one false alarm an hour; submission.py gives the label 1 from 0.34 on, for "
         "the highest F1: it can label segments 1 where no event is detected"
     )
     assert "false alarm" not in timeline_text.about_thresholds(Accumulation(1, 0.5), 0.34)

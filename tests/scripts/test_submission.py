@@ -446,7 +446,7 @@ def test_a_segment_with_just_the_fraction_asked_for_is_enough_and_0_leaves_only_
 
 
 def test_the_threshold_of_the_other_command_is_named(submit):
-    assert "timeline.py has another threshold: events begin at 0.90, for few false alarms per hour" in submit()[1]
+    assert "timeline.py has another threshold: events begin at 0.98, for few false alarms per hour" in submit()[1]
 
 
 # ---- what is refused

@@ -9,7 +9,7 @@ from spasm.config.fields import Probability, SettingsError, settings, within
 class Hysteresis:
     """An event begins at one probability and ends at another."""
 
-    event_on: Probability = 0.85
+    event_on: Probability = 0.95
     """Probability at which an event begins."""
     event_off: Probability = 0.25
     """Probability below which an event ends."""
@@ -27,7 +27,7 @@ class Accumulation:
 
     sum_windows: Annotated[int, within(1, 10_000)] = 1
     """Windows whose probabilities are summed."""
-    sum_threshold: Annotated[float, within(0, 10_000)] = 0.9
+    sum_threshold: Annotated[float, within(0, 10_000)] = 0.98
     """Sum at which the alarm is given."""
     sum_floor: Probability = 0.0
     """Probabilities below this count as 0."""
