@@ -138,7 +138,7 @@ def test_the_probability_stands_where_the_attention_of_the_windows_is():
     curve = curve_of(np.where(contain, 0.9, 0.05), attention, firsts, whole)
     assert curve[moment // STEP_FRAMES] == pytest.approx(0.9)
     assert np.ptp(np.flatnonzero(curve > 0.5)) <= 4
-    [event] = by_hysteresis(of_curve(curve), Hysteresis())
+    [event] = by_hysteresis(of_curve(curve), Hysteresis(0.85))
     assert abs(event.onset_s - moment / 30) <= 3 * STEP_S
 
 
@@ -230,7 +230,7 @@ def test_hysteresis_is_what_a_machine_that_goes_step_by_step_detects(values, on,
 def test_an_event_is_known_when_the_first_window_after_it_has_ended():
     curve = np.zeros(400)
     curve[100:105] = 0.9
-    [event] = by_hysteresis(of_curve(curve), Hysteresis())
+    [event] = by_hysteresis(of_curve(curve), Hysteresis(0.85))
     assert (event.onset_s, event.offset_s) == (pytest.approx(10), pytest.approx(10.5))
     assert 10 + T / 30 <= event.detectable_at_s <= 10 + T / 30 + STRIDE / 30
 
