@@ -435,8 +435,8 @@ def test_a_header_that_is_no_plain_name_stops_with_a_valid_one(capsys, header):
 
 
 def test_flags_that_do_not_fit_each_other_stop(capsys):
-    with pytest.raises(SettingsError, match=r"--event-off 0\.9 is above --event-on; the nearest valid value is 0\.85"):
-        Hysteresis(event_off=0.9)
+    with pytest.raises(SettingsError, match=r"--event-off 0\.97 is above --event-on; the nearest valid value is 0\.95"):
+        Hysteresis(event_off=0.97)
     for words, flags, main in (
         (["--fold", "4", "--folds", "4"], train_folds.flags, train_folds.main),
         (["--out", "labels.txt"], Submission, submission.main),
