@@ -207,8 +207,8 @@ def test_the_table_of_recordings_holds_the_same_and_leaves_empty_what_is_not_kno
 
 def test_the_two_thresholds_are_named_with_what_each_is_for():
     assert timeline_text.about_thresholds(Accumulation(), 0.34) == (
-        "events begin at 0.98, for about one false alarm an hour; submission.py gives the label 1 from 0.34 on, for "
-        "the highest F1: it can label segments 1 where no event is detected"
+        "events begin at 0.98, for about one false alarm an hour of simulated recordings; submission.py gives the "
+        "label 1 from 0.34 on, for the highest F1: it can label segments 1 where no event is detected"
     )
     assert "false alarm" not in timeline_text.about_thresholds(Accumulation(1, 0.5), 0.34)
     assert "see recordings.csv" in timeline_text.about_thresholds(None, 0.34)

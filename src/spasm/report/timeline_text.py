@@ -67,7 +67,8 @@ def events_begin(rule: Rule) -> str:
 def about_thresholds(rule: Rule | None, label_threshold: float) -> str:
     """How events relate to the labels of submission.py; rule: None where it differs between children."""
     begin = events_begin(rule) if rule else "events begin where it was best on the other children, see recordings.csv"
-    few = ", for about one false alarm an hour" if rule in (Accumulation(), Hysteresis()) else ""
+    is_default = rule in (Accumulation(), Hysteresis())
+    few = ", for about one false alarm an hour of simulated recordings" if is_default else ""
     return (
         f"{begin}{few}; submission.py gives the label 1 from {label_threshold:.2f} on, for the highest F1: it can "
         "label segments 1 where no event is detected"
