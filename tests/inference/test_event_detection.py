@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.poses import still
 from helpers.segments import header, npy
 from helpers.tables import table
 from spasm.config.events import Accumulation, Hysteresis
@@ -16,6 +17,7 @@ from spasm.core.windows import window_starts
 from spasm.data.pose import visible_mask
 from spasm.data.recordings import BATCH, frames_of, inspect_recording, windows
 from spasm.data.seen import seen_frames
+from spasm.features.movement import movement
 from spasm.inference import sliding_window
 from spasm.inference.ensemble_predictor import BatchPrediction
 from spasm.inference.event_detection import (
@@ -44,20 +46,25 @@ def some_poses(frames):
     return np.random.default_rng(0).uniform(0, 1, (frames, 33, 5)).astype(np.float32)
 
 
+def with_movement(curve, speed=0.0):
+    """Probability over time with the movement beside it."""
+    return np.stack([curve, np.broadcast_to(speed, len(curve))]).astype(np.float32)
+
+
 def windows_of(probabilities, curve=None):
     """The windows of a recording that is just as long as they are."""
     whole = T + STRIDE * (len(probabilities) - 1)
     curve = np.zeros(-(-whole // STEP_FRAMES)) if curve is None else curve
     probabilities = np.asarray(probabilities, float)
     seen_s = np.where(np.isnan(probabilities), 0.0, T / 30)
-    return make_windows(whole, T, STRIDE, probabilities, seen_s, seen_s, np.asarray(curve, np.float32))
+    return make_windows(whole, T, STRIDE, probabilities, seen_s, seen_s, with_movement(curve))
 
 
-def of_curve(curve):
-    """A recording whose probability over time is given."""
+def of_curve(curve, speed=0.0):
+    """A recording whose probability and movement over time are given."""
     whole = len(curve) * STEP_FRAMES
     count = len(window_starts(whole, T, STRIDE))
-    return make_windows(whole, T, STRIDE, *np.zeros((3, count)), np.asarray(curve, np.float32))
+    return make_windows(whole, T, STRIDE, *np.zeros((3, count)), with_movement(curve, speed))
 
 
 # ---- windows
@@ -114,9 +121,14 @@ def test_the_frame_of_an_impossible_value_is_named(tmp_path):
 
 
 def curve_of(probabilities, attention, firsts, whole):
-    curve = Curve(T)
-    parts = [curve.add(int(f), p, at, at > 0) for f, p, at in zip(firsts, probabilities, attention, strict=True)]
-    return np.concatenate([*parts, curve.finish()])[: -(-whole // STEP_FRAMES)]
+    return steps_of(probabilities, attention, np.zeros_like(attention), firsts, whole)[0]
+
+
+def steps_of(probabilities, attention, speed, firsts, whole):
+    """Probability and movement over time (2, B) of windows."""
+    curve, rows = Curve(T), zip(firsts, probabilities, attention, speed, strict=True)
+    parts = [curve.add(int(first), one, at, at > 0, moving) for first, one, at, moving in rows]
+    return np.concatenate([*parts, curve.finish()], axis=1)[:, : -(-whole // STEP_FRAMES)]
 
 
 def test_without_attention_a_moment_has_the_mean_of_the_windows_that_cover_it():
@@ -164,6 +176,70 @@ def test_a_window_of_which_too_little_was_seen_adds_nothing_to_what_the_others_s
 def test_what_no_window_covers_has_no_probability():
     curve = curve_of([0.9, 0.8], np.ones((2, T)), [0, 2 * T], 3 * T)
     assert np.flatnonzero(np.isnan(curve)).tolist() == list(range(T // STEP_FRAMES, 2 * T // STEP_FRAMES))
+
+
+# ---- movement
+
+
+def test_the_movement_over_time_is_that_of_the_frames_whatever_the_windows():
+    firsts = np.arange(20) * STRIDE
+    whole = int(firsts[-1]) + T
+    speed = np.random.default_rng(1).uniform(0.1, 2, whole)
+    windows_ = np.stack([speed[first : first + T] for first in firsts])
+    windows_[:, [0, -1]] = np.nan  # as at the ends of a window, where there is no speed
+    _, moving = steps_of(np.full(20, 0.5), np.ones((20, T)), windows_, firsts, whole)
+    inside = moving[1:-1]
+    highest = speed.reshape(-1, STEP_FRAMES).max(1)[1:-1]
+    assert (inside <= highest + 1e-6).all(), "the frames at the ends of some windows are missing"
+    assert np.median(inside / highest) == pytest.approx(1)
+    *_, unknown = steps_of([0.5], np.ones((1, T)), np.full((1, T), np.nan), [0], T)
+    assert np.isnan(unknown).all()
+
+
+def spasm(frames=300, begins=150, direction=1.0):
+    """A child at rest who moves arms and legs fast within 0.4 s from a frame on, and stays so: (frames, 33, 5)."""
+    poses = np.repeat(still(1)[0], frames, axis=0)
+    progress = np.clip((np.arange(frames) - begins) / 12, 0, 1)
+    limbs = [13, 14, 15, 16, 25, 26, 27, 28]
+    poses[:, limbs, 1] += direction * 0.1 * progress[:, None]
+    return poses
+
+
+def test_movement_begins_when_the_body_does_and_not_when_the_camera_does():
+    shifted = spasm()
+    shifted[..., 0] += np.linspace(0, 0.4, len(shifted))[:, None]
+    for poses in (spasm(), spasm(direction=-1), shifted):
+        speed = movement(poses[None])[0]
+        moving = np.flatnonzero(np.nan_to_num(speed) > 0.05)
+        assert abs(moving[0] - 150) <= 3 and abs(moving[-1] - 162) <= 3
+        assert np.nanmax(speed[:140]) < 1e-3
+    lost = spasm()
+    lost[50:90] = np.nan
+    assert np.isnan(movement(lost[None])[0, 55:85]).all()
+
+
+@pytest.mark.parametrize("begins", [60, 66, 69])
+@pytest.mark.parametrize("rule", [Hysteresis(0.85), Accumulation(1, 0.85)])
+def test_an_event_begins_when_the_body_begins_to_move(begins, rule):
+    curve, speed = np.full(160, 0.05), np.full(160, 0.1)
+    curve[68:78] = 0.9
+    speed[begins : begins + 8] = [0.5, 1, 2, 2, 1, 0.5, 0.4, 0.3]
+    speed[20:25] = 3  # an earlier movement that is none of this event
+    windows_ = of_curve(curve, speed)
+    probabilities = np.where(windows_.ends_s == 8, 0.9, 0.05)
+    [event] = detect_events(windows_._replace(probabilities=probabilities), rule)
+    assert event.onset_s == pytest.approx((begins + 1) * STEP_S), "0.5 is below 0.3 of the fastest, 1 is not"
+    assert event.offset_s == pytest.approx(7.8)
+    [without] = detect_events(windows_._replace(probabilities=probabilities, movement=np.full(160, np.nan)), rule)
+    assert without.onset_s == pytest.approx(6.8)
+
+
+def test_an_event_does_not_begin_before_the_event_before_it_ends():
+    curve, speed = np.full(200, 0.05), np.full(200, 0.1)
+    curve[60:70] = curve[74:84] = 0.9
+    speed[66:80] = 2
+    first, second = by_hysteresis(of_curve(curve, speed), Hysteresis(0.85))
+    assert first.offset_s <= second.onset_s < second.offset_s
 
 
 @pytest.mark.parametrize("rule", [Hysteresis(0.0, 0.0), Hysteresis(), Accumulation(1, 0.0), Accumulation(4, 0.1)])

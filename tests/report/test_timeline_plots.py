@@ -22,7 +22,7 @@ def windows_of(curve, probabilities=None, pose_s=None):
     probabilities = np.full(ends, 0.2) if probabilities is None else np.asarray(probabilities)
     seen_s = np.where(np.isnan(probabilities), 0.0, 5.0)
     pose_s = seen_s if pose_s is None else np.full(ends, pose_s)
-    return make_windows(whole, T, STRIDE, probabilities, pose_s, seen_s, np.asarray(curve, np.float32))
+    return make_windows(whole, T, STRIDE, probabilities, pose_s, seen_s, np.stack([curve, np.zeros(len(curve))]))
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ STEP_FRAMES = 3
 STEP_S = STEP_FRAMES / FPS  # between two values of a curve
 NEAR_STEPS = 2  # frames within so many steps of attended frames count as attended
 SHORT_GAP_STEPS = 4  # without a pose: shorter than a spasm, so that it does not divide one
-TRIM = 0.8  # of an event's peak: level of its onset and offset
+TRIM = 0.8  # of an event's peak: level of its offset, and of its onset where no movement is known
+ONSET_SEARCH_S = 1.0  # before the probability rises: attention is highest while the body moves, not when it begins to
+ONSET_LEVEL = 0.3  # of the fastest movement above rest
+REST = 20  # percentile of movement around an event that counts as rest
 CLUSTER_S = 30.0  # between the events of a cluster, at most
 EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "peak_probability", "cluster", "detectable_at_s", "seen_s")
 LEVELS = (*(step / 20 for step in range(1, 20)), 0.98)  # probabilities that are candidates
@@ -42,6 +45,7 @@ class Windows(NamedTuple):
     pose_s: np.ndarray  # (K,) seconds of each window with a pose
     seen_s: np.ndarray  # (K,) seconds of each window that show movement, see `spasm.data.seen`
     curve: np.ndarray  # (B,) float32 probability over time, see `Curve`; NaN where nothing was seen
+    movement: np.ndarray  # (B,) float32 speed of head and limbs, see `Curve`; NaN where it is unknown
     detectable_at_s: np.ndarray  # (B,) end of the first window that does not cover the step
 
     @property
@@ -83,17 +87,21 @@ def make_windows(
     seen_s: np.ndarray,
     curve: np.ndarray,
 ) -> Windows:
-    """The windows of a recording of so many frames, from values (K,) of each and the steps of a `Curve`."""
+    """The windows of a recording of so many frames, from values (K,) of each and the steps (2, B) of a `Curve`."""
     firsts = window_starts(whole, length, stride)
     steps = -(-whole // STEP_FRAMES)
     following = np.searchsorted(firsts // STEP_FRAMES, np.arange(steps), side="right")
     ends_s = np.minimum(firsts + length, whole) / FPS
     detectable_at_s = ends_s[np.minimum(following, len(ends_s) - 1)]
-    return Windows(whole, length, ends_s, probabilities, pose_s, seen_s, curve[:steps], detectable_at_s)
+    probability, movement = curve[:, :steps]
+    return Windows(whole, length, ends_s, probabilities, pose_s, seen_s, probability, movement, detectable_at_s)
 
 
 class Curve:
     """Probability over time, finer than the windows: each window's probability is spread over its frames by attention.
+
+    Beside it stands the movement, as `spasm.features.movement` measures it: the highest in each step, and the mean over
+    the windows.
 
     A frame gets the probability times its attention relative to the highest attention; a step gets the mean over the
     windows that cover it. If no model has attention, all seen frames count equally. A step has no probability (NaN) if
@@ -104,20 +112,26 @@ class Curve:
     def __init__(self, length: int) -> None:
         self.steps = -(-length // STEP_FRAMES)
         self.begin = 0  # first step in memory
-        self.total, self.count, self.seen = (np.zeros(self.steps) for _ in range(3))
+        self.sums = np.zeros((5, self.steps))  # of probability, windows, seen, movement, and windows with movement
 
-    def add(self, start: int, probability: float, attention: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Count the window that begins at frame `start`; returns the steps (S,) float32 that are finished now.
+    def add(
+        self, start: int, probability: float, attention: np.ndarray, seen: np.ndarray, movement: np.ndarray
+    ) -> np.ndarray:
+        """Count the window that begins at frame `start`; returns the steps that are finished now.
+
+        Returned: (2, S) float32, probability and movement.
 
         probability: NaN where too little was seen of the window, which is then not counted; attention: (T,) frame
-        weights, or 1 and 0; seen: (T,) bool: the frame shows movement. Starts must not decrease and be whole steps.
+        weights, or 1 and 0; seen: (T,) bool: the frame shows movement; movement: (T,) its speed, NaN where unknown.
+        Starts must not decrease and be whole steps.
         """
         passed = start // STEP_FRAMES - self.begin
         finished = self._take(passed)
         if not math.isnan(probability):
-            self.total += probability * self._near(attention / (attention.max() or 1.0))
-            self.count += 1
-            self.seen += self._of_steps(seen)
+            speed = self._of_steps(np.nan_to_num(movement))
+            near = self._near(attention / (attention.max() or 1.0))
+            one = np.ones(self.steps)
+            self.sums += np.stack([probability * near, one, self._of_steps(seen), speed, speed > 0])
         return finished
 
     def _of_steps(self, weight: np.ndarray) -> np.ndarray:
@@ -137,19 +151,19 @@ class Curve:
         return self._take(self.steps)
 
     def _take(self, steps: int) -> np.ndarray:
-        gone = np.full(steps, np.nan, dtype=np.float32)
+        gone = np.full((2, steps), np.nan, dtype=np.float32)
         inside = min(steps, self.steps)
-        mean = self.total[:inside] / np.maximum(self.count[:inside], 1)
-        gone[:inside] = np.where(self.seen[:inside] > 0, mean, np.nan)
-        for values in (self.total, self.count, self.seen):
-            values[: self.steps - inside] = values[inside:]
-            values[self.steps - inside :] = 0
+        probability, windows, seen, speed, known = self.sums[:, :inside]
+        gone[0, :inside] = np.where(seen > 0, probability / np.maximum(windows, 1), np.nan)
+        gone[1, :inside] = np.where(known > 0, speed / np.maximum(known, 1), np.nan)
+        self.sums[:, : self.steps - inside] = self.sums[:, inside:]
+        self.sums[:, self.steps - inside :] = 0
         self.begin += steps
         return gone
 
 
 def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
-    """Events between two crossings of `event_off` that reach `event_on`; onset and offset are at TRIM of the peak.
+    """Events between two crossings of `event_off` that reach `event_on`; the offset is at TRIM of the peak.
 
     The flanks of a peak reflect window length, not spasm length; they only decide whether neighbouring peaks merge.
     Unseen time ends an event, except gaps of SHORT_GAP_STEPS.
@@ -157,17 +171,17 @@ def by_hysteresis(windows: Windows, rule: Hysteresis) -> list[Event]:
     curve = _across_short_gaps(windows.curve)
     above = curve >= rule.event_off
     edges = np.flatnonzero(np.diff(np.concatenate([[False], above, [False]]).astype(np.int8)))
-    events = []
+    events: list[Event] = []
     for begin, end in edges.reshape(-1, 2):
         part = curve[begin:end]
         if part.max() < rule.event_on:
             continue
         known = begin + int(np.argmax(part >= max(rule.event_on, TRIM * part.max())))
         high = begin + np.flatnonzero(part >= TRIM * part.max())
-        offset_s = min((high[-1] + 1) * STEP_S, windows.duration_s)
-        events.append(
-            Event(float(high[0] * STEP_S), float(offset_s), float(part.max()), float(windows.detectable_at_s[known]))
-        )
+        offset_s = float(min((high[-1] + 1) * STEP_S, windows.duration_s))
+        earliest_s = events[-1].offset_s if events else 0.0
+        onset_s = _onset_of_movement(windows, float(high[0] * STEP_S), offset_s, earliest_s)
+        events.append(Event(onset_s, offset_s, float(part.max()), float(windows.detectable_at_s[known])))
     return events
 
 
@@ -175,8 +189,8 @@ def by_accumulation(windows: Windows, rule: Accumulation) -> list[Event]:
     """Alarms where the sum of the last windows' probabilities is high enough, as in VSViG; then a refractory time.
 
     The rule gives no time within its last window. The event is around the highest value of the curve, that is, at the
-    highest attention, or it is the whole window if the curve does not reach that far. A window of which too little was
-    seen adds nothing, and no alarm is given at its end.
+    highest attention, and begins with the movement; it is the whole window if the curve does not reach that far. A
+    window of which too little was seen adds nothing, and no alarm is given at its end.
     """
     seen = ~np.isnan(windows.probabilities)
     counted = np.where(windows.probabilities >= rule.sum_floor, windows.probabilities, 0.0)  # NaN counts as 0
@@ -202,7 +216,25 @@ def _moment(windows: Windows, begin_s: float, end_s: float) -> tuple[float, floa
     highest = int(part.argmax())
     low = np.flatnonzero(np.concatenate([[True], part < TRIM * part[highest], [True]]))
     after = int(np.searchsorted(low, highest + 1))
-    return float((first + low[after - 1]) * STEP_S), float(min(end_s, (first + low[after] - 1) * STEP_S))
+    onset_s, offset_s = (first + int(low[after - 1])) * STEP_S, min(end_s, (first + int(low[after]) - 1) * STEP_S)
+    return _onset_of_movement(windows, onset_s, offset_s, begin_s), offset_s
+
+
+def _onset_of_movement(windows: Windows, onset_s: float, offset_s: float, earliest_s: float) -> float:
+    """When the body began to move before its fastest movement in an event; the given onset where that is unknown.
+
+    The probability rises with the attention, a third of a second after the body begins to move. earliest_s: the end of
+    the event before.
+    """
+    first = math.ceil(max(earliest_s, onset_s - ONSET_SEARCH_S) / STEP_S - 1e-6)
+    last = math.ceil(min(offset_s, onset_s + ONSET_SEARCH_S) / STEP_S - 1e-6)  # not of a later spasm
+    moving = np.nan_to_num(windows.movement[first:last])
+    if not moving.any():
+        return onset_s
+    rest = float(np.percentile(moving, REST))
+    fastest = int(moving.argmax())
+    slow = np.flatnonzero(moving[:fastest] < rest + ONSET_LEVEL * (moving[fastest] - rest))
+    return (first + (int(slow[-1]) + 1 if len(slow) else 0)) * STEP_S
 
 
 def _across_short_gaps(curve: np.ndarray) -> np.ndarray:

@@ -16,12 +16,14 @@ from spasm.data.findings import RULES
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import Checked
 from spasm.data.seen import is_too_little
+from spasm.features.movement import movement
 from spasm.inference import event_detection
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
 from spasm.inference.event_detection import Curve, Windows
 from spasm.runs.artefacts import Decision
 
 WINDOW_COLUMNS = ("end_s", "probability", "pose_s", "seen_s")
+CURVE_COLUMNS = ("time_s", "probability", "movement")
 
 
 class WindowPredictions:
@@ -36,28 +38,30 @@ class WindowPredictions:
 
     def predict(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:
         """Predict windows, given as first frames (N,) and poses (N, T, 33, 5); yields the size of each batch."""
-        for batch in self.predictor.predict(batches):
-            firsts = batch.key
+        with_movement = (((firsts, movement(poses)), poses) for firsts, poses in batches)
+        for batch in self.predictor.predict(with_movement):
+            firsts, moving = batch.key
             # Windows of a child overlap, and most have no event: child context, fitted on segments, is not valid here.
             probabilities = self.predictor.probability(
                 batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
             )
             counts = np.stack([batch.posed.sum(axis=1), batch.seen.sum(axis=1)], axis=1)
             too_little = is_too_little(counts, self.length, self.abstain)
-            self._add(firsts, np.where(too_little, np.nan, probabilities), batch)
+            self._add(firsts, np.where(too_little, np.nan, probabilities), moving, batch)
             yield len(firsts)
 
-    def _add(self, firsts: np.ndarray, probabilities: np.ndarray, batch: BatchPrediction) -> None:
+    def _add(self, firsts: np.ndarray, probabilities: np.ndarray, moving: np.ndarray, batch: BatchPrediction) -> None:
         """Count windows (N,) with their attention or, if no model has attention, with the frames that were seen."""
         self.columns.append(np.stack([probabilities, batch.posed.sum(axis=1) / FPS, batch.seen.sum(axis=1) / FPS]))
         of_frames = batch.seen if self.abstain else batch.posed  # with 0 every pose counts
-        for first, probability, weights, seen in zip(firsts, probabilities, batch.attention, of_frames, strict=True):
+        rows = zip(firsts, probabilities, batch.attention, of_frames, moving, strict=True)
+        for first, probability, weights, seen, speed in rows:
             weights = weights if weights.any() else seen.astype(float)
-            self.steps.append(self.curve.add(int(first), float(probability), weights, seen))
+            self.steps.append(self.curve.add(int(first), float(probability), weights, seen, speed))
 
     def windows(self, whole: int, stride: int) -> Windows:
         """The windows so far, of `whole` frames; the curve ends where the next window could begin."""
-        self.columns, self.steps = [np.concatenate(self.columns, axis=1)], [np.concatenate(self.steps)]
+        self.columns, self.steps = [np.concatenate(self.columns, axis=1)], [np.concatenate(self.steps, axis=1)]
         probabilities, pose_s, seen_s = self.columns[0]
         return event_detection.make_windows(whole, self.length, stride, probabilities, pose_s, seen_s, self.steps[0])
 
@@ -182,8 +186,9 @@ def write(folder: Path, key: dict[str, Any], windows: Windows) -> None:
         [f"{value:.2f}" for value in part] for part in (windows.ends_s, windows.pose_s, windows.seen_s)
     )
     files.write_csv(of_windows, WINDOW_COLUMNS, zip(ends_s, windows.probabilities, pose_s, seen_s, strict=True))
-    steps = ((f"{step * event_detection.STEP_S:.1f}", f"{value:.6g}") for step, value in enumerate(windows.curve))
-    files.write_csv(of_curve, ("time_s", "probability"), steps)
+    steps = enumerate(zip(windows.curve, windows.movement, strict=True))
+    rows = ((f"{step * event_detection.STEP_S:.1f}", *(f"{value:.6g}" for value in values)) for step, values in steps)
+    files.write_csv(of_curve, CURVE_COLUMNS, rows)
     frames = {"frames": windows.frames, "window_frames": windows.length}
     files.write_json(rests_on, {**key, **frames, "files": [files.sha256(of_windows), files.sha256(of_curve)]})
 
@@ -199,7 +204,7 @@ def read(folder: Path, stride: int, key: dict[str, Any]) -> Windows | None:
         if same and kept["files"] == [files.sha256(table) for table in tables]:
             # Not read_table, which is slow: the file is our own, and a day has 864,000 steps.
             columns = np.loadtxt(tables[0], delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
-            curve = np.loadtxt(tables[1], delimiter=",", skiprows=1, usecols=1, ndmin=1)
+            curve = np.loadtxt(tables[1], delimiter=",", skiprows=1, usecols=(1, 2), ndmin=2).T
             probabilities, pose_s, seen_s = columns.T
             frames, length = kept["frames"], kept["window_frames"]
             return event_detection.make_windows(frames, length, stride, probabilities, pose_s, seen_s, curve)
