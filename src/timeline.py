@@ -45,7 +45,7 @@ from spasm.inference.event_detection import (
     write_events,
 )
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
-from spasm.report import console, timeline_plots, timeline_text
+from spasm.report import console, review_page, templates, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
 from spasm.video.tracking import Pick
@@ -86,6 +86,8 @@ class Timeline:
     preview: Annotated[bool, ADVANCED] = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     pose_file: PoseFileSettings = PoseFileSettings()
+    review: bool = False
+    """Write a page for each recording on which a clinician reviews its events by keyboard, see docs/review.md."""
     abstain: Abstain = ABSTAIN
     """Too little was seen of a window if movement of a shoulder or a hip inside the picture shows in less than this
     fraction of its frames: it has no probability and gives no event. 0: every pose counts as seen."""
@@ -128,6 +130,8 @@ def main(settings: Timeline) -> int:
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
     pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
+    if settings.review:
+        templates.check()
     check_folder(out)
     check_replaceable(out / "events.csv", ",".join(EVENT_COLUMNS[:4]).encode(), "a table of detected events")
     check_replaceable(out / "recordings.csv", ",".join(recording_summary.COLUMNS[:4]).encode(), "a table of recordings")
@@ -218,6 +222,11 @@ def main(settings: Timeline) -> int:
         rule = {**chosen_for, **dataclasses.asdict(selected.of_all)}
         files.write_json(out / "rule.json", rule)
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
+    if settings.review:
+        for page in review_page.write_pages(out, predicted, detected, rule_of, names, decision):
+            print(
+                f"next:    open {page} in a browser, review the events by keyboard (? lists the keys), save review.csv"
+            )
     tables = f"{out / 'events.csv'}, {out / 'recordings.csv'}"
     print(f"written: {tables}, and for each recording a folder with its probabilities and a figure")
     print(timeline_text.NOT_A_DEVICE)
@@ -251,8 +260,8 @@ def write_preview_videos(
 
 def watch_camera(settings: Timeline, name: str) -> int:
     """Predict a camera's frames as they come, and print alarms, until the stream ends or the user stops it."""
-    if settings.recordings or settings.events:
-        raise SettingsError("--camera cannot be used with recordings or --events; leave those out")
+    if settings.recordings or settings.events or settings.review:
+        raise SettingsError("--camera cannot be used with recordings, --events or --review; leave those out")
     decision = read_decision(settings.run)
     check_folder(settings.out)
     files.check_writable(settings.out)

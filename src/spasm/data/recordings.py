@@ -1,6 +1,7 @@
 """Long pose recordings, read window by window, so that memory does not grow with their length."""
 
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,6 +19,7 @@ from spasm.data.pose import CHANNELS, missing_frames
 
 BATCH = 64  # windows per batch
 BLOCK = 1024  # frames that are checked at once
+SAMPLES, SAMPLE_BYTES = 64, 4096  # of the values, in `Content`
 LONGEST = 30 * 24 * 3600 * 30  # frames: a month at 30 a second
 
 
@@ -26,6 +28,14 @@ class Checked(NamedTuple):
 
     frames: int
     findings: Findings
+
+
+class Content(NamedTuple):
+    """What shows, without reading a file whole, that it is a certain recording: also where its name has changed."""
+
+    frames: int
+    checksum: int
+    """CRC-32 of SAMPLES pieces of SAMPLE_BYTES of its values, evenly spaced from the first to the last."""
 
 
 def frames_of(path: Path) -> int:
@@ -99,6 +109,30 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
             yield batch, np.stack([held[first - begin : first - begin + frames] for first in batch])
             following = int(firsts[number + BATCH]) if number + BATCH < len(firsts) else end
             held, begin = held[following - begin :], following
+
+
+def read_spans(path: Path, spans: Sequence[tuple[int, int]]) -> Iterator[np.ndarray]:
+    """The cleaned poses (F, 33, 5) float32 of some spans of a recording, each from a frame to before another.
+
+    Raises DataError.
+    """
+    with open_regular(path) as (file, size):
+        start, dtype, bytes_of_frame, _ = _header(path, file.read(4200), size)
+        for begin, end in spans:
+            file.seek(start + begin * bytes_of_frame)
+            yield _cleaned(_read(path, file, (end - begin) * bytes_of_frame), dtype, begin)[0]
+
+
+def content_of(path: Path) -> Content:
+    """The `Content` of a recording. Raises DataError."""
+    with open_regular(path) as (file, size):
+        start, _, bytes_of_frame, frames = _header(path, file.read(4200), size)
+        last = max(0, frames * bytes_of_frame - SAMPLE_BYTES)
+        checksum = 0
+        for sample in range(SAMPLES):
+            file.seek(start + last * sample // (SAMPLES - 1))
+            checksum = zlib.crc32(_read(path, file, min(SAMPLE_BYTES, frames * bytes_of_frame)), checksum)
+    return Content(frames, checksum)
 
 
 def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:

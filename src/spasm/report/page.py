@@ -32,7 +32,15 @@ FOLD_METRICS = ("f1", "sensitivity", "specificity", "auc", "within_child_auc")
 MOST_WARNINGS = 20
 MOST_PRINTED = {True: 12, False: 20}  # children with errors, or positive segments, on the printed page, by `labelled`
 MOST_POSITIVE = 200  # positive segments in the table of the page
-SCRIPTS = ("page_data.js", "body.js", "time_strip.js", "explanation.js", "player.js", "page.js")  # joined in order
+SCRIPTS = (
+    "page_data.js",
+    "body.js",
+    "poses.js",
+    "time_strip.js",
+    "explanation.js",
+    "player.js",
+    "page.js",
+)  # joined in order
 STYLES = ("report.css", "player.css", "print.css")
 
 

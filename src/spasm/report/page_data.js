@@ -27,3 +27,25 @@ function fit(canvas) {
   pen.clearRect(0, 0, box.width, box.height);
   return [pen, box.width, box.height];
 }
+// First and last frame of every run of values that are known.
+function knownRuns(values) {
+  const runs = [];
+  values.forEach((value, frame) => {
+    if (value === null) return;
+    const last = runs[runs.length - 1];
+    if (last && last[1] === frame - 1) last[1] = frame;
+    else runs.push([frame, frame]);
+  });
+  return runs;
+}
+function hatch(pen, left, top, width, height) {
+  pen.save();
+  pen.beginPath(); pen.rect(left, top, width, height); pen.clip();
+  pen.fillStyle = pen.strokeStyle = colour("--faint"); pen.lineWidth = 1;
+  pen.globalAlpha = 0.15; pen.fillRect(left, top, width, height);
+  pen.globalAlpha = 0.6;
+  pen.beginPath();
+  for (let x = left - height; x < left + width; x += 6) { pen.moveTo(x, top + height); pen.lineTo(x + height, top); }
+  pen.stroke();
+  pen.restore();
+}

@@ -33,7 +33,7 @@ def build_payload(report: RunReport, plots: Mapping[str, Plot]) -> dict[str, Any
     return {
         "frames": predictions.poses.shape[1],
         "fps": FPS,
-        "aspect": _aspect(report.decision),
+        "aspect": aspect_of(report.decision),
         "landmarks": list(LANDMARKS),
         "body": for_page(),
         "depth_step": DEPTH_STEP,
@@ -108,7 +108,7 @@ def _playable_segment(
     events = predictions.events.get(predictions.names[row], [])
     return {
         "player": pack(
-            pose, attention, evidence.frame_logits[number], part_speeds(pose[None])[0], _aspect(report.decision)
+            pose, attention, evidence.frame_logits[number], part_speeds(pose[None])[0], aspect_of(report.decision)
         ),
         "peak_s": round(int(attention.argmax()) / FPS, 3) if attention.any() else None,
         "events": [[*frames, printable(kind)] for *frames, kind in events],
@@ -138,7 +138,7 @@ def _error_ranks(predictions: SegmentPredictions) -> np.ndarray:
     return np.where(wrong, 1, -1) * np.abs(margins(predictions))
 
 
-def _aspect(decision: Decision) -> float:
+def aspect_of(decision: Decision) -> float:
     """Width of the images by height, from the settings of a model; 1 where none names it."""
     named = [model.settings.get("features", {}).get("aspect", 1.0) for model in decision.models.values()]
     return next((float(value) for value in named if value != 1.0), 1.0)

@@ -1,9 +1,10 @@
-"""Segments small enough for a page: landmarks in steps a screen can show, curves in bytes, deflated, as base64.
+"""Poses small enough for a page: landmarks in steps a screen can show, curves in bytes, deflated, as base64.
 
-The player of the page reads, in this order, all little-endian, T frames, each array frame by frame:
+A page reads poses, in this order, all little-endian, T frames, each array frame by frame:
     bits of (T, 33): found, padded to whole bytes
     four planes of (T, 33) bytes: low and high bytes of the zigzag differences over time of x, then of y
     (T, 33) bytes: differences over time of the depth behind the trunk, in DEPTH_STEPs
+Of a segment, the curves follow:
     (T,) bytes: attention, 255 for the largest
     (T,) bytes: frame log-odds from -8 (1) to 8 (255), 0 where there are none
     (4, T) bytes: speeds of kinematics.PARTS, 255 for `speed`, 0 where unknown, so 1 for standing still
@@ -35,6 +36,22 @@ def pack(
     aspect: width of the picture by its height. Gives `box` (left, top, size of a step, in pictures), `size` of the body
     in picture heights, `speed` and `data`.
     """
+    content, measures = pose_bytes(pose, aspect)
+    fastest = float(np.nanmax(speeds)) if np.isfinite(speeds).any() else 1.0
+    fastest = max(fastest, 1e-3)
+    content = b"".join(
+        [
+            content,
+            _to_bytes(attention / max(float(attention.max()), 1e-9) * 255, 0),
+            _to_bytes(128 + np.clip(logits, -MOST_LOG_ODDS, MOST_LOG_ODDS) / MOST_LOG_ODDS * 127, 1),
+            _to_bytes(1 + speeds / fastest * 254, 1),
+        ]
+    )
+    return {**measures, "speed": round(fastest, 4), "data": deflate(content)}
+
+
+def pose_bytes(pose: np.ndarray, aspect: float = 1.0) -> tuple[bytes, dict[str, Any]]:
+    """Poses (T, 33, 5) as bytes, and their `box` and `size`, see `pack`."""
     visible = visible_mask(pose)
     positions = np.clip(np.where(visible[..., None], pose[..., :2], np.nan), 0.5 - WIDEST, 0.5 + WIDEST)
     low, high = (
@@ -51,24 +68,20 @@ def pack(
     planes = [(zigzag[..., axis] >> shift).astype(np.uint8).tobytes() for axis in (0, 1) for shift in (0, 8)]
     size = body_size(np.where(visible[..., None], pose[..., :2] * (aspect, 1), np.nan))
     depth = _depth_steps(pose[..., 2] * aspect / size, visible)
-    fastest = float(np.nanmax(speeds)) if np.isfinite(speeds).any() else 1.0
-    fastest = max(fastest, 1e-3)
-    content = b"".join(
-        [
-            np.packbits(visible).tobytes(),
-            *planes,
-            np.diff(depth, axis=0, prepend=np.int8(0)).astype(np.uint8).tobytes(),
-            _to_bytes(attention / max(float(attention.max()), 1e-9) * 255, 0),
-            _to_bytes(128 + np.clip(logits, -MOST_LOG_ODDS, MOST_LOG_ODDS) / MOST_LOG_ODDS * 127, 1),
-            _to_bytes(1 + speeds / fastest * 254, 1),
-        ]
-    )
-    return {
+    content = [
+        np.packbits(visible).tobytes(),
+        *planes,
+        np.diff(depth, axis=0, prepend=np.int8(0)).astype(np.uint8).tobytes(),
+    ]
+    return b"".join(content), {
         "box": [round(float(low[0]), 6), round(float(low[1]), 6), round(step, 9)],
         "size": round(size, 5) if np.isfinite(size) else 0.0,
-        "speed": round(fastest, 4),
-        "data": base64.b64encode(zlib.compress(content, 9)).decode(),
     }
+
+
+def deflate(content: bytes) -> str:
+    """Bytes for a page: deflated, as base64."""
+    return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
 def _depth_steps(z: np.ndarray, visible: np.ndarray) -> np.ndarray:
