@@ -1,4 +1,4 @@
-"""The report page in a real browser, opened as a file."""
+"""Pages in a real browser, opened as files."""
 
 import shutil
 import time
@@ -9,6 +9,7 @@ import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium")
+REPORT_IS_READY = "#player .player[data-segment]"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]  # fmt: skip
 
@@ -16,7 +17,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 class PageInBrowser:
     """A page that was opened as a file, with its messages and its requests."""
 
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+    def __init__(self, browser: Any, path: Path, ready: str = REPORT_IS_READY, **options: Any) -> None:
         self.page = browser.new_page(**options)
         self.messages: list[str] = []
         self.requests: list[str] = []
@@ -25,7 +26,7 @@ class PageInBrowser:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("dialog", lambda dialog: self.messages.append(f"dialog {dialog.message}"))
         self.page.goto(path.as_uri())
-        self.page.wait_for_selector("#player .player[data-segment]")
+        self.page.wait_for_selector(ready)
 
     def until(self, expression: str) -> None:
         """Wait until a JavaScript expression holds; the page's policy forbids Playwright to wait inside it."""

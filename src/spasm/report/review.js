@@ -26,8 +26,8 @@ function choose(id, { play = el("#autoplay").checked, zoom = true } = {}) {
   current = id;
   choosing = false;
   strips.current = id;
-  strips.following = true;
   if (zoom && (strips.to - strips.from > 60 || event.onset < strips.from || event.offset > strips.to)) strips.around(event);
+  strips.following = true;
   player.jump(Math.max(0, event.onset - (play ? BEFORE_S : 0)));
   if (play) player.play(event.offset + AFTER_S);
   show();
@@ -48,10 +48,11 @@ function decide(kind) {
   const event = review.find(current);
   if (!event) return;
   choosing = false;
-  const reset = kind === null;
+  const reset = kind === null, before = current;
   review.decide(current, kind);
-  announce(`${reset ? "decision removed" : kind === "spasm" ? "accepted" : `rejected: ${KINDS[kind]}`}. ${progress()}`);
   if (!reset && el("#advance").checked) goOn();
+  const done = reset ? "decision removed" : kind === "spasm" ? "accepted" : `rejected: ${KINDS[kind]}`;
+  announce(`${done}. ${progress()}.${current === before ? "" : ` Next: ${describe(review.find(current))}`}`);
 }
 function adjust(edge, by, name) {
   const event = review.find(current);
@@ -83,6 +84,10 @@ function undo() {
   const id = review.find(before) ? before : (review.queue(byTime)[0] || { id: null }).id;
   if (id === null) { current = strips.current = null; show(); } else choose(id, { play: false });
   announce(`undone. ${progress()}`);
+}
+function step(by) {
+  strips.following = true;
+  player.jump(player.time + by);
 }
 function order() {
   byTime = !byTime;
@@ -121,12 +126,12 @@ const ACTIONS = [
   ["c", "clear the decision", () => { if (current !== null && review.find(current).origin === "detected") decide(null); }],
   ["ArrowDown", "next event", () => go(1)],
   ["ArrowUp", "previous event", () => go(-1)],
-  [" ", "play or pause", () => player.toggle()],
+  [" ", "play or pause", () => { strips.following = true; player.toggle(); }],
   ["p", "play the event again", () => { if (current !== null) choose(current, { play: true, zoom: false }); }],
-  ["ArrowRight", "next frame", () => { strips.following = true; player.jump(player.time + 1 / FPS); }],
-  ["ArrowLeft", "previous frame", () => { strips.following = true; player.jump(player.time - 1 / FPS); }],
-  ["PageDown", "1 s later", () => { strips.following = true; player.jump(player.time + LEAP_S); }],
-  ["PageUp", "1 s earlier", () => { strips.following = true; player.jump(player.time - LEAP_S); }],
+  ["ArrowRight", "next frame", () => step(1 / FPS)],
+  ["ArrowLeft", "previous frame", () => step(-1 / FPS)],
+  ["PageDown", "1 s later", () => step(LEAP_S)],
+  ["PageUp", "1 s earlier", () => step(-LEAP_S)],
   ["[", "onset 0.1 s earlier", () => adjust("onset", -NUDGE_S)],
   ["]", "onset 0.1 s later", () => adjust("onset", NUDGE_S)],
   ["{", "offset 0.1 s earlier", () => adjust("offset", -NUDGE_S)],
@@ -218,7 +223,7 @@ function show() {
   showEvent();
   const [whole, done] = [review.detected.length, review.reviewed.length], finished = whole > 0 && whole === done;
   const counts = `${review.count("accepted")} accepted, ${review.count("rejected")} rejected`;
-  el("#progress").textContent = `${progress()}${done ? `: ${counts}` : ""}${finished ? ". All are reviewed: save review.csv." : ""}`;
+  el("#progress").textContent = `${progress()}${done ? `: ${counts}` : ""}${finished ? ". Now save review.csv." : ""}`;
   el("#progress").classList.toggle("finished", finished);
   el("#order").textContent = byTime ? "by time: order by probability " : "by probability: order by time ";
   el("#order").append(key("q"));
@@ -248,7 +253,8 @@ function build() {
   el("#decide").append(button("Accept", "a", () => decide("spasm"), "accept"), ...Object.entries(KINDS).map(([kind, name], number) => button(name, String(number + 1), () => decide(kind), "reject")));
   all("#decide button").forEach((node, number) => { node.dataset.kind = ["spasm", ...Object.keys(KINDS)][number]; });
   el("#adjust").append(...[["onset", -1, "["], ["onset", 1, "]"], ["offset", -1, "{"], ["offset", 1, "}"]].map(([edge, sign, name]) => {
-    const node = button(`${edge} ${sign < 0 ? "−" : "+"}0.1 s`, name, () => adjust(edge, sign * NUDGE_S));
+    const node = button(`${edge} ${sign < 0 ? "−" : "+"}`, name, () => adjust(edge, sign * NUDGE_S));
+    node.setAttribute("aria-label", `${edge} 0.1 s ${sign < 0 ? "earlier" : "later"}`);
     return node;
   }));
   const clicks = { save, undo, previous: () => go(-1), next: () => go(1), add: actionOf.n, delete: remove, play: actionOf[" "], order,
@@ -278,7 +284,7 @@ async function start() {
   let curves;
   try { curves = await unpackCurves(); }
   catch (error) { say(`This page cannot be shown: this browser is too old (${error.message}). Update it, and open the page again.`); return; }
-  strips = new Strips(curves, review, { adjust, add, choose: (id) => choose(id, { zoom: false }), seek: (time) => { strips.following = false; player.jump(time); } });
+  strips = new Strips(curves, review, { adjust, add, choose: (id) => choose(id, { zoom: false }), seek: (time) => player.jump(time) });
   player = new MomentPlayer((time) => moment(time));
   build();
   review.changed = show;

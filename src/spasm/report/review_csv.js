@@ -61,14 +61,14 @@ function fromCsv(text) {
   for (const row of own) {
     const fault = faultOf(row, names.length);
     if (fault) { problems.push(`line ${row.line}: ${fault}`); continue; }
-    const changes = { onset: +row.onset_s, offset: +row.offset_s, decision: row.decision, type: row.type, note: unguarded(row.note) };
+    const changes = { onset: +row.onset_s, offset: +row.offset_s, decision: row.decision, type: row.type }, note = unguarded(row.note);
     reviewer ||= unguarded(row.reviewer);
-    if (row.origin === "added") { events.push({ id: next++, ...changes, origin: "added", detected: null, peak: null }); continue; }
+    if (row.origin === "added") { events.push({ id: next++, ...changes, origin: "added", detected: null, peak: null, note }); continue; }
     const times = [row.detected_onset_s, row.detected_offset_s].map((time) => (+time).toFixed(2)).join(), event = byTimes.get(times);
     if (!event) { unknown += 1; continue; }
     if (seen.has(event.id)) problems.push(`line ${row.line}: this detected event is there twice; delete one of the rows`);
     seen.add(event.id);
-    Object.assign(event, changes);
+    Object.assign(event, changes, { note });
   }
   if (problems.length) {
     const more = problems.length > MOST_PROBLEMS ? `; and ${problems.length - MOST_PROBLEMS} more` : "";

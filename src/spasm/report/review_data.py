@@ -16,8 +16,7 @@ import numpy as np
 from spasm.data import recordings
 from spasm.data.pose import FPS
 from spasm.features.body_frame import PARTS
-from spasm.features.recording_motion import fastest_in_steps
-from spasm.inference.event_detection import STEP_FRAMES, STEP_S, Event, Windows
+from spasm.inference.event_detection import STEP_S, Event, Windows
 from spasm.report.player_data import deflate, pose_bytes
 
 FACTOR, FEWEST = 8, 512
@@ -38,12 +37,14 @@ class Packed(NamedTuple):
     """Of the recording, its windows and its events: with another prediction no progress of a review is shared."""
 
 
-def pack_recording(path: Path, windows: Windows, detected: Sequence[Event], aspect: float) -> Packed:
-    """The curves, events and poses of a recording for its page; aspect: width of the picture by its height.
+def pack_recording(
+    path: Path, windows: Windows, detected: Sequence[Event], speeds: np.ndarray, aspect: float
+) -> Packed:
+    """The curves, events and poses of a recording for its page.
 
-    Reads the recording in blocks, so that memory grows with 20 bytes a step alone. Raises DataError.
+    speeds: (4, B) of PARTS in each step of STEP_FRAMES, see `fastest_in_steps`; aspect: width of the picture by its
+    height. Of the recording only the frames around events are read. Raises DataError.
     """
-    speeds = fastest_in_steps(path, windows.frames, STEP_FRAMES)
     known = speeds[np.isfinite(speeds)]
     top = float(np.quantile(known, SHOWN_FRACTION)) if len(known) else 1.0
     content = recordings.content_of(path)

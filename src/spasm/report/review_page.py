@@ -14,15 +14,16 @@ from spasm.core.errors import printable
 from spasm.data.landmarks import LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.data.pose import FPS
 from spasm.data.recordings import is_simulated
-from spasm.inference.event_detection import Event, Rule, Windows, event_level
+from spasm.features.recording_motion import fastest_in_steps
+from spasm.inference.event_detection import STEP_FRAMES, Event, Rule, Windows, event_level
 from spasm.inference.recording_summary import length, seen_of
 from spasm.report.body_drawing import for_page
 from spasm.report.payload import aspect_of, to_json
 from spasm.report.player_data import DEPTH_STEP
-from spasm.report.review_data import pack_recording
+from spasm.report.review_data import Packed, pack_recording
 from spasm.report.templates import read_asset, render
 from spasm.report.timeline_plots import describe_rule
-from spasm.runs.artefacts import Decision
+from spasm.runs.artefacts import DataInfo, Decision
 
 SCRIPTS = (
     "page_data.js", "body.js", "poses.js", "review_series.js", "review_events.js", "review_csv.js", "review_strip.js",
@@ -42,22 +43,27 @@ def write_pages(
     """Write the page of each recording into its folder, with its name; the paths. Raises DataError, SettingsError."""
     pages = [out / path.stem / "review.html" for path in predicted]
     for page, (path, windows) in zip(pages, predicted.items(), strict=True):
-        files.write_text(page, review_page(path, windows, detected[path], rules[path], names[path], decision))
+        speeds = fastest_in_steps(path, windows.frames, STEP_FRAMES)
+        packed = pack_recording(path, windows, detected[path], speeds, aspect_of(decision))
+        html = review_page(path, names[path], windows, packed, rules[path], decision.data, aspect_of(decision))
+        files.write_text(page, html)
     return pages
 
 
 def review_page(
-    path: Path, windows: Windows, detected: Sequence[Event], rule: Rule, name: str, decision: Decision
+    path: Path, name: str, windows: Windows, packed: Packed, rule: Rule, data: DataInfo, aspect: float = 1.0
 ) -> str:
-    """The page of one recording as HTML. Raises DataError; SettingsError where Jinja2 is not installed."""
-    packed = pack_recording(path, windows, detected, aspect_of(decision))
+    """The page of one recording as HTML; name: of the recording, as the user knows it; data: that of the run.
+
+    Raises SettingsError where Jinja2 is not installed.
+    """
     script = "".join(map(read_asset, SCRIPTS))
     payload = {
         "recording": printable(path.name),
         "fingerprint": packed.fingerprint,
         "frames": windows.frames,
         "fps": FPS,
-        "aspect": aspect_of(decision),
+        "aspect": aspect,
         "landmarks": list(LANDMARKS),
         "body": for_page(),
         "depth_step": DEPTH_STEP,
@@ -68,10 +74,10 @@ def review_page(
     }
     context = {
         "name": printable(name),
-        "simulated": _simulated(decision.data.simulated, is_simulated(path)),
+        "simulated": _simulated(data.simulated, is_simulated(path)),
         "seen": _seen(windows),
         "rule": describe_rule(rule, windows.window_s).capitalize(),
-        "trained_on": f"{decision.data.segments} segments of {decision.data.children} children",
+        "trained_on": f"{data.segments} segments of {data.children} children",
         "payload": to_json(payload),
         "style": "".join(map(read_asset, STYLES)),
         "script": script,

@@ -8,7 +8,7 @@ const MOST_DOTS = 3;  // windows in a pixel; more become a band
 
 class Strips {
   constructor(curves, review, act) {
-    Object.assign(this, { curves, review, act, from: 0, to: LENGTH_S, current: null, time: 0, adding: null });
+    Object.assign(this, { curves, review, act, from: 0, to: LENGTH_S, current: null, time: 0, adding: null, following: true });
     this.overview = el("#overview canvas");
     this.probability = el("#probability");
     this.movement = el("#movement");
@@ -35,18 +35,22 @@ class Strips {
     const span = Math.max(12, 3 * (event.offset - event.onset)), middle = (event.onset + event.offset) / 2;
     this.show(middle - span / 2, middle + span / 2);
   }
-  // While a clip plays, the detail follows page by page.
+  // The playhead. The detail follows it page by page, until the reviewer moves the detail.
   move(time) {
     this.time = time;
-    if ((time < this.from || time > this.to) && this.following) this.show(time - 0.1 * (this.to - this.from), time + 0.9 * (this.to - this.from));
+    const span = this.to - this.from;
+    if (this.following && (time < this.from || time > this.to)) this.show(time - 0.1 * span, time + 0.9 * span);
+    else this.placeCursors();
+  }
+  placeCursors() {
     const place = (strip, x, width) => {
       const cursor = el(".cursor", strip);
       cursor.style.transform = `translateX(${x}px)`;
       cursor.hidden = x < GUTTER - 1 || x > width - EDGE + 1;
     };
     const [whole, detail] = [this.overview.clientWidth, this.probability.clientWidth];
-    place(el("#overview"), this.x(time, whole, 0, LENGTH_S), whole);
-    place(el("#detail"), this.x(time, detail), detail);
+    place(el("#overview"), this.x(this.time, whole, 0, LENGTH_S), whole);
+    place(el("#detail"), this.x(this.time, detail), detail);
   }
 
   // ---- pointers
@@ -54,6 +58,7 @@ class Strips {
   listen() {
     const wheel = (event) => {
       event.preventDefault();
+      this.following = false;
       const sideways = event.shiftKey ? event.deltaY : event.deltaX;
       if (Math.abs(sideways) > Math.abs(event.deltaY) || event.shiftKey) {
         const by = (Math.sign(sideways) * (this.to - this.from)) / 8;
@@ -63,6 +68,7 @@ class Strips {
     el("#detail").addEventListener("wheel", wheel, { passive: false });
     const overview = el("#overview"), detail = el("#detail");
     const centre = (event) => {
+      this.following = false;
       const middle = this.timeAt(event, this.overview, 0, LENGTH_S), half = (this.to - this.from) / 2;
       this.show(middle - half, middle + half);
     };
@@ -97,6 +103,7 @@ class Strips {
     const { drag } = this, time = this.timeAt(event, this.probability, drag.from, drag.to), chosen = this.review.find(this.current);
     drag.moved ||= Math.abs(event.clientX - drag.x) > 3;
     if (!drag.moved) return;
+    this.following = false;
     if (drag.kind === "pan") this.show(drag.from + drag.time - time, drag.to + drag.time - time);
     else if (drag.kind === "add") { this.adding = [drag.time, time].map((one) => clamp(one, 0, LENGTH_S)).sort((a, b) => a - b); this.draw(); }
     else this.act.adjust(drag.kind, time - chosen[drag.kind], drag.name);
@@ -119,7 +126,7 @@ class Strips {
     this.drawOverview();
     this.drawProbability();
     this.drawMovement();
-    this.move(this.time);
+    this.placeCursors();
     el("#range").textContent = `${clock(this.from)} to ${clock(this.to)}`;
   }
   drawOverview() {
@@ -127,8 +134,10 @@ class Strips {
     this.shade(pen, x, width, 0, bottom, 0, LENGTH_S);
     this.band(pen, this.curves.curve, 0, STEPS, width, x, (value) => bottom - value * (bottom - 4), colour("--ink"));
     for (const event of this.review.events) {
-      pen.fillStyle = colour(COLOURS[stateOf(event)]);
-      pen.fillRect(x(event.onset) - 1, event.decision === "rejected" ? bottom - 6 : 0, 2, event.decision === "rejected" ? 6 : bottom);
+      const state = stateOf(event), [top, tall] = { unreviewed: [0, bottom / 2], rejected: [bottom - 7, 7] }[state] || [0, bottom];
+      pen.fillStyle = colour(COLOURS[state]);
+      pen.fillRect(x(event.onset) - 1, top, 2, tall);
+      if (state === "added") pen.fillRect(x(event.onset) - 3, bottom - 6, 6, 6);
     }
     pen.fillStyle = pen.strokeStyle = colour("--blue"); pen.lineWidth = 1.5;
     const left = x(this.from), wide = Math.max(3, x(this.to) - left);
