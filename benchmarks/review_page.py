@@ -48,7 +48,9 @@ ADJUSTMENT_S = 2.0  # of an onset or an offset, whatever the number of key strok
 AGAIN = 0.2  # fraction of the events that are watched twice
 ADJUSTED = 0.5  # fraction of the accepted events of which the onset is adjusted
 READY = "document.documentElement.dataset.ready === '1'"
+PLOT_MS = "(() => { const began = performance.now(); strips.draw(); return performance.now() - began; })()"
 OPENED = 5  # times that the page is opened
+DECIDED = 20  # events that are accepted then, to time a key stroke
 FLAGS = ("--no-sandbox", "--disable-gpu", "--enable-precise-memory-info", "--js-flags=--expose-gc")
 DATA = DataInfo(
     path="input/demo", simulated=True, segments=1, children=1, positives=1, without_pose=0, fingerprint="0" * 64
@@ -80,6 +82,9 @@ class Opened(NamedTuple):
     heap_mb: float
     private_mb: float
     """Memory of the page's process that no other process shares."""
+    plot_ms: float = 0.0
+    decision_ms: float = 0.0
+    """From one key to the next one, with all that the page does in between."""
 
 
 def main(settings: BenchmarkReview) -> int:
@@ -123,8 +128,8 @@ def measure_opening(browser: Any, folder: Path, windows: Mapping[Path, Windows],
     curves = len(tree["curve"]) + len(tree["windows"]["data"]) + sum(map(len, tree["speeds"]))
     print(
         f"{real_hours:.1f} h, {len(detected)} events: {len(html) / 1e6:.2f} MB, {len(html) / real_hours / 1e3:.0f} kB "
-        f"an hour (curves {curves / real_hours / 1e3:.0f} kB an hour, poses {clips / max(1, len(detected)) / 1e3:.1f} kB "
-        f"an event); made in {time.perf_counter() - began:.0f} s, {moved_s:.0f} s of them for the movement"
+        f"an hour (curves {curves / real_hours / 1e3:.0f} kB an hour, poses {clips / max(1, len(detected)) / 1e3:.1f} "
+        f"kB an event); made in {time.perf_counter() - began:.0f} s, {moved_s:.0f} s of them for the movement"
     )
     empty = open_page(browser, "about:blank", "true")
     for one in (
@@ -132,7 +137,8 @@ def measure_opening(browser: Any, folder: Path, windows: Mapping[Path, Windows],
     ):
         print(
             f"opened in {one.seconds:.2f} s; JavaScript heap {one.heap_mb:.0f} MB, memory of the process "
-            f"{one.private_mb:.0f} MB (an empty page: {empty.private_mb:.0f} MB)"
+            f"{one.private_mb:.0f} MB (an empty page: {empty.private_mb:.0f} MB); a plot of all of it takes "
+            f"{one.plot_ms:.0f} ms, a decision {one.decision_ms:.0f} ms"
         )
 
 
@@ -190,8 +196,16 @@ def open_page(browser: Any, address: str, is_ready: str) -> Opened:
         one["id"] for one in session.send("SystemInfo.getProcessInfo")["processInfo"] if one["type"] == "renderer"
     ]
     private = max(private_bytes(process) for process in processes)
+    plot_ms = decision_ms = 0.0
+    if page.evaluate("typeof strips !== 'undefined'"):
+        plot_ms = page.evaluate(PLOT_MS)
+        began = time.perf_counter()
+        for _ in range(DECIDED):
+            page.keyboard.press("a")
+        page.evaluate("new Promise((done) => requestAnimationFrame(done))")
+        decision_ms = 1e3 * (time.perf_counter() - began) / DECIDED
     context.close()
-    return Opened(seconds, heap / 1e6, private / 1e6)
+    return Opened(seconds, heap / 1e6, private / 1e6, plot_ms, decision_ms)
 
 
 def private_bytes(process: int) -> int:

@@ -224,9 +224,7 @@ def main(settings: Timeline) -> int:
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
     if settings.review:
         for page in review_page.write_pages(out, predicted, detected, rule_of, names, decision):
-            print(
-                f"next:    open {page} in a browser, review the events by keyboard (? lists the keys), save review.csv"
-            )
+            print(f"next:    open {page} in a browser, review its events (? lists the keys), and save review.csv")
     tables = f"{out / 'events.csv'}, {out / 'recordings.csv'}"
     print(f"written: {tables}, and for each recording a folder with its probabilities and a figure")
     print(timeline_text.NOT_A_DEVICE)

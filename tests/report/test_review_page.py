@@ -466,27 +466,31 @@ def test_a_reload_keeps_the_review_and_goes_on_where_it_stopped(opened: PageInBr
 
 @needs_browser
 def test_another_recording_or_prediction_never_takes_over_a_review(
-    open_page: Callable[..., PageInBrowser], recorded: Path, tmp_path: Path
+    open_page: Callable[..., PageInBrowser], tmp_path: Path
 ) -> None:
-    peaks = PEAKS.copy()
-    page = write_page(tmp_path / "review.html", recorded, windows_of(MINUTES * 1800, ONSETS_S, peaks))
+    poses = moving(3, 900)[0]
+    page, onsets_s = tmp_path / "review.html", [4.0, 12.0, 20.0]
+
+    def write(name: str, one: np.ndarray, last_peak: float) -> None:
+        np.save(tmp_path / name, one)
+        write_page(page, tmp_path / name, windows_of(900, onsets_s, [0.9, 0.8, last_peak]))
+
+    def reload() -> str:
+        opened.page.reload()
+        opened.page.wait_for_selector(READY)
+        return progress(opened)
+
+    write("child_1_1.npy", poses, 0.7)
     opened = open_page(page)
     press(opened, "a", "a")
-    peaks[4] += 0.01  # one event a little more probable: another prediction
-    write_page(page, recorded, windows_of(MINUTES * 1800, ONSETS_S, peaks))
-    opened.page.reload()
-    opened.page.wait_for_selector(READY)
-    assert progress(opened) == "0 of 30 reviewed"
-    other = tmp_path / "child_2_1.npy"
-    np.save(other, np.load(recorded)[::-1])
-    write_page(page, other, windows_of(MINUTES * 1800, ONSETS_S, peaks))
-    opened.page.reload()
-    opened.page.wait_for_selector(READY)
-    assert progress(opened) == "0 of 30 reviewed"
-    write_page(page, recorded, windows_of(MINUTES * 1800, ONSETS_S, PEAKS))
-    opened.page.reload()
-    opened.page.wait_for_selector(READY)
-    assert progress(opened).startswith("2 of 30 reviewed")  # the first is still there
+    write("child_1_1.npy", poses, 0.71)  # one event a little more probable: another prediction
+    assert reload() == "0 of 3 reviewed"
+    write("child_2_1.npy", poses, 0.7)
+    assert reload() == "0 of 3 reviewed"
+    write("child_1_1.npy", poses[::-1], 0.7)  # other poses under the same name
+    assert reload() == "0 of 3 reviewed"
+    write("child_1_1.npy", poses, 0.7)
+    assert reload() == "2 of 3 reviewed: 2 accepted, 0 rejected"  # the first is still there
 
 
 @needs_browser
@@ -585,36 +589,35 @@ HEADER = ",".join(COLUMNS)
 DETECTED = f"{ONSETS_S[0]:.2f},{ONSETS_S[0] + 0.8:.2f}"
 
 
+WRONG = [
+    (f"{HEADER}\nchild_9_1.npy,1,2,spasm,accepted,added,,,,,\n", "it is of child_9_1.npy, and this page shows"),
+    (f"{HEADER}\n", "it has no row"),
+    ("", "it is not a review.csv"),
+    ("recording,onset_s,offset_s\nchild_1_1.npy,1,2\n", "no column type, decision"),
+    (f"{HEADER}\nchild_1_1.npy,2,1,spasm,accepted,added,,,,,\n", "line 2: 2 to 1 is no event"),
+    (f"{HEADER}\nchild_1_1.npy,1,9999,spasm,accepted,added,,,,,\n", "seconds from 0 to 300.00"),
+    (f'{HEADER}\nchild_1_1.npy,"1,5",2,spasm,accepted,added,,,,,\n', "1,5 to 2 is no event"),
+    (f"{HEADER}\nchild_1_1.npy,1,2,spasm,maybe,added,,,,,\n", "the decision maybe is unknown"),
+    (f"{HEADER}\nchild_1_1.npy,1,2,moro,accepted,added,,,,,\n", "type moro does not go with accepted; write spasm"),
+    (f"{HEADER}\nchild_1_1.npy,1,2,,unreviewed,added,,,,,\n", "an added event cannot be unreviewed"),
+    (f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,found,,,,,\n", "the origin found is unknown"),
+    (f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted\n", "5 cells where the header has 11"),
+    (f'{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,added,,,,,"open\n', "a quote is not closed"),
+    (f"{HEADER}\n" + f"child_1_1.npy,5,6,spasm,accepted,detected,{DETECTED},0.9,,\n" * 2, "there twice"),
+]
+
+
 @needs_browser
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (f"{HEADER}\nchild_9_1.npy,1,2,spasm,accepted,added,,,,,\n", "it is of child_9_1.npy, and this page shows"),
-        (f"{HEADER}\n", "it has no row"),
-        ("", "it is not a review.csv"),
-        ("recording,onset_s,offset_s\nchild_1_1.npy,1,2\n", "no column type, decision"),
-        (f"{HEADER}\nchild_1_1.npy,2,1,spasm,accepted,added,,,,,\n", "line 2: 2 to 1 is no event"),
-        (f"{HEADER}\nchild_1_1.npy,1,9999,spasm,accepted,added,,,,,\n", "seconds from 0 to 300.00"),
-        (f"{HEADER}\nchild_1_1.npy,\"1,5\",2,spasm,accepted,added,,,,,\n", "1,5 to 2 is no event"),
-        (f"{HEADER}\nchild_1_1.npy,1,2,spasm,maybe,added,,,,,\n", "the decision maybe is unknown"),
-        (f"{HEADER}\nchild_1_1.npy,1,2,moro,accepted,added,,,,,\n", "type moro does not go with accepted; write spasm"),
-        (f"{HEADER}\nchild_1_1.npy,1,2,,unreviewed,added,,,,,\n", "an added event cannot be unreviewed"),
-        (f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,found,,,,,\n", "the origin found is unknown"),
-        (f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted\n", "5 cells where the header has 11"),
-        (f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,added,,,,,\"open\n", "a quote is not closed"),
-        (f"{HEADER}\n" + f"child_1_1.npy,5,6,spasm,accepted,detected,{DETECTED},0.9,,\n" * 2, "there twice"),
-    ],
-)  # fmt: skip
-def test_a_wrong_table_is_refused_with_its_line_and_nothing_is_loaded(
-    text: str, words: str, opened: PageInBrowser, tmp_path: Path
-) -> None:
+def test_a_wrong_table_is_refused_with_its_line_and_nothing_is_loaded(opened: PageInBrowser, tmp_path: Path) -> None:
     press(opened, "a")
     before = opened.page.evaluate("review.text()")
-    (tmp_path / "wrong.csv").write_text(text, encoding="utf-8")
-    note = load(opened, tmp_path / "wrong.csv")
-    assert note.startswith("wrong.csv was not loaded: ")
-    assert words in note
-    assert opened.page.evaluate("review.text()") == before
+    for text, words in WRONG:
+        (tmp_path / "wrong.csv").write_text(text, encoding="utf-8")
+        opened.page.evaluate("say('')")
+        note = load(opened, tmp_path / "wrong.csv")
+        assert note.startswith("wrong.csv was not loaded: ")
+        assert words in note
+        assert opened.page.evaluate("review.text()") == before
 
 
 @needs_browser
@@ -767,12 +770,12 @@ def test_a_day_opens_in_seconds_and_is_reviewed_and_played_from_its_file(
     open_page: Callable[..., PageInBrowser], recorded: Path, tmp_path: Path
 ) -> None:
     """Poses lie around the events alone, so that the file is small on the disk; benchmarks/review_page.py has all."""
-    whole, hours, each_h = np.load(recorded), 24, 8
+    whole, hours, each_h = np.load(recorded), 24, 4
     begin = int(
         np.flatnonzero(visible_mask(whole[395:]).any(axis=1))[0]
     )  # so that there is a pose 6.5 s after an onset
     frames = hours * 3600 * 30
-    onsets_s = [3600 * hour + 400.0 * k + 130 for hour in range(hours) for k in range(each_h)]
+    onsets_s = [3600 * hour + 800.0 * k + 130 for hour in range(hours) for k in range(each_h)]
     peaks = 0.55 + 0.4 * np.random.default_rng(1).random(len(onsets_s))
     recording = tmp_path / "child_1_1.npy"
     poses = np.lib.format.open_memmap(recording, mode="w+", dtype=np.float32, shape=(frames, 33, 5))

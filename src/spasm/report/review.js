@@ -64,6 +64,7 @@ function adjust(edge, by, name) {
   if (!name) announce(`${edge} ${clock(review.find(current)[edge])}`);
 }
 function add(onset, offset) {
+  if (LENGTH_S < SHORTEST_S) { say(`An event lasts ${SHORTEST_S} s or longer, and this recording is shorter: there is nothing to review.`); return; }
   const id = review.add(onset, offset, current);
   choose(id, { play: false, zoom: false });
   announce(`added an event at ${clock(onset)}`);
@@ -101,7 +102,7 @@ function save() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
   review.unsaved = false;
-  say(`review.csv of ${page.recording} is saved where this browser puts downloads. Keep it with the recording; to train and evaluate with it, see docs/review.md.`);
+  say(`review.csv of ${page.recording} is saved where this browser puts downloads. Move it to the folder of this page; docs/review.md says what to do with it.`);
 }
 async function load(file) {
   try {

@@ -19,8 +19,8 @@ class Series {
   runs(first, last, columns, x) {
     const level = this.levels.filter(({ each }) => each === 1 || (last - first) / each >= columns).pop();
     const { low, high, each } = level, runs = [];
-    const from = Math.max(0, Math.floor(first / each) - 1), to = Math.min(high.length - 1, Math.ceil(last / each) + 1);
-    const together = Math.max(1, Math.floor((to - from) / columns));  // steps of this level in a column
+    const together = Math.max(1, Math.floor((last - first) / each / columns));  // steps of this level in a column
+    const from = Math.max(0, Math.floor(first / each / together) - 1) * together, to = Math.min(high.length - 1, Math.ceil(last / each) + 1);
     let run = null;
     for (let begin = from; begin <= to; begin += together) {
       let least = 256, most = 0;
@@ -31,7 +31,7 @@ class Series {
       }
       if (!most) { run = null; continue; }
       if (!run) runs.push((run = []));
-      run.push([x(this.at((begin + (together - 1) / 2) * each)), this.value(least), this.value(most)]);
+      run.push([x(this.at((begin + together / 2) * each - 0.5)), this.value(least), this.value(most)]);
     }
     return runs;
   }
