@@ -770,12 +770,12 @@ def test_a_day_opens_in_seconds_and_is_reviewed_and_played_from_its_file(
     open_page: Callable[..., PageInBrowser], recorded: Path, tmp_path: Path
 ) -> None:
     """Poses lie around the events alone, so that the file is small on the disk; benchmarks/review_page.py has all."""
-    whole, hours, each_h = np.load(recorded), 24, 4
+    whole, hours, each_h = np.load(recorded), 24, 2
     begin = int(
         np.flatnonzero(visible_mask(whole[395:]).any(axis=1))[0]
     )  # so that there is a pose 6.5 s after an onset
     frames = hours * 3600 * 30
-    onsets_s = [3600 * hour + 800.0 * k + 130 for hour in range(hours) for k in range(each_h)]
+    onsets_s = [3600 * hour + 1600.0 * k + 130 for hour in range(hours) for k in range(each_h)]
     peaks = 0.55 + 0.4 * np.random.default_rng(1).random(len(onsets_s))
     recording = tmp_path / "child_1_1.npy"
     poses = np.lib.format.open_memmap(recording, mode="w+", dtype=np.float32, shape=(frames, 33, 5))
