@@ -49,7 +49,6 @@ AGAIN = 0.2  # fraction of the events that are watched twice
 ADJUSTED = 0.5  # fraction of the accepted events of which the onset is adjusted
 READY = "document.documentElement.dataset.ready === '1'"
 PLOT_MS = "(() => { const began = performance.now(); strips.draw(); return performance.now() - began; })()"
-OPENED = 5  # times that the page is opened
 DECIDED = 20  # events that are accepted then, to time a key stroke
 FLAGS = ("--no-sandbox", "--disable-gpu", "--enable-precise-memory-info", "--js-flags=--expose-gc")
 DATA = DataInfo(
@@ -69,6 +68,8 @@ class BenchmarkReview:
     """CSV of their true events: the scripted reviewer accepts what overlaps one, and rejects the rest."""
     hours: Annotated[float, within(0, 100)] = 24.0
     """Length of the recording that is opened; 0 leaves this part out."""
+    openings: Annotated[int, within(1, 100)] = 5
+    """Times that it is opened."""
     sum_threshold: Annotated[float, within(0, 1)] = Accumulation().sum_threshold
     """Threshold of the first queue."""
     false_alarms_per_hour: Annotated[float, within(0, 3600)] = 10.0
@@ -91,7 +92,7 @@ def main(settings: BenchmarkReview) -> int:
     windows = {path: read_windows(settings.timelines / path.stem, frames_of(path)) for path in settings.recordings}
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         if settings.hours:
-            measure_opening(browser, Path(folder), windows, settings.hours)
+            measure_opening(browser, Path(folder), windows, settings.hours, settings.openings)
         if settings.events:
             lengths = {path: one.frames for path, one in windows.items()}
             true = read_true_events(settings.events, lengths, {}).spans
@@ -111,7 +112,7 @@ def read_windows(folder: Path, frames: int) -> Windows:
 # ---- opening
 
 
-def measure_opening(browser: Any, folder: Path, windows: Mapping[Path, Windows], hours: float) -> None:
+def measure_opening(browser: Any, folder: Path, windows: Mapping[Path, Windows], hours: float, openings: int) -> None:
     """Print the size of a long page, how it was made, and how it opens."""
     long = folder / "child_1_1.npy"
     repeated = join_recordings(long, windows, round(hours * 3600 * FPS))
@@ -133,7 +134,7 @@ def measure_opening(browser: Any, folder: Path, windows: Mapping[Path, Windows],
     )
     empty = open_page(browser, "about:blank", "true")
     for one in (
-        open_page(browser, page.as_uri(), "document.documentElement.dataset.ready === '1'") for _ in range(OPENED)
+        open_page(browser, page.as_uri(), "document.documentElement.dataset.ready === '1'") for _ in range(openings)
     ):
         print(
             f"opened in {one.seconds:.2f} s; JavaScript heap {one.heap_mb:.0f} MB, memory of the process "

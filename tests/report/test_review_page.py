@@ -242,6 +242,29 @@ def test_the_detail_zooms_from_the_whole_recording_to_a_second_by_keys_wheel_and
     assert opened.page.evaluate(view) == [0, MINUTES * 60]
 
 
+@needs_browser
+def test_unseen_time_is_grey_and_each_decision_has_a_colour_and_a_mark(opened: PageInBrowser) -> None:
+    pixel = """((time, y) => { const canvas = document.querySelector('#probability'), pen = canvas.getContext('2d');
+        return [...pen.getImageData(Math.round(strips.x(time, canvas.clientWidth)), y, 1, 1).data]; })"""
+    unseen, seen = (opened.page.evaluate(f"{pixel}({time_s}, 45)") for time_s in (106.0, 117.0))
+    assert unseen[3] > 0 == seen[3]
+    assert unseen[0] == pytest.approx(unseen[2], abs=25)  # grey
+    assert "grey can hold" in opened.page.inner_text("#seen")
+    press(opened, "q")
+    opened.page.evaluate("choose(0, { play: false })")
+    press(opened, "a", "3")  # the first two; the third is not reviewed
+    opened.page.evaluate("add(9, 10)")
+    opened.page.evaluate("choose(29, { play: false, zoom: false }); strips.show(0, 60)")
+    middles = [ONSETS_S[0] + 0.4, ONSETS_S[1] + 0.4, ONSETS_S[2] + 0.4, 9.5]
+    colours = [tuple(opened.page.evaluate(f"{pixel}({time_s}, 26)")) for time_s in middles]
+    assert len(set(colours)) == 4
+    assert opened.page.locator("#queue .mark").all_inner_texts()[:4] == ["✓", "+", "✕", "?"]
+    key = opened.page.inner_text("#key").replace("\n", " ")
+    opened.messages.clear()  # that reading pixels is slow
+    for words in ("? not reviewed", "✓ accepted", "✕ rejected", "+ added", "not seen, or too little: no probability"):
+        assert words in key
+
+
 # ---- a review by keyboard
 
 

@@ -1,6 +1,7 @@
 """The benchmark's reference does the same work as what it is compared with, and the script runs."""
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,13 @@ from benchmarks.published import published
 from benchmarks.random_convolutions import PerFold, sample_folds
 from benchmarks.real_noise import FEWEST, gap_line, part_line, window_noise
 from benchmarks.stgcn import PlainStgcnMil, plain_features, same_weights, sample_poses
+from helpers.browser import needs_browser
 from helpers.data import children, write
+from helpers.poses import moving
 from spasm.config.features import Features
 from spasm.features.channels import build_features
+from spasm.inference import sliding_window
+from spasm.inference.event_detection import make_windows
 from spasm.models.networks.layers import Folded
 from spasm.models.rocket import RocketConfig
 from spasm.models.rocket_folds import RocketPredictor
@@ -198,3 +203,31 @@ def test_a_learning_curve_is_of_nested_subsets_of_children_and_of_fresh_ones(tmp
     assert (tmp_path / "out/learning_curve.png").read_bytes().startswith(b"\x89PNG")
     refused = learning_curve(*places, "--fresh", known, *small)
     assert refused.returncode == 2 and "--fresh holds the same segments" in refused.stderr
+
+
+@needs_browser
+def test_the_benchmark_of_reviews_opens_a_long_page_and_reviews_every_event_by_key_strokes(tmp_path):
+    frames = 1800
+    curve = np.full(600, 0.1, np.float32)
+    curve[[100, 300, 500]] = 0.99
+    middles = (np.arange(0, frames - 150 + 1, 30) + 75) // 3
+    probabilities = np.array([curve[middle - 5 : middle + 5].max() for middle in middles], dtype=float)
+    windows = make_windows(frames, 150, 30, probabilities, np.full(56, 5.0), np.full(56, 5.0), curve)
+    for name in ("child_1_1", "child_2_1"):
+        np.save(tmp_path / f"{name}.npy", moving(1, frames)[0])
+        sliding_window.write(tmp_path / name, {"stride_s": 1.0}, windows)
+    (tmp_path / "events.csv").write_text(
+        "recording,onset_s,offset_s\nchild_1_1.npy,10,11\nchild_2_1.npy,30,31\n", encoding="utf-8"
+    )
+    recordings = [tmp_path / "child_1_1.npy", tmp_path / "child_2_1.npy"]
+    flags = ["--timelines", tmp_path, "--events", tmp_path / "events.csv", "--hours", "0.1", "--openings", "2"]
+    command = [sys.executable, "benchmarks/review_page.py", *map(str, [*recordings, *flags])]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.splitlines()
+    assert lines[0].startswith("0.1 h, 18 events: ")
+    assert all(re.match(r"opened in \d+\.\d\d s; JavaScript heap \d+ MB", line) for line in lines[1:3])
+    assert lines[3].startswith("events from 0.98 on: 6 in 0.0 h, with 2 of 2 spasms and 120.0 false alarms an hour; ")
+    # Twice two clips of 4 s and the events, one in five watched twice, a second for each decision, one onset adjusted.
+    minutes = float(re.search(r"adjusted: ([\d.]+) min", lines[3])[1])
+    assert 0.5 < minutes < 0.8

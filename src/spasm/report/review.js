@@ -179,7 +179,7 @@ function progress() {
 }
 function describe(event) {
   const decision = event.decision === "rejected" ? `rejected: ${KINDS[event.type]}` : STATE_NAMES[stateOf(event)];
-  return `${event.peak === null ? "added event" : `probability ${fixed(event.peak)}`} at ${clock(event.onset)}, ${decision}`;
+  return `${event.peak === null ? "added event" : `probability ${fixed(event.peak, 3)}`} at ${clock(event.onset)}, ${decision}`;
 }
 function item(event) {
   const state = stateOf(event), node = create("button", `event ${state}`), line = create("li");
@@ -190,7 +190,7 @@ function item(event) {
   node.setAttribute("aria-label", describe(event));
   const word = event.decision === "rejected" ? KINDS[event.type] : state === "unreviewed" ? "" : STATE_NAMES[state];
   node.append(create("span", "mark", MARKS[state]), create("span", "at", clock(event.onset)),
-    create("span", "number", event.peak === null ? "–" : fixed(event.peak)), create("span", "word", word));
+    create("span", "number", event.peak === null ? "–" : fixed(event.peak, 3)), create("span", "word", word));
   if (event.note) node.append(create("span", "noted", "✎"));
   node.onclick = () => choose(event.id);
   line.append(node);
@@ -212,7 +212,7 @@ function showEvent() {
   const state = stateOf(event), mark = create("span", `mark ${state}`, MARKS[state]);
   el("#event-title").replaceChildren(mark, ` Event ${queue.indexOf(event) + 1} of ${queue.length}: ${event.decision === "rejected" ? KINDS[event.type] : STATE_NAMES[state]}`);
   const moved = event.detected && (event.detected[0] !== event.onset || event.detected[1] !== event.offset) ? ` Detected: ${clock(event.detected[0])} to ${clock(event.detected[1])}.` : "";
-  const peak = event.peak === null ? "Added by the reviewer." : `Highest probability ${fixed(event.peak)}.`;
+  const peak = event.peak === null ? "Added by the reviewer." : `Highest probability ${fixed(event.peak, 3)}.`;
   el("#event-text").textContent = `${clock(event.onset, 2)} to ${clock(event.offset, 2)}, ${fixed(event.offset - event.onset)} s. ${peak}${moved}`;
   for (const node of all("#decide button")) node.setAttribute("aria-pressed", node.dataset.kind === (event.decision === "unreviewed" ? "none" : event.type));
   if (document.activeElement !== el("#note")) el("#note").value = event.note;

@@ -1,6 +1,6 @@
 // ---- the events of a review, every change of which can be undone, and the progress that the browser keeps
 
-const KINDS = { startle: "startle", moro: "Moro reflex", crying: "crying", artefact: "artefact of the pose", caregiver: "caregiver", other: "other" };
+const KINDS = { startle: "startle", moro: "Moro reflex", crying: "crying", artefact: "artefact", caregiver: "caregiver", other: "other" };
 const SHORTEST_S = 0.1, NEW_S = 1, MOST_UNDONE = 500;
 const MARKS = { unreviewed: "?", accepted: "✓", rejected: "✕", added: "+" };
 const COLOURS = { unreviewed: "--orange", accepted: "--green", rejected: "--pink", added: "--blue" };

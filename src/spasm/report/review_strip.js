@@ -4,7 +4,8 @@ const GUTTER = 54, EDGE = 8;  // pixels left and right of a plot; the numbers of
 const NARROWEST_S = 1, GRIP = 7, GRIP_TOUCH = 16;  // seconds of the closest detail; pixels from an edge that take hold of it
 const TICKS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const FONT = "12px system-ui, sans-serif", HEAD = 20;  // pixels above the probability, for the events' marks
-const MOST_DOTS = 3;  // windows in a pixel; more become a band
+const MOST_DOTS = 3;  // windows in a pixel; with more none is shown
+const WIDE = 4, APART = 10;  // pixels of an unseen span that is hatched; between two marks
 
 class Strips {
   constructor(curves, review, act) {
@@ -150,7 +151,14 @@ class Strips {
     const y = (value) => bottom - clamp(value, 0, 1) * (bottom - top);
     this.shade(pen, x, width, HEAD, bottom, this.from, this.to);
     this.axis(pen, width, [[0, "0"], [0.5, "0.5"], [1, "1"]], y);
-    for (const event of this.review.events) this.drawEvent(pen, event, x, width, bottom);
+    let marked = -Infinity;
+    const chosen = this.review.find(this.current);
+    for (const event of this.review.queue(true)) {
+      const middle = clamp(x((event.onset + event.offset) / 2), GUTTER + 6, width - EDGE - 6);
+      const isMarked = event === chosen || (middle - marked >= APART && (!chosen || Math.abs(middle - x(chosen.onset)) >= APART));
+      if (isMarked && event.offset > this.from) marked = middle;
+      this.drawEvent(pen, event, x, width, bottom, isMarked ? middle : null);
+    }
     if (this.adding) { pen.fillStyle = colour("--blue"); pen.globalAlpha = 0.3; pen.fillRect(x(this.adding[0]), 0, x(this.adding[1]) - x(this.adding[0]), bottom); pen.globalAlpha = 1; }
     pen.save();
     pen.beginPath(); pen.rect(GUTTER, 0, width - GUTTER - EDGE, height); pen.clip();
@@ -160,7 +168,7 @@ class Strips {
     pen.strokeStyle = colour("--bad"); pen.lineWidth = 1.2; pen.setLineDash([6, 4]);
     pen.beginPath(); pen.moveTo(GUTTER, y(page.level)); pen.lineTo(width - EDGE, y(page.level)); pen.stroke(); pen.setLineDash([]);
   }
-  // Each window at its middle: a dot, or where there are many in a pixel a band from the lowest to the highest.
+  // Each window at its middle.
   drawWindows(pen, width, x, y) {
     const { stride_frames: stride, frames } = page.windows, number = (time) => ((time - frames / FPS / 2) * FPS) / stride;
     const [first, last] = [number(this.from), number(this.to)];
@@ -170,7 +178,7 @@ class Strips {
       for (const [left, , high] of run) { pen.beginPath(); pen.arc(left, y(high), 2, 0, 7); pen.fill(); }
     }
   }
-  drawEvent(pen, event, x, width, bottom) {
+  drawEvent(pen, event, x, width, bottom, middle) {
     const [left, right] = [x(event.onset), x(event.offset)], state = stateOf(event), chosen = event.id === this.current, name = colour(COLOURS[state]);
     if (right < GUTTER || left > width - EDGE) return;
     const from = Math.max(GUTTER, left), to = Math.min(width - EDGE, Math.max(right, left + 2));
@@ -184,8 +192,9 @@ class Strips {
         pen.fillRect(edge - 3, bottom - 16, 6, 16);  // to take hold of
       }
     }
+    if (middle === null) return;
     pen.font = `${chosen ? "bold " : ""}14px system-ui, sans-serif`; pen.textAlign = "center"; pen.textBaseline = "middle";
-    pen.fillText(MARKS[state], clamp((left + right) / 2, GUTTER + 6, width - EDGE - 6), HEAD / 2);
+    pen.fillText(MARKS[state], middle, HEAD / 2);
   }
   drawMovement() {
     const [pen, width, height] = fit(this.movement), x = (time) => this.x(time, width), bottom = height - 18, row = (bottom - 18) / page.parts.length;
@@ -205,31 +214,43 @@ class Strips {
     });
     this.timeAxis(pen, width, height, bottom, this.from, this.to);
   }
-  // A series: a line, or from the lowest to the highest where a pixel holds many steps; filled down to `base`.
+  // A series: a line, filled down to `base`; where a pixel holds many steps, a bar from the lowest (or `base`) to the highest.
   band(pen, series, first, last, width, x, y, style, base = null) {
+    const columns = Math.max(1, Math.floor(width - GUTTER - EDGE));
     pen.fillStyle = pen.strokeStyle = style; pen.lineWidth = 1.2; pen.lineJoin = "round";
-    for (const run of series.runs(first, last, Math.max(1, Math.floor(width - GUTTER - EDGE)), x)) {
+    for (const run of series.runs(first, last, columns, x)) {
+      if (last - first > columns) {
+        pen.globalAlpha = base === null ? 0.8 : 0.5;
+        for (const [left, low, high] of run) pen.fillRect(left - 0.5, y(high), 1, Math.max(1, (base === null ? y(low) : base) - y(high)));
+        pen.globalAlpha = 1;
+        continue;
+      }
       pen.beginPath();
       run.forEach(([left, , high], k) => (k ? pen.lineTo(left, y(high)) : pen.moveTo(left, y(high))));
       if (run.length === 1) pen.lineTo(run[0][0] + 1, y(run[0][2]));
       pen.stroke();
-      if (base === null) [...run].reverse().forEach(([left, low]) => pen.lineTo(left, y(low)));
-      else { pen.lineTo(run[run.length - 1][0], base); pen.lineTo(run[0][0], base); }
-      pen.globalAlpha = base === null ? 0.5 : 0.25; pen.fill(); pen.globalAlpha = 1;
+      if (base === null) continue;
+      pen.lineTo(run[run.length - 1][0], base); pen.lineTo(run[0][0], base);
+      pen.globalAlpha = 0.25; pen.fill(); pen.globalAlpha = 1;
     }
   }
-  // Unseen time in grey, hatched where it is wide enough to show; spans within a pixel are one.
+  // Unseen time in grey, hatched where it is wide enough; of shorter spans each pixel is as grey as the fraction of it unseen.
   shade(pen, x, width, top, bottom, from, to) {
-    const spans = this.curves.unseen;
+    const spans = this.curves.unseen, short = new Float32Array(Math.ceil(width) + 1);
     let low = 0, high = spans.length;
     while (low < high) { const middle = (low + high) >> 1; if (spans[middle][1] < from) low = middle + 1; else high = middle; }
-    for (let k = low, covered = -1; k < spans.length && spans[k][0] <= to; k++) {
+    for (let k = low; k < spans.length && spans[k][0] <= to; k++) {
       const left = Math.max(GUTTER, x(spans[k][0])), right = Math.min(width - EDGE, x(spans[k][1]));
-      if (right <= covered) continue;
-      covered = Math.max(right, left + 1);
-      if (right - left > 4) hatch(pen, left, top, right - left, bottom - top);
-      else { pen.fillStyle = colour("--faint"); pen.globalAlpha = 0.3; pen.fillRect(left, top, Math.max(1, right - left), bottom - top); pen.globalAlpha = 1; }
+      if (right - left > WIDE) { hatch(pen, left, top, right - left, bottom - top); continue; }
+      for (let column = Math.floor(left); column < right; column++) short[column] += Math.min(right, column + 1) - Math.max(left, column);
     }
+    pen.fillStyle = colour("--faint");
+    short.forEach((fraction, column) => {
+      if (!fraction) return;
+      pen.globalAlpha = 0.45 * Math.min(1, fraction);
+      pen.fillRect(column, top, 1, bottom - top);
+    });
+    pen.globalAlpha = 1;
   }
   axis(pen, width, ticks, y) {
     pen.font = FONT; pen.textAlign = "right"; pen.textBaseline = "middle"; pen.lineWidth = 1;
@@ -246,7 +267,7 @@ class Strips {
     for (let number = Math.ceil(from / step - 1e-6); number * step <= to + 1e-6; number++) {
       const left = this.x(number * step, width, from, to);
       pen.fillRect(left, bottom, 1, 4);
-      pen.fillText(clock(number * step, step < 1 ? 1 : 0), Math.min(left, width - 24), height - 1);
+      pen.fillText(clock(number * step, step < 1 ? 1 : 0), Math.min(left, width - 30), height - 1);
     }
   }
 }
