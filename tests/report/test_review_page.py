@@ -348,6 +348,7 @@ def test_every_change_can_be_undone(opened: PageInBrowser) -> None:
 def test_r_waits_for_the_kind_and_escape_leaves_it(opened: PageInBrowser) -> None:
     press(opened, "r")
     assert opened.page.locator("#decision.choosing").count() == 1
+    assert opened.page.inner_text("#event-text").startswith("What is it? Press 1 to 6: 1 startle, 2 Moro reflex, ")
     assert progress(opened) == "0 of 30 reviewed"
     press(opened, "Escape")
     assert opened.page.locator("#decision.choosing").count() == 0
@@ -385,8 +386,11 @@ def test_the_player_plays_each_event_once_and_steps_by_frames(opened: PageInBrow
     frame = opened.page.evaluate("player.frame")
     press(opened, "ArrowLeft", "ArrowLeft", "ArrowRight")
     assert opened.page.evaluate("player.frame") == frame - 1
-    press(opened, " ")
+    opened.page.click("#decide .accept")
+    chosen = opened.page.evaluate("current")
+    press(opened, " ", " ")  # pause and play: not the button that was clicked
     assert opened.page.evaluate("player.playing")
+    assert opened.page.evaluate("current") == chosen
     press(opened, " ")
     assert not opened.page.evaluate("player.playing")
 
@@ -399,6 +403,7 @@ def test_the_help_lists_every_key_and_keys_can_be_switched_off(opened: PageInBro
              "PageUp": "Page↑", " ": "space"}  # fmt: skip
     assert listed[:-1] == [names.get(key, key) for key in opened.page.evaluate("ACTIONS.map(([key]) => key)")]
     press(opened, "a")  # not while it is open
+    assert opened.page.evaluate("document.activeElement.textContent").startswith("Close")
     opened.page.uncheck("#single")
     press(opened, "Escape", "a", "3")
     assert progress(opened) == "0 of 30 reviewed"

@@ -14,6 +14,7 @@ function button(text, name, act, kind = "") {
   const node = create("button", kind, text);
   node.type = "button";
   node.append(" ", key(name));
+  node.setAttribute("aria-keyshortcuts", name);
   node.onclick = act;
   return node;
 }
@@ -213,7 +214,7 @@ function showEvent() {
   el("#event-title").replaceChildren(mark, ` Event ${queue.indexOf(event) + 1} of ${queue.length}: ${event.decision === "rejected" ? KINDS[event.type] : STATE_NAMES[state]}`);
   const moved = event.detected && (event.detected[0] !== event.onset || event.detected[1] !== event.offset) ? ` Detected: ${clock(event.detected[0])} to ${clock(event.detected[1])}.` : "";
   const peak = event.peak === null ? "Added by the reviewer." : `Highest probability ${fixed(event.peak, 3)}.`;
-  el("#event-text").textContent = `${clock(event.onset, 2)} to ${clock(event.offset, 2)}, ${fixed(event.offset - event.onset)} s. ${peak}${moved}`;
+  el("#event-text").textContent = choosing ? `What is it? Press 1 to 6: ${kindsInWords()}. Esc: back.` : `${clock(event.onset, 2)} to ${clock(event.offset, 2)}, ${fixed(event.offset - event.onset)} s. ${peak}${moved}`;
   for (const node of all("#decide button")) node.setAttribute("aria-pressed", node.dataset.kind === (event.decision === "unreviewed" ? "none" : event.type));
   if (document.activeElement !== el("#note")) el("#note").value = event.note;
   el("#delete").disabled = event.origin !== "added";
@@ -290,6 +291,8 @@ async function start() {
   build();
   review.changed = show;
   addEventListener("keydown", onKey);
+  // A click leaves the focus where it was: space would press a button that has it, and not play.
+  addEventListener("mousedown", (event) => { if (event.target.closest("button")) event.preventDefault(); });
   addEventListener("beforeunload", (event) => { if (review.failure && review.unsaved) event.preventDefault(); });
   addEventListener("storage", (event) => {
     if (event.key === review.key) say("This review was changed in another tab. Reload this page to go on from there: a change here replaces it.");
