@@ -197,9 +197,19 @@ function item(event) {
   line.append(node);
   return line;
 }
+const lines = new Map();  // of the queue, by event: of hundreds, only those that change are made again
+function lineOf(event) {
+  const looks = JSON.stringify([event, event.id === current]), kept = lines.get(event.id);
+  if (kept && kept.looks === looks) return kept.line;
+  const line = item(event);
+  lines.set(event.id, { looks, line });
+  return line;
+}
 function showQueue() {
-  const queue = el("#queue"), inside = queue.contains(document.activeElement);
-  queue.replaceChildren(...review.queue(byTime).map(item));
+  const queue = el("#queue"), inside = queue.contains(document.activeElement), wanted = review.queue(byTime).map(lineOf), shown = [...queue.children];
+  const different = wanted.filter((line, k) => line !== shown[k]);
+  if (wanted.length === shown.length && different.every((line) => !line.isConnected)) wanted.forEach((line, k) => { if (line !== shown[k]) shown[k].replaceWith(line); });
+  else queue.replaceChildren(...wanted);
   const chosen = el("[aria-current=true]", queue);
   if (!chosen) return;
   queue.scrollTop += chosen.offsetTop - queue.scrollTop - queue.clientHeight / 2 + chosen.offsetHeight / 2;
