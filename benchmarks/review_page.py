@@ -105,7 +105,7 @@ def read_windows(folder: Path, frames: int) -> Windows:
     """What timeline.py wrote of a recording."""
     kept = files.read_json(folder / "manifest.json")
     columns = np.loadtxt(folder / "windows.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
-    curve = np.loadtxt(folder / "probability_over_time.csv", delimiter=",", skiprows=1, usecols=1).astype(np.float32)
+    curve = np.loadtxt(folder / "probability_over_time.csv", np.float32, delimiter=",", skiprows=1, usecols=(1, 2)).T
     return make_windows(frames, kept["window_frames"], round(kept["stride_s"] * FPS), *columns.T, curve)
 
 
@@ -166,7 +166,7 @@ def join_recordings(long: Path, windows: Mapping[Path, Windows], most: int) -> W
         begin += one.frames
     count = len(window_starts(whole, first.length, stride))
     probabilities, pose_s, seen_s = np.concatenate(columns, axis=1)[:, :count]
-    curve = np.concatenate([one.curve for _, one in parts])
+    curve = np.concatenate([np.stack([one.curve, one.movement]) for _, one in parts], axis=1)
     return make_windows(whole, first.length, stride, probabilities, pose_s, seen_s, curve)
 
 

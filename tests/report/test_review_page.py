@@ -52,7 +52,8 @@ def windows_of(frames: int, onsets_s: Sequence[float], peaks: Sequence[float], u
     if (frames - T) % STRIDE:
         middles = np.append(middles, (frames - T // 2) // STEP_FRAMES)
     seen_s = np.full(len(middles), T / 30)
-    return make_windows(frames, T, STRIDE, curve[middles].astype(float), seen_s, seen_s, curve)
+    steps = np.stack([curve, np.zeros(len(curve))])  # no movement: the events begin with the curve
+    return make_windows(frames, T, STRIDE, curve[middles].astype(float), seen_s, seen_s, steps)
 
 
 def write_page(target: Path, recording: Path, windows: Windows, name: str = "", simulated: bool = True) -> Path:

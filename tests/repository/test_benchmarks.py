@@ -212,7 +212,9 @@ def test_the_benchmark_of_reviews_opens_a_long_page_and_reviews_every_event_by_k
     curve[[100, 300, 500]] = 0.99
     middles = (np.arange(0, frames - 150 + 1, 30) + 75) // 3
     probabilities = np.array([curve[middle - 5 : middle + 5].max() for middle in middles], dtype=float)
-    windows = make_windows(frames, 150, 30, probabilities, np.full(56, 5.0), np.full(56, 5.0), curve)
+    windows = make_windows(
+        frames, 150, 30, probabilities, np.full(56, 5.0), np.full(56, 5.0), np.stack([curve, 0 * curve])
+    )
     for name in ("child_1_1", "child_2_1"):
         np.save(tmp_path / f"{name}.npy", moving(1, frames)[0])
         sliding_window.write(tmp_path / name, {"stride_s": 1.0}, windows)
