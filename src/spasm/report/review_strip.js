@@ -221,7 +221,11 @@ class Strips {
     for (const run of series.runs(first, last, columns, x)) {
       if (last - first > columns) {
         pen.globalAlpha = base === null ? 0.8 : 0.5;
-        for (const [left, low, high] of run) pen.fillRect(left - 0.5, y(high), 1, Math.max(1, (base === null ? y(low) : base) - y(high)));
+        run.forEach(([left, low, high], k) => {
+          const [, lowBefore, highBefore] = run[Math.max(0, k - 1)];  // bars touch those beside them
+          const top = y(base === null ? Math.max(high, lowBefore) : high), bottom = base === null ? y(Math.min(low, highBefore)) : base;
+          pen.fillRect(left - 0.5, top, 1, Math.max(1, bottom - top));
+        });
         pen.globalAlpha = 1;
         continue;
       }
