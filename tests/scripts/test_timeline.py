@@ -181,6 +181,9 @@ def test_what_is_predicted_is_not_predicted_again_unless_the_recording_has_chang
     (tmp_path / "out/child_1_1/probability_over_time.csv").write_text("time_s,probability\n")
     assert call(paths=paths)[0] == 0
     assert predicted == [paths[1], paths[0]], "a file that a_user changed is made again"
+    monkeypatch.setattr(sliding_window, "CURVE_COLUMNS", ("time_s", "probability", "speed"))
+    assert call(paths=paths)[0] == 0
+    assert predicted[2:] == paths, "so is one whose columns another version wrote"
 
 
 def test_killed_it_goes_on_with_the_recording_it_was_at_and_ends_with_the_same_bytes(trained, recorded, tmp_path):

@@ -101,6 +101,7 @@ def predict_recordings(
     """
     rests_on = {
         "rules": RULES,
+        "columns": [*CURVE_COLUMNS],
         "decision": files.sha256(run / "decision.json"),
         "stride_s": stride_s,
         "abstain": abstain,
