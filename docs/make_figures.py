@@ -1,18 +1,23 @@
 """Make the pictures of README.md and docs/ from a trained run on simulated data, and from stored results.
 
-Writes docs/images/: player.gif (a found spasm), report.png (the run's report, which needs Chromium),
-timeline.png (a simulated recording) and forest.png (F1 on Kinder-Gator, from docs/results/).
+Writes docs/images/: player.gif (a found spasm), report.png and review.png (the run's report, and the review of a
+recording, which need Chromium), timeline.png (a simulated recording) and forest.png (F1 on Kinder-Gator, from
+docs/results/).
 
 Example: python docs/make_figures.py --run output/demo
 """
 
+import contextlib
 import csv
+import importlib.util
 import io
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +44,7 @@ from spasm.runs.folder import ModelFolder, reopen_run
 TABLES = ("kinder_gator.csv", "kinder_gator_published.csv")  # of compare.py, the second rounded
 NETWORK = "stgcn_mil"  # whose attention the animation shows
 SEED = 101  # of the simulated recordings: not that of the demo, so that the run does not know the children
+REVIEWED = 0.6  # threshold of the events in the picture of a review: the demo's run is sure of few
 EVERY = 2  # frames of the pose for each frame of the animation
 COLOURS = 64  # of the animation, which is what keeps it small
 
@@ -66,12 +72,15 @@ def main(settings: MakeFigures) -> int:
     (settings.out / "forest.png").write_bytes(
         comparison.plot([comparison.Panel("Kinder-Gator", rows, simulated=False)])
     )
-    (settings.out / "timeline.png").write_bytes(timeline(settings.run))
+    with tempfile.TemporaryDirectory() as folder:
+        of_recording = timeline(settings.run, Path(folder))
+        (settings.out / "timeline.png").write_bytes((of_recording / "timeline.png").read_bytes())
+        shot = screenshot_review(of_recording / "review.html", settings.out / "review.png")
     (settings.out / "player.gif").write_bytes(animation(settings))
-    shot = screenshot(settings.run / "report.html", settings.out / "report.png")
-    print(f"written: {settings.out}/forest.png, timeline.png, player.gif{', report.png' if shot else ''}")
+    shot = shot and screenshot(settings.run / "report.html", settings.out / "report.png")
+    print(f"written: {settings.out}/forest.png, timeline.png, player.gif{', report.png, review.png' if shot else ''}")
     if not shot:
-        print("report.png was not made: it needs Chromium and requirements-dev.txt", file=sys.stderr)
+        print("report.png and review.png were not made: they need Chromium and requirements-dev.txt", file=sys.stderr)
     return 0
 
 
@@ -88,16 +97,19 @@ def _number(cell: str) -> float | str | None:
         return cell or None
 
 
-def timeline(run: Path) -> bytes:
-    """The figure that timeline.py makes of a simulated recording of a child whom the run does not know."""
-    with tempfile.TemporaryDirectory() as folder:
-        infants, out = Path(folder) / "infants", Path(folder) / "timeline"
-        simulate = ["--out", infants, "--recordings", 2, "--minutes", 5, "--seed", SEED]
-        recording = infants / "recordings/child_2_1.npy"
-        predict = [recording, "--run", run, "--out", out, "--events", infants / "events.csv", "--no-tune-rule"]
-        for script, words in (("simulate.py", simulate), ("timeline.py", predict)):
-            subprocess.run([sys.executable, ROOT / "src" / script, *map(str, words)], check=True, stdout=sys.stderr)
-        return (out / "child_2_1/timeline.png").read_bytes()
+def timeline(run: Path, folder: Path) -> Path:
+    """The folder that timeline.py writes for a simulated recording of a child whom the run does not know."""
+    infants, out = folder / "infants", folder / "timeline"
+    simulate = ["--out", infants, "--recordings", 2, "--minutes", 5, "--seed", SEED]
+    predict = [infants / "recordings/child_2_1.npy", "--run", run, "--out", out]
+    events = ["--events", infants / "events.csv", "--no-tune-rule"]
+    review = ["--review", "--sum-threshold", REVIEWED]
+    # The plot comes last: it shows the default threshold.
+    for script, words in (
+        ("simulate.py", simulate), ("timeline.py", predict + review), ("timeline.py", predict + events),
+    ):  # fmt: skip
+        subprocess.run([sys.executable, ROOT / "src" / script, *map(str, words)], check=True, stdout=sys.stderr)
+    return out / "child_2_1"
 
 
 def animation(settings: MakeFigures) -> bytes:
@@ -197,29 +209,51 @@ def paint(
         return Image.open(content).convert("RGB")
 
 
-def screenshot(page: Path, out: Path) -> bool:
-    """A picture of the top of a report and its player; gives whether a browser is there."""
+@contextlib.contextmanager
+def browser_page(width: int, height: int) -> Iterator[Any]:
+    """A page of Chromium, or None where there is no browser."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        return False
-    if browser is None:
-        return False
+    if browser is None or importlib.util.find_spec("playwright") is None:
+        yield None
+        return
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        view = chromium.new_page(viewport={"width": 1200, "height": 1000})
+        yield chromium.new_page(viewport={"width": width, "height": height})
+        chromium.close()
+
+
+def screenshot(page: Path, out: Path) -> bool:
+    """A picture of the top of a report and its player; gives whether a browser is there."""
+    with browser_page(1200, 1000) as view:
+        if view is None:
+            return False
         view.goto(page.resolve().as_uri())
         view.wait_for_timeout(1500)  # the player's first frames
         top = view.screenshot()
         view.add_style_tag(content="nav { position: static !important }")  # else it lies over the player
         parts = [top, view.locator("#player").screenshot()]
-        chromium.close()
     pictures = [Image.open(io.BytesIO(part)).convert("RGB") for part in parts]
     both = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)), "white")
     both.paste(pictures[0], (0, 0))
     both.paste(pictures[1], ((both.width - pictures[1].width) // 2, pictures[0].height))
     both.quantize(128).save(out, optimize=True)
+    return True
+
+
+def screenshot_review(page: Path, out: Path) -> bool:
+    """A picture of a review that has begun; gives whether a browser is there."""
+    with browser_page(1200, 900) as view:
+        if view is None:
+            return False
+        view.goto(page.resolve().as_uri())
+        for key in ("a", "1", "a"):
+            view.keyboard.press(key)
+            view.wait_for_timeout(300)
+        view.wait_for_timeout(2500)  # the event that is played now
+        content = view.screenshot()
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(128).save(out, optimize=True)
     return True
 
 
