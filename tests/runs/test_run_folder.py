@@ -132,7 +132,7 @@ def test_a_run_folder_holds_exactly_the_documented_files(whole, contents):
     below_model = {"manifest.json", "history.csv", "oof.csv"} | {
         f"seed_0/fold_{fold}{end}" for fold in range(3) for end in (".safetensors", "_oof.csv")
     }
-    expected = {"run.json", "folds.csv", "oof.csv", "decision.json", "metrics.json"}
+    expected = {"run.json", "folds.csv", "segments.csv", "oof.csv", "decision.json", "metrics.json"}
     assert set(contents(whole.run_path)) == expected | {f"stgcn_mil/{name}" for name in below_model}
 
 

@@ -39,6 +39,7 @@ from spasm.runs.artefacts import (
 )
 from spasm.runs.folder import ModelFolder, Run
 from spasm.runs.oof_table import OofTable
+from spasm.runs.training_segments import write_training_segments
 
 CONSTANT = 1e-4  # probabilities that differ by less do not distinguish segments
 PROTOCOL = (
@@ -73,6 +74,7 @@ def decide(run: Run, blend: Blend | None = None, with_defaults: bool = True) -> 
             np.array(run.data.names), rows.children, labels, run.fold_of, logits, probabilities, positive, in_sample
         )
         table.write(run.path / "oof.csv")
+        write_training_segments(run.path, run.data)
         result = _metrics(run, rows, blend, table, parameters, choices)
         result.write(run.path / "metrics.json")
         _decision(run, blend, considered, parameters).write(run.path / "decision.json")

@@ -9,6 +9,7 @@ RUN/<model>/tensorboard/      the same for TensorBoard, with --tensorboard
 RUN/<model>/importance.csv    of LightGBM: the gain of each group of features
 RUN/<model>/oof.csv           out-of-fold logits: the mean over seeds
 RUN/oof.csv, decision.json, metrics.json    from the complete models
+RUN/segments.csv              digests of the training segments, written with the first decision
 """
 
 import contextlib
