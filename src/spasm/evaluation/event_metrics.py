@@ -100,12 +100,23 @@ def evaluate_events(counts: Sequence[EventCounts], children: Sequence[str], seed
 
     Without any true event, as of controls, the sensitivity is None.
     """
+    point, replicates = event_replicates(counts, children, seed)
+    return {name: bootstrap.interval(point[name], replicates[name], len(set(children))) for name in point}
+
+
+def event_replicates(
+    counts: Sequence[EventCounts], children: Sequence[str], seed: int = 0
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The same metrics, and their replicates (RESAMPLES,) over resamples of the children; NaN: undefined.
+
+    The same children and seed give the same resamples, so that runs can be compared resample by resample.
+    """
     child = bootstrap.number_children(children)
     totals = np.zeros((child.max() + 1, 5))
     np.add.at(totals, child, np.array([count[:5] for count in counts], dtype=float))
     resampled = bootstrap.sample_children(len(totals), np.random.default_rng(seed))
-    point, replicates = _event_metrics(totals.sum(0, keepdims=True)), _event_metrics(resampled @ totals)
-    return {name: bootstrap.interval(float(point[name][0]), replicates[name], len(totals)) for name in point}
+    point = {name: float(value[0]) for name, value in _event_metrics(totals.sum(0, keepdims=True)).items()}
+    return point, _event_metrics(resampled @ totals)
 
 
 def _event_metrics(totals: np.ndarray) -> dict[str, np.ndarray]:

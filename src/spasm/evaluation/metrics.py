@@ -59,6 +59,15 @@ def calibration(
     1 and 0 if calibrated; a slope above 1 means that the probabilities are too cautious (Cox 1958, Biometrika 45:562).
     None where no finite slope is the best: one class, equal probabilities, or classes that a threshold separates.
     """
+    point, replicates = calibration_replicates(labels, probabilities, children, seed)
+    count = len(set(children))
+    return {name: bootstrap.interval(point[name], replicates[name], count) for name in point}
+
+
+def calibration_replicates(
+    labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], seed: int = 0
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Slope and offset, see `calibration`, and their replicates (RESAMPLES,) over resamples of the children."""
     child = bootstrap.number_children(children)
     resampled = bootstrap.sample_children(child.max() + 1, np.random.default_rng(seed))
     counts = np.concatenate([np.ones((1, child.max() + 1)), resampled])
@@ -68,10 +77,9 @@ def calibration(
         _lines(bootstrap.weigh_rows(counts[start : start + BLOCK], child), labels, scores)
         for start in range(0, len(counts), BLOCK)
     ]
-    fitted = np.concatenate(blocks)
-    return {
-        name: bootstrap.interval(values[0], values[1:], child.max() + 1)
-        for name, values in zip(("slope", "offset"), fitted.T, strict=True)
+    fitted = dict(zip(("slope", "offset"), np.concatenate(blocks).T, strict=True))
+    return {name: float(values[0]) for name, values in fitted.items()}, {
+        name: values[1:] for name, values in fitted.items()
     }
 
 

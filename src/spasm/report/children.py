@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spasm.core.errors import printable
-from spasm.data.pose import inside_picture, visible_mask
+from spasm.data.quality import measure_quality
 from spasm.report import model_figures
 from spasm.report.figures import Plot
 from spasm.report.predictions import SegmentPredictions, percent
@@ -42,17 +42,11 @@ def child_quality(predictions: SegmentPredictions) -> Quality:
     step = max(1, BLOCK_FRAMES // predictions.poses.shape[1])
     for start in range(0, count, step):
         poses = np.array(predictions.poses[start : start + step])
-        visible = visible_mask(poses)
         block = slice(start, start + len(poses))
-        missing[block] = 1 - visible.any(axis=2).mean(axis=1)
-        total = visible.sum(axis=(1, 2))
-        with np.errstate(invalid="ignore"):
-            outside[block] = (visible & ~inside_picture(poses)).sum(axis=(1, 2)) / total
-        second_differences = np.abs(np.diff(np.where(visible[..., None], poses[..., :2], np.nan), n=2, axis=1))
-        for row, values in enumerate(second_differences):
-            if np.isfinite(values).any():
-                jitter[start + row] = 100 * np.nanmedian(values)
-            if total[row]:
+        measured = measure_quality(poses)
+        missing[block], outside[block], jitter[block] = measured.missing, measured.outside, measured.jitter
+        for row in range(len(poses)):
+            if measured.missing[row] < 1:
                 digest = hashlib.sha256(poses[row].tobytes()).digest()
                 duplicates += digest in seen
                 seen.setdefault(digest, start + row)

@@ -37,19 +37,21 @@ class TrainingSegments(NamedTuple):
 
 def pose_digest(pose: np.ndarray) -> str:
     """The sha256, in hex, of a checked pose (T, 33, 5); empty without any pose, since all such segments are alike."""
-    return _sha256(pose) if visible_mask(pose).any() else ""
+    return hashlib.sha256(plain_bytes(pose)).hexdigest() if visible_mask(pose).any() else ""
 
 
 def frame_digests(poses: np.ndarray) -> Iterator[str]:
     """The sha256, in hex, of each frame with a pose; poses: (F, 33, 5)."""
-    for frame in poses[visible_mask(poses).any(axis=1)]:
-        yield _sha256(frame)
+    posed = poses[visible_mask(poses).any(axis=1)]
+    content, size = plain_bytes(posed), posed[:1].size * 4
+    for start in range(0, len(content), size or 1):
+        yield hashlib.sha256(content[start : start + size]).hexdigest()
 
 
-def _sha256(values: np.ndarray) -> str:
-    # One NaN and one zero: tools write several of each.
-    plain = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))
-    return hashlib.sha256(np.ascontiguousarray(plain, np.float32).tobytes()).hexdigest()
+def plain_bytes(poses: np.ndarray) -> bytes:
+    """The bytes of poses with one NaN and one zero, since tools write several of each."""
+    plain = np.where(np.isnan(poses), np.float32(np.nan), poses + np.float32(0))
+    return np.ascontiguousarray(plain, np.float32).tobytes()
 
 
 def write_training_segments(run: Path, data: TrainingData) -> None:
