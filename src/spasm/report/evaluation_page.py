@@ -21,6 +21,7 @@ EVENT_CARDS = (
 )  # fmt: skip
 IN_CELLS = (("f1", "F1"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("auc", "AUC"))
 IN_EVENT_CELLS = (("event_sensitivity", "sensitivity"), ("false_alarms_per_hour", "false alarms per hour"))
+FOUND_APART = 0.01  # landmarks whose fractions of frames differ by less are not shown
 Tree = dict[str, Any]
 
 
@@ -101,6 +102,7 @@ def _segments(number: int, run: RunResult, result: SegmentResult, simulated: boo
         (f"{column}: {name}", *_ends(cell.metrics["f1"]))
         for column, table in subgroups.items()
         for name, cell in table.cells.items()
+        if cell.metrics["sensitivity"].value is not None  # of controls alone F1 is 0 whatever is predicted
     ]
     if len(rows) > 1:
         plots["subgroups"] = figures.forest(rows, "F1 by subgroup", "F1, 95 % interval over children", whole=1)
@@ -172,7 +174,7 @@ def _cells(tables: dict[str, Any], metrics: Sequence[tuple[str, str]], counted: 
     return {
         "header": ["", counted, "children", *(name for _, name in metrics)],
         "rows": rows,
-        "hidden": [f"{column or 'table'}: {count} values are suppressed" for column, count in hidden],
+        "hidden": [f"{column or 'this table'}: {count} values are suppressed" for column, count in hidden],
     }
 
 
@@ -208,6 +210,7 @@ def _drift(result: SegmentResult) -> Tree:
     pairs += [
         (f"frames with {one.landmark.replace('_', ' ')}", _number(one.training), _number(one.here))
         for one in drift.landmarks
+        if abs((one.training or 0) - (one.here or 0)) > FOUND_APART
     ]
     pairs += [
         (one.measure, text.interval_of_ends(one.training), text.interval_of_ends(one.here))
