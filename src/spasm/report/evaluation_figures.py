@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from spasm.evaluation.curves import Curve
 from spasm.report.figures import BLUE, FAINT, INK, ORANGE, TIGHT, WIDE, Plot, styled
@@ -51,19 +52,28 @@ def reliability(bands: Sequence[Band]) -> Plot:
 
 
 @styled
-def forest(rows: Sequence[Row], title: str, axis: str, whole: int = 0, unit: bool = True) -> Plot:
-    """Values with intervals, one below the other; the first `whole` rows are of all children."""
+def forest(
+    rows: Sequence[Row], title: str, axis: str, first_of_all: int = 0, last_of_all: int | None = None, unit: bool = True
+) -> Plot:
+    """Values with intervals, one below the other; a diamond for the rows from `first_of_all` on: those of all.
+
+    last_of_all: where those rows end; unit: the axis goes from 0 to 1.
+    """
     plot = Plot(width=WIDE, height=0.9 + 0.34 * len(rows))
     axes = plot.axes
-    high = 0.0
+    low_end, high_end = 0.0, 0.0
     for place, (_, value, low, end) in enumerate(rows):
-        colour, marker = (ORANGE, "D") if place < whole else (BLUE, "s")
+        colour, marker = (
+            (ORANGE, "D")
+            if first_of_all <= place < (len(rows) if last_of_all is None else last_of_all)
+            else (BLUE, "s")
+        )
         if value is None:
             axes.annotate("suppressed or not defined", (0.01, place), xycoords=("axes fraction", "data"), va="center")
             continue
         if low is not None and end is not None:
             axes.plot([low, end], [place, place], color=colour)
-            high = max(high, end)
+            low_end, high_end = min(low_end, low), max(high_end, end)
         axes.plot(value, place, marker, color=colour, markersize=6)
         between = "" if low is None or end is None else f" ({low:.2f}\N{EN DASH}{end:.2f})"
         axes.annotate(f"{value:.2f}{between}", (1, place), (4, 0), xycoords=("axes fraction", "data"),
@@ -73,7 +83,7 @@ def forest(rows: Sequence[Row], title: str, axis: str, whole: int = 0, unit: boo
     if unit:
         axes.set_xlim(-0.01, 1.01)
     else:
-        axes.set_xlim(0, high * 1.05 or 1)
+        axes.set_xlim(low_end * 1.05, high_end * 1.05 or 1)
     axes.set_xlabel(axis)
     axes.set_title(title, loc="left")
     axes.grid(axis="y", visible=False)
@@ -100,6 +110,8 @@ def trade_off(levels: Sequence[Level], sensitivity: Value, false_alarms: Value) 
             axes.vlines(false_alarms.value, sensitivity.low, sensitivity.high, color=ORANGE)
             axes.hlines(sensitivity.value, false_alarms.low, false_alarms.high, color=ORANGE)
     axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set_major_locator(FixedLocator([0, 1, 10, 100, 1000]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlim(left=0)
     axes.set_ylim(-0.02, 1.3)
     axes.set_yticks(np.linspace(0, 1, 6))

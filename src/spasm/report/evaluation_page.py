@@ -105,7 +105,7 @@ def _segments(number: int, run: RunResult, result: SegmentResult, simulated: boo
         if cell.metrics["sensitivity"].value is not None  # of controls alone F1 is 0 whatever is predicted
     ]
     if len(rows) > 1:
-        plots["subgroups"] = figures.forest(rows, "F1 by subgroup", "F1, 95 % interval over children", whole=1)
+        plots["subgroups"] = figures.forest(rows, "F1 by subgroup", "F1, 95 % interval over children", last_of_all=1)
     return {
         "counts": f"{result.segments:,} segments of {result.children} children",
         "cards": [_card(name, metrics[key]) for key, name in CARDS],
@@ -134,10 +134,11 @@ def _recordings(number: int, result: RecordingResult, simulated: bool) -> Tree:
         (f"{column}: {name}", *_ends(cell.metrics["event_sensitivity"]))
         for column, table in result.subgroups.items()
         for name, cell in table.cells.items()
+        if cell.metrics["event_sensitivity"].value is not None
     ]
     if len(rows) > 1:
         title, axis = "Sensitivity for events by subgroup", "sensitivity, 95 % interval over children"
-        plots["event-subgroups"] = figures.forest(rows, title, axis, whole=1)
+        plots["event-subgroups"] = figures.forest(rows, title, axis, last_of_all=1)
     rule = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result.rule.items())
     return {
         "counts": f"{result.recordings} recordings of {result.children} children, {result.hours:.2f} hours, "
@@ -147,8 +148,7 @@ def _recordings(number: int, result: RecordingResult, simulated: bool) -> Tree:
         "rows": [_row(name, value) for name, value in text.recording_rows(result)],
         "szcore": [_row(text.EVENT_NAMES[key], value) for key, value in result.szcore.items()],
         "levels": [
-            (f"{one.level:g}", *(text.interval(getattr(one, key)) for key in
-             ("event_sensitivity", "false_alarms_per_hour", "event_precision")))
+            (f"{one.level:g}", text.interval(one.event_sensitivity), text.interval(one.false_alarms_per_hour, 1))
             for one in result.trade_off
         ],
         "subgroups": _cells(result.subgroups, IN_EVENT_CELLS, "recordings"),

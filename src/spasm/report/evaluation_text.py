@@ -98,7 +98,7 @@ def segment_sentences(run: RunResult) -> list[str]:
         window_s = run.frames / FPS
         per_hour = (1 - specificity) * 3600 / window_s
         lines.append(
-            f"a specificity of {specificity:.3f} per {window_s:g} s is {per_hour:.1f} false alarms per hour of "
+            f"a specificity of {specificity:.3f} per {window_s:.3g} s is {per_hour:.1f} false alarms per hour of "
             "such segments without a spasm"
         )
     before, here = result.drift.prevalence.training, result.drift.prevalence.here

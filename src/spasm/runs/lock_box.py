@@ -66,9 +66,7 @@ def check(path: Path, data: str, poses: Collection[str], again: bool) -> Noted:
     if overlapping and not again:
         one, shared = max(overlapping, key=lambda pair: (pair[1], pair[0].number))
         what = "this data" if one.data == data else f"{shared} of these {len(wanted)} segments and recordings"
-        reason = (
-            f"evaluation {one.number} of {one.date} used {what}; only a first result is free of earlier ones"
-        )
+        reason = f"evaluation {one.number} of {one.date} used {what}; only a first result is free of earlier ones"
         number = len(overlapping) + 1
         hint = f"keep that result; to evaluate again give --again: the new result says that it is number {number}"
         raise DataError(path, reason, hint)
