@@ -70,7 +70,10 @@ def read_training_segments(run: Path) -> TrainingSegments:
     hint = f"write it again, with the training data: python src/train_folds.py --decide-only --run {shell_words(run)}"
     if not path.exists():
         raise DataError(path, "is not there, so that the run does not recognise its training segments", hint)
-    rows = read_table(path, COLUMNS)
+    try:
+        rows = read_table(path, COLUMNS)
+    except DataError as error:
+        raise DataError(path, f"is damaged: {error.reason}", f"delete it, then {hint}") from error
     folds = read_table(run / "folds.csv", ("segment_name", "child"))
     digests = [row[column] for row in rows for column in COLUMNS[1:] if row[column]]
     whole = [row["segment_name"] for row in rows] == [row["segment_name"] for row in folds]

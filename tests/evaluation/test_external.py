@@ -1,0 +1,146 @@
+"""An evaluation on segments of others equals an independent computation, and gives out no small group."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import linear_model, metrics
+
+from spasm.evaluation import external
+from spasm.evaluation.external import Evaluated
+from spasm.evaluation.suppression import COUNT
+
+
+def sample(children: int = 20, each: int = 12, seed: int = 0) -> Evaluated:
+    generator = np.random.default_rng(seed)
+    count = children * each
+    labels = (generator.random(count) < 0.3).astype(int)
+    probabilities = 1 / (1 + np.exp(-generator.normal(2.2 * labels - 1.2, 1.4)))
+    names = np.repeat([f"id{number}" for number in range(children)], each)
+    return Evaluated(labels, probabilities, probabilities >= 0.4, names, generator.random(count) < 0.15)
+
+
+def values(tree: dict) -> dict[str, float]:
+    return {name: cell["value"] for name, cell in tree.items()}
+
+
+def test_every_metric_equals_scikit_learn():
+    one = sample()
+    found = values(external.evaluate(one, 5)["metrics"])
+    truth, called, scores = one.labels, one.positive.astype(int), one.probabilities
+    within = [
+        (metrics.roc_auc_score(truth[rows], scores[rows]), truth[rows].sum() * (1 - truth[rows]).sum())
+        for rows in (one.children == name for name in np.unique(one.children))
+        if len(np.unique(truth[rows])) == 2
+    ]
+    expected = {
+        "f1": metrics.f1_score(truth, called),
+        "sensitivity": metrics.recall_score(truth, called),
+        "specificity": metrics.recall_score(truth, called, pos_label=0),
+        "precision": metrics.precision_score(truth, called),
+        "auc": metrics.roc_auc_score(truth, scores),
+        "within_child_auc": sum(auc * pairs for auc, pairs in within) / sum(pairs for _, pairs in within),
+        "average_precision": metrics.average_precision_score(truth, scores),
+        "brier": metrics.brier_score_loss(truth, scores),
+        "prevalence": truth.mean(),
+        "always_positive_f1": metrics.f1_score(truth, np.ones_like(truth)),
+    }
+    assert found == {name: pytest.approx(value, rel=1e-5) for name, value in expected.items()}
+
+
+def test_slope_and_offset_equal_an_unpenalised_logistic_regression():
+    one = sample()
+    scores = np.log(one.probabilities / (1 - one.probabilities))[:, None]
+    fitted = linear_model.LogisticRegression(C=1e10, tol=1e-10).fit(scores, one.labels)
+    found = values(external.evaluate(one, 5)["calibration"])
+    assert found == {
+        "slope": pytest.approx(fitted.coef_[0, 0], rel=1e-3), "offset": pytest.approx(fitted.intercept_[0], rel=1e-3)
+    }  # fmt: skip
+
+
+def test_the_parts_of_a_table_equal_the_metrics_of_these_segments_alone():
+    one = sample()
+    groups = np.where(np.char.str_len(one.children) == 3, "small", "large")  # ids 0 to 9, and the rest
+    found = external.partition(one, groups, 5)
+    assert set(found["cells"]) == {"small", "large"} and found["hidden_cells"] == 0
+    rows = groups == "small"
+    assert found["cells"]["small"]["segments"] == rows.sum()
+    assert values(found["cells"]["small"]["metrics"])["auc"] == pytest.approx(
+        metrics.roc_auc_score(one.labels[rows], one.probabilities[rows]), rel=1e-5
+    )
+    seen = external.evaluate(one, 5)["abstention"]["cells"]
+    assert {name: cell["segments"] for name, cell in seen.items()} == {
+        "too little seen": one.too_little_seen.sum(), "enough seen": (~one.too_little_seen).sum()
+    }  # fmt: skip
+
+
+def test_the_name_of_a_small_group_is_not_given_out_nor_that_of_the_one_that_would_give_it_away():
+    one = sample()
+    numbers = np.char.replace(one.children, "id", "").astype(int)
+    groups = np.select([numbers < 2, numbers < 9], ["Alexander", "ward"], "home")
+    found = external.partition(one, groups, 5)
+    assert set(found["cells"]) == {"home"} and found["hidden_cells"] == 2
+    assert "Alexander" not in str(found)
+
+
+def test_with_few_positive_children_whatever_counts_their_spasms_is_suppressed():
+    one = sample()
+    labels = np.where(np.isin(one.children, ["id0", "id1"]), one.labels, 0)
+    few = Evaluated(labels, one.probabilities, one.positive, one.children, one.too_little_seen)
+    tree = external.evaluate(few, 5)
+    shown = {name for name, cell in tree["metrics"].items() if not cell["suppressed"]}
+    assert shown == {"specificity", "precision", "brier"}
+    assert tree["roc"] is tree["precision_recall"] is None and tree["reliability"] == []
+    assert all(cell["suppressed"] and cell["value"] is None for cell in tree["calibration"].values())
+
+
+def test_bands_have_fixed_limits_and_enough_children_each_and_hold_every_segment():
+    one = sample(children=7, each=6)
+    bands = external.reliability(one, 5)
+    assert sum(band["segments"] for band in bands) == len(one.labels)
+    assert min(band["children"] for band in bands) >= 5
+    assert {band[name] for band in bands for name in ("low", "high")} <= {0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1}
+    rows = one.probabilities <= bands[0]["high"]
+    assert bands[0]["observed"] == pytest.approx(one.labels[rows].mean(), rel=1e-5)
+
+
+def test_curves_are_rounded_and_end_where_they_must():
+    roc = external.evaluate(sample(), 5)["roc"]
+    assert len(roc["x"]) == 21 and roc["y"][-1] == 1 and all(value == round(value, 2) for value in roc["y"])
+
+
+def test_kinds_equal_the_fraction_predicted_positive_and_small_kinds_are_suppressed_in_pairs():
+    one = sample()
+    kinds = [("flexor",) if number % 2 else ("extensor",) for number in range(len(one.labels))]
+    rare = np.flatnonzero((one.labels == 0) & (one.children == "id3"))
+    for row in rare:
+        kinds[row] = ("secret",)
+    found = external.by_kind(one, kinds, 5)
+    rows = (one.labels == 1) & (np.arange(len(kinds)) % 2 == 1)
+    cell = found["with_a_spasm"]["cells"]["flexor"]
+    assert cell["predicted_positive"]["value"] == pytest.approx(one.positive[rows].mean(), rel=1e-5)
+    assert cell["segments"] == rows.sum()
+    assert found["without_a_spasm"]["hidden_cells"] == 2 and "secret" not in str(found)
+
+
+def test_a_comparison_is_the_difference_and_of_a_run_with_itself_zero():
+    one = sample()
+    other = Evaluated(one.labels, np.flip(one.probabilities), np.flip(one.positive), one.children, one.too_little_seen)
+    found = external.compare(one, other, 5)
+    both = [values(external.evaluate(part, 5)["metrics"]) for part in (one, other)]
+    for name, cell in found.items():
+        assert cell["value"] == pytest.approx(both[0][name] - both[1][name], abs=1e-5)
+        assert cell["low"] < cell["value"] < cell["high"]
+    same = external.compare(one, one, 5)
+    assert all((cell["value"], cell["low"], cell["high"]) == (0, 0, 0) for cell in same.values())
+
+
+def test_controls_alone_have_a_specificity_and_nothing_that_needs_a_spasm():
+    one = sample()
+    controls = Evaluated(0 * one.labels, one.probabilities, one.positive, one.children, one.too_little_seen)
+    tree = external.evaluate(controls, 5)
+    found = values(tree["metrics"])
+    assert found["specificity"] == pytest.approx(1 - one.positive.mean(), rel=1e-5)
+    assert found["sensitivity"] is found["auc"] is None and found["prevalence"] == 0
+    assert not any(cell["suppressed"] for cell in tree["metrics"].values())
+    assert COUNT not in found and math.isfinite(found["brier"])
