@@ -19,7 +19,7 @@ from helpers.repository import ROOT
 
 DOCS = {path.stem: path for path in DOCUMENTS if path.parent.name == "docs"}
 # In an order in which each finds what it needs.
-RUN = ("simulation", "models", "method", "video", "recordings", "review", "data")
+RUN = ("simulation", "models", "method", "video", "recordings", "review", "data", "evaluation")
 # They need data that cannot be made here.
 PARSED = ("results",)
 
