@@ -106,10 +106,6 @@ def main(settings: Evaluate) -> int:
     files.check_writable(out)
     files.remove_stale(out)
     segments, recordings = read_data(settings, decisions)
-    children = len({*(segments.children if segments else ()), *(recordings.children if recordings else ())})
-    if children < settings.fewest_children:
-        reason = f"holds {children} children, and nothing may be given out about fewer than {settings.fewest_children}"
-        raise DataError(settings.data, reason, "add children; timeline.py and submission.py predict any number of them")
     for path, decision in zip(paths, decisions, strict=True):
         known = read_training_segments(path)
         landmarks = decision.data.landmarks
@@ -188,7 +184,18 @@ def read_data(
     if labelled_data.has_recordings(settings.data):
         recordings = labelled_data.read_recordings(settings.data)
         app.warn(recordings.warnings)
-    return segments, recordings
+    counts = {
+        name: len(set(part.children)) for name, part in (("segments", segments), ("recordings", recordings)) if part
+    }
+    few = {name: count for name, count in counts.items() if count < settings.fewest_children}
+    which = " and ".join(f"{name} of {count} children" for name, count in few.items())
+    reason = f"holds {which}, and nothing may be given out about fewer than {settings.fewest_children}"
+    if len(few) == len(counts):
+        hint = "add children; timeline.py and submission.py predict any number of them"
+        raise DataError(settings.data, reason, hint)
+    if few:
+        app.warn([f"{printable(settings.data)}: {reason}: the {' and '.join(few)} are left out"])
+    return None if "segments" in few else segments, None if "recordings" in few else recordings
 
 
 def predict(

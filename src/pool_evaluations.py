@@ -1,7 +1,8 @@
 """Pool the evaluations of several sites: random-effects means with forest plots, from what evaluate.py let leave.
 
 Examples:
-  python src/pool_evaluations.py site_a/evaluation.json site_b/evaluation.json --out output/pooled
+  python src/pool_evaluations.py site_a/evaluation.json site_b/evaluation.json
+  python src/pool_evaluations.py a.json b.json c.json --out output/pooled --different-runs
 """
 
 import sys

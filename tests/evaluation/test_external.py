@@ -89,7 +89,7 @@ def test_with_few_positive_children_whatever_counts_their_spasms_is_suppressed()
     few = Evaluated(labels, one.probabilities, one.positive, one.children, one.too_little_seen)
     tree = external.evaluate(few, 5)
     shown = {name for name, cell in tree["metrics"].items() if not cell["suppressed"]}
-    assert shown == {"specificity", "precision", "brier"}
+    assert shown == {"brier"}, "33/38 would give away that 38 of so many segments have no spasm"
     assert tree["roc"] is tree["precision_recall"] is None and tree["reliability"] == []
     assert all(cell["suppressed"] and cell["value"] is None for cell in tree["calibration"].values())
 

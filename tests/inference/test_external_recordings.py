@@ -95,7 +95,14 @@ def test_the_trade_off_has_the_given_rule_at_other_levels_only_and_falls():
 
 def test_what_rests_on_few_children_with_events_is_suppressed_and_false_alarms_are_not():
     tree = external_recordings.evaluate(evaluated(children=9, controls=5), 5)
-    for name in ("event_sensitivity", "event_f1", "clusters_with_a_detected_event", "sensitivity_mean_over_children"):
+    for name in (
+        "event_sensitivity",
+        "event_precision",
+        "event_f1",
+        "detected_clusters_per_hour",
+        "clusters_with_a_detected_event",
+        "sensitivity_mean_over_children",
+    ):
         assert tree["metrics"][name]["suppressed"], name
     assert tree["timing"]["latency_s"]["suppressed"]
     assert tree["metrics"]["false_alarms_per_hour"]["value"] > 0

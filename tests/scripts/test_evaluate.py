@@ -271,10 +271,13 @@ def test_an_id_in_common_is_a_warning_and_with_same_ids_refused(call, made, tmp_
     assert code == 1 and "with --same-ids these are the same children" in errors
 
 
-def test_fewer_children_than_may_be_given_out_are_refused(call, made, tmp_path):
+def test_fewer_children_than_may_be_given_out_are_refused_or_left_out(call, made, tmp_path, without_predictions):
     code, _, errors = call("--fewest-children", 15)
-    assert code == 1 and "holds 14 children, and nothing may be given out about fewer than 15" in errors
-    assert not (tmp_path / "out/evaluation.json").exists()
+    assert code == 1
+    assert "holds segments of 14 children and recordings of 6 children, and nothing may be given out about" in errors
+    code, out, errors = call("--fewest-children", 7)
+    assert code == 130 and "recordings of 6 children" in errors and "the recordings are left out" in errors
+    assert "84 segments of 14 children" in out and "true events" not in out
     code, _, errors = call("--fewest-children", 4)
     assert code == 2 and "--fewest-children 4 is below 5" in errors
 

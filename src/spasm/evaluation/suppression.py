@@ -23,22 +23,24 @@ def children_in(rows: np.ndarray, child: np.ndarray) -> Support:
 def segment_supports(labels: np.ndarray, positive: np.ndarray, child: np.ndarray) -> dict[str, Support]:
     """The children that each metric of `metrics.evaluate` rests on, those on its rarer side.
 
-    labels: (N,) of 0 and 1; positive: (N,) bool, the predicted labels; child: (N,).
+    labels: (N,) of 0 and 1; positive: (N,) bool, the predicted labels; child: (N,). A fraction such as 33/38 shows its
+    denominator. So the specificity, with the number of all segments, gives away how many spasms there are: it rests on
+    the children with a spasm, too, and so do precision and sensitivity on both. Where one class has no segment, as of
+    controls, that is a fact about all children, and the metrics of the other class rest on all.
     """
     everyone = children_in(np.ones(len(labels), dtype=bool), child)
     spasms, others = children_in(labels == 1, child), children_in(labels == 0, child)
     called = children_in(positive, child)
     rarer = min(spasms, others, key=len)
-    # Of one class alone, as of controls, the prevalence is a fact about all children.
     mixed = rarer or everyone
     return {
         COUNT: everyone,
-        "f1": min(spasms, called, key=len),
-        "sensitivity": spasms,
-        "specificity": others,
-        "precision": called,
+        "f1": min(rarer, called, key=len),
+        "sensitivity": mixed if spasms else spasms,
+        "specificity": mixed if others else others,
+        "precision": min(mixed, called, key=len),
         "auc": rarer,
-        "within_child_auc": spasms & others,
+        "within_child_auc": min(rarer, spasms & others, key=len),
         "average_precision": rarer,
         "brier": everyone,
         "prevalence": mixed,

@@ -113,8 +113,9 @@ def _segments(decision: Decision, one: Evaluated, data: LabelledSegments, fewest
         column: external.partition(one, cell_of(data.groups, one.children, column), fewest)
         for column in columns_of(data.groups)
     }
-    kinds = None if data.kinds is None else external.by_kind(one, data.kinds, fewest)
     here = tree["metrics"]["prevalence"]["value"]
+    # The numbers of segments of each kind add up to that of the spasms, which may be suppressed.
+    kinds = None if data.kinds is None or here is None else external.by_kind(one, data.kinds, fewest)
     return {**tree, "subgroups": subgroups, "kinds": kinds, "drift": drift(decision, data, here, fewest, cache)}
 
 

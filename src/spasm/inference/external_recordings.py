@@ -158,7 +158,8 @@ def _supports(
     return {
         COUNT: everyone,
         "event_sensitivity": with_events,
-        "event_precision": with_detected,
+        # With the number of false alarms it gives away how many events were found.
+        "event_precision": min(with_events or with_detected, with_detected, key=len),
         "event_f1": min(with_events, with_detected, key=len),
         "false_alarms_per_hour": everyone,
     }
@@ -205,7 +206,7 @@ def _ratios(one: EvaluatedRecordings, fewest: int) -> Tree:
         "clusters_with_a_detected_event": (met, grouped, "logit", "event_sensitivity"),
         "events_missed_while_nothing_was_seen": (unseen, true, "logit", "event_sensitivity"),
         "true_clusters_per_hour": (grouped, hours, "log", "event_sensitivity"),
-        "detected_clusters_per_hour": (by_child(one.clusters[:, 1]), hours, "log", COUNT),
+        "detected_clusters_per_hour": (by_child(one.clusters[:, 1]), hours, "log", "event_sensitivity"),
     }
     resampled = bootstrap.sample_children(count, np.random.default_rng(0))
     tree: Tree = {}

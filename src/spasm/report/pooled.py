@@ -40,7 +40,7 @@ class PooledMetric(NamedTuple):
 
 
 def check(sites: Sequence[Site], paths: Sequence[Path], different_runs: bool) -> list[str]:
-    """Warnings about the sites. Raises DataError for the same data twice, and for runs that differ unless told so."""
+    """Warnings about the sites. Raises DataError for the same data twice, and for runs that differ, unless allowed."""
     warnings = []
     for number, (site, path) in enumerate(zip(sites, paths, strict=True)):
         for other, at in zip(sites[:number], paths, strict=False):
