@@ -82,6 +82,18 @@ def run_info(path: Path) -> None:
     RunInfo.read(path, "hint")
 
 
+def evaluation(path: Path) -> None:
+    from spasm.runs.evaluations import read_evaluation
+
+    read_evaluation(path)
+
+
+def lock_box(path: Path) -> None:
+    from spasm.runs.lock_box import check
+
+    check(path, "a" * 64, ["0" * 16], again=True)
+
+
 def oof(path: Path) -> None:
     from spasm.runs.oof_table import OofTable
 
@@ -242,6 +254,7 @@ def _pose_file(reader: ModuleType, path: Path, joints: str | None = None) -> Non
 READERS: dict[str, Callable[[Path], None]] = {
     reader.__name__: reader
     for reader in (segment, labels, onsets, folds, settings, decision, manifest, metrics, run_info, oof,
+                   evaluation, lock_box,
                    checkpoint, stam, stam_poses,
                    sta_gunet, sta_gunet_labels,
                    openpose, alphapose, mmpose, coco,

@@ -94,14 +94,18 @@ def test_with_few_positive_children_whatever_counts_their_spasms_is_suppressed()
     assert all(cell["suppressed"] and cell["value"] is None for cell in tree["calibration"].values())
 
 
-def test_bands_have_fixed_limits_and_enough_children_each_and_hold_every_segment():
-    one = sample(children=7, each=6)
+@pytest.mark.parametrize("children", [7, 20, 60])
+def test_bands_have_fixed_limits_and_enough_children_with_either_label_and_hold_every_segment(children):
+    one = sample(children=children, each=6)
     bands = external.reliability(one, 5)
     assert sum(band["segments"] for band in bands) == len(one.labels)
-    assert min(band["children"] for band in bands) >= 5
     assert {band[name] for band in bands for name in ("low", "high")} <= {0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1}
-    rows = one.probabilities <= bands[0]["high"]
-    assert bands[0]["observed"] == pytest.approx(one.labels[rows].mean(), rel=1e-5)
+    assert len(bands) > 1 or children == 7
+    for band in bands:
+        inside = (one.probabilities >= band["low"]) & (one.probabilities < band["high"])
+        assert band["observed"] == pytest.approx(one.labels[inside].mean(), rel=1e-5)
+        for label in (0, 1):
+            assert len(set(one.children[inside & (one.labels == label)])) not in (1, 2, 3, 4)
 
 
 def test_curves_are_rounded_and_end_where_they_must():

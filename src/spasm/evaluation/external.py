@@ -144,22 +144,22 @@ def compare(one: Evaluated, other: Evaluated, fewest: int) -> Tree:
 def reliability(one: Evaluated, fewest: int) -> list[Tree]:
     """Bands of probability with the fraction of spasms in each; neighbours are merged until each has enough children.
 
-    The limits are fixed: quantiles would be single probabilities.
+    It has as many with the rarer label, or none with it. The limits are fixed: quantiles would be single probabilities.
     """
     child, edges = one.child, [*curves.BANDS]
     while len(edges) > 2:
-        inside = [
-            len(children_in(_between(one.probabilities, low, high), child)) for low, high in itertools.pairwise(edges)
+        bands = [_between(one.probabilities, low, high) for low, high in itertools.pairwise(edges)]
+        supports = [
+            [children_in(rows & kept, child) for kept in (one.labels >= 0, one.labels == 1, one.labels == 0)]
+            for rows in bands
         ]
-        small = next((band for band, count in enumerate(inside) if 0 < count < fewest), None)
+        small = next((number for number, of in enumerate(supports) if any(is_too_few(s, fewest) for s in of)), None)
         if small is None:
             break
         del edges[small + 1 if small + 1 < len(edges) - 1 else small]
     bins = curves.reliability(one.labels, one.probabilities, list(one.children), np.array(edges))
     shown = []
     for band in bins:
-        if band.children < fewest:
-            continue
         values = {name: rounded(value) for name, value in dataclasses.asdict(band).items()}
         shown.append({**values, "segments": band.segments, "children": band.children})
     return shown

@@ -74,18 +74,23 @@ def lock_line(evaluation: Evaluation) -> str:
 
 def segment_rows(result: SegmentResult) -> list[tuple[str, Value]]:
     """Metrics and calibration of segments, by their names."""
-    return [(NAMES[key], value) for key, value in {**result.metrics, **result.calibration}.items()]
+    return _named({**result.metrics, **result.calibration})
 
 
 def recording_rows(result: RecordingResult) -> list[tuple[str, Value]]:
     """Event metrics and timing, by their names."""
-    rows = [(EVENT_NAMES[key], value) for key, value in result.metrics.items()]
-    return rows + [(TIMING_NAMES[key], value) for key, value in result.timing.items()]
+    return _named({**result.metrics, **result.timing})
 
 
 def comparison_rows(values: Mapping[str, Value]) -> list[tuple[str, Value]]:
     """Differences, by the names of their metrics."""
-    return [((NAMES | EVENT_NAMES)[key], value) for key, value in values.items()]
+    return _named(values)
+
+
+def _named(values: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    """Values by their names; a file of another site could have others."""
+    names = NAMES | EVENT_NAMES | TIMING_NAMES
+    return [(names[key], value) for key, value in values.items() if key in names]
 
 
 def segment_sentences(run: RunResult) -> list[str]:

@@ -15,6 +15,7 @@ COLUMNS = (
     "run", "part", "metric", "sites", "value", "low", "high", "prediction_low", "prediction_high", "tau2", "i2",
     "scale",
 )  # fmt: skip
+LEAST = 1e-9  # standard error; a site in which all resamples are alike cannot be weighed
 NOT_POOLED = ("always_positive_f1",)
 PLOTTED = (
     "f1", "sensitivity", "specificity", "auc", "slope", "event_sensitivity", "false_alarms_per_hour",
@@ -68,7 +69,8 @@ def pooled_metrics(sites: Sequence[Site], different_runs: bool) -> list[PooledMe
             values = [_values(run, part) for run in runs]
             for metric in dict.fromkeys(name for of_site in values for name in of_site):
                 of_sites = [(site.name, one[metric]) for site, one in zip(sites, values, strict=True) if metric in one]
-                usable = [value for _, value in of_sites if value.transformed is not None and value.se]
+                usable = [value for _, value in of_sites if value.transformed is not None and (value.se or 0) > LEAST]
+                usable = [value for value in usable if value.scale == usable[0].scale]
                 if len(usable) < 2:
                     continue
                 row = {"run": digest[:12] if not different_runs else digest, "part": part, "metric": metric}

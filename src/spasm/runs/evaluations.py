@@ -11,6 +11,7 @@ from spasm.runs.artefacts import Artefact, Number, Sha256
 
 SCHEMA = 1
 Count = Annotated[int, Field(ge=0)]
+Moderate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
 class Value(Artefact):
@@ -20,8 +21,8 @@ class Value(Artefact):
     low: Number | None
     high: Number | None
     scale: Literal["logit", "log", "identity"] | None
-    transformed: Number | None
-    se: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    transformed: Moderate | None
+    se: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None
     suppressed: bool
 
     @model_validator(mode="after")
@@ -235,7 +236,7 @@ class Evaluation(Artefact):
 
     kind: Literal["evaluation"]
     schema_number: Literal[1] = Field(default=1, alias="schema")
-    date: str
+    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     code: Sha256
     data: Sha256
     simulated: bool
