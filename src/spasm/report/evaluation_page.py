@@ -19,7 +19,9 @@ EVENT_CARDS = (
     ("event_sensitivity", "Sensitivity"), ("false_alarms_per_hour", "False alarms per hour"),
     ("event_precision", "Precision"), ("clusters_with_a_detected_event", "Clusters found"),
 )  # fmt: skip
-IN_CELLS = (("f1", "F1"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("auc", "AUC"))
+IN_CELLS = (
+    ("f1", "F1"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("auc", "AUC"), ("brier", "Brier"),
+)  # fmt: skip
 IN_EVENT_CELLS = (("event_sensitivity", "sensitivity"), ("false_alarms_per_hour", "false alarms per hour"))
 FOUND_APART = 0.01  # landmarks whose fractions of frames differ by less are not shown
 Tree = dict[str, Any]
