@@ -44,8 +44,10 @@ SCRIPTS = sorted(
     for path in (ROOT / "submission.py", *(ROOT / "src").glob("*.py"))
     if "app.run(" in path.read_text(encoding="utf-8")
 )
-# They need a package, a video or another tool's file.
-NO_DEMO = {"src/build_pose_models.py", "src/extract_pose.py", "src/import_poses.py"}
+# They need a package, a video, another tool's file or the files of several sites.
+NO_DEMO = {
+    "src/build_pose_models.py", "src/extract_pose.py", "src/import_poses.py", "src/pool_evaluations.py",
+}  # fmt: skip
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 
 

@@ -28,9 +28,9 @@ def recordings(children: int = 8, controls: int = 2, seed: int = 0) -> tuple[dic
         for onset in generator.choice(np.arange(30, 1780, 20), 3, replace=False):
             curve[onset * 10 : onset * 10 + 12] = 0.8
         curve[12_000:13_000] = np.nan  # nothing was seen
-        count = (HALF_HOUR - 150) // 30 + 1
+        count, steps = (HALF_HOUR - 150) // 30 + 1, np.stack([curve, np.full_like(curve, np.nan)])
         path = Path(f"child_id{child}_1.npy")
-        windows[path] = make_windows(HALF_HOUR, 150, 30, np.full(count, 0.5), *np.full((2, count), 5.0), curve)
+        windows[path] = make_windows(HALF_HOUR, 150, 30, np.full(count, 0.5), *np.full((2, count), 5.0), steps)
         true[path.name] = spasms
     return windows, true
 
