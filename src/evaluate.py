@@ -10,6 +10,7 @@ Examples:
   python src/evaluate.py --run output/main --data input/hospital --lock input/lock.jsonl --report
 """
 
+import dataclasses
 import datetime
 import functools
 import sys
@@ -88,6 +89,11 @@ class Evaluate:
         if abs(self.stride_s * 10 - round(self.stride_s * 10)) > 1e-6:
             nearest = round(self.stride_s * 10) / 10
             raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
+        other = Hysteresis() if self.rule == "accumulation" else Accumulation()
+        name = type(other).__name__.lower()
+        if getattr(self, name) != other:
+            flags = ", ".join("--" + field.name.replace("_", "-") for field in dataclasses.fields(other))
+            raise SettingsError(f"{flags} need --rule {name}; the rule is {self.rule}")
 
     @property
     def given_rule(self) -> RecordingRule:

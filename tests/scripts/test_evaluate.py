@@ -16,7 +16,7 @@ from helpers.browser import CHROMIUM, FLAGS, needs_browser
 from helpers.data import children, write
 from helpers.tables import table
 from spasm.cli import app
-from spasm.config.events import Accumulation
+from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.runtime import Hardware
 from spasm.evaluation import bootstrap, drift
 from spasm.inference import labelled_data, sliding_window, training_drift
@@ -295,6 +295,15 @@ def test_recordings_without_events_and_folders_without_either_are_named(call, ma
     assert code == 1 and "has recordings but no events.csv" in errors
     (tmp_path / "empty").mkdir()
     assert call(data=tmp_path / "empty")[0] == 1
+
+
+def test_a_rule_of_timeline_is_taken_and_settings_of_the_other_rule_are_refused(call, tmp_path):
+    rule = {"rule": "hysteresis", "stride_s": 0.5, "abstain": 0.1, "event_on": 0.6, "event_off": 0.2}
+    (tmp_path / "rule.json").write_text(json.dumps(rule))
+    settings = app.parse(evaluate.Evaluate, ["--settings", str(tmp_path / "rule.json")])
+    assert settings.given_rule == (Hysteresis(0.6, 0.2), "hysteresis", 0.5, 0.1, 1.0)
+    code, _, errors = call("--event-on", 0.5)
+    assert code == 2 and "--event-on, --event-off need --rule hysteresis" in errors
 
 
 def test_a_folder_that_holds_something_else_is_not_written_into(call, made, tmp_path):
