@@ -65,3 +65,16 @@ def test_a_value_comes_back_from_its_scale(value, scale):
 def test_a_fraction_of_one_and_a_rate_of_zero_are_moved_inside():
     assert transform(np.array([1.0]), "logit", 0.05)[0] == pytest.approx(math.log(19))
     assert transform(np.array([0.0]), "log", 0.25)[0] == pytest.approx(math.log(0.25))
+
+
+def test_without_any_event_the_interval_follows_the_rule_of_three_and_the_site_can_be_pooled():
+    none = shareable(0.0, np.zeros(100), 12, "log", 12, 0.5 / 10)  # no false alarm in 10 hours
+    assert (none["low"], none["high"]) == (0, pytest.approx(3 / 10))
+    assert none["se"] == pytest.approx(math.sqrt(2), rel=1e-5)
+    found = shareable(1.0, np.ones(100), 20, "logit", 20)  # all found, in 20 children
+    assert (found["low"], found["high"]) == (pytest.approx(1 - 3 / 20), 1)
+    assert found["se"] == pytest.approx(math.sqrt(1 / 0.5 + 1 / 19.5), rel=1e-5)
+    undefined = shareable(0.0, np.zeros(100), 20, "logit", 0)  # F1 of controls, whatever is predicted
+    assert (undefined["low"], undefined["high"]) == (0, 0)
+    same = shareable(0.0, np.zeros(100), 20, "identity", 20)
+    assert (same["low"], same["high"], same["se"]) == (0, 0, 0)

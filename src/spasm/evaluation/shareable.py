@@ -24,7 +24,9 @@ def shareable(
 
     replicates: (R,); support: how many children it rests on. A fraction of 0 or 1 has no log-odds, and a rate of 0 no
     logarithm: both are first moved inside by half a child, or by `smallest`, such as half an event. The standard error
-    is that of the replicates, times sqrt(G / (G - 1)) for G children, because a resample varies too little.
+    is that of the replicates, times sqrt(G / (G - 1)) for G children, because a resample varies too little. Where all
+    replicates are 0, or all 1, these say nothing: the interval then follows the rule of three (Hanley and Lippman-Hand
+    1983, JAMA 249:1743), and the standard error is that of half an event, so that pooling does not lose such a site.
     """
     found = bootstrap.interval(point, replicates, children)
     least = smallest if smallest is not None else 0.5 / max(support, 1)
@@ -32,6 +34,13 @@ def shareable(
     transformed = transformed[np.isfinite(transformed)]
     error = float(np.std(transformed, ddof=1)) if len(transformed) > 1 and children > 1 else math.nan
     error *= math.sqrt(children / (children - 1)) if children > 1 else 1
+    at_an_end = (point == 0 and scale != "identity") or (point == 1 and scale == "logit")
+    if support and at_an_end and found["low"] == found["high"] == point:
+        if point:
+            found["low"] = max(0.0, 1 - 6 * least)
+        else:
+            found["high"] = 6 * least if scale == "log" else min(1.0, 6 * least)
+        error = math.sqrt(1 / 0.5 + (1 / max(0.5 / least - 0.5, 0.5) if scale == "logit" else 0))
     return {
         **{name: rounded(end) for name, end in found.items()},  # type: ignore[arg-type]
         "scale": scale,
