@@ -7,6 +7,7 @@ from spasm.data.landmarks import LANDMARKS
 FPS = 30.0
 FRAMES = 150  # T of the challenge
 CHANNELS = ("x", "y", "z", "visibility", "presence")
+POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
 FARTHEST = 10.0  # pictures; a landmark farther away is an error of the estimator, and counts as not found
 LARGEST = 1e6  # coordinates are picture units, a few at most; 1e30 would overflow once squared in float32
 

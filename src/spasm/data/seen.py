@@ -21,7 +21,16 @@ def seen_frames(poses: np.ndarray) -> np.ndarray:
     found inside the picture. A single pose shows no movement, so that a photograph and a video of 5 frames a second
     have no such frame; the gaps of a video of 10 frames a second count as seen.
     """
-    trunk = inside_picture(poses[..., TRUNK, :]).any(axis=-1)
+    return seen_of_trunk(trunk_visible(poses))
+
+
+def trunk_visible(poses: np.ndarray) -> np.ndarray:
+    """In which frames a shoulder or a hip is inside the picture: poses (..., T, 33, 5) -> (..., T) bool."""
+    return np.asarray(inside_picture(poses[..., TRUNK, :]).any(axis=-1))
+
+
+def seen_of_trunk(trunk: np.ndarray) -> np.ndarray:
+    """`seen_frames` of what `trunk_visible` gives, (..., T) bool."""
     frames, never = np.arange(trunk.shape[-1]), 10 * (trunk.shape[-1] + MOST_APART)
     before = np.maximum.accumulate(np.where(trunk, frames, -never), axis=-1)
     after = np.minimum.accumulate(np.where(trunk, frames, never)[..., ::-1], axis=-1)[..., ::-1]

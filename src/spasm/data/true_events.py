@@ -1,6 +1,8 @@
-"""The table of true events of recordings, such as events.csv, compared with the recordings. It is untrusted input."""
+"""The table of true events of recordings, such as events.csv, compared with the recordings. It is untrusted input.
 
-import math
+A review (see `reviews`) is read as such a table: its accepted events are the true ones.
+"""
+
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,7 @@ from spasm.core.errors import DataError, DataProblems, shorten
 from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows
 from spasm.data.pose import FPS
+from spasm.data.reviews import check_decision, is_event, review_warnings, seconds
 
 COLUMNS = ("recording", "onset_s", "offset_s")
 LATE_S = 1.0  # by which an event may end after its recording
@@ -23,12 +26,16 @@ class TrueEvents(NamedTuple):
     spans: dict[str, np.ndarray]
     """(E, 2) onset and offset in s, sorted, by the name of the recording's file; (0, 2) of one without events."""
     warnings: list[DataError]
+    rejected: dict[str, list[tuple[float, float, str]]]
+    """Onset and offset in s and type of the events that a reviewer rejected, sorted, by recording."""
+    unreviewed: dict[str, np.ndarray]
+    """(E, 2) onset and offset in s of the events of a review that are not decided, sorted, by recording."""
 
 
 def read_true_events(
     path: Path, lengths: Mapping[Path, int], video_of: Mapping[str, str], given: Sequence[Path] = ()
 ) -> TrueEvents:
-    """Read a table of true events. A recording without a row has none, which is a warning.
+    """Read a table of true events, or a review. A recording without a row has none, which is a warning.
 
     lengths: frames in each recording; video_of: the name of a recording's video, which the table may use instead.
     given: the paths that the user named; rows for other files in their folders are not used.
@@ -36,7 +43,7 @@ def read_true_events(
     """
     problems: list[DataError] = []
     ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ends_s}
+    rows: dict[str, dict[tuple[float, float], dict[str, str]]] = {name: {} for name in ends_s}
     of_video = {video: name for name, video in video_of.items()}
     folders = {recording.parent for recording in (*lengths, *given)}
     late: list[tuple[int, str, float, float]] = []
@@ -50,14 +57,17 @@ def read_true_events(
                 hint = f"{nearest_name(name, (*rows, *of_video)) or 'correct it.'} Names are whole, with .npy"
                 problems.append(DataError(path, f"line {line}: there is no recording {shorten(name)}", hint))
             continue
-        onset_s, offset_s = _seconds(row["onset_s"]), _seconds(row["offset_s"])
+        if "decision" in row and (wrong := check_decision(path, line, row)):
+            problems += wrong
+            continue
+        onset_s, offset_s = seconds(row["onset_s"]), seconds(row["offset_s"])
         reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
-        if not 0 <= onset_s < offset_s < math.inf:
+        if not is_event(onset_s, offset_s):
             problems.append(DataError(path, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
         elif (onset_s, offset_s) in rows[name]:
             problems.append(DataError(path, f"line {line}: this event of {name} is there twice", "delete one of them"))
         else:
-            rows[name].append((onset_s, offset_s))
+            rows[name][onset_s, offset_s] = row
             if offset_s > ends_s[name] + LATE_S:
                 late.append((line, name, onset_s, offset_s))
     are_frames = all(offset / FPS <= ends_s[name] + LATE_S for name, spans in rows.items() for _, offset in spans)
@@ -67,18 +77,31 @@ def read_true_events(
         problems.append(DataError(path, reason, f"{hint}; {name} lasts {ends_s[name]:.1f} s"))
     if problems:
         raise DataProblems(problems)
-    spans = {name: np.array(sorted(of_one)).reshape(-1, 2) for name, of_one in rows.items()}
-    return TrueEvents(spans, _warnings(path, spans, others))
+
+    def decided(decision: str) -> dict[str, list[tuple[float, float]]]:
+        """The events with a decision; all of a table without this column are accepted."""
+        return {
+            name: sorted(span for span, row in of_one.items() if row.get("decision", "accepted") == decision)
+            for name, of_one in rows.items()
+        }
+
+    spans, unreviewed = (
+        {name: np.array(of_one, dtype=float).reshape(-1, 2) for name, of_one in decided(decision).items()}
+        for decision in ("accepted", "unreviewed")
+    )
+    rejected = {
+        name: [(*span, rows[name][span].get("type", "")) for span in of_one]
+        for name, of_one in decided("rejected").items()
+    }
+    reviewed = [row for of_one in rows.values() for row in of_one.values() if "decision" in row]
+    warnings = _warnings(path, spans, others, {name for name in rejected if rejected[name]})
+    return TrueEvents(spans, [*warnings, *review_warnings(path, reviewed)], rejected, unreviewed)
 
 
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _warnings(path: Path, spans: Mapping[str, np.ndarray], others: Collection[str]) -> list[DataError]:
+def _warnings(
+    path: Path, spans: Mapping[str, np.ndarray], others: Collection[str], reviewed: Collection[str]
+) -> list[DataError]:
+    """reviewed: recordings of which a reviewer rejected an event, so that the lack of others is a decision."""
     warnings = []
     if others:
         reason = f"lists events of {len(others)} recordings that were not named, such as {min(others)}"
@@ -87,7 +110,11 @@ def _warnings(path: Path, spans: Mapping[str, np.ndarray], others: Collection[st
     if len(without) == len(spans):
         hint = "accepted, as for controls: every detected event is a false alarm, and no rule is tuned"
         return [*warnings, DataError(path, "lists no event of these recordings", hint)]
-    warnings += [DataError(path, f"lists no event of {name}", "accepted: it counts as having none") for name in without]
+    warnings += [
+        DataError(path, f"lists no event of {name}", "accepted: it counts as having none")
+        for name in without
+        if name not in reviewed
+    ]
     median_s = float(np.median(np.concatenate([of_one[:, 1] - of_one[:, 0] for of_one in spans.values()])))
     if median_s > LONG_S:
         reason = f"half of its events last {median_s:.1f} s or longer, and a spasm lasts 0.5 to 3 s"

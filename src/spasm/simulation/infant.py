@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spasm.data.pose import FPS
+from spasm.data.pose import FPS, POSITIVE_S
 from spasm.simulation.behaviours import COLUMN, LEG, Behaviour, Performer, camera_jerk, perform, pulse
 from spasm.simulation.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, of_joints, pose_body, sample_bones, turn
 from spasm.simulation.camera import CAMERA_SETUPS, Camera, photograph, pick, sample_camera
@@ -26,7 +26,6 @@ from spasm.simulation.pose_noise import (
 from spasm.simulation.repertoire import NOT_BY_CHILD, ONLY_IN, REPERTOIRE
 from spasm.simulation.spasms import IN_CLUSTERS, Semiology, Spasm, sample_interval_s, sample_semiology, sample_spasm
 
-POSITIVE_S = 0.5  # a segment is positive when at least this much of a spasm lies inside it
 POSITIVE_FRAMES = int(FPS * POSITIVE_S)
 CONTROLS = 0.4  # of the children (assumed)
 VIDEOS = (1, 5)  # of each child (assumed)

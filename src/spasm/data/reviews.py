@@ -1,0 +1,119 @@
+"""review.csv: what a reviewer decided about the events of recordings. It is untrusted input.
+
+A table with a column `decision` is a review. A row is accepted (it is a spasm), rejected (its type says what it is) or
+unreviewed. Its event was detected by a run, or added by the reviewer.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spasm.core.errors import DataError, DataProblems, shorten
+from spasm.core.nearby import nearest_name
+from spasm.core.tables import numbered_rows
+
+COLUMNS = (
+    "recording", "onset_s", "offset_s", "type", "decision", "origin", "detected_onset_s", "detected_offset_s",
+    "peak_probability", "reviewer", "note",
+)  # fmt: skip
+NEEDED = COLUMNS[:8]  # to compare two reviews; the others may be missing
+DECISIONS = ("accepted", "rejected", "unreviewed")
+SPASM = "spasm"
+OTHER_TYPES = ("startle", "moro", "crying", "artefact", "caregiver", "other")
+ORIGINS = ("detected", "added")
+
+
+class ReviewedEvent(NamedTuple):
+    """A row of a review; times in seconds from the recording's start."""
+
+    line: int
+    recording: str
+    onset_s: float
+    offset_s: float
+    type: str  # what a reviewer says it is; empty where nothing is decided
+    decision: str
+    origin: str
+    detected_s: tuple[float, float] | None  # onset and offset as detected; None of an added event
+    reviewer: str
+    note: str
+
+
+def seconds(text: str) -> float:
+    """The number that a cell holds; NaN where it holds none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def is_event(onset_s: float, offset_s: float) -> bool:
+    """Whether two times can be an event's."""
+    return 0 <= onset_s < offset_s < math.inf
+
+
+def check_decision(path: Path, line: int, row: Mapping[str, str]) -> list[DataError]:
+    """The problems of the columns decision, type and origin of a row; the last two may be missing."""
+    problems = []
+    for column, valid in (("decision", DECISIONS), ("type", ("", SPASM, *OTHER_TYPES)), ("origin", ORIGINS)):
+        if column in row and row[column] not in valid:
+            hint = f"{nearest_name(row[column], filter(None, valid))} It is one of {', '.join(filter(None, valid))}"
+            problems.append(DataError(path, f"line {line}: {column} {shorten(row[column])}", hint.strip()))
+    if problems:
+        return problems
+    decision, kind = row["decision"], row.get("type", "")
+    reason = f"line {line}: the decision is {decision} and the type {shorten(kind)}"
+    if decision == "accepted" and "type" in row and kind != SPASM:
+        problems.append(DataError(path, reason, "an accepted event is a spasm: write spasm, or reject it"))
+    if decision == "rejected" and kind == SPASM:
+        others = ", ".join(OTHER_TYPES)
+        problems.append(DataError(path, reason, f"write what it is instead ({others}), or accept it"))
+    if decision == "unreviewed" and kind:
+        problems.append(DataError(path, reason, "decide it: accepted or rejected; or leave the type empty"))
+    return problems
+
+
+def read_review(path: Path) -> list[ReviewedEvent]:
+    """The rows of a review, whatever its recordings are. Raises DataProblems with every wrong row."""
+    problems: list[DataError] = []
+    events: list[ReviewedEvent] = []
+    first_line: dict[tuple[object, ...], int] = {}
+    for line, row in numbered_rows(path, NEEDED):
+        onset_s, offset_s = seconds(row["onset_s"]), seconds(row["offset_s"])
+        wrong = check_decision(path, line, row)
+        if not row["recording"]:
+            wrong.append(DataError(path, f"line {line}: no recording", "write its file's name, with .npy"))
+        if not is_event(onset_s, offset_s):
+            reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
+            wrong.append(DataError(path, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
+        detected_s = None
+        if row["origin"] == "detected":
+            detected_s = seconds(row["detected_onset_s"]), seconds(row["detected_offset_s"])
+            if not is_event(*detected_s):
+                hint = "keep detected_onset_s and detected_offset_s as they were exported, or write origin added"
+                wrong.append(DataError(path, f"line {line}: a detected event without detected times", hint))
+        key = (row["recording"], row["origin"], detected_s or (onset_s, offset_s))
+        if not wrong and first_line.setdefault(key, line) != line:
+            reason = f"line {line}: the event of line {first_line[key]} again"
+            wrong.append(DataError(path, reason, "delete one of them"))
+        problems += wrong
+        texts = (row["type"], row["decision"], row["origin"])
+        more = (row.get("reviewer", ""), row.get("note", ""))
+        events.append(ReviewedEvent(line, row["recording"], onset_s, offset_s, *texts, detected_s, *more))
+    if problems:
+        raise DataProblems(problems)
+    return events
+
+
+def review_warnings(path: Path, rows: Sequence[Mapping[str, str]]) -> list[DataError]:
+    """What to know of a review that is used as the table of true events; rows: those of the given recordings."""
+    warnings = []
+    unreviewed = sum(row["decision"] == "unreviewed" for row in rows)
+    if unreviewed:
+        reason = f"{unreviewed:,} of its {len(rows):,} events are unreviewed"
+        warnings.append(DataError(path, reason, "they count as no event; review them first to count them"))
+    if rows and "origin" in rows[0] and not any(row["origin"] == "added" for row in rows):
+        reason = "no event was added by a reviewer"
+        hint = "spasms that the run missed count as no event, so that a sensitivity is too high, unless all was watched"
+        warnings.append(DataError(path, reason, hint))
+    return warnings
