@@ -11,7 +11,7 @@ Examples:
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Annotated
 
@@ -114,8 +114,8 @@ def recording_paths(given: Sequence[Path]) -> list[Path]:
 
 def summary(
     segments: Mapping[str, Sequence[Segment]],
-    accepted: Mapping[str, Sequence[object]],
-    rejected: Mapping[str, Sequence[object]],
+    accepted: Mapping[str, Sized],
+    rejected: Mapping[str, Sized],
 ) -> str:
     """How many segments of each kind there are, and how many events have none."""
     of_kind = Counter(segment.kind for of_child in segments.values() for segment in of_child)

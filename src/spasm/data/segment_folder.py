@@ -105,12 +105,13 @@ def write_segments(
             simulated = (other.folder / SIMULATED).is_file()
             for path in other.tables.train:
                 _link(path, folder / "train" / path.name)
-            if other.tables.groups:
-                files.write_bytes(folder / "groups.csv", (other.folder / "groups.csv").read_bytes())
+            known = {child_of(name) for name in labels}
+            rows = [row for child, row in other.tables.groups.items() if child in known]
+            if rows:
+                files.write_csv(folder / "groups.csv", list(rows[0]), (list(row.values()) for row in rows))
         origins = []
         for child, of_child in segments.items():
-            number = _last_number(ids[child], labels)
-            for number, segment in enumerate(of_child, start=number + 1):
+            for number, segment in enumerate(of_child, start=1 + _last_number(ids[child], labels)):
                 name = f"child_{ids[child]}_{number}.npy"
                 pose = recordings.cut(segment.recording, segment.start, frames)
                 (folder / "train" / name).write_bytes(files.npy(pose))
@@ -123,8 +124,8 @@ def write_segments(
                     onsets[name] = (segment.event_s[0] - start_s,) * 2  # seen in a video: that of an EEG is not known
         files.write_csv(folder / "train_data.csv", ("segment_name", "label"), labels.items())
         files.write_csv(folder / "origin.csv", ORIGIN_COLUMNS, origins)
-        rows = ((name, f"{eeg:.3f}", f"{clinical:.3f}") for name, (eeg, clinical) in onsets.items())
-        files.write_csv(folder / "onsets.csv", ONSET_COLUMNS, rows)
+        lines = ((name, f"{eeg:.3f}", f"{clinical:.3f}") for name, (eeg, clinical) in onsets.items())
+        files.write_csv(folder / "onsets.csv", ONSET_COLUMNS, lines)
         if simulated:
             files.write_json(folder / SIMULATED, {"simulated": True})
         written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
