@@ -112,3 +112,72 @@ def test_a_table_without_rows_is_of_controls(tmp_path):
 
 def test_times_keep_their_precision(tmp_path):
     assert read(tmp_path, "child_4_1.npy,1.234,2.5").spans["child_4_1.npy"].dtype == np.float64
+
+
+REVIEW = "recording,onset_s,offset_s,type,decision,origin,detected_onset_s,detected_offset_s,peak_probability"
+
+
+def read_review_as_events(folder: Path, *rows: str, header: str = REVIEW):
+    table = folder / "review.csv"
+    table.write_text("\n".join([header, *rows]) + "\n")
+    return read_true_events(table, {folder / name: MINUTE for name in ("child_4_1.npy", "child_5_1.npy")}, {})
+
+
+def test_accepted_events_of_a_review_are_the_true_ones_with_the_times_of_the_reviewer(tmp_path):
+    events = read_review_as_events(
+        tmp_path,
+        "child_4_1.npy,20.5,21.5,spasm,accepted,detected,20,23,0.93",
+        "child_4_1.npy,2,3,startle,rejected,detected,2,3,0.91",
+        "child_4_1.npy,8,9,spasm,accepted,added,,,",
+        "child_4_1.npy,30,31,,unreviewed,detected,30,31,0.9",
+        "child_5_1.npy,4,5,crying,rejected,detected,4,5,0.9",
+    )
+    assert events.spans["child_4_1.npy"].tolist() == [[8, 9], [20.5, 21.5]]
+    assert events.rejected == {"child_4_1.npy": [(2, 3, "startle")], "child_5_1.npy": [(4, 5, "crying")]}
+    assert events.unreviewed["child_4_1.npy"].tolist() == [[30, 31]]
+    assert "1 of its 5 events are unreviewed (they count as no event" in warned(events)
+
+
+def test_a_recording_of_which_all_events_are_rejected_has_none_and_needs_no_warning(tmp_path):
+    events = read_review_as_events(
+        tmp_path,
+        "child_4_1.npy,8,9,spasm,accepted,added,,,",
+        "child_5_1.npy,4,5,crying,rejected,detected,4,5,0.9",
+    )
+    assert events.spans["child_5_1.npy"].shape == (0, 2)
+    assert warned(events) == ""
+
+
+def test_a_review_of_detected_events_alone_warns_of_what_the_run_missed(tmp_path):
+    rows = ["child_4_1.npy,20,21,spasm,accepted,detected,20,21,0.9", "child_5_1.npy,4,5,moro,rejected,detected,4,5,0.9"]
+    assert "no event was added by a reviewer (spasms that the run missed count as no event" in warned(
+        read_review_as_events(tmp_path, *rows)
+    )
+
+
+def test_a_review_may_lack_all_columns_but_the_decision(tmp_path):
+    header = "recording,onset_s,offset_s,decision"
+    events = read_review_as_events(tmp_path, "child_4_1.npy,8,9,accepted", "child_5_1.npy,2,4,rejected", header=header)
+    assert events.spans["child_4_1.npy"].tolist() == [[8, 9]]
+    assert events.rejected["child_5_1.npy"] == [(2, 4, "")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason", "hint"),
+    [
+        ("spasm,acepted,added", "line 2: decision 'acepted'", "did you mean accepted?"),
+        ("spasm,,added", "line 2: decision ''", "It is one of accepted, rejected, unreviewed"),
+        ("mora,rejected,added", "line 2: type 'mora'", "did you mean moro?"),
+        ("spasm,accepted,detcted", "line 2: origin 'detcted'", "did you mean detected?"),
+        ("startle,accepted,added", "the decision is accepted and the type 'startle'", "write spasm, or reject it"),
+        (",accepted,added", "the decision is accepted and the type ''", "write spasm, or reject it"),
+        ("spasm,rejected,added", "the decision is rejected and the type 'spasm'", "or accept it"),
+        ("crying,unreviewed,added", "the decision is unreviewed and the type 'crying'", "leave the type empty"),
+    ],
+)
+def test_a_decision_type_or_origin_that_is_none_is_refused_with_the_nearest(tmp_path, cells, reason, hint):
+    with pytest.raises(DataProblems) as caught:
+        read_review_as_events(tmp_path, f"child_4_1.npy,8,9,{cells},,,", "child_5_1.npy,2,1,spasm,accepted,added,,,")
+    first, second = map(str, caught.value.problems)
+    assert reason in first and hint in first
+    assert "line 3" in second and "is no event" in second

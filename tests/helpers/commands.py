@@ -19,6 +19,8 @@ SCRIPTS = {
     "submission": ("submission.py", "Submission"),
     "robustness": ("src/robustness.py", "Robustness"),
     "timeline": ("src/timeline.py", "Timeline"),
+    "compare_reviews": ("src/compare_reviews.py", "CompareReviews"),
+    "segments_from_events": ("src/segments_from_events.py", "SegmentsFromEvents"),
 }
 CPU = ["--device", "cpu", "--precision", "float32"]
 SMALL = {
