@@ -30,15 +30,18 @@ class Cutting:
     """Frames in every segment (T), at 30 frames per second."""
     per_event: Count = 2
     """Most segments of one event, accepted or rejected; the event's place in them varies."""
-    negatives_per_positive: Annotated[float, within(0, 1000)] = 3.0
+    negatives_per_positive: Annotated[float, within(0, 1000)] = 2.0
     """Segments without any event for each segment with one, of each child."""
     fewest_negatives: Annotated[int, within(0, 1_000_000)] = 10
     """Segments without any event of a child that has few events or none."""
     hard_negatives: Annotated[int, within(0, 1_000_000)] = 60
     """Most segments with a rejected event of each child, labelled 0."""
+    cluster_s: Annotated[float, within(0, 3600), ADVANCED] = 30.0
+    """Seconds between a segment without any event and an event that is accepted or unreviewed. Spasms come in
+    clusters, so that one that was missed is most likely near others; it would be labelled 0."""
     margin_s: Annotated[float, within(0, 60), ADVANCED] = 2.0
-    """Seconds between a segment labelled 0 and an event that is accepted or unreviewed; one without any event keeps
-    the same distance from rejected ones."""
+    """Seconds between a segment without any event and a rejected one, and between a segment with a rejected event and
+    one that is accepted or unreviewed."""
     seed: Seed = 0
     """Seed; a child's segments depend on it and on that child's recordings alone."""
 
@@ -168,9 +171,7 @@ def _elsewhere(
         starts = np.arange(rng.integers(GRID_FRAMES), last + 1, GRID_FRAMES)
         places += [(number, start) for start in starts.tolist()]
     rejected = [np.array([event[:2] for event in one.rejected]).reshape(-1, 2) for one in of_child]
-    events = [
-        np.concatenate([one.accepted, one.unreviewed, more]) for one, more in zip(of_child, rejected, strict=True)
-    ]
+    others = [np.concatenate([one.accepted, one.unreviewed]) for one in of_child]
     taken: list[list[int]] = [[] for _ in of_child]
     chosen: list[Segment] = []
     for place in rng.permutation(len(places)).tolist():
@@ -180,7 +181,8 @@ def _elsewhere(
         one = of_child[number]
         if any(abs(start - other) < cutting.frames for other in taken[number]):
             continue
-        clear = is_clear(start, cutting.frames, events[number], cutting.margin_s)
+        clear = is_clear(start, cutting.frames, others[number], cutting.cluster_s)
+        clear = clear and is_clear(start, cutting.frames, rejected[number], cutting.margin_s)
         if clear and is_seen_enough(one, start, cutting.frames, abstain):
             taken[number].append(start)
             chosen.append(Segment(one.path, start, ELSEWHERE, None, ""))
