@@ -342,7 +342,7 @@ def sensitivities(predicted: Mapping[Path, Windows], truth: Mapping[str, np.ndar
     overlap = event_evaluation.overlap_rule(TOLERANCE_S)
     counts = np.zeros((len(ranks), len(predicted), 5))
     for row, level in enumerate(known[ranks].tolist()):
-        rule = Accumulation(1, level, 0.0, REFRACTORY_S)
+        rule = Accumulation(1, max(0.0, level - 1e-9), 0.0, REFRACTORY_S)  # sums of windows are rounded
         for column, (path, windows) in enumerate(predicted.items()):
             counts[row, column] = count(windows, detect_events(windows, rule), truth[path.name], overlap)[:5]
     child = bootstrap.number_children([child_of(path.name) for path in predicted])

@@ -44,7 +44,7 @@ def cut(recorded, tmp_path, capsys):
     def run(*more, children=(1, 2), events=None, out=tmp_path / "out"):
         paths = [recorded / f"recordings/child_{child}_1.npy" for child in children]
         events = events or recorded.parent / "review.csv"
-        flags = ("--frames", T, "--abstain", 0, *more)
+        flags = ("--frames", T, "--abstain", 0, "--cluster-s", 4, *more)
         code = code_of("segments_from_events", "--recordings", *paths, "--events", events, "--out", out, *flags)
         return code, *capsys.readouterr()
 
@@ -84,11 +84,15 @@ def test_a_segment_holds_its_event_and_those_labelled_0_are_far_from_accepted_an
             onset_s, offset_s = float(row["event_onset_s"]), float(row["event_offset_s"])
             inside_s = min(offset_s, T / FPS) - max(onset_s, 0)
             assert inside_s >= min(POSITIVE_S, offset_s - onset_s) - 2e-3
-        far = {"event": [], "rejected": ["accepted", "unreviewed"]}.get(
-            row["kind"], ["accepted", "unreviewed", "rejected"]
-        )
-        for onset_s, offset_s in (span for decision in far for span in spans(recorded, decision, row["recording"])):
-            assert start_s + T / FPS + 2 <= onset_s + 1e-3 or start_s - 2 >= offset_s - 1e-3
+        distances = {
+            "event": {},
+            "rejected": {"accepted": 2, "unreviewed": 2},
+            "elsewhere": {"accepted": 4, "unreviewed": 4, "rejected": 2},
+        }
+        for decision, distance_s in distances[row["kind"]].items():
+            for onset_s, offset_s in spans(recorded, decision, row["recording"]):
+                before, after = onset_s - (start_s + T / FPS), start_s - offset_s
+                assert max(before, after) >= distance_s - 1e-3
     places = [
         float(row["event_onset_s"]) for row in rows if row["kind"] == "event" and row["recording"] == "child_1_1.npy"
     ]

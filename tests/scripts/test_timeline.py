@@ -327,6 +327,25 @@ def test_recordings_of_controls_have_false_alarms_and_no_sensitivity(call, tmp_p
     assert not (tmp_path / "out/rule.json").exists()
 
 
+def test_a_review_is_read_as_true_events_of_which_the_accepted_ones_count(call, recorded, tmp_path):
+    rows = table(recorded / "events.csv")
+    cells = ("spasm,accepted,added", "startle,rejected,added", ",unreviewed,added")
+    lines = [f"{row['recording']},{row['onset_s']},{row['offset_s']},{cells[k % 3]}" for k, row in enumerate(rows)]
+    lines = ["recording,onset_s,offset_s,type,decision,origin", *lines]
+    (tmp_path / "review.csv").write_text("\n".join(lines) + "\n")
+    accepted = [row for k, row in enumerate(rows) if k % 3 == 0]
+    text = "\n".join(f"{row['recording']},{row['onset_s']},{row['offset_s']}" for row in accepted)
+    (tmp_path / "accepted.csv").write_text(f"recording,onset_s,offset_s\n{text}\n")
+    code, _, errors = call("--events", tmp_path / "review.csv", "--no-tune-rule", out=tmp_path / "review")
+    assert code == 0, errors
+    assert f"{len(range(2, len(rows), 3))} of its {len(rows)} events are unreviewed" in errors
+    assert call("--events", tmp_path / "accepted.csv", "--no-tune-rule", out=tmp_path / "accepted")[0] == 0
+    reviewed, plain = (
+        json.loads((tmp_path / name / "event_metrics.json").read_text()) for name in ("review", "accepted")
+    )
+    assert reviewed == plain and plain["1 s tolerance"]["event_sensitivity"]["value"] is not None
+
+
 def test_a_table_of_true_events_in_the_folder_to_write_is_not_replaced(call, recorded, tmp_path):
     (tmp_path / "out").mkdir()
     table = (recorded / "events.csv").read_bytes()
