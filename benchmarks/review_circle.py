@@ -211,7 +211,9 @@ def add_segments(settings: ReviewCircle, folder: Path, arm: str, seed: int) -> d
             write_random(settings, folder, out, truth, seed)
         else:
             table = folder / "review.csv" if arm == "review" else queue / "events.csv"
-            given = SegmentsFromEvents((queue / "recordings",), table, out, folder / "first", False, settings.cutting)
+            given = SegmentsFromEvents(
+                (queue / "recordings",), (table,), out, folder / "first", False, settings.cutting
+            )
             segments_from_events.main(given)
     return {**about, arm: describe_segments(out, truth.spans, settings.cutting.frames)}
 

@@ -24,6 +24,8 @@ from spasm.report.console import number
 SIDE_COLUMNS = ("decision", "type", "onset_s", "offset_s", "note")
 COLUMNS = ("recording", "about", *(f"{side}_{column}" for side in "ab" for column in SIDE_COLUMNS))
 
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins like this; after an apostrophe it is text
+
 
 @settings
 class CompareReviews:
@@ -104,7 +106,8 @@ def cells(event: ReviewedEvent | None) -> list[str]:
     """The cells of SIDE_COLUMNS, empty where a reviewer does not have the event."""
     if event is None:
         return [""] * len(SIDE_COLUMNS)
-    return [event.decision, event.type, f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", event.note]
+    note = f"'{event.note}" if event.note.startswith(FORMULA) else event.note
+    return [event.decision, event.type, f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", note]
 
 
 def text(path_a: Path, path_b: Path, found: Mapping[str, Any]) -> str:

@@ -35,8 +35,8 @@ class SegmentsFromEvents:
 
     recordings: tuple[Path, ...] = ()
     """Recordings, {child}_{number}.npy, or folders of them."""
-    events: Path = Path("review.csv")
-    """Table of true events (recording, onset_s, offset_s), or a review."""
+    events: tuple[Path, ...] = ()
+    """Table of true events (recording, onset_s, offset_s), or reviews, such as one of each recording."""
     out: Path = Path("input/segments")
     """Folder to write; it must be new, or made by this script."""
     with_data: Annotated[Path | None, Shown(default="none")] = None
@@ -56,6 +56,8 @@ def main(settings: SegmentsFromEvents) -> int:
         if settings.out.resolve() == settings.with_data.resolve():
             raise DataError(settings.out, "is --out and --with-data; nothing was written", "choose another --out")
         other = read_other(settings.with_data, cutting.frames)
+    if not settings.events:
+        raise SettingsError("--events is missing; name a table of events or reviews: --events review.csv")
     paths = recording_paths(settings.recordings)
     checked = check_recordings(paths)
     children = sorted({child_of(path.name) for path in paths})
@@ -77,7 +79,7 @@ def main(settings: SegmentsFromEvents) -> int:
     about = {
         "settings": {**to_tree(cutting), "abstain": settings.abstain, "same_ids": settings.same_ids},
         "recordings": {path.name: files.sha256(path) for path in sorted(paths)},
-        "events": files.sha256(settings.events),
+        "events": {path.name: files.sha256(path) for path in settings.events},
         "children": ids,
         "given_segments": 0 if other is None else len(other.tables.train),
     }

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 
 from spasm.cli import app, progress
 from spasm.config.events import Accumulation, Hysteresis
-from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
+from spasm.config.fields import ADVANCED, POSITIONAL, REPEATED, SettingsError, Shown, settings, within
 from spasm.config.pose_files import Place, PoseFileSettings, place_of
 from spasm.config.runtime import ABSTAIN, Abstain, Hardware
 from spasm.core import files
@@ -67,8 +67,9 @@ class Timeline:
     camera: str | None = None
     """Camera to watch instead of recordings: its number, its device, a video file (played at its own speed), or - for a
     video stream on standard input, such as ffmpeg's."""
-    events: Path | None = None
-    """CSV of true events (recording, onset_s, offset_s): evaluates the detected events and tunes the rule."""
+    events: Annotated[tuple[Path, ...], REPEATED] = ()
+    """CSV of true events (recording, onset_s, offset_s), or a review, also several of them, each with its own --events:
+    evaluates the detected events and tunes the rule."""
     stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
     model: Path = Path("input/models/pose_landmarker_full.task")

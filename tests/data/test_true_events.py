@@ -181,3 +181,18 @@ def test_a_decision_type_or_origin_that_is_none_is_refused_with_the_nearest(tmp_
     first, second = map(str, caught.value.problems)
     assert reason in first and hint in first
     assert "line 3" in second and "is no event" in second
+
+
+def test_several_reviews_are_read_as_one(tmp_path):
+    lengths = {tmp_path / name: MINUTE for name in ("child_4_1.npy", "child_5_1.npy")}
+    for child, second in ((4, 8), (5, 30)):
+        row = f"child_{child}_1.npy,{second},{second + 1},spasm,accepted,added,,,"
+        (tmp_path / f"review_{child}.csv").write_text(f"{REVIEW}\n{row}\n")
+    paths = [tmp_path / "review_4.csv", tmp_path / "review_5.csv"]
+    events = read_true_events(paths, lengths, {})
+    assert events.spans["child_4_1.npy"].tolist() == [[8, 9]] and events.spans["child_5_1.npy"].tolist() == [[30, 31]]
+    assert warned(events) == ""
+    paths[1].write_text(paths[1].read_text() + "child_4_1.npy,8,9,spasm,accepted,added,,,\n")
+    with pytest.raises(DataProblems) as caught:
+        read_true_events(paths, lengths, {})
+    assert "review_5.csv: line 3: this event of child_4_1.npy is there twice" in str(caught.value)

@@ -16,7 +16,7 @@ A = (
     "child_1_1.npy,20,21,startle,rejected,detected,20.00,21.00,0.97,anna,door slams",
     "child_1_1.npy,30,31,crying,rejected,detected,30.00,31.00,0.95,anna,",
     "child_1_1.npy,40,41,,unreviewed,detected,40.00,41.00,0.94,anna,",
-    "child_2_1.npy,50,51,spasm,accepted,added,,,,anna,faint",
+    "child_2_1.npy,50,51,spasm,accepted,added,,,,anna,=faint",
     "child_2_1.npy,70,71,spasm,accepted,detected,70.00,71.00,0.93,anna,",
     "child_9_1.npy,70,71,spasm,accepted,detected,70.00,71.00,0.93,anna,",
 )
@@ -58,7 +58,7 @@ def test_two_reviews_become_an_agreement_and_a_table_to_discuss(compare, tmp_pat
     assert (first["a_decision"], first["a_note"], first["b_type"], first["b_note"]) == (
         "rejected", "door slams", "spasm", "a spasm on the sound",
     )  # fmt: skip
-    assert rows[2]["a_note"] == "faint" and rows[2]["b_decision"] == ""
+    assert rows[2]["a_note"] == "'=faint" and rows[2]["b_decision"] == ""
     explained = set(re.findall(r"`(\w+)`", (ROOT / "docs/output.md").read_text(encoding="utf-8")))
     assert set(first) <= explained
     assert (tmp_path / "out/differences.png").read_bytes().startswith(b"\x89PNG")

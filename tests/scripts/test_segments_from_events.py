@@ -195,6 +195,8 @@ def test_recordings_of_a_folder_and_other_plain_names_are_taken(recorded, tmp_pa
 
 def test_no_recording_is_a_wrong_usage_and_a_wrong_row_is_named(cut, tmp_path, capsys):
     assert code_of("segments_from_events", "--out", tmp_path / "out") == 2
+    assert "--events is missing" in capsys.readouterr().err
+    assert code_of("segments_from_events", "--out", tmp_path / "out", "--events", tmp_path / "review.csv") == 2
     assert "--recordings is missing" in capsys.readouterr().err
     (tmp_path / "wrong.csv").write_text(f"{REVIEW}\nchild_1_1.npy,20,21,spasm,acepted,added,,,\n")
     code, _, errors = cut(events=tmp_path / "wrong.csv")

@@ -33,48 +33,50 @@ class TrueEvents(NamedTuple):
 
 
 def read_true_events(
-    path: Path, lengths: Mapping[Path, int], video_of: Mapping[str, str], given: Sequence[Path] = ()
+    path: Path | Sequence[Path], lengths: Mapping[Path, int], video_of: Mapping[str, str], given: Sequence[Path] = ()
 ) -> TrueEvents:
     """Read a table of true events, or a review. A recording without a row has none, which is a warning.
 
+    path: the table, or several tables, such as a review of each recording.
     lengths: frames in each recording; video_of: the name of a recording's video, which the table may use instead.
     given: the paths that the user named; rows for other files in their folders are not used.
     Raises DataProblems with every row that names no recording or is no event of it.
     """
     problems: list[DataError] = []
+    paths = [path] if isinstance(path, Path) else list(path)
     ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
     rows: dict[str, dict[tuple[float, float], dict[str, str]]] = {name: {} for name in ends_s}
     of_video = {video: name for name, video in video_of.items()}
     folders = {recording.parent for recording in (*lengths, *given)}
-    late: list[tuple[int, str, float, float]] = []
+    late: list[tuple[Path, int, str, float, float]] = []
     others: set[str] = set()
-    for line, row in numbered_rows(path, COLUMNS):
+    for table, line, row in [(one, *numbered) for one in paths for numbered in numbered_rows(one, COLUMNS)]:
         name = of_video.get(row["recording"], row["recording"])
         if name not in rows:
             if name and any((folder / Path(name).name).is_file() for folder in folders):
                 others.add(name)
             else:
                 hint = f"{nearest_name(name, (*rows, *of_video)) or 'correct it.'} Names are whole, with .npy"
-                problems.append(DataError(path, f"line {line}: there is no recording {shorten(name)}", hint))
+                problems.append(DataError(table, f"line {line}: there is no recording {shorten(name)}", hint))
             continue
-        if "decision" in row and (wrong := check_decision(path, line, row)):
+        if "decision" in row and (wrong := check_decision(table, line, row)):
             problems += wrong
             continue
         onset_s, offset_s = seconds(row["onset_s"]), seconds(row["offset_s"])
         reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
         if not is_event(onset_s, offset_s):
-            problems.append(DataError(path, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
+            problems.append(DataError(table, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
         elif (onset_s, offset_s) in rows[name]:
-            problems.append(DataError(path, f"line {line}: this event of {name} is there twice", "delete one of them"))
+            problems.append(DataError(table, f"line {line}: this event of {name} is there twice", "delete one of them"))
         else:
             rows[name][onset_s, offset_s] = row
             if offset_s > ends_s[name] + LATE_S:
-                late.append((line, name, onset_s, offset_s))
+                late.append((table, line, name, onset_s, offset_s))
     are_frames = all(offset / FPS <= ends_s[name] + LATE_S for name, spans in rows.items() for _, offset in spans)
-    for line, name, onset_s, offset_s in late:
+    for table, line, name, onset_s, offset_s in late:
         reason = f"line {line}: the event at {onset_s:g} to {offset_s:g} s is beyond the end of its recording"
         hint = "these look like frames: divide by 30" if are_frames else "give seconds from the recording's start"
-        problems.append(DataError(path, reason, f"{hint}; {name} lasts {ends_s[name]:.1f} s"))
+        problems.append(DataError(table, reason, f"{hint}; {name} lasts {ends_s[name]:.1f} s"))
     if problems:
         raise DataProblems(problems)
 
@@ -94,8 +96,9 @@ def read_true_events(
         for name, of_one in decided("rejected").items()
     }
     reviewed = [row for of_one in rows.values() for row in of_one.values() if "decision" in row]
-    warnings = _warnings(path, spans, others, {name for name in rejected if rejected[name]})
-    return TrueEvents(spans, [*warnings, *review_warnings(path, reviewed)], rejected, unreviewed)
+    place = paths[0] if len(paths) == 1 else paths[0].parent
+    warnings = _warnings(place, spans, others, {name for name in rejected if rejected[name]})
+    return TrueEvents(spans, [*warnings, *review_warnings(place, reviewed)], rejected, unreviewed)
 
 
 def _warnings(
