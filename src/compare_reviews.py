@@ -16,15 +16,13 @@ from spasm.config.fields import POSITIONAL, SettingsError, settings
 from spasm.core import files
 from spasm.core.errors import DataError, first_few
 from spasm.core.outputs import check_folder, check_replaceable
-from spasm.data.reviews import ReviewedEvent, read_review
+from spasm.data.reviews import ReviewedEvent, guarded, read_review
 from spasm.evaluation.reviewer_agreement import Pair, agreement, disagreement, in_both, match
 from spasm.report import review_plots
 from spasm.report.console import number
 
 SIDE_COLUMNS = ("decision", "type", "onset_s", "offset_s", "note")
 COLUMNS = ("recording", "about", *(f"{side}_{column}" for side in "ab" for column in SIDE_COLUMNS))
-
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins like this; after an apostrophe it is text
 
 
 @settings
@@ -106,8 +104,7 @@ def cells(event: ReviewedEvent | None) -> list[str]:
     """The cells of SIDE_COLUMNS, empty where a reviewer does not have the event."""
     if event is None:
         return [""] * len(SIDE_COLUMNS)
-    note = f"'{event.note}" if event.note.startswith(FORMULA) else event.note
-    return [event.decision, event.type, f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", note]
+    return [event.decision, event.type, f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", guarded(event.note)]
 
 
 def text(path_a: Path, path_b: Path, found: Mapping[str, Any]) -> str:

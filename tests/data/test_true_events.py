@@ -165,10 +165,10 @@ def test_a_review_may_lack_all_columns_but_the_decision(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "reason", "hint"),
     [
-        ("spasm,acepted,added", "line 2: decision 'acepted'", "did you mean accepted?"),
+        ("spasm,accept,added", "line 2: decision 'accept'", "did you mean accepted?"),
         ("spasm,,added", "line 2: decision ''", "It is one of accepted, rejected, unreviewed"),
         ("mora,rejected,added", "line 2: type 'mora'", "did you mean moro?"),
-        ("spasm,accepted,detcted", "line 2: origin 'detcted'", "did you mean detected?"),
+        ("spasm,accepted,detect", "line 2: origin 'detect'", "did you mean detected?"),
         ("startle,accepted,added", "the decision is accepted and the type 'startle'", "write spasm, or reject it"),
         (",accepted,added", "the decision is accepted and the type ''", "write spasm, or reject it"),
         ("spasm,rejected,added", "the decision is rejected and the type 'spasm'", "or accept it"),

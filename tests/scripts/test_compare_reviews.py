@@ -16,7 +16,7 @@ A = (
     "child_1_1.npy,20,21,startle,rejected,detected,20.00,21.00,0.97,anna,door slams",
     "child_1_1.npy,30,31,crying,rejected,detected,30.00,31.00,0.95,anna,",
     "child_1_1.npy,40,41,,unreviewed,detected,40.00,41.00,0.94,anna,",
-    "child_2_1.npy,50,51,spasm,accepted,added,,,,anna,=faint",
+    "child_2_1.npy,50,51,spasm,accepted,added,,,,anna,'=faint",
     "child_2_1.npy,70,71,spasm,accepted,detected,70.00,71.00,0.93,anna,",
     "child_9_1.npy,70,71,spasm,accepted,detected,70.00,71.00,0.93,anna,",
 )

@@ -198,7 +198,7 @@ def test_no_recording_is_a_wrong_usage_and_a_wrong_row_is_named(cut, tmp_path, c
     assert "--events is missing" in capsys.readouterr().err
     assert code_of("segments_from_events", "--out", tmp_path / "out", "--events", tmp_path / "review.csv") == 2
     assert "--recordings is missing" in capsys.readouterr().err
-    (tmp_path / "wrong.csv").write_text(f"{REVIEW}\nchild_1_1.npy,20,21,spasm,acepted,added,,,\n")
+    (tmp_path / "wrong.csv").write_text(f"{REVIEW}\nchild_1_1.npy,20,21,spasm,accept,added,,,\n")
     code, _, errors = cut(events=tmp_path / "wrong.csv")
     assert code == 1
-    assert "line 2: decision 'acepted' (did you mean accepted?" in errors
+    assert "line 2: decision 'accept' (did you mean accepted?" in errors

@@ -22,6 +22,7 @@ DECISIONS = ("accepted", "rejected", "unreviewed")
 SPASM = "spasm"
 OTHER_TYPES = ("startle", "moro", "crying", "artefact", "caregiver", "other")
 ORIGINS = ("detected", "added")
+FORMULA = tuple("=+-@\t\r'")  # how a cell begins that a spreadsheet would compute
 
 
 class ReviewedEvent(NamedTuple):
@@ -45,6 +46,16 @@ def seconds(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def guarded(text: str) -> str:
+    """Free text as it stands in a table: an apostrophe keeps a spreadsheet from computing it."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def unguarded(text: str) -> str:
+    """The free text of a cell, without the apostrophe of `guarded`."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
 
 
 def is_event(onset_s: float, offset_s: float) -> bool:
@@ -98,7 +109,7 @@ def read_review(path: Path) -> list[ReviewedEvent]:
             wrong.append(DataError(path, reason, "delete one of them"))
         problems += wrong
         texts = (row["type"], row["decision"], row["origin"])
-        more = (row.get("reviewer", ""), row.get("note", ""))
+        more = (unguarded(row.get("reviewer", "")), unguarded(row.get("note", "")))
         events.append(ReviewedEvent(line, row["recording"], onset_s, offset_s, *texts, detected_s, *more))
     if problems:
         raise DataProblems(problems)
