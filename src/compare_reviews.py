@@ -3,7 +3,9 @@
 Reads two review.csv. Prints how far they agree on what is a spasm, on what else an event is, and on its times, and
 writes a table of the events to discuss.
 
-Example: python src/compare_reviews.py review_anna.csv review_ben.csv --out output/reviews
+Examples:
+  python src/compare_reviews.py review_anna.csv review_ben.csv
+  python src/compare_reviews.py review_anna.csv review_ben.csv --out output/reviews
 """
 
 import sys

@@ -44,9 +44,10 @@ SCRIPTS = sorted(
     for path in (ROOT / "submission.py", *(ROOT / "src").glob("*.py"))
     if "app.run(" in path.read_text(encoding="utf-8")
 )
-# They need a package, a video, another tool's file or the files of several sites.
+# They need a package, a video, another tool's file, the files of several sites, long recordings or reviews.
 NO_DEMO = {
-    "src/build_pose_models.py", "src/extract_pose.py", "src/import_poses.py", "src/pool_evaluations.py",
+    "src/build_pose_models.py", "src/compare_reviews.py", "src/extract_pose.py", "src/import_poses.py",
+    "src/pool_evaluations.py", "src/segments_from_events.py",
 }  # fmt: skip
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 
