@@ -4,12 +4,13 @@ Round one: a run is trained on simulated segments and detects events in long rec
 sensitive rule. A simulated reviewer accepts what overlaps a true spasm, with corrected times, and rejects the rest.
 Segments are cut from the reviewed recordings (segments_from_events.py) and added to the first ones; round two is a
 training on both. Both runs are then evaluated on recordings and segments of further children. Controls with the same
-recordings: as many random segments with true labels, and segments from all true spasms. Stopped at any moment, the
-same command continues.
+recordings: the review without segments of rejected events, as many random segments with true labels, and segments
+from all true spasms. Stopped at any moment, the same command continues.
 
 Example: python benchmarks/review_circle.py --models lgbm,rocket --arms review,random,all_events
 """
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -61,7 +62,7 @@ LEVELS = 120  # thresholds tried for the limits
 TOLERANCE_S = 1.0
 REFRACTORY_S = 5.0
 COLUMNS = ("arm", "metric", "first", "second", "difference", "difference_low", "difference_high", "seeds")
-ARMS = ("review", "random", "all_events")
+ARMS = ("review", "accepted_only", "random", "all_events")
 
 
 @settings
@@ -73,8 +74,9 @@ class ReviewCircle:
     models: train.Models = MODELS
     """Models to train, by spaces or commas."""
     arms: Annotated[tuple[str, ...], Shown(value="NAMES")] = ("review",)
-    """What is added for round two, by spaces or commas: review; random (as many random segments of the same recordings
-    with true labels); all_events (segments from all true spasms)."""
+    """What is added for round two, by spaces or commas: review; accepted_only (the review without segments of rejected
+    events); random (as many random segments of the same recordings with true labels); all_events (segments from all
+    true spasms)."""
     seeds: Annotated[int, within(1, 100)] = 3
     """How often all is repeated, with other children each time."""
     children: Annotated[int, within(4, 100_000)] = 60
@@ -130,6 +132,8 @@ def main(settings: ReviewCircle) -> int:
     if unknown := [arm for arm in arms if arm not in ARMS]:
         hint = nearest_name(unknown[0], ARMS) or f"the arms are {', '.join(ARMS)}"
         raise SettingsError(f"--arms {unknown[0]} is unknown; {hint}")
+    if "random" in arms and "review" not in arms[: arms.index("random")]:
+        raise SettingsError("--arms random needs the number of segments of review; name review before it")
     check_folder(settings.out, ("table.csv", "queue.json"), "seed_*/first/train_data.csv")
     scores: dict[tuple[str, int], Scores] = {}
     queues: dict[str, dict[str, Any]] = {}
@@ -210,10 +214,10 @@ def add_segments(settings: ReviewCircle, folder: Path, arm: str, seed: int) -> d
         if arm == "random":
             write_random(settings, folder, out, truth, seed)
         else:
-            table = folder / "review.csv" if arm == "review" else queue / "events.csv"
-            given = SegmentsFromEvents(
-                (queue / "recordings",), (table,), out, folder / "first", False, settings.cutting
-            )
+            table = queue / "events.csv" if arm == "all_events" else folder / "review.csv"
+            hard = 0 if arm == "accepted_only" else settings.cutting.hard_negatives
+            cutting = dataclasses.replace(settings.cutting, hard_negatives=hard)
+            given = SegmentsFromEvents((queue / "recordings",), (table,), out, folder / "first", False, cutting)
             segments_from_events.main(given)
     return {**about, arm: describe_segments(out, truth.spans, settings.cutting.frames)}
 

@@ -166,6 +166,17 @@ def test_segments_of_another_data_folder_join_and_no_child_is_taken_for_another(
     assert check_folder(tmp_path / "same", T, "challenge").problems == []
 
 
+def test_a_segment_of_the_other_folder_that_is_a_link_out_of_it_is_refused(cut, recorded, tmp_path):
+    other = tmp_path / "other"
+    (other / "train").mkdir(parents=True)
+    (other / "train/child_1_1.npy").symlink_to(recorded / "recordings/child_1_1.npy")
+    (other / "train_data.csv").write_text("segment_name,label\nchild_1_1.npy,1\n")
+    code, _, errors = cut("--with-data", other)
+    assert code == 1
+    assert "is a link that leaves the folder" in errors
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_this_command_is_replaced_as_a_whole_and_no_other(cut, tmp_path):
     assert cut("--fewest-negatives", 20)[0] == 0
     before = {path.name for path in (tmp_path / "out/train").iterdir()}

@@ -104,7 +104,8 @@ def write_segments(
             onsets = {name: span for name, span in onsets.items() if name in labels}
             simulated = (other.folder / SIMULATED).is_file()
             for path in other.tables.train:
-                _link(path, folder / "train" / path.name)
+                with files.open_regular(path, other.folder):  # a link that leaves the folder is refused
+                    _link(path, folder / "train" / path.name)
             known = {child_of(name) for name in labels}
             rows = [row for child, row in other.tables.groups.items() if child in known]
             if rows:
