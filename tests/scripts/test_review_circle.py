@@ -86,7 +86,7 @@ def test_the_sensitivity_at_a_limit_is_that_of_the_best_threshold_within_it(tmp_
         probabilities[at] = probability
     for at, probability in ((1200, 0.85), (1300, 0.65), (1400, 0.55), (1500, 0.45)):
         probabilities[at] = probability
-    curve = np.zeros(frames // 3)
+    curve = np.zeros((2, frames // 3))  # probability and movement
     windows = make_windows(frames, 150, 30, probabilities, np.full(1796, 5.0), np.full(1796, 5.0), curve)
     quiet = make_windows(frames, 150, 30, np.zeros(1796), np.full(1796, 5.0), np.full(1796, 5.0), curve)
     paths = [tmp_path / "child_1_1.npy", tmp_path / "child_2_1.npy"]
