@@ -1,7 +1,7 @@
 """Compare what two reviewers decided about the same recordings.
 
-Reads two review.csv. Prints how far they agree on what is a spasm, on what else an event is, and on its times, and
-writes a table of the events to discuss.
+Reads two review.csv, or two folders with a review of each recording. Prints how far they agree on what is a spasm, on
+what else an event is, and on its times, and writes a table of the events to discuss.
 
 Examples:
   python src/compare_reviews.py review_anna.csv review_ben.csv
@@ -18,7 +18,7 @@ from spasm.config.fields import POSITIONAL, SettingsError, settings
 from spasm.core import files
 from spasm.core.errors import DataError, first_few
 from spasm.core.outputs import check_folder, check_replaceable
-from spasm.data.reviews import ReviewedEvent, guarded, read_review
+from spasm.data.reviews import ReviewedEvent, guarded, read_review, review_files
 from spasm.evaluation.reviewer_agreement import Pair, agreement, disagreement, in_both, match
 from spasm.report import review_plots
 from spasm.report.console import number
@@ -32,7 +32,7 @@ class CompareReviews:
     """Flags of compare_reviews.py."""
 
     reviews: Annotated[tuple[Path, ...], POSITIONAL] = ()
-    """Two reviews, review.csv, of the same recordings."""
+    """Two reviews, review.csv, of the same recordings, or two folders of reviews."""
     out: Path = Path("output/reviews")
     """Folder to write."""
 
@@ -54,7 +54,7 @@ def main(settings: CompareReviews) -> int:
         reason = f"has no recording in common with {path_a}"
         names = " and ".join(first_few(sorted(names), 3) or "none" for names in named)
         raise DataError(path_b, reason, f"give two reviews of the same recordings; they name {names}")
-    digests = [files.sha256(path) for path in settings.reviews]
+    digests = [[files.sha256(one) for one in review_files(path)] for path in settings.reviews]
     app.warn(warnings(settings.reviews, named, digests))
     a, b = ([event for event in review if event.recording in common] for review in reviews)
     pairs = match(a, b)
@@ -84,7 +84,7 @@ def main(settings: CompareReviews) -> int:
     return 0
 
 
-def warnings(paths: Sequence[Path], named: Sequence[set[str]], digests: Sequence[str]) -> Iterator[str]:
+def warnings(paths: Sequence[Path], named: Sequence[set[str]], digests: Sequence[Sequence[str]]) -> Iterator[str]:
     """What makes the comparison one of less than two whole reviews."""
     if digests[0] == digests[1]:
         yield f"{paths[1]}: the same content as {paths[0]}, so that all agrees; give the second reviewer's file"

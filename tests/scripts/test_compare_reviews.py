@@ -66,6 +66,21 @@ def test_two_reviews_become_an_agreement_and_a_table_to_discuss(compare, tmp_pat
     assert compare()[0] == 0, "what this command wrote is replaced"
 
 
+def test_two_folders_with_a_review_of_each_recording_are_compared_as_two_reviews_are(compare, tmp_path):
+    assert compare()[0] == 0
+    for name, rows in (("anna", A), ("ben", B)):
+        (tmp_path / name).mkdir()
+        for recording in sorted({row.split(",")[0] for row in rows}):
+            own = [row for row in rows if row.startswith(recording)]
+            (tmp_path / name / f"review_{recording}.csv").write_text("\n".join([HEADER, *own]) + "\n")
+    words = (tmp_path / "anna", tmp_path / "ben", "--out", tmp_path / "folders")
+    assert code_of("compare_reviews", *words) == 0
+    one, two = ((tmp_path / out / "disagreements.csv").read_bytes() for out in ("out", "folders"))
+    assert one == two
+    (tmp_path / "ben/again.csv").write_text(f"{HEADER}\n{B[0]}\n")
+    assert code_of("compare_reviews", *words) == 1
+
+
 def test_the_same_file_twice_is_a_warning(compare):
     code, shown, errors = compare(A, A)
     assert code == 0

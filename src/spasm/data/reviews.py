@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spasm.core.errors import DataError, DataProblems, shorten
+from spasm.core.errors import DataError, DataProblems, printable, shorten
 from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows
 
@@ -84,29 +84,46 @@ def check_decision(path: Path, line: int, row: Mapping[str, str]) -> list[DataEr
     return problems
 
 
+def review_files(path: Path) -> list[Path]:
+    """The tables of a review: a file, or those in a folder, such as one of each recording. Raises DataError."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.csv"))
+    if not found:
+        raise DataError(
+            path, "holds no review", "save the review of each recording there, with a name that ends in .csv"
+        )
+    return found
+
+
 def read_review(path: Path) -> list[ReviewedEvent]:
-    """The rows of a review, whatever its recordings are. Raises DataProblems with every wrong row."""
+    """The rows of a review, see `review_files`, whatever its recordings are.
+
+    Raises DataProblems with every wrong row.
+    """
     problems: list[DataError] = []
     events: list[ReviewedEvent] = []
-    first_line: dict[tuple[object, ...], int] = {}
-    for line, row in numbered_rows(path, NEEDED):
+    first: dict[tuple[object, ...], tuple[Path, int]] = {}
+    for table, line, row in [(one, *numbered) for one in review_files(path) for numbered in numbered_rows(one, NEEDED)]:
         onset_s, offset_s = seconds(row["onset_s"]), seconds(row["offset_s"])
-        wrong = check_decision(path, line, row)
+        wrong = check_decision(table, line, row)
         if not row["recording"]:
-            wrong.append(DataError(path, f"line {line}: no recording", "write its file's name, with .npy"))
+            wrong.append(DataError(table, f"line {line}: no recording", "write its file's name, with .npy"))
         if not is_event(onset_s, offset_s):
             reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
-            wrong.append(DataError(path, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
+            wrong.append(DataError(table, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
         detected_s = None
         if row["origin"] == "detected":
             detected_s = seconds(row["detected_onset_s"]), seconds(row["detected_offset_s"])
             if not is_event(*detected_s):
                 hint = "keep detected_onset_s and detected_offset_s as they were exported, or write origin added"
-                wrong.append(DataError(path, f"line {line}: a detected event without detected times", hint))
+                wrong.append(DataError(table, f"line {line}: a detected event without detected times", hint))
         key = (row["recording"], row["origin"], detected_s or (onset_s, offset_s))
-        if not wrong and first_line.setdefault(key, line) != line:
-            reason = f"line {line}: the event of line {first_line[key]} again"
-            wrong.append(DataError(path, reason, "delete one of them"))
+        if not wrong and first.setdefault(key, (table, line)) != (table, line):
+            other, other_line = first[key]
+            place = "" if other == table else f" of {printable(other.name)}"
+            reason = f"line {line}: the event of line {other_line}{place} again"
+            wrong.append(DataError(table, reason, "delete one of them"))
         problems += wrong
         texts = (row["type"], row["decision"], row["origin"])
         more = (unguarded(row.get("reviewer", "")), unguarded(row.get("note", "")))
