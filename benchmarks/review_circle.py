@@ -414,11 +414,11 @@ def table(scores: Mapping[tuple[str, int], Scores]) -> list[tuple[Any, ...]]:
 
 def text(rows: Sequence[tuple[Any, ...]]) -> str:
     """The table for a terminal."""
-    lines = [f"{'added':12}{'':24}{'first':>8}{'second':>8}   difference, 95 % interval over new children"]
+    lines = [f"{'added':15}{'':24}{'first':>8}{'second':>8}   difference, 95 % interval over new children"]
     for arm, metric, first, second, difference, low, high, seeds in rows:
         interval = f"({console.number(low).strip()} to {console.number(high).strip()})"
         change = "undefined" if difference is None else f"{difference:+.3f} {interval}"
-        lines.append(f"{arm:12}{metric:24}{first:8.3f}{second:8.3f}   {change}, {seeds} seeds")
+        lines.append(f"{arm:15}{metric:24}{first:8.3f}{second:8.3f}   {change}, {seeds} seeds")
     return "\n".join(lines)
 
 
