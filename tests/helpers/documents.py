@@ -14,6 +14,7 @@ import numpy as np
 from helpers import pose_files
 from helpers.repository import ROOT
 from spasm.cli import app
+from spasm.data import reviews
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 # What makes a command short. Not fewer folds: models that share a run must share those.
@@ -78,6 +79,22 @@ def add_own_data(checkout: Path) -> None:
         (checkout / "input/own" / part).rename(checkout / "input" / part)
     poses = np.load(checkout / "input/train/child_1_1.npy")[:30, None]
     pose_files.mmpose(checkout / "poses.json", np.nan_to_num(poses, nan=0.5))
+    for reviewer, onset_s in (("anna", "10.00"), ("ben", "10.20")):
+        row = (
+            "child_1_1.npy",
+            onset_s,
+            "11.00",
+            "spasm",
+            "accepted",
+            "detected",
+            "10.00",
+            "11.00",
+            "0.99",
+            reviewer,
+            "",
+        )
+        text = f"{','.join(reviews.COLUMNS)}\n{','.join(row)}\n"
+        (checkout / f"review_{reviewer}.csv").write_text(text)
 
 
 def add_video_and_pose_models(checkout: Path) -> bool:

@@ -135,23 +135,6 @@ def content_of(path: Path) -> Content:
     return Content(frames, checksum)
 
 
-def blocks(path: Path) -> Iterator[np.ndarray]:
-    """The cleaned poses (F, 33, 5) float32 of a recording, BLOCK frames at a time. Raises DataError."""
-    with open_regular(path) as (file, size):
-        start, dtype, bytes_of_frame, whole = _header(path, file.read(4200), size)
-        file.seek(start)
-        for begin in range(0, whole, BLOCK):
-            yield _cleaned(_read(path, file, min(BLOCK, whole - begin) * bytes_of_frame), dtype, begin)[0]
-
-
-def cut(path: Path, first: int, frames: int) -> np.ndarray:
-    """The cleaned poses (T, 33, 5) float32 from a frame on; all of them must be in the recording. Raises DataError."""
-    with open_regular(path) as (file, size):
-        start, dtype, bytes_of_frame, _ = _header(path, file.read(4200), size)
-        file.seek(start + first * bytes_of_frame)
-        return _cleaned(_read(path, file, frames * bytes_of_frame), dtype, first)[0]
-
-
 def _header(path: Path, head: bytes, size: int) -> tuple[int, np.dtype, int, int]:
     """Offset of the values in bytes, their type, the bytes of a frame, and the number of frames."""
     frame = (len(LANDMARKS), len(CHANNELS))

@@ -74,7 +74,10 @@ class Segment(NamedTuple):
 
 def inspect(path: Path, events: TrueEvents) -> Recording:
     """Read a recording once, in blocks. Raises DataError."""
-    seen = [(trunk_visible(block), visible_mask(block).any(axis=1)) for block in recordings.blocks(path)]
+    frames = recordings.frames_of(path)
+    blocks = [(begin, min(begin + recordings.BLOCK, frames)) for begin in range(0, frames, recordings.BLOCK)]
+    read = recordings.read_spans(path, blocks)
+    seen = [(trunk_visible(block), visible_mask(block).any(axis=1)) for block in read]
     has_trunk, has_pose = (np.concatenate(of_blocks) for of_blocks in zip(*seen, strict=True))
     name = path.name
     return Recording(path, has_trunk, has_pose, events.spans[name], events.unreviewed[name], events.rejected[name])

@@ -113,8 +113,9 @@ def write_segments(
         origins = []
         for child, of_child in segments.items():
             for number, segment in enumerate(of_child, start=1 + _last_number(ids[child], labels)):
+                span = (segment.start, segment.start + frames)
                 name = f"child_{ids[child]}_{number}.npy"
-                pose = recordings.cut(segment.recording, segment.start, frames)
+                [pose] = recordings.read_spans(segment.recording, [span])
                 (folder / "train" / name).write_bytes(files.npy(pose))
                 simulated |= recordings.is_simulated(segment.recording)
                 labels[name] = segment.label
