@@ -180,11 +180,15 @@ def _kinds(folder: Path, names: Sequence[str], simulated: bool, column: str) -> 
 
 
 def read_recordings(data: Path) -> LabelledRecordings:
-    """Read and check recordings/ and events.csv. Raises DataError, DataProblems with everything that is wrong."""
-    folder, table = data / "recordings", data / "events.csv"
-    if not table.exists():
+    """Read and check recordings/ and events.csv, or review.csv where that is missing.
+
+    Raises DataError, DataProblems with everything that is wrong.
+    """
+    folder = data / "recordings"
+    table = next((data / name for name in ("events.csv", "review.csv") if (data / name).exists()), None)
+    if table is None:
         hint = "write the true events into events.csv (recording, onset_s, offset_s); of controls only that header"
-        raise DataError(data, "has recordings but no events.csv, so that nothing can be evaluated", hint)
+        raise DataError(data, "has recordings but no events.csv or review.csv, so that nothing can be evaluated", hint)
     paths = sorted(folder.glob("*.npy")) if folder.is_dir() else []
     if not paths:
         raise DataError(folder, "holds no recording", "put the recordings there, as {child}_{number}.npy")
