@@ -237,7 +237,8 @@ function show() {
   const counts = `${review.count("accepted")} accepted, ${review.count("rejected")} rejected`;
   el("#progress").textContent = `${progress()}${done ? `: ${counts}` : ""}${finished ? ". Now save review.csv." : ""}`;
   el("#progress").classList.toggle("finished", finished);
-  el("#order").textContent = byTime ? "by time: order by probability " : "by probability: order by time ";
+  el("#queue-title").textContent = byTime ? "Events by time" : "Events by probability";
+  el("#order").textContent = byTime ? "sort by probability " : "sort by time ";
   el("#order").append(key("q"));
   el("#undo").setAttribute("aria-disabled", !review.history.length);
   el("#none").hidden = review.events.length > 0;
