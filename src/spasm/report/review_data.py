@@ -69,7 +69,7 @@ def pack_recording(
             "clips": pack_clips(path, windows.frames, detected, aspect),
             "content": content._asdict(),
         },
-        _fingerprint(content, windows, events),
+        _digest_of(content, windows, events),
     )
 
 
@@ -126,7 +126,7 @@ def _stride(windows: Windows) -> int:
     return round((windows.ends_s[1] - windows.ends_s[0]) * FPS) if len(windows.ends_s) > 2 else windows.frames
 
 
-def _fingerprint(content: recordings.Content, windows: Windows, events: Sequence[Sequence[float]]) -> str:
+def _digest_of(content: recordings.Content, windows: Windows, events: Sequence[Sequence[float]]) -> str:
     digest = hashlib.sha256(json.dumps([*content, windows.length, events]).encode())
     digest.update(np.ascontiguousarray(windows.probabilities, dtype="<f8").tobytes())
     digest.update(np.ascontiguousarray(windows.curve, dtype="<f4").tobytes())
