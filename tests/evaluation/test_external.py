@@ -1,14 +1,19 @@
 """An evaluation on segments of others equals an independent computation, and gives out no small group."""
 
+import dataclasses
+import itertools
 import math
 
 import numpy as np
 import pytest
 from sklearn import linear_model, metrics
 
-from spasm.evaluation import external
+from spasm.evaluation import bootstrap, external
 from spasm.evaluation.external import Evaluated
+from spasm.evaluation.shareable import shareable
 from spasm.evaluation.suppression import COUNT
+
+SEED = 2**255 - 19  # of the resamples, as long as that of an evaluation
 
 
 def sample(children: int = 20, each: int = 12, seed: int = 0) -> Evaluated:
@@ -17,7 +22,7 @@ def sample(children: int = 20, each: int = 12, seed: int = 0) -> Evaluated:
     labels = (generator.random(count) < 0.3).astype(int)
     probabilities = 1 / (1 + np.exp(-generator.normal(2.2 * labels - 1.2, 1.4)))
     names = np.repeat([f"id{number}" for number in range(children)], each)
-    return Evaluated(labels, probabilities, probabilities >= 0.4, names, generator.random(count) < 0.15)
+    return Evaluated(labels, probabilities, probabilities >= 0.4, names, generator.random(count) < 0.15, SEED)
 
 
 def values(tree: dict) -> dict[str, float]:
@@ -86,7 +91,7 @@ def test_the_name_of_a_small_group_is_not_given_out_nor_that_of_the_one_that_wou
 def test_with_few_positive_children_whatever_counts_their_spasms_is_suppressed():
     one = sample()
     labels = np.where(np.isin(one.children, ["id0", "id1"]), one.labels, 0)
-    few = Evaluated(labels, one.probabilities, one.positive, one.children, one.too_little_seen)
+    few = Evaluated(labels, one.probabilities, one.positive, one.children, one.too_little_seen, SEED)
     tree = external.evaluate(few, 5)
     shown = {name for name, cell in tree["metrics"].items() if not cell["suppressed"]}
     assert shown == {"brier"}, "33/38 would give away that 38 of so many segments have no spasm"
@@ -129,7 +134,7 @@ def test_kinds_equal_the_fraction_predicted_positive_and_small_kinds_are_suppres
 
 def test_a_comparison_is_the_difference_and_of_a_run_with_itself_zero():
     one = sample()
-    other = Evaluated(one.labels, np.flip(one.probabilities), np.flip(one.positive), one.children, one.too_little_seen)
+    other = dataclasses.replace(one, probabilities=np.flip(one.probabilities), positive=np.flip(one.positive))
     found = external.compare(one, other, 5)
     both = [values(external.evaluate(part, 5)["metrics"]) for part in (one, other)]
     for name, cell in found.items():
@@ -141,10 +146,35 @@ def test_a_comparison_is_the_difference_and_of_a_run_with_itself_zero():
 
 def test_controls_alone_have_a_specificity_and_nothing_that_needs_a_spasm():
     one = sample()
-    controls = Evaluated(0 * one.labels, one.probabilities, one.positive, one.children, one.too_little_seen)
+    controls = Evaluated(0 * one.labels, one.probabilities, one.positive, one.children, one.too_little_seen, SEED)
     tree = external.evaluate(controls, 5)
     found = values(tree["metrics"])
     assert found["specificity"] == pytest.approx(1 - one.positive.mean(), rel=1e-5)
     assert found["sensitivity"] is found["auc"] is None and found["prevalence"] == 0
     assert not any(cell["suppressed"] for cell in tree["metrics"].values())
     assert COUNT not in found and math.isfinite(found["brier"])
+
+
+def fitting(given: dict, spasms: int, children: int, seed: int) -> list[tuple[int, ...]]:
+    """The numbers of found spasms, by child, that give this sensitivity if the resamples have that seed."""
+    resampled = bootstrap.sample_children(children, np.random.default_rng(seed))
+    found = round(given["value"] * spasms * children)
+    candidates = [one for one in itertools.product(range(spasms + 1), repeat=children) if sum(one) == found]
+    fit = []
+    for one in candidates:
+        replicates = resampled @ np.array(one) / (spasms * children)
+        tried = shareable(sum(one) / (spasms * children), replicates, children, "logit", children)
+        if all(tried[name] == given[name] for name in ("low", "high", "se")):
+            fit.append(one)
+    return fit
+
+
+def test_the_counts_of_each_child_cannot_be_computed_without_the_seed_of_the_resamples():
+    true = (3, 1, 2, 0, 3)
+    names, labels = np.repeat([f"id{number}" for number in range(5)], 6), np.tile([1, 1, 1, 0, 0, 0], 5)
+    positive = np.concatenate([[*(number < found for number in range(3)), True, False, False] for found in true])
+    one = Evaluated(labels, np.where(positive, 0.8, 0.2), positive, names, np.zeros(30, dtype=bool), SEED)
+    given = external.evaluate(one, 5)["metrics"]["sensitivity"]
+    assert true in fitting(given, 3, 5, SEED), "the test is void unless the seed gives them away"
+    assert true not in fitting(given, 3, 5, 0)
+    assert all(float(f"{given[name]:.3g}") == given[name] for name in ("low", "high", "se"))

@@ -202,6 +202,30 @@ def test_nothing_that_leaves_names_a_child_a_file_or_a_place_or_holds_a_pose(fir
     assert {path.name for path in out.iterdir()} == {"evaluation.json", "evaluation.html", "inside"}
 
 
+def test_every_resample_of_an_evaluation_has_the_seed_that_stays_inside(call, made, tmp_path, monkeypatch):
+    seeds: list[object] = []
+    sample, evaluate_runs = bootstrap.sample_children, evaluate.external_evaluation.evaluate_runs
+
+    def watched(count: int, generator: np.random.Generator, *more: object) -> np.ndarray:
+        seeds.append(generator.bit_generator.seed_seq.entropy)
+        return sample(count, generator, *more)
+
+    def only_here(*words: object) -> dict:
+        monkeypatch.setattr(bootstrap, "sample_children", watched)
+        found = evaluate_runs(*words)
+        monkeypatch.setattr(bootstrap, "sample_children", sample)
+        return found
+
+    monkeypatch.setattr(evaluate.external_evaluation, "evaluate_runs", only_here)
+    assert call(runs=("run_0", "run_1"))[0] == 0
+    read = labelled_data.read_segments(made / "Quellen", T, "challenge", made / "cache", {"all"}, "kind")
+    recordings = labelled_data.read_recordings(made / "Quellen")
+    seed = labelled_data.resampling_seed(read, recordings)
+    assert len(seeds) > 20 and set(seeds) == {seed} and seed > 2**200
+    assert labelled_data.data_digest(read, recordings) != f"{seed:064x}"
+    assert labelled_data.resampling_seed(read, None) != seed, "it depends on the poses"
+
+
 def test_with_report_every_prediction_is_inside_and_can_be_played(first, predicted):
     inside = first[0] / "out/inside/run_1"
     labels, probabilities, called = predicted[0]
@@ -352,7 +376,7 @@ def test_without_the_training_data_what_the_run_knows_is_compared(made, tmp_path
     labelled(data)
     moved = with_data_in(read_decision(run), tmp_path / "gone")
     segments = labelled_data.read_segments(data, T, "challenge", made / "cache", {"all"}, "kind")
-    found = training_drift.drift(moved, segments, 0.5, 5, made / "cache")
+    found = training_drift.drift(moved, segments, 0.5, 5, made / "cache", 1)
     assert "the training data is not, or no longer," in found["not_compared"]
     assert found["quality"] is found["classifier"] is None
     assert found["prevalence"] == {"training": 0.5, "here": 0.5} and len(found["landmarks"]) == 5

@@ -24,7 +24,8 @@ def site(seed: int, sha256: str = RUN, children: int = 12, lock: int | None = 1,
     labels = generator.integers(0, 2, children * 10)
     scores = 1 / (1 + np.exp(-generator.normal(2 * labels - 1, 1.2)))
     names = np.repeat([f"id{number}" for number in range(children)], 10)
-    found = external.evaluate(Evaluated(labels, scores, scores >= 0.5, names, np.zeros(len(labels), dtype=bool)), 5)
+    one = Evaluated(labels, scores, scores >= 0.5, names, np.zeros(len(labels), dtype=bool), seed)
+    found = external.evaluate(one, 5)
     pair = {"training": 0.5, "here": 0.5}
     drift = {"prevalence": pair, "segments_without_pose": pair, "landmarks": [], "depth": pair, "quality": None,
              "classifier": None, "differing_features": None, "not_compared": "nothing was"}  # fmt: skip

@@ -138,14 +138,18 @@ class Bin:
 
 
 def reliability(
-    labels: np.ndarray, probabilities: np.ndarray, children: Sequence[str], edges: np.ndarray | None = None
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    children: Sequence[str],
+    edges: np.ndarray | None = None,
+    seed: int = 0,
 ) -> list[Bin]:
     """Bins with equal numbers of segments, or between the given edges; intervals are over the children in a bin."""
     if edges is None:
         edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, BINS + 1)))
         edges = edges if len(edges) > 1 else np.repeat(edges, 2)  # all probabilities are equal
     child = np.asarray(children)
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     bins = []
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
         last = number == len(edges) - 2

@@ -60,21 +60,25 @@ def adversarial_validation(
     test_children: Sequence[str],
     names: Sequence[str],
     seed: int = 0,
+    resample_seed: int | None = None,
 ) -> Drift:
     """Try to separate training from test segments by their features.
 
-    train: (N, F) and test: (M, F) float, NaN where a value is missing; train_children: N and test_children: M names of
-    the segments' children, where a name on both sides is one child; names: F names of the features. The same input and
-    seed give the same result. With few children the interval is wide; with fewer than two on a side there is no AUC.
+    train: (N, F) and test: (M, F) float, NaN where a value is missing; train_children: N and test_children: M names
+    of the segments' children, where a name on both sides is one child; names: F names of the features. The same
+    input and seed give the same result; resample_seed: of the resamples of children, where it is another. With few
+    children the interval is wide; with fewer than two on a side there is no AUC.
     """
     values = np.concatenate([train, test]).astype(np.float32)
     is_test = np.arange(len(values)) >= len(train)
     children = np.array([*train_children, *test_children], dtype=str)
-    auc = separation(values, is_test, children, seed)
+    auc = separation(values, is_test, children, seed, resample_seed)
     return Drift(auc["value"], auc["low"], auc["high"], _differing(values, is_test, names))
 
 
-def separation(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, seed: int = 0) -> Estimate:
+def separation(
+    values: np.ndarray, is_second: np.ndarray, children: np.ndarray, seed: int = 0, resample_seed: int | None = None
+) -> Estimate:
     """How well a forest separates two kinds of segments by their features: AUC with a 95 % interval over children.
 
     values: (N, F) float, NaN where a value is missing; is_second: (N,) bool, the kind; children: (N,). The forest
@@ -84,7 +88,9 @@ def separation(values: np.ndarray, is_second: np.ndarray, children: np.ndarray, 
     if fewest < MIN_CHILDREN:
         return {"value": None, "low": None, "high": None}
     scores, fold_of = _scores(values, is_second, children, min(FOLDS, fewest), seed)
-    point, replicates = cluster_bootstrap(is_second.astype(int), scores, scores >= 0.5, list(children), fold_of, seed)
+    resampling = seed if resample_seed is None else resample_seed
+    kind, called = is_second.astype(int), scores >= 0.5
+    point, replicates = cluster_bootstrap(kind, scores, called, list(children), fold_of, resampling)
     return bootstrap.interval(point["auc"], replicates["auc"], len(np.unique(children)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spasm.evaluation import bootstrap, curves, metrics
-from spasm.evaluation.shareable import SUPPRESSED, Scale, rounded, shareable
+from spasm.evaluation.shareable import FEW_DIGITS, SUPPRESSED, Scale, rounded, shareable
 from spasm.evaluation.suppression import (
     COUNT,
     Support,
@@ -41,10 +41,13 @@ class Evaluated:
     """(N,) text."""
     too_little_seen: np.ndarray
     """(N,) bool: segments from whose prediction the run abstains."""
+    seed: int
+    """Of every resample of children. It must stay inside: who knows it can compute the counts of each child."""
 
     def __getitem__(self, rows: np.ndarray) -> "Evaluated":
         """Those of the rows (N,) bool."""
-        return Evaluated(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+        arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "seed"}
+        return dataclasses.replace(self, **{name: array[rows] for name, array in arrays.items()})
 
     @property
     def child(self) -> np.ndarray:
@@ -114,7 +117,7 @@ def by_kind(one: Evaluated, kinds: Sequence[Sequence[str]], fewest: int) -> Tree
                 continue
             part = one[mask]
             count = len(table[kind][COUNT])
-            resampled = bootstrap.sample_children(count, np.random.default_rng(0))
+            resampled = bootstrap.sample_children(count, np.random.default_rng(one.seed))
             called = part.positive.astype(float)
             replicates = bootstrap.mean_replicates(called, part.child, resampled)
             value = shareable(float(called.mean()), replicates, count, "logit", count)
@@ -127,7 +130,7 @@ def compare(one: Evaluated, other: Evaluated, fewest: int) -> Tree:
     """The metrics of `one` minus those of `other` for the same segments, paired: in the same resamples of children."""
     count, found = len(one.supports[COUNT]), {}
     (point, replicates), (point_of_other, replicates_of_other) = (
-        metrics.cluster_bootstrap(part.labels, part.probabilities, part.positive, list(part.children))
+        metrics.cluster_bootstrap(part.labels, part.probabilities, part.positive, list(part.children), seed=one.seed)
         for part in (one, other)
     )
     for metric in COMPARED:
@@ -157,10 +160,11 @@ def reliability(one: Evaluated, fewest: int) -> list[Tree]:
         if small is None:
             break
         del edges[small + 1 if small + 1 < len(edges) - 1 else small]
-    bins = curves.reliability(one.labels, one.probabilities, list(one.children), np.array(edges))
+    bins = curves.reliability(one.labels, one.probabilities, list(one.children), np.array(edges), one.seed)
     shown = []
     for band in bins:
         values = {name: rounded(value) for name, value in dataclasses.asdict(band).items()}
+        values |= {name: rounded(values[name], FEW_DIGITS) for name in ("observed_low", "observed_high")}
         shown.append({**values, "segments": band.segments, "children": band.children})
     return shown
 
@@ -171,7 +175,9 @@ def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _metrics(one: Evaluated, supports: Mapping[str, Support], hidden: set[str]) -> Tree:
     count = len(supports[COUNT])
-    point, replicates = metrics.cluster_bootstrap(one.labels, one.probabilities, one.positive, list(one.children))
+    point, replicates = metrics.cluster_bootstrap(
+        one.labels, one.probabilities, one.positive, list(one.children), seed=one.seed
+    )
     return {
         name: dict(SUPPRESSED)
         if name in hidden
@@ -183,7 +189,7 @@ def _metrics(one: Evaluated, supports: Mapping[str, Support], hidden: set[str]) 
 def _calibration(one: Evaluated, supports: Mapping[str, Support], hidden: set[str]) -> Tree:
     scale: Scale = "identity"
     count = len(supports[COUNT])
-    point, replicates = metrics.calibration_replicates(one.labels, one.probabilities, list(one.children))
+    point, replicates = metrics.calibration_replicates(one.labels, one.probabilities, list(one.children), one.seed)
     return {
         name: dict(SUPPRESSED)
         if name in hidden
@@ -196,7 +202,7 @@ def _curves(one: Evaluated, hidden: set[str]) -> Tree:
     """ROC and precision-recall curves with bands, at a few places and rounded."""
     if hidden & {"auc", "average_precision"} or len(np.unique(one.labels)) < 2:
         return {"roc": None, "precision_recall": None}
-    counts = curves.count(one.labels, one.probabilities, list(one.children))
+    counts = curves.count(one.labels, one.probabilities, list(one.children), one.seed)
     step = (len(curves.FRACTIONS) - 1) // (CURVE_POINTS - 1)
     tree: Tree = {}
     for name, curve in (("roc", curves.roc(counts)), ("precision_recall", curves.precision_recall(counts))):

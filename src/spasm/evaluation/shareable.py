@@ -11,22 +11,30 @@ import numpy as np
 from spasm.evaluation import bootstrap
 
 Scale = Literal["logit", "log", "identity"]
-DIGITS = 6  # significant digits that are given out
+DIGITS = 6  # significant digits of a value that is given out
+FEW_DIGITS = 3  # of its interval and standard error: more would single out one combination of the children's counts
 SUPPRESSED: dict[str, Any] = {
     "value": None, "low": None, "high": None, "scale": None, "transformed": None, "se": None, "suppressed": True,
 }  # fmt: skip
 
 
 def shareable(
-    point: float, replicates: np.ndarray, children: int, scale: Scale, support: int, smallest: float | None = None
+    point: float,
+    replicates: np.ndarray,
+    children: int,
+    scale: Scale,
+    support: int,
+    smallest: float | None = None,
+    digits: int = DIGITS,
 ) -> dict[str, Any]:
     """A metric with its interval over so many resampled children, and the same on `scale` with its standard error.
 
-    replicates: (R,); support: how many children it rests on. A fraction of 0 or 1 has no log-odds, and a rate of 0 no
-    logarithm: both are first moved inside by half a child, or by `smallest`, such as half an event. The standard error
-    is that of the replicates, times sqrt(G / (G - 1)) for G children, because a resample varies too little. Where all
-    replicates are 0, or all 1, these say nothing: the interval then follows the rule of three (Hanley and Lippman-Hand
-    1983, JAMA 249:1743), and the standard error is that of half an event, so that pooling does not lose such a site.
+    replicates: (R,); support: how many children it rests on; digits: of the value. A fraction of 0 or 1 has no log-
+    odds, and a rate of 0 no logarithm: both are first moved inside by half a child, or by `smallest`, such as half
+    an event. The standard error is that of the replicates, times sqrt(G / (G - 1)) for G children, because a
+    resample varies too little. Where all replicates are 0, or all 1, these say nothing: the interval then follows
+    the rule of three (Hanley and Lippman-Hand 1983, JAMA 249:1743), and the standard error is that of half an
+    event, so that pooling does not lose such a site.
     """
     found = bootstrap.interval(point, replicates, children)
     least = smallest if smallest is not None else 0.5 / max(support, 1)
@@ -42,10 +50,11 @@ def shareable(
             found["high"] = 6 * least if scale == "log" else min(1.0, 6 * least)
         error = math.sqrt(1 / 0.5 + (1 / max(0.5 / least - 0.5, 0.5) if scale == "logit" else 0))
     return {
-        **{name: rounded(end) for name, end in found.items()},  # type: ignore[arg-type]
+        **rounded_ends(found),
+        "value": rounded(found["value"], digits),
         "scale": scale,
-        "transformed": rounded(value),
-        "se": rounded(error),
+        "transformed": rounded(value, digits),
+        "se": rounded(error, FEW_DIGITS),
         "suppressed": False,
     }
 
@@ -67,6 +76,12 @@ def back(value: float, scale: Scale) -> float:
     return math.exp(min(value, 700)) if scale == "log" else value
 
 
-def rounded(value: float | None) -> float | None:
+def rounded_ends(found: bootstrap.Estimate) -> dict[str, float | None]:
+    """A value with its interval as they are given out."""
+    digits = {"value": DIGITS, "low": FEW_DIGITS, "high": FEW_DIGITS}
+    return {name: rounded(end, digits[name]) for name, end in found.items()}  # type: ignore[arg-type]
+
+
+def rounded(value: float | None, digits: int = DIGITS) -> float | None:
     """A number as it is given out; None if it is undefined."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")

@@ -10,7 +10,13 @@ from spasm.evaluation.external import Evaluated
 from spasm.inference import external_recordings
 from spasm.inference.event_detection import Rule, Windows
 from spasm.inference.external_recordings import EvaluatedRecordings
-from spasm.inference.labelled_data import LabelledRecordings, LabelledSegments, cell_of, columns_of
+from spasm.inference.labelled_data import (
+    LabelledRecordings,
+    LabelledSegments,
+    cell_of,
+    columns_of,
+    resampling_seed,
+)
 from spasm.inference.trained_run import Prediction
 from spasm.inference.training_drift import drift
 from spasm.runs import lock_box
@@ -42,7 +48,7 @@ class OneRun(NamedTuple):
     prediction: Prediction | None
     windows: dict[Path, Windows] | None
 
-    def segments(self, data: LabelledSegments) -> Evaluated:
+    def segments(self, data: LabelledSegments, seed: int) -> Evaluated:
         """The labelled segments with its predictions."""
         assert self.prediction is not None
         return Evaluated(
@@ -51,12 +57,13 @@ class OneRun(NamedTuple):
             positive=self.prediction.label == 1,
             children=data.children,
             too_little_seen=self.prediction.too_little_seen,
+            seed=seed,
         )
 
-    def recordings(self, data: LabelledRecordings, given: RecordingRule) -> EvaluatedRecordings:
+    def recordings(self, data: LabelledRecordings, given: RecordingRule, seed: int) -> EvaluatedRecordings:
         """The recordings with what it detected."""
         assert self.windows is not None
-        return external_recordings.evaluated(self.windows, given.rule, data.true, given.tolerance_s)
+        return external_recordings.evaluated(self.windows, given.rule, data.true, given.tolerance_s, seed)
 
 
 def evaluate_runs(
@@ -68,8 +75,9 @@ def evaluate_runs(
     cache: Path,
 ) -> Tree:
     """The results of every run, and of each minus the first."""
-    of_segments = [run.segments(segments) if segments is not None else None for run in runs]
-    of_recordings = [run.recordings(recordings, given) if recordings is not None else None for run in runs]
+    seed = resampling_seed(segments, recordings)
+    of_segments = [run.segments(segments, seed) if segments is not None else None for run in runs]
+    of_recordings = [run.recordings(recordings, given, seed) if recordings is not None else None for run in runs]
     digests = [lock_box.run_digest(run.path) for run in runs]
     results, comparisons = [], []
     for number, run in enumerate(runs):
@@ -116,7 +124,12 @@ def _segments(decision: Decision, one: Evaluated, data: LabelledSegments, fewest
     here = tree["metrics"]["prevalence"]["value"]
     # The numbers of segments of each kind add up to that of the spasms, which may be suppressed.
     kinds = None if data.kinds is None or here is None else external.by_kind(one, data.kinds, fewest)
-    return {**tree, "subgroups": subgroups, "kinds": kinds, "drift": drift(decision, data, here, fewest, cache)}
+    return {
+        **tree,
+        "subgroups": subgroups,
+        "kinds": kinds,
+        "drift": drift(decision, data, here, fewest, cache, one.seed),
+    }
 
 
 def _recordings(one: EvaluatedRecordings, data: LabelledRecordings, given: RecordingRule, fewest: int) -> Tree:

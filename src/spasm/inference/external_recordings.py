@@ -11,7 +11,7 @@ from spasm.config.events import Hysteresis
 from spasm.data.naming import child_of
 from spasm.evaluation import bootstrap
 from spasm.evaluation.event_metrics import SZCORE, EventCounts, event_replicates
-from spasm.evaluation.shareable import SUPPRESSED, Scale, rounded, shareable
+from spasm.evaluation.shareable import DIGITS, FEW_DIGITS, SUPPRESSED, Scale, rounded, shareable
 from spasm.evaluation.suppression import COUNT, Support, is_too_few, suppressed_cells
 from spasm.inference.event_detection import Rule, Windows, clusters, clusters_detected, detect_events, spans
 from spasm.inference.event_evaluation import count_missed, overlap_rule
@@ -41,6 +41,8 @@ class EvaluatedRecordings:
     """(R, 2): missed events, and those of them in time in which nothing was seen."""
     by_level: dict[float, list[EventCounts]]
     """The same as `counts` with the rule at other levels."""
+    seed: int
+    """Of every resample of children. It must stay inside, see `external.Evaluated`."""
 
     @property
     def child(self) -> np.ndarray:
@@ -56,12 +58,12 @@ class EvaluatedRecordings:
 
         return EvaluatedRecordings(
             self.children[rows], of(self.counts), of(self.szcore), self.seen_hours[rows], self.clusters[rows],
-            self.missed[rows], {level: of(values) for level, values in self.by_level.items()},
+            self.missed[rows], {level: of(values) for level, values in self.by_level.items()}, self.seed,
         )  # fmt: skip
 
 
 def evaluated(
-    predicted: Mapping[Path, Windows], rule: Rule, true: Mapping[str, np.ndarray], tolerance_s: float
+    predicted: Mapping[Path, Windows], rule: Rule, true: Mapping[str, np.ndarray], tolerance_s: float, seed: int
 ) -> EvaluatedRecordings:
     """Detect events by a rule and match them with the true ones, (E, 2) of each recording by its file's name."""
     detected = {path: detect_events(windows, rule) for path, windows in predicted.items()}
@@ -86,6 +88,7 @@ def evaluated(
             ]
             for level in LEVELS
         },
+        seed=seed,
     )
 
 
@@ -130,7 +133,7 @@ def partition(one: EvaluatedRecordings, cell_of: np.ndarray, fewest: int) -> Tre
 def compare(one: EvaluatedRecordings, other: EvaluatedRecordings, fewest: int) -> Tree:
     """The event metrics of `one` minus those of `other` in the same recordings, paired over children."""
     (point, replicates), (point_of_other, replicates_of_other) = (
-        event_replicates(part.counts, list(part.children)) for part in (one, other)
+        event_replicates(part.counts, list(part.children), one.seed) for part in (one, other)
     )
     both = [_supports(part) for part in (one, other)]
     found = {}
@@ -171,7 +174,7 @@ def _metrics(
     """The metrics of counts (R,); hidden: those that are suppressed anyway."""
     hours, supports = sum(count.hours for count in counts), _supports(one, counts)
     hidden = {*hidden, *(metric for metric, support in supports.items() if is_too_few(support, fewest))}
-    point, replicates = event_replicates(counts, list(one.children))
+    point, replicates = event_replicates(counts, list(one.children), one.seed)
     return {
         name: dict(SUPPRESSED)
         if name in hidden
@@ -208,7 +211,7 @@ def _ratios(one: EvaluatedRecordings, fewest: int) -> Tree:
         "true_clusters_per_hour": (grouped, hours, "log", "event_sensitivity"),
         "detected_clusters_per_hour": (by_child(one.clusters[:, 1]), hours, "log", "event_sensitivity"),
     }
-    resampled = bootstrap.sample_children(count, np.random.default_rng(0))
+    resampled = bootstrap.sample_children(count, np.random.default_rng(one.seed))
     tree: Tree = {}
     for name, (part, whole, scale, rests_on) in ratios.items():
         if is_too_few(supports[rests_on], fewest):
@@ -217,7 +220,9 @@ def _ratios(one: EvaluatedRecordings, fewest: int) -> Tree:
         with np.errstate(invalid="ignore", divide="ignore"):
             point, replicates = float(part.sum() / whole.sum()), (resampled @ part) / (resampled @ whole)
         smallest = 0.5 / seen if scale == "log" else None
-        tree[name] = shareable(point, replicates, count, scale, len(supports[rests_on]), smallest)
+        # The mean of fractions such as 3/7 and 2/5 would give away what they are.
+        digits = FEW_DIGITS if "mean_over_children" in name else DIGITS
+        tree[name] = shareable(point, replicates, count, scale, len(supports[rests_on]), smallest, digits)
     return tree
 
 
@@ -229,7 +234,7 @@ def _timing(one: EvaluatedRecordings, fewest: int) -> Tree:
         "onset_error_s": [of_one.onset_errors_s for of_one in one.counts],
         "absolute_onset_error_s": [np.abs(of_one.onset_errors_s) for of_one in one.counts],
     }
-    resampled = bootstrap.sample_children(count, np.random.default_rng(0))
+    resampled = bootstrap.sample_children(count, np.random.default_rng(one.seed))
     tree: Tree = {}
     for name, of_recordings in values.items():
         joined = np.concatenate(of_recordings) if of_recordings else np.zeros(0)

@@ -297,6 +297,17 @@ def pose_digests(segments: LabelledSegments | None, recordings: LabelledRecordin
     return sorted(digest[:16] for digest in found if digest)
 
 
+def resampling_seed(segments: LabelledSegments | None, recordings: LabelledRecordings | None) -> int:
+    """The seed of all resamples of children in an evaluation: the same for the same poses, and known only inside.
+
+    Who knew the resamples could try the counts of each child until value, interval and standard error fit. So the seed
+    is a digest of the whole digests of the poses. Neither `data_digest`, which is given out, nor the short digests of
+    the lock-box give it away.
+    """
+    digests = [*(segments.digests["all"] if segments else ()), *(recordings.digests if recordings else ())]
+    return int(hashlib.sha256("\n".join(["resamples of children", *sorted(digests)]).encode()).hexdigest(), 16)
+
+
 def columns_of(groups: Mapping[str, Mapping[str, str]]) -> list[str]:
     """The columns of groups.csv by which metrics are reported."""
     return sorted({column for row in groups.values() for column in row} - {"child", "source", "clip"})

@@ -11,7 +11,7 @@ from spasm.data.landmark_sets import depth_fraction, landmark_fractions
 from spasm.data.quality import PoseQuality, measure_quality
 from spasm.evaluation import bootstrap
 from spasm.evaluation.drift import adversarial_validation
-from spasm.evaluation.shareable import rounded
+from spasm.evaluation.shareable import rounded, rounded_ends
 from spasm.features import cache as feature_cache
 from spasm.features import kinematics
 from spasm.inference.labelled_data import LabelledSegments
@@ -29,11 +29,14 @@ BLOCK = 256
 Tree = dict[str, Any]
 
 
-def drift(decision: Decision, segments: LabelledSegments, here: float | None, fewest: int, cache: Path) -> Tree:
+def drift(
+    decision: Decision, segments: LabelledSegments, here: float | None, fewest: int, cache: Path, seed: int
+) -> Tree:
     """Prevalence, gaps, jitter, framing and features, compared with the training data.
 
-    here: the prevalence of the segments, None where it is suppressed. Where the training data has gone or changed, what
-    the run folder knows is compared, and `not_compared` says what could not be.
+    here: the prevalence of the segments, None where it is suppressed; seed: of the resamples of children. Where the
+    training data has gone or changed, what the run folder knows is compared, and `not_compared` says what could not
+    be.
     """
     poses = SegmentFiles(segments.paths, decision.frames, segments.folder, decision.data.landmarks)
     posed = segments.quality.missing < 1
@@ -59,8 +62,8 @@ def drift(decision: Decision, segments: LabelledSegments, here: float | None, fe
             "made"
         )
         return tree
-    tree["quality"] = _quality(training, segments, fewest)
-    return tree | _features(training, segments)
+    tree["quality"] = _quality(training, segments, fewest, seed)
+    return tree | _features(training, segments, seed)
 
 
 def _training_data(decision: Decision, cache: Path) -> TrainingData:
@@ -90,7 +93,7 @@ def _mean_depth(poses: SegmentFiles) -> float:
     return float(np.average([depth_fraction(block) for block in blocks], weights=list(map(len, blocks))))
 
 
-def _quality(training: TrainingData, segments: LabelledSegments, fewest: int) -> list[Tree]:
+def _quality(training: TrainingData, segments: LabelledSegments, fewest: int, seed: int) -> list[Tree]:
     """Means over segments of both sides with intervals over children."""
     parts = [measure_quality(np.array(training.poses[i : i + BLOCK])) for i in range(0, len(training.names), BLOCK)]
     before = PoseQuality(*map(np.concatenate, zip(*parts, strict=True)))
@@ -107,15 +110,15 @@ def _quality(training: TrainingData, segments: LabelledSegments, fewest: int) ->
             if count < max(fewest, 1):
                 sides[side] = {"value": None, "low": None, "high": None}
                 continue
-            resampled = bootstrap.sample_children(count, np.random.default_rng(0))
+            resampled = bootstrap.sample_children(count, np.random.default_rng(seed))
             replicates = bootstrap.mean_replicates(values[known], child, resampled)
             found = bootstrap.interval(float(values[known].mean()), replicates, count)
-            sides[side] = {key: rounded(value) for key, value in found.items()}  # type: ignore[arg-type]
+            sides[side] = rounded_ends(found)
         rows.append({"measure": title, **sides})
     return rows
 
 
-def _features(training: TrainingData, segments: LabelledSegments) -> Tree:
+def _features(training: TrainingData, segments: LabelledSegments, seed: int) -> Tree:
     """How well a classifier separates the two sides, and the features that differ most."""
     generator = np.random.default_rng(0)
     first, second = (np.sort(generator.permutation(len(names))[:MOST]) for names in (training.names, segments.paths))
@@ -125,7 +128,8 @@ def _features(training: TrainingData, segments: LabelledSegments) -> Tree:
         segments.features[training.landmarks][second],
         [f"here {segments.children[row]}" for row in second],
         kinematics.NAMES,
+        resample_seed=seed,
     )
-    ends = {"value": rounded(found.auc), "low": rounded(found.low), "high": rounded(found.high)}
+    ends = rounded_ends({"value": found.auc, "low": found.low, "high": found.high})
     differing = [{"feature": one.name, "auc": rounded(one.auc)} for one in found.differing]
     return {"classifier": ends, "differing_features": differing}
