@@ -178,3 +178,47 @@ def test_the_counts_of_each_child_cannot_be_computed_without_the_seed_of_the_res
     assert true in fitting(given, 3, 5, SEED), "the test is void unless the seed gives them away"
     assert true not in fitting(given, 3, 5, 0)
     assert all(float(f"{given[name]:.3g}") == given[name] for name in ("low", "high", "se"))
+
+
+def with_alarms_of(children: int) -> Evaluated:
+    """Twenty children, of whom so many have alarms: two for spasms and four for other segments."""
+    one = sample()
+    labels = np.tile([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], 20)
+    positive = np.tile([1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0], 20).astype(bool)
+    positive &= np.isin(one.children, [f"id{number}" for number in range(children)])
+    return dataclasses.replace(one, labels=labels, positive=positive, probabilities=np.where(positive, 0.9, 0.2))
+
+
+def test_with_few_children_with_an_alarm_the_precision_cannot_be_computed_from_what_is_given():
+    tree = external.evaluate(with_alarms_of(4), 5)["metrics"]
+    assert {name for name, cell in tree.items() if cell["suppressed"]} == {
+        "f1", "precision", "sensitivity", "specificity",
+    }  # fmt: skip
+    tree = external.evaluate(with_alarms_of(5), 5)["metrics"]
+    assert not any(cell["suppressed"] for cell in tree.values())
+    assert tree["specificity"]["transformed"] == pytest.approx(math.log(160 / 20), abs=1e-5), (
+        "few alarms do not move it"
+    )
+    tree = external.evaluate(with_alarms_of(0), 5)["metrics"]
+    assert (tree["sensitivity"]["value"], tree["specificity"]["value"]) == (0, 1)
+
+
+def test_a_kind_with_alarms_of_few_children_has_no_fraction_nor_has_the_one_that_would_give_it_away():
+    one = with_alarms_of(9)
+    kinds = [(("kick", "cry", "sleep")[row % 3],) for row in range(240)]
+    one.positive[(np.arange(240) % 3 == 0) & ~np.isin(one.children, ["id0", "id1"])] = False
+    cells = external.by_kind(one, kinds, 5)["without_a_spasm"]["cells"]
+    suppressed = {kind for kind, cell in cells.items() if cell["predicted_positive"]["suppressed"]}
+    assert len(cells) == 3 and "kick" in suppressed and len(suppressed) == 2
+
+
+def test_segments_without_a_kind_are_a_cell_so_that_the_total_does_not_give_them_away():
+    one = with_alarms_of(20)
+    kinds = [("flexor",) if label else ("kick",) for label in one.labels]
+    for row in np.flatnonzero(one.children == "id7")[:3]:
+        kinds[row] = ()
+    found = external.by_kind(one, kinds, 5)
+    assert found["with_a_spasm"] == {"cells": {}, "hidden_cells": 2}
+    kinds = [() if row % 2 else ("flexor",) for row in range(240)]
+    cells = external.by_kind(one, kinds, 5)["with_a_spasm"]["cells"]
+    assert {kind: cell["segments"] for kind, cell in cells.items()} == {"flexor": 40, "not given": 20}

@@ -79,10 +79,24 @@ def test_metrics_rest_on_the_rarer_side():
     assert found[COUNT] == found["brier"] == 10
     assert {count for name, count in found.items() if name not in (COUNT, "brier")} == {3}
     controls = segment_supports(np.zeros(40, dtype=int), positive, child)
-    assert len(controls["prevalence"]) == len(controls["specificity"]) == 10 and not controls["sensitivity"]
+    assert len(controls["prevalence"]) == 10 and len(controls["specificity"]) == 5 and not controls["sensitivity"]
     assert len(controls["precision"]) == 5
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_one_cell_alone_is_suppressed_when_small(count):
     assert hidden(cells(only=count)) == {"only"}
+
+
+def test_sensitivity_and_specificity_rest_on_the_children_with_an_alarm_since_they_give_away_the_precision():
+    child = np.repeat(np.arange(10), 4)
+    labels, positive = np.tile([1, 0, 0, 0], 10), np.zeros(40, dtype=bool)
+    positive[:12] = True
+    found = {name: len(support) for name, support in segment_supports(labels, positive, child).items()}
+    of_alarms = {"precision", "f1", "sensitivity", "specificity"}
+    assert {name for name, count in found.items() if count == 3} == of_alarms
+    assert {count for name, count in found.items() if name not in of_alarms} == {10}
+    only = {name: len(support) for name, support in segment_supports(np.ones(40), positive, child).items()}
+    assert only["f1"] == only["sensitivity"] == 3, "of spasms alone, F1 gives away the sensitivity"
+    silent = segment_supports(labels, np.zeros(40, dtype=bool), child)
+    assert len(silent["sensitivity"]) == len(silent["specificity"]) == 10, "that none has an alarm is about all"

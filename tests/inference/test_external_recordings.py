@@ -8,6 +8,7 @@ from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring
 
 from spasm.config.events import Hysteresis
+from spasm.evaluation.event_metrics import EventCounts
 from spasm.inference import external_recordings
 from spasm.inference.event_detection import detect_events, make_windows, spans
 from spasm.inference.external_recordings import EvaluatedRecordings, weighted_medians
@@ -135,3 +136,31 @@ def test_weighted_medians_are_those_of_repeated_values():
     weights[0] = 0
     expected = [np.median(np.repeat(values, row)) if row.any() else np.nan for row in weights]
     assert weighted_medians(values, weights) == pytest.approx(expected, nan_ok=True)
+
+
+def detected_in(children: int, true: int = 7) -> EvaluatedRecordings:
+    """Ten children, of whom so many have detected events: four of their true ones, and five false alarms."""
+
+    def counts() -> list[EventCounts]:
+        some, none = (true, min(4, true), 9, 5), (true, 0, 0, 0)
+        times = np.zeros(min(4, true))
+        return [EventCounts(*(some if child < children else none), 1.0, times, times) for child in range(10)]
+
+    names, ones, levels = np.array([f"id{child}" for child in range(10)]), np.ones(10), external_recordings.LEVELS
+    clusters, missed = np.tile([3 if true else 0, 1, 0], (10, 1)), np.zeros((10, 2))
+    by_level = {level: counts() for level in levels}
+    return EvaluatedRecordings(names, counts(), counts(), ones, clusters, missed, by_level, SEED)
+
+
+@pytest.mark.parametrize("true", [7, 0])
+def test_what_counts_detected_events_of_few_children_is_suppressed(true):
+    tree = external_recordings.evaluate(detected_in(4, true), 5)
+    shown = {name for name, cell in tree["metrics"].items() if cell["value"] is not None}
+    assert shown == {"true_clusters_per_hour"} | (set() if true else {"event_f1"}), "without events F1 is always 0"
+    for table in (tree["szcore"], *tree["trade_off"]):
+        assert not any(table[name]["value"] for name in external_recordings.SCALES)
+    tree = external_recordings.evaluate(detected_in(5, true), 5)
+    assert tree["metrics"]["false_alarms_per_hour"]["value"] == 2.5
+    assert (tree["metrics"]["event_sensitivity"]["value"] is None) == (true == 0)
+    tree = external_recordings.evaluate(detected_in(0, true), 5)
+    assert tree["metrics"]["false_alarms_per_hour"]["value"] == 0, "that none is detected is about all children"

@@ -24,6 +24,10 @@ from spasm.evaluation.suppression import (
 COMPARED = ("f1", "sensitivity", "specificity", "auc", "within_child_auc", "average_precision", "brier")
 CURVE_POINTS = 21  # of a curve that is given out; at single thresholds it would show single probabilities
 CURVE_DIGITS = 2
+NOT_GIVEN = "not given"  # the cell of what no table names
+POSITIVE = "predicted_positive"
+# Few alarms suppress these, but they are fractions over the children of the rarer class, as the prevalence is.
+OVER = {"sensitivity": "prevalence", "specificity": "prevalence"}
 Tree = dict[str, Any]
 
 
@@ -102,28 +106,45 @@ def partition(one: Evaluated, cell_of: np.ndarray, fewest: int) -> Tree:
 def by_kind(one: Evaluated, kinds: Sequence[Sequence[str]], fewest: int) -> Tree:
     """For each kind of segment the fraction predicted positive, of those with a spasm and of the others.
 
-    kinds: N times the kinds of a segment; one of several kinds counts for each.
+    kinds: N times the kinds of a segment; one of several kinds counts for each, and one without any counts as
+    NOT_GIVEN: without that cell the total would give it away. A fraction rests on the children with an alarm, too.
     """
     child, tree = one.child, {}
+    kinds = [of_row or (NOT_GIVEN,) for of_row in kinds]
     for name, label in (("with_a_spasm", 1), ("without_a_spasm", 0)):
         rows = one.labels == label
         found = sorted({kind for row in np.flatnonzero(rows).tolist() for kind in kinds[row]})
         masks = {kind: rows & np.array([kind in of_row for of_row in kinds]) for kind in found}
-        table = {kind: {COUNT: children_in(mask, child)} for kind, mask in masks.items()}
+        table = {
+            kind: {COUNT: children_in(mask, child), POSITIVE: _with_alarms(mask, one.positive, child)}
+            for kind, mask in masks.items()
+        }
         hidden = suppressed_cells(table, fewest)
         cells = {}
         for kind, mask in masks.items():
             if COUNT in hidden[kind]:
                 continue
             part = one[mask]
-            count = len(table[kind][COUNT])
-            resampled = bootstrap.sample_children(count, np.random.default_rng(one.seed))
-            called = part.positive.astype(float)
-            replicates = bootstrap.mean_replicates(called, part.child, resampled)
-            value = shareable(float(called.mean()), replicates, count, "logit", count)
-            cells[kind] = {"segments": len(called), "children": count, "predicted_positive": value}
+            count, value = len(table[kind][COUNT]), dict(SUPPRESSED)
+            if POSITIVE not in hidden[kind]:
+                value = _fraction_positive(part)
+            cells[kind] = {"segments": len(part.labels), "children": count, POSITIVE: value}
         tree[name] = {"cells": cells, "hidden_cells": len(masks) - len(cells)}
     return tree
+
+
+def _with_alarms(rows: np.ndarray, positive: np.ndarray, child: np.ndarray) -> Support:
+    """The children with a positive prediction among the rows (N,) bool; all of the rows where there is none."""
+    return children_in(rows & positive, child) or children_in(rows, child)
+
+
+def _fraction_positive(one: Evaluated) -> Tree:
+    """The fraction predicted positive, with its interval."""
+    child = one.child
+    count, called = int(child.max()) + 1, one.positive.astype(float)
+    resampled = bootstrap.sample_children(count, np.random.default_rng(one.seed))
+    replicates = bootstrap.mean_replicates(called, child, resampled)
+    return shareable(float(called.mean()), replicates, count, "logit", count)
 
 
 def compare(one: Evaluated, other: Evaluated, fewest: int) -> Tree:
@@ -181,7 +202,7 @@ def _metrics(one: Evaluated, supports: Mapping[str, Support], hidden: set[str]) 
     return {
         name: dict(SUPPRESSED)
         if name in hidden
-        else shareable(point[name], replicates[name], count, "logit", len(supports[name]))
+        else shareable(point[name], replicates[name], count, "logit", len(supports[OVER.get(name, name)]))
         for name, _ in metrics.ROWS
     }
 

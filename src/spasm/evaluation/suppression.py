@@ -25,19 +25,21 @@ def segment_supports(labels: np.ndarray, positive: np.ndarray, child: np.ndarray
 
     labels: (N,) of 0 and 1; positive: (N,) bool, the predicted labels; child: (N,). A fraction such as 33/38 shows its
     denominator. So the specificity, with the number of all segments, gives away how many spasms there are: it rests on
-    the children with a spasm, too, and so do precision and sensitivity on both. Where one class has no segment, as of
-    controls, that is a fact about all children, and the metrics of the other class rest on all.
+    the children with a spasm, too, and so do precision and sensitivity on both. Sensitivity and specificity, with the
+    prevalence, give away the precision: they rest on the children with an alarm, as it does. Where one class has no
+    segment, as of controls, or no segment has an alarm, that is a fact about all children.
     """
     everyone = children_in(np.ones(len(labels), dtype=bool), child)
     spasms, others = children_in(labels == 1, child), children_in(labels == 0, child)
     called = children_in(positive, child)
     rarer = min(spasms, others, key=len)
     mixed = rarer or everyone
+    with_alarms = min(mixed, called or everyone, key=len)
     return {
         COUNT: everyone,
-        "f1": min(rarer, called, key=len),
-        "sensitivity": mixed if spasms else spasms,
-        "specificity": mixed if others else others,
+        "f1": with_alarms if spasms else spasms,
+        "sensitivity": with_alarms if spasms else spasms,
+        "specificity": with_alarms if others else others,
         "precision": min(mixed, called, key=len),
         "auc": rarer,
         "within_child_auc": min(rarer, spasms & others, key=len),

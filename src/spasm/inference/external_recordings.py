@@ -21,6 +21,7 @@ LEVELS = (0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99)  # of the trade-off; none is cho
 SCALES: dict[str, Scale] = {
     "event_sensitivity": "logit", "event_precision": "logit", "event_f1": "logit", "false_alarms_per_hour": "log",
 }  # fmt: skip
+EVENTS, DETECTED = "events", "detected"  # what counts true events, what counts detected ones
 Tree = dict[str, Any]
 
 
@@ -158,14 +159,25 @@ def _supports(
     everyone = frozenset(child for child, _ in numbered)
     with_events = frozenset(child for child, count in numbered if count.true)
     with_detected = frozenset(child for child, count in numbered if count.detected)
+    # Sensitivity and false alarms give away the precision and F1: they rest on the children with detected events, too.
+    # No event, or no detected event, is a fact about all children.
+    detected = with_detected or everyone
+    both = min(with_events or everyone, detected, key=len)
     return {
         COUNT: everyone,
-        "event_sensitivity": with_events,
+        EVENTS: with_events,
+        DETECTED: both,
+        "event_sensitivity": both if with_events else with_events,
         # With the number of false alarms it gives away how many events were found.
-        "event_precision": min(with_events or with_detected, with_detected, key=len),
-        "event_f1": min(with_events, with_detected, key=len),
-        "false_alarms_per_hour": everyone,
+        "event_precision": both if with_detected else with_detected,
+        "event_f1": both if with_events else with_events,
+        "false_alarms_per_hour": detected,
     }
+
+
+def _size(supports: Mapping[str, Support], metric: str) -> int:
+    """The children over whom a metric is a fraction: few detected events do not enter that number."""
+    return len(supports[EVENTS if metric == "event_sensitivity" else metric])
 
 
 def _metrics(
@@ -179,7 +191,7 @@ def _metrics(
         name: dict(SUPPRESSED)
         if name in hidden
         else shareable(
-            point[name], replicates[name], len(supports[COUNT]), scale, len(supports[name]),
+            point[name], replicates[name], len(supports[COUNT]), scale, _size(supports, name),
             0.5 / hours if scale == "log" else None,
         )
         for name, scale in SCALES.items()
@@ -204,12 +216,12 @@ def _ratios(one: EvaluatedRecordings, fewest: int) -> Tree:
     seen = max(float(seen_hours.sum()), 1e-9)
     ratios: dict[str, tuple[np.ndarray, np.ndarray, Scale, str]] = {
         "sensitivity_mean_over_children": (sensitivity, has_events, "logit", "event_sensitivity"),
-        "false_alarms_per_hour_mean_over_children": (false / hours, ones, "log", COUNT),
-        "false_alarms_per_seen_hour": (false, seen_hours, "log", COUNT),
+        "false_alarms_per_hour_mean_over_children": (false / hours, ones, "log", "false_alarms_per_hour"),
+        "false_alarms_per_seen_hour": (false, seen_hours, "log", "false_alarms_per_hour"),
         "clusters_with_a_detected_event": (met, grouped, "logit", "event_sensitivity"),
         "events_missed_while_nothing_was_seen": (unseen, true, "logit", "event_sensitivity"),
-        "true_clusters_per_hour": (grouped, hours, "log", "event_sensitivity"),
-        "detected_clusters_per_hour": (by_child(one.clusters[:, 1]), hours, "log", "event_sensitivity"),
+        "true_clusters_per_hour": (grouped, hours, "log", EVENTS),
+        "detected_clusters_per_hour": (by_child(one.clusters[:, 1]), hours, "log", DETECTED),
     }
     resampled = bootstrap.sample_children(count, np.random.default_rng(one.seed))
     tree: Tree = {}
@@ -222,7 +234,7 @@ def _ratios(one: EvaluatedRecordings, fewest: int) -> Tree:
         smallest = 0.5 / seen if scale == "log" else None
         # The mean of fractions such as 3/7 and 2/5 would give away what they are.
         digits = FEW_DIGITS if "mean_over_children" in name else DIGITS
-        tree[name] = shareable(point, replicates, count, scale, len(supports[rests_on]), smallest, digits)
+        tree[name] = shareable(point, replicates, count, scale, _size(supports, rests_on), smallest, digits)
     return tree
 
 

@@ -27,6 +27,7 @@ from spasm.data.quality import PoseQuality, measure_quality
 from spasm.data.recordings import Checked, check_recordings, is_simulated
 from spasm.data.segments import Progress, inspect_pose
 from spasm.data.true_events import read_true_events
+from spasm.evaluation.external import NOT_GIVEN
 from spasm.features import kinematics
 from spasm.runs.training_segments import TrainingSegments, frame_digests, plain_bytes, pose_digest
 
@@ -315,4 +316,4 @@ def columns_of(groups: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def cell_of(groups: Mapping[str, Mapping[str, str]], children: Iterable[str], column: str) -> np.ndarray:
     """The value of a column of groups.csv for each of some children; `not given` where there is none."""
-    return np.array([groups.get(child, {}).get(column, "") or "not given" for child in children])
+    return np.array([groups.get(child, {}).get(column, "") or NOT_GIVEN for child in children])
