@@ -123,7 +123,7 @@ def main(settings: Evaluate) -> int:
     data = labelled_data.data_digest(segments, recordings)
     poses = labelled_data.pose_digests(segments, recordings)
     if settings.lock:
-        lock_box.check(settings.lock, data, poses, settings.again)
+        lock_box.prepare(settings.lock, data, poses, settings.again)
     print(evaluation_text.data_lines(segments, recordings))
 
     runs = [

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,31 @@ def test_a_damaged_lock_box_is_refused(tmp_path, damage):
     path.write_text(damage(path.read_text()))
     with pytest.raises(DataError):
         lock_box.check(path, OTHER, [], False)
+
+
+def test_a_link_to_a_shared_lock_box_stays_a_link_and_the_shared_file_has_the_entry(tmp_path):
+    shared, mine = tmp_path / "shared/lock.jsonl", tmp_path / "mine.jsonl"
+    lock_box.note(shared, [RUN], OTHER, ["f" * 16], False)
+    mine.symlink_to(shared)
+    lock_box.prepare(mine, DATA, POSES, False)
+    assert lock_box.note(mine, [RUN], DATA, POSES, False) == (1, 1)
+    assert mine.is_symlink()
+    with pytest.raises(DataError, match="used this data"):
+        lock_box.note(shared, [RUN], DATA, POSES, False)
+
+
+@pytest.mark.parametrize("place", ["/proc/lock.jsonl", "/proc/folder/lock.jsonl"])
+def test_a_place_that_cannot_be_written_is_named_with_its_cause_and_at_once(place):
+    with pytest.raises(DataError, match="cannot be written: No such file or directory") as caught:
+        lock_box.prepare(Path(place), DATA, POSES, False)
+    assert "--lock" in caught.value.hint
+
+
+def test_preparing_leaves_the_lock_box_as_it_is(tmp_path):
+    path = tmp_path / "lock.jsonl"
+    assert lock_box.prepare(path, DATA, POSES, False) == (1, 0) and not path.exists()
+    lock_box.note(path, [RUN], DATA, POSES, False)
+    before = path.read_bytes()
+    assert lock_box.prepare(path, OTHER, ["f" * 16], False) == (1, 1)
+    assert path.read_bytes() == before
+    assert {one.name for one in tmp_path.iterdir()} == {"lock.jsonl", "lock.jsonl.lock"}

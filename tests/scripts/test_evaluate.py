@@ -266,9 +266,21 @@ def test_training_segments_are_refused_whatever_their_names(call, made, tmp_path
         np.save(copied, np.load(made / f"data/train/child_2_{number}.npy").astype(np.float64))
     code, out, errors = call(data=data)
     assert code == 1 and out == ""
-    assert f"3 of {COUNT * EACH} segments have poses that {made / 'run_0'} was trained on" in errors
+    assert f"3 of {COUNT * EACH} segments hold poses that {made / 'run_0'} was trained on" in errors
     assert f"child_{FIRST_ID}_1.npy" in errors and "take them out" in errors
     assert not (tmp_path / "out/evaluation.json").exists()
+
+
+def test_segments_that_begin_a_few_frames_before_a_training_segment_are_refused(call, made, tmp_path):
+    data = segments_only(made, tmp_path / "mixed")
+    trained = np.load(made / "data/train/child_2_0.npy")
+    for number, shift in ((1, 1), (2, T - 1), (3, -1)):  # the last one begins a frame later, and is not recognised
+        path = data / "train" / f"child_{FIRST_ID}_{number}.npy"
+        np.save(path, np.concatenate([np.load(path), trained, np.load(path)])[T - shift : 2 * T - shift])
+    code, out, errors = call(data=data)
+    assert code == 1 and out == ""
+    assert f"2 of {COUNT * EACH} segments hold poses" in errors
+    assert f"(child_{FIRST_ID}_1.npy, child_{FIRST_ID}_2.npy)" in errors
 
 
 def test_a_recording_that_holds_a_training_segment_is_refused(call, made, tmp_path):

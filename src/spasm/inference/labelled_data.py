@@ -18,6 +18,7 @@ from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows, read_table
 from spasm.data import recordings as recording_files
 from spasm.data.annotations import read_tables
+from spasm.data.dataset import SegmentFiles
 from spasm.data.findings import Findings
 from spasm.data.formats.convert import opened
 from spasm.data.landmark_sets import keep_landmarks
@@ -41,6 +42,8 @@ class LabelledSegments:
     """N segments with labels, in the order of their names."""
 
     folder: Path
+    frames: int
+    """T"""
     paths: list[Path]
     children: np.ndarray
     """(N,) text."""
@@ -144,6 +147,7 @@ def read_segments(
     simulated = (source.folder / "simulated.json").is_file()
     return LabelledSegments(
         folder=source.folder,
+        frames=frames,
         paths=tables.train,
         children=np.array([child_of(path.name) for path in tables.train]),
         labels=np.array([tables.labels[path.name] for path in tables.train], dtype=np.int64),
@@ -238,14 +242,20 @@ def check_strangers(
 
     With `same_ids` it raises for ids, too, which then are the same children.
 
-    A segment is recognised by the exact poses, wherever it was cut; a changed copy is not.
+    A training segment is recognised by its exact poses, and by its first frame with a pose inside a recording or inside
+    a segment that was cut elsewhere. A changed copy is not, nor a piece that begins after that frame.
     """
     hint = "take them out: metrics on training data are no evaluation; use another run if all are its training data"
     if segments is not None:
         of_set = segments.digests[landmarks]
-        inside = [name for name, digest in zip(segments.names, of_set, strict=True) if digest in known.poses]
+        poses_of = SegmentFiles(segments.paths, segments.frames, segments.folder, landmarks)
+        inside = [
+            name
+            for row, (name, digest) in enumerate(zip(segments.names, of_set, strict=True))
+            if digest in known.poses or _holds(poses_of[row], landmarks, known)
+        ]
         if inside:
-            reason = f"{len(inside)} of {len(of_set)} segments have poses that {shown(run)} was trained on"
+            reason = f"{len(inside)} of {len(of_set)} segments hold poses that {shown(run)} was trained on"
             raise DataError(segments.folder / "train", f"{reason} ({first_few(inside, 3)})", hint)
     if recordings is not None:
         inside = [

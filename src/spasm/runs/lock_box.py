@@ -3,18 +3,20 @@
 One JSON object a line. It holds digests of poses, but no id and no name; it stays where the data is.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from spasm.core import files
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, printable
 from spasm.core.files import open_regular
 from spasm.runs.artefacts import Artefact, Sha256
 
@@ -73,15 +75,39 @@ def check(path: Path, data: str, poses: Collection[str], again: bool) -> Noted:
     return Noted(len(overlapping) + 1, len(entries))
 
 
+def prepare(path: Path, data: str, poses: Collection[str], again: bool) -> Noted:
+    """The same as `check`, and raises DataError now, and not after all predictions, where `note` could not write."""
+    with _locked(path) as real:
+        noted = check(path, data, poses, again)
+        if real.exists():
+            files.write_bytes(real, real.read_bytes())  # a folder can be written where a file mounted in it cannot
+    return noted
+
+
 def note(path: Path, runs: list[str], data: str, poses: list[str], again: bool) -> Noted:
     """Add an evaluation, whole or not at all, even when several processes do; raises as `check` does."""
-    with files.lock(path.with_name(f"{path.name}.lock"), "an evaluation is being noted"):
+    with _locked(path) as real:
         noted = check(path, data, poses, again)
         date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M UTC}"
         entries = _read(path)
         entries.append(Entry(number=len(entries) + 1, date=date, runs=runs, data=data, code=code_digest(), poses=poses))
-        files.write_text(path, "".join(json.dumps(one.model_dump()) + "\n" for one in entries))
+        files.write_text(real, "".join(json.dumps(one.model_dump()) + "\n" for one in entries))
     return noted
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[Path]:
+    """Hold the lock on the file itself, to which `path` may be a link, and give its path. Raises DataError."""
+    real = Path(os.path.realpath(path))
+    try:
+        files.check_writable(real.parent)  # waiting for a lock that cannot be made would look like another process
+        with files.lock(real.with_name(f"{real.name}.lock"), "an evaluation is being noted"):
+            yield real
+    except OSError as error:
+        where = "" if real == path else f", to which it is a link ({printable(real)})"
+        reason = f"cannot be written{where}: {error.strerror or error}"
+        hint = "name a --lock in a folder on a disk that can be written, or change the permissions of its folder"
+        raise DataError(path, reason, hint) from error
 
 
 def _read(path: Path) -> list[Entry]:
