@@ -1,9 +1,9 @@
 """Evaluate finished runs on labelled data of others, where that data is: aggregates leave, and no child.
 
-The folder holds segments with labels (train/, train_data.csv), recordings with events (recordings/, events.csv), or
-both. Nothing is chosen on it: the threshold is the run's own. evaluation.json and evaluation.html hold no id, no name
-and no pose, and no value of fewer than --fewest-children children; what --report writes holds them and stays inside.
-docs/evaluation.md says how to run it in a hospital.
+The folder holds segments with labels (train/, train_data.csv), recordings with events (recordings/, events.csv or
+review.csv), or both. Nothing is chosen on it: the threshold is the run's own. evaluation.json and evaluation.html hold
+no id, no name and no pose, and no value of fewer than --fewest-children children; what --report writes holds them and
+stays inside. docs/evaluation.md says how to run it in a hospital.
 
 Examples:
   python src/evaluate.py --run output/demo --data input/others
@@ -14,7 +14,7 @@ import dataclasses
 import datetime
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, REPEATED, SettingsError, Shown, settings, within
 from spasm.config.runtime import ABSTAIN, Abstain, Cache, Hardware, MaxPlayers
 from spasm.core import files
-from spasm.core.errors import DataError, printable
+from spasm.core.errors import DataError, first_few, printable
 from spasm.core.outputs import check_folder, check_replaceable
 from spasm.inference import external_evaluation, labelled_data, sliding_window
 from spasm.inference.event_detection import Rule
@@ -47,7 +47,8 @@ class Evaluate:
     run: Annotated[tuple[Path, ...], REPEATED, Shown(default="output/main")] = ()
     """Trained run; give it again for more runs: each is compared with the first, over the same children."""
     data: Path = Path("input")
-    """Folder with labelled segments, recordings with events, or both, of children that no run was trained on."""
+    """Folder with labelled segments, recordings with events.csv or review.csv, or both, of children that no run was
+    trained on."""
     out: Path = Path("output/evaluation")
     """Folder to write."""
     report: bool = False
@@ -55,9 +56,9 @@ class Evaluate:
     fewest_children: Annotated[int, within(5, 1000)] = 5
     """Suppress every value that rests on fewer children."""
     lock: Path | None = None
-    """File that notes each evaluation; the same data, or a part of it, is not evaluated twice."""
+    """The lock-box: a file that notes each evaluation. The same data, or a part of it, is not evaluated twice."""
     again: bool = False
-    """Evaluate data that the lock-box has noted before; the result says how often it was evaluated."""
+    """Evaluate data that the lock-box (--lock) has noted before; the result says how often it was evaluated."""
     compare_with: Path | None = None
     """An earlier evaluation.json: print what has changed since."""
     same_ids: bool = False
@@ -244,18 +245,32 @@ def write(
 
     files.write_json(settings.out / "evaluation.json", evaluation.as_tree())
     files.write_text(settings.out / "evaluation.html", page(evaluation))
+    from spasm.report.evaluation_inside import left_inside, write_inside
+
+    inside = settings.out / "inside"
+    before = left_inside(inside)
     if not settings.report:
+        app.warn(of_earlier(inside, before))
         return
-    from spasm.report.evaluation_inside import write_inside
 
     def watch(total: int) -> Any:
         return progress.progress("explaining", total=total, unit="prediction")
 
     for number, run in enumerate(runs, 1):
-        folder = settings.out / "inside" / (f"run_{number}" if len(runs) > 1 else "")
+        folder = inside / (f"run_{number}" if len(runs) > 1 else "")
         write_inside(
             folder, run, segments, recordings, settings.given_rule, settings.max_players, settings.hardware, watch
         )
+    after = left_inside(inside)
+    app.warn(of_earlier(inside, {path: at for path, at in before.items() if after.get(path) == at}))
+
+
+def of_earlier(inside: Path, left: Mapping[str, int]) -> list[str]:
+    """A warning about files that this evaluation did not write."""
+    if not left:
+        return []
+    which, hint = first_few(sorted(left), 3), "it names children; delete what is not needed"
+    return [f"{printable(inside)} holds {len(left)} files of an earlier evaluation ({which}): {hint}"]
 
 
 if __name__ == "__main__":

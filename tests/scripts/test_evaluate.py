@@ -26,6 +26,7 @@ from spasm.runs.artefacts import Decision, read_decision
 
 T = 32
 COUNT, EACH = 14, 6  # children of the evaluation, and segments of each
+RULE = Accumulation(sum_threshold=0.5)  # so that enough children have a detected event
 FIRST_ID = 730_491  # so that an id is found wherever it stands
 LGBM = ["--models", "lgbm", "--lgbm.num-boost-round", 15, "--lgbm.min-data-in-leaf", 3, "--folds", 3, "--workers", 1]
 
@@ -112,6 +113,7 @@ def first(made, tmp_path_factory):
     folder, text = tmp_path_factory.mktemp("first"), io.StringIO()
     words = ["--data", made / "Quellen", "--out", folder / "out", "--cache", made / "cache", "--report"]
     words += ["--run", made / "run_0", "--run", made / "run_1", "--lock", folder / "lock.jsonl"]
+    words += ["--sum-threshold", RULE.sum_threshold]
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(text):
         patch.setattr(bootstrap, "RESAMPLES", 60)
         patch.setattr(drift, "TREES", 5)
@@ -172,7 +174,7 @@ def test_recordings_are_evaluated_as_a_count_by_hand_does(first, made):
     for name, spasms in true.items():
         saved = json.loads((kept / name[:-4] / "manifest.json").read_text())
         windows = sliding_window.read(kept / name[:-4], 30, saved)
-        detected = spans(detect_events(windows, Accumulation()))
+        detected = spans(detect_events(windows, RULE))
         met = [[a < d + 1 and b > c - 1 for a, b in detected] for c, d in spasms]
         hits, events = hits + sum(map(any, met)), events + len(spasms)
         false += len(detected) - sum(map(any, zip(*met, strict=True)))
@@ -342,6 +344,36 @@ def test_a_rule_of_timeline_is_taken_and_settings_of_the_other_rule_are_refused(
     assert code == 2 and "--event-on, --event-off need --rule hysteresis" in errors
 
 
+def test_files_of_an_earlier_report_that_are_not_written_again_are_named(call, first, tmp_path):
+    earlier = Path(shutil.copytree(first[0] / "out/inside", tmp_path / "out/inside"))
+    code, _, errors = call()
+    assert code == 0 and (earlier / "run_1/predictions.csv").exists(), "a review may lie there"
+    count = sum(path.is_file() for path in earlier.rglob("*"))
+    assert f"inside holds {count} files of an earlier evaluation" in errors and "run_1/" in errors
+    assert "it names children" in errors and "delete" in errors
+
+
+def test_names_of_groups_and_kinds_with_control_characters_leave_in_plain_letters_only(call, made, tmp_path):
+    data = segments_only(made, tmp_path / "odd")
+    groups = [
+        ("groups.csv", *pair) for pair in (("ward", "wa\x1b[31mrd"), ("home", "ho\u202eme"), ("place", "pl\x07ace"))
+    ]
+    for name, old, new in (*groups, ("train_data.csv", "flexor", "f\x07lexor")):
+        (data / name).write_text((data / name).read_text().replace(old, new))
+    assert call(data=data)[0] == 0
+    tree = result(tmp_path / "out")["runs"][0]["segments"]
+    assert set(tree["subgroups"]["'pl\\x07ace'"]["cells"]) == {r"'wa\x1b[31mrd'", r"'ho\u202eme'"}
+    assert set(tree["kinds"]["with_a_spasm"]["cells"]) == {r"'f\x07lexor'"}
+    for name in ("evaluation.json", "evaluation.html"):
+        text = (tmp_path / "out" / name).read_text()
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    tree = result(tmp_path / "out")
+    tree["runs"][0]["segments"]["subgroups"] = {"pl\x07ace": {"cells": {}, "hidden_cells": 2}}
+    (tmp_path / "other.json").write_text(json.dumps(tree))
+    code, _, errors = call("--compare-with", tmp_path / "other.json")
+    assert code == 1 and "is damaged" in errors and "\x07" not in errors
+
+
 def test_a_folder_that_holds_something_else_is_not_written_into(call, made, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/evaluation.json").write_text("{}")
@@ -362,7 +394,7 @@ def test_the_lock_box_lets_data_be_evaluated_once_and_counts_what_comes_after(ca
     code, out, errors = call("--lock", lock, runs=("run_1",))
     assert code == 1 and out == "" and "used this data" in errors and "--again" in errors
     assert not (tmp_path / "out/evaluation.json").exists()
-    code, out, _ = call("--lock", lock, "--again", *earlier, runs=("run_1",))
+    code, out, _ = call("--lock", lock, "--again", *earlier, "--sum-threshold", RULE.sum_threshold, runs=("run_1",))
     assert code == 0 and "EVALUATION NUMBER 2 ON THIS DATA" in out
     assert "EVALUATION NUMBER 2" in (tmp_path / "out/evaluation.html").read_text()
     assert [json.loads(line)["number"] for line in lock.read_text().splitlines()] == [1, 2]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spasm.core.errors import printable
 from spasm.evaluation import external
 from spasm.evaluation.external import Evaluated
 from spasm.inference import external_recordings
@@ -118,7 +119,7 @@ def evaluate_runs(
 def _segments(decision: Decision, one: Evaluated, data: LabelledSegments, fewest: int, cache: Path) -> Tree:
     tree = external.evaluate(one, fewest)
     subgroups = {
-        column: external.partition(one, cell_of(data.groups, one.children, column), fewest)
+        printable(column): external.partition(one, cell_of(data.groups, one.children, column), fewest)
         for column in columns_of(data.groups)
     }
     here = tree["metrics"]["prevalence"]["value"]
@@ -134,7 +135,7 @@ def _segments(decision: Decision, one: Evaluated, data: LabelledSegments, fewest
 
 def _recordings(one: EvaluatedRecordings, data: LabelledRecordings, given: RecordingRule, fewest: int) -> Tree:
     subgroups = {
-        column: external_recordings.partition(one, cell_of(data.groups, one.children, column), fewest)
+        printable(column): external_recordings.partition(one, cell_of(data.groups, one.children, column), fewest)
         for column in columns_of(data.groups)
     }
     rule = {"rule": given.as_tree(), "tolerance_s": given.tolerance_s}

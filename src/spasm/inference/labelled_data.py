@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spasm.config.data import LandmarkSet
-from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, group_alike
+from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, group_alike, printable
 from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows, read_table
 from spasm.data import recordings as recording_files
@@ -170,7 +170,7 @@ def _kinds(folder: Path, names: Sequence[str], simulated: bool, column: str) -> 
     rows = {row["segment_name"]: row for _, row in numbered_rows(folder / "train_data.csv", ("segment_name", "label"))}
     columns = next(iter(rows.values()), {}).keys()
     if column in columns:
-        return [(rows[name][column],) if rows[name][column] else () for name in names]
+        return [(printable(rows[name][column]),) if rows[name][column] else () for name in names]
     if column != KIND:
         others = ", ".join(sorted(columns - {"segment_name", "label"})) or "none"
         hint = f"{nearest_name(column, sorted(columns))} Its other columns: {others}".strip()
@@ -180,7 +180,7 @@ def _kinds(folder: Path, names: Sequence[str], simulated: bool, column: str) -> 
     kinds = {}
     for row in read_table(folder / "truth.csv", ("segment_name", "label", "event_type", "behaviours")):
         found = [row["event_type"], row.get("event2_type", "")] if row["label"] == "1" else row["behaviours"].split(";")
-        kinds[row["segment_name"]] = tuple(sorted({kind for kind in found if kind}))
+        kinds[row["segment_name"]] = tuple(sorted({printable(kind) for kind in found if kind}))
     return [kinds.get(name, ()) for name in names]
 
 
@@ -325,5 +325,5 @@ def columns_of(groups: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def cell_of(groups: Mapping[str, Mapping[str, str]], children: Iterable[str], column: str) -> np.ndarray:
-    """The value of a column of groups.csv for each of some children; `not given` where there is none."""
-    return np.array([groups.get(child, {}).get(column, "") or NOT_GIVEN for child in children])
+    """The value of a column of groups.csv for each of some children, as it may be shown; NOT_GIVEN without one."""
+    return np.array([printable(groups.get(child, {}).get(column, "") or NOT_GIVEN) for child in children])

@@ -50,6 +50,13 @@ def write_inside(
         _write_recordings(folder, run, recordings, given)
 
 
+def left_inside(folder: Path) -> dict[str, int]:
+    """When each file of the folder was written, in ns, by its path in there; empty where there is no folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()
+    }
+
+
 def _write_segments(
     folder: Path, run: OneRun, segments: LabelledSegments, players: int, hardware: Hardware, watch: Watch
 ) -> None:

@@ -3,15 +3,25 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from spasm.core import files
-from spasm.core.errors import DataError, shorten
+from spasm.core.errors import DataError, printable, shorten
 from spasm.runs.artefacts import Artefact, Number, Sha256
 
 SCHEMA = 1
 Count = Annotated[int, Field(ge=0)]
 Moderate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name has control characters")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+"""Of a group, a kind, a model: without characters that change a terminal or the direction of a page's text."""
 
 
 class Value(Artefact):
@@ -51,7 +61,7 @@ class SegmentCell(Artefact):
 class SegmentTable(Artefact):
     """Cells that together are all segments; `hidden_cells` were suppressed as a whole."""
 
-    cells: dict[str, SegmentCell]
+    cells: dict[Name, SegmentCell]
     hidden_cells: Count
 
 
@@ -66,7 +76,7 @@ class KindCell(Artefact):
 class KindTable(Artefact):
     """Kinds of segments with one label."""
 
-    cells: dict[str, KindCell]
+    cells: dict[Name, KindCell]
     hidden_cells: Count
 
 
@@ -109,13 +119,13 @@ class Pair(Artefact):
 class Landmark(Pair):
     """How often a landmark is found."""
 
-    landmark: str
+    landmark: Name
 
 
 class Measure(Artefact):
     """A measure of the poses on both sides."""
 
-    measure: str
+    measure: Name
     training: Ends
     here: Ends
 
@@ -123,7 +133,7 @@ class Measure(Artefact):
 class Feature(Artefact):
     """How often a random segment has a higher value here than in training."""
 
-    feature: str
+    feature: Name
     auc: Number | None
 
 
@@ -137,7 +147,7 @@ class DriftOf(Artefact):
     quality: list[Measure] | None
     classifier: Ends | None
     differing_features: list[Feature] | None
-    not_compared: str
+    not_compared: Name
 
 
 class SegmentResult(Artefact):
@@ -151,7 +161,7 @@ class SegmentResult(Artefact):
     roc: CurveOf | None
     precision_recall: CurveOf | None
     abstention: SegmentTable | None
-    subgroups: dict[str, SegmentTable]
+    subgroups: dict[Name, SegmentTable]
     kinds: Kinds | None
     drift: DriftOf
 
@@ -168,7 +178,7 @@ class RecordingCell(Artefact):
 class RecordingTable(Artefact):
     """Cells that together are all recordings."""
 
-    cells: dict[str, RecordingCell]
+    cells: dict[Name, RecordingCell]
     hidden_cells: Count
 
 
@@ -189,23 +199,23 @@ class RecordingResult(Artefact):
     children: Count
     hours: Number
     seen_hours: Number
-    rule: dict[str, str | int | float]
+    rule: dict[Name, Name | int | float]
     tolerance_s: Number
     metrics: dict[str, Value]
     szcore: dict[str, Value]
     timing: dict[str, Value]
     trade_off: list[Level]
-    subgroups: dict[str, RecordingTable]
+    subgroups: dict[Name, RecordingTable]
 
 
 class RunResult(Artefact):
     """One run, named by the digest of its decision, never by its folder."""
 
     sha256: Sha256
-    models: list[str]
+    models: list[Name]
     threshold: Number
     frames: Count
-    landmarks: str
+    landmarks: Name
     training_segments: Count
     training_children: Count
     trained_on_simulated_data: bool
@@ -264,5 +274,5 @@ def read_evaluation(path: Path) -> Evaluation:
         return Evaluation.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = printable(".".join(map(str, first["loc"])))
         raise DataError(path, f"is damaged: {where or 'it'}: {first['msg'].lower()}", hint) from error
