@@ -345,6 +345,56 @@ def test_every_change_can_be_undone(opened: PageInBrowser) -> None:
     assert message(opened) == "There is nothing to undo."
 
 
+def notes(opened: PageInBrowser) -> dict[int, str]:
+    """The notes of the events that have one, by event."""
+    return {one["id"]: one["note"] for one in opened.page.evaluate("review.events") if one["note"]}
+
+
+@needs_browser
+@pytest.mark.parametrize("how", ["#decide .accept", "#add", "#queue li:nth-child(5) button"])
+def test_a_note_stays_with_its_event_when_a_click_goes_to_another(how: str, opened: PageInBrowser) -> None:
+    first = opened.page.evaluate("current")
+    opened.page.click("#note")
+    opened.page.keyboard.type("crying before")
+    opened.page.click(how)
+    second = opened.page.evaluate("current")
+    assert second != first
+    assert opened.page.input_value("#note") == ""
+    press(opened, "2")  # a decision, and no letter of a note
+    assert opened.page.evaluate(f"review.find({second}).type") == "moro"
+    opened.page.evaluate(f"choose({second}, {{ play: false }})")
+    opened.page.click("#note")
+    opened.page.keyboard.type("hiccup")
+    opened.page.click(f"#queue [data-id='{first}']")
+    assert opened.page.input_value("#note") == "crying before"
+    assert notes(opened) == {first: "crying before", second: "hiccup"}
+
+
+@needs_browser
+def test_a_field_that_is_written_in_shows_what_undo_and_loading_leave(
+    open_page: Callable[..., PageInBrowser], tmp_path: Path
+) -> None:
+    opened = open_page()
+    for field, value in (("#note", "review.find(current).note"), ("#reviewer", "review.reviewer")):
+        opened.page.click(field)
+        opened.page.keyboard.type("first")
+        opened.page.click("#undo")
+        assert (opened.page.input_value(field), opened.page.evaluate(value)) == ("", "")
+        opened.page.focus(field)  # and without a click
+        opened.page.keyboard.type("second")
+        opened.page.evaluate("undo()")
+        assert (opened.page.input_value(field), opened.page.evaluate(value)) == ("", "")
+        opened.page.keyboard.type("third")
+        assert (opened.page.input_value(field), opened.page.evaluate(value)) == ("third", "third")
+    press(opened, "Escape")
+    table = saved(opened, tmp_path / "review.csv")
+    other = open_page()
+    other.page.click("#reviewer")
+    other.page.keyboard.type("B")
+    load(other, table)
+    assert (other.page.input_value("#reviewer"), other.page.input_value("#note")) == ("third", "third")
+
+
 @needs_browser
 def test_r_waits_for_the_kind_and_escape_leaves_it(opened: PageInBrowser) -> None:
     press(opened, "r")
@@ -394,6 +444,62 @@ def test_the_player_plays_each_event_once_and_steps_by_frames(opened: PageInBrow
     assert opened.page.evaluate("current") == chosen
     press(opened, " ")
     assert not opened.page.evaluate("player.playing")
+
+
+def hold(opened: PageInBrowser, key: str, repeats: int = 5) -> None:
+    for _ in range(1 + repeats):
+        opened.page.keyboard.down(key)
+    opened.page.keyboard.up(key)
+
+
+@needs_browser
+def test_a_held_key_decides_one_event_and_goes_on_stepping_nudging_and_zooming(opened: PageInBrowser) -> None:
+    hold(opened, "a")
+    assert progress(opened).startswith("1 of 30 reviewed: 1 accepted")
+    hold(opened, "2")
+    assert progress(opened).startswith("2 of 30 reviewed: 1 accepted, 1 rejected")
+    hold(opened, "n")
+    assert "1 added" in progress(opened)
+    hold(opened, "u")
+    assert progress(opened).startswith("2 of 30 reviewed: 1 accepted, 1 rejected")
+    opened.page.focus("#decide .accept")
+    hold(opened, "Enter")  # presses the button that has the focus
+    assert progress(opened).startswith("3 of 30 reviewed: 2 accepted, 1 rejected")
+    hold(opened, " ")
+    assert progress(opened).startswith("4 of 30 reviewed: 3 accepted, 1 rejected")
+    press(opened, "Escape")
+    hold(opened, "t")  # goes into the note, and writes nothing there
+    assert opened.page.evaluate("document.activeElement.id") == "note"
+    assert notes(opened) == {}
+    opened.page.keyboard.type("no")
+    hold(opened, "o")
+    assert list(notes(opened).values()) == ["nooooooo"]
+    press(opened, "Escape")
+    onset, span_s = opened.page.evaluate("[review.find(current).onset, strips.to - strips.from]")
+    hold(opened, "[")
+    assert event(opened, "onset") == pytest.approx(onset - 0.6)
+    hold(opened, "ArrowRight")
+    assert opened.page.evaluate("player.frame") == round((onset - 0.6) * 30) + 6
+    hold(opened, "-", 2)
+    assert opened.page.evaluate("strips.to - strips.from") == pytest.approx(min(8 * span_s, MINUTES * 60))
+
+
+@needs_browser
+def test_keys_decide_nothing_while_a_field_or_the_speed_has_the_focus(opened: PageInBrowser) -> None:
+    before = opened.page.evaluate("review.text()")
+    for field in ("#rate", "#loop", "#adding"):
+        opened.page.focus(field)
+        press(opened, "2", "a", "n", "u", "ArrowDown")
+        assert opened.page.evaluate("[review.text(), document.activeElement.id]") == [before, field[1:]]
+    opened.page.focus("#rate")
+    press(opened, "Escape", "2")
+    assert progress(opened).startswith("1 of 30 reviewed: 0 accepted, 1 rejected")
+    # A field chosen by a click gives the focus back: the keys go on.
+    for number, click in enumerate(("#loop", "label:has(#still)", "label:has(#adding)"), 2):
+        opened.page.click(click)
+        press(opened, "2")
+        assert progress(opened).startswith(f"{number} of 30 reviewed")
+    assert opened.page.is_checked("#loop") and opened.page.is_checked("#still") and opened.page.is_checked("#adding")
 
 
 @needs_browser

@@ -154,21 +154,28 @@ const KEY_NAMES = { ArrowDown: "↓", ArrowUp: "↑", ArrowRight: "→", ArrowLe
 const SAME_KEYS = { Delete: "x", "=": "+", "_": "-" };
 const actionOf = Object.fromEntries(ACTIONS.map(([name, , act]) => [name, act]));
 
+const HELD = ["ArrowDown", "ArrowUp", "ArrowRight", "ArrowLeft", "PageDown", "PageUp", "[", "]", "{", "}", "+", "-"];  // that go on while held
+const FIELDS = "input, select, textarea";
+let pressedIn = null;  // what had the focus when the key that is held was pressed
+
 function onKey(event) {
+  const inField = event.target.matches(FIELDS);
+  if (!event.repeat) pressedIn = event.target;
+  // A held Enter would press a button again and again; a key that leads into a field would write there.
+  else if ((event.key === "Enter" && event.target.matches("button")) || (inField && event.key.length === 1 && event.target !== pressedIn)) { event.preventDefault(); return; }
   if (el("#keys").open) return;
-  if (event.target.matches("input[type=text], textarea")) {
+  if (inField) {
     if (event.key === "Escape") { event.target.blur(); el("#decision").focus(); }
     return;
   }
-  if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "z") { undo(); event.preventDefault(); return; }
+  if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "z") { if (!event.repeat) undo(); event.preventDefault(); return; }
   // AltGr types [ ] { } on many keyboards, and counts as Ctrl with Alt.
   if (!el("#single").checked || ((event.ctrlKey || event.altKey || event.metaKey) && !event.getModifierState("AltGraph"))) return;
   if (event.key === "Escape" && choosing) { choosing = false; show(); return; }
   const name = SAME_KEYS[event.key] || (event.key.length === 1 ? event.key.toLowerCase() : event.key);
-  if (event.target.matches("select") && name.length > 1) return;
-  if ((name === " " && event.target.matches("button, summary, input, select")) || !(name in actionOf)) return;
+  if ((name === " " && event.target.matches("button, summary")) || !(name in actionOf)) return;
   event.preventDefault();
-  actionOf[name]();
+  if (!event.repeat || HELD.includes(name)) actionOf[name]();
 }
 
 // ---- what is shown
@@ -215,18 +222,20 @@ function showQueue() {
   queue.scrollTop += chosen.offsetTop - queue.scrollTop - queue.clientHeight / 2 + chosen.offsetHeight / 2;
   if (inside) chosen.focus({ preventScroll: true });
 }
+// What was typed is in the review already, so that a field which differs belongs to another event, or to before an undo.
+function fill(field, text) { if (field.value !== text) field.value = text; }
 function showEvent() {
   const event = review.find(current), queue = review.queue(byTime);
   el("#decision").classList.toggle("choosing", choosing);
   for (const node of all("#decision button, #note")) node.disabled = !event && node.id !== "add";
-  if (!event) { el("#event-title").textContent = "No event chosen"; el("#event-text").textContent = ""; el("#note").value = ""; return; }
+  if (!event) { el("#event-title").textContent = "No event chosen"; el("#event-text").textContent = ""; fill(el("#note"), ""); return; }
   const state = stateOf(event), mark = create("span", `mark ${state}`, MARKS[state]);
   el("#event-title").replaceChildren(mark, ` Event ${queue.indexOf(event) + 1} of ${queue.length}: ${event.decision === "rejected" ? KINDS[event.type] : STATE_NAMES[state]}`);
   const moved = event.detected && (event.detected[0] !== event.onset || event.detected[1] !== event.offset) ? ` Detected: ${clock(event.detected[0])} to ${clock(event.detected[1])}.` : "";
   const peak = event.peak === null ? "Added by the reviewer." : `Highest probability ${fixed(event.peak, 3)}.`;
   el("#event-text").textContent = choosing ? `What is it? Press 1 to 6: ${kindsInWords()}. Esc: back.` : `${clock(event.onset, 2)} to ${clock(event.offset, 2)}, ${fixed(event.offset - event.onset)} s. ${peak}${moved}`;
   for (const node of all("#decide button")) node.setAttribute("aria-pressed", node.dataset.kind === (event.decision === "unreviewed" ? "none" : event.type));
-  if (document.activeElement !== el("#note")) el("#note").value = event.note;
+  fill(el("#note"), event.note);
   el("#delete").disabled = event.origin !== "added";
 }
 function show() {
@@ -242,7 +251,7 @@ function show() {
   el("#order").append(key("q"));
   el("#undo").setAttribute("aria-disabled", !review.history.length);
   el("#none").hidden = review.events.length > 0;
-  if (document.activeElement !== el("#reviewer")) el("#reviewer").value = review.reviewer;
+  fill(el("#reviewer"), review.reviewer);
   strips.draw();
   warnOfStorage();
 }
@@ -302,8 +311,15 @@ async function start() {
   build();
   review.changed = show;
   addEventListener("keydown", onKey);
-  // A click leaves the focus where it was: space would press a button that has it, and not play.
-  addEventListener("mousedown", (event) => { if (event.target.closest("button")) event.preventDefault(); });
+  // A click on a button does not give it the focus: space would press it, and not play. It takes the focus from a field:
+  // the next key would write there, and not decide.
+  addEventListener("mousedown", (event) => {
+    if (!event.target.closest("button")) return;
+    event.preventDefault();
+    if (document.activeElement.matches(FIELDS)) document.activeElement.blur();
+  });
+  // So does a box or a speed that was chosen with the mouse; one that was reached by keys keeps it.
+  addEventListener("change", ({ target }) => { if (target.matches("input[type=checkbox], select") && !target.matches("dialog *, :focus-visible")) target.blur(); });
   addEventListener("beforeunload", (event) => { if (review.failure && review.unsaved) event.preventDefault(); });
   addEventListener("storage", (event) => {
     if (event.key === review.key) say("This review was changed in another tab. Reload this page to go on from there: a change here replaces it.");
