@@ -17,6 +17,8 @@ from spasm.config.events import Hysteresis
 from spasm.core.tables import read_table
 from spasm.data.pose import visible_mask
 from spasm.data.recordings import content_of
+from spasm.data.reviews import read_review
+from spasm.data.true_events import read_true_events
 from spasm.features.recording_motion import fastest_in_steps
 from spasm.inference.event_detection import STEP_FRAMES, STEP_S, Windows, detect_events, make_windows
 from spasm.report.review_data import FACTOR, FEWEST, pack_recording, probability_bytes, pyramid, speed_bytes
@@ -670,6 +672,27 @@ def test_a_browser_without_storage_says_so_and_the_review_goes_on(browser: Any, 
     context.close()
 
 
+@needs_browser
+def test_progress_is_kept_again_as_soon_as_it_fits(opened: PageInBrowser) -> None:
+    fill = """for (let size = 2 ** 23, number = 0; size >= 1; size /= 2) {
+        try { localStorage.setItem(`fill ${number++}`, "x".repeat(size)); size *= 2; } catch { } }"""
+    before = opened.page.evaluate("review.text()")
+    opened.page.evaluate(f"(() => {{ {fill} }})()")
+    press(opened, "3", "5")
+    assert "This browser keeps no progress" in message(opened)
+    assert opened.page.evaluate("localStorage.getItem(review.key)") == before
+    press(opened, "u", "u")
+    assert opened.page.evaluate("[localStorage.getItem(review.key), review.failure]") == [before, None]
+    press(opened, "3")
+    assert "This browser keeps no progress" in message(opened)
+    opened.page.evaluate(
+        "for (const key of Object.keys(localStorage)) if (key.startsWith('fill')) localStorage.removeItem(key)"
+    )
+    press(opened, "5")
+    assert opened.page.evaluate("localStorage.getItem(review.key) === review.text()")
+    assert message(opened) == ""
+
+
 # ---- review.csv
 
 NOTES = (
@@ -702,6 +725,52 @@ def test_what_was_saved_is_loaded_as_it_was(open_page: Callable[..., PageInBrows
     assert other.page.evaluate("window.ran") is None
     press(other, "u")
     assert progress(other) == "0 of 30 reviewed"
+
+
+@needs_browser
+def test_no_two_events_get_the_same_times_so_that_the_library_reads_what_is_saved(
+    opened: PageInBrowser, recorded: Path, tmp_path: Path
+) -> None:
+    opened.page.evaluate("choose(0, { play: false })")
+    press(opened, "n")
+    assert progress(opened) == "0 of 30 reviewed, 1 added"
+    added = opened.page.evaluate("current")
+    opened.page.evaluate(f"choose(0, {{ play: false }}); player.jump(review.find({added}).onset)")
+    press(opened, "n")
+    assert progress(opened) == "0 of 30 reviewed, 1 added"
+    assert opened.page.evaluate("current") == added
+    assert message(opened).endswith("0:00:05.00 to 0:00:06.00. It is chosen now: nothing was added.")
+    opened.page.evaluate("choose(0, { play: false })")
+    assert message(opened) == ""
+    press(opened, "}")
+    onset, offset = event(opened, "onset"), event(opened, "offset")
+    opened.page.evaluate(f"add({onset - 0.1}, {offset})")
+    opened.page.evaluate("choose(0, { play: false })")
+    press(opened, "[")
+    assert (event(opened, "onset"), event(opened, "offset")) == (onset, offset)
+    assert "Give this one other times, or reject it if it is the same event" in message(opened)
+    press(opened, "}", "}", "[")
+    assert event(opened, "onset") == pytest.approx(onset - 0.1)
+    assert message(opened) == ""
+    press(opened, "a")
+    table = saved(opened, tmp_path / "review.csv")
+    assert len(read_review(table)) == 32
+    assert len(read_true_events(table, {recorded: MINUTES * 1800}, {}).spans[recorded.name]) == 3
+
+
+@needs_browser
+def test_twenty_thousand_rows_are_loaded_and_only_those_in_view_are_laid_out(
+    opened: PageInBrowser, tmp_path: Path
+) -> None:
+    rows = [f"child_1_1.npy,{k / 100:.2f},{k / 100 + 0.53:.2f},crying,rejected,added,,,,," for k in range(20_000)]
+    (tmp_path / "review.csv").write_text("\n".join([HEADER, *rows]), encoding="utf-8")
+    began = time.monotonic()
+    assert "20000 rows loaded" in load(opened, tmp_path / "review.csv")
+    assert time.monotonic() - began < 15  # generous, for a busy machine
+    press(opened, "ArrowDown")
+    in_view = "(node) => node.checkVisibility({ contentVisibilityAuto: true })"
+    assert opened.page.locator("#queue [aria-current=true]").evaluate(in_view)
+    assert not opened.page.locator("#queue li:last-child .event").evaluate(in_view)
 
 
 @needs_browser
@@ -739,6 +808,22 @@ WRONG = [
     (f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted\n", "5 cells where the header has 11"),
     (f'{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,added,,,,,"open\n', "a quote is not closed"),
     (f"{HEADER}\n" + f"child_1_1.npy,5,6,spasm,accepted,detected,{DETECTED},0.9,,\n" * 2, "there twice"),
+    (f"{HEADER}\nchild_1_1.npy,1.001,1.004,spasm,accepted,added,,,,,\n", "1.001 to 1.004 is no event"),
+    (
+        f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,added,,,,,\nchild_1_1.npy,1.0,2.001,moro,rejected,added,,,,,\n",
+        "line 3: 1.00 to 2.00 are the times of line 2 too; delete one of the rows, or correct its times",
+    ),
+    (f"{HEADER}\nchild_1_1.npy,{DETECTED},spasm,accepted,added,,,,,\n", "are the times of a detected event too"),
+    (
+        f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,detected,1.11,2.22,0.5,,\n",
+        "it is a review of another prediction: none of its 1 detected events is in this page; load it into the page "
+        "from which it was saved.",
+    ),
+    (
+        f"{HEADER}\nchild_1_1.npy,1,2,spasm,accepted,detected,1.11,2.22,0.5,,\n"
+        "child_1_1.npy,8,9,spasm,accepted,added,,,,,\n",
+        "to load its added events alone, which begins this review again, delete its detected rows",
+    ),
 ]
 
 
@@ -766,6 +851,7 @@ def test_rows_of_another_prediction_are_left_out_and_counted(opened: PageInBrows
     (tmp_path / "review.csv").write_text("\n".join([HEADER, *rows]), encoding="utf-8")
     note = load(opened, tmp_path / "review.csv")
     assert "2 rows loaded; 1 rows left out, because this prediction has no such detected event" in note
+    assert "29 events of this prediction have no row and are unreviewed" in note
     assert "1 rows of other recordings left out" in note
     assert progress(opened) == "1 of 30 reviewed, 1 added: 1 accepted, 1 rejected"
 

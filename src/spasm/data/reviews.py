@@ -118,12 +118,14 @@ def read_review(path: Path) -> list[ReviewedEvent]:
             if not is_event(*detected_s):
                 hint = "keep detected_onset_s and detected_offset_s as they were exported, or write origin added"
                 wrong.append(DataError(table, f"line {line}: a detected event without detected times", hint))
-        key = (row["recording"], row["origin"], detected_s or (onset_s, offset_s))
-        if not wrong and first.setdefault(key, (table, line)) != (table, line):
-            other, other_line = first[key]
-            place = "" if other == table else f" of {printable(other.name)}"
-            reason = f"line {line}: the event of line {other_line}{place} again"
-            wrong.append(DataError(table, reason, "delete one of them"))
+        keys = [("detected", row["recording"], detected_s)] if detected_s else []
+        for key in [] if wrong else [*keys, ("times", row["recording"], (onset_s, offset_s))]:
+            other, other_line = first.setdefault(key, (table, line))
+            if (other, other_line) != (table, line):
+                place = "" if other == table else f" of {printable(other.name)}"
+                reason = f"line {line}: the event of line {other_line}{place} again"
+                wrong.append(DataError(table, reason, "delete one of them, or correct its times"))
+                break
         problems += wrong
         texts = (row["type"], row["decision"], row["origin"])
         more = (unguarded(row.get("reviewer", "")), unguarded(row.get("note", "")))

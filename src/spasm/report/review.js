@@ -2,6 +2,8 @@
 
 const BEFORE_S = 2, AFTER_S = 2;  // of a clip, before the event and after it
 const NUDGE_S = 0.1, LEAP_S = 1;
+const SAME_TIMES = "Two events cannot have the same times, and another event lasts from";
+const NOT_KEPT = "This browser keeps no progress";
 const STATE_NAMES = { unreviewed: "not reviewed", accepted: "accepted", rejected: "rejected", added: "added" };
 
 const review = new Review();
@@ -60,15 +62,17 @@ function adjust(edge, by, name) {
   if (!event) return;
   const onset = edge === "onset" ? clamp(event.onset + by, 0, event.offset - SHORTEST_S) : event.onset;
   const offset = edge === "offset" ? clamp(event.offset + by, event.onset + SHORTEST_S, LENGTH_S) : event.offset;
-  review.move(current, onset, offset, name);
+  const other = review.move(current, onset, offset, name);
+  if (other) say(`${SAME_TIMES} ${clock(other.onset, 2)} to ${clock(other.offset, 2)}. Give this one other times, or reject it if it is the same event.`);
   player.jump(edge === "onset" ? review.find(current).onset : review.find(current).offset);
   if (!name) announce(`${edge} ${clock(review.find(current)[edge])}`);
 }
 function add(onset, offset) {
   if (LENGTH_S < SHORTEST_S) { say(`An event lasts ${SHORTEST_S} s or longer, and this recording is shorter: there is nothing to review.`); return; }
-  const id = review.add(onset, offset, current);
+  const { id, isNew } = review.add(onset, offset, current), event = review.find(id);
   choose(id, { play: false, zoom: false });
-  announce(`added an event at ${clock(onset)}`);
+  if (isNew) announce(`added an event at ${clock(onset)}`);
+  else say(`${SAME_TIMES} ${clock(event.onset, 2)} to ${clock(event.offset, 2)}. It is chosen now: nothing was added.`);
 }
 function remove() {
   const event = review.find(current);
@@ -216,10 +220,14 @@ function showQueue() {
   const queue = el("#queue"), inside = queue.contains(document.activeElement), wanted = review.queue(byTime).map(lineOf), shown = [...queue.children];
   const different = wanted.filter((line, k) => line !== shown[k]);
   if (wanted.length === shown.length && different.every((line) => !line.isConnected)) wanted.forEach((line, k) => { if (line !== shown[k]) shown[k].replaceWith(line); });
-  else queue.replaceChildren(...wanted);
+  else {
+    const list = document.createDocumentFragment();
+    for (const line of wanted) list.append(line);
+    queue.replaceChildren(list);
+  }
   const chosen = el("[aria-current=true]", queue);
   if (!chosen) return;
-  queue.scrollTop += chosen.offsetTop - queue.scrollTop - queue.clientHeight / 2 + chosen.offsetHeight / 2;
+  queue.scrollTop += chosen.parentNode.offsetTop - queue.scrollTop - queue.clientHeight / 2 + chosen.offsetHeight / 2;
   if (inside) chosen.focus({ preventScroll: true });
 }
 // What was typed is in the review already, so that a field which differs belongs to another event, or to before an undo.
@@ -255,8 +263,10 @@ function show() {
   strips.draw();
   warnOfStorage();
 }
+// Messages that are over go; the message that nothing is kept comes where no other one stands.
 function warnOfStorage() {
-  if (review.failure && !el("#message").textContent) say(`This browser keeps no progress (${review.failure}). Save review.csv before you close this page, and load it to go on.`);
+  if ([SAME_TIMES, NOT_KEPT].some((begin) => el("#message").textContent.startsWith(begin))) say("");
+  if (review.failure && !el("#message").textContent) say(`${NOT_KEPT} (${review.failure}). Save review.csv before you close this page, and load it to go on.`);
 }
 function moment(time) {
   const step = Math.min(STEPS - 1, Math.floor(time / page.step_s)), value = strips.curves.curve.valueAt(step);

@@ -56,31 +56,42 @@ function fromCsv(text) {
     throw new Error(`${other}, and this page shows ${page.recording}; choose the review.csv of ${page.recording}`);
   }
   const events = detectedEvents(), byTimes = new Map(events.map((event) => [event.detected.map((time) => time.toFixed(2)).join(), event]));
-  const problems = [], seen = new Set();
+  const problems = [], seen = new Set(), lineAt = new Map(), placed = new Map();
   let unknown = 0, next = events.length, reviewer = "";
   for (const row of own) {
     const fault = faultOf(row, names.length);
     if (fault) { problems.push(`line ${row.line}: ${fault}`); continue; }
-    const changes = { onset: +row.onset_s, offset: +row.offset_s, decision: row.decision, type: row.type }, note = unguarded(row.note);
+    const changes = { onset: hundredths(+row.onset_s), offset: hundredths(+row.offset_s), decision: row.decision, type: row.type }, note = unguarded(row.note);
     reviewer ||= unguarded(row.reviewer);
-    if (row.origin === "added") { events.push({ id: next++, ...changes, origin: "added", detected: null, peak: null, note }); continue; }
+    if (row.origin === "added") { lineAt.set(next, row.line); events.push({ id: next++, ...changes, origin: "added", detected: null, peak: null, note }); continue; }
     const times = [row.detected_onset_s, row.detected_offset_s].map((time) => (+time).toFixed(2)).join(), event = byTimes.get(times);
     if (!event) { unknown += 1; continue; }
     if (seen.has(event.id)) problems.push(`line ${row.line}: this detected event is there twice; delete one of the rows`);
     seen.add(event.id);
+    lineAt.set(event.id, row.line);
     Object.assign(event, changes, { note });
+  }
+  for (const event of events) {
+    const other = placed.get(timesOf(event)), [first, line] = other ? [lineAt.get(other.id), lineAt.get(event.id)] : [];
+    if (other) problems.push(`line ${line || first}: ${timesOf(event)} are the times of ${line && first ? `line ${first}` : "a detected event"} too; delete one of the rows, or correct its times`);
+    else placed.set(timesOf(event), event);
   }
   if (problems.length) {
     const more = problems.length > MOST_PROBLEMS ? `; and ${problems.length - MOST_PROBLEMS} more` : "";
     throw new Error(problems.slice(0, MOST_PROBLEMS).join("; ") + more);
   }
-  const notes = [`${own.length - unknown} rows loaded`];
+  if (unknown && !seen.size) {
+    const rest = own.length > unknown ? "; to load its added events alone, which begins this review again, delete its detected rows" : "";
+    throw new Error(`it is a review of another prediction: none of its ${unknown} detected events is in this page; load it into the page from which it was saved${rest}`);
+  }
+  const without = page.events.length - seen.size, notes = [`${own.length - unknown} rows loaded`];
   if (unknown) notes.push(`${unknown} rows left out, because this prediction has no such detected event; review those again`);
+  if (without) notes.push(`${without} events of this prediction have no row and are unreviewed`);
   if (read.length > own.length) notes.push(`${read.length - own.length} rows of other recordings left out`);
   return { events, reviewer, note: `${notes.join("; ")}.` };
 }
 function faultOf(row, columns) {
-  const [onset, offset] = [row.onset_s, row.offset_s].map(Number), kinds = Object.keys(KINDS);
+  const [onset, offset] = [row.onset_s, row.offset_s].map((time) => hundredths(+time)), kinds = Object.keys(KINDS);
   const types = { accepted: ["spasm"], rejected: kinds, unreviewed: [""] }[row.decision];
   if (row.cells !== columns) return `${row.cells} cells where the header has ${columns}; give it as many`;
   if (!row.onset_s || !row.offset_s || !(onset >= 0 && onset < offset && offset <= LENGTH_S + 0.01)) return `${row.onset_s} to ${row.offset_s} is no event; give seconds from 0 to ${LENGTH_S.toFixed(2)} with a decimal point`;

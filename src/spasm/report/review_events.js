@@ -5,6 +5,7 @@ const SHORTEST_S = 0.1, NEW_S = 1, MOST_UNDONE = 500;
 const MARKS = { unreviewed: "?", accepted: "✓", rejected: "✕", added: "+" };
 const COLOURS = { unreviewed: "--orange", accepted: "--green", rejected: "--pink", added: "--blue" };
 const hundredths = (time) => Math.round(time * 100) / 100;
+const timesOf = (event) => `${event.onset.toFixed(2)} to ${event.offset.toFixed(2)}`;  // as they stand in review.csv
 
 class Review {
   constructor() {
@@ -12,6 +13,7 @@ class Review {
     this.history = [];
     this.changed = () => {};
     this.unsaved = false;
+    this.readable = false;
     this.reviewer = "";
     this.events = detectedEvents();
     this.failure = this.restore();
@@ -20,20 +22,26 @@ class Review {
   restore() {
     try {
       const text = localStorage.getItem(this.key);
-      localStorage.setItem(this.key, text === null ? this.text() : text);
-      if (text === null) return null;
-      const kept = JSON.parse(text);
-      if (!isKept(kept)) throw new Error("what it keeps of this review cannot be read");
-      this.events = kept.events;
-      this.reviewer = kept.reviewer;
+      if (text !== null) {
+        const kept = JSON.parse(text);
+        if (!isKept(kept)) throw new Error("what it keeps of this review cannot be read");
+        this.events = kept.events;
+        this.reviewer = kept.reviewer;
+      }
+      this.readable = true;
+      localStorage.setItem(this.key, this.text());
       return null;
     } catch (error) { return String(error.message || error); }
   }
   text() { return JSON.stringify({ reviewer: this.reviewer, events: this.events }); }
+  // Tried again at each change, since a smaller review may fit; what could not be read is never replaced.
   keep() {
     this.unsaved = true;
-    if (this.failure) return;
-    try { localStorage.setItem(this.key, this.text()); } catch (error) { this.failure = String(error.message || error); }
+    if (!this.readable) return;
+    try {
+      localStorage.setItem(this.key, this.text());
+      this.failure = null;
+    } catch (error) { this.failure = String(error.message || error); }
   }
   // Every change goes through here. changes with the same `joint` name follow each other as one, such as those of a drag.
   change(current, joint, apply) {
@@ -59,19 +67,29 @@ class Review {
     const decision = kind === "spasm" ? "accepted" : kind ? "rejected" : "unreviewed";
     this.change(id, null, () => Object.assign(this.find(id), { decision, type: kind || "" }));
   }
+  // No two events have the same times: readers of review.csv refuse an event that is there twice.
+  withTimes(onset, offset, except = null) {
+    return this.events.find((event) => event.id !== except && Math.abs(event.onset - onset) < 0.005 && Math.abs(event.offset - offset) < 0.005) || null;
+  }
+  // The other event that has these times, so that nothing is moved; null where there is none.
   move(id, onset, offset, joint) {
     const event = this.find(id), low = clamp(hundredths(onset), 0, LENGTH_S - SHORTEST_S);
     const high = clamp(hundredths(offset), 0, Math.floor(LENGTH_S * 100) / 100);
-    if (high - low < SHORTEST_S - 1e-6 || (low === event.onset && high === event.offset)) return;
-    this.change(id, joint, () => Object.assign(event, { onset: low, offset: high }));
+    if (high - low < SHORTEST_S - 1e-6 || (low === event.onset && high === event.offset)) return null;
+    const other = this.withTimes(low, high, id);
+    if (!other) this.change(id, joint, () => Object.assign(event, { onset: low, offset: high }));
+    return other;
   }
   write(id, note) { this.change(id, `note ${id}`, () => { this.find(id).note = note; }); }
+  // The id of the new event, and whether it is new: where an event has these times already, it is that one.
   add(onset, offset, current) {
-    const id = 1 + Math.max(-1, ...this.events.map((event) => event.id));
+    const id = 1 + this.events.reduce((highest, event) => Math.max(highest, event.id), -1);
     const low = clamp(hundredths(Math.min(onset, offset)), 0, hundredths(LENGTH_S - SHORTEST_S));
     const high = clamp(hundredths(Math.max(onset, offset)), low + SHORTEST_S, Math.max(low + SHORTEST_S, Math.floor(LENGTH_S * 100) / 100));
+    const other = this.withTimes(low, high);
+    if (other) return { id: other.id, isNew: false };
     this.change(current, null, () => this.events.push({ id, onset: low, offset: high, decision: "accepted", type: "spasm", origin: "added", detected: null, peak: null, note: "" }));
-    return id;
+    return { id, isNew: true };
   }
   remove(id) { this.change(id, null, () => { this.events = this.events.filter((event) => event.id !== id); }); }
   replace(events, reviewer, current) { this.change(current, null, () => { this.events = events; this.reviewer = reviewer; }); }
