@@ -749,7 +749,7 @@ def test_no_two_events_get_the_same_times_so_that_the_library_reads_what_is_save
     press(opened, "[")
     assert (event(opened, "onset"), event(opened, "offset")) == (onset, offset)
     assert "Give this one other times, or reject it if it is the same event" in message(opened)
-    press(opened, "}", "}", "[")
+    press(opened, "{", "[")
     assert event(opened, "onset") == pytest.approx(onset - 0.1)
     assert message(opened) == ""
     press(opened, "a")
