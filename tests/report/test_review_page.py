@@ -501,6 +501,10 @@ def test_keys_decide_nothing_while_a_field_or_the_speed_has_the_focus(opened: Pa
         opened.page.click(click)
         press(opened, "2")
         assert progress(opened).startswith(f"{number} of 30 reviewed")
+    opened.page.click("#rate")
+    opened.page.select_option("#rate", "0.5")
+    press(opened, "2")
+    assert progress(opened).startswith("5 of 30 reviewed")
     assert opened.page.is_checked("#loop") and opened.page.is_checked("#still") and opened.page.is_checked("#adding")
 
 

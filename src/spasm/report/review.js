@@ -161,9 +161,11 @@ const actionOf = Object.fromEntries(ACTIONS.map(([name, , act]) => [name, act]))
 const HELD = ["ArrowDown", "ArrowUp", "ArrowRight", "ArrowLeft", "PageDown", "PageUp", "[", "]", "{", "}", "+", "-"];  // that go on while held
 const FIELDS = "input, select, textarea";
 let pressedIn = null;  // what had the focus when the key that is held was pressed
+let byMouse = false;  // whether the focus came by mouse or touch, and not by Tab
 
 function onKey(event) {
   const inField = event.target.matches(FIELDS);
+  if (event.key === "Tab") byMouse = false;
   if (!event.repeat) pressedIn = event.target;
   // A held Enter would press a button again and again; a key that leads into a field would write there.
   else if ((event.key === "Enter" && event.target.matches("button")) || (inField && event.key.length === 1 && event.target !== pressedIn)) { event.preventDefault(); return; }
@@ -324,12 +326,13 @@ async function start() {
   // A click on a button does not give it the focus: space would press it, and not play. It takes the focus from a field:
   // the next key would write there, and not decide.
   addEventListener("mousedown", (event) => {
+    byMouse = true;
     if (!event.target.closest("button")) return;
     event.preventDefault();
     if (document.activeElement.matches(FIELDS)) document.activeElement.blur();
   });
-  // So does a box or a speed that was chosen with the mouse; one that was reached by keys keeps it.
-  addEventListener("change", ({ target }) => { if (target.matches("input[type=checkbox], select") && !target.matches("dialog *, :focus-visible")) target.blur(); });
+  // So does a box or a speed that was chosen with the mouse; one that was reached by Tab keeps it.
+  addEventListener("change", ({ target }) => { if (byMouse && target.matches("input[type=checkbox], select") && !target.closest("dialog")) target.blur(); });
   addEventListener("beforeunload", (event) => { if (review.failure && review.unsaved) event.preventDefault(); });
   addEventListener("storage", (event) => {
     if (event.key === review.key) say("This review was changed in another tab. Reload this page to go on from there: a change here replaces it.");
