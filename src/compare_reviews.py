@@ -54,7 +54,7 @@ def main(settings: CompareReviews) -> int:
         reason = f"has no recording in common with {path_a}"
         names = " and ".join(first_few(sorted(names), 3) or "none" for names in named)
         raise DataError(path_b, reason, f"give two reviews of the same recordings; they name {names}")
-    digests = [[files.sha256(one) for one in review_files(path)] for path in settings.reviews]
+    digests = [[files.sha256(one) for one in review_files([path])] for path in settings.reviews]
     app.warn(warnings(settings.reviews, named, digests))
     a, b = ([event for event in review if event.recording in common] for review in reviews)
     pairs = match(a, b)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 from spasm.cli import app, progress
-from spasm.config.fields import FLAT, SettingsError, Shown, settings, to_tree
+from spasm.config.fields import FLAT, REPEATED, SettingsError, Shown, settings, to_tree
 from spasm.config.runtime import ABSTAIN, Abstain
 from spasm.core import files
 from spasm.core.errors import DataError, group_alike
@@ -24,6 +24,7 @@ from spasm.core.text import shell_words
 from spasm.data.naming import NAME_PATTERNS, child_of, list_segments, same_child_twice
 from spasm.data.pose import FRAMES
 from spasm.data.recordings import check_recordings
+from spasm.data.reviews import review_files
 from spasm.data.segment_cutting import ELSEWHERE, EVENT, REJECTED, Cutting, Segment, choose_segments, inspect
 from spasm.data.segment_folder import MARKER, check_replaceable, new_ids, read_other, write_segments
 from spasm.data.true_events import read_true_events
@@ -33,10 +34,11 @@ from spasm.data.true_events import read_true_events
 class SegmentsFromEvents:
     """Flags of segments_from_events.py."""
 
-    recordings: tuple[Path, ...] = ()
-    """Recordings, {child}_{number}.npy, or folders of them."""
-    events: tuple[Path, ...] = ()
-    """Table of true events (recording, onset_s, offset_s), or reviews, such as one of each recording."""
+    recordings: Annotated[tuple[Path, ...], REPEATED] = ()
+    """Recordings, {child}_{number}.npy, or folders of them; several after one flag, or each with its own."""
+    events: Annotated[tuple[Path, ...], REPEATED] = ()
+    """Tables of true events (recording, onset_s, offset_s), reviews, or folders of reviews; several after one flag, or
+    each with its own."""
     out: Path = Path("input/segments")
     """Folder to write; it must be new, or made by this script."""
     with_data: Annotated[Path | None, Shown(default="none")] = None
@@ -63,7 +65,8 @@ def main(settings: SegmentsFromEvents) -> int:
     children = sorted({child_of(path.name) for path in paths})
     if problems := same_child_twice(paths[0].parent, children):
         raise problems[0]
-    table = read_true_events(settings.events, {path: one.frames for path, one in checked.items()}, {}, paths)
+    tables = review_files(settings.events)
+    table = read_true_events(tables, {path: one.frames for path, one in checked.items()}, {}, paths)
     app.warn(group_alike(table.warnings))
     ids = new_ids(children, other, settings.same_ids)
 
@@ -79,7 +82,7 @@ def main(settings: SegmentsFromEvents) -> int:
     about = {
         "settings": {**to_tree(cutting), "abstain": settings.abstain, "same_ids": settings.same_ids},
         "recordings": {path.name: files.sha256(path) for path in sorted(paths)},
-        "events": {path.name: files.sha256(path) for path in settings.events},
+        "events": [{"file": path.name, "sha256": files.sha256(path)} for path in tables],
         "children": ids,
         "given_segments": 0 if other is None else len(other.tables.train),
     }

@@ -30,7 +30,7 @@ from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.recordings import check_recordings, is_simulated
-from spasm.data.true_events import read_true_events
+from spasm.data.true_events import is_table_of_events, read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, recording_summary, sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor
 from spasm.inference.event_detection import (
@@ -68,8 +68,8 @@ class Timeline:
     """Camera to watch instead of recordings: its number, its device, a video file (played at its own speed), or - for a
     video stream on standard input, such as ffmpeg's."""
     events: Annotated[tuple[Path, ...], REPEATED] = ()
-    """CSV of true events (recording, onset_s, offset_s), or a review, also several of them, each with its own --events:
-    evaluates the detected events and tunes the rule."""
+    """CSV of true events (recording, onset_s, offset_s), review, or folder of reviews; several after one flag, or each
+    with its own: evaluates the detected events and tunes the rule."""
     stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
     model: Path = Path("input/models/pose_landmarker_full.task")
@@ -126,6 +126,7 @@ class Timeline:
 def main(settings: Timeline) -> int:
     if settings.camera is not None:
         return watch_camera(settings, settings.camera)
+    settings = with_all_events(settings)
     if not settings.recordings:
         example = shell_words(sys.argv[0], "recording.npy", "--run", settings.run)
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
@@ -230,6 +231,18 @@ def main(settings: Timeline) -> int:
     print(f"written: {tables}, and for each recording a folder with its probabilities and a figure")
     print(timeline_text.NOT_A_DEVICE)
     return 0
+
+
+def with_all_events(settings: Timeline) -> Timeline:
+    """The settings in which tables of events that stand without a flag belong to --events, as in --events a.csv b.csv.
+
+    The parser takes such words for recordings.
+    """
+    if not settings.events:
+        return settings
+    tables = tuple(path for path in settings.recordings if is_table_of_events(path))
+    recordings = tuple(path for path in settings.recordings if path not in tables)
+    return dataclasses.replace(settings, recordings=recordings, events=(*settings.events, *tables))
 
 
 def write_preview_videos(

@@ -239,6 +239,47 @@ def test_models_are_named_by_spaces_or_commas_and_bring_their_flags(words):
     assert not hasattr(settings, "rocket")
 
 
+@pytest.mark.parametrize(
+    ("script", "flag", "values"),
+    [
+        ("src/evaluate.py", "run", ("a", "b b", "c")),
+        ("src/compare.py", "data", ("one", "two")),
+        ("src/compare.py", "frames", (60, 150)),
+        ("src/segments_from_events.py", "recordings", ("night_1.npy", "nights", "night_3.npy")),
+        ("src/segments_from_events.py", "events", ("a.csv", "b.csv")),
+    ],
+)
+def test_values_of_a_repeated_flag_add_up_in_both_forms_and_replace_those_of_a_file(
+    tmp_path, capsys, script, flag, values
+):
+    flags = flags_of(script)
+    expected = tuple(Path(value) if isinstance(value, str) else value for value in values)
+    file = settings_file(tmp_path, {flag: list(reversed(values))})
+    for words in (
+        [f"--{flag}", *values],
+        [word for value in values for word in (f"--{flag}", value)],
+        [f"--{flag}={values[0]}", *values[1:]],
+        [f"--{flag}", values[0], "--out", "elsewhere", f"--{flag}", *values[1:]],
+        ["--settings", file, f"--{flag}", *values],
+    ):
+        settings = parsed(*words, flags=flags)
+        assert getattr(getattr(settings, "read", settings), flag) == expected, words
+    assert f"--{flag} needs a value" in refused(capsys, f"--{flag}", flags=flags)
+
+
+def test_a_list_whose_flag_is_given_twice_is_refused_since_the_first_would_be_lost(capsys):
+    for words in (("--models", "lgbm", "--models", "stam"), ("--models=lgbm", "--seed", 1, "--models=stam")):
+        assert "--models is given twice; give all of its values after one --models" in refused(capsys, *words)
+    assert "--blend.models is given twice" in refused(capsys, "--blend.models", "stam", "--blend.models", "lgbm")
+
+
+def test_no_flag_of_a_script_with_several_paths_loses_the_first_ones():
+    for script in SCRIPTS:
+        for flag in flags_module.flags_of(settings_of(script), True)[0]:
+            if isinstance(flag.default, tuple) and flag.kind is Path:
+                assert flag.is_repeated or flag.is_positional, f"{script} {flag.name}"
+
+
 def test_the_help_shows_the_settings_of_the_models_that_are_named(capsys):
     for words, shown in (([], DEFAULT_MODELS), (["--models", "stam"], ("stam",))):
         assert run(["--help", *words], train_folds.flags) == (0, None)

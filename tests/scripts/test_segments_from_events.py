@@ -213,3 +213,28 @@ def test_no_recording_is_a_wrong_usage_and_a_wrong_row_is_named(cut, tmp_path, c
     code, _, errors = cut(events=tmp_path / "wrong.csv")
     assert code == 1
     assert "line 2: decision 'accept' (did you mean accepted?" in errors
+
+
+def test_every_table_counts_whether_the_flag_is_repeated_has_several_values_or_names_a_folder(cut, recorded, tmp_path):
+    header, *rows = (recorded.parent / "review.csv").read_text().splitlines()
+    (tmp_path / "anna").mkdir()
+    parts = []
+    for name, of_one in (("night_1", rows[:2]), ("night_2", rows[2:4]), ("night_3", rows[4:])):
+        parts.append(tmp_path / f"anna/{name}.csv")
+        parts[-1].write_text("\n".join([header, *of_one]) + "\n")
+    recordings = [recorded / f"recordings/child_{child}_1.npy" for child in (1, 2)]
+    forms = {
+        "repeated": [word for path in parts for word in ("--events", path)],
+        "several": ["--events", *parts],
+        "both": ["--events", *parts[:2], f"--events={parts[2]}"],
+        "folder": ["--events", tmp_path / "anna"],
+    }
+    assert cut(out=tmp_path / "one")[0] == 0
+    for form, words in forms.items():
+        for given in (["--recordings", *recordings], ["--recordings", recordings[0], "--recordings", recordings[1]]):
+            flags = (*given, *words, "--out", tmp_path / form, "--frames", T, "--abstain", 0, "--cluster-s", 4)
+            assert code_of("segments_from_events", *flags) == 0
+            for name in ("origin.csv", "train_data.csv"):
+                assert (tmp_path / form / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), form
+        listed = json.loads((tmp_path / form / "segments.json").read_text())["events"]
+        assert [one["file"] for one in listed] == [path.name for path in parts]

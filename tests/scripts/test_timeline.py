@@ -346,6 +346,37 @@ def test_a_review_is_read_as_true_events_of_which_the_accepted_ones_count(call, 
     assert reviewed == plain and plain["1 s tolerance"]["event_sensitivity"]["value"] is not None
 
 
+def test_every_table_of_events_counts_whether_the_flag_is_repeated_has_several_values_or_names_a_folder(
+    call, recorded, tmp_path
+):
+    header, *rows = (recorded / "events.csv").read_text().splitlines()
+    (tmp_path / "tables").mkdir()
+    parts = [tmp_path / f"tables/{name}.csv" for name in ("a", "b", "c")]
+    for number, path in enumerate(parts):
+        path.write_text("\n".join([header, *rows[number::3]]) + "\n")
+    forms = (
+        ["--events", recorded / "events.csv"],
+        ["--events", parts[0], "--events", parts[1], "--events", parts[2]],
+        ["--events", *parts],
+        ["--events", parts[0], f"--events={parts[1]}", parts[2]],
+        ["--events", tmp_path / "tables"],
+    )
+    found = []
+    for form in forms:
+        code, _, errors = call(*form, "--no-tune-rule")
+        assert code == 0, errors
+        found.append((tmp_path / "out/event_metrics.json").read_bytes())
+    first, *others = sorted((recorded / "recordings").iterdir())
+    assert call("--no-tune-rule", "--events", *parts, *others, paths=[first])[0] == 0, "recordings in two places"
+    found.append((tmp_path / "out/event_metrics.json").read_bytes())
+    assert len(set(found)) == 1
+    code, _, errors = call("--events", parts[0], "--no-tune-rule", recordings=2)
+    assert code == 0, errors
+    assert (tmp_path / "out/event_metrics.json").read_bytes() != found[0]
+    (tmp_path / "odd.csv").write_text("recording,begin\nchild_1_1.npy,3\n")
+    assert call("--events", parts[0], tmp_path / "odd.csv")[0] == 1, "it is no table of events, and no recording"
+
+
 def test_a_table_of_true_events_in_the_folder_to_write_is_not_replaced(call, recorded, tmp_path):
     (tmp_path / "out").mkdir()
     table = (recorded / "events.csv").read_bytes()

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
 
-from spasm.cli.flags import check_words, flags_of
+from spasm.cli.flags import check_given_once, check_words, flags_of, in_order
 from spasm.cli.help_text import help_text
 from spasm.config.fields import SettingsError, flag_of, to_tree
 from spasm.core.errors import DataError, TrainingError, describe_os_error, printable
@@ -96,12 +96,14 @@ def parse(settings_class: type[S] | Callable[[list[str]], type[S]], argv: list[s
     # The groups of a script's own flags have no prefix; where there are models, each has its own.
     plain = isinstance(settings_class, type)
     flags: Any = settings_class if isinstance(settings_class, type) else settings_class(words)
+    known, _ = flags_of(flags(), plain)
     try:
-        check_words(words, flags_of(flags(), plain)[0])
+        check_words(words, known)
+        check_given_once(argv, known)  # a file's values may be replaced by those of the command line
     except SettingsError as error:
         raise SettingsError(f"{error} ({command()} --help lists the flags)") from error
     try:
-        settings: S = tyro.cli(flags, args=words, config=(tyro.conf.OmitArgPrefixes,) if plain else ())
+        settings: S = tyro.cli(flags, args=in_order(words, known), config=(tyro.conf.OmitArgPrefixes,) if plain else ())
     except SettingsError as error:
         raise SettingsError(_as_given(str(error), words)) from error
     return settings
@@ -152,7 +154,9 @@ def with_settings_file(argv: list[str]) -> list[str]:
         name = tree["model"]
         chosen = [] if values_of("--models", rest) is not None else ["--models", name]
         return [*chosen, *_flags({name: tree["settings"]}), *rest]
-    return [*_flags(tree), *rest]
+    # A repeated flag would add to the file's values instead of replacing them.
+    replaced = [key for key, value in tree.items() if isinstance(value, list) and values_of(flag_of(key), rest)]
+    return [*_flags({key: value for key, value in tree.items() if key not in replaced}), *rest]
 
 
 def flags_given(values: Any) -> list[str]:

@@ -39,6 +39,8 @@ class Flag(NamedTuple):
     is_many: bool = False
     is_optional: bool = False
     is_positional: bool = False
+    is_repeated: bool = False
+    """Whether it can be given again for more values, see `in_order`."""
 
     @property
     def text(self) -> str:
@@ -115,6 +117,7 @@ def _flags(settings: Any, group: str, outer: Shown, omit_prefixes: bool, groups:
             group=group,
             shown=shown,
             is_positional=is_positional,
+            is_repeated=REPEATED in marks,
             **(_kind(kind) | ({"is_many": False} if REPEATED in marks else {})),
         )
 
@@ -175,7 +178,7 @@ def check_words(words: Sequence[str], flags: Sequence[Flag]) -> None:
                 raise SettingsError(_stray(word, by_name))
             if last is not None and last.kind is bool and word.lower() in WORDS_OF_A_SWITCH:
                 raise _takes_no_value(last, word)
-            if last is not None and last.kind is not bool and (last.is_many or not values):
+            if last is not None and last.kind is not bool and (_takes_more(last, several) or not values):
                 values.append(word)
                 _check_value(last, word)
             elif not several:
@@ -196,6 +199,48 @@ def check_words(words: Sequence[str], flags: Sequence[Flag]) -> None:
             if value:
                 _check_value(last, value)
     _check_complete(last, values)
+
+
+def in_order(words: Sequence[str], flags: Sequence[Flag]) -> list[str]:
+    """The words of a checked command line as the parser reads all of them.
+
+    It keeps the last values of a flag that is given twice, and words without a flag in one place alone. So these come
+    first, and a flag that can be repeated stands before each of its values: `--events a.csv b.csv` and
+    `--events a.csv --events b.csv` are the same.
+    """
+    by_name = {flag.name: flag for flag in flags if flag.kind is not bool}
+    several = any(flag.is_positional for flag in flags)
+    free: list[str] = []
+    found: list[str] = []
+    last: Flag | None = None  # takes the words that follow
+    for word in words:
+        if re.match(r"--.|-[A-Za-z]", word):
+            name, _, value = word.partition("=")
+            last = by_name.get(name.replace("_", "-"))
+            if last is None or value or not last.is_repeated:
+                found.append(word)
+            if last and value and not _takes_more(last, several):
+                last = None
+        elif last is None:
+            free.append(word)
+        else:
+            found += [last.name, word] if last.is_repeated else [word]
+            last = last if _takes_more(last, several) else None
+    return [*free, *found]
+
+
+def check_given_once(words: Sequence[str], flags: Sequence[Flag]) -> None:
+    """Raises SettingsError where a flag with several values is there again: only its last values would be used."""
+    many = {flag.name for flag in flags if flag.is_many and not flag.is_positional}
+    names = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    again = next((name for number, name in enumerate(names) if name in many and name in names[:number]), None)
+    if again is not None:
+        raise SettingsError(f"{again} is given twice; give all of its values after one {again}: {again} A B")
+
+
+def _takes_more(flag: Flag, several: bool) -> bool:
+    """Whether words after its first value are its own; several: the script has words that stand without a flag."""
+    return flag.is_many or (flag.is_repeated and not several)
 
 
 def _takes_no_value(switch: Flag, value: str) -> SettingsError:

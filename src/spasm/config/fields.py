@@ -74,7 +74,7 @@ class Shown:
 ADVANCED = Shown(advanced=True)
 PER_CORE = Shown(default="one per CPU core")
 FLAT = tyro.conf.arg(name="")  # a group whose flags stand among the others, without its name before them
-REPEATED: Any = tyro.conf.UseAppendAction  # one value each time that the flag is given; its default must be ()
+REPEATED: Any = tyro.conf.UseAppendAction  # can be given again for more values; its default must be ()
 POSITIONAL: Any = tyro.conf.Positional  # words of a command line that stand without a flag
 Odd = AfterValidator(_odd)
 Identifier = Annotated[str, AfterValidator(_plain)]  # goes into a file as it is: letters, digits, _ and - only

@@ -5,7 +5,7 @@ unreviewed. Its event was detected by a run, or added by the reviewer.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,16 +84,16 @@ def check_decision(path: Path, line: int, row: Mapping[str, str]) -> list[DataEr
     return problems
 
 
-def review_files(path: Path) -> list[Path]:
-    """The tables of a review: a file, or those in a folder, such as one of each recording. Raises DataError."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(path.glob("*.csv"))
-    if not found:
-        raise DataError(
-            path, "holds no review", "save the review of each recording there, with a name that ends in .csv"
-        )
-    return found
+def review_files(paths: Iterable[Path]) -> list[Path]:
+    """The tables that are named, and those in folders, such as a review of each recording. Raises DataError."""
+    tables: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not found:
+            hint = "save the review of each recording there, with a name that ends in .csv"
+            raise DataError(path, "holds no review", hint)
+        tables += found
+    return tables
 
 
 def read_review(path: Path) -> list[ReviewedEvent]:
@@ -104,7 +104,9 @@ def read_review(path: Path) -> list[ReviewedEvent]:
     problems: list[DataError] = []
     events: list[ReviewedEvent] = []
     first: dict[tuple[object, ...], tuple[Path, int]] = {}
-    for table, line, row in [(one, *numbered) for one in review_files(path) for numbered in numbered_rows(one, NEEDED)]:
+    for table, line, row in [
+        (one, *numbered) for one in review_files([path]) for numbered in numbered_rows(one, NEEDED)
+    ]:
         onset_s, offset_s = seconds(row["onset_s"]), seconds(row["offset_s"])
         wrong = check_decision(table, line, row)
         if not row["recording"]:

@@ -13,7 +13,7 @@ from spasm.core.errors import DataError, DataProblems, shorten
 from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows
 from spasm.data.pose import FPS
-from spasm.data.reviews import check_decision, is_event, review_warnings, seconds
+from spasm.data.reviews import check_decision, is_event, review_files, review_warnings, seconds
 
 COLUMNS = ("recording", "onset_s", "offset_s")
 LATE_S = 1.0  # by which an event may end after its recording
@@ -37,13 +37,13 @@ def read_true_events(
 ) -> TrueEvents:
     """Read a table of true events, or a review. A recording without a row has none, which is a warning.
 
-    path: the table, or several tables, such as a review of each recording.
+    path: the table, or several tables or folders of them, such as a review of each recording.
     lengths: frames in each recording; video_of: the name of a recording's video, which the table may use instead.
     given: the paths that the user named; rows for other files in their folders are not used.
     Raises DataProblems with every row that names no recording or is no event of it.
     """
     problems: list[DataError] = []
-    paths = [path] if isinstance(path, Path) else list(path)
+    paths = review_files([path] if isinstance(path, Path) else path)
     ends_s = {recording.name: frames / FPS for recording, frames in lengths.items()}
     rows: dict[str, dict[tuple[float, float], dict[str, str]]] = {name: {} for name in ends_s}
     of_video = {video: name for name, video in video_of.items()}
@@ -99,6 +99,19 @@ def read_true_events(
     place = paths[0] if len(paths) == 1 else paths[0].parent
     warnings = _warnings(place, spans, others, {name for name in rejected if rejected[name]})
     return TrueEvents(spans, [*warnings, *review_warnings(place, reviewed)], rejected, unreviewed)
+
+
+def is_table_of_events(path: Path) -> bool:
+    """Whether a file, or every file of a folder, is a table of events or a review: its columns are."""
+    tables = sorted(path.iterdir()) if path.is_dir() else [path]
+    try:
+        for table in tables:
+            if table.suffix.lower() != ".csv":
+                return False
+            numbered_rows(table, COLUMNS)
+    except DataError:
+        return False
+    return bool(tables)
 
 
 def _warnings(

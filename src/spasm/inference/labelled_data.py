@@ -185,20 +185,23 @@ def _kinds(folder: Path, names: Sequence[str], simulated: bool, column: str) -> 
 
 
 def read_recordings(data: Path) -> LabelledRecordings:
-    """Read and check recordings/ and events.csv, or review.csv where that is missing.
+    """Read and check recordings/ and events.csv, or where that is missing review.csv or the folder reviews/.
 
     Raises DataError, DataProblems with everything that is wrong.
     """
     folder = data / "recordings"
-    table = next((data / name for name in ("events.csv", "review.csv") if (data / name).exists()), None)
-    if table is None:
+    tables = [data / name for name in ("events.csv", "review.csv", "reviews") if (data / name).exists()]
+    if not tables:
         hint = "write the true events into events.csv (recording, onset_s, offset_s); of controls only that header"
-        raise DataError(data, "has recordings but no events.csv or review.csv, so that nothing can be evaluated", hint)
+        reason = "has recordings but no events.csv, review.csv or reviews/, so that nothing can be evaluated"
+        raise DataError(data, reason, hint)
+    if tables == [data / "review.csv", data / "reviews"]:
+        raise DataError(data, "has review.csv and the folder reviews/", "move review.csv into it, or one of them away")
     paths = sorted(folder.glob("*.npy")) if folder.is_dir() else []
     if not paths:
         raise DataError(folder, "holds no recording", "put the recordings there, as {child}_{number}.npy")
     checked = check_recordings(paths)
-    true = read_true_events(table, {path: one.frames for path, one in checked.items()}, {}, paths)
+    true = read_true_events(tables[0], {path: one.frames for path, one in checked.items()}, {}, paths)
     groups: dict[str, dict[str, str]] = {}
     if (data / "groups.csv").exists():
         groups = {row["child"]: row for row in read_table(data / "groups.csv", ("child",))}
