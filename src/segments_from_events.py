@@ -19,14 +19,14 @@ from spasm.cli import app, progress
 from spasm.config.fields import FLAT, REPEATED, SettingsError, Shown, settings, to_tree
 from spasm.config.runtime import ABSTAIN, Abstain
 from spasm.core import files
-from spasm.core.errors import DataError, group_alike
-from spasm.core.text import shell_words
+from spasm.core.errors import DataError, first_few, group_alike
+from spasm.core.text import shell_words, text_of_path
 from spasm.data.naming import NAME_PATTERNS, child_of, list_segments, same_child_twice
 from spasm.data.pose import FRAMES
 from spasm.data.recordings import check_recordings
 from spasm.data.reviews import review_files
 from spasm.data.segment_cutting import ELSEWHERE, EVENT, REJECTED, Cutting, Segment, choose_segments, inspect
-from spasm.data.segment_folder import MARKER, check_replaceable, new_ids, read_other, write_segments
+from spasm.data.segment_folder import MARKER, check_new, check_replaceable, new_ids, read_other, write_segments
 from spasm.data.true_events import read_true_events
 
 
@@ -43,9 +43,10 @@ class SegmentsFromEvents:
     """Folder to write; it must be new, or made by this script."""
     with_data: Annotated[Path | None, Shown(default="none")] = None
     """Data folder whose training segments become part of the new one. Ids of the recordings' children are changed, so
-    that they cannot be taken for children of that folder."""
+    that they cannot be taken for children of that folder. Recordings that were cut into it earlier are of the same
+    children: an id in both recordings is one child, with one id in the new folder."""
     same_ids: bool = False
-    """With --with-data: an id in both is the same child."""
+    """With --with-data: an id of a recording and of its segments is the same child."""
     cutting: Annotated[Cutting, FLAT] = Cutting()
     abstain: Abstain = ABSTAIN
     """Leave out windows of which less than this fraction shows movement, as timeline.py does."""
@@ -65,6 +66,9 @@ def main(settings: SegmentsFromEvents) -> int:
     children = sorted({child_of(path.name) for path in paths})
     if problems := same_child_twice(paths[0].parent, children):
         raise problems[0]
+    digests = {path: files.sha256(path) for path in sorted(paths)}
+    if other is not None:
+        check_new(digests, other)
     tables = review_files(settings.events)
     table = read_true_events(tables, {path: one.frames for path, one in checked.items()}, {}, paths)
     app.warn(group_alike(table.warnings))
@@ -81,17 +85,20 @@ def main(settings: SegmentsFromEvents) -> int:
         raise DataError(paths[0].parent, reason, hint)
     about = {
         "settings": {**to_tree(cutting), "abstain": settings.abstain, "same_ids": settings.same_ids},
-        "recordings": {path.name: files.sha256(path) for path in sorted(paths)},
-        "events": [{"file": path.name, "sha256": files.sha256(path)} for path in tables],
-        "children": ids,
+        "recordings": [*(other.recordings if other else []), *listed(digests)],
+        "events": [*(other.events if other else []), *listed({path: files.sha256(path) for path in tables})],
+        "children": {**(other.children if other else {}), **ids},
         "given_segments": 0 if other is None else len(other.tables.train),
     }
     write_segments(settings.out, segments, cutting.frames, ids, other, about)
     print(summary(segments, table.spans, table.rejected))
     if other is not None:
         print(f"with {len(other.tables.train):,} segments of {settings.with_data}, linked")
-        if changed := [f"{child} is now {new}" for child, new in ids.items() if child != new]:
-            print(f"children: {', '.join(changed[:5])}{', ...' if len(changed) > 5 else ''}")
+        earlier = {child for child, new in ids.items() if new in other.children.values()}
+        if changed := [f"{child} is now {new}" for child, new in ids.items() if child != new and child not in earlier]:
+            print(f"children: {first_few(changed, 5)}")
+        if same := [f"{child} is {ids[child]}" for child in children if child in earlier]:
+            print(f"children of recordings cut earlier, by their ids: {first_few(same, 5)}")
     names = f"train/, train_data.csv, onsets.csv, origin.csv (where each segment comes from), {MARKER}"
     print(f"written: {settings.out}: {names}")
     words = ["--data", settings.out]
@@ -115,6 +122,11 @@ def recording_paths(given: Sequence[Path]) -> list[Path]:
             raise DataError(path, "holds no recording", "recordings are named {child}_{number}.npy")
         paths += found
     return paths
+
+
+def listed(digests: Mapping[Path, str]) -> list[dict[str, str]]:
+    """Files for segments.json; digests: their sha256."""
+    return [{"file": text_of_path(path.name), "sha256": digest} for path, digest in digests.items()]
 
 
 def summary(

@@ -238,3 +238,89 @@ def test_every_table_counts_whether_the_flag_is_repeated_has_several_values_or_n
                 assert (tmp_path / form / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), form
         listed = json.loads((tmp_path / form / "segments.json").read_text())["events"]
         assert [one["file"] for one in listed] == [path.name for path in parts]
+
+
+def children_of(out):
+    return {path.name.split("_")[1] for path in (out / "train").iterdir()}
+
+
+@pytest.fixture
+def second_night(recorded, tmp_path):
+    """Another night of child 2, and one of child 6, of whom there is no other; both with an event in one table."""
+    (tmp_path / "night_2").mkdir()
+    poses = np.load(recorded / "recordings/child_2_1.npy")
+    np.save(tmp_path / "night_2/child_2_2.npy", poses[900:])
+    np.save(tmp_path / "night_2/child_6_1.npy", np.load(recorded / "recordings/child_3_1.npy"))
+    rows = ["child_2_2.npy,40,41", "child_6_1.npy,50,51"]
+    (tmp_path / "night_2.csv").write_text("\n".join(["recording,onset_s,offset_s", *rows]) + "\n")
+
+    def words(*more, out):
+        flags = ("--recordings", tmp_path / "night_2", "--events", tmp_path / "night_2.csv", "--out", tmp_path / out)
+        return (*flags, "--frames", T, "--abstain", 0, "--cluster-s", 4, *more)
+
+    return words
+
+
+def test_the_next_night_of_a_child_that_was_cut_earlier_keeps_the_id_that_it_has_there(
+    cut, recorded, second_night, tmp_path, capsys
+):
+    assert cut("--with-data", recorded, out=tmp_path / "second")[0] == 0
+    first_ids = children_of(tmp_path / "second")
+    assert first_ids == {*children_of(recorded), "11", "12"} and "2" in first_ids
+    assert code_of("segments_from_events", *second_night("--with-data", tmp_path / "second", out="third")) == 0
+    shown = capsys.readouterr().out
+    assert "children: 6 is now 106\n" in shown
+    assert "children of recordings cut earlier, by their ids: 2 is 12\n" in shown
+    assert children_of(tmp_path / "third") == {*first_ids, "106"}
+    night_2 = {row["segment_name"] for row in table(tmp_path / "third/origin.csv")}
+    assert {child_of(name) for name in night_2} == {"12", "106"}
+    before = {path.name for path in (tmp_path / "second/train").iterdir()}
+    after = {path.name for path in (tmp_path / "third/train").iterdir()}
+    assert before < after and not before & night_2
+    assert check_folder(tmp_path / "third", T, "challenge").problems == []
+    # A third round knows the children of both earlier ones.
+    marker = json.loads((tmp_path / "third/segments.json").read_text())
+    assert marker["children"] == {"1": "11", "2": "12", "6": "106"}
+    files = ["child_1_1.npy", "child_2_1.npy", "child_2_2.npy", "child_6_1.npy"]
+    assert [one["file"] for one in marker["recordings"]] == files
+    code, _, errors = cut("--with-data", tmp_path / "third", out=tmp_path / "fourth")
+    assert code == 1
+    assert "child_1_1.npy: was cut into" in errors and "child_2_1.npy: was cut into" in errors
+    assert "already, as child_2_1.npy (leave it out; to cut it again" in errors
+    assert not (tmp_path / "fourth").exists()
+
+
+def test_recordings_alone_are_a_first_round_too(cut, second_night, tmp_path):
+    assert cut(out=tmp_path / "second")[0] == 0
+    assert code_of("segments_from_events", *second_night("--with-data", tmp_path / "second", out="third")) == 0
+    assert children_of(tmp_path / "third") == {"1", "2", "16"}
+
+
+def test_same_ids_never_gives_a_child_two_ids_nor_two_children_one(cut, recorded, second_night, tmp_path, capsys):
+    assert cut("--with-data", recorded, "--same-ids", out=tmp_path / "same")[0] == 0
+    for number, more in enumerate([(), ("--same-ids",)]):
+        words = second_night("--with-data", tmp_path / "same", *more, out=f"third_{number}")
+        assert code_of("segments_from_events", *words) == 0
+        assert children_of(tmp_path / f"third_{number}") == {"1", "2", "3", "4", "5", ("16", "6")[number]}
+    assert cut("--with-data", recorded, out=tmp_path / "second")[0] == 0
+    words = second_night("--with-data", tmp_path / "second", "--same-ids", out="no")
+    capsys.readouterr()
+    assert code_of("segments_from_events", *words) == 1
+    assert "child 2 of recordings cut earlier is 12 there, and another child is 2 (leave out" in capsys.readouterr().err
+    (tmp_path / "night_2/child_2_2.npy").unlink()
+    (tmp_path / "night_2/child_6_1.npy").rename(tmp_path / "night_2/child_11_1.npy")
+    (tmp_path / "night_2.csv").write_text("recording,onset_s,offset_s\nchild_11_1.npy,50,51\n")
+    assert code_of("segments_from_events", *words) == 1
+    assert "child 11 there is child 1 of recordings cut earlier (leave out" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"children": 3}', '{"children": {"1": "../x"}}', '{"recordings": {"a": 1}}']
+)
+def test_a_list_of_cut_recordings_that_is_none_is_refused(cut, recorded, tmp_path, text):
+    assert cut("--with-data", recorded, out=tmp_path / "second")[0] == 0
+    (tmp_path / "second/segments.json").write_text(text)
+    code, _, errors = cut("--with-data", tmp_path / "second", out=tmp_path / "third")
+    assert code == 1
+    assert "segments.json: does not list the children and recordings that were cut" in errors

@@ -3,15 +3,15 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, first_few
+from spasm.core.errors import DataError, DataProblems, first_few, printable
 from spasm.data import recordings
 from spasm.data.annotations import Tables, read_tables
-from spasm.data.naming import child_of, spelling
+from spasm.data.naming import NAME_PATTERNS, child_of, spelling
 from spasm.data.pose import FPS
 from spasm.data.segment_cutting import EVENT, Segment
 
@@ -28,6 +28,12 @@ class OtherData(NamedTuple):
 
     folder: Path
     tables: Tables
+    children: dict[str, str]
+    """The ids there of the children of recordings that were cut into it earlier, by their ids in those recordings."""
+    recordings: list[dict[str, str]]
+    """Those recordings: file and sha256."""
+    events: list[dict[str, str]]
+    """Their tables of events: file and sha256."""
 
 
 def read_other(folder: Path, frames: int) -> OtherData:
@@ -35,7 +41,39 @@ def read_other(folder: Path, frames: int) -> OtherData:
     tables = read_tables(folder, "safe", frames)
     if tables.problems:
         raise DataProblems(tables.problems)
-    return OtherData(folder, tables)
+    return OtherData(folder, tables, *_cut_earlier(folder))
+
+
+def _cut_earlier(folder: Path) -> tuple[dict[str, str], list[dict[str, str]], list[dict[str, str]]]:
+    """Children, recordings and events of segments.json; empty where nothing was cut into the folder."""
+    if not os.path.lexists(folder / MARKER):
+        return {}, [], []
+    with contextlib.suppress(DataError, AttributeError, KeyError, TypeError):
+        found = files.read_json(folder / MARKER)
+        children = {str(child): str(new) for child, new in found.get("children", {}).items()}
+        recordings, events = (
+            [{"file": str(one["file"]), "sha256": str(one["sha256"])} for one in found.get(name, [])]
+            for name in ("recordings", "events")
+        )
+        if all(NAME_PATTERNS["safe"].fullmatch(f"child_{new}_1.npy") for new in children.values()):
+            return children, recordings, events
+    reason = "does not list the children and recordings that were cut"
+    raise DataError(folder / MARKER, reason, "cut the recordings again into a new folder")
+
+
+def check_new(digests: Mapping[Path, str], other: OtherData) -> None:
+    """Raise DataProblems for the recordings that were cut into the other folder earlier; digests: their sha256."""
+    cut = {one["sha256"]: one["file"] for one in other.recordings}
+    hint = (
+        "leave it out; to cut it again, give the data from before as --with-data, and all the recordings that were cut"
+    )
+    problems = [
+        DataError(path, f"was cut into {printable(other.folder)} already, as {printable(cut[digest])}", hint)
+        for path, digest in digests.items()
+        if digest in cut
+    ]
+    if problems:
+        raise DataProblems(problems)
 
 
 def new_ids(children: Sequence[str], other: OtherData | None, same_ids: bool) -> dict[str, str]:
@@ -44,19 +82,44 @@ def new_ids(children: Sequence[str], other: OtherData | None, same_ids: bool) ->
     Beside other data, ids of two hospitals or two simulations can be equal by chance, and one child in two folds makes
     every result look better than it is. So numbers are moved beyond those of the other data: with 60 children there,
     7 becomes 107. Ids that are no numbers begin with `recorded-`. same_ids: an id in both is one child, and stays.
+    A child whose recordings were cut into the other data earlier keeps the id that it has there; it is taken for the
+    same child by its id in the recordings. Raises DataError where a child would have two ids, or two children one.
     """
-    if other is None or same_ids:
+    if other is None:
         return {child: child for child in children}
-    known = {child_of(path.name) for path in (*other.tables.train, *other.tables.test)}
+    earlier = {spelling(child): new for child, new in other.children.items()}
+    known = {child_of(path.name) for path in (*other.tables.train, *other.tables.test)} | set(earlier.values())
     highest = max((int(child) for child in known if child.isdecimal()), default=0)
     step = 10 ** len(str(highest))
-    renamed = {child: str(int(child) + step) if child.isdecimal() else f"recorded-{child}" for child in children}
-    spelled = {spelling(child) for child in known}
-    clash = next((child for child, new in renamed.items() if spelling(new) in spelled), None)
-    if clash is not None:
-        reason = f"child {clash} would be {renamed[clash]}, which is a child there already"
-        raise DataError(other.folder, reason, "rename the recording to another child's id")
-    return renamed
+    ids: dict[str, str] = {}
+    for child in children:
+        kept = earlier.get(spelling(child))
+        if kept is not None:
+            ids[child] = kept
+        elif same_ids:
+            ids[child] = child
+        else:
+            ids[child] = str(int(child) + step) if child.isdecimal() else f"recorded-{child}"
+        if kept is None and not same_ids and spelling(ids[child]) in set(map(spelling, known)):
+            reason = f"child {child} would be {ids[child]}, which is a child there already"
+            raise DataError(other.folder, reason, "rename the recording to another child's id")
+    if same_ids:
+        _check_same(ids, known, other)
+    return ids
+
+
+def _check_same(ids: Mapping[str, str], known: Collection[str], other: OtherData) -> None:
+    """Raise DataError where --same-ids contradicts the ids of recordings that were cut earlier without it."""
+    changed = {spelling(new): old for old, new in other.children.items() if spelling(old) != spelling(new)}
+    spelled = set(map(spelling, known))
+    hint = "leave out --same-ids, or cut all recordings again from the data from before, with --same-ids"
+    for child, new in ids.items():
+        if spelling(child) != spelling(new) and spelling(child) in spelled:
+            reason = f"child {child} of recordings cut earlier is {new} there, and another child is {child}"
+            raise DataError(other.folder, reason, hint)
+        if spelling(child) == spelling(new) and spelling(child) in changed:
+            reason = f"child {child} there is child {changed[spelling(child)]} of recordings cut earlier"
+            raise DataError(other.folder, reason, hint)
 
 
 def check_replaceable(out: Path) -> None:
@@ -145,6 +208,6 @@ def _link(path: Path, link: Path) -> None:
 
 
 def _last_number(child: str, labels: Mapping[str, int]) -> int:
-    """The highest number of a child's segments; only with --same-ids it has some already."""
+    """The highest number of the segments that a child has in the other data."""
     numbers = [name.removesuffix(".npy").rpartition("_")[2] for name in labels if child_of(name) == child]
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
