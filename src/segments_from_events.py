@@ -25,7 +25,16 @@ from spasm.data.naming import NAME_PATTERNS, child_of, list_segments, same_child
 from spasm.data.pose import FRAMES
 from spasm.data.recordings import check_recordings
 from spasm.data.reviews import review_files
-from spasm.data.segment_cutting import ELSEWHERE, EVENT, REJECTED, Cutting, Segment, choose_segments, inspect
+from spasm.data.segment_cutting import (
+    ELSEWHERE,
+    EVENT,
+    REJECTED,
+    Cutting,
+    Segment,
+    choose_segments,
+    count_cut_off,
+    inspect,
+)
 from spasm.data.segment_folder import MARKER, check_new, check_replaceable, new_ids, read_other, write_segments
 from spasm.data.true_events import read_true_events
 
@@ -75,9 +84,11 @@ def main(settings: SegmentsFromEvents) -> int:
     ids = new_ids(children, other, settings.same_ids)
 
     segments: dict[str, list[Segment]] = {}
+    cut_off = 0
     of_child = {child: [path for path in paths if child_of(path.name) == child] for child in children}
     for child in progress.progress("choose", of_child, len(of_child)):
         recordings = [inspect(path, table) for path in sorted(of_child[child])]
+        cut_off += sum(map(count_cut_off, recordings))
         segments[child] = choose_segments(child, recordings, cutting, settings.abstain)
     if not any(segments.values()):
         reason = f"no segment of {cutting.frames} frames can be cut from these recordings"
@@ -91,7 +102,7 @@ def main(settings: SegmentsFromEvents) -> int:
         "given_segments": 0 if other is None else len(other.tables.train),
     }
     write_segments(settings.out, segments, cutting.frames, ids, other, about)
-    print(summary(segments, table.spans, table.rejected))
+    print(summary(segments, table.spans, table.rejected, cut_off))
     if other is not None:
         print(f"with {len(other.tables.train):,} segments of {settings.with_data}, linked")
         earlier = {child for child, new in ids.items() if new in other.children.values()}
@@ -107,7 +118,8 @@ def main(settings: SegmentsFromEvents) -> int:
     if not all(NAME_PATTERNS["challenge"].fullmatch(path.name) for path in (settings.out / "train").iterdir()):
         words += ["--name-pattern", "safe"]
     print(f"next:    python src/verify.py {shell_words(*words)}")
-    print(f"         python src/train_folds.py {shell_words(*words)} --run output/second")
+    words += ["--run", Path("output") / settings.out.resolve().name]
+    print(f"         python src/train_folds.py {shell_words(*words)}")
     return 0
 
 
@@ -133,20 +145,23 @@ def summary(
     segments: Mapping[str, Sequence[Segment]],
     accepted: Mapping[str, Sized],
     rejected: Mapping[str, Sized],
+    cut_off: int,
 ) -> str:
-    """How many segments of each kind there are, and how many events have none."""
+    """How many segments of each kind there are, and how many events have none; cut_off: by a recording's end."""
     of_kind = Counter(segment.kind for of_child in segments.values() for segment in of_child)
     used = {
         kind: {(one.recording, one.event_s) for of_child in segments.values() for one in of_child if one.kind == kind}
         for kind in (EVENT, REJECTED)
     }
     counts = {EVENT: sum(map(len, accepted.values())), REJECTED: sum(map(len, rejected.values()))}
+    left_out = f"left out: {cut_off:,} events of which the recording's end leaves less than half a second, or not all"
     return "\n".join(
         [
             f"{sum(of_kind.values()):,} segments of {len(segments):,} children",
             f"label 1: {of_kind[EVENT]:,}, from {len(used[EVENT]):,} of {counts[EVENT]:,} events",
             f"label 0: {of_kind[REJECTED]:,}, from {len(used[REJECTED]):,} of {counts[REJECTED]:,} rejected events",
             f"label 0: {of_kind[ELSEWHERE]:,} without any event",
+            *([left_out] if cut_off else []),
         ]
     )
 

@@ -324,3 +324,37 @@ def test_a_list_of_cut_recordings_that_is_none_is_refused(cut, recorded, tmp_pat
     code, _, errors = cut("--with-data", tmp_path / "second", out=tmp_path / "third")
     assert code == 1
     assert "segments.json: does not list the children and recordings that were cut" in errors
+
+
+def test_an_event_of_which_the_recordings_end_leaves_too_little_is_in_no_segment_and_counted(
+    recorded, tmp_path, capsys
+):
+    poses = np.load(recorded / "recordings/child_4_1.npy")
+    rows = {
+        1: ("10.2,10.9,spasm,accepted", False),  # after the end
+        2: ("9.95,10.9,spasm,accepted", False),
+        3: ("9.4,10.6,spasm,accepted", True),
+        4: ("9.8,10.1,spasm,accepted", False),  # short, and not all of it
+        5: ("9.8,10.0,spasm,accepted", True),  # short, and all of it
+        6: ("9.7,10.001,spasm,accepted", True),  # a rounded time is no cut
+        7: ("9.9,10.8,crying,rejected", False),
+    }
+    for number in rows:
+        np.save(tmp_path / f"child_{number}_1.npy", poses[number * 30 : number * 30 + 300])
+    lines = [f"child_{number}_1.npy,{cells}" for number, (cells, _) in rows.items()]
+    (tmp_path / "review.csv").write_text("\n".join(["recording,onset_s,offset_s,type,decision", *lines]) + "\n")
+    paths = [tmp_path / f"child_{number}_1.npy" for number in rows]
+    words = ("--recordings", *paths, "--events", tmp_path / "review.csv", "--out", tmp_path / "new round")
+    assert code_of("segments_from_events", *words, "--frames", T, "--abstain", 0, "--cluster-s", 1) == 0
+    shown = capsys.readouterr().out
+    assert "from 3 of 6 events" in shown and "from 0 of 1 rejected events" in shown
+    assert "left out: 4 events of which the recording's end leaves less than half a second" in shown
+    found = [row for row in origins(tmp_path / "new round") if row["kind"] != "elsewhere"]
+    assert {int(child_of(row["recording"])) for row in found} == {
+        number for number, (_, is_in) in rows.items() if is_in
+    }
+    for row in found:
+        onset_s, offset_s = float(row["event_onset_s"]), float(row["event_offset_s"])
+        assert min(offset_s, T / FPS) - max(onset_s, 0) >= min(POSITIVE_S, offset_s - onset_s) - 0.02
+    assert check_folder(tmp_path / "new round", T, "challenge").problems == []
+    assert f"--data '{tmp_path}/new round' --frames 60 --run 'output/new round'" in shown

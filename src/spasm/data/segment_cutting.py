@@ -115,11 +115,28 @@ def choose_segments(child: str, of_child: Sequence[Recording], cutting: Cutting,
     return sorted(chosen, key=lambda segment: (segment.recording.name, segment.start, segment.kind))
 
 
+def is_cut_off(event_s: tuple[float, float], whole: int) -> bool:
+    """Whether the end of a recording of so many frames leaves too little of an event for any segment.
+
+    Half a frame may be lacking, since times are rounded.
+    """
+    needed = min(POSITIVE_S, event_s[1] - event_s[0]) * FPS
+    return whole - event_s[0] * FPS < needed - 0.5
+
+
+def count_cut_off(one: Recording) -> int:
+    """Events, accepted or rejected, of which the recording's end leaves too little."""
+    events = [*one.accepted.tolist(), *(event[:2] for event in one.rejected)]
+    return sum(is_cut_off((onset_s, offset_s), len(one.has_pose)) for onset_s, offset_s in events)
+
+
 def starts_with(event_s: tuple[float, float], whole: int, length: int) -> tuple[int, int]:
     """The first and the last start of the windows that hold enough of an event; the first is higher if none does.
 
     That is POSITIVE_S of it, or all of a shorter one. whole: frames of the recording, length: of a window.
     """
+    if is_cut_off(event_s, whole):
+        return 1, 0
     onset, offset = event_s[0] * FPS, min(event_s[1] * FPS, whole)
     inside = min(POSITIVE_S * FPS, offset - onset)
     return max(0, math.ceil(onset + inside - length - 1e-6)), min(whole - length, math.floor(offset - inside + 1e-6))
