@@ -358,3 +358,11 @@ def test_an_event_of_which_the_recordings_end_leaves_too_little_is_in_no_segment
         assert min(offset_s, T / FPS) - max(onset_s, 0) >= min(POSITIVE_S, offset_s - onset_s) - 0.02
     assert check_folder(tmp_path / "new round", T, "challenge").problems == []
     assert f"--data '{tmp_path}/new round' --frames 60 --run 'output/new round'" in shown
+
+
+def test_segments_of_another_length_in_the_other_folder_are_refused(cut, recorded, tmp_path):
+    code, _, errors = cut("--with-data", recorded, "--frames", 90)
+    assert code == 1
+    count = len(list((recorded / "train").iterdir()))
+    assert f"all {count} files" in errors and "has 60 frames (T), not 90" in errors and "add --frames 60" in errors
+    assert not (tmp_path / "out").exists()

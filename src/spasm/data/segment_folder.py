@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, first_few, printable
+from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, printable
 from spasm.data import recordings
 from spasm.data.annotations import Tables, read_tables
 from spasm.data.naming import NAME_PATTERNS, child_of, spelling
 from spasm.data.pose import FPS
 from spasm.data.segment_cutting import EVENT, Segment
+from spasm.data.segments import check_header
 
 MARKER = "segments.json"  # shows that a folder was written here, and lists its files
 SIMULATED = "simulated.json"
@@ -37,10 +38,17 @@ class OtherData(NamedTuple):
 
 
 def read_other(folder: Path, frames: int) -> OtherData:
-    """Read the tables of a data folder. Raises DataProblems for everything that is wrong with them."""
+    """Read the tables of a data folder. Raises DataProblems for what is wrong with them, and for segments of another T.
+
+    frames: T.
+    """
     tables = read_tables(folder, "safe", frames)
-    if tables.problems:
-        raise DataProblems(tables.problems)
+    problems = list(tables.problems)
+    for path in tables.train:
+        with collect_errors(problems):
+            check_header(path, frames, folder)
+    if problems:
+        raise DataProblems(problems, tables.train)
     return OtherData(folder, tables, *_cut_earlier(folder))
 
 

@@ -7,7 +7,6 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spasm.core.errors import DataError, shorten
-from spasm.core.npy import NpyFile, read_npy
+from spasm.core.files import open_regular
+from spasm.core.npy import LONGEST_HEADER, NpyFile, parse_header, read_npy
 from spasm.data.findings import Findings, clean
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS
@@ -53,13 +53,24 @@ def inspect_pose(path: Path, frames: int, root: Path | None = None) -> Inspected
 
 def _read_file(path: Path, frames: int, root: Path | None) -> NpyFile:
     """Read a segment's file and check its header, size and shape, but not yet its values."""
+    return read_npy(path, root, "segment", _most_bytes(frames), lambda shape: _check_shape(path, shape, frames))
+
+
+def check_header(path: Path, frames: int, root: Path | None = None) -> None:
+    """Check size and shape of a segment, whose values are not read. Raises DataError."""
+    with open_regular(path, root) as (file, size):
+        header = parse_header(path, file.read(12 + LONGEST_HEADER), size, "segment", _most_bytes(frames))
+    _check_shape(path, header.shape, frames)
+
+
+def _most_bytes(frames: int) -> int:
+    return frames * len(LANDMARKS) * len(CHANNELS) * 8
+
+
+def _check_shape(path: Path, shape: tuple[int, ...], frames: int) -> None:
     wanted = (frames, len(LANDMARKS), len(CHANNELS))
-
-    def check(shape: tuple[int, ...]) -> None:
-        if shape[1:] == wanted[1:] and shape != wanted:
-            hint = f"to train on such files add --frames {shape[0]}; a trained run predicts segments of its own T"
-            raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
-        if shape != wanted:
-            raise DataError(path, f"has shape {shorten(shape)}, not {wanted}", "axes are frames, landmarks, channels")
-
-    return read_npy(path, root, "segment", math.prod(wanted) * 8, check)
+    if shape[1:] == wanted[1:] and shape != wanted:
+        hint = f"to train on such files add --frames {shape[0]}; a trained run predicts segments of its own T"
+        raise DataError(path, f"has {shape[0]} frames (T), not {frames}", hint)
+    if shape != wanted:
+        raise DataError(path, f"has shape {shorten(shape)}, not {wanted}", "axes are frames, landmarks, channels")
