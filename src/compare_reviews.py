@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from spasm.cli import app
 from spasm.config.fields import POSITIONAL, SettingsError, settings
 from spasm.core import files
-from spasm.core.errors import DataError, first_few
+from spasm.core.errors import DataError, first_few, group_alike
 from spasm.core.outputs import check_folder, check_replaceable
 from spasm.data.reviews import ReviewedEvent, guarded, read_review, review_files
 from spasm.evaluation.reviewer_agreement import Pair, agreement, disagreement, in_both, match
@@ -47,7 +47,9 @@ def main(settings: CompareReviews) -> int:
     check_replaceable(out / "agreement.json", b'{\n  "a": {', "a comparison of reviews")
     check_replaceable(out / "differences.png", b"\x89PNG", "a plot")
     files.check_writable(out)
-    reviews = [read_review(path) for path in settings.reviews]
+    read = [read_review(path) for path in settings.reviews]
+    app.warn(group_alike([warning for _, warnings_of_one in read for warning in warnings_of_one]))
+    reviews = [events for events, _ in read]
     named = [{event.recording for event in review} for review in reviews]
     common = named[0] & named[1]
     if not common:

@@ -1,5 +1,6 @@
 """The table of true events: whose they are, what is no event, and recordings that have none."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,47 @@ def test_several_reviews_are_read_as_one(tmp_path):
     assert events.spans["child_4_1.npy"].tolist() == [[8, 9]] and events.spans["child_5_1.npy"].tolist() == [[30, 31]]
     assert warned(events) == ""
     paths[1].write_text(paths[1].read_text() + "child_4_1.npy,8,9,spasm,accepted,added,,,\n")
+    again = read_true_events(paths, lengths, {})
+    assert again.spans["child_4_1.npy"].tolist() == [[8, 9]]
+    assert "review_5.csv: line 3: an event of child_4_1.npy has the times of line 2 of review_4.csv" in warned(again)
+
+
+def test_rows_of_a_review_with_the_same_times_are_one_event_and_a_warning(tmp_path):
+    rows = [
+        "child_4_1.npy,20,21,spasm,accepted,detected,19,21,0.9",
+        "child_4_1.npy,20.0,21.00,spasm,accepted,detected,21,22,0.8",  # another event, moved to the same times
+        "child_4_1.npy,8,9,spasm,accepted,added,,,",
+        "child_4_1.npy,8,9,spasm,accepted,added,,,",
+        "child_5_1.npy,4,5,crying,rejected,detected,4,5,0.9",
+        "child_5_1.npy,4,5,moro,rejected,added,,,",
+        "child_5_1.npy,20,21,spasm,accepted,added,,,",  # of another recording
+    ]
+    events = read_review_as_events(tmp_path, *rows)
+    assert events.spans["child_4_1.npy"].tolist() == [[8, 9], [20, 21]]
+    assert events.spans["child_5_1.npy"].tolist() == [[20, 21]]
+    assert events.rejected["child_5_1.npy"] == [(4, 5, "crying")]
+    for line, first in ((3, 2), (5, 4), (7, 6)):
+        assert re.search(
+            rf"line {line}: an event of child_\d_1.npy has the times of line {first} \(they count as one",
+            warned(events),
+        )
+
+
+@pytest.mark.parametrize("decided", ["spasm,accepted", "crying,rejected"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_unreviewed_event_with_the_times_of_a_decided_one_is_decided(tmp_path, decided, order):
+    rows = [f"child_4_1.npy,20,21,{decided},detected,19,21,0.9", "child_4_1.npy,20,21,,unreviewed,detected,20,21,0.8"]
+    events = read_review_as_events(tmp_path, *rows[::order], "child_5_1.npy,4,5,moro,rejected,added,,,")
+    assert len(events.spans["child_4_1.npy"]) == ("accepted" in decided)
+    assert len(events.rejected["child_4_1.npy"]) == ("rejected" in decided)
+    assert len(events.unreviewed["child_4_1.npy"]) == 0
+    assert "same times" not in warned(events) and "has the times" not in warned(events)
+
+
+def test_an_event_that_is_accepted_and_rejected_at_the_same_times_is_refused(tmp_path):
+    rows = ["child_4_1.npy,20,21,spasm,accepted,added,,,", "child_4_1.npy,20,21,moro,rejected,detected,20,21,0.9"]
     with pytest.raises(DataProblems) as caught:
-        read_true_events(paths, lengths, {})
-    assert "review_5.csv: line 3: this event of child_4_1.npy is there twice" in str(caught.value)
+        read_review_as_events(tmp_path, *rows)
+    (line,) = map(str, caught.value.problems)
+    assert "line 3: an event of child_4_1.npy has the times of line 2, where the decision is accepted and not" in line
+    assert "delete the row that is wrong, or correct its times" in line

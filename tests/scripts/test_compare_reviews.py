@@ -105,6 +105,22 @@ def test_what_cannot_be_compared_is_refused_and_nothing_is_written(compare, tmp_
     assert not list((tmp_path / "out").glob("*.csv"))
 
 
+def test_an_event_that_was_added_twice_is_one_and_a_warning(compare, tmp_path):
+    assert compare()[0] == 0
+    once = (tmp_path / "out/disagreements.csv").read_bytes(), (tmp_path / "out/agreement.json").read_text()
+    cleared = A[4].replace("spasm,accepted", ",unreviewed")
+    code, _, errors = compare(a=(*A[:4], cleared, *A[4:6], A[4], A[6]))
+    assert code == 0
+    assert "a.csv: line 9: has" not in errors and "a.csv: line 9 has the times of line 7 (they count as one" in errors
+    found = json.loads((tmp_path / "out/agreement.json").read_text())
+    found["a"]["sha256"] = json.loads(once[1])["a"]["sha256"]
+    assert found == json.loads(once[1])
+    assert (tmp_path / "out/disagreements.csv").read_bytes() == once[0]
+    code, _, errors = compare(a=(*A, A[4].replace("spasm,accepted", "crying,rejected")))
+    assert code == 1
+    assert "line 9 has the times of line 6, where the decision is accepted and not rejected" in errors
+
+
 def test_one_review_alone_is_a_wrong_usage(tmp_path, capsys):
     assert code_of("compare_reviews", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
     assert "two reviews are compared, and 1 are named; give both files" in capsys.readouterr().err

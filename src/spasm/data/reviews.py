@@ -40,6 +40,14 @@ class ReviewedEvent(NamedTuple):
     note: str
 
 
+class Twice(NamedTuple):
+    """What becomes of two rows with the same times."""
+
+    second_counts: bool  # instead of the first
+    problem: DataError | None
+    warning: DataError | None
+
+
 def seconds(text: str) -> float:
     """The number that a cell holds; NaN where it holds none."""
     try:
@@ -96,17 +104,32 @@ def review_files(paths: Iterable[Path]) -> list[Path]:
     return tables
 
 
-def read_review(path: Path) -> list[ReviewedEvent]:
-    """The rows of a review, see `review_files`, whatever its recordings are.
+def same_twice(place: str, first: tuple[Path, int], first_decision: str, decision: str, table: Path) -> Twice:
+    """What becomes of two rows of a review with the same times, of one recording.
 
-    Raises DataProblems with every wrong row.
+    A reviewer may move two detected events to the same times, or add an event twice. They are one event. place: the
+    second row in words; first: table and line of the first one.
+    """
+    other = f"line {first[1]}{'' if first[0] == table else f' of {printable(first[0].name)}'}"
+    if "unreviewed" in (first_decision, decision):
+        return Twice(first_decision == "unreviewed" != decision, None, None)
+    reason = f"{place} has the times of {other}"
+    if first_decision != decision:
+        reason = f"{reason}, where the decision is {first_decision} and not {decision}"
+        return Twice(False, DataError(table, reason, "delete the row that is wrong, or correct its times"), None)
+    return Twice(False, None, DataError(table, reason, "they count as one event; correct the times if they are two"))
+
+
+def read_review(path: Path) -> tuple[list[ReviewedEvent], list[DataError]]:
+    """The rows of a review, see `review_files`, whatever its recordings are, and warnings.
+
+    An event that was added twice is there once. Raises DataProblems with every wrong row.
     """
     problems: list[DataError] = []
-    events: list[ReviewedEvent] = []
-    first: dict[tuple[object, ...], tuple[Path, int]] = {}
-    for table, line, row in [
-        (one, *numbered) for one in review_files([path]) for numbered in numbered_rows(one, NEEDED)
-    ]:
+    warnings: list[DataError] = []
+    first: dict[tuple[object, ...], tuple[Path, ReviewedEvent]] = {}
+    tables = review_files([path])
+    for table, line, row in [(one, *numbered) for one in tables for numbered in numbered_rows(one, NEEDED)]:
         onset_s, offset_s = seconds(row["onset_s"]), seconds(row["offset_s"])
         wrong = check_decision(table, line, row)
         if not row["recording"]:
@@ -120,21 +143,29 @@ def read_review(path: Path) -> list[ReviewedEvent]:
             if not is_event(*detected_s):
                 hint = "keep detected_onset_s and detected_offset_s as they were exported, or write origin added"
                 wrong.append(DataError(table, f"line {line}: a detected event without detected times", hint))
-        keys = [("detected", row["recording"], detected_s)] if detected_s else []
-        for key in [] if wrong else [*keys, ("times", row["recording"], (onset_s, offset_s))]:
-            other, other_line = first.setdefault(key, (table, line))
-            if (other, other_line) != (table, line):
-                place = "" if other == table else f" of {printable(other.name)}"
-                reason = f"line {line}: the event of line {other_line}{place} again"
-                wrong.append(DataError(table, reason, "delete one of them, or correct its times"))
-                break
-        problems += wrong
+        if wrong:
+            problems += wrong
+            continue
         texts = (row["type"], row["decision"], row["origin"])
         more = (unguarded(row.get("reviewer", "")), unguarded(row.get("note", "")))
-        events.append(ReviewedEvent(line, row["recording"], onset_s, offset_s, *texts, detected_s, *more))
+        event = ReviewedEvent(line, row["recording"], onset_s, offset_s, *texts, detected_s, *more)
+        key = (event.recording, event.origin, detected_s or (onset_s, offset_s))
+        other_table, other = first.setdefault(key, (table, event))
+        if other is event:
+            continue
+        if detected_s:
+            place = "" if other_table == table else f" of {printable(other_table.name)}"
+            reason = f"line {line}: the event of line {other.line}{place} again"
+            problems.append(DataError(table, reason, "delete one of them"))
+            continue
+        twice = same_twice(f"line {line}", (other_table, other.line), other.decision, event.decision, table)
+        problems += [twice.problem] if twice.problem else []
+        warnings += [twice.warning] if twice.warning else []
+        if twice.second_counts:
+            first[key] = table, event
     if problems:
         raise DataProblems(problems)
-    return events
+    return [event for _, event in first.values()], warnings
 
 
 def review_warnings(path: Path, rows: Sequence[Mapping[str, str]]) -> list[DataError]:

@@ -13,7 +13,7 @@ from spasm.core.errors import DataError, DataProblems, shorten
 from spasm.core.nearby import nearest_name
 from spasm.core.tables import numbered_rows
 from spasm.data.pose import FPS
-from spasm.data.reviews import check_decision, is_event, review_files, review_warnings, seconds
+from spasm.data.reviews import check_decision, is_event, review_files, review_warnings, same_twice, seconds
 
 COLUMNS = ("recording", "onset_s", "offset_s")
 LATE_S = 1.0  # by which an event may end after its recording
@@ -39,6 +39,7 @@ def read_true_events(
 
     path: the table, or several tables or folders of them, such as a review of each recording.
     lengths: frames in each recording; video_of: the name of a recording's video, which the table may use instead.
+    Rows of a review with the same times count as one event, which is a warning.
     given: the paths that the user named; rows for other files in their folders are not used.
     Raises DataProblems with every row that names no recording or is no event of it.
     """
@@ -48,6 +49,8 @@ def read_true_events(
     rows: dict[str, dict[tuple[float, float], dict[str, str]]] = {name: {} for name in ends_s}
     of_video = {video: name for name, video in video_of.items()}
     folders = {recording.parent for recording in (*lengths, *given)}
+    first: dict[tuple[str, tuple[float, float]], tuple[Path, int]] = {}
+    again: list[DataError] = []
     late: list[tuple[Path, int, str, float, float]] = []
     others: set[str] = set()
     for table, line, row in [(one, *numbered) for one in paths for numbered in numbered_rows(one, COLUMNS)]:
@@ -66,12 +69,22 @@ def read_true_events(
         reason = f"line {line}: {shorten(row['onset_s'])} to {shorten(row['offset_s'])} is no event"
         if not is_event(onset_s, offset_s):
             problems.append(DataError(table, reason, "give onset_s from 0 on and a later offset_s, in seconds"))
-        elif (onset_s, offset_s) in rows[name]:
-            problems.append(DataError(table, f"line {line}: this event of {name} is there twice", "delete one of them"))
+            continue
+        span = onset_s, offset_s
+        other = rows[name].get(span)
+        if other is None:
+            rows[name][span], first[name, span] = row, (table, line)
+        elif "decision" in row and "decision" in other:
+            second = f"line {line}: an event of {name}"
+            twice = same_twice(second, first[name, span], other["decision"], row["decision"], table)
+            problems += [twice.problem] if twice.problem else []
+            again += [twice.warning] if twice.warning else []
+            if twice.second_counts:
+                rows[name][span], first[name, span] = row, (table, line)
         else:
-            rows[name][onset_s, offset_s] = row
-            if offset_s > ends_s[name] + LATE_S:
-                late.append((table, line, name, onset_s, offset_s))
+            problems.append(DataError(table, f"line {line}: this event of {name} is there twice", "delete one of them"))
+        if other is None and offset_s > ends_s[name] + LATE_S:
+            late.append((table, line, name, onset_s, offset_s))
     are_frames = all(offset / FPS <= ends_s[name] + LATE_S for name, spans in rows.items() for _, offset in spans)
     for table, line, name, onset_s, offset_s in late:
         reason = f"line {line}: the event at {onset_s:g} to {offset_s:g} s is beyond the end of its recording"
@@ -98,7 +111,7 @@ def read_true_events(
     reviewed = [row for of_one in rows.values() for row in of_one.values() if "decision" in row]
     place = paths[0] if len(paths) == 1 else paths[0].parent
     warnings = _warnings(place, spans, others, {name for name in rejected if rejected[name]})
-    return TrueEvents(spans, [*warnings, *review_warnings(place, reviewed)], rejected, unreviewed)
+    return TrueEvents(spans, [*again, *warnings, *review_warnings(place, reviewed)], rejected, unreviewed)
 
 
 def is_table_of_events(path: Path) -> bool:
