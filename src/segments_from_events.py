@@ -154,7 +154,9 @@ def summary(
         for kind in (EVENT, REJECTED)
     }
     counts = {EVENT: sum(map(len, accepted.values())), REJECTED: sum(map(len, rejected.values()))}
-    left_out = f"left out: {cut_off:,} events of which the recording's end leaves less than half a second, or not all"
+    left_out = (
+        f"left out: {cut_off:,} events, of which less than half a second (or not all) is before the recording's end"
+    )
     return "\n".join(
         [
             f"{sum(of_kind.values()):,} segments of {len(segments):,} children",

@@ -94,7 +94,6 @@ def test_the_same_file_twice_is_a_warning(compare):
         ({"b": ["child_3_1.npy,70,71,spasm,accepted,added,,,,ben,"]}, "no recording in common with"),
         ({"header": "recording,onset_s,offset_s,type", "a": [], "b": []}, "no column decision, origin"),
         ({"a": [A[0], A[0]]}, "line 3: the event of line 2 again"),
-        ({"a": [A[0], A[0].replace("10.00,11.00", "12.00,13.00")]}, "line 3: the event of line 2 again"),  # moved there
         ({"a": [A[0].replace("10.00,11.00", ",")]}, "line 2: a detected event without detected times"),
     ],
 )
