@@ -57,11 +57,13 @@ def _verdict(run: RunResult) -> str:
         parts.append(f"F1 {text.interval(metrics['f1'])} on {count}")
     if run.recordings is not None:
         metrics = run.recordings.metrics
-        found, false = (text.interval(metrics[key], 2) for key in ("event_sensitivity", "false_alarms_per_hour"))
-        parts.append(
-            f"sensitivity for events {found} with {false} false alarms per hour in {run.recordings.hours:.1f} hours of "
-            f"{run.recordings.children} children"
-        )
+        of = f"{run.recordings.hours:.1f} hours of {run.recordings.children} children"
+        found, false = (metrics[key] for key in ("event_sensitivity", "false_alarms_per_hour"))
+        if found.suppressed and false.suppressed:
+            parts.append(f"metrics of events suppressed in {of}")
+        else:
+            rates = f"{text.interval(found, 2)} with {text.interval(false, 2)}"
+            parts.append(f"sensitivity for events {rates} false alarms per hour in {of}")
     line = "; ".join(parts)
     return f"{line[0].upper()}{line[1:]}."
 
@@ -128,10 +130,12 @@ def _segments(number: int, run: RunResult, result: SegmentResult, simulated: boo
 
 def _recordings(number: int, result: RecordingResult, simulated: bool) -> Tree:
     metrics = result.metrics
-    plots = {
-        "trade-off": figures.trade_off(result.trade_off, metrics["event_sensitivity"], metrics["false_alarms_per_hour"])
-    }
-    rows: list[figures.Row] = [("all", *_ends(metrics["event_sensitivity"]))]
+    sensitivity, false_alarms = metrics["event_sensitivity"], metrics["false_alarms_per_hour"]
+    plots: dict[str, Plot] = {}
+    levels = [(one.event_sensitivity, one.false_alarms_per_hour) for one in result.trade_off]
+    if any(None not in (found.value, false.value) for found, false in [(sensitivity, false_alarms), *levels]):
+        plots["trade-off"] = figures.trade_off(result.trade_off, sensitivity, false_alarms)
+    rows: list[figures.Row] = [("all", *_ends(sensitivity))]
     rows += [
         (f"{column}: {name}", *_ends(cell.metrics["event_sensitivity"]))
         for column, table in result.subgroups.items()

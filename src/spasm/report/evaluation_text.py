@@ -59,6 +59,10 @@ def results(evaluation: Evaluation, names: Sequence[str]) -> str:
     for number, comparison in enumerate(evaluation.comparisons, 1):
         lines += ["", f"{names[number]} minus {names[0]}, paired over the same children"]
         lines += _table(comparison_rows({**(comparison.segments or {}), **(comparison.recordings or {})}))
+    if any(line.endswith("suppressed") for line in lines):
+        lines.append(
+            f"suppressed: it would rest on fewer than {evaluation.fewest_children} children (--fewest-children)"
+        )
     return "\n".join(lines)
 
 
