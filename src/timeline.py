@@ -225,8 +225,12 @@ def main(settings: Timeline) -> int:
         files.write_json(out / "rule.json", rule)
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
     if settings.review:
-        for page in review_page.write_pages(out, predicted, detected, rule_of, names, decision):
-            print(f"next:    open {page} in a browser, review its events (? lists the keys), and save review.csv")
+        pages = review_page.write_pages(out, predicted, detected, rule_of, names, decision)
+        for page, (path, windows) in zip(pages, predicted.items(), strict=True):
+            if not windows.is_seen.any():
+                continue  # nothing to review, as the line about the recording says
+            task = "review its events" if detected[path] else "add events that were missed"
+            print(f"next:    open {page} in a browser, {task} (? lists the keys), and save review.csv")
     tables = f"{out / 'events.csv'}, {out / 'recordings.csv'}"
     print(f"written: {tables}, and for each recording a folder with its probabilities and a figure")
     print(timeline_text.NOT_A_DEVICE)

@@ -82,6 +82,9 @@ def test_a_page_for_the_review_is_written_and_named(call, tmp_path):
     assert code == 0, errors
     page = tmp_path / "out/child_1_1/review.html"
     assert f"next:    open {page} in a browser, review its events (? lists the keys), and save review.csv" in printed
+    _, printed, _ = call("--review", "--rule", "hysteresis", "--event-on", "1", recordings=1)
+    assert f"next:    open {page} in a browser, add events that were missed (? lists" in printed
+    call("--review", "--rule", "hysteresis", "--event-on", "0.15", "--event-off", "0.1", recordings=1)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"))[1])
     keys = ("onset_s", "offset_s", "peak_probability")
     events = [[float(row[key]) for key in keys] for row in table(tmp_path / "out/events.csv")]

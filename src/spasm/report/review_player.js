@@ -88,7 +88,7 @@ class MomentPlayer {
   describeSource() {
     el("#source").textContent = this.file
       ? `Poses of the whole recording, from ${this.file.file.name}.`
-      : `Poses around ${page.clips.length === 1 ? "1 event is" : `${page.clips.length} events or groups of events are`} in this page. To play any other moment, choose ${page.recording}.`;
+      : `The poses around ${page.clips.length === 1 ? "1 event or group of events" : `${page.clips.length} events or groups of events`} are in this page. To play any other moment, choose ${page.recording}.`;
   }
   async choose(file) {
     this.file = await RecordingFile.open(file);
