@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers.browser import CHROMIUM, FLAGS
 from helpers.commands import CPU, here, small_flags
 from helpers.markers import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 from helpers.repository import ROOT
@@ -27,6 +29,16 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # of the `make test` that run
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side, so that a command by itself takes one core
     for name in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, one for all tests of a process: a second `sync_playwright` beside it is refused by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helpers.browser import CHROMIUM, FLAGS, PageInBrowser
+from helpers.browser import PageInBrowser
 from helpers.repository import ROOT
 
 
@@ -22,15 +22,6 @@ def both(blended: Path, train_flags: Callable[..., list[str]], tmp_path_factory:
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sklearn import metrics
 
 import evaluate
 import train_folds
-from helpers.browser import CHROMIUM, FLAGS, needs_browser
+from helpers.browser import needs_browser
 from helpers.data import children, write
 from helpers.tables import table
 from spasm.cli import app
@@ -432,17 +432,14 @@ def with_data_in(decision: Decision, folder: Path) -> Decision:
 
 
 @needs_browser
-def test_the_page_fits_a_screen_and_asks_for_nothing(first):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page, messages, requests = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto((first[0] / "out/evaluation.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-        assert page.locator("svg").count() >= 10
-        assert page.locator("h2").all_text_contents()[-2:] == ["Run 2 minus run 1", "How it was made"]
-        browser.close()
+def test_the_page_fits_a_screen_and_asks_for_nothing(first, browser):
+    messages, requests = [], []
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((first[0] / "out/evaluation.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert page.locator("svg").count() >= 10
+    assert page.locator("h2").all_text_contents()[-2:] == ["Run 2 minus run 1", "How it was made"]
+    page.close()
     assert messages == [] and len(requests) == 1
