@@ -268,6 +268,15 @@ def test_the_squared_error_is_of_the_probability():
     assert trainer._losses(scores, targets.round(), targets).mean().item() == pytest.approx(wanted, rel=1e-5)
 
 
+def test_the_soft_loss_is_the_cross_entropy_with_probabilities_as_targets():
+    trainer = trainer_of(some_data(), changed(TINY, loss="soft"))
+    logits, targets = torch.tensor([0.5, -2.0]), torch.tensor([0.25, 0.9])
+    probability = torch.sigmoid(logits)
+    wanted = -(targets * probability.log() + (1 - targets) * (1 - probability).log())
+    found = trainer._losses(Scores(logits, None, None), targets.round(), targets)
+    assert found.tolist() == pytest.approx(wanted.tolist(), rel=1e-5)
+
+
 def test_without_averaging_the_last_weights_are_scored_and_with_it_they_are_not():
     data = some_data()
     for ema, same in ((0.0, True), (0.99, False)):

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from spasm.config.fields import to_tree
-from spasm.config.network import NetworkConfig
+from spasm.config.network import SOFT_LOSSES, NetworkConfig
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, DivergenceError, TrainingError
 from spasm.core.processes import set_threads
@@ -62,8 +62,7 @@ class FoldTrainer:
         if len(np.unique(labels)) < 2:
             raise TrainingError(f"fold {fold}: its training children have only one class; use another --fold-seed")
         self.data, self.rows, self.labels = data, rows, labels.astype(np.float32)
-        # Only the squared error can have probabilities as targets.
-        ramped = data.targets if config.optimization.loss == "squared" else None
+        ramped = data.targets if config.optimization.loss in SOFT_LOSSES else None
         self.targets = self.labels if ramped is None else ramped[rows]
         self.config, self.device, self.precision = config, device, precision
         self.epochs = config.optimization.epochs_of(len(rows))
@@ -182,7 +181,7 @@ class FoldTrainer:
             loss = (torch.sigmoid(logits) - targets).square()
         else:
             weight = 1 + labels * (self._positive_weight() - 1)
-            loss = F.binary_cross_entropy_with_logits(logits, labels, weight=weight, reduction="none")
+            loss = F.binary_cross_entropy_with_logits(logits, targets, weight=weight, reduction="none")
         if optimization.loss == "focal":  # Lin et al. 2017, arXiv 1708.02002
             missed = torch.where(labels == 1, torch.sigmoid(-logits), torch.sigmoid(logits))
             loss = loss * missed**optimization.focal_gamma
@@ -193,7 +192,7 @@ class FoldTrainer:
 
     def _positive_weight(self) -> float:
         """Negatives for each positive among the training children, or 1 for a loss without weights."""
-        if self.config.optimization.loss in ("plain", "squared"):
+        if self.config.optimization.loss in ("plain", *SOFT_LOSSES):
             return 1.0
         return float((self.labels == 0).sum() / (self.labels == 1).sum())
 
