@@ -23,7 +23,7 @@ const BY_NAME = new Map(LANDMARKS.map((name, landmark) => [wordsOf(name).join(""
 export function readCsv(text) {
   if (text.includes("\0")) throw new PageProblem("csvEncoding");
   const lines = text.replace(/^\ufeff/, "").split(/\r\n|\n|\r/), first = lines.findIndex((line) => line.trim() && !line.startsWith("#"));
-  if (first < 0) throw new PageProblem("noFrames");
+  if (first < 0) throw new PageProblem("emptyRecording");
   const counts = [",", ";", "\t"].map((one) => [lines[first].split(one).length, one]), [, separator] = counts.reduce((a, b) => (b[0] > a[0] ? b : a));
   const header = cellsOf(lines[first], separator), columns = columnsOf(header), rows = [], times = [];
   for (let line = first + 1; line < lines.length; line++) {
@@ -129,7 +129,7 @@ export function readJson(text) {
   }
   const frames = Array.isArray(tree) ? tree : tree?.frames;
   if (!Array.isArray(frames)) throw layoutProblem(tree);
-  if (!frames.length) throw new PageProblem("noFrames");
+  if (!frames.length) throw new PageProblem("emptyRecording");
   return inPicture(frames.map((entry, index) => {
     const isObject = entry !== null && typeof entry === "object" && !Array.isArray(entry);
     const list = isObject ? entry[LISTS.find((name) => name in entry)] : entry, frame = isObject ? entry[NUMBERS.find((name) => name in entry)] ?? index : index;

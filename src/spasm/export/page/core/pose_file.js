@@ -35,7 +35,7 @@ async function readArray(file) {
   if (shape.length !== 3 || shape[1] !== LANDMARKS.length || shape[2] !== CHANNELS.length) {
     throw new PageProblem("posesShape", { shape: `(${shorten(shape.join(", "))})` });
   }
-  if (!frames) throw new PageProblem("noFrames");
+  if (!frames) throw new PageProblem("emptyRecording");
   checkDuration(frames / FPS);
   return readNpy(await file.arrayBuffer()).data;
 }
@@ -45,7 +45,7 @@ async function readText(file, ending, fps) {
   if (fps === undefined || fps === null) throw new PageProblem("fpsMissing");
   if (!(fps >= SPEEDS[0] && fps <= SPEEDS[1])) throw new PageProblem("fpsWrong", { fps, least: SPEEDS[0], most: SPEEDS[1] });
   const text = await file.text(), rows = ending === "csv" ? readCsv(text) : readJson(text);
-  if (!rows.length) throw new PageProblem("noFrames");
+  if (!rows.length) throw new PageProblem("emptyRecording");
   return resampled(...placed(rows, fps));
 }
 
