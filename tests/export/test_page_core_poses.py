@@ -138,7 +138,9 @@ def test_resampling_gives_the_same_poses_at_even_rates(page, rate):
 def test_resampling_gives_the_same_poses_at_uneven_times_with_gaps(page):
     for seed in range(6):
         rng, poses = np.random.default_rng(seed), clean(damaged(seed))[0]
-        steps = rng.choice([1 / 30, 1 / 25, 0.001, 0.1, 0.15, 0.1501, 0.6], len(poses)) * rng.uniform(0.8, 1.2, len(poses))
+        steps = rng.choice([1 / 30, 1 / 25, 0.001, 0.1, 0.15, 0.1501, 0.6], len(poses)) * rng.uniform(
+            0.8, 1.2, len(poses)
+        )
         times = np.round(rng.uniform(0, 3) + np.cumsum(steps), seed % 5 + 2)
         times += 1e-6 * np.arange(len(times))
         equal_bits(resampled(times, poses), page.call("core/resampling.js", "resampled", times, poses))
