@@ -169,7 +169,9 @@ def test_events_have_the_same_times_to_the_bit_and_the_same_seconds_that_were_se
 
 def test_short_gaps_are_bridged_as_in_the_library(page):
     rng = np.random.default_rng(1)
-    curves = [np.where(rng.random(50) < rate, np.nan, rng.random(50)).astype(np.float32) for rate in np.linspace(0, 1, 21)]
+    curves = [
+        np.where(rng.random(50) < rate, np.nan, rng.random(50)).astype(np.float32) for rate in np.linspace(0, 1, 21)
+    ]
     run = "async (load, curves) => { const {acrossShortGaps} = await load('core/events.js'); return curves.map(acrossShortGaps); }"
     np.testing.assert_array_equal(page.run(run, curves), [_across_short_gaps(curve) for curve in curves])
 

@@ -60,6 +60,8 @@ class PageModules:
         self.page = browser.new_page()
         self.address = address
         self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.goto(f"{address}empty.html")
 
