@@ -61,11 +61,12 @@ def test_the_same_frames_show_movement(page):
     """Poses every few frames, outside the picture, without a trunk, without depth, and single ones."""
     rng = np.random.default_rng(0)
     segments = []
-    for rate in (0, 0.02, 0.1, 0.2, 0.3, 0.5, 0.9, 1):
+    for rate in (0, 0.02, 0.1, 0.2, 0.3, 0.5, 0.9, 1, 1, 1):
         poses = moving(1, 90)[0].astype(np.float32)
         poses[rng.random(90) >= rate] = np.nan
         poses[rng.random((90, 33)) < 0.3, 2] = np.nan
-        poses[rng.random(90) < 0.2, :, 0] += 1
+        for axis in (0, 1):
+            poses[rng.random(90) < 0.2, :, axis] += rng.choice([-1, 1])
         poses[rng.random(90) < 0.2, 11:] = np.nan
         segments.append(poses)
     every_fifth = np.full((90, 33, 5), np.nan, np.float32)
@@ -76,13 +77,13 @@ def test_the_same_frames_show_movement(page):
         "async (load, segments) => { const {seenFrames} = await load('core/windows.js'); return segments.map(seenFrames); }",
         segments,
     )
-    assert {0, 90} < {int(seen.sum()) for seen in ours}
+    assert {0, 90} <= {int(seen.sum()) for seen in ours}
     np.testing.assert_array_equal(found, ours)
 
 
 def test_too_little_is_seen_of_the_same_windows(page):
     counts = np.array([(posed, seen) for posed in (0, 1, 12, 60) for seen in range(posed + 1)])
-    for abstain in (0.0, 0.2, 0.5, 1.0):
+    for abstain in (0.0, 0.2, 0.5, 0.55, 1.0):  # 0.55 * 60 is a bit more than 33
         found = page.run(
             "async (load, counts, abstain) => { const {isTooLittle} = await load('core/windows.js'); return counts.map((one) => isTooLittle(...one, 60, abstain)); }",
             counts.tolist(),
@@ -131,6 +132,8 @@ def sampled_recording(rng: np.random.Generator) -> Windows:
     probabilities[rng.random(count) < rng.choice([0, 0.1, 0.5])] = np.nan
     curve = np.convolve(rng.random(steps + 8) ** 6, np.ones(9) / 9, "valid")[:steps].astype(np.float32)
     curve[rng.random(steps) < rng.choice([0, 0.02, 0.1])] = 0
+    for step in rng.integers(0, steps, steps // 10):  # exactly at the level at which an event ends, in 32 bits
+        curve[min(step + 1, steps - 1)] = np.float32(0.8) * curve[step]
     for _ in range(rng.integers(0, 8)):
         begin = rng.integers(0, steps)
         curve[begin : begin + rng.choice([1, 2, 4, 5, 6, 40])] = np.nan
