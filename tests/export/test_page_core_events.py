@@ -82,14 +82,14 @@ def test_the_same_frames_show_movement(page):
 
 
 def test_too_little_is_seen_of_the_same_windows(page):
-    counts = np.array([(posed, seen) for posed in (0, 1, 12, 60) for seen in range(posed + 1)])
-    for abstain in (0.0, 0.2, 0.5, 0.55, 1.0):  # 0.55 * 60 is a bit more than 33
+    counts = np.array([(posed, seen) for posed in (0, 1, 12, 100) for seen in range(posed + 1)])
+    for abstain in (0.0, 0.07, 0.2, 0.5, 1.0):  # 0.07 * 100 is a bit more than 7
         found = page.run(
-            "async (load, counts, abstain) => { const {isTooLittle} = await load('core/windows.js'); return counts.map((one) => isTooLittle(...one, 60, abstain)); }",
+            "async (load, counts, abstain) => { const {isTooLittle} = await load('core/windows.js'); return counts.map((one) => isTooLittle(...one, 100, abstain)); }",
             counts.tolist(),
             abstain,
         )
-        assert found == is_too_little(counts, 60, abstain).tolist()
+        assert found == is_too_little(counts, 100, abstain).tolist()
 
 
 # ---- probability over time
@@ -132,8 +132,9 @@ def sampled_recording(rng: np.random.Generator) -> Windows:
     probabilities[rng.random(count) < rng.choice([0, 0.1, 0.5])] = np.nan
     curve = np.convolve(rng.random(steps + 8) ** 6, np.ones(9) / 9, "valid")[:steps].astype(np.float32)
     curve[rng.random(steps) < rng.choice([0, 0.02, 0.1])] = 0
-    for step in rng.integers(0, steps, steps // 10):  # exactly at the level at which an event ends, in 32 bits
-        curve[min(step + 1, steps - 1)] = np.float32(0.8) * curve[step]
+    for begin in range(0, steps - 20, 20):  # beside a peak exactly the level at which an event ends, in 32 bits
+        peak = begin + int(curve[begin : begin + 20].argmax())
+        curve[peak + 1] = np.float32(0.8) * curve[peak]
     for _ in range(rng.integers(0, 8)):
         begin = rng.integers(0, steps)
         curve[begin : begin + rng.choice([1, 2, 4, 5, 6, 40])] = np.nan

@@ -103,7 +103,8 @@ def test_a_person_who_returns_elsewhere_or_in_another_size_is_the_same_one_at_th
         for frame in range(before + lost + after):
             returned = frame >= before + lost
             x = 0.4 + drift * frame + (jump if returned else 0)
-            tall = height * growth**frame * (ratio if returned else 1)
+            swollen = before - 14 <= frame < before - 6  # in most of the last 15 frames, not in most of the last 12
+            tall = height * growth**frame * (ratio if returned else 1.4 if swollen else 1)
             scene.append(frames_of(body_at(x, 0.5, tall, frame)) if returned or frame < before else frames_of())
         scenes.append(scene)
     run = "async (load, scenes) => { const {tracks} = await load('core/tracking.js'); return scenes.map((scene) => tracks(scene, [800, 600]).map((one) => one.frames)); }"
