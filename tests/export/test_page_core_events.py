@@ -132,9 +132,10 @@ def sampled_recording(rng: np.random.Generator) -> Windows:
     probabilities[rng.random(count) < rng.choice([0, 0.1, 0.5])] = np.nan
     curve = np.convolve(rng.random(steps + 8) ** 6, np.ones(9) / 9, "valid")[:steps].astype(np.float32)
     curve[rng.random(steps) < rng.choice([0, 0.02, 0.1])] = 0
-    for begin in range(0, steps - 20, 20):  # beside a peak exactly the level at which an event ends, in 32 bits
+    for begin in range(0, steps - 20, 20):  # beside a peak the level at which an event ends, or the next lower number
         peak = begin + int(curve[begin : begin + 20].argmax())
-        curve[peak + 1] = np.float32(0.8) * curve[peak]
+        level = np.float32(0.8) * curve[peak]
+        curve[peak + 1] = level if rng.random() < 0.5 else np.nextafter(level, np.float32(0))
     for _ in range(rng.integers(0, 8)):
         begin = rng.integers(0, steps)
         curve[begin : begin + rng.choice([1, 2, 4, 5, 6, 40])] = np.nan

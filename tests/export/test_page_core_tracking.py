@@ -98,7 +98,7 @@ def test_a_person_who_returns_elsewhere_or_in_another_size_is_the_same_one_at_th
     for _ in range(60):
         before, lost, after = rng.integers(3, 24), rng.integers(0, 21), rng.integers(3, 24)
         height, drift, growth = rng.uniform(0.2, 0.4), rng.uniform(-0.003, 0.003), rng.uniform(0.98, 1.02)
-        jump, ratio = rng.uniform(0, 0.25 * 2.4) * height, rng.choice([1.0, rng.uniform(1, 2)])
+        jump, ratio = rng.uniform(0, 0.25 * 2.4) * height, rng.choice([1.0, 1.9, rng.uniform(1, 2)])
         scene = []
         for frame in range(before + lost + after):
             returned = frame >= before + lost
