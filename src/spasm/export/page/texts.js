@@ -118,7 +118,7 @@ export const texts = {
     both: "Video and skeleton",
     skeleton: "Skeleton only (video hidden)",
     video: "Video only",
-    keys: "Keys: space plays, ← → one picture, Shift ← → one second, Page Up/Down the moment before or after.",
+    keys: "Keys: space plays, ← → one picture, Shift ← → one second.",
     noVideo: "This browser cannot show this video; the skeleton is shown alone.",
   },
 
@@ -146,7 +146,7 @@ export const texts = {
     tableEvents: "Moments",
     axis: "probability",
     attention: "attention",
-    hint: "Click or use ← → to jump.",
+    hint: "Click or drag to jump, or use ← →; Page Up and Page Down go to the moment before or after.",
   },
 
   events: {
@@ -169,6 +169,7 @@ export const texts = {
     still: "This picture, heads pixelated",
     stillWhat: "Look at the saved picture before you share it: only heads that were found are pixelated.",
     saved: "Saved {file}.",
+    noMoments: "There are no moments to save. The printout has the plot and what was seen.",
     stamp: "SIMULATED training: says nothing about a real child",
     stillFacts: "{time} · probability {probability} · not a medical device",
   },
@@ -208,6 +209,10 @@ export const texts = {
     unknown: "not known",
   },
 
+  // What was noticed in the file.
+  notes: {
+    endsEarly: "The video ends earlier than it says: it may be damaged or cut off, and only what could be read was analysed.",
+  },
   // What was noticed in the poses, by the kinds of core/cleaning.js.
   findings: {
     "no pose": "There is no pose in any picture.",
@@ -245,17 +250,44 @@ export const texts = {
 
   // Each problem that core/, video/ and ui/ can throw, by its code: what happened, where, what to do now.
   problems: {
-    empty_file: { what: "The file is empty.", where: "In {file}, 0 bytes.", next: "Copy it again, or choose another file." },
-    several_files: { what: "Several files were dropped.", where: "{count} files; none was opened.", next: "Drop one file at a time." },
-    no_file: { what: "No file was dropped.", where: "A folder or a text cannot be opened here.", next: "Drop a video or pose file, or use the button to choose one." },
-    model_missing: { what: "The model cannot be loaded.", where: "In model/model.json of this page's folder ({detail}).", next: "Reload the page. If it happens again, the person who set up the page must write the folder again." },
-    camera_refused: { what: "The browser did not allow the camera.", where: "In the browser's or the system's permissions.", next: "Allow the camera for this page and try again, or choose a video file." },
-    camera_missing: { what: "No camera was found.", where: "On this device.", next: "Connect a camera and try again, or choose a video file." },
-    camera_busy: { what: "The camera cannot be opened.", where: "On this device; another program may be using it.", next: "Close the other program and try again, or choose a video file." },
-    camera_insecure: { what: "The browser offers no camera to this page.", where: "A page needs https:// or localhost for it.", next: "Open the page over https://, or choose a video file." },
-    no_person: { what: "No person was found.", where: "In {file}, {duration}.", next: "Choose a video in which the whole child is in the picture, in good light." },
-    no_face: { what: "The picture was not saved: no head was found that could be pixelated.", where: "In {file} at {time}.", next: "Choose another moment and save again." },
-    no_picture: { what: "The picture was not saved: the video cannot be shown here.", where: "In {file}.", next: "Print the page for the doctor instead: its stills show the skeleton only." },
-    no_events: { what: "There are no moments to save.", where: "In {file}.", next: "Print the page for the doctor instead: it has the plot and what was seen." },
+    // of core/: the model
+    modelMissing: { what: "A file of this page did not load.", where: "{file} (status {status}).", next: "Reload the page. If it happens again, the person who hosts the page must copy the whole folder that export_web.py wrote to the web server again." },
+    modelSchema: { what: "The model is of another version than this page.", where: "{file}, schema {schema}.", next: "The person who hosts the page must run export_web.py again into a new folder." },
+    modelInfo: { what: "The description of the model is incomplete.", where: "{file}, field {field}.", next: "The person who hosts the page must run export_web.py again into a new folder." },
+    networkStart: { what: "The network did not start.", where: "In this browser: {message}", next: "Reload the page, or open it with a current Firefox, Chrome, Edge or Safari. It must come from a web server, not from a file." },
+    networkRun: { what: "The network failed while it predicted, mostly for lack of memory.", where: "{where}: {message}", next: "Close other tabs, reload the page, and try a shorter recording." },
+    segmentLength: { what: "A segment has another length than the model needs.", where: "{where}: {frames} frames instead of {needed}.", next: "Choose a recording of (frames, 33, 5)." },
+    posesShape: { what: "The poses have another shape than (frames, 33, 5).", where: "{where}: {shape}.", next: "Save one recording as an array of (frames, 33, 5) and choose it again." },
+    // of core/: .npy files
+    npyEmpty: { what: "The file is empty.", where: "{where}.", next: "Copy it again, or choose another file." },
+    npyIsZip: { what: "This is a .npz archive or a ZIP file, not one array.", where: "{where}.", next: "Save the poses alone: numpy.save(FILE, poses.astype(\"float32\"))." },
+    npyIsPickle: { what: "The file holds Python objects, which are never opened because they can run programs.", where: "{where}.", next: "Save the poses as numbers: numpy.save(FILE, poses.astype(\"float32\"))." },
+    npyUnknown: { what: "This is no .npy file, although its name ends so.", where: "In the first bytes of {file}.", next: "Choose the file that numpy.save wrote, or a video by its own name." },
+    npyVersion: { what: "This .npy file is of an unknown version.", where: "{where}: version {version}.", next: "Save it again with numpy.save." },
+    npyHeader: { what: "The header of the .npy file cannot be parsed.", where: "{where}: {found}", next: "Copy the file again, or save it again with numpy.save." },
+    npyType: { what: "The array does not hold floats of 16, 32 or 64 bits.", where: "{where}: type {type}.", next: "Save it as numpy.save(FILE, poses.astype(\"float32\"))." },
+    npyShape: { what: "The array has another shape than (frames, 33, 5).", where: "{where}: {shape}.", next: "Save one recording as an array of (frames, 33, 5): x, y, z, visibility, presence of 33 landmarks." },
+    npyCutShort: { what: "The file is cut short.", where: "{where}: {held} of {claimed} bytes.", next: "Copy it again." },
+    npyTooLong: { what: "The file is longer than its array.", where: "{where}: {more} more bytes.", next: "Save the array alone with numpy.save." },
+    // of video/
+    noWebCodecs: { what: "This browser cannot decode videos in a page.", where: "It lacks WebCodecs or OffscreenCanvas.", next: "Open the page with a current Chrome, Edge, Firefox or Safari, over https:// or localhost, or choose a pose file." },
+    notAVideo: { what: "This is no video that can be opened.", where: "In {file}: no MP4, MOV, WebM, Matroska or MPEG-TS.", next: "Choose a video, or a pose file whose name ends in .npy, .csv or .json." },
+    noVideoTrack: { what: "The file holds no picture, only sound or nothing.", where: "{where}.", next: "Choose a video with a picture." },
+    noFrames: { what: "No picture of the video could be decoded.", where: "{where}.", next: "Play it in another program; if it plays there, convert it to an MP4 with H.264 and choose that." },
+    damagedVideo: { what: "The video is damaged.", where: "{where}: {reason}", next: "Copy it again from the phone or camera, or choose another one." },
+    codec: { what: "This browser cannot decode videos in the format {codec}.", where: "{where}.", next: "Open the page with Safari, or with Chrome or Edge on another computer, or convert the video to an MP4 with H.264. On an iPhone: Settings, Camera, Formats, Most Compatible." },
+    poseModel: { what: "The pose model did not start.", where: "In this browser: {reason}", next: "Reload the page, or open it with a current Chrome, Edge, Firefox or Safari." },
+    poseWorker: { what: "The pose model stopped, mostly for lack of memory.", where: "{where}: {reason}", next: "Close other tabs, reload the page, and try a shorter video." },
+    noCameraPicture: { what: "The camera gave no picture.", where: "{where}.", next: "Close other programs that use the camera, and try again, or choose a video file." },
+    // of ui/
+    emptyFile: { what: "The file is empty.", where: "{where}, 0 bytes.", next: "Copy it again, or choose another file." },
+    severalFiles: { what: "Several files were dropped.", where: "{count} files; none was opened.", next: "Drop one file at a time." },
+    noFile: { what: "No file was dropped.", where: "A folder or a text cannot be opened here.", next: "Drop a video or pose file, or use the button to choose one." },
+    cameraRefused: { what: "The browser did not allow the camera.", where: "In the browser's or the system's permissions.", next: "Allow the camera for this page and try again, or choose a video file." },
+    cameraMissing: { what: "No camera was found.", where: "On this device.", next: "Connect a camera and try again, or choose a video file." },
+    cameraBusy: { what: "The camera cannot be opened.", where: "On this device; another program may be using it.", next: "Close the other program and try again, or choose a video file." },
+    cameraInsecure: { what: "The browser offers no camera to this page.", where: "A page needs https:// or localhost for it.", next: "Open the page over https://, or choose a video file." },
+    noFace: { what: "The picture was not saved: no head was found that could be pixelated.", where: "In {file} at {time}.", next: "Choose another moment and save again." },
+    noPicture: { what: "The picture was not saved: the video cannot be shown here.", where: "In {file}.", next: "Print the page for the doctor instead: its stills show the skeleton only." },
   },
 };

@@ -53,14 +53,18 @@ export class Progress {
 
 // ---- problems
 
-// step: a key of texts.problem.steps; values: of the file, for the texts.
-export function showProblem(error, step, values = {}) {
+// The three parts of a message. step: a key of texts.problem.steps; values: of the file, for the texts.
+export function problemWords(error, step, values = {}) {
   const known = error?.code && texts.problems[error.code];
   const where = values.file ? text("problem.fileNamed", values) : text(step === "camera" ? "problem.noFile" : "problem.page");
   const of = { where, step: text(`problem.steps.${step}`), ...values, ...(error?.values ?? {}) };
   const parts = known || texts.problem.unknown;
-  for (const part of ["what", "where", "next"]) el(`#${part}`).textContent = filled(parts[part], of);
-  el("#problem-details").hidden = Boolean(known);
+  return { known: Boolean(known), parts: ["what", "where", "next"].map((part) => filled(parts[part], of)) };
+}
+export function showProblem(error, step, values) {
+  const { known, parts } = problemWords(error, step, values);
+  ["what", "where", "next"].forEach((part, k) => { el(`#${part}`).textContent = parts[k]; });
+  el("#problem-details").hidden = known;
   el("#technical").textContent = known ? "" : String(error?.stack || error);
   show("problem");
 }
