@@ -62,6 +62,7 @@ async function analyse(name, step, read) {
     document.title = text("result.heading", { file: name });
     show("result");
     showPeople(recording, chooseChild);
+    for (const one of ["#save-still", "#still-what"]) el(one).hidden = !recording.url;
     player.open(recording);
     showPrediction(prediction);
     player.jump(firstFrame(recording, prediction));

@@ -46,7 +46,7 @@ const number = (digits) => {
   return (value) => format.format(value);
 };
 export const whole = number(0);
-export const tenths = number(1);
+const upToTenths = (value) => new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(value);
 export const hundredths = number(2);
 const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 export const percent = (fraction) => percents.format(clamp(fraction, 0, 1));
@@ -63,13 +63,12 @@ export function clock(seconds, withTenths = false) {
 }
 // 0.4 s, 41 s, 12 min 5 s, 3 h 20 min
 export function duration(seconds) {
-  const unit = (name, value, digits = 0) => new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits }).format(value);
-  if (seconds < 9.95) return unit("second", seconds, 1);
-  const whole = Math.round(seconds);
-  if (whole < 120) return unit("second", whole);
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  if (hours) return [unit("hour", hours), ...(minutes ? [unit("minute", minutes)] : [])].join(" ");
-  return [unit("minute", minutes), ...(whole % 60 ? [unit("second", whole % 60)] : [])].join(" ");
+  const rounded = Math.round(seconds), [hours, minutes] = [Math.floor(rounded / 3600), Math.floor(rounded / 60) % 60];
+  const unit = (name, count) => text(`units.${name}`, { count });
+  if (seconds < 9.95) return unit("seconds", upToTenths(seconds));
+  if (rounded < 120) return unit("seconds", rounded);
+  const parts = hours ? [["hours", hours], ["minutes", minutes]] : [["minutes", minutes], ["seconds", rounded % 60]];
+  return parts.filter(([, count]) => count).map(([name, count]) => unit(name, count)).join(" ");
 }
 
 // ---- canvases

@@ -38,7 +38,7 @@ export class Player {
     this.aspect = width / height;
     const shape = body ? clamp(((body[2] - body[0]) * this.aspect) / (body[3] - body[1]), 0.8, 1.6) : this.aspect;
     this.stage.style.aspectRatio = String(shape);
-    this.stage.style.maxWidth = `min(100%, calc(62vh * ${shape}))`;
+    this.stage.style.maxWidth = `min(100%, calc(50vh * ${shape}))`;
     el("#player-heading").textContent = text(recording.url ? "player.heading" : "player.headingPoses");
     el("#no-video").hidden = true;
     if (recording.url) this.video.src = recording.url;
