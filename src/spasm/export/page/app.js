@@ -112,7 +112,7 @@ function showPrediction(prediction) {
 function firstFrame({ persons, timesS, startS }, { events, highest, tooLittle }) {
   if (persons.length > 1) {
     const counts = new Uint8Array(timesS.length);
-    for (const { frames } of persons) for (const frame of frames) counts[frame] += 1;
+    for (const { rows } of persons) for (const { frame } of rows) counts[frame] += 1;
     return (timesS[counts.indexOf(Math.max(...new Set(counts)))] - startS) * FPS;
   }
   return tooLittle ? 0 : (events[0]?.onsetS ?? highest.timeS) * FPS;

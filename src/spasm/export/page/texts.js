@@ -7,8 +7,7 @@ export const direction = "ltr";
 export const texts = {
   title: "Infantile spasms: look at a video",
   doctor: "A child with suspected spasms needs a doctor and an EEG, today.",
-  simulated: "SIMULATED: this model was trained on simulated children only. Its results say nothing about a real child.",
-  simulatedStamp: "SIMULATED",
+  simulated: "SIMULATED: trained on simulated children only; says nothing about a real child.",
   skip: "To the content",
   notDevice: "Not a medical device.",
   units: { seconds: "{count} s", minutes: "{count} min", hours: "{count} h" },
@@ -152,6 +151,7 @@ export const texts = {
 
   events: {
     heading: "Moments at or above the threshold",
+    when: "The movement begins about a third of a second before the time given here.",
     one: "{time}: probability {probability}, {duration}",
     none: "No moment reached the threshold. {unseen}",
     noneUnseen: "{unseen} were not seen.",
@@ -193,7 +193,7 @@ export const texts = {
     model: "Model",
     modelText: "{run}, trained on {segments} segments of {children} children ({positives} with a spasm). Threshold {threshold}. Sensitivity {sensitivity}, specificity {specificity} on children that the model had not seen.",
     reading: "How to read it",
-    from: "0 s is the first picture.",
+    from: "Times count from the first picture.",
   },
 
   model: {
@@ -216,13 +216,13 @@ export const texts = {
   },
   // What was noticed in the poses, by the kinds of core/cleaning.js.
   findings: {
-    "no pose": "There is no pose in any picture.",
-    "never moves": "The pose never moves: a photograph, or the same picture repeated.",
-    "never found": "Some landmarks were found in no picture: {landmarks}.",
-    marks: "{marks} landmarks hold a mark for missing (such as 0, 0) and count as not found.",
-    implausible: "{implausible} landmarks lie where no body can be and count as not found.",
-    "no depth": "Depth (z) is missing in {flat} pictures and counts as 0.",
-    visibility: "{outside} values of visibility or presence lie outside 0 to 1 and were clipped.",
+    noPose: "There is no pose in any picture.",
+    still: "The pose never moves: a photograph, or the same picture repeated.",
+    neverFound: "Some landmarks were found in no picture: {landmarks}.",
+    marks: "{count} landmarks hold a mark for missing (x = {x}, y = {y}) and count as not found.",
+    implausible: "{count} landmarks lie where no body can be and count as not found (first: {landmark} in picture {frame}).",
+    noDepth: "Depth (z) is missing in {frames} of {of} pictures and counts as 0.",
+    outside: "{count} values of visibility or presence lie outside 0 to 1 and were clipped.",
   },
 
   problem: {
@@ -270,6 +270,27 @@ export const texts = {
     npyShape: { what: "The array has another shape than (frames, 33, 5).", where: "{where}: {shape}.", next: "Save one recording as an array of (frames, 33, 5): x, y, z, visibility, presence of 33 landmarks." },
     npyCutShort: { what: "The file is cut short.", where: "{where}: {held} of {claimed} bytes.", next: "Copy it again." },
     npyTooLong: { what: "The file is longer than its array.", where: "{where}: {more} more bytes.", next: "Save the array alone with numpy.save." },
+    // of core/: pose files
+    fileKind: { what: "This kind of pose file cannot be read here.", where: "{where}: its name ends in neither .npy, .csv nor .json.", next: "Choose a video or such a pose file; import_poses.py converts those of other tools." },
+    fileUnreadable: { what: "The browser could not read the file.", where: "{where}: {message}", next: "Copy it to this device and choose it again." },
+    memoryFull: { what: "The recording is too large for this tab.", where: "{where}.", next: "Close other tabs and try again, or use timeline.py on a computer." },
+    recordingTooLong: { what: "The recording is too long for a page.", where: "{where}: {hours} hours; at most {most}.", next: "Cut it into parts, or use timeline.py on a computer." },
+    emptyRecording: { what: "The file holds no frame.", where: "{where}.", next: "Export it again, or choose another file." },
+    textTooLarge: { what: "The file is too large for a page.", where: "{where}: {megabytes} MB; at most {most}.", next: "Cut it into parts of ten minutes, or convert it to .npy with import_poses.py." },
+    fpsMissing: { what: "The frames per second are not known.", where: "{where}.", next: "Choose the file again and enter them." },
+    fpsWrong: { what: "The frames per second cannot be right.", where: "{where}: {fps}; possible are {least} to {most}.", next: "Choose the file again and enter the right number." },
+    posesInPixels: { what: "The poses are in pixels, not in fractions of the picture.", where: "{where}: x up to {x}, y up to {y}.", next: "Divide x and z by the width of the picture and y by its height, or convert the file with import_poses.py." },
+    worldLandmarks: { what: "The places are in metres about the hips, not in the picture.", where: "{where}.", next: "Save pose_landmarks of MediaPipe, not pose_world_landmarks." },
+    severalPeople: { what: "The file holds several people.", where: "{where}, frame {frame}.", next: "Save the child alone, or convert the file with import_poses.py, which follows one person." },
+    poseLayout: { what: "The file does not hold MediaPipe's 33 landmarks with x and y.", where: "{where}: {found}", next: "Convert the file with import_poses.py, which knows the layouts of other tools." },
+    unevenTimes: { what: "The times of the frames are not evenly spaced, and there is no column of frame numbers.", where: "{where}, row {row}.", next: "Add a column named frame, or convert the file with import_poses.py." },
+    csvEncoding: { what: "The table is not in UTF-8.", where: "{where}.", next: "Save it as CSV UTF-8." },
+    csvCells: { what: "A row has another number of cells than the header.", where: "{where}, line {line}: {cells} cells instead of {header}.", next: "Export the table again, or correct this line." },
+    csvFrame: { what: "A frame number cannot be parsed.", where: "{where}, line {line}: {value}", next: "Correct this line; frames are whole numbers from 0 or 1 on." },
+    csvNumber: { what: "A cell is no number.", where: "{where}, line {line}, column {column}: {value}", next: "Correct this cell; leave it empty where a landmark was not found." },
+    jsonUnreadable: { what: "This is no valid JSON.", where: "{where}: {message}", next: "Export it again; the file may be cut short." },
+    jsonFrame: { what: "A frame number cannot be parsed.", where: "{where}, entry {entry}: {value}", next: "Correct this entry; frames are whole numbers from 0 or 1 on." },
+    jsonNumber: { what: "A value is no number.", where: "{where}, entry {entry}, {landmark}: {value}", next: "Correct this entry; write null where a landmark was not found." },
     // of video/
     noWebCodecs: { what: "This browser cannot decode videos in a page.", where: "It lacks WebCodecs or OffscreenCanvas.", next: "Open the page with a current Chrome, Edge, Firefox or Safari, over https:// or localhost, or choose a pose file." },
     notAVideo: { what: "This is no video that can be opened.", where: "In {file}: no MP4, MOV, WebM, Matroska or MPEG-TS.", next: "Choose a video, or a pose file whose name ends in .npy, .csv or .json." },

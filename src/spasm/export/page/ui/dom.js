@@ -16,7 +16,7 @@ export function filled(found, values) {
   const pattern = typeof found === "string" ? found : found[plurals.select(values.count)] ?? found.other;
   return pattern.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? shown(values[name]) : whole));
 }
-const shown = (value) => (typeof value === "number" ? whole(value) : String(value));
+const shown = (value) => (typeof value === "number" ? upToHundredths(value) : String(value));
 
 export function make(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -46,7 +46,11 @@ const number = (digits) => {
   return (value) => format.format(value);
 };
 export const whole = number(0);
-const upToTenths = (value) => new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(value);
+const upTo = (digits) => {
+  const format = new Intl.NumberFormat(language, { maximumFractionDigits: digits });
+  return (value) => format.format(value);
+};
+const [upToTenths, upToHundredths] = [upTo(1), upTo(2)];
 export const hundredths = number(2);
 const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 export const percent = (fraction) => percents.format(clamp(fraction, 0, 1));

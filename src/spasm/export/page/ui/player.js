@@ -5,6 +5,7 @@ import { boxAround, boxToPixels, countFound, drawPose, headCircle, place, VALUES
 export const FPS = 30;
 const JUST_AFTER_S = 0.002;  // a seek to the very time of a picture can show the one before it
 const SAMPLED = 2000;  // frames that decide which part of the picture is shown
+const TAP = 0.06;  // of the picture: how far beside a person a tap still means them
 const OTHERS = 0.45;  // strength of the people who are not the child
 
 export class Player {
@@ -159,7 +160,12 @@ export class Player {
   tap(event) {
     if (!this.recording) return;
     const bounds = this.canvas.getBoundingClientRect();
-    if (this.recording.people.length > 1) this.tapped((event.clientX - bounds.left) / bounds.width, (event.clientY - bounds.top) / bounds.height, this.frame);
-    else this.toggle();
+    if (this.recording.people.length < 2) { this.toggle(); return; }
+    const [x, y] = [(event.clientX - bounds.left) / bounds.width, (event.clientY - bounds.top) / bounds.height];
+    const isOn = this.recording.people.some((_, person) => {
+      const box = boxAround(this.poseOf(person), 0, 1);
+      return box && x > box[0] - TAP && x < box[2] + TAP && y > box[1] - TAP && y < box[3] + TAP;
+    });
+    if (isOn) this.tapped(x, y, this.frame);
   }
 }

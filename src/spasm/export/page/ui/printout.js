@@ -53,7 +53,7 @@ function eventTable(prediction, moments) {
   return [
     make("h2", { text: text("printout.events") }),
     make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)),
-    make("p", { class: "small", text: `${text("printout.from")} ${more > 0 ? text("events.more", { count: more }) : ""}` }),
+    make("p", { class: "small", text: `${text("printout.from")} ${text("events.when")} ${more > 0 ? text("events.more", { count: more }) : ""}` }),
   ];
 }
 const stillMoments = (moments) => [...moments].sort((a, b) => b.peak - a.peak).slice(0, MOST_STILLS).sort((a, b) => a.onsetS - b.onsetS);

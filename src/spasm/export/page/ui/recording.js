@@ -1,5 +1,6 @@
 // From what the visitor chose to the poses of each person who stays in the picture, at 30 frames a second.
 import { clean } from "../core/cleaning.js";
+import { missingFrames } from "../core/landmarks.js";
 import { readPoseFile } from "../core/pose_file.js";
 import { PageProblem } from "../core/problem.js";
 import { resampled } from "../core/resampling.js";
@@ -24,13 +25,13 @@ export const needsRate = (file) => WITHOUT_RATE.test(file.name);
 // What is shown and predicted: {name, frames, picture, people: [poses], persons, child, url, startS, isStill, findings: [of
 // each person], notes}. fps: of a .csv or .json file.
 export async function fromPoseFile(file, fps) {
-  if (!file.size) throw new PageProblem("emptyFile", { file: file.name });
+  if (!file.size) throw new PageProblem("emptyFile", { name: file.name });
   const { poses, frames, findings } = await readPoseFile(file, fps ? { fps } : {});
   return { name: file.name, frames, picture: UNKNOWN_PICTURE, people: [poses], persons: [], child: 0, url: null, startS: 0, isStill: false, findings: [findings], notes: [] };
 }
 
 export async function fromVideo(file, { onProgress, onPicture, signal }) {
-  if (!file.size) throw new PageProblem("emptyFile", { file: file.name });
+  if (!file.size) throw new PageProblem("emptyFile", { name: file.name });
   const video = await analyseVideo(file, { ...VIDEO_OPTIONS, onProgress, onPicture, signal });
   return { ...fromDetections(file.name, video), url: URL.createObjectURL(file) };
 }
@@ -40,7 +41,7 @@ export function fromDetections(name, { timesS, detections, picture, isStill, end
   const everyone = chosen(tracks(detections, picture)), stay = new Set(staying(everyone));
   const persons = everyone.filter((person) => stay.has(person));  // the child first
   const posesOf = (of) => clean(...withFrames(resampled(timesS, of)));
-  const found = (persons.length ? persons.map((person) => person.over(timesS.length)) : [new Float32Array(timesS.length * VALUES).fill(NaN)]).map(posesOf);
+  const found = (persons.length ? persons.map((person) => person.over(timesS.length)) : [missingFrames(timesS.length)]).map(posesOf);
   return {
     name, frames: found[0].poses.length / VALUES, picture, people: found.map(({ poses }) => poses), persons, everyone, timesS, child: 0, url: null, startS: timesS[0],
     isStill, findings: found.map(({ findings }) => findings), notes: endsEarly ? ["endsEarly"] : [],

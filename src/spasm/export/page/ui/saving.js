@@ -54,9 +54,9 @@ function headsNear({ everyone, persons, child, timesS }, time, width, height) {
   const heads = [];
   for (const person of everyone) {
     const isChild = person === persons[child];
-    person.frames.forEach((frame, number) => {
+    person.rows.forEach(({ frame, detection }) => {
       if (Math.abs(timesS[frame] - time) > AROUND_S) return;
-      const at = (landmark) => { const found = place(person.poses[number], landmark); return found && [found[0] * width, found[1] * height]; };
+      const at = (landmark) => { const found = place(detection.pose, landmark); return found && [found[0] * width, found[1] * height]; };
       const circle = headCircle(at) ?? aroundFew(FACE.map(at).filter(Boolean), width, height);
       if (circle) heads.push({ isChild, circle: [circle[0], circle[1], circle[2] * LARGER] });
     });

@@ -22,7 +22,8 @@ export function resultWords(prediction, info, isStill) {
     return { headline: text("result.tooLittle"), seen, lines };
   }
   const seen = text(durationS - seenS < TOO_FEW_S ? "result.seenAll" : "result.seen", values);
-  lines.push(seen, text("result.highest", { ...values, probability: probability(highest.probability), time: clock(highest.timeS) }));
+  const strongest = events.reduce((most, event) => (most && most.peak >= event.peak ? most : event), null);  // its own time is finer than that of its window
+  lines.push(seen, text("result.highest", { ...values, probability: probability(highest.probability), time: clock(strongest?.onsetS ?? highest.timeS) }));
   lines.push(missedWords(info), falseAlarmWords(info));
   return { headline: text(events.length ? "result.several" : "result.none", values), seen, lines };
 }
@@ -57,6 +58,7 @@ export function showEvents(prediction, seek) {
   const more = events.length - MOST_LISTED;
   el("#events-none").textContent = tooLittle ? text("events.tooLittle") : !events.length ? text("events.none", { unseen }) : more > 0 ? text("events.more", { count: more }) : "";
   el("#events-none").hidden = !el("#events-none").textContent;
+  el("#events-when").hidden = !events.length;
   el("#event-list").replaceChildren(...events.slice(0, MOST_LISTED).map((event) => {
     const button = make("button", { type: "button", text: text("events.one", { time: clock(event.onsetS, true), probability: probability(event.peak), duration: duration(Math.max(0.1, event.offsetS - event.onsetS)) }) });
     button.onclick = () => seek(event.onsetS);
@@ -79,7 +81,7 @@ export function showPeople(recording, choose) {
   el("#people-status").textContent = "";
   el("#people-what").textContent = text("people.what", { count: recording.people.length });
   el("#person-buttons").replaceChildren(...recording.people.map((_, number) => {
-    const seconds = recording.persons[number] ? duration((recording.persons[number].frames.length / recording.timesS.length) * (recording.frames / 30)) : "";
+    const seconds = recording.persons[number] ? duration((recording.persons[number].rows.length / recording.timesS.length) * (recording.frames / 30)) : "";
     const button = make("button", { type: "button", "aria-pressed": String(number === recording.child) }, text("people.person", { number: number + 1 }), " ", make("small", { text: text("people.seen", { seen: seconds }) }));
     button.onclick = () => choose(number);
     return button;
