@@ -7,8 +7,9 @@ import { FPS, Player } from "./ui/player.js";
 import { Plot } from "./ui/plot.js";
 import { fillPrintout } from "./ui/printout.js";
 import { drawPreview } from "./ui/preview.js";
-import { fromDetections, fromPoseFile, fromVideo, isPoseFile, needsRate } from "./ui/recording.js";
+import { frameWithMost, fromDetections, fromPoseFile, fromVideo, isPoseFile, needsRate } from "./ui/recording.js";
 import { personAt } from "./core/tracking.js";
+import { nearestPose } from "./ui/skeleton.js";
 import { savePoses, saveCsv, saveStill } from "./ui/saving.js";
 import { announce, isShown, problemWords, Progress, show, showProblem } from "./ui/views.js";
 import { markChild, markEvent, resultWords, showEvents, showModel, showPeople, showWords } from "./ui/words.js";
@@ -109,13 +110,9 @@ function showPrediction(prediction) {
   announce(text("result.announce", { headline, seen }));
 }
 // Where the player begins: several people are shown together, so that the child can be tapped; one at the first moment.
-function firstFrame({ persons, timesS, startS }, { events, highest, tooLittle }) {
-  if (persons.length > 1) {
-    const counts = new Uint8Array(timesS.length);
-    for (const { rows } of persons) for (const { frame } of rows) counts[frame] += 1;
-    return (timesS[counts.indexOf(Math.max(...new Set(counts)))] - startS) * FPS;
-  }
-  return tooLittle ? 0 : (events[0]?.onsetS ?? highest.timeS) * FPS;
+function firstFrame({ people, frames, persons, timesS, startS }, { events, highest, tooLittle }) {
+  if (persons.length > 1) return (timesS[frameWithMost(persons, timesS.length)] - startS) * FPS;
+  return nearestPose(people[0], tooLittle ? 0 : Math.round((events[0]?.onsetS ?? highest.timeS) * FPS), frames);
 }
 function moved(time) {
   if (!now.result?.prediction) return;

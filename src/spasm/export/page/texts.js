@@ -91,7 +91,8 @@ export const texts = {
 
   people: {
     heading: "Which one is the child?",
-    what: { one: "{count} person stays in the picture.", other: "{count} people stay in the picture. The prediction is for the outlined one. Tap the child in the picture, or choose here." },
+    what: "{count} people stay in the picture. The prediction is for the outlined one. Tap the child in the picture, or choose here.",
+    parts: "{count} people were followed, never two at once: it can be the same person, lost between. The prediction is for the outlined one; choose the child here.",
     person: "Person {number}",
     seen: "seen for {seen}",
     chosen: "{person} is the child now",
@@ -119,6 +120,7 @@ export const texts = {
     skeleton: "Skeleton only (video hidden)",
     video: "Video only",
     keys: "Keys: space plays, ← → one picture, Shift ← → one second.",
+    check: "Check that the skeleton is on the child, and not on another person.",
     noVideo: "This browser cannot show this video; the skeleton is shown alone.",
   },
 
@@ -133,7 +135,7 @@ export const texts = {
     legendCurve: "probability",
     legendWindow: "five-second piece, at its middle",
     legendThreshold: "threshold {threshold}",
-    legendEvent: "moment at or above it",
+    legendEvent: "moment at or above it, with its probability",
     legendUnseen: "not seen",
     legendAttention: "attention: what the prediction rests on",
     zoomIn: "Zoom in",
@@ -189,7 +191,7 @@ export const texts = {
     stills: "The pose at these moments (skeleton only)",
     stillHighest: "highest, {time}",
     plot: "Probability over time",
-    plotLegend: "Line: probability. Dots: five-second pieces. Dashed: threshold {threshold}. Dark bars: moments at or above it. Hatched: not seen. Strip: attention.",
+    plotLegend: "Line: probability. Dots: five-second pieces. Dashed: threshold {threshold}. Bars and large dots: moments at or above it. Hatched: not seen. Strip: attention.",
     model: "Model",
     modelText: "{run}, trained on {segments} segments of {children} children ({positives} with a spasm). Threshold {threshold}. Sensitivity {sensitivity}, specificity {specificity} on children that the model had not seen.",
     reading: "How to read it",

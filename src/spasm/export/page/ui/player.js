@@ -22,6 +22,7 @@ export class Player {
     el("#speed").onchange = () => { this.video.playbackRate = this.speed; };
     el("#show").onchange = () => this.arrange();
     this.video.addEventListener("error", () => this.withoutVideo());
+    this.video.addEventListener("loadeddata", () => this.seekVideo());  // earlier, Chromium keeps showing the first picture
     this.video.addEventListener("ended", () => this.pause());
   }
   get speed() { return +el("#speed").value; }
@@ -63,7 +64,7 @@ export class Player {
     return boxAround(people[child], 0, frames, Math.ceil(frames / SAMPLED)) ?? [0, 0, 1, 1];
   }
   arrange() {
-    el("#show-label").hidden = !this.hasVideo;
+    for (const one of ["#show-label", "#check"]) el(one).hidden = !this.hasVideo;
     this.video.classList.toggle("unseen", !this.showsVideo);
     this.draw();
   }
@@ -74,9 +75,12 @@ export class Player {
   seek(frame) {
     if (!this.recording) return;
     this.frame = clamp(Math.round(frame), 0, this.recording.frames - 1);
-    if (this.hasVideo) this.video.currentTime = this.recording.startS + this.frame / FPS + JUST_AFTER_S;
+    this.seekVideo();
     this.draw();
     this.moved(this.frame);
+  }
+  seekVideo() {
+    if (this.hasVideo && this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.video.currentTime = this.recording.startS + this.frame / FPS + JUST_AFTER_S;
   }
   toggle() { if (this.playing) this.pause(); else this.play(); }
   play() {
@@ -133,6 +137,10 @@ export class Player {
     });
     const found = countFound(this.poseOf(recording.child)), time = clock(this.frame / FPS, true);
     const state = found ? text("player.found", { count: found }) : text("player.missing");
+    if (!found && !this.showsVideo) {
+      pen.fillStyle = colour("--faint"); pen.font = "15px system-ui, sans-serif"; pen.textAlign = "center";
+      pen.fillText(state, width / 2, height / 2);
+    }
     this.canvas.setAttribute("aria-label", text("player.stage", { time, state }));
     el("#clock").textContent = `${text("player.time", { time, total: clock((recording.frames - 1) / FPS, true) })} · ${state}`;
   }

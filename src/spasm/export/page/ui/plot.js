@@ -35,7 +35,7 @@ export function drawPlot(pen, width, height, prediction, from, to, colours) {
     pen.fillStyle = colours.orange;
     pen.globalAlpha = 0.22; pen.fillRect(left, TOP, right - left, bottom - TOP); pen.globalAlpha = 1;
     const middle = (left + right) / 2;
-    pen.beginPath(); pen.moveTo(middle - 6, 4); pen.lineTo(middle + 6, 4); pen.lineTo(middle, TOP - 4); pen.fill();
+    pen.beginPath(); pen.moveTo(middle - 6, 5); pen.lineTo(middle + 6, 5); pen.lineTo(middle, TOP - 3); pen.fill();
   }
   // Not seen: grey with hatching, so that it is not mistaken for low.
   const isUnseen = (pixel) => highestIn(prediction.curve, (from + pixel * perPixel) / STEP_S, (from + (pixel + 1) * perPixel) / STEP_S) === null;
@@ -78,6 +78,13 @@ export function drawPlot(pen, width, height, prediction, from, to, colours) {
     }
   }
   pen.stroke();
+  // The probability of each moment: the highest of its five-second pieces, which the threshold is for.
+  for (const { onsetS, offsetS, peak } of prediction.events) {
+    const middle = (onsetS + offsetS) / 2;
+    if (middle < from || middle > to) continue;
+    pen.beginPath(); pen.arc(x(middle), y(peak), 5, 0, 7); pen.fillStyle = colours.orange; pen.fill();
+    pen.strokeStyle = colours.paper; pen.lineWidth = 1.5; pen.stroke();
+  }
   // The threshold.
   pen.strokeStyle = colours.bad; pen.lineWidth = 1.5; pen.setLineDash([6, 4]);
   pen.beginPath(); pen.moveTo(LEFT, y(prediction.threshold)); pen.lineTo(width - RIGHT, y(prediction.threshold)); pen.stroke(); pen.setLineDash([]);

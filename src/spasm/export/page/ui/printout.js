@@ -3,7 +3,7 @@ import { language } from "../texts.js";
 import { clock, el, hundredths, make, probability, sized, text, whole } from "./dom.js";
 import { FPS } from "./player.js";
 import { drawPlot, PRINT_COLOURS } from "./plot.js";
-import { boxAround, boxToPixels, drawPose, VALUES } from "./skeleton.js";
+import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleton.js";
 import { metricWords, resultWords } from "./words.js";
 
 const MOST_ROWS = 10, MOST_STILLS = 4;  // that fit the page
@@ -68,12 +68,6 @@ function still(recording, prediction, { onsetS, offsetS, isHighest }) {
     if (box) drawPose(pen, pose, boxToPixels(box, aspect, width, height), INK, 3);
   });
   return make("figure", {}, made, make("figcaption", { text: isHighest ? text("printout.stillHighest", { time }) : time }));
-}
-function nearestPose(poses, wanted, frames) {
-  for (let away = 0; away < frames; away++) {
-    for (const frame of [wanted - away, wanted + away]) if (frame >= 0 && frame < frames && boxAround(poses, frame, frame + 1)) return frame;
-  }
-  return wanted;
 }
 function canvas([width, height], name, label, draw) {
   const made = make("canvas", { class: name, role: "img", "aria-label": label });

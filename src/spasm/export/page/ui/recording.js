@@ -10,6 +10,7 @@ import { VALUES } from "./skeleton.js";
 
 const POSE_FILE = /\.(npy|csv|json)$/i, WITHOUT_RATE = /\.(csv|json)$/i;
 const UNKNOWN_PICTURE = [4, 3];  // a pose file does not say how wide its picture was for its height
+const AT_ONCE = 0.1;  // of the frames, as following.py
 const MOST_PEOPLE = 4;  // that the pose model searches in a picture, as extract_pose.py
 
 const base = new URL("..", import.meta.url);
@@ -48,3 +49,19 @@ export function fromDetections(name, { timesS, detections, picture, isStill, end
   };
 }
 const withFrames = (poses) => [poses, poses.length / VALUES];
+
+// How many of the people are seen in each of so many frames, the first of them, the child, a bit more.
+function countPeople(persons, frames) {
+  const counts = new Float32Array(frames);
+  persons.forEach(({ rows }, number) => { for (const { frame } of rows) counts[frame] += number ? 1 : 1.5; });
+  return counts;
+}
+export function frameWithMost(persons, frames) {
+  const counts = countPeople(persons, frames);
+  return counts.indexOf(counts.reduce((most, count) => Math.max(most, count), 0));
+}
+// Whether two of them are seen at once in a fraction of these frames; else they can be one person, followed in parts.
+export function areAtOnce(persons, frames) {
+  const counts = countPeople(persons, frames), seen = counts.filter((count) => count > 0).length;
+  return counts.filter((count) => count >= 2).length >= AT_ONCE * seen;
+}

@@ -88,6 +88,15 @@ export function boxAround(poses, first = 0, last = poses.length / VALUES, step =
   return [outer(across, few), outer(down, few), outer(across, 1 - few), outer(down, 1 - few)];
 }
 
+// The frame nearest to the wanted one in which a landmark was found; the wanted one where there is none.
+export function nearestPose(poses, wanted, frames) {
+  const has = (frame) => frame >= 0 && frame < frames && countFound(poses.subarray(frame * VALUES, (frame + 1) * VALUES)) > 0;
+  for (let away = 0; away < frames; away++) {
+    for (const frame of [wanted - away, wanted + away]) if (has(frame)) return frame;
+  }
+  return wanted;
+}
+
 // Places a box of the picture in the middle of a canvas, with a margin; aspect: the picture's width by its height.
 export function boxToPixels(box, aspect, width, height, margin = 0.12) {
   const [wide, tall] = [Math.max((box[2] - box[0]) * aspect, 0.05), Math.max(box[3] - box[1], 0.05)];

@@ -1,4 +1,5 @@
 // The result in words, first of all what was seen and what was not.
+import { areAtOnce } from "./recording.js";
 import { clock, duration, el, hundredths, make, percent, probability, text, whole } from "./dom.js";
 
 const PIECES_AN_HOUR = 720;  // of 5 s
@@ -79,7 +80,8 @@ export function markEvent(prediction, time) {
 export function showPeople(recording, choose) {
   el("#people").hidden = recording.people.length < 2;
   el("#people-status").textContent = "";
-  el("#people-what").textContent = text("people.what", { count: recording.people.length });
+  const atOnce = recording.people.length > 1 && areAtOnce(recording.persons, recording.timesS.length);
+  el("#people-what").textContent = text(atOnce ? "people.what" : "people.parts", { count: recording.people.length });
   el("#person-buttons").replaceChildren(...recording.people.map((_, number) => {
     const seconds = recording.persons[number] ? duration((recording.persons[number].rows.length / recording.timesS.length) * (recording.frames / 30)) : "";
     const button = make("button", { type: "button", "aria-pressed": String(number === recording.child) }, text("people.person", { number: number + 1 }), " ", make("small", { text: text("people.seen", { seen: seconds }) }));
