@@ -44,7 +44,8 @@ async function readText(file, ending, fps) {
   if (file.size > LARGEST_TEXT) throw new PageProblem("textTooLarge", { megabytes: Math.ceil(file.size / 2 ** 20), most: LARGEST_TEXT / 2 ** 20 });
   if (fps === undefined || fps === null) throw new PageProblem("fpsMissing");
   if (!(fps >= SPEEDS[0] && fps <= SPEEDS[1])) throw new PageProblem("fpsWrong", { fps, least: SPEEDS[0], most: SPEEDS[1] });
-  const text = await file.text(), rows = ending === "csv" ? readCsv(text) : readJson(text);
+  const text = new TextDecoder().decode(await file.arrayBuffer()); // not file.text(), which also reads UTF-16 in some browsers
+  const rows = ending === "csv" ? readCsv(text) : readJson(text);
   if (!rows.length) throw new PageProblem("emptyRecording");
   return resampled(...placed(rows, fps));
 }
