@@ -1,4 +1,4 @@
-"""The page as a visitor sees it, in a real browser with the real network: from a file to words, plot, list and files."""
+"""The page as a visitor sees it, in a real browser with the real network: from a file to words, plot and list."""
 
 import csv
 import io
@@ -215,7 +215,8 @@ export async function analyseVideo(file, {{ onProgress, signal }}) {{
     await new Promise((resolve) => setTimeout(resolve, file.name.startsWith("slow") ? 250 : 1));
     signal.throwIfAborted();
   }}
-  return {{ timesS: Float64Array.from(frames, (_, k) => k / 30), detections: frames.map((people) => people.map((one) => Float32Array.from(one))),
+  const detections = frames.map((people) => people.map((one) => Float32Array.from(one)));
+  return {{ timesS: Float64Array.from(frames, (_, k) => k / 30), detections,
     picture: [1280, 720], isStill: file.name.startsWith("still"), endsEarly: file.name.startsWith("cut") }};
 }}"""
 
@@ -283,8 +284,10 @@ def test_a_saved_picture_has_every_head_pixelated_and_the_training_named(browser
 HEADS = """async () => {
   const { analyseVideo } = await import(new URL("video/video.js", document.baseURI).href);
   const { headCircle } = await import(new URL("ui/skeleton.js", document.baseURI).href);
-  const video = document.querySelector("#video"), { detections } = await analyseVideo({ name: "" }, { onProgress() {}, signal: new AbortController().signal });
-  return detections[Math.round(video.currentTime * 30)].map((pose) => headCircle((i) => [pose[5 * i] * 1280, pose[5 * i + 1] * 720]));
+  const options = { onProgress() {}, signal: new AbortController().signal };
+  const { detections } = await analyseVideo({ name: "" }, options);
+  const frame = Math.round(document.querySelector("#video").currentTime * 30);
+  return detections[frame].map((pose) => headCircle((i) => [pose[5 * i] * 1280, pose[5 * i + 1] * 720]));
 }"""
 
 

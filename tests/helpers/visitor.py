@@ -1,5 +1,6 @@
 """A visitor of the page in a real browser, who sees its messages, its requests and its dialogs."""
 
+import base64
 import io
 import time
 from collections.abc import Mapping
@@ -49,9 +50,10 @@ class Visitor:
         """Drop files anywhere on the page."""
         files = self.page.evaluate_handle(
             """(files) => { const transfer = new DataTransfer();
-            for (const [name, bytes] of files) transfer.items.add(new File([Uint8Array.from(bytes)], name));
+            const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            for (const [name, text] of files) transfer.items.add(new File([bytes(text)], name));
             return transfer; }""",
-            [(name, list(content)) for name, content in names_contents],
+            [(name, base64.b64encode(content).decode()) for name, content in names_contents],
         )
         self.page.dispatch_event("body", "drop", {"dataTransfer": files})
 

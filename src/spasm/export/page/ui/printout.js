@@ -6,8 +6,8 @@ import { drawPlot, PRINT_COLOURS } from "./plot.js";
 import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleton.js";
 import { metricWords, resultWords } from "./words.js";
 
-const MOST_ROWS = 10, MOST_STILLS = 4;  // that fit the page
-const PLOT = [700, 170], STILL = [165, 165], SHARPER = 2;  // CSS pixels, and device pixels for each
+const MOST_ROWS = 8, MOST_STILLS = 4;  // that fit the page
+const PLOT = [700, 150], STILL = [165, 128], SHARPER = 2;  // CSS pixels, and device pixels for each
 const INK = { left: "#0072b2", right: "#c4500a", middle: "#000000", halo: null };
 
 // The most probable moments, in the order of time; without any, the highest probability.

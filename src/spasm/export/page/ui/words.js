@@ -23,7 +23,7 @@ export function resultWords(prediction, info, isStill) {
     return { headline: text("result.tooLittle"), seen, lines };
   }
   const seen = text(durationS - seenS < TOO_FEW_S ? "result.seenAll" : "result.seen", values);
-  const strongest = events.reduce((most, event) => (most && most.peak >= event.peak ? most : event), null);  // its own time is finer than that of its window
+  const strongest = events.find(({ peak }) => peak >= highest.probability - 1e-6);  // its time is finer than that of a window
   lines.push(seen, text("result.highest", { ...values, probability: probability(highest.probability), time: clock(strongest?.onsetS ?? highest.timeS) }));
   lines.push(missedWords(info), falseAlarmWords(info));
   return { headline: text(events.length ? "result.several" : "result.none", values), seen, lines };
