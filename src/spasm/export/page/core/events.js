@@ -17,14 +17,16 @@ export class Curve {
   constructor(frames, length) {
     this.steps = Math.ceil(frames / STEP_FRAMES);
     this.stepsOfWindow = Math.ceil(length / STEP_FRAMES);
+    this.end = 0; // of the last window, which can begin within a step: then it ends before the last step
     [this.sums, this.windows, this.seen] = [0, 1, 2].map(() => new Float64Array(this.steps + this.stepsOfWindow));
   }
 
-  // Count the window that begins at frame `start`, a whole step. probability: NaN where too little was seen, and then it
+  // Count the window that begins at frame `start`; starts must not decrease. probability: NaN where too little was seen, and then it
   // is not counted; attention: a weight for each frame; seen: 1 where the frame shows movement.
   add(start, probability, attention, seen) {
-    if (Number.isNaN(probability)) return;
     const begin = Math.floor(start / STEP_FRAMES), highest = maximum(attention) || 1;
+    this.end = begin + this.stepsOfWindow;
+    if (Number.isNaN(probability)) return;
     const weights = this.#ofSteps(attention, highest), isSeen = this.#ofSteps(seen, 1);
     for (let step = 0; step < this.stepsOfWindow; step++) {
       let near = 0;
@@ -47,7 +49,7 @@ export class Curve {
 
   // The probability of each step of STEP_S.
   finish() {
-    return Float32Array.from({ length: this.steps }, (_, step) => (this.seen[step] > 0 ? this.sums[step] / this.windows[step] : NaN));
+    return Float32Array.from({ length: Math.min(this.steps, this.end) }, (_, step) => (this.seen[step] > 0 ? this.sums[step] / this.windows[step] : NaN));
   }
 }
 

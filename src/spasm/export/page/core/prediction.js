@@ -97,7 +97,7 @@ async function predictBatch(worker, info, segments, signal) {
   const found = {
     probability: new Float32Array(count).fill(probability),
     logit: new Float32Array(count).fill(logit),
-    frameProbability: new Float32Array(count * frames).fill(probability),
+    frameProbability: new Float32Array(count * frames).fill(NaN), // as in frames without a pose
     attention: new Float32Array(count * frames),
   };
   const rows = segments.flatMap((segment, row) => (posedFrames(segment).some(Boolean) ? [row] : []));
