@@ -7,11 +7,11 @@ fold, their mean, and the calibration. Any number of segments and frames may be 
 import contextlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import onnx
 import torch
 from torch import nn
 
@@ -24,9 +24,13 @@ from spasm.data.pose import CHANNELS
 from spasm.features.channels import build_features
 from spasm.models.network import NetworkModel
 
+if TYPE_CHECKING:
+    import onnx
+
 INPUT, OUTPUTS = "poses", ("probability", "logit", "frame_probability", "attention")
 PROPERTY = "spasm"  # the metadata property of the file
-OPSET = 18  # what torch writes without converting; runtimes of the last years all read it
+# What torch writes without converting it, and the version of the format that goes with it: runtimes since 2023 read it.
+OPSET, IR_VERSION = 18, 8
 TRACED = 3, 90  # segments and frames of the example that the graph is traced with
 
 
@@ -86,7 +90,8 @@ class PoseNetwork(nn.Module):
     def calibrate(self, logits: torch.Tensor) -> torch.Tensor:
         """Calibrated log-odds of the mean of the folds' log-odds."""
         slope, offset, low, high, _ = self.calibrated
-        return (slope * logits + (slope * self.offset + offset)).clamp(low, high)
+        line = slope * (logits + self.offset) + offset
+        return line.clamp(low, high) if math.isfinite(high) else line
 
 
 def build(
@@ -109,38 +114,56 @@ def build(
     return PoseNetwork(networks, offsets, config.features, landmarks, calibrated).eval()
 
 
-def onnx_bytes(network: PoseNetwork, metadata: str) -> bytes:
-    """An ONNX file of the network, with `metadata` as its property `spasm`; the same network gives the same bytes."""
+def onnx_bytes(network: PoseNetwork) -> bytes:
+    """An ONNX file of the network; the same network gives the same bytes."""
+    import onnx
+
     example = torch.rand((*TRACED, len(LANDMARKS), len(CHANNELS)), generator=torch.Generator().manual_seed(0))
-    segments, frames = torch.export.Dim("segments", min=1), torch.export.Dim("frames", min=1)
+    any_size = torch.export.Dim.DYNAMIC
     with quiet():
         program = torch.onnx.export(
             network,
             (example,),
             input_names=[INPUT],
             output_names=list(OUTPUTS),
-            dynamic_shapes=({0: segments, 1: frames},),
+            dynamic_shapes=({0: any_size, 1: any_size},),
             dynamo=True,
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None
     made: onnx.ModelProto = program.model_proto
-    without_traces(made)
-    made.producer_name, made.producer_version = "spasm", ""
-    made.metadata_props.add(key=PROPERTY, value=metadata)
+    made.ir_version, made.producer_name, made.producer_version = IR_VERSION, "spasm", ""
+    clear_traces(made)
+    name_sizes(made)
     onnx.checker.check_model(made)
-    content: bytes = made.SerializeToString(deterministic=True)
-    return content
+    return made.SerializeToString(deterministic=True)
 
 
-def without_traces(made: onnx.ModelProto) -> None:
+def with_metadata(content: bytes, metadata: str) -> bytes:
+    """The same file with `metadata` as its property `spasm`."""
+    import onnx
+
+    made = onnx.load_model_from_string(content)
+    made.metadata_props.add(key=PROPERTY, value=metadata)
+    return made.SerializeToString(deterministic=True)
+
+
+def clear_traces(made: "onnx.ModelProto") -> None:
     """Remove what names a path of this machine or a line of this code: comments of the model, its nodes and values."""
     graph = made.graph
-    parts = [made, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]
-    for part in [*parts, *made.functions]:
+    graph.ClearField("value_info")  # shapes within the graph, which runtimes infer
+    parts = [made, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *made.functions]
+    for part in parts:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
+
+
+def name_sizes(made: "onnx.ModelProto") -> None:
+    """Name the two sizes that may be any: N is `segments`, T is `frames`."""
+    for value in [*made.graph.input, *made.graph.output]:
+        for size, name in zip(value.type.tensor_type.shape.dim, ("segments", "frames"), strict=False):
+            size.dim_param = name
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ def last_true(valid: torch.Tensor) -> torch.Tensor:
 
 
 def nanmedian(values: torch.Tensor) -> torch.Tensor:
-    """The median over axis 1 of what is not NaN, the lower one of two; NaN where nothing is. (N, T, ...) to (N, ...)."""
+    """The median (N, ...) over axis 1 of the values (N, T, ...) that are not NaN, the lower one of two; or NaN."""
     if not torch.compiler.is_exporting():
         return values.nanmedian(1).values
     missing = torch.isnan(values)

@@ -39,10 +39,10 @@ def choose(run: Path, decision: Decision, models: Sequence[str], child_context: 
     child_context: allow the decision to use each child's other segments, where it was made so. Raises DataError for a
     model that the decision does not have, or out-of-fold rows of another decision.
     """
-    if missing := [name for name in models if name not in decision.models] or not models:
-        reason = f"name {', '.join(map(str, missing))}" if models else "name none"
-        hint = f"name one or more of the models that this run predicts with: {', '.join(decision.models)}"
-        raise DataError("models", f"{reason}, which {run}/decision.json does not have" if models else reason, hint)
+    missing = [str(name) for name in models if name not in decision.models]
+    if missing or not models:
+        hint = f"name one or more of the models that it predicts with: {', '.join(decision.models)}"
+        raise DataError(run, f"does not predict with {', '.join(missing) or 'no model at all'}", hint)
     blend = dataclasses.replace(
         decision.blend_settings, child_context=decision.blend_settings.child_context and child_context
     )
