@@ -273,4 +273,4 @@ fetch(MODEL.infoUrl).then((response) => response.json()).then((info) => {  // at
   showModel(info);
 }).catch(() => {});  // `opened` throws the same with its reason
 opened().catch((error) => { if (!now.job) failed(error); });
-navigator.serviceWorker?.register(address("service_worker.js")).catch(() => {});  // without it the page needs its server
+navigator.serviceWorker?.register(address("service_worker.js"), { updateViaCache: "none" }).catch(() => {});  // without it the page needs its server

@@ -1,4 +1,5 @@
 // One page for a doctor: what was seen, the moments, the plot, the pose at these moments, the model and its limits.
+import { shorten } from "../core/problem.js";
 import { language } from "../texts.js";
 import { clock, el, hundredths, make, probability, sized, text, whole } from "./dom.js";
 import { FPS } from "./player.js";
@@ -7,7 +8,7 @@ import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleto
 import { metricWords, resultWords } from "./words.js";
 
 const MOST_ROWS = 8, MOST_STILLS = 4;  // that fit the page
-const PLOT = [700, 150], STILL = [165, 128], SHARPER = 2;  // CSS pixels, and device pixels for each
+const PLOT = [700, 150], STILL = [165, 112], SHARPER = 2;  // CSS pixels, and device pixels for each
 const INK = { left: "#0072b2", right: "#c4500a", middle: "#000000", halo: null };
 
 // The most probable moments, in the order of time; without any, the highest probability.
@@ -27,7 +28,7 @@ export function fillPrintout({ recording, prediction, info }) {
     make("p", { class: "doctor", text: text("doctor") }),
     make("h1", { text: text("printout.heading") }),
     make("div", { class: "lines" }, line("name"), line("born")),
-    make("p", { class: "facts", text: [`${text("printout.recording")}: ${recording.name}`, `${text("printout.printed")}: ${printed}`].join(" · ") }),
+    make("p", { class: "facts", text: [`${text("printout.recording")}: ${shorten(recording.name)}`, `${text("printout.printed")}: ${printed}`].join(" · ") }),
     make("p", { class: "headline", text: words.headline }),
     list(words.lines),
   ];
