@@ -169,13 +169,13 @@ def test_arrow_keys_step_by_frame_and_second_and_space_plays(result):
 def test_the_player_shows_the_pose_and_says_when_there_is_none(result):
     result.page.focus("#plot")
     result.page.keyboard.press("Home")
-    drawn = result.page.evaluate("document.querySelector('#skeleton').toDataURL()")
+    picture = result.page.evaluate("document.querySelector('#skeleton').toDataURL()")
     assert re.fullmatch(
         r"Picture at 0:00.0: \d+ of 33 landmarks found", result.page.get_attribute("#skeleton", "aria-label")
     )
     for _ in range(11):
         result.page.keyboard.press("Shift+ArrowRight")
-    assert result.page.evaluate("document.querySelector('#skeleton').toDataURL()") != drawn
+    assert result.page.evaluate("document.querySelector('#skeleton').toDataURL()") != picture
     assert result.page.get_attribute("#skeleton", "aria-label") == "Picture at 0:11.0: no pose in this picture"
 
 

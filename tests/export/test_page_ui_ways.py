@@ -115,6 +115,7 @@ def test_by_keyboard_alone_from_start_to_the_saved_table(visitor, poses):
 
     tab_to("#start [data-act=choose]")
     with page.expect_file_chooser() as chooser:
+        page.wait_for_timeout(200)  # until Playwright has taken the place of the chooser
         page.keyboard.press("Enter")
     chooser.value.set_files(npy(poses))
     visitor.wait("result")

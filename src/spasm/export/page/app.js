@@ -142,7 +142,8 @@ async function chooseChild(child) {
   const status = el("#people-status"), number = child + 1;
   status.textContent = text("people.predicting", { number, percent: percent(0) });
   try {
-    const prediction = await predict(child, (fraction) => { if (now.job === job) status.textContent = text("people.predicting", { number, percent: percent(fraction) }); }, job.signal);
+    const advance = (fraction) => { if (now.job === job) status.textContent = text("people.predicting", { number, percent: percent(fraction) }); };
+    const prediction = await predict(child, advance, job.signal);
     if (now.job !== job) return;
     showPrediction(prediction);
     status.textContent = text("people.chosen", { person: text("people.person", { number }) });

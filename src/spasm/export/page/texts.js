@@ -19,12 +19,10 @@ export const texts = {
     limits: "The model misses spasms and reaches its threshold without one, so its result is no diagnosis.",
     model: "About the model",
     choose: "Choose a video or pose file",
-    chooseAnother: "Choose another file",
     drop: "or drop it anywhere on this page",
     kinds: "Videos as your browser plays them (MP4, MOV, WebM); pose files: .npy of shape (frames, 33, 5) at 30 frames per second, .csv or .json of MediaPipe landmarks.",
     camera: "Use the camera",
     dropHere: "Drop the file to analyse it",
-    preparing: "Loading the model …",
   },
 
   rate: {
@@ -54,7 +52,6 @@ export const texts = {
     file: "Reading the file",
     model: "Loading the pose model",
     poses: "Step 1 of 2: finding the pose in each picture",
-    people: "Telling people apart",
     prediction: "Step 2 of 2: predicting",
     done: "{done} of {total} done",
     left: "about {left} left",
@@ -78,8 +75,8 @@ export const texts = {
     still: "This is one picture: without movement nothing can be predicted.",
     tooLittleNext: "Record a video of at least ten seconds, from the side or above, with the whole child in the picture, in good light.",
     highest: "Highest probability {probability} at {time}; moments count from {threshold} on (the threshold).",
-    missed: "The model misses about {missed} of 100 spasms ({on}), so that a moment below the threshold can be a spasm.",
-    missedUnknown: "How many spasms the model misses is not known, so that a moment below the threshold can be a spasm.",
+    missed: "The model misses about {missed} of 100 spasms ({on}): what stays below the threshold can be a spasm.",
+    missedUnknown: "How many spasms the model misses is not known: what stays below the threshold can be a spasm.",
     falseAlarms: "Without a spasm, the threshold is reached in about {count} of the 720 five-second pieces of an hour ({on}).",
     falseAlarmsUnknown: "How often the threshold is reached without a spasm is not known.",
     onSimulated: { one: "measured on {count} simulated child", other: "measured on {count} simulated children" },
@@ -117,7 +114,7 @@ export const texts = {
     whole: "1×",
     show: "Show",
     both: "Video and skeleton",
-    skeleton: "Skeleton only (video hidden)",
+    skeleton: "Skeleton only",
     video: "Video only",
     keys: "Keys: space plays, ← → one picture, Shift ← → one second.",
     check: "Check that the skeleton is on the child, and not on another person.",
@@ -146,8 +143,6 @@ export const texts = {
     tableHighest: "Highest probability",
     tableSeen: "Seen",
     tableEvents: "Moments",
-    axis: "probability",
-    attention: "attention",
     hint: "Click or drag to jump, or use ← →; Page Up and Page Down go to the moment before or after.",
   },
 
@@ -160,7 +155,6 @@ export const texts = {
     noneSeen: "The child was seen all the time.",
     tooLittle: "Too little was seen to list moments.",
     more: { one: "{count} more moment is in the CSV file.", other: "{count} more moments are in the CSV file." },
-    number: "Moment {number}",
   },
 
   save: {
@@ -194,7 +188,6 @@ export const texts = {
     plotLegend: "Line: probability. Dots: five-second pieces. Dashed: threshold {threshold}. Bars and large dots: moments at or above it. Hatched: not seen. Strip: attention.",
     model: "Model",
     modelText: "{run}, trained on {segments} segments of {children} children ({positives} with a spasm). Threshold {threshold}. Sensitivity {sensitivity}, specificity {specificity} on children that the model had not seen.",
-    reading: "How to read it",
     from: "Times count from the first picture.",
   },
 
@@ -241,7 +234,6 @@ export const texts = {
       file: "the file was read",
       video: "the video was analysed",
       camera: "the camera was used",
-      people: "the people were told apart",
       prediction: "the probability was predicted",
       result: "the result was shown",
       save: "a file was saved",

@@ -1,7 +1,7 @@
 // One page for a doctor: what was seen, the moments, the plot, the pose at these moments, the model and its limits.
 import { shorten } from "../core/problem.js";
 import { language } from "../texts.js";
-import { clock, el, hundredths, make, probability, sized, text, whole } from "./dom.js";
+import { clock, el, hundredths, make, probability, sized, text } from "./dom.js";
 import { FPS } from "./player.js";
 import { drawPlot, PRINT_COLOURS } from "./plot.js";
 import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleton.js";
@@ -22,7 +22,10 @@ export function fillPrintout({ recording, prediction, info }) {
   const line = (name) => make("p", { class: "line" }, make("span", { text: text(`printout.${name}`) }), make("i"));
   const printed = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" }).format(new Date());
   const list = (lines) => make("ul", {}, ...lines.map((one) => make("li", { text: one })));
-  const on = info.trained_on;
+  const about = {
+    ...info.trained_on, run: info.run, threshold: hundredths(info.threshold),
+    sensitivity: metricWords(info.metrics.sensitivity), specificity: metricWords(info.metrics.specificity),
+  };
   const parts = [
     ...(info.simulated ? [make("p", { class: "stamp", text: text("simulated") })] : []),
     make("p", { class: "doctor", text: text("doctor") }),
@@ -33,14 +36,18 @@ export function fillPrintout({ recording, prediction, info }) {
     list(words.lines),
   ];
   if (!prediction.tooLittle) {
-    parts.push(make("h2", { text: text("printout.plot") }), canvas(PLOT, "plot", text("printout.plot"), (pen, width, height) => drawPlot(pen, width, height, prediction, 0, prediction.durationS, PRINT_COLOURS)));
+    const draw = (pen, width, height) => drawPlot(pen, width, height, prediction, 0, prediction.durationS, PRINT_COLOURS);
+    parts.push(make("h2", { text: text("printout.plot") }), canvas(PLOT, "plot", text("printout.plot"), draw));
     parts.push(make("p", { class: "small", text: text("printout.plotLegend", { threshold: hundredths(prediction.threshold) }) }));
   }
   if (prediction.events.length) parts.push(...eventTable(prediction, moments));
-  if (moments.length) parts.push(make("h2", { text: text("printout.stills") }), make("div", { class: "stills" }, ...stillMoments(moments, prediction).map((moment) => still(recording, prediction, moment))));
+  if (moments.length) {
+    const stills = stillMoments(moments).map((moment) => still(recording, moment));
+    parts.push(make("h2", { text: text("printout.stills") }), make("div", { class: "stills" }, ...stills));
+  }
   parts.push(
     make("h2", { text: text("printout.model") }),
-    make("p", { text: text("printout.modelText", { run: info.run, segments: whole(on.segments), children: whole(on.children), positives: whole(on.positives), threshold: hundredths(info.threshold), sensitivity: metricWords(info.metrics.sensitivity), specificity: metricWords(info.metrics.specificity) }) }),
+    make("p", { text: text("printout.modelText", about) }),
     make("p", { class: "warning", text: `${text("notDevice")} ${info.warning}` }),
     make("h2", { text: text("printout.remarks") }),
     make("div", { class: "remarks" }, make("i"), make("i")),
@@ -49,7 +56,8 @@ export function fillPrintout({ recording, prediction, info }) {
 }
 function eventTable(prediction, moments) {
   const heads = ["onset", "offset", "probability"].map((name) => make("th", { scope: "col", text: text(`printout.${name}`) }));
-  const rows = moments.map(({ onsetS, offsetS, peak }) => make("tr", {}, ...[clock(onsetS, true), clock(offsetS, true), probability(peak)].map((cell) => make("td", { text: cell }))));
+  const cells = ({ onsetS, offsetS, peak }) => [clock(onsetS, true), clock(offsetS, true), probability(peak)];
+  const rows = moments.map((moment) => make("tr", {}, ...cells(moment).map((cell) => make("td", { text: cell }))));
   const more = prediction.events.length - moments.length;
   return [
     make("h2", { text: text("printout.events") }),
@@ -60,7 +68,7 @@ function eventTable(prediction, moments) {
 const stillMoments = (moments) => [...moments].sort((a, b) => b.peak - a.peak).slice(0, MOST_STILLS).sort((a, b) => a.onsetS - b.onsetS);
 
 // The pose in the middle of a moment, or the nearest one that was found, as a figure.
-function still(recording, prediction, { onsetS, offsetS, isHighest }) {
+function still(recording, { onsetS, offsetS, isHighest }) {
   const poses = recording.people[recording.child], aspect = recording.picture[0] / recording.picture[1];
   const wanted = Math.min(recording.frames - 1, Math.round(((onsetS + offsetS) / 2) * FPS)), frame = nearestPose(poses, wanted, recording.frames);
   const time = clock(frame / FPS, true);
