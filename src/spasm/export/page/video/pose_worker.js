@@ -5,11 +5,11 @@
 const LANDMARKS = 33;
 const CHANNELS = ["x", "y", "z", "visibility", "presence"];
 const PICTURE_EVERY_MS = 250; // pictures to show while a video is analysed
+const SHOWN_SIDE = 640; // pixels
 
 let landmarker = null;
 let maxPeople = 1;
 let lastMs = -1; // MediaPipe needs rising times
-let picture = null; // of the camera
 let queue = Promise.resolve();
 
 self.onmessage = ({ data }) => {
@@ -25,6 +25,7 @@ const HANDLERS = { open, inspect, read, look };
 async function open({ wasmBase, poseModelUrl, maxPeople: people }) {
   maxPeople = people;
   try {
+    for (const level of ["log", "info", "warn", "error"]) console[level] = () => {}; // its log; its errors are thrown
     self.module = { exports: {} }; // the bundle is a CommonJS file
     self.exports = self.module.exports;
     importScripts(`${wasmBase}/../vision_bundle.js`);
@@ -54,47 +55,49 @@ async function inspect({ file }) {
 
 /** Find the people in the frames from startS to before endS. The frames from warmUpS on only start the tracking. */
 async function read({ file, warmUpS, startS, endS, wantsPictures }) {
-  const [reading, { GreyRange, Picture }] = await Promise.all([import("./reading.js"), import("./picture.js")]);
+  const [reading, { pixelsOf }, { GreyRange }] = await Promise.all(
+    ["./reading.js", "./pixels.js", "./stillness.js"].map((name) => import(name)),
+  );
   const track = await reading.openVideo(file);
-  const painted = new Picture(track.displayWidth, track.displayHeight);
   const range = new GreyRange();
   const beginMs = await forget();
   let shownMs = -Infinity;
+  let size = null;
   let reason = "";
   try {
     for await (const sample of reading.frames(track, warmUpS, endS)) {
       const timeS = sample.timestamp;
-      painted.paint((context, width, height) => sample.draw(context, 0, 0, width, height));
+      const frame = sample.toVideoFrame();
       sample.close();
-      const people = detect(painted.canvas, beginMs + Math.round((timeS - warmUpS) * 1000));
+      const picture = await pixelsOf(frame, sample.rotation);
+      frame.close();
+      size = [picture.width, picture.height];
+      const people = detect(picture, beginMs + Math.round((timeS - warmUpS) * 1000));
       if (timeS < startS) continue;
-      if (!range.isChanging) range.add(painted.thumbnail());
+      range.add(picture);
       const isShown = wantsPictures && performance.now() - shownMs >= PICTURE_EVERY_MS;
       if (isShown) shownMs = performance.now();
-      post({ timeS, people }, isShown ? await createImageBitmap(painted.canvas) : null);
+      post({ timeS, people }, isShown ? await bitmapOf(picture) : null);
     }
   } catch (error) {
-    reason = reasonOf(error); // a file that was cut or damaged: what was decoded is kept
+    reason = reading.reasonOf(error) || "unknown"; // a file that was cut or damaged: what was decoded is kept
   }
-  self.postMessage({ kind: "done", range, reason });
-
-  function reasonOf(error) {
-    return reading.reasonOf(error) || "unknown";
-  }
+  self.postMessage({ kind: "done", range, size, reason });
 }
 
 /** Find the people in one frame of a camera, a VideoFrame or an ImageBitmap. */
 async function look({ frame, timeS, wantsPicture }) {
-  const { Picture } = await import("./picture.js");
-  const width = frame.displayWidth ?? frame.width;
-  const height = frame.displayHeight ?? frame.height;
-  if (picture?.width !== width || picture?.height !== height) {
-    picture = Object.assign(new Picture(width, height), { width, height });
-  }
-  picture.paint((context, wide, high) => context.drawImage(frame, 0, 0, wide, high));
+  const { pixelsOf } = await import("./pixels.js");
+  const picture = await pixelsOf(frame);
   frame.close();
-  const people = detect(picture.canvas, Math.round(timeS * 1000));
-  post({ timeS, people, size: [width, height] }, wantsPicture ? await createImageBitmap(picture.canvas) : null);
+  const people = detect(picture, Math.round(timeS * 1000));
+  post({ timeS, people, size: [picture.width, picture.height] }, wantsPicture ? await bitmapOf(picture) : null);
+}
+
+/** A picture to show, with a longer side of at most SHOWN_SIDE. */
+function bitmapOf(picture) {
+  const scale = Math.min(1, SHOWN_SIDE / Math.max(picture.width, picture.height));
+  return createImageBitmap(picture, { resizeWidth: Math.max(1, Math.round(picture.width * scale)) });
 }
 
 /** Forget who was tracked, so that each part of a video depends on its own frames alone; its first time in ms. */
@@ -104,9 +107,9 @@ async function forget() {
 }
 
 /** The people in a picture, each a Float32Array(33 * 5); not found is MediaPipe's to know: all landmarks are given. */
-function detect(canvas, timeMs) {
+function detect(picture, timeMs) {
   lastMs = Math.max(timeMs, lastMs + 1);
-  return landmarker.detectForVideo(canvas, lastMs).landmarks.map((landmarks) => {
+  return landmarker.detectForVideo(picture, lastMs).landmarks.map((landmarks) => {
     const pose = new Float32Array(LANDMARKS * CHANNELS.length);
     landmarks.forEach((landmark, number) =>
       CHANNELS.forEach((channel, at) => {

@@ -34,7 +34,7 @@ async function primaryTrack(input, name) {
   }
 }
 
-/** What is known of a video before it is decoded: {firstS, endS, promisedEndS, stepS, width, height}. */
+/** What is known of a video before it is decoded: {firstS, endS, promisedEndS, stepS}. */
 export async function inspect(track, name) {
   try {
     const firstS = Math.max(0, await track.getFirstTimestamp());
@@ -42,7 +42,7 @@ export async function inspect(track, name) {
     const promisedEndS = Math.max(endS, (await track.getDurationFromMetadata()) ?? 0);
     const rate = (await track.computePacketStats(PACKETS_FOR_RATE)).averagePacketRate;
     const stepS = rate >= 1 && rate <= 1000 ? 1 / rate : 1 / 30;
-    return { firstS, endS, promisedEndS, stepS, width: track.displayWidth, height: track.displayHeight };
+    return { firstS, endS, promisedEndS, stepS };
   } catch (error) {
     throw new PageProblem("damagedVideo", { name, reason: reasonOf(error) });
   }

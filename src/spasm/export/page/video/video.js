@@ -1,7 +1,7 @@
 // From a video file to the people in each frame. The same steps as spasm/video/decode.py, except that a child whom the
 // model misses in the whole picture is not searched in parts of it (spasm/video/second_look.py).
 import { PageProblem } from "../core/problem.js";
-import { isStill } from "./picture.js";
+import { isStill } from "./stillness.js";
 import { PoseThread } from "./pose_thread.js";
 import { rising } from "./times.js";
 
@@ -90,7 +90,7 @@ function merged(file, parts, found) {
   return {
     timesS: rising(times, found.stepS),
     detections,
-    picture: [found.width, found.height],
+    picture: parts.find((part) => part.size).size,
     isStill: isStill(parts.map((part) => part.range)),
     endsEarly: reason !== "" || times.at(-1) < found.promisedEndS - ENDS_EARLY_S,
   };
