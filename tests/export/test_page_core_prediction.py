@@ -34,7 +34,12 @@ pytestmark = [
     pytest.mark.skipif(not (MODELS / ORT.archive).is_file(), reason=f"{ORT.wanted} is not in input/models: make web"),
 ]
 LENGTH, STRIDE = 60, 30
-URLS = """{modelUrl: 'model/network.onnx', infoUrl: 'model/model.json', ortUrl: 'vendor/onnxruntime-web/ort.wasm.min.mjs'}"""
+ORT_URL = "vendor/onnxruntime-web/ort.wasm.min.mjs"
+URLS = f"{{modelUrl: 'model/network.onnx', infoUrl: 'model/model.json', ortUrl: '{ORT_URL}'}}"
+OPEN = f"""async (load, change) => {{
+  const {{openPredictor}} = await load('core/prediction.js');
+  await openPredictor({{...{URLS}, ...change}});
+}}"""
 RECORDING = f"""async (load, poses, frames, strideS) => {{
   const {{openPredictor}} = await load('core/prediction.js'), predictor = await openPredictor({URLS});
   const done = [], onProgress = (progress) => done.push(progress);
@@ -188,7 +193,8 @@ def test_too_little_seen_is_reported_as_such_and_never_as_no_event(network, reco
 SPIED = f"""async (load, poses, frames, tiles) => {{
   const sent = [], post = Worker.prototype.postMessage;
   Worker.prototype.postMessage = function (message, transfer) {{
-    if (message.kind === "predict") sent.push([message.count, message.poses.length, transfer[0] === message.poses.buffer]);
+    const {{kind, count, poses}} = message;
+    if (kind === "predict") sent.push([count, poses.length, transfer[0] === poses.buffer]);
     return post.call(this, message, transfer);
   }};
   try {{
@@ -219,12 +225,14 @@ def test_a_prediction_can_be_cancelled_and_another_one_made_afterwards(network, 
           const controller = new AbortController(), done = [], codes = [];
           const onProgress = (progress) => {{ done.push(progress.done); controller.abort(); }};
           for (const signal of [controller.signal, AbortSignal.abort(), AbortSignal.timeout(1)]) {{
-            await predictor.predictRecording(poses, frames, {{onProgress, signal}}).catch((error) => codes.push(error.code));
+            const options = {{onProgress, signal}};
+            await predictor.predictRecording(poses, frames, options).catch((error) => codes.push(error.code));
           }}
           const after = await predictor.predictRecording(poses.subarray(0, 300 * 165), 300);
           const pending = predictor.predictRecording(poses, frames).catch((error) => error.code);
           predictor.close();
-          return {{codes, done, after: after.windows.probability.length, closed: [await pending, await predictor.predictRecording(poses, frames).catch((error) => error.code)]}};
+          const later = predictor.predictRecording(poses, frames).catch((error) => error.code);
+          return {{codes, done, after: after.windows.probability.length, closed: [await pending, await later]}};
         }}""",
         poses, len(poses),
     )  # fmt: skip
@@ -274,10 +282,7 @@ def test_a_folder_that_is_not_whole_is_a_problem_with_its_file(network):
     expected = len(network.page.messages)
     for change, code, word in cases:
         with pytest.raises(Problem) as problem:
-            network.page.run(
-                f"async (load, change) => (await load('core/prediction.js')).openPredictor({{...{URLS}, ...change}}).then(() => null)",
-                change,
-            )
+            network.page.run(OPEN, change)
         assert problem.value.code == code and word in json.dumps(problem.value.values)
     del network.page.messages[expected:]  # the browser notes what it did not find
 
