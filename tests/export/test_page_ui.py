@@ -100,7 +100,7 @@ def test_the_words_say_what_was_seen_first_and_what_the_model_misses(result, inf
     )
     assert f"Highest probability {expected.highest[0]:.2f} " in words[1] and f"{info['threshold']:.2f}" in words[1]
     assert f"misses about {round(100 * (1 - info['metrics']['sensitivity']['value']))} of 100 spasms" in words[2]
-    assert f"about {info['false_alarms_per_hour']:.0f} of the 720" in words[3] and "simulated children" in words[3]
+    assert f"about {info['false_alarms_per_hour']:,.0f} of the {3600 * FPS / info['frames']:,.0f} pieces" in words[3] and "simulated children" in words[3]
     assert re.fullmatch(r"\d+ moments? reached the threshold", result.text("#headline"))
 
 
