@@ -100,7 +100,10 @@ def test_the_words_say_what_was_seen_first_and_what_the_model_misses(result, inf
     )
     assert f"Highest probability {expected.highest[0]:.2f} " in words[1] and f"{info['threshold']:.2f}" in words[1]
     assert f"misses about {round(100 * (1 - info['metrics']['sensitivity']['value']))} of 100 spasms" in words[2]
-    assert f"about {info['false_alarms_per_hour']:,.0f} of the {3600 * FPS / info['frames']:,.0f} pieces" in words[3] and "simulated children" in words[3]
+    assert (
+        f"about {info['false_alarms_per_hour']:,.0f} of the {3600 * FPS / info['frames']:,.0f} pieces" in words[3]
+        and "simulated children" in words[3]
+    )
     assert re.fullmatch(r"\d+ moments? reached the threshold", result.text("#headline"))
 
 
@@ -208,7 +211,11 @@ def two_people(simulated):
     frames = [[pose.ravel().round(4).tolist() for pose in pair] for pair in zip(left, right, strict=True)]
     return f"""
 const frames = {frames};
-export async function openCamera() {{ throw new Error("not here"); }}
+export async function openCamera({{ signal }}) {{
+  const failed = new Promise(() => {{}}), file = {{ name: "" }};
+  const stop = () => analyseVideo(file, {{ signal, onProgress() {{}} }});
+  return {{ failed, stop, start(stream) {{ window.recorded = stream; }} }};
+}}
 export async function analyseVideo(file, {{ onProgress, signal }}) {{
   for (let done = 1; done <= 4; done++) {{
     onProgress({{ done, total: 4, secondsS: 10 * done / 4 }});
@@ -305,6 +312,35 @@ def test_a_photograph_has_no_probability_and_a_cut_video_is_named(browser, site,
         assert "ends earlier than it says" in visitor.text("#notes")
         visitor.page.wait_for_selector("#no-video:not([hidden])")
         assert visitor.page.locator("#show-label").is_hidden()
+
+
+def test_the_camera_records_after_consent_and_is_off_with_the_result(browser, site, two_people):
+    with _video(browser, site, two_people) as visitor:
+        visitor.page.evaluate(CANVAS_AS_CAMERA)
+        visitor.page.click("#start [data-act=camera]")
+        visitor.page.click("[data-act=allow]")
+        visitor.page.wait_for_selector("#stop:not([hidden])")
+        assert visitor.page.evaluate("window.recorded.getTracks()[0].readyState") == "live"
+        assert visitor.page.evaluate("document.activeElement.id") == "stop"
+        visitor.page.keyboard.press("Enter")
+        visitor.wait("result")
+        assert visitor.page.evaluate("window.recorded.getTracks()[0].readyState") == "ended"
+        assert visitor.text("#result-heading") == "Result for camera"
+        assert visitor.page.locator("#save-still").is_hidden(), "no picture was kept"
+        visitor.page.click("#result [data-act=camera]")
+        visitor.page.click("[data-act=allow]")
+        visitor.page.wait_for_selector("#stop:not([hidden])")
+        visitor.page.click("[data-act=cancel]")
+        visitor.wait("start")
+        assert visitor.page.evaluate("window.recorded.getTracks()[0].readyState") == "ended"
+        assert visitor.messages == []
+
+
+CANVAS_AS_CAMERA = """() => {
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillRect(0, 0, 9, 9);
+  navigator.mediaDevices.getUserMedia = async () => canvas.captureStream();
+}"""
 
 
 def test_cancel_ends_the_work_and_another_file_can_be_chosen_at_once(browser, site, two_people, video, recording):
