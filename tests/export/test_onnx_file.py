@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -216,3 +218,15 @@ def test_a_calibration_of_the_network_alone_is_one_line_which_averages_of_probab
     ours = np.clip(line.slope * logits + line.offset, line.low, line.high)
     assert 1 / (1 + np.exp(-ours)) == pytest.approx(alone.parameters.of_fold_averages().probability(rows), rel=1e-5)
     assert line.no_pose_logit == decision.no_pose_logit
+
+
+def test_the_benchmark_prints_milliseconds_ratios_and_sizes(exported, blended):
+    flags = ["--run", blended, "--file", exported, "--segments", "4", "--repeats", "1"]
+    command = [sys.executable, "benchmarks/onnx_file.py", *map(str, flags)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    head, _, *rows, size, about_run = finished.stdout.splitlines()
+    assert head.startswith(f"4 segments of {T} frames, 3 folds, one thread")
+    assert [row[:22].strip() for row in rows] == ["torch, float32", "torch, bfloat16", "onnxruntime, float32"]
+    assert all(float(row[22:36]) > 0 and float(row[36:]) > 0 for row in rows)
+    assert size.startswith(f"file: {exported.stat().st_size:,} bytes, ") and "SIMULATED" in about_run
