@@ -12,8 +12,8 @@ import pytest
 
 from helpers.browser import needs_browser
 from helpers.page import PageModules, Problem, served
-from helpers.poses import moving
 from helpers.pose_tables import child, mediapipe_csv
+from helpers.poses import moving
 from helpers.segments import header, npy
 from spasm.config.pose_files import PoseFileSettings
 from spasm.data.findings import clean
@@ -106,11 +106,11 @@ HOSTILE = {
     "records": (npy(header("[('x', '<f4')]"), bytes(400)), "npyType"),
     "integers": (npy(header("'<i8'"), bytes(400)), "npyType"),
     "a shape of petabytes": (npy(header(shape="(999999999999, 33, 5)"), bytes(660)), "npyCutShort"),
-    "a shape beyond every number": (npy(header(shape="(999999999999999, 999999999999999, 999999999999999)")), "npyCutShort"),
+    "a shape beyond every number": (npy(header(shape=f"({10**14}, {10**14}, {10**14})")), "npyCutShort"),
     "a negative length": (npy(header(shape="(-1, 33, 5)"), bytes(660)), "npyShape"),
     "a length that is no number": (npy(header(shape="(1e9, 33, 5)"), bytes(660)), "npyHeader"),
     "a length without a tuple": (npy(header(shape="(330)"), bytes(1320)), "npyShape"),
-    "code in the header": (npy("{'descr': __import__('os').system('x'), 'fortran_order': False, 'shape': (1,)}"), "npyType"),
+    "code in the header": (npy("{'descr': exit(), 'fortran_order': False, 'shape': (1,)}"), "npyType"),
     "a field twice": (npy("{'shape': (1,), 'shape': (1,), 'descr': '<f4', 'fortran_order': False}"), "npyHeader"),
     "a field too few": (npy("{'descr': '<f4', 'shape': (1,)}"), "npyHeader"),
     "a field too many": (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}"), "npyHeader"),
@@ -138,7 +138,8 @@ def test_a_header_of_a_night_is_refused_before_its_values_are_read(page):
             """async (load, head, size) => {
               const {readPoseFile} = await load('core/pose_file.js');
               const never = () => { throw new Error("the whole file was read"); };
-              return readPoseFile({name: "night.npy", size, slice: (from, to) => new Blob([head]).slice(from, to), arrayBuffer: never, text: never});
+              const slice = (from, to) => new Blob([head]).slice(from, to);
+              return readPoseFile({name: "night.npy", size, slice, arrayBuffer: never, text: never});
             }""",
             content, len(content) + frames * 660,
         )  # fmt: skip
@@ -158,7 +159,8 @@ def test_random_bytes_after_the_magic_are_always_a_problem_and_never_an_error(pa
         """async (load, files) => {
           const {readNpy} = await load('core/npy.js'), {PageProblem} = await load('core/problem.js');
           return files.map((bytes) => {
-            try { return String(readNpy(bytes.buffer).shape); } catch (error) { return error instanceof PageProblem ? error.code : `ERROR ${error}`; }
+            try { return String(readNpy(bytes.buffer).shape); }
+            catch (error) { return error instanceof PageProblem ? error.code : `ERROR ${error}`; }
           });
         }""",
         contents,
@@ -237,7 +239,7 @@ JSON_FORMS = {
     "lists of landmarks": lambda frames: frames,
     "objects with landmarks": lambda frames: [{"frame": n, "landmarks": one} for n, one in enumerate(frames)],
     "an object of frames": lambda frames: {"fps": 25, "frames": [{"pose_landmarks": one} for one in frames]},
-    "results of MediaPipe Tasks": lambda frames: [{"landmarks": [one] if one else [], "worldLandmarks": []} for one in frames],
+    "results of MediaPipe Tasks": lambda frames: [{"landmarks": [one] if one else [], "other": []} for one in frames],
     "lists of numbers": lambda frames: [one and [list(point.values()) for point in one] for one in frames],
 }  # fmt: skip
 
@@ -258,19 +260,24 @@ def table(change: Callable[[list[str]], list[str]] = list) -> bytes:
     return "\n".join(change(spelled(child(1, 12), by_name).splitlines())).encode()
 
 
+def timed(lines: list[str]) -> list[str]:
+    """A table with times in the place of frames, of which a few are left out."""
+    header, *rows = [line.split(",", 1)[1] for line in lines]
+    return [f"timestamp_ms,{header}", *(f"{33 * n + (400 if n > 6 else 0)},{row}" for n, row in enumerate(rows))]
+
+
 def test_tables_that_hold_something_else_are_refused(page):
     one = landmarks(child()[0])
     pixels = child()[:12] * [640, 480, 640, 1, 1]
     cases = {
-        "poseLayout": [table(lambda lines: ["frame,speed,mood", "1,2,3"]), table(lambda lines: [line.rsplit(",", 6)[0] for line in lines])],
+        "poseLayout": [b"frame,speed,mood\n1,2,3", table(lambda lines: [line.rsplit(",", 6)[0] for line in lines])],
         "csvCells": [table(lambda lines: [*lines[:5], lines[5][:40], *lines[6:]])],
         "csvNumber": [table(lambda lines: [*lines[:4], lines[4].replace("0.", "zero.", 1), *lines[5:]])],
         "csvFrame": [table(lambda lines: [*lines[:4], "-3" + lines[4][1:], *lines[5:]])],
         "severalPeople": [table(lambda lines: [*lines, lines[-1]])],
         "emptyRecording": [b"", b"\n\n", table(lambda lines: lines[:1])],
         "csvEncoding": [table().decode().encode("utf-16")],
-        "unevenTimes": [table(lambda lines: [lines[0].replace("frame", "timestamp_ms")]
-                              + [f"{33 * n + (400 if n > 6 else 0)}{line[line.index(','):]}" for n, line in enumerate(lines[1:])])],
+        "unevenTimes": [table(timed)],
         "recordingTooLong": [table(lambda lines: [*lines[:-1], "999999" + lines[-1][2:]])],
     }  # fmt: skip
     for code, contents in cases.items():

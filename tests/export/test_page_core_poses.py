@@ -68,8 +68,8 @@ def kinds(found: Findings) -> list[dict[str, Any]]:
     }  # fmt: skip
     if found.implausible:
         frame, landmark, channel = map(int, found.first[:3])
-        parts["implausible"] = {"kind": "implausible", "count": found.implausible, "frame": frame,
-                                "landmark": LANDMARKS[landmark], "channel": CHANNELS[channel], "value": found.first[3]}  # fmt: skip
+        where = {"frame": frame, "landmark": LANDMARKS[landmark], "channel": CHANNELS[channel]}
+        parts["implausible"] = {"kind": "implausible", "count": found.implausible, **where, "value": found.first[3]}
     return [parts[kind] for kind in found.sentences()]
 
 
@@ -87,13 +87,26 @@ def check_cleaning(page: PageModules, raw: np.ndarray) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_cleaning_gives_the_same_poses_and_findings_as_the_library(page, dtype):
-    for seed in range(8):
+    for seed in range(4):
         raw = damaged(seed).astype(dtype)
         if dtype is np.float64:  # so near zero that 32 bits would make a mark of it
             raw[5, 3, :2] = 1e-60
             raw[6, :4, :2] = 0.5 + 1e-12 * np.arange(4)[:, None]
             raw[7, :, 3] = 0.1
         check_cleaning(page, raw)
+
+
+def test_the_same_shared_places_are_marks_in_frames_with_few_or_many_landmarks(page):
+    """Clusters of 2 to 12 landmarks at one place, in frames in which 3 to 33 landmarks were found."""
+    rng = np.random.default_rng(0)
+    poses = rng.uniform(0.1, 0.9, (3000, 33, 5)).astype(np.float32)
+    for pose in poses:
+        pose[rng.permutation(33)[rng.integers(3, 34) :]] = np.nan
+        for _ in range(rng.integers(1, 3)):
+            together = rng.choice(33, rng.integers(2, 13), replace=False)
+            pose[together, :2] = np.where(np.isnan(pose[together, :2]), np.nan, rng.uniform(0.1, 0.9, 2))
+    assert clean(poses)[1].marks > 1000
+    check_cleaning(page, poses)
 
 
 def test_clean_poses_pass_unchanged(page):
@@ -113,7 +126,10 @@ def test_poses_without_movement_without_landmarks_and_without_anything_are_notic
 def test_poses_in_pixels_are_refused_as_the_library_refuses_them(page):
     fractions = next(iter(simulate_child(2, 1, 1, SimulationConfig(frames=60)))).pose.astype(np.float32)
     pixels = fractions * np.array([640, 480, 640, 1, 1], np.float32)
-    check = "async (load, raw, frames) => { const {clean, checkUnits} = await load('core/cleaning.js'); checkUnits(clean(raw, frames).counts); }"
+    check = """async (load, raw, frames) => {
+      const {clean, checkUnits} = await load('core/cleaning.js');
+      checkUnits(clean(raw, frames).counts);
+    }"""
     with pytest.raises(DataError, match="is in pixels"):
         clean(pixels)[1].check_units("poses")
     with pytest.raises(Problem) as problem:
@@ -143,6 +159,23 @@ def test_resampling_gives_the_same_poses_at_uneven_times_with_gaps(page):
         )
         times = np.round(rng.uniform(0, 3) + np.cumsum(steps), seed % 5 + 2)
         times += 1e-6 * np.arange(len(times))
+        equal_bits(resampled(times, poses), page.call("core/resampling.js", "resampled", times, poses))
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5])
+def test_resampling_gives_the_same_poses_at_rounded_times(page, digits):
+    poses = clean(damaged(4))[0]
+    for frames in (50, 51, 52):
+        times = np.round(np.arange(frames) / 30, digits)
+        ours = resampled(times, poses[:frames])
+        equal_bits(ours, page.call("core/resampling.js", "resampled", times, poses[:frames]))
+
+
+def test_halfway_between_two_frames_the_same_one_stands_for_a_landmark_that_the_other_lacks(page):
+    times = np.array([0.0, 1 / 30 - 2**-7, 1 / 30 + 2**-7, 0.2])
+    for missing in (1, 2):
+        poses = clean(damaged(6)[30:34])[0]
+        poses[missing, ::2] = np.nan
         equal_bits(resampled(times, poses), page.call("core/resampling.js", "resampled", times, poses))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.bodies import body_at
+from helpers.bodies import body_at, frames_of
 from helpers.browser import needs_browser
 from helpers.page import PageModules, served
 from spasm.video.tracking import Person, adult_score, chosen, distinct, tracks
@@ -16,7 +16,9 @@ TRACKS = """async (load, detections, picture, places) => {
   const {adultScore, chosen, personAt, tracks} = await load('core/tracking.js');
   const people = tracks(detections, picture);
   return {
-    people: people.map((person) => ({frames: person.frames, score: adultScore(person, people), poses: person.over(detections.length)})),
+    people: people.map((person) => (
+      {frames: person.frames, score: adultScore(person, people), poses: person.over(detections.length)}
+    )),
     order: chosen(people).map((person) => people.indexOf(person)),
     at: places.map(([x, y]) => people.indexOf(personAt(people, x, y))),
   };
@@ -55,9 +57,8 @@ def walk(rng: np.random.Generator, frames: int, height: float, begin: float, end
         pose[:, 3] = rng.uniform(0.3, 1, 33)
         pose[rng.random(33) < 0.1] = np.nan
         poses.append(pose if rng.random() > 0.08 else None)
-    gap = rng.integers(0, frames)
-    poses[gap : gap + rng.integers(0, frames // 3)] = [None] * len(poses[gap : gap + rng.integers(0, frames // 3)])
-    return poses[:frames]
+    gap, length = rng.integers(0, frames), rng.integers(0, frames // 3)
+    return [None if gap <= frame < gap + length else pose for frame, pose in enumerate(poses)]
 
 
 def scene_of(seed: int, people: int, frames: int = 70) -> list[np.ndarray]:
@@ -66,7 +67,7 @@ def scene_of(seed: int, people: int, frames: int = 70) -> list[np.ndarray]:
     walks = [walk(rng, frames, rng.choice([0.25, 0.3, 0.5, 0.9]), *rng.uniform(0.1, 0.9, 2)) for _ in range(people)]
     scene = []
     for at in range(frames):
-        there = [one[at] for one in walks if at < len(one) and one[at] is not None]
+        there = [pose for one in walks if (pose := one[at]) is not None]
         if there and rng.random() < 0.1:  # found twice
             again = there[0].copy()
             again[:, :2] += rng.normal(0, 0.002, (33, 2)).astype(np.float32)
@@ -88,8 +89,33 @@ def scene_of(seed: int, people: int, frames: int = 70) -> list[np.ndarray]:
 @pytest.mark.parametrize("picture", [(640, 480), (1080, 1920)])
 @pytest.mark.parametrize("people", [1, 2, 3])
 def test_people_who_cross_vanish_and_return_are_followed_as_in_the_library(page, people, picture):
-    counts = {len(follow(page, scene_of(100 * people + seed, people), picture)) for seed in range(3)}
+    counts = {len(follow(page, scene_of(100 * people + seed, people), picture)) for seed in range(2)}
     assert max(counts) >= people  # so that the scenes are what they claim
+
+
+def test_a_person_who_returns_elsewhere_or_in_another_size_is_the_same_one_at_the_same_limits(page):
+    """People who drift and grow, are lost for up to 20 frames, and return up to two sizes away and twice as large."""
+    rng, scenes = np.random.default_rng(0), []
+    for _ in range(60):
+        before, lost, after = rng.integers(3, 24), rng.integers(0, 21), rng.integers(3, 24)
+        height, drift, growth = rng.uniform(0.2, 0.4), rng.uniform(-0.003, 0.003), rng.uniform(0.98, 1.02)
+        jump, ratio = rng.uniform(0, 0.25 * 2.4) * height, rng.choice([1.0, 1.9, rng.uniform(1, 2)])
+        scene = []
+        for frame in range(before + lost + after):
+            returned = frame >= before + lost
+            x = 0.4 + drift * frame + (jump if returned else 0)
+            swollen = before - 14 <= frame < before - 6  # in most of the last 15 frames, not in most of the last 12
+            tall = height * growth**frame * (ratio if returned else 1.4 if swollen else 1)
+            scene.append(frames_of(body_at(x, 0.5, tall, frame)) if returned or frame < before else frames_of())
+        scenes.append(scene)
+    run = """async (load, scenes) => {
+      const {tracks} = await load('core/tracking.js');
+      return scenes.map((scene) => tracks(scene, [800, 600]).map((one) => one.frames));
+    }"""
+    found = page.run(run, [[list(poses) for poses in scene] for scene in scenes])
+    ours = [[person.frames for person in tracks(scene, (800, 600))] for scene in scenes]
+    assert found == ours
+    assert 10 < sum(len(people) > 1 for people in ours) < 50
 
 
 def test_two_people_who_cross_stay_two(page):
@@ -108,8 +134,7 @@ def test_a_video_without_people_gives_none(page):
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:All-NaN slice")
 def test_duplicates_and_people_on_a_head_are_left_out_as_in_the_library(page):
     scenes = [poses for seed in range(4) for poses in scene_of(seed, 2) if len(poses) > 1]
-    run = "async (load, frames) => { const {distinct} = await load('core/tracking.js'); return frames.map((poses) => distinct(poses, [640, 480])); }"
-    kept = page.run(run, [list(poses) for poses in scenes])
+    kept = page.each("core/tracking.js", "distinct", [[list(poses), (640, 480)] for poses in scenes])
     ours = [distinct(poses, (640, 480)) for poses in scenes]
     assert sum(map(len, ours)) < sum(map(len, scenes))
     for one, other in zip(kept, ours, strict=True):
@@ -130,7 +155,8 @@ def test_a_place_in_a_frame_names_the_person_seen_there_then(page):
             return new Person([640, 480], one.people.flatMap((part) => part.rows));
           });
           const at = (frame) => people.indexOf(personAt(people, 0.25, 0.4, frame));
-          return {at: [at(3), at(50), at(1000)], first: chosen(people, people[1]).map((person) => people.indexOf(person))};
+          const first = chosen(people, people[1]).map((person) => people.indexOf(person));
+          return {at: [at(3), at(50), at(1000)], first};
         }""",
         scene,
     )

@@ -1,8 +1,8 @@
-"""The modules of the web page in a real browser: served by a local server under the page's policy, called from Python."""
+"""The modules of the web page in a real browser: served under the page's policy, called from Python."""
 
 import base64
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -30,11 +30,12 @@ CALL = """async ([args, page]) => {
   const pack = (value) => {
     if (Array.isArray(value)) return value.map(pack);
     if (value === null || typeof value !== "object") return value;
-    if (!kinds[value.constructor.name]) return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, pack(one)]));
+    const kind = value.constructor.name;
+    if (!kinds[kind]) return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, pack(one)]));
     const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     let letters = "";
     for (let at = 0; at < bytes.length; at += 32768) letters += String.fromCharCode(...bytes.subarray(at, at + 32768));
-    return {array: value.constructor.name, data: btoa(letters)};
+    return {array: kind, data: btoa(letters)};
   };
   try {
     return pack(await RUN(load, ...unpack(args)));
@@ -60,6 +61,8 @@ class PageModules:
         self.page = browser.new_page()
         self.address = address
         self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.goto(f"{address}empty.html")
 
@@ -73,6 +76,13 @@ class PageModules:
     def call(self, module: str, name: str, *args: Any) -> Any:
         """What a function of a module gives. Raises Problem."""
         return self.run(f"async (load, ...args) => (await load('{module}')).{name}(...args)", *args)
+
+    def each(self, module: str, name: str, cases: Sequence[Sequence[Any]]) -> list[Any]:
+        """What it gives for the arguments of each case. Raises Problem."""
+        at = f"const at = await load('{module}')"
+        return list(
+            self.run(f"async (load, cases) => {{ {at}; return cases.map((one) => at.{name}(...one)); }}", cases)
+        )
 
 
 def _pack(value: Any) -> Any:

@@ -82,6 +82,8 @@ async function predict(child, advance, signal) {
     const { predictRecording } = await opened();
     const prediction = await predictRecording(recording.people[child], recording.frames, { onProgress: ({ done, total }) => advance(done / total), signal });
     prediction.windowS = info.frames / info.fps;
+    const { events, highest } = prediction, strongest = events.find(({ peak }) => peak >= highest.probability - 1e-6);
+    prediction.highestS = strongest?.onsetS ?? highest.timeS;  // the time of a moment is finer than that of its window
     prediction.mostAttention = prediction.attention.reduce((most, value) => Math.max(most, value), 0);
     predictions.set(child, recording.isStill ? withoutMovement(prediction) : prediction);
   }
@@ -110,9 +112,9 @@ function showPrediction(prediction) {
   announce(text("result.announce", { headline, seen }));
 }
 // Where the player begins: several people are shown together, so that the child can be tapped; one at the first moment.
-function firstFrame({ people, frames, persons, timesS, startS }, { events, highest, tooLittle }) {
+function firstFrame({ people, frames, persons, timesS, startS }, { events, highestS, tooLittle }) {
   if (persons.length > 1) return (timesS[frameWithMost(persons, timesS.length)] - startS) * FPS;
-  return nearestPose(people[0], tooLittle ? 0 : Math.round((events[0]?.onsetS ?? highest.timeS) * FPS), frames);
+  return nearestPose(people[0], tooLittle ? 0 : Math.round((events[0]?.onsetS ?? highestS) * FPS), frames);
 }
 function moved(time) {
   if (!now.result?.prediction) return;
@@ -142,7 +144,8 @@ async function chooseChild(child) {
   const status = el("#people-status"), number = child + 1;
   status.textContent = text("people.predicting", { number, percent: percent(0) });
   try {
-    const prediction = await predict(child, (fraction) => { if (now.job === job) status.textContent = text("people.predicting", { number, percent: percent(fraction) }); }, job.signal);
+    const advance = (fraction) => { if (now.job === job) status.textContent = text("people.predicting", { number, percent: percent(fraction) }); };
+    const prediction = await predict(child, advance, job.signal);
     if (now.job !== job) return;
     showPrediction(prediction);
     status.textContent = text("people.chosen", { person: text("people.person", { number }) });
@@ -273,4 +276,4 @@ fetch(MODEL.infoUrl).then((response) => response.json()).then((info) => {  // at
   showModel(info);
 }).catch(() => {});  // `opened` throws the same with its reason
 opened().catch((error) => { if (!now.job) failed(error); });
-navigator.serviceWorker?.register(address("service_worker.js")).catch(() => {});  // without it the page needs its server
+navigator.serviceWorker?.register(address("service_worker.js"), { updateViaCache: "none" }).catch(() => {});  // without it the page needs its server

@@ -133,7 +133,7 @@ export class Player {
     recording.people.forEach((_, person) => {
       const pose = this.poseOf(person), isChild = person === recording.child;
       if (this.showsSkeleton) drawPose(pen, pose, toPixels, { left, right, middle, halo }, isChild ? line : line * 0.7, isChild ? 1 : OTHERS);
-      if (recording.people.length > 1) this.number(pen, pose, person, toPixels, isChild);
+      if (recording.people.length > 1) this.outline(pen, pose, person, toPixels, isChild);
     });
     const found = countFound(this.poseOf(recording.child)), time = clock(this.frame / FPS, true);
     const state = found ? text("player.found", { count: found }) : text("player.missing");
@@ -144,19 +144,17 @@ export class Player {
     this.canvas.setAttribute("aria-label", text("player.stage", { time, state }));
     el("#clock").textContent = `${text("player.time", { time, total: clock((recording.frames - 1) / FPS, true) })} · ${state}`;
   }
-  // The number of a person above the head; the child's frame around it all.
-  number(pen, pose, person, toPixels, isChild) {
+  // The outline of a person with a number, the child's stronger.
+  outline(pen, pose, person, toPixels, isChild) {
     const at = (landmark) => { const found = place(pose, landmark); return found && toPixels(found); };
     const body = boxAround(pose, 0, 1);
     if (!body) return;
     const [left, top] = toPixels([body[0], body[1]]), [right, bottom] = toPixels([body[2], body[3]]), head = headCircle(at);
     const accent = "#ffe14d", low = head ? Math.min(top, head[1] - head[2]) : top, pad = 6;
     pen.save();
-    if (isChild) {
-      for (const [style, thick] of [["#000000c0", 5], [accent, 2.5]]) {
-        pen.strokeStyle = style; pen.lineWidth = thick;
-        pen.strokeRect(left - pad, low - pad, right - left + 2 * pad, bottom - low + 2 * pad);
-      }
+    for (const [style, thick] of isChild ? [["#000000c0", 5], [accent, 2.5]] : [["#00000080", 3], ["#e8e8ee", 1.2]]) {
+      pen.strokeStyle = style; pen.lineWidth = thick;
+      pen.strokeRect(left - pad, low - pad, right - left + 2 * pad, bottom - low + 2 * pad);
     }
     pen.font = "bold 15px system-ui, sans-serif";
     const words = text("people.number", { number: person + 1 }), wide = pen.measureText(words).width + 12, x = clamp(left - pad, 0, this.canvas.clientWidth - wide);

@@ -38,7 +38,8 @@ export function drawPlot(pen, width, height, prediction, from, to, colours) {
     pen.beginPath(); pen.moveTo(middle - 6, 5); pen.lineTo(middle + 6, 5); pen.lineTo(middle, TOP - 3); pen.fill();
   }
   // Not seen: grey with hatching, so that it is not mistaken for low.
-  const isUnseen = (pixel) => highestIn(prediction.curve, (from + pixel * perPixel) / STEP_S, (from + (pixel + 1) * perPixel) / STEP_S) === null;
+  const highestAt = (pixel) => highestIn(prediction.curve, (from + pixel * perPixel) / STEP_S, (from + (pixel + 1) * perPixel) / STEP_S);
+  const isUnseen = (pixel) => highestAt(pixel) === null;
   for (let pixel = 0; pixel < wide; pixel++) {
     if (!isUnseen(pixel)) continue;
     const begin = pixel;
@@ -70,7 +71,7 @@ export function drawPlot(pen, width, height, prediction, from, to, colours) {
     isDrawing = true;
   };
   if (perPixel > STEP_S) {
-    for (let pixel = 0; pixel < wide; pixel++) point(from + (pixel + 0.5) * perPixel, highestIn(prediction.curve, (from + pixel * perPixel) / STEP_S, (from + (pixel + 1) * perPixel) / STEP_S));
+    for (let pixel = 0; pixel < wide; pixel++) point(from + (pixel + 0.5) * perPixel, highestAt(pixel));
   } else {
     for (let step = Math.max(0, Math.floor(from / STEP_S)); step <= Math.min(prediction.curve.length - 1, Math.ceil(to / STEP_S)); step++) {
       const time = (step + 0.5) * STEP_S, value = prediction.curve[step];
@@ -78,7 +79,7 @@ export function drawPlot(pen, width, height, prediction, from, to, colours) {
     }
   }
   pen.stroke();
-  // The probability of each moment: the highest of its five-second pieces, which the threshold is for.
+  // The probability of each moment: the highest of its pieces, which the threshold is for.
   for (const { onsetS, offsetS, peak } of prediction.events) {
     const middle = (onsetS + offsetS) / 2;
     if (middle < from || middle > to) continue;
@@ -183,11 +184,14 @@ export class Plot {
   }
   // The legend, the description and the table: the same content without a picture.
   describe() {
-    const { events, highest, threshold, durationS, curve, seenS, tooLittle } = this.prediction;
-    const values = { total: duration(durationS), threshold: hundredths(threshold), unseen: duration(Math.max(0, durationS - seenS)), events: text("result.several", { count: events.length }) };
+    const { events, highest, highestS, threshold, durationS, windowS, curve, seenS, tooLittle } = this.prediction;
+    const values = {
+      total: duration(durationS), threshold: hundredths(threshold), window: duration(windowS), unseen: duration(Math.max(0, durationS - seenS)),
+      events: text("result.several", { count: events.length }),
+    };
     el("#plot-description").textContent = tooLittle
       ? text("plot.descriptionUnseen", values)
-      : text("plot.description", { ...values, probability: probability(highest.probability), time: clock(highest.timeS) });
+      : text("plot.description", { ...values, probability: probability(highest.probability), time: clock(highestS) });
     el("#legend").replaceChildren(...["Curve", "Window", "Threshold", "Event", "Unseen", "Attention"].map((name) =>
       make("li", { class: `of-${name.toLowerCase()}` }, make("i", { "aria-hidden": "true" }), text(`plot.legend${name}`, values))));
     const step = ROWS_S.find((one) => durationS / one <= MOST_ROWS) ?? 7200, rows = [];
@@ -195,8 +199,8 @@ export class Plot {
       const end = Math.min(begin + step, durationS), part = curve.subarray(Math.round(begin / STEP_S), Math.round(end / STEP_S));
       const known = part.filter((value) => value === value), top = known.length ? probability(highestIn(part, 0, part.length)) : text("plot.unseen");
       const inside = events.filter(({ onsetS }) => begin <= onsetS && onsetS < end).map(({ onsetS }) => clock(onsetS, true));
-      rows.push(make("tr", {}, ...[text("plot.range", { from: clock(begin), to: clock(end, end % 1 > 0) }), top, duration(Math.min(known.length * STEP_S, end - begin)), inside.join(", ")].map((cell, k) =>
-        make(k ? "td" : "th", k ? { text: cell } : { text: cell, scope: "row" }))));
+      const range = text("plot.range", { from: clock(begin), to: clock(end, end % 1 > 0) }), seen = duration(Math.min(known.length * STEP_S, end - begin));
+      rows.push(make("tr", {}, make("th", { text: range, scope: "row" }), ...[top, seen, inside.join(", ")].map((cell) => make("td", { text: cell }))));
     }
     el("#table tbody").replaceChildren(...rows);
   }

@@ -1,19 +1,20 @@
 // One page for a doctor: what was seen, the moments, the plot, the pose at these moments, the model and its limits.
+import { shorten } from "../core/problem.js";
 import { language } from "../texts.js";
-import { clock, el, hundredths, make, probability, sized, text, whole } from "./dom.js";
+import { clock, duration, el, hundredths, make, probability, sized, text } from "./dom.js";
 import { FPS } from "./player.js";
 import { drawPlot, PRINT_COLOURS } from "./plot.js";
 import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleton.js";
 import { metricWords, resultWords } from "./words.js";
 
-const MOST_ROWS = 10, MOST_STILLS = 4;  // that fit the page
-const PLOT = [700, 170], STILL = [165, 165], SHARPER = 2;  // CSS pixels, and device pixels for each
+const MOST_ROWS = 8, MOST_STILLS = 4;  // that fit the page
+const PLOT = [700, 150], STILL = [165, 112], SHARPER = 2;  // CSS pixels, and device pixels for each
 const INK = { left: "#0072b2", right: "#c4500a", middle: "#000000", halo: null };
 
 // The most probable moments, in the order of time; without any, the highest probability.
-export function printedMoments({ events, highest, tooLittle }) {
+export function printedMoments({ events, highest, highestS, tooLittle }) {
   if (events.length) return [...events].sort((a, b) => b.peak - a.peak).slice(0, MOST_ROWS).sort((a, b) => a.onsetS - b.onsetS);
-  return tooLittle ? [] : [{ onsetS: highest.timeS, offsetS: highest.timeS, peak: highest.probability, isHighest: true }];
+  return tooLittle ? [] : [{ onsetS: highestS, offsetS: highestS, peak: highest.probability, isHighest: true }];
 }
 
 export function fillPrintout({ recording, prediction, info }) {
@@ -21,25 +22,32 @@ export function fillPrintout({ recording, prediction, info }) {
   const line = (name) => make("p", { class: "line" }, make("span", { text: text(`printout.${name}`) }), make("i"));
   const printed = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" }).format(new Date());
   const list = (lines) => make("ul", {}, ...lines.map((one) => make("li", { text: one })));
-  const on = info.trained_on;
+  const about = {
+    ...info.trained_on, run: info.run, threshold: hundredths(info.threshold),
+    sensitivity: metricWords(info.metrics.sensitivity), specificity: metricWords(info.metrics.specificity),
+  };
   const parts = [
     ...(info.simulated ? [make("p", { class: "stamp", text: text("simulated") })] : []),
     make("p", { class: "doctor", text: text("doctor") }),
     make("h1", { text: text("printout.heading") }),
     make("div", { class: "lines" }, line("name"), line("born")),
-    make("p", { class: "facts", text: [`${text("printout.recording")}: ${recording.name}`, `${text("printout.printed")}: ${printed}`].join(" · ") }),
+    make("p", { class: "facts", text: [`${text("printout.recording")}: ${shorten(recording.name)}`, `${text("printout.printed")}: ${printed}`].join(" · ") }),
     make("p", { class: "headline", text: words.headline }),
     list(words.lines),
   ];
   if (!prediction.tooLittle) {
-    parts.push(make("h2", { text: text("printout.plot") }), canvas(PLOT, "plot", text("printout.plot"), (pen, width, height) => drawPlot(pen, width, height, prediction, 0, prediction.durationS, PRINT_COLOURS)));
-    parts.push(make("p", { class: "small", text: text("printout.plotLegend", { threshold: hundredths(prediction.threshold) }) }));
+    const draw = (pen, width, height) => drawPlot(pen, width, height, prediction, 0, prediction.durationS, PRINT_COLOURS);
+    parts.push(make("h2", { text: text("printout.plot") }), canvas(PLOT, "plot", text("printout.plot"), draw));
+    parts.push(make("p", { class: "small", text: text("printout.plotLegend", { threshold: hundredths(prediction.threshold), window: duration(prediction.windowS) }) }));
   }
   if (prediction.events.length) parts.push(...eventTable(prediction, moments));
-  if (moments.length) parts.push(make("h2", { text: text("printout.stills") }), make("div", { class: "stills" }, ...stillMoments(moments, prediction).map((moment) => still(recording, prediction, moment))));
+  if (moments.length) {
+    const stills = stillMoments(moments).map((moment) => still(recording, moment));
+    parts.push(make("h2", { text: text("printout.stills") }), make("div", { class: "stills" }, ...stills));
+  }
   parts.push(
     make("h2", { text: text("printout.model") }),
-    make("p", { text: text("printout.modelText", { run: info.run, segments: whole(on.segments), children: whole(on.children), positives: whole(on.positives), threshold: hundredths(info.threshold), sensitivity: metricWords(info.metrics.sensitivity), specificity: metricWords(info.metrics.specificity) }) }),
+    make("p", { text: text("printout.modelText", about) }),
     make("p", { class: "warning", text: `${text("notDevice")} ${info.warning}` }),
     make("h2", { text: text("printout.remarks") }),
     make("div", { class: "remarks" }, make("i"), make("i")),
@@ -48,7 +56,8 @@ export function fillPrintout({ recording, prediction, info }) {
 }
 function eventTable(prediction, moments) {
   const heads = ["onset", "offset", "probability"].map((name) => make("th", { scope: "col", text: text(`printout.${name}`) }));
-  const rows = moments.map(({ onsetS, offsetS, peak }) => make("tr", {}, ...[clock(onsetS, true), clock(offsetS, true), probability(peak)].map((cell) => make("td", { text: cell }))));
+  const cells = ({ onsetS, offsetS, peak }) => [clock(onsetS, true), clock(offsetS, true), probability(peak)];
+  const rows = moments.map((moment) => make("tr", {}, ...cells(moment).map((cell) => make("td", { text: cell }))));
   const more = prediction.events.length - moments.length;
   return [
     make("h2", { text: text("printout.events") }),
@@ -59,7 +68,7 @@ function eventTable(prediction, moments) {
 const stillMoments = (moments) => [...moments].sort((a, b) => b.peak - a.peak).slice(0, MOST_STILLS).sort((a, b) => a.onsetS - b.onsetS);
 
 // The pose in the middle of a moment, or the nearest one that was found, as a figure.
-function still(recording, prediction, { onsetS, offsetS, isHighest }) {
+function still(recording, { onsetS, offsetS, isHighest }) {
   const poses = recording.people[recording.child], aspect = recording.picture[0] / recording.picture[1];
   const wanted = Math.min(recording.frames - 1, Math.round(((onsetS + offsetS) / 2) * FPS)), frame = nearestPose(poses, wanted, recording.frames);
   const time = clock(frame / FPS, true);

@@ -28,7 +28,8 @@ export const needsRate = (file) => WITHOUT_RATE.test(file.name);
 export async function fromPoseFile(file, fps) {
   if (!file.size) throw new PageProblem("emptyFile", { name: file.name });
   const { poses, frames, findings } = await readPoseFile(file, fps ? { fps } : {});
-  return { name: file.name, frames, picture: UNKNOWN_PICTURE, people: [poses], persons: [], child: 0, url: null, startS: 0, isStill: false, findings: [findings], notes: [] };
+  const whole = { people: [poses], persons: [], child: 0, findings: [findings] };
+  return { ...whole, name: file.name, frames, picture: UNKNOWN_PICTURE, url: null, startS: 0, isStill: false, notes: [] };
 }
 
 export async function fromVideo(file, { onProgress, onPicture, signal }) {
@@ -42,10 +43,10 @@ export function fromDetections(name, { timesS, detections, picture, isStill, end
   const everyone = chosen(tracks(detections, picture)), stay = new Set(staying(everyone));
   const persons = everyone.filter((person) => stay.has(person));  // the child first
   const posesOf = (of) => clean(...withFrames(resampled(timesS, of)));
-  const found = (persons.length ? persons.map((person) => person.over(timesS.length)) : [missingFrames(timesS.length)]).map(posesOf);
+  const frames = timesS.length, found = (persons.length ? persons.map((person) => person.over(frames)) : [missingFrames(frames)]).map(posesOf);
   return {
-    name, frames: found[0].poses.length / VALUES, picture, people: found.map(({ poses }) => poses), persons, everyone, timesS, child: 0, url: null, startS: timesS[0],
-    isStill, findings: found.map(({ findings }) => findings), notes: endsEarly ? ["endsEarly"] : [],
+    name, frames: found[0].poses.length / VALUES, picture, people: found.map(({ poses }) => poses), persons, everyone, timesS,
+    child: 0, url: null, startS: timesS[0], isStill, findings: found.map(({ findings }) => findings), notes: endsEarly ? ["endsEarly"] : [],
   };
 }
 const withFrames = (poses) => [poses, poses.length / VALUES];

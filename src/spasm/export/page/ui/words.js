@@ -2,8 +2,7 @@
 import { areAtOnce } from "./recording.js";
 import { clock, duration, el, hundredths, make, percent, probability, text, whole } from "./dom.js";
 
-const PIECES_AN_HOUR = 720;  // of 5 s
-const TOO_FEW_S = 0.05;
+const TOO_FEW_S = 0.25;  // a step or two of the curve at the ends
 export const MOST_LISTED = 200;  // moments as buttons; the CSV has all of them
 
 const number = (metric) => metric && Number.isFinite(metric.value ?? NaN);
@@ -14,18 +13,22 @@ const measuredOn = (info) => text(info.simulated ? "result.onSimulated" : "resul
 
 // {headline, seen, lines}: for the page and the printout. lines: sentences in the order of their weight.
 export function resultWords(prediction, info, isStill) {
-  const { durationS, seenS, poseS, events, highest, threshold, tooLittle } = prediction;
-  const values = { total: duration(durationS), seen: duration(tooLittle ? poseS : seenS), unseen: duration(durationS - seenS), threshold: hundredths(threshold), count: events.length };
+  const { durationS, seenS, poseS, events, highest, highestS, threshold, tooLittle } = prediction;
+  const values = {
+    total: duration(durationS), seen: duration(tooLittle ? poseS : seenS), unseen: duration(durationS - seenS),
+    threshold: hundredths(threshold), count: events.length,
+  };
   const lines = [];
   if (tooLittle) {
     const seen = text(poseS ? "result.unseen" : "result.never", values);
-    lines.push(seen, isStill ? text("result.still") : text("result.tooLittleWhy", { needed: duration((info.abstain * info.frames) / info.fps), window: duration(info.frames / info.fps) }), text("result.tooLittleNext"));
+    const windowS = info.frames / info.fps, why = { needed: duration(info.abstain * windowS), window: duration(windowS) };
+    lines.push(seen, isStill ? text("result.still") : text("result.tooLittleWhy", why), text("result.tooLittleNext"));
     return { headline: text("result.tooLittle"), seen, lines };
   }
   const seen = text(durationS - seenS < TOO_FEW_S ? "result.seenAll" : "result.seen", values);
-  const strongest = events.reduce((most, event) => (most && most.peak >= event.peak ? most : event), null);  // its own time is finer than that of its window
-  lines.push(seen, text("result.highest", { ...values, probability: probability(highest.probability), time: clock(strongest?.onsetS ?? highest.timeS) }));
-  lines.push(missedWords(info), falseAlarmWords(info));
+  const most = text("result.highest", { ...values, probability: probability(highest.probability), time: clock(highestS) });
+  // Without any moment, what the model misses is the more important sentence.
+  lines.push(seen, ...(events.length ? [most, missedWords(info)] : [missedWords(info), most]), falseAlarmWords(info));
   return { headline: text(events.length ? "result.several" : "result.none", values), seen, lines };
 }
 function missedWords(info) {
@@ -34,7 +37,11 @@ function missedWords(info) {
 }
 function falseAlarmWords(info) {
   if (!Number.isFinite(info.false_alarms_per_hour ?? NaN)) return text("result.falseAlarmsUnknown");
-  return text("result.falseAlarms", { count: whole(Math.min(info.false_alarms_per_hour, PIECES_AN_HOUR)), on: measuredOn(info) });
+  return text("result.falseAlarms", { ...piecesOf(info), on: measuredOn(info) });
+}
+
+function piecesOf({ frames, fps, false_alarms_per_hour: count }) {
+  return { window: duration(frames / fps), pieces: whole((3600 * fps) / frames), count: whole(count) };
 }
 
 export function showWords(recording, prediction, info) {
@@ -57,11 +64,13 @@ export function showEvents(prediction, seek) {
   const { events, durationS, seenS, tooLittle } = prediction, unseenS = durationS - seenS;
   const unseen = unseenS < TOO_FEW_S ? text("events.noneSeen") : text("events.noneUnseen", { unseen: duration(unseenS) });
   const more = events.length - MOST_LISTED;
-  el("#events-none").textContent = tooLittle ? text("events.tooLittle") : !events.length ? text("events.none", { unseen }) : more > 0 ? text("events.more", { count: more }) : "";
+  const none = tooLittle ? text("events.tooLittle") : text("events.none", { unseen });
+  el("#events-none").textContent = !events.length ? none : more > 0 ? text("events.more", { count: more }) : "";
   el("#events-none").hidden = !el("#events-none").textContent;
   el("#events-when").hidden = !events.length;
   el("#event-list").replaceChildren(...events.slice(0, MOST_LISTED).map((event) => {
-    const button = make("button", { type: "button", text: text("events.one", { time: clock(event.onsetS, true), probability: probability(event.peak), duration: duration(Math.max(0.1, event.offsetS - event.onsetS)) }) });
+    const values = { time: clock(event.onsetS, true), probability: probability(event.peak), duration: duration(Math.max(0.1, event.offsetS - event.onsetS)) };
+    const button = make("button", { type: "button", text: text("events.one", values) });
     button.onclick = () => seek(event.onsetS);
     return make("li", {}, button);
   }));
@@ -84,7 +93,8 @@ export function showPeople(recording, choose) {
   el("#people-what").textContent = text(atOnce ? "people.what" : "people.parts", { count: recording.people.length });
   el("#person-buttons").replaceChildren(...recording.people.map((_, number) => {
     const seconds = recording.persons[number] ? duration((recording.persons[number].rows.length / recording.timesS.length) * (recording.frames / 30)) : "";
-    const button = make("button", { type: "button", "aria-pressed": String(number === recording.child) }, text("people.person", { number: number + 1 }), " ", make("small", { text: text("people.seen", { seen: seconds }) }));
+    const words = [text("people.person", { number: number + 1 }), " ", make("small", { text: text("people.seen", { seen: seconds }) })];
+    const button = make("button", { type: "button", "aria-pressed": String(number === recording.child) }, ...words);
     button.onclick = () => choose(number);
     return button;
   }));
@@ -96,9 +106,11 @@ export function markChild(child) {
 // ---- the model
 
 export function showModel(info) {
-  const { trained_on: on, metrics } = info, unknown = text("model.unknown"), pair = (name, value) => [make("dt", { text: text(`model.${name}`) }), make("dd", { text: value })];
-  const finds = number(metrics.sensitivity) ? text("model.findsText", Object.fromEntries(["value", "low", "high"].map((key) => [key, ofHundred(metrics.sensitivity[key])]))) : unknown;
-  const alarms = Number.isFinite(info.false_alarms_per_hour ?? NaN) ? text("model.falseAlarmsText", { count: whole(info.false_alarms_per_hour) }) : unknown;
+  const { trained_on: on, metrics: { sensitivity } } = info, unknown = text("model.unknown");
+  const pair = (name, value) => [make("dt", { text: text(`model.${name}`) }), make("dd", { text: value })];
+  const found = () => Object.fromEntries(["value", "low", "high"].map((key) => [key, ofHundred(sensitivity[key])]));
+  const finds = number(sensitivity) ? text("model.findsText", found()) : unknown;
+  const alarms = Number.isFinite(info.false_alarms_per_hour ?? NaN) ? text("model.falseAlarmsText", piecesOf(info)) : unknown;
   el("#model").replaceChildren(
     ...pair("run", info.run), ...pair("trained", text(info.simulated ? "model.trainedSimulated" : "model.trainedText", on)), ...pair("finds", finds),
     ...pair("falseAlarms", alarms), ...pair("threshold", hundredths(info.threshold)), ...pair("warning", info.warning));
