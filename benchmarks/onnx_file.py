@@ -30,6 +30,7 @@ from spasm.export import onnx_file
 from spasm.inference.ensemble_predictor import open_folds
 from spasm.models.networks.predictor import pick_precision
 from spasm.runs.artefacts import read_decision
+from spasm.runs.chosen_models import choose
 
 CPU = torch.device("cpu")
 
@@ -53,6 +54,7 @@ def main(settings: Benchmark) -> int:
     decision, path = read_decision(settings.run), settings.file or settings.run / "network.onnx"
     if not path.exists():
         raise DataError(path, "is not there", f"write it: python src/export_onnx.py --run {shell_words(settings.run)}")
+    network = choose(settings.run, decision, [onnx_file.NETWORK]).models[onnx_file.NETWORK]
     set_threads(threads=1)
     poses = onnx_file.checked_poses(decision.frames)[:-1]  # each with a pose
     poses = np.concatenate([poses] * (settings.segments // len(poses) + 1))[: settings.segments]
@@ -60,9 +62,8 @@ def main(settings: Benchmark) -> int:
 
     def in_torch(precision: str) -> Callable[[], object]:
         hardware = Hardware(device="cpu", precision=precision)
-        model = decision.models[onnx_file.NETWORK]
         folds = range(decision.folds)
-        opened = open_folds(settings.run, onnx_file.NETWORK, model, decision.data.landmarks, folds, hardware)
+        opened = open_folds(settings.run, onnx_file.NETWORK, network, decision.data.landmarks, folds, hardware)
         return lambda: opened.predict(poses, rows)
 
     begun_s = time.perf_counter()

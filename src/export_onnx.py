@@ -21,6 +21,7 @@ from spasm.core.errors import printable
 from spasm.core.outputs import check_replaceable
 from spasm.export import onnx_file
 from spasm.report import console
+from spasm.runs.artefacts import read_decision
 
 
 @settings
@@ -38,6 +39,7 @@ class ExportOnnx:
 
 def main(settings: ExportOnnx) -> int:
     run, out = settings.run, settings.out or settings.run / "network.onnx"
+    read_decision(run)  # before its folder is written to
     check_replaceable(out, onnx_file.START, "an ONNX file")
     files.check_writable(out.parent)
     files.remove_stale(out.parent, below=False)

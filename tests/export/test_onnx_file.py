@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from helpers.repository import ROOT
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.segments import read_pose
+from spasm.ensemble.blending import OofScores
 from spasm.evaluation import bootstrap, metrics
 from spasm.export import onnx_file
 from spasm.inference.trained_run import TrainedRun
@@ -195,29 +198,35 @@ def test_a_missing_package_and_a_file_of_another_kind_are_named_with_what_to_do(
     assert "needs onnxscript" in message and "pip install -r requirements-onnx.txt" in message
 
 
-def test_a_run_whose_probability_no_file_can_hold_is_refused(blended, trained, train_flags, tmp_path):
-    run = Path(shutil.copytree(blended, tmp_path / "run"))
+def test_a_run_whose_probability_no_file_can_hold_is_refused(trained, train_flags, tmp_path):
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
     here("train_folds", *train_flags(run, "--decide-only", "--blend.averaging", "percentile"))
     with pytest.raises(DataError, match=r"averages percentile ranks .*decide again with log-odds: .*--decide-only"):
         onnx_file.of_run(run, read_decision(run))
 
 
 @pytest.mark.parametrize("slope", [1.2, 0.0])
-def test_averages_of_probabilities_are_one_line_with_two_ends(blended, slope):
-    """What `BlendParameters` does with one model, whose probability is cut before it becomes log-odds again."""
-    from spasm.ensemble.blending import OofScores
-
-    decision = read_decision(blended)
-    alone = decision.model_copy(
-        update={
-            "models": {"stgcn_mil": decision.models["stgcn_mil"].model_copy(update={"calibration": (0.7, -0.1)})},
-            "averaging": "probability",
-            "fold_average_calibration": (slope, 0.4),
-        }
-    )
-    line = onnx_file.calibrated(blended, alone)
+@pytest.mark.parametrize("averaging", ["probability", "logit"])
+def test_a_calibration_of_the_network_alone_is_one_line_which_averages_of_probabilities_cut(trained, slope, averaging):
+    decision = read_decision(trained)
+    model = decision.models["stgcn_mil"].model_copy(update={"calibration": (0.7, -0.1)})
+    changed = {"models": {"stgcn_mil": model}, "averaging": averaging, "fold_average_calibration": (slope, 0.4)}
+    alone = decision.model_copy(update=changed)
+    line = onnx_file.calibrated(trained, alone)
     logits = np.array([-90.0, -40.0, -3.0, 0.0, 2.0, 30.0, 80.0])
     rows = OofScores({"stgcn_mil": logits}, np.full(7, ""), np.ones(7, dtype=bool))
-    expected = alone.parameters.of_fold_averages().probability(rows) if len(alone.models) == 1 else None
     ours = np.clip(line.slope * logits + line.offset, line.low, line.high)
-    assert 1 / (1 + np.exp(-ours)) == pytest.approx(expected, rel=1e-6)
+    assert 1 / (1 + np.exp(-ours)) == pytest.approx(alone.parameters.of_fold_averages().probability(rows), rel=1e-5)
+    assert line.no_pose_logit == decision.no_pose_logit
+
+
+def test_the_benchmark_prints_milliseconds_ratios_and_sizes(exported, blended):
+    flags = ["--run", blended, "--file", exported, "--segments", "4", "--repeats", "1"]
+    command = [sys.executable, "benchmarks/onnx_file.py", *map(str, flags)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    head, _, *rows, size, about_run = finished.stdout.splitlines()
+    assert head.startswith(f"4 segments of {T} frames, 3 folds, one thread")
+    assert [row[:22].strip() for row in rows] == ["torch, float32", "torch, bfloat16", "onnxruntime, float32"]
+    assert all(float(row[22:36]) > 0 and float(row[36:]) > 0 for row in rows)
+    assert size.startswith(f"file: {exported.stat().st_size:,} bytes, ") and "SIMULATED" in about_run

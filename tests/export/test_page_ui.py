@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 
 import numpy as np
@@ -94,13 +95,20 @@ def test_the_saved_events_are_those_of_python(result, info, recording, expected)
 def test_the_words_say_what_was_seen_first_and_what_the_model_misses(result, info, recording, expected):
     words = result.page.locator("#words li").all_inner_texts()
     seen, whole = expected.total_seen_s, len(recording) / FPS
-    assert (
-        words[0]
-        == f"A child was seen in {seen:.0f} s of {whole:.0f} s. Nothing is known about the other {whole - seen:.0f} s."
-    )
+    in_words = [
+        f"{value:.0f} s" if value >= 9.95 else f"{value:.1f}".removesuffix(".0") + " s"
+        for value in (seen, whole, whole - seen)
+    ]
+    assert words[0] == "A child was seen in {} of {}. Nothing is known about the other {}.".format(*in_words)
     assert f"Highest probability {expected.highest[0]:.2f} " in words[1] and f"{info['threshold']:.2f}" in words[1]
-    assert f"misses about {round(100 * (1 - info['metrics']['sensitivity']['value']))} of 100 spasms" in words[2]
-    assert f"about {info['false_alarms_per_hour']:.0f} of the 720" in words[3] and "simulated children" in words[3]
+    assert (
+        f"misses about {math.floor(100 * (1 - info['metrics']['sensitivity']['value']) + 0.5)} of 100 spasms"
+        in words[2]
+    )
+    assert (
+        f"about {info['false_alarms_per_hour']:,.0f} of the {3600 * FPS / info['frames']:,.0f} pieces" in words[3]
+        and "simulated children" in words[3]
+    )
     assert re.fullmatch(r"\d+ moments? reached the threshold", result.text("#headline"))
 
 
@@ -138,8 +146,8 @@ def test_where_too_little_was_seen_there_is_no_probability(visitor, recording, i
 
 
 def test_a_click_in_the_plot_and_a_moment_in_the_list_move_the_player(result, expected):
-    box = result.page.locator("#plot canvas").bounding_box()
-    result.page.mouse.click(box["x"] + 40 + (box["width"] - 50) / 2, box["y"] + 60)
+    plot = result.page.locator("#plot canvas")
+    plot.click(position={"x": 40 + (plot.bounding_box()["width"] - 50) / 2, "y": 60})
     assert result.time_s == pytest.approx(expected.duration_s / 2, abs=0.2)
     button = result.page.locator("#event-list button").nth(1)
     button.click()
@@ -208,7 +216,11 @@ def two_people(simulated):
     frames = [[pose.ravel().round(4).tolist() for pose in pair] for pair in zip(left, right, strict=True)]
     return f"""
 const frames = {frames};
-export async function openCamera() {{ throw new Error("not here"); }}
+export async function openCamera({{ signal }}) {{
+  const failed = new Promise(() => {{}}), file = {{ name: "" }};
+  const stop = () => analyseVideo(file, {{ signal, onProgress() {{}} }});
+  return {{ failed, stop, start(stream) {{ window.recorded = stream; }} }};
+}}
 export async function analyseVideo(file, {{ onProgress, signal }}) {{
   for (let done = 1; done <= 4; done++) {{
     onProgress({{ done, total: 4, secondsS: 10 * done / 4 }});
@@ -247,8 +259,9 @@ def test_a_tap_on_another_person_changes_the_prediction_and_back(browser, site, 
         assert buttons.count() == 2 and "2 people stay in the picture" in visitor.text("#people")
         assert buttons.nth(0).get_attribute("aria-pressed") == "true"
         first = visitor.text("#words"), visitor.page.inner_text("#printout")
-        box = visitor.page.locator("#skeleton").bounding_box()
-        visitor.page.mouse.click(box["x"] + 0.72 * box["width"], box["y"] + 0.4 * box["height"])
+        picture = visitor.page.locator("#skeleton")
+        box = picture.bounding_box()
+        picture.click(position={"x": 0.72 * box["width"], "y": 0.4 * box["height"]})
         visitor.page.wait_for_selector("#person-buttons button:nth-child(2)[aria-pressed=true]")
         visitor.until("document.querySelector('#people-status').textContent === 'Person 2 is the child now'")
         assert visitor.text("#words") != first[0]
@@ -305,6 +318,35 @@ def test_a_photograph_has_no_probability_and_a_cut_video_is_named(browser, site,
         assert "ends earlier than it says" in visitor.text("#notes")
         visitor.page.wait_for_selector("#no-video:not([hidden])")
         assert visitor.page.locator("#show-label").is_hidden()
+
+
+def test_the_camera_records_after_consent_and_is_off_with_the_result(browser, site, two_people):
+    with _video(browser, site, two_people) as visitor:
+        visitor.page.evaluate(CANVAS_AS_CAMERA)
+        visitor.page.click("#start [data-act=camera]")
+        visitor.page.click("[data-act=allow]")
+        visitor.page.wait_for_selector("#stop:not([hidden])")
+        assert visitor.page.evaluate("window.recorded.getTracks()[0].readyState") == "live"
+        assert visitor.page.evaluate("document.activeElement.id") == "stop"
+        visitor.page.keyboard.press("Enter")
+        visitor.wait("result")
+        assert visitor.page.evaluate("window.recorded.getTracks()[0].readyState") == "ended"
+        assert visitor.text("#result-heading") == "Result for camera"
+        assert visitor.page.locator("#save-still").is_hidden(), "no picture was kept"
+        visitor.page.click("#result [data-act=camera]")
+        visitor.page.click("[data-act=allow]")
+        visitor.page.wait_for_selector("#stop:not([hidden])")
+        visitor.page.click("[data-act=cancel]")
+        visitor.wait("start")
+        assert visitor.page.evaluate("window.recorded.getTracks()[0].readyState") == "ended"
+        assert visitor.messages == []
+
+
+CANVAS_AS_CAMERA = """() => {
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillRect(0, 0, 9, 9);
+  navigator.mediaDevices.getUserMedia = async () => canvas.captureStream();
+}"""
 
 
 def test_cancel_ends_the_work_and_another_file_can_be_chosen_at_once(browser, site, two_people, video, recording):

@@ -105,8 +105,10 @@ def test_some_models_predict_as_a_run_that_has_these_alone(blended, trained, pos
     assert set(two.logits) <= {"lgbm", "stgcn_mil"} and two.threshold not in (alone.threshold, blend.threshold)
 
 
-def test_some_models_of_a_run_with_child_context_are_decided_with_it(with_context, blended, poses):
+def test_a_model_without_weight_in_the_decision_can_predict_alone_and_child_context_stays(with_context, blended, poses):
+    """On so few segments, stacking leaves the network out of `with_context`."""
     run, models = TrainedRun(with_context, FLOAT32), ["stgcn_mil"]
+    assert "stgcn_mil" not in run.decision.models
     apart = run.predict(poses, models=models)
     assert np.array_equal(apart.probability, TrainedRun(blended, FLOAT32).predict(poses, models=models).probability)
     together = run.predict(poses, ["one child"] * len(poses), models)
@@ -122,13 +124,16 @@ def test_a_precision_overrides_that_of_the_hardware(trained, poses):
         run.predict(poses[:1], precision="float64")
 
 
-def test_a_model_that_a_run_lacks_is_named_with_those_that_it_has(blended, poses, tmp_path):
+def test_a_model_that_a_run_lacks_is_named_with_those_that_it_has(blended, with_context, poses, tmp_path):
     run = TrainedRun(blended, FLOAT32)
-    with pytest.raises(DataError, match=r"does not predict with stam, x \(.*: lgbm, rocket, stgcn_mil\)"):
+    with pytest.raises(DataError, match=r"has no complete model stam, x \(.*: lgbm, rocket, stgcn_mil\)"):
         run.predict(poses[:1], models=["stam", "lgbm", "x"])
-    with pytest.raises(DataError, match=r"with no model at all \(.*: lgbm, rocket, stgcn_mil\)"):
+    with pytest.raises(DataError, match=r"needs a model \(.*: lgbm, rocket, stgcn_mil\)"):
         run.predict(poses[:1], models=[])
-    copy = Path(shutil.copytree(blended, tmp_path / "run"))
+    copy = Path(shutil.copytree(with_context, tmp_path / "run"))
+    (copy / "stgcn_mil/seed_0/fold_1.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match=r"fold_1\.safetensors: has changed"):
+        TrainedRun(copy, FLOAT32).predict(poses[:1], models=["stgcn_mil"])
     rows = (copy / "oof.csv").read_text().splitlines()
     (copy / "oof.csv").write_text("\n".join(rows[:-1]) + "\n")
     with pytest.raises(DataError, match=r"oof\.csv: .*--decide-only"):

@@ -78,15 +78,13 @@ PACKAGES = (
 )
 # MediaPipe's reader of normalized landmarks drops the fifth field of each, its presence, which Python's gives.
 BUNDLE = "vendor/tasks-vision/vision_bundle.js"
-WITHOUT_PRESENCE = (
-    b"for(const n of rn(t,hs,1))e.push({x:dn(n,1)??0,y:dn(n,2)??0,z:dn(n,3)??0,visibility:dn(n,4)??0})"
-)
+WITHOUT_PRESENCE = b"for(const n of rn(t,hs,1))e.push({x:dn(n,1)??0,y:dn(n,2)??0,z:dn(n,3)??0,visibility:dn(n,4)??0})"
 WITH_PRESENCE = WITHOUT_PRESENCE.replace(b"visibility:dn(n,4)??0", b"visibility:dn(n,4)??0,presence:dn(n,5)??0")
 CHANGE = "changed: vision_bundle.js, where the reader of normalized landmarks also gives their field 5, `presence`"
 
 
 def read_packages(folder: Path) -> dict[str, bytes]:
-    """The files of the packages by their path in the page's folder. Raises DataError for another or a missing package."""
+    """The files of the packages by their path in the page's folder. Raises DataError for another package, or none."""
     found: dict[str, bytes] = {}
     for package in PACKAGES:
         path = folder / package.archive
@@ -105,7 +103,7 @@ def read_packages(folder: Path) -> dict[str, bytes]:
 
 
 def with_presence(bundle: bytes) -> bytes:
-    """MediaPipe's JavaScript with the presence of each landmark. Raises DataError if it reads landmarks in another way."""
+    """MediaPipe's JavaScript with the presence of each landmark. Raises DataError for another version of it."""
     if bundle.count(WITHOUT_PRESENCE) != 1:
         reason = "reads landmarks in another way than version 0.10.21, so that their presence cannot be added"
         raise DataError(BUNDLE, reason, "use the version that make web gets")

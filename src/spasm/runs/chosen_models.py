@@ -1,4 +1,4 @@
-"""Some of the models of a decision, with the weights, calibration and threshold that belong to them.
+"""Some of the models of a run, with the weights, calibration and threshold that belong to them.
 
 They are fitted on the run's out-of-fold rows by the functions that decided the run, as if it had these models alone.
 """
@@ -15,7 +15,8 @@ from spasm.core.errors import DataError
 from spasm.ensemble import label_shift
 from spasm.ensemble.blending import OofScores, fit_blend
 from spasm.ensemble.calibration import probability
-from spasm.runs.artefacts import DecidedModel, Decision, rebuild_hint
+from spasm.runs.artefacts import DecidedModel, Decision, check_files, read_manifest, rebuild_hint
+from spasm.runs.folder import ModelFolder
 from spasm.runs.oof_table import OofTable, read_oof
 
 
@@ -34,34 +35,27 @@ def read_decided_oof(run: Path, decision: Decision) -> OofTable:
 
 
 def choose(run: Path, decision: Decision, models: Sequence[str], child_context: bool = True) -> Decision:
-    """The decision of a run with some of its models alone.
+    """The decision of a run with some of its complete models alone, also such as the decision gave no weight.
 
     child_context: allow the decision to use each child's other segments, where it was made so. Raises DataError for a
-    model that the decision does not have, or out-of-fold rows of another decision.
+    model that the run lacks, files of it that have changed, or out-of-fold rows of another decision.
     """
-    missing = [str(name) for name in models if name not in decision.models]
-    if missing or not models:
-        hint = f"name one or more of the models that it predicts with: {', '.join(decision.models)}"
-        raise DataError(run, f"does not predict with {', '.join(missing) or 'no model at all'}", hint)
-    blend = dataclasses.replace(
-        decision.blend_settings, child_context=decision.blend_settings.child_context and child_context
-    )
-    if set(models) == set(decision.models) and blend == decision.blend_settings:
+    settings = decision.blend_settings
+    blend = dataclasses.replace(settings, child_context=settings.child_context and child_context)
+    if set(models) == set(decision.models) and blend == settings:
         return decision
     oof = read_decided_oof(run, decision)
-    rows = posed_rows(run, decision, oof)
-    chosen = OofScores({name: oof.logits[name] for name in sorted(set(models))}, rows.children, rows.has_pose)
+    if (missing := [str(name) for name in models if name not in oof.logits]) or not models:
+        hint = f"name one or more of the models that are trained in every fold: {', '.join(oof.logits)}"
+        raise DataError(run, f"has no complete model {', '.join(missing)}" if missing else "needs a model", hint)
+    rows, names = posed_rows(run, decision, oof), sorted(set(models))
+    chosen = OofScores({name: oof.logits[name] for name in names}, rows.children, rows.has_pose)
     parameters = fit_blend(chosen, oof.labels, blend, decision.folds)
-    decided = {
-        name: DecidedModel(
-            weight=weight,
-            seeds=decision.models[name].seeds,
-            settings=decision.models[name].settings,
-            calibration=parameters.calibrations[name],
-            quantiles=parameters.quantiles.get(name, []),
-        )
-        for name, weight in parameters.weights.items()
-    }
+    decided = {}
+    for name, weight in parameters.weights.items():
+        trained = decision.models.get(name) or _without_weight(run, decision, name)
+        fitted = {"calibration": parameters.calibrations[name], "quantiles": parameters.quantiles.get(name, [])}
+        decided[name] = trained.model_copy(update={"weight": weight, **fitted})
     return decision.model_copy(
         update={
             "models": decided,
@@ -69,10 +63,23 @@ def choose(run: Path, decision: Decision, models: Sequence[str], child_context: 
             "fold_average_calibration": parameters.fold_average_calibration,
             "child_context": parameters.context,
             "threshold": parameters.threshold,
-            "considered_models": sorted(set(models)),
+            "considered_models": names,
             "blend": to_tree(blend),
         }
     )
+
+
+def _without_weight(run: Path, decision: Decision, name: str) -> DecidedModel:
+    """A complete model that a decision does not predict with. Raises DataError where a file of it has changed."""
+    folder = ModelFolder(run / name)
+    manifest, seeds = read_manifest(folder.manifest), folder.complete_seeds(decision.folds)
+    used = {
+        path: digest
+        for path, digest in manifest.files.items()
+        if path.startswith(tuple(f"seed_{seed}/" for seed in seeds))
+    }
+    check_files(folder.path, used)
+    return DecidedModel(weight=1.0, seeds=seeds, settings=manifest.settings, calibration=(1.0, 0.0), quantiles=[])
 
 
 def posed_rows(run: Path, decision: Decision, oof: OofTable) -> OofScores:
@@ -81,8 +88,6 @@ def posed_rows(run: Path, decision: Decision, oof: OofTable) -> OofScores:
     The logits of a segment without a pose are the same in all models and are not calibrated, so that its probability
     follows from them.
     """
-    if lacking := sorted(set(decision.models) - set(oof.logits)):
-        raise DataError(run / "oof.csv", f"has no logits of {', '.join(lacking)}", rebuild_hint(run))
     logits = np.stack(list(oof.logits.values()))
     alike = np.ptp(logits, axis=0) < 1e-9
     has_pose = ~(alike & np.isclose(oof.in_sample, probability(logits.mean(axis=0)), rtol=0, atol=1e-12))

@@ -82,6 +82,8 @@ async function predict(child, advance, signal) {
     const { predictRecording } = await opened();
     const prediction = await predictRecording(recording.people[child], recording.frames, { onProgress: ({ done, total }) => advance(done / total), signal });
     prediction.windowS = info.frames / info.fps;
+    const { events, highest } = prediction, strongest = events.find(({ peak }) => peak >= highest.probability - 1e-6);
+    prediction.highestS = strongest?.onsetS ?? highest.timeS;  // the time of a moment is finer than that of its window
     prediction.mostAttention = prediction.attention.reduce((most, value) => Math.max(most, value), 0);
     predictions.set(child, recording.isStill ? withoutMovement(prediction) : prediction);
   }
@@ -110,9 +112,9 @@ function showPrediction(prediction) {
   announce(text("result.announce", { headline, seen }));
 }
 // Where the player begins: several people are shown together, so that the child can be tapped; one at the first moment.
-function firstFrame({ people, frames, persons, timesS, startS }, { events, highest, tooLittle }) {
+function firstFrame({ people, frames, persons, timesS, startS }, { events, highestS, tooLittle }) {
   if (persons.length > 1) return (timesS[frameWithMost(persons, timesS.length)] - startS) * FPS;
-  return nearestPose(people[0], tooLittle ? 0 : Math.round((events[0]?.onsetS ?? highest.timeS) * FPS), frames);
+  return nearestPose(people[0], tooLittle ? 0 : Math.round((events[0]?.onsetS ?? highestS) * FPS), frames);
 }
 function moved(time) {
   if (!now.result?.prediction) return;

@@ -79,7 +79,7 @@ export function drawPlot(pen, width, height, prediction, from, to, colours) {
     }
   }
   pen.stroke();
-  // The probability of each moment: the highest of its five-second pieces, which the threshold is for.
+  // The probability of each moment: the highest of its pieces, which the threshold is for.
   for (const { onsetS, offsetS, peak } of prediction.events) {
     const middle = (onsetS + offsetS) / 2;
     if (middle < from || middle > to) continue;
@@ -184,14 +184,14 @@ export class Plot {
   }
   // The legend, the description and the table: the same content without a picture.
   describe() {
-    const { events, highest, threshold, durationS, curve, seenS, tooLittle } = this.prediction;
+    const { events, highest, highestS, threshold, durationS, windowS, curve, seenS, tooLittle } = this.prediction;
     const values = {
-      total: duration(durationS), threshold: hundredths(threshold), unseen: duration(Math.max(0, durationS - seenS)),
+      total: duration(durationS), threshold: hundredths(threshold), window: duration(windowS), unseen: duration(Math.max(0, durationS - seenS)),
       events: text("result.several", { count: events.length }),
     };
     el("#plot-description").textContent = tooLittle
       ? text("plot.descriptionUnseen", values)
-      : text("plot.description", { ...values, probability: probability(highest.probability), time: clock(highest.timeS) });
+      : text("plot.description", { ...values, probability: probability(highest.probability), time: clock(highestS) });
     el("#legend").replaceChildren(...["Curve", "Window", "Threshold", "Event", "Unseen", "Attention"].map((name) =>
       make("li", { class: `of-${name.toLowerCase()}` }, make("i", { "aria-hidden": "true" }), text(`plot.legend${name}`, values))));
     const step = ROWS_S.find((one) => durationS / one <= MOST_ROWS) ?? 7200, rows = [];

@@ -1,7 +1,7 @@
 // One page for a doctor: what was seen, the moments, the plot, the pose at these moments, the model and its limits.
 import { shorten } from "../core/problem.js";
 import { language } from "../texts.js";
-import { clock, el, hundredths, make, probability, sized, text } from "./dom.js";
+import { clock, duration, el, hundredths, make, probability, sized, text } from "./dom.js";
 import { FPS } from "./player.js";
 import { drawPlot, PRINT_COLOURS } from "./plot.js";
 import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleton.js";
@@ -12,9 +12,9 @@ const PLOT = [700, 150], STILL = [165, 112], SHARPER = 2;  // CSS pixels, and de
 const INK = { left: "#0072b2", right: "#c4500a", middle: "#000000", halo: null };
 
 // The most probable moments, in the order of time; without any, the highest probability.
-export function printedMoments({ events, highest, tooLittle }) {
+export function printedMoments({ events, highest, highestS, tooLittle }) {
   if (events.length) return [...events].sort((a, b) => b.peak - a.peak).slice(0, MOST_ROWS).sort((a, b) => a.onsetS - b.onsetS);
-  return tooLittle ? [] : [{ onsetS: highest.timeS, offsetS: highest.timeS, peak: highest.probability, isHighest: true }];
+  return tooLittle ? [] : [{ onsetS: highestS, offsetS: highestS, peak: highest.probability, isHighest: true }];
 }
 
 export function fillPrintout({ recording, prediction, info }) {
@@ -38,7 +38,7 @@ export function fillPrintout({ recording, prediction, info }) {
   if (!prediction.tooLittle) {
     const draw = (pen, width, height) => drawPlot(pen, width, height, prediction, 0, prediction.durationS, PRINT_COLOURS);
     parts.push(make("h2", { text: text("printout.plot") }), canvas(PLOT, "plot", text("printout.plot"), draw));
-    parts.push(make("p", { class: "small", text: text("printout.plotLegend", { threshold: hundredths(prediction.threshold) }) }));
+    parts.push(make("p", { class: "small", text: text("printout.plotLegend", { threshold: hundredths(prediction.threshold), window: duration(prediction.windowS) }) }));
   }
   if (prediction.events.length) parts.push(...eventTable(prediction, moments));
   if (moments.length) {

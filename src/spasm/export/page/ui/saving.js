@@ -6,7 +6,7 @@ import { FPS } from "./player.js";
 import { FACE, drawPose, headCircle, place } from "./skeleton.js";
 
 const AROUND_S = 0.35;  // a head is pixelated where it was found this long before or after the picture
-const LARGER = 1.5;  // than the circle of the head
+const LARGER = 1.9;  // than the circle of the head
 const BLOCKS = 7;  // across a head, too few to recognise a face
 
 export function download(name, content, type) {

@@ -2,7 +2,6 @@
 import { areAtOnce } from "./recording.js";
 import { clock, duration, el, hundredths, make, percent, probability, text, whole } from "./dom.js";
 
-const PIECES_AN_HOUR = 720;  // of 5 s
 const TOO_FEW_S = 0.25;  // a step or two of the curve at the ends
 export const MOST_LISTED = 200;  // moments as buttons; the CSV has all of them
 
@@ -14,7 +13,7 @@ const measuredOn = (info) => text(info.simulated ? "result.onSimulated" : "resul
 
 // {headline, seen, lines}: for the page and the printout. lines: sentences in the order of their weight.
 export function resultWords(prediction, info, isStill) {
-  const { durationS, seenS, poseS, events, highest, threshold, tooLittle } = prediction;
+  const { durationS, seenS, poseS, events, highest, highestS, threshold, tooLittle } = prediction;
   const values = {
     total: duration(durationS), seen: duration(tooLittle ? poseS : seenS), unseen: duration(durationS - seenS),
     threshold: hundredths(threshold), count: events.length,
@@ -27,8 +26,7 @@ export function resultWords(prediction, info, isStill) {
     return { headline: text("result.tooLittle"), seen, lines };
   }
   const seen = text(durationS - seenS < TOO_FEW_S ? "result.seenAll" : "result.seen", values);
-  const strongest = events.find(({ peak }) => peak >= highest.probability - 1e-6);  // its time is finer than that of a window
-  const most = text("result.highest", { ...values, probability: probability(highest.probability), time: clock(strongest?.onsetS ?? highest.timeS) });
+  const most = text("result.highest", { ...values, probability: probability(highest.probability), time: clock(highestS) });
   // Without any moment, what the model misses is the more important sentence.
   lines.push(seen, ...(events.length ? [most, missedWords(info)] : [missedWords(info), most]), falseAlarmWords(info));
   return { headline: text(events.length ? "result.several" : "result.none", values), seen, lines };
@@ -39,7 +37,11 @@ function missedWords(info) {
 }
 function falseAlarmWords(info) {
   if (!Number.isFinite(info.false_alarms_per_hour ?? NaN)) return text("result.falseAlarmsUnknown");
-  return text("result.falseAlarms", { count: whole(Math.min(info.false_alarms_per_hour, PIECES_AN_HOUR)), on: measuredOn(info) });
+  return text("result.falseAlarms", { ...piecesOf(info), on: measuredOn(info) });
+}
+
+function piecesOf({ frames, fps, false_alarms_per_hour: count }) {
+  return { window: duration(frames / fps), pieces: whole((3600 * fps) / frames), count: whole(count) };
 }
 
 export function showWords(recording, prediction, info) {
@@ -108,7 +110,7 @@ export function showModel(info) {
   const pair = (name, value) => [make("dt", { text: text(`model.${name}`) }), make("dd", { text: value })];
   const found = () => Object.fromEntries(["value", "low", "high"].map((key) => [key, ofHundred(sensitivity[key])]));
   const finds = number(sensitivity) ? text("model.findsText", found()) : unknown;
-  const alarms = Number.isFinite(info.false_alarms_per_hour ?? NaN) ? text("model.falseAlarmsText", { count: whole(info.false_alarms_per_hour) }) : unknown;
+  const alarms = Number.isFinite(info.false_alarms_per_hour ?? NaN) ? text("model.falseAlarmsText", piecesOf(info)) : unknown;
   el("#model").replaceChildren(
     ...pair("run", info.run), ...pair("trained", text(info.simulated ? "model.trainedSimulated" : "model.trainedText", on)), ...pair("finds", finds),
     ...pair("falseAlarms", alarms), ...pair("threshold", hundredths(info.threshold)), ...pair("warning", info.warning));
