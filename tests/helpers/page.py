@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from helpers.repository import SOURCE
+from helpers.site import policy
+from spasm.export.site import PAGE
 
-PAGE = SOURCE / "spasm" / "export" / "page"
-POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'"
 TYPES = {"Float32Array": "<f4", "Float64Array": "<f8", "Uint8Array": "u1"}
 # Arrays travel as base64, since a list of 24,750 numbers takes a second; what is thrown travels as a value.
 CALL = """async ([args, page]) => {
@@ -126,7 +125,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(b"<!doctype html><title>modules</title>")
 
     def end_headers(self) -> None:
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", policy())
         super().end_headers()
 
     def log_message(self, *args: Any) -> None:
