@@ -136,7 +136,8 @@ function findingsOf(counts, never) {
   if (!posed) findings.push({ kind: "noPose" });
   if (posed > 1 && !counts.moves) findings.push({ kind: "still" });
   if (posed && never.length) findings.push({ kind: "neverFound", landmarks: never });
-  if (counts.marks) findings.push({ kind: "marks", count: counts.marks, frames: counts.markedFrames, of: frames, x: counts.mark[0], y: counts.mark[1] });
+  const [x, y] = counts.mark;
+  if (counts.marks) findings.push({ kind: "marks", count: counts.marks, frames: counts.markedFrames, of: frames, x, y });
   if (counts.implausible) findings.push({ kind: "implausible", count: counts.implausible, ...counts.first });
   if (counts.flat) findings.push({ kind: "noDepth", frames: counts.flat, of: posed });
   if (counts.outside) findings.push({ kind: "outside", count: counts.outside });

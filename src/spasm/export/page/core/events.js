@@ -49,7 +49,8 @@ export class Curve {
 
   // The probability of each step of STEP_S.
   finish() {
-    return Float32Array.from({ length: Math.min(this.steps, this.end) }, (_, step) => (this.seen[step] > 0 ? this.sums[step] / this.windows[step] : NaN));
+    const mean = (_, step) => (this.seen[step] > 0 ? this.sums[step] / this.windows[step] : NaN);
+    return Float32Array.from({ length: Math.min(this.steps, this.end) }, mean);
   }
 }
 

@@ -8,8 +8,10 @@ const CHANNEL_WORDS = { x: 0, y: 1, z: 2, visibility: 3, vis: 3, v: 3, presence:
 const OTHER_UNITS = new Set(["px", "pixel", "pixels", "world"]); // such columns stand beside those in fractions of the picture
 const IDLE_WORDS = new Set(["pose", "landmark", "landmarks", "poselandmark", "lm", "kp", "kpt", "keypoint", "keypoints", "key", "point", "joint",
   "mp", "mediapipe", "body", "norm", "normalized", "normalised"]);
-const FRAME = new Set(["frame", "frames", "frameid", "frameidx", "frameindex", "frameno", "framenum", "framenumber", "framecount", "framenr", "framen"]);
-const TIME_WORDS = new Set(["time", "timestamp", "timestamps", "elapsed", "t"]), UNIT_WORDS = new Set(["s", "sec", "seconds", "ms", "milliseconds", "us", "ns"]);
+const FRAME = new Set(["frame", "frames", "frameid", "frameidx", "frameindex", "frameno", "framenum", "framenumber", "framecount", "framenr",
+  "framen"]);
+const TIME_WORDS = new Set(["time", "timestamp", "timestamps", "elapsed", "t"]);
+const UNIT_WORDS = new Set(["s", "sec", "seconds", "ms", "milliseconds", "us", "ns"]);
 const MISSING = new Set(["", "nan", "na", "n/a", "<na>", "#n/a", "none", "null", "nil", "-", "--"]);
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const HIGHEST_FRAME = 1e9;
@@ -31,10 +33,12 @@ export function readCsv(text) {
     const cells = cellsOf(lines[line], separator), where = { line: line + 1 };
     while (cells.length > header.length && !cells.at(-1)) cells.pop();
     if (cells.length !== header.length) throw new PageProblem("csvCells", { ...where, cells: cells.length, header: header.length });
-    const number = (column) => numberOf(cells[column], separator, { ...where, column: shorten(header[column]) }), pose = new Array(POSE).fill(NaN);
+    const number = (column) => numberOf(cells[column], separator, { ...where, column: shorten(header[column]) });
+    const pose = new Array(POSE).fill(NaN);
     columns.places.forEach((column, place) => (pose[place] = number(column)));
     const frame = columns.frame === null ? rows.length : number(columns.frame);
-    if (!(Number.isInteger(frame) && frame >= 0 && frame < HIGHEST_FRAME)) throw new PageProblem("csvFrame", { ...where, value: shorten(cells[columns.frame]) });
+    const isNumber = Number.isInteger(frame) && frame >= 0 && frame < HIGHEST_FRAME;
+    if (!isNumber) throw new PageProblem("csvFrame", { ...where, value: shorten(cells[columns.frame]) });
     if (columns.time !== null) times.push(number(columns.time));
     rows.push({ frame, pose });
   }
@@ -116,7 +120,8 @@ function checkEven(times) {
 
 // ---- JSON
 
-const LISTS = ["landmarks", "pose_landmarks", "poseLandmarks", "pose"], NUMBERS = ["frame", "frame_index", "frameIndex", "frame_number", "frameNumber", "frame_id"];
+const LISTS = ["landmarks", "pose_landmarks", "poseLandmarks", "pose"];
+const NUMBERS = ["frame", "frame_index", "frameIndex", "frame_number", "frameNumber", "frame_id"];
 
 // Rows [{frame, pose}] of a list of frames: each a list of 33 landmarks {x, y, z, visibility} or [x, y, z, visibility], or
 // an object that holds it under `landmarks`; null or an empty list where there is no pose. Throws a PageProblem.
@@ -132,8 +137,10 @@ export function readJson(text) {
   if (!frames.length) throw new PageProblem("emptyRecording");
   return inPicture(frames.map((entry, index) => {
     const isObject = entry !== null && typeof entry === "object" && !Array.isArray(entry);
-    const list = isObject ? entry[LISTS.find((name) => name in entry)] : entry, frame = isObject ? entry[NUMBERS.find((name) => name in entry)] ?? index : index;
-    if (!(Number.isInteger(frame) && frame >= 0 && frame < HIGHEST_FRAME)) throw new PageProblem("jsonFrame", { entry: index, value: shorten(frame) });
+    const list = isObject ? entry[LISTS.find((name) => name in entry)] : entry;
+    const frame = isObject ? entry[NUMBERS.find((name) => name in entry)] ?? index : index;
+    const isNumber = Number.isInteger(frame) && frame >= 0 && frame < HIGHEST_FRAME;
+    if (!isNumber) throw new PageProblem("jsonFrame", { entry: index, value: shorten(frame) });
     return { frame, pose: poseOf(list, index, entry) };
   }));
 }

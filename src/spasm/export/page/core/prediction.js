@@ -118,11 +118,12 @@ async function predictSegments(worker, info, poses, count, signal) {
   if (poses.length !== count * length) {
     throw new PageProblem("segmentLength", { frames: poses.length / POSE / Math.max(1, count), needed: info.frames });
   }
-  const found = Object.fromEntries(Object.entries(OUTPUTS).map(([name, size]) => [name, new Float32Array(count * (size === "frames" ? info.frames : size))]));
+  const widths = Object.entries(OUTPUTS).map(([name, size]) => [name, size === "frames" ? info.frames : size]);
+  const found = Object.fromEntries(widths.map(([name, width]) => [name, new Float32Array(count * width)]));
+  const segments = Array.from({ length: count }, (_, row) => poses.subarray(row * length, (row + 1) * length));
   for (let begin = 0; begin < count; begin += BATCH) {
-    const rows = Array.from({ length: Math.min(BATCH, count - begin) }, (_, row) => poses.subarray((begin + row) * length, (begin + row + 1) * length));
-    const batch = await predictBatch(worker, info, rows, signal);
-    for (const [name, size] of Object.entries(OUTPUTS)) found[name].set(batch[name], begin * (size === "frames" ? info.frames : size));
+    const batch = await predictBatch(worker, info, segments.slice(begin, begin + BATCH), signal);
+    for (const [name, width] of widths) found[name].set(batch[name], begin * width);
   }
   return found;
 }
