@@ -6,10 +6,13 @@ DEMO_CHILDREN ?= 60
 DEMO_SEGMENTS ?= 10
 # More flags of train_folds.py, such as --folds 3 --stgcn-mil.epochs 5
 DEMO_FLAGS ?=
+# The run that `make web` writes as a page
+WEB_RUN ?= output/demo
+WEB_PACKAGES := $(addprefix input/models/,mediapipe-tasks-vision-0.10.21.tgz onnxruntime-web-1.30.0.tgz mediabunny-1.61.0.tgz)
 START := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check pose-model
+.PHONY: help demo test test-fast check pose-model web web-packages
 
 help:  ## Show this list.
 	@echo "usage: make TARGET"
@@ -33,6 +36,26 @@ pose-model: .venv/ready-video input/models/mediapipe-pose-0.5.1675469404.tgz  ##
 input/models/mediapipe-pose-0.5.1675469404.tgz:
 	mkdir -p input/models
 	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
+
+web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES)  ## Write output/web, a page that predicts in the browser; needs npm.
+	$(BIN)/python src/export_web.py --run $(WEB_RUN) --out output/web
+
+input/models/pose_landmarker_lite.task:
+	$(MAKE) pose-model
+
+web-packages: $(WEB_PACKAGES)  ## Get the npm packages of that page; needs npm.
+
+input/models/mediapipe-tasks-vision-%.tgz:
+	mkdir -p input/models
+	npm pack --silent --pack-destination input/models @mediapipe/tasks-vision@$*
+
+input/models/onnxruntime-web-%.tgz:
+	mkdir -p input/models
+	npm pack --silent --pack-destination input/models onnxruntime-web@$*
+
+input/models/mediabunny-%.tgz:
+	mkdir -p input/models
+	npm pack --silent --pack-destination input/models mediabunny@$*
 
 # In parallel, by file: otherwise the files of few tests, which take longest, would come last.
 test: .venv/ready-dev  ## Run every test.
@@ -59,6 +82,10 @@ check: .venv/ready-dev  ## Check style and types.
 
 .venv/ready-video: requirements.txt requirements-video.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-video.txt
+	@touch $@
+
+.venv/ready-onnx: requirements.txt requirements-onnx.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-onnx.txt
 	@touch $@
 
 .venv/ready-dev: requirements.txt requirements-video.txt requirements-report.txt requirements-poses.txt requirements-onnx.txt requirements-dev.txt | .venv/bin/python

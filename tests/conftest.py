@@ -17,6 +17,7 @@ from helpers.browser import CHROMIUM, FLAGS
 from helpers.commands import CPU, here, small_flags
 from helpers.markers import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 from helpers.repository import ROOT
+from helpers.site import Site, build, served
 from spasm.ensemble import blending
 from spasm.training.folds import train_fold
 
@@ -79,6 +80,13 @@ def blended(trained: Path, train_flags: Callable[..., list[str]], tmp_path_facto
         patch.setattr(blending, "fit_weights", lambda scores, *_: np.full(len(scores), 1 / len(scores)))
         here("train_folds", *train_flags(run, "--decide-only"))
     return run
+
+
+@pytest.fixture(scope="session")
+def site(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The page of the trained run, served on this machine; tests must not change its folder."""
+    with served(build(trained, tmp_path_factory.mktemp("site") / "web")) as site:
+        yield site
 
 
 def train(flags: list[str]) -> str:

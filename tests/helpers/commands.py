@@ -20,6 +20,7 @@ SCRIPTS = {
     "robustness": ("src/robustness.py", "Robustness"),
     "timeline": ("src/timeline.py", "Timeline"),
     "compare_reviews": ("src/compare_reviews.py", "CompareReviews"),
+    "export_onnx": ("src/export_onnx.py", "ExportOnnx"),
     "segments_from_events": ("src/segments_from_events.py", "SegmentsFromEvents"),
 }
 CPU = ["--device", "cpu", "--precision", "float32"]

@@ -13,6 +13,8 @@ from helpers.commands import CPU, T, here
 from helpers.data import FLOAT32
 from helpers.tables import table
 from spasm.config.ensemble import Blend
+from spasm.config.fields import SettingsError
+from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError
 from spasm.data.naming import child_of
 from spasm.data.segments import read_pose
@@ -86,6 +88,56 @@ def test_children_count_where_the_run_was_decided_with_child_context(with_contex
     assert not np.allclose(alone.probability, together.probability)
     each_its_own = run.predict(poses, [str(row) for row in range(len(poses))])
     assert np.array_equal(alone.probability, each_its_own.probability)
+
+
+def test_some_models_predict_as_a_run_that_has_these_alone(blended, trained, poses):
+    """`blended` is `trained` with two more models, so the network's own calibration and threshold are known."""
+    run = TrainedRun(blended, FLOAT32)
+    expected, alone = TrainedRun(trained, FLOAT32).predict(poses), run.predict(poses, models=["stgcn_mil"])
+    assert alone.probability == pytest.approx(expected.probability, abs=1e-12)
+    assert alone.threshold == pytest.approx(expected.threshold, abs=1e-12) != run.decision.threshold
+    assert np.array_equal(alone.label, expected.label) and np.array_equal(alone.attention, expected.attention)
+    assert list(alone.logits) == ["stgcn_mil"]
+    blend = run.predict(poses)
+    assert not np.allclose(alone.probability[alone.has_pose], blend.probability[blend.has_pose], atol=0.01)
+    assert np.array_equal(run.predict(poses, models=["rocket", "lgbm", "stgcn_mil"]).probability, blend.probability)
+    two = run.predict(poses[:8], models=["lgbm", "stgcn_mil"])
+    assert set(two.logits) <= {"lgbm", "stgcn_mil"} and two.threshold not in (alone.threshold, blend.threshold)
+
+
+def test_a_model_without_weight_in_the_decision_can_predict_alone_and_child_context_stays(with_context, blended, poses):
+    """On so few segments, stacking leaves the network out of `with_context`."""
+    run, models = TrainedRun(with_context, FLOAT32), ["stgcn_mil"]
+    assert "stgcn_mil" not in run.decision.models
+    apart = run.predict(poses, models=models)
+    assert np.array_equal(apart.probability, TrainedRun(blended, FLOAT32).predict(poses, models=models).probability)
+    together = run.predict(poses, ["one child"] * len(poses), models)
+    assert not np.allclose(apart.probability, together.probability)
+
+
+def test_a_precision_overrides_that_of_the_hardware(trained, poses):
+    run = TrainedRun(trained, Hardware(device="cpu", precision="bfloat16"))
+    exact = TrainedRun(trained, FLOAT32).predict(poses[:6]).logits["stgcn_mil"]
+    assert np.array_equal(run.predict(poses[:6], precision="float32").logits["stgcn_mil"], exact)
+    assert not np.array_equal(run.predict(poses[:6]).logits["stgcn_mil"], exact)
+    with pytest.raises(SettingsError, match="--precision cannot be 'float64'"):
+        run.predict(poses[:1], precision="float64")
+
+
+def test_a_model_that_a_run_lacks_is_named_with_those_that_it_has(blended, with_context, poses, tmp_path):
+    run = TrainedRun(blended, FLOAT32)
+    with pytest.raises(DataError, match=r"has no complete model stam, x \(.*: lgbm, rocket, stgcn_mil\)"):
+        run.predict(poses[:1], models=["stam", "lgbm", "x"])
+    with pytest.raises(DataError, match=r"needs a model \(.*: lgbm, rocket, stgcn_mil\)"):
+        run.predict(poses[:1], models=[])
+    copy = Path(shutil.copytree(with_context, tmp_path / "run"))
+    (copy / "stgcn_mil/seed_0/fold_1.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match=r"fold_1\.safetensors: has changed"):
+        TrainedRun(copy, FLOAT32).predict(poses[:1], models=["stgcn_mil"])
+    rows = (copy / "oof.csv").read_text().splitlines()
+    (copy / "oof.csv").write_text("\n".join(rows[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"oof\.csv: .*--decide-only"):
+        TrainedRun(copy, FLOAT32).predict(poses[:1], models=["stgcn_mil"])
 
 
 def test_it_is_opened_by_one_call_that_takes_text_and_paths(blended, poses):

@@ -8,6 +8,8 @@ is a guess from one picture; it is scaled by its own noise.
 import torch
 from torch.nn import functional as F
 
+from spasm.features.exportable import first_frames, nanmedian
+
 SMOOTHING = 1.5  # frames, deviation of the Gaussian
 TAPS = 4  # frames on either side
 USUAL_SPEED = 0.02  # trunk lengths per frame; velocities are squashed from here on
@@ -44,12 +46,12 @@ def squash(velocity: torch.Tensor) -> torch.Tensor:
 def tame_depth(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     """Depth (N, T, 33, 1) about each landmark's median, smaller where it is noisier than the picture's coordinates."""
     depth = positions[..., 2:]
-    centred = depth - depth.median(1, keepdim=True).values
+    centred = depth - nanmedian(depth)[:, None]
     steady = found[:, 2:] & found[:, 1:-1] & found[:, :-2]
     bend = (positions[:, 2:] - 2 * positions[:, 1:-1] + positions[:, :-2]).abs()
-    bend = torch.where(steady[..., None], bend, torch.nan).flatten(1, 2)  # (N, frames * landmarks, 3)
-    # One NaN more, so that there is something to take the median of in a segment of one or two frames.
-    x, y, z = F.pad(bend, (0, 0, 0, 1), value=torch.nan).nanmedian(1).values.unbind(-1)
+    # NaN in the first two frames, so that there is something to take the median of in a segment of one or two frames.
+    bend = torch.cat([torch.full_like(positions[:, :2], torch.nan), torch.where(steady[..., None], bend, torch.nan)], 1)
+    x, y, z = nanmedian(first_frames(bend, positions.shape[1]).flatten(1, 2)).unbind(-1)
     ratio = torch.nan_to_num(2 * z / (x + y).clamp(min=FINEST), nan=0.0)
     return centred / (1 + (ratio / TRUSTED_DEPTH).square())[:, None, None, None]
 

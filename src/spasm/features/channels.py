@@ -10,6 +10,7 @@ from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOUL
 from spasm.data.pose import FARTHEST
 from spasm.features.body_channels import squashed, upright
 from spasm.features.body_frame import SMALLEST_TRUNK
+from spasm.features.exportable import first_frames, last_true, nanmedian
 
 CHANNELS = (
     "x", "y", "z", "vx", "vy", "vz", "ax", "ay", "az", "speed", "visibility", "presence", "mask", "valid_fraction",
@@ -40,12 +41,12 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
 def in_time(positions: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Velocity and acceleration per frame of positions (N, T, 33, 3), 0 where a frame that they rest on is missing."""
     moves = found[:, 1:] & found[:, :-1]
-    velocity = torch.zeros_like(positions)
-    velocity[:, 1:] = (positions[:, 1:] - positions[:, :-1]) * moves[..., None]
+    still = torch.zeros_like(positions[:, :1])
+    velocity = torch.cat([still, (positions[:, 1:] - positions[:, :-1]) * moves[..., None]], 1)
     accelerates = moves[:, 1:] & moves[:, :-1]
-    acceleration = torch.zeros_like(positions)
-    acceleration[:, 2:] = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
-    return velocity, acceleration
+    steps = (velocity[:, 2:] - velocity[:, 1:-1]) * accelerates[..., None]
+    acceleration = torch.cat([torch.zeros_like(positions[:, :2]), steps], 1)
+    return velocity, first_frames(acceleration, positions.shape[1])
 
 
 def root_relative(poses: torch.Tensor, settings: Features) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,19 +78,28 @@ def interpolate(positions: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     """
     filled = torch.where(found[..., None], positions, 0).transpose(1, 2).contiguous()  # (N, 33, T, 3)
     found = found.transpose(1, 2)
+    if torch.compiler.is_exporting():  # a graph has no selection of rows by their values
+        return between_neighbours(filled.flatten(0, 1), found.flatten(0, 1)).reshape(filled.shape).transpose(1, 2)
     gappy = found.any(2) & ~found.all(2)  # only these need interpolation
     if gappy.any():
-        values, valid = filled[gappy], found[gappy]  # (S, T, 3), (S, T)
-        frames = valid.shape[1]
-        time = torch.arange(frames, device=values.device).expand_as(valid)
-        before = torch.where(valid, time, -1).cummax(1).values
-        after = frames - 1 - torch.where(valid, frames - 1 - time, -1).flip(1).cummax(1).values.flip(1)
-        left = torch.where(before < 0, after, before)  # before the first found frame
-        right = torch.where(after >= frames, left, after)  # after the last one
-        weight = ((time - left) / (right - left).clamp(min=1))[..., None]
-        at_left, at_right = (values.gather(1, at[..., None].expand_as(values)) for at in (left, right))
-        filled[gappy] = at_left + weight * (at_right - at_left)
+        filled[gappy] = between_neighbours(filled[gappy], found[gappy])
     return filled.transpose(1, 2)
+
+
+def between_neighbours(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Values (S, T, 3) with those that are not valid on a line between their valid neighbours; valid: (S, T) bool.
+
+    A series without a valid value stays as it is.
+    """
+    frames = valid.shape[1]
+    time = torch.arange(frames, device=values.device).expand_as(valid)
+    before, after = last_true(valid), frames - 1 - last_true(valid.flip(1)).flip(1)
+    left = torch.where(before < 0, after, before)  # before the first found frame
+    left = torch.where(left >= frames, time, left)  # no frame at all
+    right = torch.where(after >= frames, left, after)  # after the last one
+    weight = ((time - left) / (right - left).clamp(min=1))[..., None]
+    at_left, at_right = (values.gather(1, at[..., None].expand_as(values)) for at in (left, right))
+    return at_left + weight * (at_right - at_left)
 
 
 def _root(positions: torch.Tensor, found: torch.Tensor, ever_found: torch.Tensor, hold: bool) -> torch.Tensor:
@@ -100,8 +110,7 @@ def _root(positions: torch.Tensor, found: torch.Tensor, ever_found: torch.Tensor
         middle = positions[:, :, pair].mean(2, keepdim=True)
         if hold:  # the published rule: a gap keeps the last valid root, so that all landmarks jump at its end
             both = found[:, :, pair].all(2)
-            last = torch.where(both, torch.arange(both.shape[1], device=both.device), -1).cummax(1).values
-            first = both.float().argmax(1, keepdim=True)
+            last, first = last_true(both), both.float().argmax(1, keepdim=True)
             last = torch.where(last < 0, first, last)
             middle = middle.gather(1, last[:, :, None, None].expand_as(middle))
         root = torch.where(ever_found[:, pair].all(1)[:, None, None, None], middle, root)
@@ -118,7 +127,7 @@ def _trunk(positions: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, 
     visible = found[:, :, trunk].all(2)
     upward = positions[:, :, trunk[:2], :2].mean(2) - positions[:, :, trunk[2:], :2].mean(2)  # (N, T, 2)
     length = upward.norm(dim=-1)
-    median = torch.where(visible, length, torch.nan).nanmedian(1).values
+    median = nanmedian(torch.where(visible, length, torch.nan))
     known = median >= SMALLEST_TRUNK
     direction = (upward / length.clamp(min=1e-6)[..., None] * visible[..., None]).sum(1)
     direction = direction / direction.norm(dim=-1, keepdim=True).clamp(min=1e-6)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from spasm.ensemble import label_shift
 from spasm.ensemble.blending import OofScores
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
-from spasm.runs.artefacts import read_decision, rebuild_hint
-from spasm.runs.oof_table import read_oof
+from spasm.runs.artefacts import Decision, read_decision
+from spasm.runs.chosen_models import choose, read_decided_oof
 
 BATCH = 64  # segments read before they are scored
 
@@ -90,13 +90,21 @@ class TrainedRun:
         """Frames of a segment (T)."""
         return self.decision.frames
 
-    def predict(self, poses: np.ndarray, children: Sequence[str] | None = None) -> Prediction:
+    def predict(
+        self,
+        poses: np.ndarray,
+        children: Sequence[str] | None = None,
+        models: Sequence[str] | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] | None = None,
+    ) -> Prediction:
         """Predict segments, poses (N, T, 33, 5): x, y, z, visibility, presence of each landmark; NaN: not found.
 
         They are cleaned as those of files are, see `findings.clean`; the notes name what was noticed.
 
         children: the child of each segment, used only if the run was blended with child context; by default each
-        segment is of a different child. Raises DataError for poses of another shape or type, or in pixels.
+        segment is of a different child. models: predict with these of the run's models alone, with the calibration and
+        the threshold that belong to them; None: with all. precision: of the networks; None: that of the hardware.
+        Raises DataError for poses of another shape or type, or in pixels, and for a model that the run lacks.
         """
         values = np.asarray(poses)
         shape = (self.frames, len(LANDMARKS), len(CHANNELS))
@@ -121,7 +129,9 @@ class TrainedRun:
                 if not problems:
                     yield [findings for _, findings in cleaned], np.stack([pose for pose, _ in cleaned])
 
-        return self._predict(batches(), len(starts), names, problems=problems)
+        decision = self.decision if models is None else choose(self.path, self.decision, models)
+        hardware = self.hardware if precision is None else dataclasses.replace(self.hardware, precision=precision)
+        return self._predict(batches(), len(starts), names, decision, hardware, problems=problems)
 
     def predict_files(
         self, paths: Sequence[Path], root: Path, children: Sequence[str], passed: Callable[[int], Any] = lambda n: None
@@ -141,42 +151,45 @@ class TrainedRun:
                 if not problems:
                     yield [one.findings for one in read], np.stack([one.pose for one in read])
 
-        return self._predict(batches(), math.ceil(len(paths) / BATCH), children, passed, problems, paths)
+        count = math.ceil(len(paths) / BATCH)
+        return self._predict(batches(), count, children, self.decision, self.hardware, passed, problems, paths)
 
     def _predict(
         self,
         batches: Iterable[tuple[list[Findings], np.ndarray]],
         count: int,
         children: Sequence[str],
+        decision: Decision,
+        hardware: Hardware,
         passed: Callable[[int], Any] = lambda n: None,
         problems: Sequence[DataError] = (),
         paths: Sequence[Path] = (),
     ) -> Prediction:
         parts: list[BatchPrediction] = []
-        with EnsemblePredictor(self.path, self.decision, self.hardware, self.cores, count) as predictor:
+        with EnsemblePredictor(self.path, decision, hardware, self.cores, count) as predictor:
             for batch in predictor.predict(batches):
                 parts.append(batch)
                 passed(len(batch.posed))
             if problems:
                 raise DataProblems(problems, paths)
-            logits = {name: _joined([part.logits[name] for part in parts]) for name in self.decision.models}
-            posed = _joined([part.posed for part in parts], self.frames)
+            logits = {name: _joined([part.logits[name] for part in parts]) for name in decision.models}
+            posed = _joined([part.posed for part in parts], decision.frames)
             has_pose = np.asarray(posed.any(axis=1))
             probability = predictor.probability(logits, children, has_pose)
-        attention = _joined([part.attention for part in parts], self.frames)
+        attention = _joined([part.attention for part in parts], decision.frames)
         attended = attention.any(axis=1)
         findings = [one for part in parts for one in part.key]
         blank = Prediction(
             probability=probability,
-            label=(probability >= self.decision.threshold).astype(int),
-            threshold=self.decision.threshold,
+            label=(probability >= decision.threshold).astype(int),
+            threshold=decision.threshold,
             attention=attention,
             peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
             pose_fraction=posed.mean(axis=1),
-            seen_fraction=_joined([part.seen for part in parts], self.frames).mean(axis=1),
+            seen_fraction=_joined([part.seen for part in parts], decision.frames).mean(axis=1),
             too_little_seen=~has_pose,
             findings=findings,
-            noticed=[sentences_for_run(one, self.decision) for one in findings],
+            noticed=[sentences_for_run(one, decision) for one in findings],
             note=[],
             logits=logits,
             has_pose=has_pose,
@@ -197,15 +210,7 @@ class TrainedRun:
 
         prevalence: None: it is estimated from the segments, and used if the evidence is strong enough.
         """
-        oof, blend = read_oof(self.path), self.decision.blend_settings
-        before = blend.prevalence or self.decision.prevalence
-        try:
-            chosen = label_shift.threshold_at(oof.labels, oof.in_sample, before, blend.threshold_rule)
-        except ValueError:  # labels of one class
-            chosen = math.nan
-        if not math.isclose(chosen, self.decision.threshold, abs_tol=1e-9):
-            reason = "is not the table that decision.json was chosen on"
-            raise DataError(self.path / "oof.csv", reason, rebuild_hint(self.path))
+        oof, blend = read_decided_oof(self.path, self.decision), self.decision.blend_settings
         used, reason = prevalence, f", chosen for the prevalence {prevalence}"
         if used is None:
             child = np.array(children, dtype=str)

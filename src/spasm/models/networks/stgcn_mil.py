@@ -155,7 +155,9 @@ class FoldedBlock(nn.Module):
 
 def convolve_relu(x: torch.Tensor, conv: nn.Conv2d, add: torch.Tensor | None = None) -> torch.Tensor:
     """ReLU(conv(x) + add) for a pointwise convolution; `add` may be overwritten."""
-    if FUSED and x.device.type == "cpu":  # one pass over memory instead of two or three
+    if (
+        FUSED and x.device.type == "cpu" and not torch.compiler.is_exporting()
+    ):  # one pass over memory instead of two or three
         shape = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
         if add is None:
             return torch.ops.mkldnn._convolution_pointwise(x, *shape, "relu", [], "")
@@ -178,16 +180,16 @@ class MilHead(nn.Module):
     def forward(self, steps: torch.Tensor, posed: torch.Tensor, frames: int) -> Scores:
         step_of_frame = (torch.arange(frames, device=steps.device) * steps.shape[1]) // frames
         frame_logits = self.score(steps)[..., 0]
-        count = torch.zeros_like(frame_logits).index_add_(1, step_of_frame, posed)  # frames with a pose in each step
+        of_step = step_of_frame[:, None] == torch.arange(steps.shape[1], device=steps.device)
+        count = posed @ of_step.to(posed.dtype)  # (N, S): frames with a pose in each step
         absent = count == 0
         if self.kind == "attn":
             attention = self.attention(torch.tanh(self.value(steps)) * torch.sigmoid(self.gate(steps)))[..., 0]
         elif self.kind == "logsumexp":
             attention = frame_logits
         else:  # topk: the mean of the best fifth
-            k = max(1, round(0.2 * frame_logits.shape[1]))
-            best = frame_logits.masked_fill(absent, -torch.inf).topk(k, dim=1)
-            attention = torch.full_like(frame_logits, -torch.inf).scatter(1, best.indices, 0.0)
+            best = best_fifth(frame_logits.masked_fill(absent, -torch.inf))
+            attention = torch.full_like(frame_logits, -torch.inf).scatter(1, best, 0.0)
         weights = torch.softmax(attention.masked_fill(absent, -1e9), dim=1).masked_fill(absent, 0.0)
         if self.kind == "logsumexp":
             seen = (~absent).sum(1).clamp(min=1)
@@ -197,3 +199,11 @@ class MilHead(nn.Module):
             logit = (weights * frame_logits).sum(1)
         per_frame = weights / count.clamp(min=1)
         return Scores(logit, frame_logits[:, step_of_frame], per_frame[:, step_of_frame] * posed)
+
+
+def best_fifth(values: torch.Tensor) -> torch.Tensor:
+    """The places (N, K) of the highest fifth of values (N, S), at least one."""
+    if not torch.compiler.is_exporting():
+        return values.topk(max(1, round(0.2 * values.shape[1])), dim=1).indices
+    count = torch.sym_max(1, (2 * values.shape[1] + 5) // 10)  # the same number; a graph has no round() of a length
+    return values.sort(1, descending=True).indices[:, :count]
