@@ -231,3 +231,12 @@ def test_the_benchmark_prints_milliseconds_ratios_and_sizes(exported, blended):
     assert [row[:22].strip() for row in rows] == ["torch, float32", "torch, bfloat16", "onnxruntime, float32"]
     assert all(float(row[22:36]) > 0 and float(row[36:]) > 0 for row in rows)
     assert size.startswith(f"file: {exported.stat().st_size:,} bytes, ") and "SIMULATED" in about_run
+
+
+@pytest.mark.parametrize("frames", [1, 2, 31])
+def test_a_file_is_compared_on_poses_with_gaps_of_any_length_of_segment(frames):
+    made = onnx_file.checked_poses(frames)
+    assert made.shape == (onnx_file.CHECKED, frames, 33, 5) and made.dtype == np.float32
+    posed = np.isfinite(made[..., 0]).any(axis=(1, 2))
+    assert posed.sum() >= onnx_file.CHECKED // 3 and not posed[-1] and np.isnan(made[posed]).any()
+    assert np.array_equal(made, onnx_file.checked_poses(frames), equal_nan=True)
