@@ -245,8 +245,8 @@ def predicted_by_run(run: Path, alone: Decision, poses: np.ndarray) -> Outputs:
 
 def checked_poses(frames: int) -> np.ndarray:
     """Poses (CHECKED, T, 33, 5) of a simulated child, with gaps and missing landmarks; the last has no pose."""
-    world = SimulationConfig(frames=frames)
-    poses = np.stack([clean(one.pose)[0] for one in simulate_child(0, 1, CHECKED, world)])
+    world = SimulationConfig(frames=max(frames, 2))  # it simulates movement, which one frame does not have
+    poses = np.stack([clean(one.pose)[0][:frames] for one in simulate_child(0, 1, CHECKED, world)])
     generator = np.random.default_rng(0)
     for number, pose in enumerate(poses):
         if number % 2:
