@@ -7,10 +7,11 @@ import { rising } from "./times.js";
 
 export { openCamera } from "./camera.js";
 
+const SHORTEST_PART_S = 2;
 const LONGEST_PART_S = 60;
-const SHORTEST_TO_SPLIT_S = 4;
-const WARM_UP_S = 0.5; // of tracking before a part begins
-const MOST_WORKERS = 4; // each holds a model and its WebAssembly
+const MOST_PARTS = 400; // whatever length a file claims
+const WARM_UP_S = 0.2; // of tracking before a part begins
+const MOST_WORKERS = 4; // each holds a model and its WebAssembly, 40 MB
 const ENDS_EARLY_S = 1; // before the end that the file promises
 
 /**
@@ -67,7 +68,8 @@ export async function analyseVideo(file, options = {}) {
 /** The parts of a video by time. They depend on its length alone, so that the poses do not depend on the computer. */
 export function partsOf(firstS, endS) {
   const lengthS = endS - firstS;
-  const count = lengthS < SHORTEST_TO_SPLIT_S ? 1 : 2 * Math.ceil(lengthS / (2 * LONGEST_PART_S));
+  const few = Math.max(1, Math.min(MOST_WORKERS, Math.floor(lengthS / SHORTEST_PART_S)));
+  const count = Math.min(MOST_PARTS, few * Math.ceil(lengthS / (few * LONGEST_PART_S))) || 1;
   return Array.from({ length: count }, (_, number) => {
     const startS = number === 0 ? 0 : firstS + (lengthS * number) / count;
     return {
