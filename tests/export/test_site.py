@@ -202,8 +202,8 @@ def test_the_page_works_without_a_server_and_asks_for_nothing_outside_its_folder
         const { openPredictor } = await page("core/prediction.js");
         const at = (path) => new URL(path, location.href).href;
         const ortUrl = at("vendor/onnxruntime-web/ort.wasm.min.mjs");
-        const predictor = await openPredictor({ modelUrl: at("model/network.onnx"), infoUrl: at("model/model.json"), ortUrl });
-        return predictor.info;
+        const modelUrl = at("model/network.onnx");
+        return (await openPredictor({ modelUrl, infoUrl: at("model/model.json"), ortUrl })).info;
     """)  # fmt: skip
     assert info["simulated"] is True
     refused = page.run("""

@@ -1,4 +1,4 @@
-"""The page for browsers, written from a run by the real command and served by a local server that notes each request."""
+"""The page for browsers, written from a run by the real command and served by a server that notes each request."""
 
 import functools
 import http.server
@@ -92,17 +92,18 @@ class VideoPage:
 
     def run(self, code: str, **values: Any) -> Any:
         """Run the body of an async function; in it `page(path)` imports a module of the page, `file` is the file."""
+        body = f"(async (page, file, values) => {{ {code} }})(page, file, values)"
         return self.page.evaluate(
-            """async ([url, code, values]) => {
+            """async ([url, values]) => {
                 const page = (path) => import(new URL(path, url).href);
                 const file = document.querySelector("#test-file").files[0];
                 try {
-                    return await values.run(page, file);
+                    return await BODY;
                 } catch (error) {
                     return { problem: error.code ?? error.name, values: error.values ?? String(error) };
                 }
-            }""".replace("values.run(page, file)", f"(async (page, file, values) => {{ {code} }})(page, file, values)"),
-            [self.url, "", values],
+            }""".replace("BODY", body),
+            [self.url, values],
         )
 
     def analyse(self, video: Path, **options: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ DOCS = {path.stem: path for path in DOCUMENTS if path.parent.name == "docs"}
 # In an order in which each finds what it needs.
 RUN = ("simulation", "models", "method", "video", "recordings", "review", "data", "evaluation")
 # They need data that cannot be made here; or seconds that tests/export spends already.
-PARSED = ("onnx", "results")
+PARSED = ("browser", "onnx", "results")
 
 
 def test_every_page_with_commands_is_run_or_parsed_and_begins_with_its_purpose():

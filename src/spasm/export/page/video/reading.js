@@ -27,6 +27,7 @@ export async function openVideo(file) {
 
 async function primaryTrack(input, name) {
   try {
+    if (!(await input.getTracks()).length) throw new Error("it ends before it names its tracks");
     return await input.getPrimaryVideoTrack();
   } catch (error) {
     if (error instanceof mediabunny.UnsupportedInputFormatError) throw new PageProblem("notAVideo", { name });
