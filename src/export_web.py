@@ -13,13 +13,15 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
-from spasm.cli import app
-from spasm.config.fields import settings
+from spasm.cli import app, progress
+from spasm.config.fields import FLAT, settings
+from spasm.config.runtime import ExportedNetwork
 from spasm.core import files
 from spasm.core.errors import printable
 from spasm.core.text import shell_words
-from spasm.export import onnx_file, site
+from spasm.export import network_description, onnx_file, site
 from spasm.report import console
 
 
@@ -27,8 +29,7 @@ from spasm.report import console
 class ExportWeb:
     """Flags of export_web.py."""
 
-    run: Path = Path("output/main")
-    """Trained run, with stgcn_mil among its models."""
+    network: Annotated[ExportedNetwork, FLAT] = ExportedNetwork()
     out: Path = Path("output/web")
     """Folder to write; it must be new, empty, or such a page."""
     packages: Path = Path("input/models")
@@ -45,17 +46,19 @@ def main(settings: ExportWeb) -> int:
     content[site.POSE_MODEL] = site.read_pose_model(settings.model)
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network.onnx"
-        about = onnx_file.export(settings.run, network)
+        with progress.progress("exporting", total=3 if settings.network.evaluate_on is None else 4, unit="step") as bar:
+            about = onnx_file.export_run(settings.network, network, bar.update).about
         content[site.NETWORK] = network.read_bytes()
     content[site.MODEL_INFO] = json.dumps(about, indent=1, allow_nan=False).encode()
     site.write(out, content)
     if about["simulated"]:
         print(console.SIMULATED)
+    print("\n".join(network_description.lines(about)))
     print("what a browser loads at the first visit, and keeps:")
     rows = site.sizes(content)
     for name, size, packed in rows:
         print(f"  {size / 1e6:6.2f} MB, {packed / 1e6:5.2f} MB compressed  {name}")
-    total, packed = (sum(row[column] for row in rows) for column in (1, 2))
+    total, packed = sum(size for _, size, _ in rows), sum(packed for *_, packed in rows)
     print(f"  {total / 1e6:6.2f} MB, {packed / 1e6:5.2f} MB compressed  in all")
     print(f"written: {printable(out)} ({len(content) + 1} files)")
     server = shell_words("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", out)

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from helpers.commands import code_of, here
+from spasm.core.errors import DataError
+from spasm.export import onnx_file
+from spasm.runs.artefacts import Metrics, read_decision
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,25 @@ def test_a_students_targets_are_halfway_between_the_labels_and_the_cross_fitted_
     targets = [(float(row["label"]) + float(row["probability"])) / 2 for row in rows]
     noted = json.loads((student[0] / "stgcn_mil/manifest.json").read_text())["environment"]["teacher_sha256"]
     assert noted == hashlib.sha256(np.array(targets, dtype=np.float32).tobytes()).hexdigest()
+
+
+def test_an_exported_student_is_compared_with_its_teachers_blend(student, blended):
+    run = student[0]
+    found = onnx_file.of_run(run, read_decision(run), blended).about
+    assert found["teacher"] == blended.name and "its teacher was trained on them" in found["measured_on"]["where"]
+    own, of_teacher = (Metrics.read(folder / "metrics.json", "") for folder in (run, blended))
+    for name in ("f1", "auc"):
+        behind = own.each_model["stgcn_mil"][name].value - of_teacher.cross_fitted[name].value
+        assert found["compared_with_blend"][name]["value"] == pytest.approx(behind)
+    assert onnx_file.of_run(run, read_decision(run)).about["teacher"] is None
+
+
+def test_a_student_is_not_compared_with_a_run_of_other_segments(student, blended, tmp_path):
+    other = Path(shutil.copytree(blended, tmp_path / "other"))
+    table = (other / "oof.csv").read_text()
+    (other / "oof.csv").write_text(table.replace("child_1_1.npy", "child_1_9.npy"))
+    with pytest.raises(DataError, match="other segments, labels or folds"):
+        onnx_file.of_run(student[0], read_decision(student[0]), other)
 
 
 def test_a_student_that_is_stopped_resumes_to_the_same_bytes(student, blended, tmp_path, contents):

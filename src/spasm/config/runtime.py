@@ -23,6 +23,19 @@ class Hardware:
 
 
 @settings
+class ExportedNetwork:
+    """Flags of scripts that export a run's network."""
+
+    run: Path = Path("output/main")
+    """Trained run, with stgcn_mil among its models."""
+    evaluate_on: Annotated[Path | None, Shown(default="the run's out-of-fold predictions")] = None
+    """Data folder with labelled segments that the run was not trained on, or simulated ones with test/ and truth.csv:
+    the network is evaluated and compared with the blend on these."""
+    teacher: Annotated[Path | None, Shown(default="the run itself")] = None
+    """Run that was given to train_folds.py --teacher: the network is compared with its blend."""
+
+
+@settings
 class RunData:
     """Flags of scripts that open a run with the data it was trained on."""
 

@@ -1,6 +1,7 @@
 """What an exported network says of itself: one JSON object, in the ONNX file and beside the page that reads it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from spasm.core.errors import printable
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FPS
 from spasm.evaluation import bootstrap, metrics
+from spasm.report import console
 from spasm.runs.artefacts import Decision
 from spasm.runs.oof_table import OofTable
 
@@ -18,6 +20,7 @@ SCHEMA = 1
 """Version of the object."""
 SHOWN, COMPARED = ("sensitivity", "specificity", "f1", "auc"), ("f1", "auc")
 OUT_OF_FOLD = "out-of-fold predictions of the run's own children"
+OF_STUDENT = f"{OUT_OF_FOLD}; optimistic, since its teacher was trained on them"
 # The accumulation rule at the network's own threshold: an event for each window that the threshold calls positive.
 RULE = {"sum_windows": 1, "sum_floor": 0.0, "refractory_s": 5.0}
 WARNING = (
@@ -37,19 +40,21 @@ class Labelled(NamedTuple):
     """(N,) bool: the predicted label, at the threshold that belongs to them."""
 
 
-def describe(run: Path, decision: Decision, oof: OofTable, network: Labelled, threshold: float) -> Tree:
+def describe(
+    run: Path, decision: Decision, oof: OofTable, network: Labelled, threshold: float, teacher: Path | None = None
+) -> Tree:
     """The object for a network of a run.
 
-    network: its predictions for the out-of-fold rows, cross-fitted as those of the blend are; threshold: for new
-    segments.
+    oof: the out-of-fold rows with the predictions of the blend that the network is compared with, which is the
+    teacher's for a student; network: its own predictions for these rows, cross-fitted as those of the blend are;
+    threshold: for new segments.
     """
-    children = oof.children.tolist()
-    found = metrics.evaluate(oof.labels, network.probabilities, network.positive, children, oof.folds)
-    specificity = found["specificity"]["value"]
     blend = Labelled(oof.probabilities, oof.positive)
+    where = OUT_OF_FOLD if teacher is None else OF_STUDENT
     return {
         "schema": SCHEMA,
         "run": printable(run.absolute().name),
+        "teacher": None if teacher is None else printable(teacher.absolute().name),
         "simulated": decision.data.simulated,
         "trained_on": {
             "segments": decision.data.segments,
@@ -65,13 +70,35 @@ def describe(run: Path, decision: Decision, oof: OofTable, network: Labelled, th
         "folds": decision.folds,
         "threshold": threshold,
         "abstain": ABSTAIN,
-        "metrics": {name: found[name] for name in SHOWN},
-        # Windows of T frames one after the other, each without a spasm.
-        "false_alarms_per_hour": None if specificity is None else (1 - specificity) * 3600 * FPS / decision.frames,
-        "compared_with_blend": compare(oof.labels, oof.children, network, blend, OUT_OF_FOLD, oof.folds),
+        **measured(oof.labels, oof.children, network, blend, decision.frames, where, oof.folds),
         "no_pose_probability": 1 / (1 + math.exp(-decision.no_pose_logit)),
         "warning": WARNING + (SIMULATED if decision.data.simulated else ""),
         "rule": {**RULE, "sum_threshold": threshold},
+    }
+
+
+def measured(
+    labels: np.ndarray,
+    children: np.ndarray,
+    network: Labelled,
+    blend: Labelled,
+    frames: int,
+    where: str,
+    folds: np.ndarray | None = None,
+) -> Tree:
+    """The part of the object that was measured on labelled segments, which `where` describes.
+
+    frames: T; folds: (N,) the fold whose models gave each prediction; None: all folds gave each.
+    """
+    names = children.tolist()
+    found = metrics.evaluate(labels, network.probabilities, network.positive, names, folds)
+    specificity = found["specificity"]["value"]
+    return {
+        "metrics": {name: found[name] for name in SHOWN},
+        # Windows of T frames one after the other, each without a spasm.
+        "false_alarms_per_hour": None if specificity is None else (1 - specificity) * 3600 * FPS / frames,
+        "measured_on": {"segments": len(labels), "children": len(set(names)), "where": where},
+        "compared_with_blend": compare(labels, children, network, blend, folds),
     }
 
 
@@ -80,7 +107,6 @@ def compare(
     children: np.ndarray,
     network: Labelled,
     blend: Labelled,
-    where: str,
     folds: np.ndarray | None = None,
 ) -> Tree:
     """F1 and AUC of the network minus those of the blend, paired: in the same resamples of the children.
@@ -92,8 +118,27 @@ def compare(
         for one in (network, blend)
     )
     count = len(set(children.tolist()))
-    differences: Tree = {
+    return {
         name: bootstrap.interval(point[name] - of_blend[name], replicates[name] - replicates_of_blend[name], count)
         for name in COMPARED
     }
-    return {**differences, "where": where}
+
+
+# ---- in words
+
+
+def lines(about: Tree) -> list[str]:
+    """What was measured of an exported network, for the terminal."""
+    of = f"the blend of {about['teacher']}" if about["teacher"] else "the blend"
+    return [
+        f"the network alone, at its own threshold of {about['threshold']:.3f}, on {about['measured_on']['where']}:",
+        *(f"  {name:12}{_with_interval(about['metrics'][name])}" for name in SHOWN),
+        f"the network alone minus {of}, on the same segments:",
+        *(f"  {name:12}{_with_interval(about['compared_with_blend'][name])}" for name in COMPARED),
+    ]
+
+
+def _with_interval(metric: Mapping[str, float | None]) -> str:
+    """A metric with its 95 % interval."""
+    value, low, high = (console.number(metric[key]) for key in ("value", "low", "high"))
+    return f"{value}   95 % interval {low.strip()} to {high.strip()}"

@@ -14,7 +14,7 @@ import numpy as np
 
 from spasm.config.data import LandmarkSet
 from spasm.config.fields import SettingsError, from_tree
-from spasm.config.runtime import Hardware
+from spasm.config.runtime import ExportedNetwork, Hardware
 from spasm.core import checkpoints, files
 from spasm.core.errors import DataError, TrainingError, printable
 from spasm.core.text import shell_words
@@ -24,7 +24,7 @@ from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import missing_frames, visible_mask
 from spasm.ensemble.blending import OofScores, cross_fit
 from spasm.ensemble.calibration import logit
-from spasm.export.network_description import Labelled, Tree, compare, describe
+from spasm.export.network_description import Labelled, Tree, describe, measured
 from spasm.export.unseen_segments import Unseen, read_unseen
 from spasm.inference.ensemble_predictor import model_of, open_folds
 from spasm.inference.trained_run import TrainedRun
@@ -32,6 +32,7 @@ from spasm.models.network import NetworkModel
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.chosen_models import choose, posed_rows, read_decided_oof
 from spasm.runs.folder import ModelFolder
+from spasm.runs.oof_table import OofTable
 from spasm.simulation.infant import SimulationConfig, simulate_child
 
 if TYPE_CHECKING:
@@ -103,35 +104,28 @@ def check_packages() -> None:
         raise SettingsError(f"{reason}: python -m pip install -r requirements-onnx.txt")
 
 
-def export(run: Path, path: Path) -> Tree:
-    """Write the network of a run to `path`, and return what it says of itself.
+def export_run(exported: ExportedNetwork, path: Path, watch: Watch = lambda: None) -> Export:
+    """Write the network of a run to `path`.
 
-    A script that calls it needs `if __name__ == "__main__":`, since the run predicts in new processes. Raises
-    DataError, SettingsError for a missing package, and TrainingError for a file that differs from torch.
+    watch: called after each of three steps, of four with `evaluate_on`. A script that calls it needs
+    `if __name__ == "__main__":`, since the run predicts in new processes. Raises DataError, SettingsError for a missing
+    package, and TrainingError for a file that differs from torch.
     """
-    return export_run(run, path).about
-
-
-def export_run(run: Path, path: Path, evaluate_on: Path | None = None, watch: Watch = lambda: None) -> Export:
-    """Write the network of a run to `path`; see `export`.
-
-    evaluate_on: a data folder with labelled segments that the run was not trained on: on these, not out of fold, the
-    network is compared with the blend. watch: called after each of three steps, of four with `evaluate_on`.
-    """
+    run, evaluate_on, teacher = exported.run, exported.evaluate_on, exported.teacher
     check_packages()
     decision = read_decision(run)
     unseen = None if evaluate_on is None else read_unseen(evaluate_on, run, decision)
-    network = of_run(run, decision)
+    network = of_run(run, decision, teacher)
     if unseen is None:
         return write(network, path, watch)
 
     def on_unseen(content: bytes) -> Tree:
         probabilities = predict_unseen(content, unseen, network.frames)
-        blend = TrainedRun(run, FLOAT32).predict_files(unseen.paths, unseen.folder, unseen.children.tolist())
+        blend = TrainedRun(teacher or run, FLOAT32).predict_files(unseen.paths, unseen.folder, unseen.children.tolist())
         of_network = Labelled(probabilities, probabilities >= network.about["threshold"])
         of_blend = Labelled(blend.probability, blend.label == 1)
         watch()
-        return compare(unseen.labels, unseen.children, of_network, of_blend, unseen.where)
+        return measured(unseen.labels, unseen.children, of_network, of_blend, network.frames, unseen.where)
 
     return write(network, path, watch, on_unseen)
 
@@ -141,7 +135,7 @@ def write(
 ) -> Export:
     """Write a network to `path`, once its file predicts what torch does. Raises TrainingError where it does not.
 
-    on_unseen: gives the comparison with the blend by the content of the file, instead of that in `network.about`.
+    on_unseen: gives what was measured by the content of the file, instead of that in `network.about`.
     """
     check_packages()
     from spasm.export import onnx_graph  # torch is slow to load
@@ -153,15 +147,18 @@ def write(
     found = differences(run_onnx(content, poses), network.reference(poses))
     check_differences(path, found)
     watch()
-    about = network.about if on_unseen is None else {**network.about, "compared_with_blend": on_unseen(content)}
+    about = network.about if on_unseen is None else {**network.about, **on_unseen(content)}
     content = onnx_graph.with_metadata(content, json.dumps(about, ensure_ascii=False, allow_nan=False))
     files.write_bytes(path, content)
     watch()
     return Export(about, found, len(poses), len(content))
 
 
-def of_run(run: Path, decision: Decision) -> Portable:
-    """The network of a run alone, with its own calibration and threshold. Raises DataError."""
+def of_run(run: Path, decision: Decision, teacher: Path | None = None) -> Portable:
+    """The network of a run alone, with its own calibration and threshold. Raises DataError.
+
+    teacher: the run whose blend it is compared with, instead of its own.
+    """
     alone = choose(run, decision, [NETWORK], child_context=False)
     model, decided, folder = model_of(run, NETWORK), alone.models[NETWORK], ModelFolder(run / NETWORK)
     assert isinstance(model, NetworkModel)
@@ -177,9 +174,25 @@ def of_run(run: Path, decision: Decision) -> Portable:
         landmarks=alone.data.landmarks,
         calibrated=calibrated(run, alone),
         frames=alone.frames,
-        about=describe(run, decision, oof, Labelled(probabilities, positive), alone.threshold),
+        about=describe(
+            run,
+            decision,
+            oof if teacher is None else rows_of_teacher(teacher, oof),
+            Labelled(probabilities, positive),
+            alone.threshold,
+            teacher,
+        ),
         reference=lambda poses: predicted_by_run(run, alone, poses),
     )
+
+
+def rows_of_teacher(teacher: Path, oof: OofTable) -> OofTable:
+    """The teacher's out-of-fold rows. Raises DataError where they are of other segments than the student's."""
+    rows = read_decided_oof(teacher, read_decision(teacher))
+    if not all(np.array_equal(getattr(rows, name), getattr(oof, name)) for name in ("names", "labels", "folds")):
+        reason = "holds other segments, labels or folds than the student's run"
+        raise DataError(teacher / "oof.csv", reason, "name the run that was given to train_folds.py --teacher")
+    return rows
 
 
 def calibrated(run: Path, alone: Decision) -> "Calibrated":

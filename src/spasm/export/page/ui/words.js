@@ -9,7 +9,7 @@ const number = (metric) => metric && Number.isFinite(metric.value ?? NaN);
 const ofHundred = (fraction) => whole(100 * fraction);
 
 // Where the metrics of a model come from: "measured on 80 simulated children".
-const measuredOn = (info) => text(info.simulated ? "result.onSimulated" : "result.onReal", { count: info.trained_on.children });
+const measuredOn = (info) => text(info.simulated ? "result.onSimulated" : "result.onReal", { count: info.measured_on.children });
 
 // {headline, seen, lines}: for the page and the printout. lines: sentences in the order of their weight.
 export function resultWords(prediction, info, isStill) {
@@ -114,6 +114,12 @@ export function showModel(info) {
   const alarms = Number.isFinite(info.false_alarms_per_hour ?? NaN) ? text("model.falseAlarmsText", piecesOf(info)) : unknown;
   el("#model").replaceChildren(
     ...pair("run", info.run), ...pair("trained", text(info.simulated ? "model.trainedSimulated" : "model.trainedText", on)), ...pair("finds", finds),
-    ...pair("falseAlarms", alarms), ...pair("threshold", hundredths(info.threshold)), ...pair("warning", info.warning));
+    ...pair("falseAlarms", alarms), ...pair("blend", blendWords(info)), ...pair("threshold", hundredths(info.threshold)), ...pair("warning", info.warning));
+}
+// How far the network is behind the whole blend of models, which this page does not hold.
+function blendWords({ compared_with_blend: { f1, auc }, measured_on: { where } }) {
+  const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+  const words = (metric) => (number(metric) ? text("model.difference", { value: signed(metric.value), low: signed(metric.low), high: signed(metric.high) }) : text("model.unknown"));
+  return text("model.blendText", { f1: words(f1), auc: words(auc), where });
 }
 export const metricWords = (metric) => (number(metric) ? percent(metric.value) : text("model.unknown"));
