@@ -54,9 +54,9 @@ def test_a_segment_that_is_there_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("loss", "follows"), [("squared", True), ("soft", True), ("plain", False), ("weighted", False)]
+    ("loss", "follows"), [("squared", True), ("taught", True), ("plain", False), ("weighted", False)]
 )
-def test_the_squared_error_and_the_soft_loss_alone_follow_the_onsets(loss, follows):
+def test_the_squared_error_and_the_taught_loss_alone_have_probabilities_as_targets(loss, follows):
     data = some_data()
     object.__setattr__(data, "targets", np.full(len(data.labels), 0.25, np.float32))
     rows = np.arange(len(data.labels))

@@ -138,7 +138,7 @@ def test_unseen_children_replace_those_of_training_in_the_comparison(
     assert before["measured_on"] == {
         "segments": 40, "children": 8, "where": "out-of-fold predictions of the run's own children",
     }  # fmt: skip
-    found, where = after["metrics"], "10 segments of 2 children in data/test, none of them in training"
+    where = "10 segments of 2 children in data/test, none of them in training"
     assert after["measured_on"] == {"segments": 10, "children": 2, "where": where}
     compared = after["compared_with_blend"]
     assert all(before[name] != after[name] for name in measured)
@@ -156,6 +156,22 @@ def test_unseen_children_replace_those_of_training_in_the_comparison(
     for name in ("f1", "auc"):
         expected = bootstrap.interval(point[name] - of_blend[name], replicates[name] - replicates_of_blend[name], 2)
         assert compared[name] == pytest.approx(expected)
+
+
+def test_a_network_that_is_alone_in_its_run_is_compared_with_the_blend_of_another(blended, trained, tmp_path):
+    found = onnx_file.of_run(trained, read_decision(trained), blended).about
+    assert found["compared_with"] == blended.name
+    own, other = (read_metrics(folder, read_decision(folder)) for folder in (trained, blended))
+    for name in ("f1", "auc"):
+        behind = own.each_model["stgcn_mil"][name].value - other.cross_fitted[name].value
+        assert found["compared_with_blend"][name]["value"] == pytest.approx(behind)
+    assert onnx_file.of_run(trained, read_decision(trained)).about["compared_with_blend"]["auc"]["value"] == 0
+
+    damaged = Path(shutil.copytree(blended, tmp_path / "other"))
+    table = (damaged / "oof.csv").read_text()
+    (damaged / "oof.csv").write_text(table.replace("child_1_1.npy", "child_1_9.npy"))
+    with pytest.raises(DataError, match="other segments, labels or folds"):
+        onnx_file.of_run(trained, read_decision(trained), damaged)
 
 
 def test_segments_of_the_training_are_no_unseen_ones(blended, simulated, tmp_path, capsys):

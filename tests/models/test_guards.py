@@ -17,6 +17,7 @@ from helpers.models import smallest
 from helpers.settings import changed
 from spasm.config.data import Folds
 from spasm.models.registry import MODELS
+from spasm.models.rocket import RocketModel
 
 FRAMES, EACH = 16, 4
 pytestmark = pytest.mark.slow
@@ -131,3 +132,17 @@ def test_onsets_of_held_out_children_are_not_learned_from(folds_file, tmp_path):
         found[name] = train_fold("stgcn_mil", squared, data, folds_file, tmp_path / name).weights
     assert found["held out"] == found["none"]
     assert found["trained on"] != found["none"]
+
+
+def test_the_teacher_of_a_network_never_sees_the_children_that_the_network_is_scored_on(
+    folds_file, tmp_path, monkeypatch
+):
+    """It is a second model, and its predictions are a second way for labels to come in."""
+    of_teacher, taught = smallest("rocket"), changed(smallest("stgcn_mil"), loss="taught")
+    monkeypatch.setattr(RocketModel, "config", staticmethod(lambda: of_teacher))
+    found = {}
+    for name in ("before", "held-out labels and poses", "trained-on labels"):
+        data = write(tmp_path / name / "data", *variant(name), each=EACH)
+        found[name] = train_fold("stgcn_mil", taught, data, folds_file, tmp_path / name)
+    assert found["held-out labels and poses"].weights == found["before"].weights
+    assert found["trained-on labels"].weights != found["before"].weights

@@ -268,8 +268,8 @@ def test_the_squared_error_is_of_the_probability():
     assert trainer._losses(scores, targets.round(), targets).mean().item() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_the_soft_loss_is_the_cross_entropy_with_probabilities_as_targets():
-    trainer = trainer_of(some_data(), changed(TINY, loss="soft"))
+def test_the_taught_loss_is_the_cross_entropy_with_probabilities_as_targets():
+    trainer = trainer_of(some_data(), changed(TINY, loss="taught"))
     logits, targets = torch.tensor([0.5, -2.0]), torch.tensor([0.25, 0.9])
     probability = torch.sigmoid(logits)
     wanted = -(targets * probability.log() + (1 - targets) * (1 - probability).log())

@@ -20,10 +20,8 @@ from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.data.folds import one_class_folds
 from spasm.models.model import Model
-from spasm.models.network import NetworkModel
 from spasm.models.registry import DEFAULT_MODELS, models_named, split_names
 from spasm.report import console, templates
-from spasm.runs import teacher
 from spasm.runs.artefacts import Metrics, read_run_info
 from spasm.runs.decide import decide
 from spasm.runs.folder import ModelFolder, Run, open_model, open_run, reopen_run
@@ -59,9 +57,6 @@ class Train:
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
     tensorboard: Annotated[bool, ADVANCED] = False
     """Write learning curves for tensorboard --logdir RUN; needs requirements-report.txt."""
-    teacher: Annotated[Path | None, ADVANCED] = None
-    """Run whose out-of-fold probabilities networks learn from, beside the labels; its folds are used, and the loss is
-    soft. For a network to export, see docs/onnx.md."""
     blend: Blend = Blend()
 
 
@@ -86,8 +81,7 @@ def train(flags: Any, command: list[str]) -> int:
     data = load_training(
         read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash, read.landmarks
     )
-    split = Folds(folds_file=flags.teacher / "folds.csv") if flags.teacher else flags.split
-    run = open_run(flags.run, data, read.data, data.poses.shape[1], split)
+    run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
     if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")
     print(console.data_line(data))
@@ -95,11 +89,8 @@ def train(flags: Any, command: list[str]) -> int:
     if alone := one_class_folds(data.labels, run.fold_of):
         app.warn([console.one_class_line(alone, run.folds, data)])
 
-    if flags.teacher:
-        run = teacher.taught(run, flags.teacher)
-        app.warn([f"{flags.teacher} was trained on the children of every fold: a student's metrics are optimistic"])
-    opened = open_models(run, models, flags, read.data, command, taught=flags.teacher is not None)
-    if data.targets is not None and not flags.teacher and not any("onsets_sha256" in one.environment for one in opened):
+    opened = open_models(run, models, flags, read.data, command)
+    if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
         print("warning: onsets.csv is not used: it needs a network with --NETWORK.loss squared", file=sys.stderr)
 
     folds = range(run.folds) if flags.fold is None else [flags.fold]
@@ -142,13 +133,11 @@ class OpenedModel(NamedTuple):
     environment: dict[str, Any]
 
 
-def open_models(
-    run: Run, models: Sequence[Model], flags: Any, data: Path, command: Sequence[str], taught: bool = False
-) -> list[OpenedModel]:
+def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, command: Sequence[str]) -> list[OpenedModel]:
     """Open the folders of models with the settings that the flags have for them, see `with_models`.
 
     All are opened before any is trained, so that an error of the last is raised at once. data: the user's folder;
-    command: for the manifests; taught: whether the models learn from the targets of `teacher.taught`. Raises DataError.
+    command: for the manifests. Raises DataError.
     """
     for model in models:
         _check_children(run, model)
@@ -156,9 +145,6 @@ def open_models(
     for model in models:
         config = getattr(flags, model.name)
         environment = model.environment(config, flags.hardware, data)
-        if taught:
-            config = teacher.student_config(config)
-            environment["teacher_sha256"] = teacher.digest(run)
         folder = open_model(run, model.name, to_tree(config), environment, command)
         opened.append(OpenedModel(model, config, folder, environment))
     return opened
@@ -196,12 +182,6 @@ def check(flags: Any) -> None:
     if flags.fold is not None and flags.split.folds_file is None and flags.fold >= flags.split.folds:
         last = flags.split.folds - 1
         raise SettingsError(f"--fold {flags.fold} is above {last}; the nearest valid value is {last}")
-    if getattr(flags, "teacher", None):
-        others = [model.name for model in models_named(flags.models) if not isinstance(model, NetworkModel)]
-        if others:
-            raise SettingsError(f"--teacher teaches networks, not {', '.join(others)}: name one, as --models stgcn_mil")
-        if flags.split != Folds():
-            raise SettingsError("--teacher uses the folds of that run: give no --folds, --splitter or --folds-file")
     if flags.tensorboard:
         tensorboard.check()
     if flags.report:

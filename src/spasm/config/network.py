@@ -7,7 +7,7 @@ from spasm.config.features import Augmentation, Features
 from spasm.config.fields import FLAT, settings, within
 
 FEWEST_EPOCHS = 20  # where no number is given
-SOFT_LOSSES = ("soft", "squared")
+SOFT_LOSSES = ("squared", "taught")
 """Losses that can have probabilities as targets."""
 
 
@@ -27,9 +27,10 @@ class Optimization:
     """Course of the learning rate: up and down, or down only."""
     weight_decay: Annotated[float, within(0, 1)] = 0.01
     """Weight decay (AdamW)."""
-    loss: Literal["weighted", "focal", "plain", "soft", "squared"] = "weighted"
-    """Cross-entropy with the rarer class weighted up, focal loss likewise, plain cross-entropy; or cross-entropy (soft)
-    or squared error with probabilities as targets, from --teacher or onsets.csv where there is one."""
+    loss: Literal["weighted", "focal", "plain", "squared", "taught"] = "weighted"
+    """Cross-entropy with the rarer class weighted up, focal loss likewise, plain cross-entropy, the squared error of
+    the probability, which follows onsets.csv where there is one, or cross-entropy with targets halfway between the
+    labels and what random convolutions predict that were trained on other children."""
     focal_gamma: Annotated[float, within(0, 10)] = 2.0
     """How strongly the focal loss discounts easy segments."""
     ema: Annotated[float, within(0, 0.99999)] = 0.99

@@ -31,8 +31,9 @@ class ExportedNetwork:
     evaluate_on: Annotated[Path | None, Shown(default="the run's out-of-fold predictions")] = None
     """Data folder with labelled segments that the run was not trained on, or simulated ones with test/ and truth.csv:
     the network is evaluated and compared with the blend on these."""
-    teacher: Annotated[Path | None, Shown(default="the run itself")] = None
-    """Run that was given to train_folds.py --teacher: the network is compared with its blend."""
+    compare_with: Annotated[Path | None, Shown(default="the run itself")] = None
+    """Run of the same data whose blend of models the network is compared with, if its own run holds the network
+    alone."""
 
 
 @settings

@@ -20,7 +20,6 @@ SCHEMA = 1
 """Version of the object."""
 SHOWN, COMPARED = ("sensitivity", "specificity", "f1", "auc"), ("f1", "auc")
 OUT_OF_FOLD = "out-of-fold predictions of the run's own children"
-OF_STUDENT = f"{OUT_OF_FOLD}; optimistic, since its teacher was trained on them"
 # The accumulation rule at the network's own threshold: an event for each window that the threshold calls positive.
 RULE = {"sum_windows": 1, "sum_floor": 0.0, "refractory_s": 5.0}
 WARNING = (
@@ -41,20 +40,19 @@ class Labelled(NamedTuple):
 
 
 def describe(
-    run: Path, decision: Decision, oof: OofTable, network: Labelled, threshold: float, teacher: Path | None = None
+    run: Path, decision: Decision, oof: OofTable, network: Labelled, threshold: float, other: Path | None = None
 ) -> Tree:
     """The object for a network of a run.
 
-    oof: the out-of-fold rows with the predictions of the blend that the network is compared with, which is the
-    teacher's for a student; network: its own predictions for these rows, cross-fitted as those of the blend are;
-    threshold: for new segments.
+    oof: the out-of-fold rows with the predictions of the blend that the network is compared with, that of `other` if
+    there is one; network: its own predictions for these rows, cross-fitted as those of the blend are; threshold: for
+    new segments.
     """
     blend = Labelled(oof.probabilities, oof.positive)
-    where = OUT_OF_FOLD if teacher is None else OF_STUDENT
     return {
         "schema": SCHEMA,
         "run": printable(run.absolute().name),
-        "teacher": None if teacher is None else printable(teacher.absolute().name),
+        "compared_with": printable((other or run).absolute().name),
         "simulated": decision.data.simulated,
         "trained_on": {
             "segments": decision.data.segments,
@@ -70,7 +68,7 @@ def describe(
         "folds": decision.folds,
         "threshold": threshold,
         "abstain": ABSTAIN,
-        **measured(oof.labels, oof.children, network, blend, decision.frames, where, oof.folds),
+        **measured(oof.labels, oof.children, network, blend, decision.frames, OUT_OF_FOLD, oof.folds),
         "no_pose_probability": 1 / (1 + math.exp(-decision.no_pose_logit)),
         "warning": WARNING + (SIMULATED if decision.data.simulated else ""),
         "rule": {**RULE, "sum_threshold": threshold},
@@ -129,11 +127,10 @@ def compare(
 
 def lines(about: Tree) -> list[str]:
     """What was measured of an exported network, for the terminal."""
-    of = f"the blend of {about['teacher']}" if about["teacher"] else "the blend"
     return [
         f"the network alone, at its own threshold of {about['threshold']:.3f}, on {about['measured_on']['where']}:",
         *(f"  {name:12}{_with_interval(about['metrics'][name])}" for name in SHOWN),
-        f"the network alone minus {of}, on the same segments:",
+        f"the network alone minus the blend of {about['compared_with']}, on the same segments:",
         *(f"  {name:12}{_with_interval(about['compared_with_blend'][name])}" for name in COMPARED),
     ]
 

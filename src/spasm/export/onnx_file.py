@@ -111,17 +111,17 @@ def export_run(exported: ExportedNetwork, path: Path, watch: Watch = lambda: Non
     `if __name__ == "__main__":`, since the run predicts in new processes. Raises DataError, SettingsError for a missing
     package, and TrainingError for a file that differs from torch.
     """
-    run, evaluate_on, teacher = exported.run, exported.evaluate_on, exported.teacher
+    run, evaluate_on, other = exported.run, exported.evaluate_on, exported.compare_with
     check_packages()
     decision = read_decision(run)
     unseen = None if evaluate_on is None else read_unseen(evaluate_on, run, decision)
-    network = of_run(run, decision, teacher)
+    network = of_run(run, decision, other)
     if unseen is None:
         return write(network, path, watch)
 
     def on_unseen(content: bytes) -> Tree:
         probabilities = predict_unseen(content, unseen, network.frames)
-        blend = TrainedRun(teacher or run, FLOAT32).predict_files(unseen.paths, unseen.folder, unseen.children.tolist())
+        blend = TrainedRun(other or run, FLOAT32).predict_files(unseen.paths, unseen.folder, unseen.children.tolist())
         of_network = Labelled(probabilities, probabilities >= network.about["threshold"])
         of_blend = Labelled(blend.probability, blend.label == 1)
         watch()
@@ -154,10 +154,10 @@ def write(
     return Export(about, found, len(poses), len(content))
 
 
-def of_run(run: Path, decision: Decision, teacher: Path | None = None) -> Portable:
+def of_run(run: Path, decision: Decision, other: Path | None = None) -> Portable:
     """The network of a run alone, with its own calibration and threshold. Raises DataError.
 
-    teacher: the run whose blend it is compared with, instead of its own.
+    other: the run whose blend it is compared with, instead of its own.
     """
     alone = choose(run, decision, [NETWORK], child_context=False)
     model, decided, folder = model_of(run, NETWORK), alone.models[NETWORK], ModelFolder(run / NETWORK)
@@ -177,21 +177,21 @@ def of_run(run: Path, decision: Decision, teacher: Path | None = None) -> Portab
         about=describe(
             run,
             decision,
-            oof if teacher is None else rows_of_teacher(teacher, oof),
+            oof if other is None else rows_of_other(other, oof),
             Labelled(probabilities, positive),
             alone.threshold,
-            teacher,
+            other,
         ),
         reference=lambda poses: predicted_by_run(run, alone, poses),
     )
 
 
-def rows_of_teacher(teacher: Path, oof: OofTable) -> OofTable:
-    """The teacher's out-of-fold rows. Raises DataError where they are of other segments than the student's."""
-    rows = read_decided_oof(teacher, read_decision(teacher))
+def rows_of_other(other: Path, oof: OofTable) -> OofTable:
+    """The out-of-fold rows of another run. Raises DataError where they are not of the same segments."""
+    rows = read_decided_oof(other, read_decision(other))
     if not all(np.array_equal(getattr(rows, name), getattr(oof, name)) for name in ("names", "labels", "folds")):
-        reason = "holds other segments, labels or folds than the student's run"
-        raise DataError(teacher / "oof.csv", reason, "name the run that was given to train_folds.py --teacher")
+        reason = "holds other segments, labels or folds than the run to export"
+        raise DataError(other / "oof.csv", reason, "name a run of the same data and folds: --compare-with RUN")
     return rows
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spasm.config.network import SOFT_LOSSES
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.models.model import FoldJob, Model, Predictor
@@ -43,7 +42,7 @@ class NetworkModel(Model):
         precision = str(pick_precision(hardware.precision, device)).removeprefix("torch.")
         environment: dict[str, Any] = {"device": device.type, "precision": precision, "threads": 1}
         onsets = folder / "onsets.csv"
-        if config.optimization.loss in SOFT_LOSSES and onsets.exists():
+        if config.optimization.loss == "squared" and onsets.exists():
             environment["onsets_sha256"] = files.sha256(onsets)
         return environment
 

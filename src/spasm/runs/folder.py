@@ -303,7 +303,6 @@ def open_model(
                 files={},
             ).write(model.manifest)
         manifest = read_manifest(model.manifest)
-        _require_teacher(model, manifest.environment, environment)
         _require_same(model, manifest.settings, settings)
         _require_onsets(model, manifest.environment, environment)
         _require_same(model, manifest.environment, environment)
@@ -326,17 +325,6 @@ def _require_onsets(model: ModelFolder, made: Mapping[str, Any], wanted: Mapping
     remedy = "take it away" if before is None else "put it back as it was"
     hint = f"{remedy}, use another --run, or delete {printable(model.path)}"
     raise DataError(model.manifest, f"onsets.csv {change} since these folds were begun with --loss squared", hint)
-
-
-def _require_teacher(model: ModelFolder, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raises DataError where a student is resumed without its teacher, or with another one."""
-    before, now = (environment.get("teacher_sha256") for environment in (made, wanted))
-    if before != now:
-        change = (
-            "without a --teacher" if before is None else "with a --teacher" if now is None else "with other targets"
-        )
-        hint = f"give the same --teacher, unchanged, use another --run, or delete {printable(model.path)}"
-        raise DataError(model.manifest, f"was begun {change}", hint)
 
 
 def _differences(made: Any, wanted: Any, key: str) -> list[tuple[str, Any]]:

@@ -19,6 +19,7 @@ from spasm.data.dataset import TrainingData
 from spasm.features.augmentation import augment
 from spasm.features.channels import build_features
 from spasm.models.model import FoldJob
+from spasm.models.networks import teacher
 from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 from spasm.models.networks.predictor import pick_device, pick_precision
@@ -228,6 +229,8 @@ def fit(model: Trainable, job: FoldJob) -> dict[str, torch.Tensor]:
     After every epoch the state is on disk. Raises DataError for a checkpoint of another fold.
     """
     set_threads(threads=1)
+    if job.config.optimization.loss == "taught":
+        job = teacher.with_targets(job)
     device = pick_device(job.hardware.device)
     precision = pick_precision(job.hardware.precision, device)
     trainer = FoldTrainer(model, job.data, job.rows, job.config, job.seed, job.fold, device, precision)
