@@ -55,7 +55,7 @@ def main(settings: ExportWeb) -> int:
     rows = site.sizes(content)
     for name, size, packed in rows:
         print(f"  {size / 1e6:6.2f} MB, {packed / 1e6:5.2f} MB compressed  {name}")
-    total, packed = (sum(row[column] for row in rows) for column in (1, 2))
+    total, packed = sum(row[1] for row in rows), sum(row[2] for row in rows)
     print(f"  {total / 1e6:6.2f} MB, {packed / 1e6:5.2f} MB compressed  in all")
     print(f"written: {printable(out)} ({len(content) + 1} files)")
     server = shell_words("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", out)
