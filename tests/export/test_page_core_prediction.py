@@ -270,12 +270,14 @@ def test_a_folder_that_is_not_whole_is_a_problem_with_its_file(network):
     (model / "other.json").write_text(json.dumps(about | {"schema": 2}))
     (model / "less.json").write_text(json.dumps({name: about[name] for name in about if name != "abstain"}))
     (model / "text.json").write_text("<!doctype html>")
+    (model / "ruled.json").write_text(json.dumps(about | {"rule": about["rule"] | {"refractory_s": "5"}}))
     cases = [
         ({"modelUrl": "model/gone.onnx"}, "modelMissing", "gone.onnx"),
         ({"infoUrl": "model/gone.json"}, "modelMissing", "gone.json"),
         ({"infoUrl": "model/other.json"}, "modelSchema", "2"),
         ({"infoUrl": "model/text.json"}, "modelSchema", "text.json"),
         ({"infoUrl": "model/less.json"}, "modelInfo", "abstain"),
+        ({"infoUrl": "model/ruled.json"}, "modelInfo", "refractory_s"),
         ({"modelUrl": "model/broken.onnx"}, "networkStart", ""),
         ({"ortUrl": "vendor/gone.mjs"}, "networkStart", ""),
     ]

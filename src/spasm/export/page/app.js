@@ -48,9 +48,8 @@ async function analyse(name, step, read) {
   const progress = new Progress(name);
   show("working");
   try {
-    const loading = opened();
-    loading.catch(() => {});  // it is awaited below
-    const recording = await read(progress, signal);
+    const loading = opened(), failure = loading.then(() => new Promise(() => {}));  // never fulfilled
+    const recording = await Promise.race([read(progress, signal), failure]);  // a missing model ends it at once
     signal.throwIfAborted();
     now.step = "prediction";
     progress.step(text("working.prediction"));

@@ -9,7 +9,6 @@ export const texts = {
   doctor: "A child with suspected spasms needs a doctor and an EEG, today.",
   simulated: "SIMULATED: trained on simulated children only; says nothing about a real child.",
   skip: "To the content",
-  notDevice: "Not a medical device.",
   units: { seconds: "{count} s", minutes: "{count} min", hours: "{count} h" },
 
   start: {
@@ -67,7 +66,7 @@ export const texts = {
     several: { one: "{count} moment reached the threshold", other: "{count} moments reached the threshold" },
     none: "No moment reached the threshold in the {seen} in which a child was seen",
     tooLittle: "Too little was seen: there is no probability",
-    seenAll: "A child was seen in all {total}.",
+    seenAll: "A child was seen the whole time, {total}.",
     seen: "A child was seen in {seen} of {total}. Nothing is known about the other {unseen}.",
     unseen: "A child was seen in {seen} of {total}.",
     never: "No child was found in {total}.",

@@ -10,7 +10,7 @@ self.onmessage = ({ data }) => {
       const reply = data.kind === "open" ? await open(data) : await predict(data);
       self.postMessage({ id: data.id, ...reply }, Object.values(reply).map((array) => array.buffer));
     } catch (error) {
-      const problem = error.code ? error : { code: data.kind === "open" ? "networkStart" : "networkRun", values: { message: describe(error) } };
+      const problem = error?.values ? error : { code: data.kind === "open" ? "networkStart" : "networkRun", values: { message: describe(error) } };
       self.postMessage({ id: data.id, problem: { code: problem.code, values: problem.values } });
     }
   });

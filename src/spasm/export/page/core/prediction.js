@@ -38,8 +38,9 @@ async function readInfo(url) {
   const info = await response.json().catch(() => null);
   const numbers = ["frames", "threshold", "abstain", "no_pose_probability"];
   if (info?.schema !== 1) throw new PageProblem("modelSchema", { file, schema: shorten(info?.schema) });
-  const wrong = numbers.find((name) => !Number.isFinite(info[name])) ?? (info.rule?.sum_windows >= 1 ? null : "rule");
-  if (wrong || info.frames < 1) throw new PageProblem("modelInfo", { file, field: wrong ?? "frames" });
+  const ofRule = ["sum_windows", "sum_threshold", "sum_floor", "refractory_s"];
+  const wrong = numbers.find((name) => !Number.isFinite(info[name])) ?? ofRule.find((name) => !Number.isFinite(info.rule?.[name]));
+  if (wrong || !(info.frames >= 1)) throw new PageProblem("modelInfo", { file, field: wrong ?? "frames" });
   return info;
 }
 
@@ -88,8 +89,8 @@ class NetworkWorker {
   }
 }
 
-// The network's outputs for the segments at `begin + row * T` of poses, at most BATCH of them; the rows without any pose
-// never reach the network: they get the probability of such segments in training, and no attention.
+// The network's outputs for at most BATCH segments, each poses of T frames or fewer. Those without any pose never reach
+// the network: they get the probability of such segments in training, and no attention.
 async function predictBatch(worker, info, segments, signal) {
   if (signal?.aborted) throw new PageProblem("cancelled");
   const { frames } = info, probability = info.no_pose_probability, count = segments.length;

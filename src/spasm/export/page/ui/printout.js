@@ -48,7 +48,7 @@ export function fillPrintout({ recording, prediction, info }) {
   parts.push(
     make("h2", { text: text("printout.model") }),
     make("p", { text: text("printout.modelText", about) }),
-    make("p", { class: "warning", text: `${text("notDevice")} ${info.warning}` }),
+    make("p", { class: "warning", text: info.warning }),
     make("h2", { text: text("printout.remarks") }),
     make("div", { class: "remarks" }, make("i"), make("i")),
   );

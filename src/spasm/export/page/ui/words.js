@@ -14,8 +14,9 @@ const measuredOn = (info) => text(info.simulated ? "result.onSimulated" : "resul
 // {headline, seen, lines}: for the page and the printout. lines: sentences in the order of their weight.
 export function resultWords(prediction, info, isStill) {
   const { durationS, seenS, poseS, events, highest, highestS, threshold, tooLittle } = prediction;
+  const isAllSeen = durationS - seenS < TOO_FEW_S;
   const values = {
-    total: duration(durationS), seen: duration(tooLittle ? poseS : seenS), unseen: duration(durationS - seenS),
+    total: duration(durationS), seen: duration(tooLittle ? poseS : isAllSeen ? durationS : seenS), unseen: duration(durationS - seenS),
     threshold: hundredths(threshold), count: events.length,
   };
   const lines = [];
@@ -25,7 +26,7 @@ export function resultWords(prediction, info, isStill) {
     lines.push(seen, isStill ? text("result.still") : text("result.tooLittleWhy", why), text("result.tooLittleNext"));
     return { headline: text("result.tooLittle"), seen, lines };
   }
-  const seen = text(durationS - seenS < TOO_FEW_S ? "result.seenAll" : "result.seen", values);
+  const seen = text(isAllSeen ? "result.seenAll" : "result.seen", values);
   const most = text("result.highest", { ...values, probability: probability(highest.probability), time: clock(highestS) });
   // Without any moment, what the model misses is the more important sentence.
   lines.push(seen, ...(events.length ? [most, missedWords(info)] : [missedWords(info), most]), falseAlarmWords(info));
