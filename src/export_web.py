@@ -40,9 +40,9 @@ class ExportWeb:
 def main(settings: ExportWeb) -> int:
     out = settings.out
     site.check_out(out)
-    files.check_writable(out)
     content = {**site.page_files(), **site.read_packages(settings.packages)}
     content[site.POSE_MODEL] = site.read_pose_model(settings.model)
+    files.check_writable(out)
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network.onnx"
         about = onnx_file.export(settings.run, network)
