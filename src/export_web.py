@@ -41,9 +41,9 @@ class ExportWeb:
 def main(settings: ExportWeb) -> int:
     out = settings.out
     site.check_out(out)
-    files.check_writable(out)
     content = {**site.page_files(), **site.read_packages(settings.packages)}
     content[site.POSE_MODEL] = site.read_pose_model(settings.model)
+    files.check_writable(out)
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network.onnx"
         with progress.progress("exporting", total=3 if settings.network.evaluate_on is None else 4, unit="step") as bar:
@@ -58,7 +58,7 @@ def main(settings: ExportWeb) -> int:
     rows = site.sizes(content)
     for name, size, packed in rows:
         print(f"  {size / 1e6:6.2f} MB, {packed / 1e6:5.2f} MB compressed  {name}")
-    total, packed = sum(size for _, size, _ in rows), sum(packed for *_, packed in rows)
+    total, packed = sum(row[1] for row in rows), sum(row[2] for row in rows)
     print(f"  {total / 1e6:6.2f} MB, {packed / 1e6:5.2f} MB compressed  in all")
     print(f"written: {printable(out)} ({len(content) + 1} files)")
     server = shell_words("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", out)
