@@ -11,13 +11,11 @@ import { VALUES } from "./skeleton.js";
 const POSE_FILE = /\.(npy|csv|json)$/i, WITHOUT_RATE = /\.(csv|json)$/i;
 const UNKNOWN_PICTURE = [4, 3];  // a pose file does not say how wide its picture was for its height
 const AT_ONCE = 0.1;  // of the frames, as following.py
-const MOST_PEOPLE = 4;  // that the pose model searches in a picture, as extract_pose.py
 
 const base = new URL("..", import.meta.url);
 export const VIDEO_OPTIONS = {
   poseModelUrl: new URL("model/pose_landmarker_lite.task", base).href,
   wasmBase: new URL("vendor/tasks-vision/wasm", base).href,
-  maxPeople: MOST_PEOPLE,
 };
 
 export const isPoseFile = (file) => POSE_FILE.test(file.name);
