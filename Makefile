@@ -6,8 +6,8 @@ DEMO_CHILDREN ?= 60
 DEMO_SEGMENTS ?= 10
 # More flags of train_folds.py, such as --folds 3 --stgcn-mil.epochs 5
 DEMO_FLAGS ?=
-# The run that `make web` writes as a page
-WEB_RUN ?= output/demo
+# More flags for the network of `make web`
+WEB_FLAGS ?=
 WEB_PACKAGES := $(addprefix input/models/,mediapipe-tasks-vision-0.10.21.tgz onnxruntime-web-1.30.0.tgz mediabunny-1.61.0.tgz)
 START := $(shell date +%s)
 
@@ -37,8 +37,14 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 	mkdir -p input/models
 	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
 
-web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES)  ## Write output/web, a page that predicts in the browser; needs npm.
-	$(BIN)/python src/export_web.py --run $(WEB_RUN) --out output/web
+# A network that learned from random convolutions too, because the page holds it alone.
+web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES) output/demo/decision.json  ## Write output/web, a page that predicts in the browser; needs npm.
+	$(BIN)/python src/train_folds.py --data input/demo --run output/network --cache output/demo/cache --no-report \
+		--models stgcn_mil --stgcn-mil.loss taught $(WEB_FLAGS)
+	$(BIN)/python src/export_web.py --run output/network --compare-with output/demo --out output/web
+
+output/demo/decision.json:
+	$(MAKE) demo
 
 input/models/pose_landmarker_lite.task:
 	$(MAKE) pose-model

@@ -1,20 +1,23 @@
 """Make the pictures of README.md and docs/ from a trained run on simulated data, and from stored results.
 
-Writes docs/images/: player.gif (a found spasm), report.png and review.png (the run's report, and the review of a
-recording, which need Chromium), timeline.png (a simulated recording) and forest.png (F1 on Kinder-Gator, from
-docs/results/).
+Writes docs/images/: player.gif (a found spasm), report.png, review.png and browser.png (the run's report, the review of
+a recording and the page for browsers, which need Chromium), timeline.png (a simulated recording) and forest.png (F1 on
+Kinder-Gator, from docs/results/). The page for browsers is that of --web, which `make web` writes.
 
 Example: python docs/make_figures.py --run output/demo
 """
 
 import contextlib
 import csv
+import functools
+import http.server
 import importlib.util
 import io
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,7 @@ from spasm.runs.folder import ModelFolder, reopen_run
 TABLES = ("kinder_gator.csv", "kinder_gator_published.csv")  # of compare.py, the second rounded
 NETWORK = "stgcn_mil"  # whose attention the animation shows
 SEED = 101  # of the simulated recordings: not that of the demo, so that the run does not know the children
+SHOWN = slice(0, 1800)  # frames of a recording on the page for browsers: a minute
 REVIEWED = 0.6  # threshold of the events in the picture of a review: the demo's run is sure of few
 EVERY = 2  # frames of the pose for each frame of the animation
 COLOURS = 64  # of the animation, which is what keeps it small
@@ -59,6 +63,8 @@ class MakeFigures:
     """Folder of its training data, if it has moved."""
     cache: Path = Path("output/demo/cache")
     """Folder of the checked poses."""
+    web: Path = Path("output/web")
+    """Page for browsers, written from the run."""
     results: Path = ROOT / "docs/results"
     """Folder of compare.py's tables for Kinder-Gator."""
     out: Path = ROOT / "docs/images"
@@ -76,11 +82,16 @@ def main(settings: MakeFigures) -> int:
         of_recording = timeline(settings.run, Path(folder))
         (settings.out / "timeline.png").write_bytes((of_recording / "timeline.png").read_bytes())
         shot = screenshot_review(of_recording / "review.html", settings.out / "review.png")
+        shot = shot and screenshot_web(
+            settings.web, Path(folder) / "infants/recordings/child_2_1.npy", settings.out / "browser.png"
+        )
     (settings.out / "player.gif").write_bytes(animation(settings))
     shot = shot and screenshot(settings.run / "report.html", settings.out / "report.png")
-    print(f"written: {settings.out}/forest.png, timeline.png, player.gif{', report.png, review.png' if shot else ''}")
+    of_browser = ["report.png", "review.png", "browser.png"] if shot else []
+    print(f"written: {settings.out}/{', '.join(['forest.png', 'timeline.png', 'player.gif', *of_browser])}")
     if not shot:
-        print("report.png and review.png were not made: they need Chromium and requirements-dev.txt", file=sys.stderr)
+        needs = "they need Chromium and requirements-dev.txt, and browser.png what `make web` writes"
+        print(f"report.png, review.png and browser.png were not all made: {needs}", file=sys.stderr)
     return 0
 
 
@@ -255,6 +266,35 @@ def screenshot_review(page: Path, out: Path) -> bool:
         content = view.screenshot()
     Image.open(io.BytesIO(content)).convert("RGB").quantize(128).save(out, optimize=True)
     return True
+
+
+def screenshot_web(page: Path, recording: Path, out: Path) -> bool:
+    """A picture of the page for browsers with the result of a recording; gives whether page and browser are there."""
+    if not (page / "index.html").is_file():
+        return False
+    minute = io.BytesIO()
+    np.save(minute, np.load(recording)[SHOWN])
+    handler = functools.partial(QuietHandler, directory=str(page))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browser_page(1200, 1000) as view:
+        if view is None:
+            return False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        view.goto(f"http://127.0.0.1:{server.server_port}/")
+        poses = {"name": "child_2_1.npy", "mimeType": "application/octet-stream", "buffer": minute.getvalue()}
+        view.set_input_files("#file", poses)
+        view.wait_for_selector("#result:not([hidden])")
+        view.wait_for_timeout(1000)
+        content = view.screenshot()
+        server.shutdown()
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(128).save(out, optimize=True)
+    return True
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and prints nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 if __name__ == "__main__":
