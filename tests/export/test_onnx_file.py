@@ -180,7 +180,7 @@ def test_segments_of_the_training_are_no_unseen_ones(blended, simulated, tmp_pat
     out = tmp_path / "network.onnx"
     assert code_of("export_onnx", "--run", blended, "--out", out, "--evaluate-on", tmp_path / "data") == 1
     message = capsys.readouterr().err
-    assert "segments whose poses the run was trained on" in message and "--evaluate-on DIR" in message
+    assert f"segments whose poses the run {blended.name} was trained on" in message and "--evaluate-on DIR" in message
     assert not out.exists()
 
 

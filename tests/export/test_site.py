@@ -14,6 +14,7 @@ from helpers.browser import needs_browser
 from helpers.repository import ROOT
 from helpers.site import NPM, Site, VideoPage, policy
 from helpers.video import cv2, make_video  # noqa: F401
+from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.export import site as files_of_site
 
@@ -144,6 +145,24 @@ def test_a_second_export_gives_the_same_bytes_and_removes_only_what_the_first_li
     assert (out / "files.js").read_bytes() != first
     files_of_site.write(out, {"a.js": b"1", "old/b.js": b"2"})
     assert (out / "files.js").read_bytes() == first
+
+
+def test_an_export_that_was_stopped_in_the_middle_can_be_run_again(tmp_path, monkeypatch):
+    out, write_bytes = tmp_path / "web", files.write_bytes
+
+    def stop(path, content):
+        if path.name == "b.js":
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    monkeypatch.setattr(files, "write_bytes", stop)
+    with pytest.raises(KeyboardInterrupt):
+        files_of_site.write(out, {"a.js": b"1", "b.js": b"2"})
+    monkeypatch.undo()
+    assert (out / "a.js").exists()
+    files_of_site.check_out(out)
+    files_of_site.write(out, {"b.js": b"2"})
+    assert not (out / "a.js").exists() and (out / "b.js").read_bytes() == b"2"
 
 
 def test_a_list_cannot_name_files_outside_its_folder(tmp_path):
