@@ -8,11 +8,12 @@ DEMO_SEGMENTS ?= 10
 DEMO_FLAGS ?=
 # The run that `make web` writes as a page
 WEB_RUN ?= output/demo
-WEB_DEMO := $(if $(filter output/demo,$(WEB_RUN)),output/demo/decision.json)
 WEB_PACKAGES := $(addprefix input/models/,mediapipe-tasks-vision-0.10.21.tgz onnxruntime-web-1.30.0.tgz mediabunny-1.61.0.tgz)
 START := $(shell date +%s)
 
 .DEFAULT_GOAL := help
+# A download that stopped in the middle is no package.
+.DELETE_ON_ERROR:
 .PHONY: help demo test test-fast check pose-model web web-packages
 
 help:  ## Show this list.
@@ -38,11 +39,9 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 	mkdir -p input/models
 	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
 
-web: .venv/ready-onnx $(WEB_DEMO) input/models/pose_landmarker_lite.task $(WEB_PACKAGES)  ## Write output/web, a page that predicts in the browser; needs npm.
+web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES)  ## Write output/web, a page that predicts in the browser; needs npm.
+	@if [ "$(WEB_RUN)" = output/demo ] && [ ! -e output/demo/decision.json ]; then $(MAKE) demo; fi
 	$(BIN)/python src/export_web.py --run $(WEB_RUN) --out output/web
-
-output/demo/decision.json:
-	$(MAKE) demo
 
 input/models/pose_landmarker_lite.task:
 	$(MAKE) pose-model
