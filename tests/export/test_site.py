@@ -5,6 +5,7 @@ import http.server
 import json
 import re
 import shutil
+import subprocess
 import time
 from urllib.parse import urlsplit
 
@@ -163,6 +164,20 @@ def test_an_export_that_was_stopped_in_the_middle_can_be_run_again(tmp_path, mon
     files_of_site.check_out(out)
     files_of_site.write(out, {"b.js": b"2"})
     assert not (out / "a.js").exists() and (out / "b.js").read_bytes() == b"2"
+
+
+def test_what_a_killed_export_left_half_written_is_removed(tmp_path):
+    out, ended = tmp_path / "web", subprocess.Popen(["true"])
+    ended.wait()
+    left = [out / folder / f".tmp-{ended.pid}-{files.HOST}-0123abcd" for folder in (".", "vendor")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+        if path == left[0]:
+            files_of_site.check_out(out)  # the folder holds no page yet, and nothing else
+            assert not path.exists()
+    files_of_site.write(out, {"vendor/a.js": b"1"})
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["a.js", "files.js"]
 
 
 def test_a_list_cannot_name_files_outside_its_folder(tmp_path):

@@ -150,6 +150,7 @@ def file_list(content: Mapping[str, bytes]) -> bytes:
 
 def check_out(out: Path) -> None:
     """Raises DataError for a folder that holds something else than such a page."""
+    files.remove_stale(out, below=False)  # of an export that was killed before it wrote its first file
     if out.is_dir() and any(out.iterdir()) and not (out / LIST).is_file():
         raise DataError(out, "holds other files; nothing was written", "choose a new or empty folder for --out")
     check_folder(out, mark=LIST)
@@ -161,6 +162,7 @@ def write(out: Path, content: Mapping[str, bytes]) -> None:
 
     A new folder has its list from the start: if the writing is stopped, the next export knows the folder as its own.
     """
+    files.remove_stale(out)
     if not (out / LIST).exists():
         files.write_bytes(out / LIST, file_list(content))
     for name in _listed(out) - {*content}:
