@@ -12,6 +12,8 @@ WEB_PACKAGES := $(addprefix input/models/,mediapipe-tasks-vision-0.10.21.tgz onn
 START := $(shell date +%s)
 
 .DEFAULT_GOAL := help
+# A download that stopped in the middle is no package.
+.DELETE_ON_ERROR:
 .PHONY: help demo test test-fast check pose-model web web-packages
 
 help:  ## Show this list.
@@ -38,13 +40,11 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 	npm pack --silent --pack-destination input/models @mediapipe/pose@0.5.1675469404
 
 # A network that learned from random convolutions too, because the page holds it alone.
-web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES) output/demo/decision.json  ## Write output/web, a page that predicts in the browser; needs npm.
+web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES)  ## Write output/web, a page that predicts in the browser; needs npm.
+	@if [ ! -e output/demo/decision.json ]; then $(MAKE) demo; fi
 	$(BIN)/python src/train_folds.py --data input/demo --run output/network --cache output/demo/cache --no-report \
 		--models stgcn_mil --stgcn-mil.loss taught $(WEB_FLAGS)
 	$(BIN)/python src/export_web.py --run output/network --compare-with output/demo --out output/web
-
-output/demo/decision.json:
-	$(MAKE) demo
 
 input/models/pose_landmarker_lite.task:
 	$(MAKE) pose-model

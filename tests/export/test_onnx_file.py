@@ -174,13 +174,19 @@ def test_a_network_that_is_alone_in_its_run_is_compared_with_the_blend_of_anothe
         onnx_file.of_run(trained, read_decision(trained), damaged)
 
 
+def test_every_key_of_the_metadata_is_explained(exported):
+    explained = (ROOT / "docs/onnx.md").read_text().split("## Metadata")[1].split("## Examples")[0]
+    for keys in (about(exported), about(exported)["measured_on"], about(exported)["rule"]):
+        assert [key for key in keys if f"`{key}`" not in explained] == []
+
+
 def test_segments_of_the_training_are_no_unseen_ones(blended, simulated, tmp_path, capsys):
     shutil.copytree(simulated / "train", tmp_path / "data/train")
     shutil.copy(simulated / "train_data.csv", tmp_path / "data")
     out = tmp_path / "network.onnx"
     assert code_of("export_onnx", "--run", blended, "--out", out, "--evaluate-on", tmp_path / "data") == 1
     message = capsys.readouterr().err
-    assert "segments whose poses the run was trained on" in message and "--evaluate-on DIR" in message
+    assert f"segments whose poses the run {blended.name} was trained on" in message and "--evaluate-on DIR" in message
     assert not out.exists()
 
 

@@ -5,6 +5,7 @@ import http.server
 import json
 import re
 import shutil
+import subprocess
 import time
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from helpers.browser import needs_browser
 from helpers.repository import ROOT
 from helpers.site import NPM, Site, VideoPage, policy
 from helpers.video import cv2, make_video  # noqa: F401
+from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.export import site as files_of_site
 
@@ -144,6 +146,38 @@ def test_a_second_export_gives_the_same_bytes_and_removes_only_what_the_first_li
     assert (out / "files.js").read_bytes() != first
     files_of_site.write(out, {"a.js": b"1", "old/b.js": b"2"})
     assert (out / "files.js").read_bytes() == first
+
+
+def test_an_export_that_was_stopped_in_the_middle_can_be_run_again(tmp_path, monkeypatch):
+    out, write_bytes = tmp_path / "web", files.write_bytes
+
+    def stop(path, content):
+        if path.name == "b.js":
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    monkeypatch.setattr(files, "write_bytes", stop)
+    with pytest.raises(KeyboardInterrupt):
+        files_of_site.write(out, {"a.js": b"1", "b.js": b"2"})
+    monkeypatch.undo()
+    assert (out / "a.js").exists()
+    files_of_site.check_out(out)
+    files_of_site.write(out, {"b.js": b"2"})
+    assert not (out / "a.js").exists() and (out / "b.js").read_bytes() == b"2"
+
+
+def test_what_a_killed_export_left_half_written_is_removed(tmp_path):
+    out, ended = tmp_path / "web", subprocess.Popen(["true"])
+    ended.wait()
+    left = [out / folder / f".tmp-{ended.pid}-{files.HOST}-0123abcd" for folder in (".", "vendor")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+        if path == left[0]:
+            files_of_site.check_out(out)  # the folder holds no page yet, and nothing else
+            assert not path.exists()
+    files_of_site.write(out, {"vendor/a.js": b"1"})
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["a.js", "files.js"]
 
 
 def test_a_list_cannot_name_files_outside_its_folder(tmp_path):

@@ -103,6 +103,8 @@ def test_some_models_predict_as_a_run_that_has_these_alone(blended, trained, pos
     assert np.array_equal(run.predict(poses, models=["rocket", "lgbm", "stgcn_mil"]).probability, blend.probability)
     two = run.predict(poses[:8], models=["lgbm", "stgcn_mil"])
     assert set(two.logits) <= {"lgbm", "stgcn_mil"} and two.threshold not in (alone.threshold, blend.threshold)
+    for models in ("stgcn_mil", (name for name in ["stgcn_mil"])):  # one name, and names that can be read once
+        assert np.array_equal(run.predict(poses[:3], models=models).probability, alone.probability[:3])
 
 
 def test_a_model_without_weight_in_the_decision_can_predict_alone_and_child_context_stays(with_context, blended, poses):

@@ -1,5 +1,7 @@
 """Targets for a network that learns from random convolutions beside the labels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,33 @@ def test_too_few_children_are_refused():
     data = some_data(children=3)
     with pytest.raises(TrainingError, match="taught needs 4 children to train on, and a fold has 3"):
         MODELS["stgcn_mil"].fit(job_of(data, np.arange(len(data.labels))))
+
+
+def test_one_child_with_positives_or_negatives_is_refused_before_any_teacher_is_trained():
+    data = some_data(40)
+    one = np.array(data.children) == data.children[0]
+    for labels, kind in ((one, "positives"), (~one, "negatives")):
+        changed_data = dataclasses.replace(data, labels=labels.astype(np.int64))
+        with pytest.raises(
+            TrainingError, match=f"needs {kind} of 2 children .* has those of 1; use another --fold-seed"
+        ):
+            teacher.with_targets(job_of(changed_data, np.arange(40)))
+
+
+def test_a_taught_fold_that_was_stopped_resumes_with_the_same_bytes(tmp_path):
+    data, rows, model = some_data(32), np.arange(28), MODELS["stgcn_mil"]
+
+    def weights_of(on_epoch=lambda *_: None):
+        return model.fit(job_of(data, rows, checkpoint=tmp_path / "state.safetensors", on_epoch=on_epoch))
+
+    def stop(epoch, row, resumed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        weights_of(stop)
+    resumed = []
+    weights = weights_of(lambda epoch, row, again: resumed.append(again))
+    (tmp_path / "state.safetensors").unlink()
+    whole = weights_of()
+    assert resumed[0] and not resumed[-1]
+    assert all(np.array_equal(weights[name], whole[name]) for name in whole)

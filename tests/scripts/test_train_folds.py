@@ -199,6 +199,22 @@ def test_fewer_children_than_folds_is_a_message(main):
     assert (code, stderr) == (1, "error: the training data: has 8 children for 9 folds (use --folds 8 or fewer)\n")
 
 
+def test_too_few_children_for_a_taught_network_are_found_before_any_model_is_trained(main, simulated, tmp_path):
+    (tmp_path / "data/train").mkdir(parents=True)
+    header, *rows = (simulated / "train_data.csv").read_text().splitlines()
+    children = sorted({row.split("_")[1] for row in rows})[:4]
+    kept = [row for row in rows if row.split("_")[1] in children]
+    (tmp_path / "data/train_data.csv").write_text("\n".join([header, *kept]) + "\n")
+    for row in kept:
+        shutil.copy(simulated / "train" / row.split(",")[0], tmp_path / "data/train")
+    flags = ["--data", tmp_path / "data", "--folds", 2, "--stgcn-mil.loss", "taught"]
+    code, _, stderr = main(*flags)
+    assert code == 1
+    assert "fold 0: leaves 2 children with a pose to train stgcn_mil on, which needs 4" in stderr
+    assert "use another --stgcn-mil.loss" in stderr
+    assert not (tmp_path / "run/stgcn_mil").exists()
+
+
 def test_an_output_that_cannot_be_written_is_found_before_training(main, tmp_path):
     (tmp_path / "file").touch()
     for run in (tmp_path / "file" / "run", Path("/proc/run")):

@@ -12,7 +12,7 @@ import numpy as np
 from spasm.cli import app, progress
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
-from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, Shown, settings, to_tree, within
+from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, Shown, flag_of, settings, to_tree, within
 from spasm.config.runtime import Cache, Hardware
 from spasm.core.errors import DataError, printable
 from spasm.core.processes import cpu_count
@@ -140,7 +140,7 @@ def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, comma
     command: for the manifests. Raises DataError.
     """
     for model in models:
-        _check_children(run, model)
+        _check_children(run, model, model.children_needed(getattr(flags, model.name)))
     opened = []
     for model in models:
         config = getattr(flags, model.name)
@@ -150,14 +150,19 @@ def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, comma
     return opened
 
 
-def _check_children(run: Run, model: Model) -> None:
+def _check_children(run: Run, model: Model, needed: int) -> None:
     """Raises DataError where a fold has too few children with a pose to train a model on."""
     children = np.array(run.data.children)
     for fold in range(run.folds):
         count = len(set(children[run.data.has_pose & (run.fold_of != fold)]))
-        if count < model.fewest_children:
-            reason = f"leaves {count} child with a pose to train {model.name} on, which needs {model.fewest_children}"
-            raise DataError(f"fold {fold}", reason, "add children with poses, or leave it out: --models lgbm")
+        if count < needed:
+            some = "child" if count == 1 else "children"
+            reason = f"leaves {count} {some} with a pose to train {model.name} on, which needs {needed}"
+            if needed > model.fewest_children:
+                hint = f"add children with poses, or use another {flag_of(model.name)}.loss"
+            else:
+                hint = "add children with poses, or leave it out: --models lgbm"
+            raise DataError(f"fold {fold}", reason, hint)
 
 
 def train_model(

@@ -114,7 +114,7 @@ def export_run(exported: ExportedNetwork, path: Path, watch: Watch = lambda: Non
     run, evaluate_on, other = exported.run, exported.evaluate_on, exported.compare_with
     check_packages()
     decision = read_decision(run)
-    unseen = None if evaluate_on is None else read_unseen(evaluate_on, run, decision)
+    unseen = None if evaluate_on is None else read_unseen(evaluate_on, [run] if other is None else [run, other])
     network = of_run(run, decision, other)
     if unseen is None:
         return write(network, path, watch)

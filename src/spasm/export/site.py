@@ -15,7 +15,7 @@ from spasm.video.mediapipe_models import BUNDLES
 
 PAGE = Path(__file__).with_name("page")
 LIST = "files.js"
-"""The list of the folder's files, which the service worker reads; written last, and the mark of such a folder."""
+"""The list of the folder's files, which the service worker reads, and the mark of such a folder."""
 LIST_START, LIST_END = "self.SITE = ", ";\n"
 NOTICE = "vendor/NOTICE.txt"
 POSE_MODEL = "model/pose_landmarker_lite.task"
@@ -150,6 +150,7 @@ def file_list(content: Mapping[str, bytes]) -> bytes:
 
 def check_out(out: Path) -> None:
     """Raises DataError for a folder that holds something else than such a page."""
+    files.remove_stale(out, below=False)  # of an export that was killed before it wrote its first file
     if out.is_dir() and any(out.iterdir()) and not (out / LIST).is_file():
         raise DataError(out, "holds other files; nothing was written", "choose a new or empty folder for --out")
     check_folder(out, mark=LIST)
@@ -157,7 +158,13 @@ def check_out(out: Path) -> None:
 
 
 def write(out: Path, content: Mapping[str, bytes]) -> None:
-    """Write the folder, last its list. Files that only the page before it listed are deleted."""
+    """Write the folder, last its list. Files that only the page before it listed are deleted.
+
+    A new folder has its list from the start: if the writing is stopped, the next export knows the folder as its own.
+    """
+    files.remove_stale(out)
+    if not (out / LIST).exists():
+        files.write_bytes(out / LIST, file_list(content))
     for name in _listed(out) - {*content}:
         (out / name).unlink(missing_ok=True)
     for name, data in content.items():

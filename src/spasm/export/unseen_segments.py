@@ -11,7 +11,7 @@ from spasm.data.annotations import read_labels
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.naming import child_of, list_segments
 from spasm.data.segments import read_pose
-from spasm.runs.artefacts import Decision
+from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.training_segments import pose_digest, read_training_segments
 
 NAMES = "challenge"  # the pattern of the segments' names
@@ -41,10 +41,10 @@ class Unseen(NamedTuple):
         return f"{len(self.paths)} segments of {len(set(self.children))} children in {folder}, none of them in training"
 
 
-def read_unseen(data: Path, run: Path, decision: Decision) -> Unseen:
+def read_unseen(data: Path, runs: Sequence[Path]) -> Unseen:
     """test/ of a simulated folder, whose labels are in truth.csv, or else train/ with train_data.csv.
 
-    Raises DataError for segments that the run was trained on, and for labels of one class.
+    Raises DataError for segments that one of the runs was trained on, and for labels of one class.
     """
     simulated = (data / "truth.csv").is_file() and (data / "test").is_dir()
     folder, table = (data / name for name in (("test", "truth.csv") if simulated else ("train", "train_data.csv")))
@@ -61,7 +61,8 @@ def read_unseen(data: Path, run: Path, decision: Decision) -> Unseen:
     found = Unseen(folder, paths, np.array([read.labels[path.name] for path in paths], dtype=np.int64))
     if len(set(found.labels)) < 2:
         raise DataError(table, "has labels of one class, so that nothing can be compared", "add the other class")
-    _check_unseen(found, run, decision)
+    for run in runs:
+        _check_unseen(found, run, read_decision(run))
     return found
 
 
@@ -78,5 +79,6 @@ def _check_unseen(found: Unseen, run: Path, decision: Decision) -> None:
     if problems:
         raise DataProblems(problems, found.paths)
     if inside:
-        reason = f"holds {len(inside)} segments whose poses the run was trained on ({first_few(inside, 3)})"
+        name, listed = printable(run.absolute().name), first_few(inside, 3)
+        reason = f"holds {len(inside)} segments whose poses the run {name} was trained on ({listed})"
         raise DataError(found.folder, reason, "take them out, or name another data folder: --evaluate-on DIR")

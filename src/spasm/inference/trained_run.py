@@ -129,7 +129,9 @@ class TrainedRun:
                 if not problems:
                     yield [findings for _, findings in cleaned], np.stack([pose for pose, _ in cleaned])
 
-        decision = self.decision if models is None else choose(self.path, self.decision, models)
+        decision = self.decision
+        if models is not None:
+            decision = choose(self.path, decision, [models] if isinstance(models, str) else list(models))
         hardware = self.hardware if precision is None else dataclasses.replace(self.hardware, precision=precision)
         return self._predict(batches(), len(starts), names, decision, hardware, problems=problems)
 

@@ -85,7 +85,7 @@ class Model(abc.ABC):
     library: ClassVar[Literal["torch", "lightgbm", "none"]] = "torch"
     """The library that its processes load."""
     fewest_children: ClassVar[int] = 1
-    """Fewest children with a pose that it can be trained on."""
+    """Fewest children with a pose that it can be trained on with any settings."""
     on_gpu: ClassVar[bool] = False
     """Whether it uses a GPU if there is one."""
     processes: ClassVar[Literal["one", "some", "all"]] = "some"
@@ -101,6 +101,10 @@ class Model(abc.ABC):
     def epochs(self, config: Any, segments: int) -> int:
         """Epochs of a fold with this many training segments; 0 if a fold is trained in one step."""
         return 0
+
+    def children_needed(self, config: Any) -> int:
+        """Fewest children with a pose that it can be trained on with these settings."""
+        return self.fewest_children
 
     def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
         """Facts that must be the same for all folds of a model, besides its settings. folder: the user's data."""

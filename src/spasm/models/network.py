@@ -28,6 +28,13 @@ class NetworkModel(Model):
         epochs: int = config.optimization.epochs_of(segments)
         return epochs
 
+    def children_needed(self, config: Any) -> int:
+        if config.optimization.loss != "taught":
+            return self.fewest_children
+        from spasm.models.networks.teacher import PARTS
+
+        return PARTS
+
     @abc.abstractmethod
     def build(self, config: Any) -> "Network":
         """The network, with new weights sampled from torch's random state."""

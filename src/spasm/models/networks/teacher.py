@@ -1,4 +1,4 @@
-"""Targets for a network that learns from a better model than itself, beside the labels.
+"""Targets for a network that learns from random convolutions beside the labels.
 
 Distillation: Hinton et al. 2015 (arXiv 1503.02531). The teacher is the random convolutions, the best single model. It
 is trained again within each fold, on the fold's training children alone, and predicts children that it was not trained
@@ -15,7 +15,7 @@ from spasm.models.model import FoldJob
 from spasm.models.rocket import RocketModel
 
 PARTS = 4  # of the training children; each is predicted by a teacher of the others
-LABEL_WEIGHT = 0.5  # of the label in a target; docs/experiments.md compares others
+LABEL_WEIGHT = 0.5  # of the label in a target
 
 
 def with_targets(job: FoldJob) -> FoldJob:
@@ -23,6 +23,10 @@ def with_targets(job: FoldJob) -> FoldJob:
     data, rows, rocket = job.data, job.rows, RocketModel()
     config = rocket.config()
     children = np.array(data.children)[rows]
+    for label, kind in ((1, "positives"), (0, "negatives")):
+        if (count := len(set(children[data.labels[rows] == label]))) < 2:
+            reason = f"the loss taught needs {kind} of 2 children to train on, and fold {job.fold} has those of {count}"
+            raise TrainingError(f"{reason}; use another --fold-seed, or another loss")
     part_of = parts(data.labels[rows], children, [job.seed, job.fold])
     logits = np.zeros(len(rows))
     for part in range(PARTS):
@@ -40,7 +44,8 @@ def parts(labels: np.ndarray, children: np.ndarray, seed: list[int]) -> np.ndarr
     """The part (N,) of each segment: whole children, those with positives spread over all parts."""
     names = np.unique(children)
     if len(names) < PARTS:
-        raise TrainingError(f"--loss taught needs {PARTS} children to train on, and a fold has {len(names)}")
+        reason = f"the loss taught needs {PARTS} children to train on, and a fold has {len(names)}"
+        raise TrainingError(f"{reason}; add children, or use another loss")
     positives = np.array([labels[children == name].sum() for name in names])
     shuffled = np.random.default_rng(seed).permutation(len(names))
     in_order = shuffled[np.argsort(-positives[shuffled], kind="stable")]
