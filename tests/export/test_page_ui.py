@@ -99,8 +99,8 @@ def test_the_words_say_what_was_seen_first_and_what_the_model_misses(result, inf
         f"{value:.0f} s" if value >= 9.95 else f"{value:.1f}".removesuffix(".0") + " s"
         for value in (seen, whole, whole - seen)
     ]
-    assert words[0] == "A child was seen in {} of {}. Nothing is known about the other {}.".format(*in_words)
-    assert f"Highest probability {expected.highest[0]:.2f} " in words[1] and f"{info['threshold']:.2f}" in words[1]
+    assert words[0] == "A person was seen in {} of {}. Nothing is known about the other {}.".format(*in_words)
+    assert f"highest probability is {expected.highest[0]:.2f}, " in words[1] and f"{info['threshold']:.2f}" in words[1]
     assert (
         f"misses about {math.floor(100 * (1 - info['metrics']['sensitivity']['value']) + 0.5)} of 100 spasms"
         in words[2]
@@ -121,7 +121,7 @@ def test_without_any_moment_the_headline_names_the_time_that_was_seen(visitor, r
     visitor.choose(npy(recording))
     visitor.wait("result")
     assert re.fullmatch(
-        r"No moment reached the threshold in the \d+ s in which a child was seen", visitor.text("#headline")
+        r"No moment reached the threshold in the \d+ s in which a person was seen", visitor.text("#headline")
     )
     assert re.search(r"No moment reached the threshold\. [\d.]+ s were not seen", visitor.text("#events"))
     visitor.page.focus("#save-csv")
@@ -135,7 +135,7 @@ def test_where_too_little_was_seen_there_is_no_probability(visitor, recording, i
     visitor.choose(npy(poses, "few.npy"))
     visitor.wait("result")
     assert visitor.text("#headline") == "Too little was seen: there is no probability"
-    assert visitor.page.locator("#words li").first.inner_text() == "A child was seen in 0.2 s of 10 s."
+    assert visitor.page.locator("#words li").first.inner_text() == "A person was seen in 0.2 s of 10 s."
     assert "not a sign that there was no spasm" in visitor.text("#words")
     for place in ("#result", "#printout"):
         assert not re.search(r"robability:? \d", visitor.page.locator(place).text_content()), place
@@ -228,7 +228,8 @@ export async function analyseVideo(file, {{ onProgress, signal }}) {{
     signal.throwIfAborted();
   }}
   const detections = frames.map((people) => people.map((one) => Float32Array.from(one)));
-  return {{ timesS: Float64Array.from(frames, (_, k) => k / 30), detections,
+  const startS = file.name.startsWith("late") ? 2.5 : 0, stepS = file.name.startsWith("few") ? 0.125 : 1 / 30;
+  return {{ timesS: Float64Array.from(frames, (_, k) => startS + k * stepS), detections,
     picture: [1280, 720], isStill: file.name.startsWith("still"), endsEarly: file.name.startsWith("cut") }};
 }}"""
 
@@ -318,6 +319,95 @@ def test_a_photograph_has_no_probability_and_a_cut_video_is_named(browser, site,
         assert "ends earlier than it says" in visitor.text("#notes")
         visitor.page.wait_for_selector("#no-video:not([hidden])")
         assert visitor.page.locator("#show-label").is_hidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("late.webm", "The first picture that could be read is at 0:02.5 of the video."),
+        ("few.webm", "The video has 8 pictures a second: too few to see a spasm."),
+        ("cut.webm", "The video ends earlier than it says"),
+    ],
+)
+def test_what_makes_a_video_unfit_is_named_on_the_page_and_the_printout(
+    browser, site, two_people, video, name, note
+):  # fmt: skip
+    with _video(browser, site, two_people) as visitor:
+        visitor.choose({"name": name, "mimeType": "video/webm", "buffer": video.read_bytes()})
+        visitor.until(
+            "document.querySelector('#headline').textContent !== '' && !document.querySelector('#result').hidden"
+        )
+        printout = visitor.page.text_content("#printout")
+        assert note in visitor.text("#notes") and note in printout
+        assert "For person 1 of 2 who stay in the picture." in printout
+
+
+def test_nothing_of_another_person_is_saved_or_printed_while_the_prediction_runs(browser, site, two_people, video):
+    with _video(browser, site, two_people) as visitor:
+        visitor.choose(video)
+        visitor.wait("result")
+        during = visitor.page.evaluate("""() => {
+            document.querySelectorAll("#person-buttons button")[1].click();
+            return [document.querySelector("#save").inert, document.querySelector("#printout").textContent];
+        }""")
+        assert during == [True, "Predicting for person 2: 0%"]
+        visitor.until("!document.querySelector('#save').inert")
+        assert "For person 2 of 2" in visitor.page.text_content("#printout")
+
+
+def test_after_another_choice_nothing_of_the_last_recording_is_left_in_the_page(browser, site, two_people, video):
+    with _video(browser, site, two_people) as visitor:
+        visitor.choose(video)
+        visitor.wait("result")
+        assert "two.webm" not in visitor.page.title(), "a browser keeps titles in its history"
+        visitor.page.evaluate("window.kept = document.querySelector('#video').src")
+        visitor.choose({"name": "other.txt", "mimeType": "", "buffer": b""})
+        visitor.wait("problem")
+        left = visitor.page.evaluate("""async () => [
+            [...document.querySelectorAll("canvas")].filter((one) => one.width).length,
+            document.querySelector("#printout").textContent, document.body.textContent.includes("two.webm"),
+            document.querySelector("#video").src,
+            await new Promise((resolve) => {
+                const video = Object.assign(document.createElement("video"), { src: window.kept });
+                video.onerror = () => resolve("revoked");
+                video.onloadeddata = () => resolve("kept");
+            })]""")
+        assert left == [0, "", False, "", "revoked"]
+
+
+SLOW_CAMERA = """() => {
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillRect(0, 0, 9, 9);
+  navigator.mediaDevices.getUserMedia = () => new Promise((resolve) => {
+    window.allow = () => { window.given = canvas.captureStream(); resolve(window.given); };
+  });
+}"""
+
+
+def test_a_camera_that_is_allowed_after_the_visitor_went_on_is_turned_off(browser, site, two_people, video):
+    with _video(browser, site, two_people) as visitor:
+        visitor.choose(video)
+        visitor.wait("result")
+        visitor.page.evaluate(SLOW_CAMERA)
+        visitor.page.click("#result [data-act=camera]")
+        visitor.page.click("[data-act=allow]")
+        visitor.until("Boolean(window.allow)")
+        visitor.page.click("[data-act=cancel]")
+        visitor.wait("start")  # at once, although the browser still asks
+        visitor.page.evaluate("window.allow()")
+        visitor.until("window.given.getTracks()[0].readyState === 'ended'")
+        assert visitor.messages == []
+
+
+def test_a_camera_that_is_unplugged_gives_the_result_so_far(browser, site, two_people):
+    with _video(browser, site, two_people) as visitor:
+        visitor.page.evaluate(CANVAS_AS_CAMERA)
+        visitor.page.click("#start [data-act=camera]")
+        visitor.page.click("[data-act=allow]")
+        visitor.page.wait_for_selector("#stop:not([hidden])")
+        visitor.page.evaluate("window.recorded.getTracks()[0].dispatchEvent(new Event('ended'))")
+        visitor.wait("result")
+        assert "The camera stopped by itself" in visitor.text("#notes")
 
 
 def test_the_camera_records_after_consent_and_is_off_with_the_result(browser, site, two_people):

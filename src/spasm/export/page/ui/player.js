@@ -109,6 +109,7 @@ export class Player {
     this.playing = false;
     this.video.pause();
     this.label();
+    if (this.recording) this.moved(this.frame);
   }
   label() {
     const playing = this.playing;
