@@ -80,7 +80,7 @@ export const texts = {
     falseAlarmsUnknown: "How often the model raises a false alarm is not known.",
     onSimulated: { one: "measured on {count} simulated child", other: "measured on {count} simulated children" },
     onReal: { one: "measured on {count} child", other: "measured on {count} children" },
-    notes: "Notes on the poses",
+    notes: "Notes on this recording",
     announce: "Result: {headline}. {seen}",
     another: "Choose another file",
   },
