@@ -323,6 +323,21 @@ def test_a_photograph_has_no_probability_and_a_cut_video_is_named(browser, site,
         assert visitor.page.locator("#show-label").is_hidden()
 
 
+def test_no_picture_is_shown_or_saved_beside_the_poses_of_another_time(browser, site, two_people, video):
+    with _video(browser, site, two_people) as visitor:
+        visitor.choose(video)  # the browser plays 6 s of it; its poses are 10 s long
+        visitor.wait("result")
+        visitor.until("document.querySelector('#video').readyState >= 2 && !document.querySelector('#video').seeking")
+        assert visitor.page.locator("#no-video").is_hidden()
+        visitor.page.evaluate("""() => {
+            document.querySelector("#plot").dispatchEvent(new KeyboardEvent("keydown", { key: "End", bubbles: true }));
+            document.querySelector("#save-still").click();
+        }""")
+        visitor.page.wait_for_selector("#no-video:not([hidden])")
+        visitor.until("document.querySelector('#saving').textContent !== ''")
+        assert visitor.text("#saving").startswith("The picture was not saved: the video cannot be shown here.")
+
+
 @pytest.mark.parametrize(
     ("name", "note"),
     [

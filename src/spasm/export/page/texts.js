@@ -117,7 +117,7 @@ export const texts = {
     video: "Video only",
     keys: "Keys: space plays, ← → one picture, Shift ← → one second.",
     check: "The page cannot know a child from an adult: check that the skeleton is on the child.",
-    noVideo: "This browser cannot show this video; the skeleton is shown alone.",
+    noVideo: "This browser cannot show this video, or not at the time of the poses; the skeleton is shown alone.",
   },
 
   plot: {
