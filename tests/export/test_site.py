@@ -254,6 +254,41 @@ def test_the_page_works_without_a_server_and_asks_for_nothing_outside_its_folder
     context.close()
 
 
+ASK = """async (address) => {
+    const socket = new Promise((resolve) => {
+        try {
+            const made = new WebSocket(address.replace("http", "ws"));
+            made.onopen = made.onerror = resolve;
+        } catch { resolve(); }
+    });
+    await Promise.all([socket, fetch(address, { mode: "no-cors" }).catch(() => {}), import(address).catch(() => {})]);
+}"""
+
+
+@needs_browser
+def test_no_worker_asks_another_server_even_at_the_first_visit_to_a_server_that_sends_no_policy(
+    browser, site, elsewhere, make_video  # noqa: F811
+):  # fmt: skip
+    video = make_video("child_8_1.webm", fps=10, seconds=1.0, size=(320, 240))
+    plain = Site(site.folder, sends_policy=False)
+    context = browser.new_context(service_workers="block")
+    page = context.new_page()
+    page.goto(plain.url)
+    page.set_input_files("#file", str(video))
+    asked = set()
+    give_up = time.monotonic() + 60
+    while len(asked) < 2:  # the worker of the network and one of the pose model
+        assert time.monotonic() < give_up, page.workers
+        page.wait_for_timeout(50)
+        for worker in set(page.workers) - asked:
+            worker.evaluate(ASK, f"{elsewhere.url}asked")
+            asked.add(worker)
+    page.wait_for_selector("#result:not([hidden])", timeout=60_000)
+    assert elsewhere.requests == []
+    context.close()
+    plain.stop()
+
+
 @needs_browser
 def test_a_new_version_replaces_the_old_one_whole(browser, copy):
     context = browser.new_context()

@@ -28,16 +28,17 @@ def policy() -> str:
 
 
 class Site:
-    """A folder and its address, while it is served."""
+    """A folder and its address, while it is served. sends_policy: with the headers that docs/browser.md asks for."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, sends_policy: bool = True) -> None:
         self.folder = folder
         self.requests: list[str] = []
         requests = self.requests
 
         class Handler(http.server.SimpleHTTPRequestHandler):
-            def end_headers(self) -> None:  # the headers that docs/browser.md asks a server to send
-                self.send_header("Content-Security-Policy", f"{policy()}; frame-ancestors 'none'")
+            def end_headers(self) -> None:
+                if sends_policy:
+                    self.send_header("Content-Security-Policy", f"{policy()}; frame-ancestors 'none'")
                 super().end_headers()
 
             def log_message(self, *_: Any) -> None:

@@ -2,7 +2,7 @@
 import { openPredictor } from "./core/prediction.js";
 import { PageProblem } from "./core/problem.js";
 import { Camera } from "./ui/camera.js";
-import { clamp, el, fillTexts, percent, text } from "./ui/dom.js";
+import { clamp, el, fillTexts, make, percent, text } from "./ui/dom.js";
 import { FPS, Player } from "./ui/player.js";
 import { Plot } from "./ui/plot.js";
 import { fillPrintout } from "./ui/printout.js";
@@ -27,7 +27,9 @@ const plot = new Plot((time) => player.jump(time * FPS));
 const isCancelled = (error) => error?.name === "AbortError" || error?.code === "cancelled";
 const opened = () => (predictor ??= openPredictor(MODEL).catch((error) => { predictor = null; throw error; }));
 
-// Ends what runs; the page forgets the last recording.
+const OF_RECORDING = "#result-heading, #headline, #words, #event-list, #note-list, #person-buttons, #table tbody, #plot-description, #printout, #live";
+
+// Ends what runs; the page forgets the last recording: its poses, its pictures, its name.
 function forget() {
   now.job?.abort();
   now.job = null;
@@ -35,7 +37,11 @@ function forget() {
   now.camera = null;
   player.close();
   if (now.result?.recording.address) URL.revokeObjectURL(now.result.recording.address);
-  now.result = null;
+  Object.assign(now, { result: null, file: null, asked: null });
+  plot.close();
+  for (const canvas of document.querySelectorAll("canvas")) canvas.width = 0;
+  for (const place of document.querySelectorAll(OF_RECORDING)) place.replaceChildren();
+  el("#save").inert = false;
   document.body.classList.remove("has-result");
   el("#cancelled").textContent = "";
 }
@@ -49,17 +55,18 @@ async function analyse(name, step, read) {
   show("working");
   try {
     const loading = opened(), failure = loading.then(() => new Promise(() => {}));  // never fulfilled
-    const recording = await Promise.race([read(progress, signal), failure]);  // a missing model ends it at once
+    const stopped = new Promise((_, reject) => { signal.addEventListener("abort", () => reject(signal.reason), { once: true }); });
+    const recording = await Promise.race([read(progress, signal), failure, stopped]);  // a missing model ends it at once
     signal.throwIfAborted();
     now.step = "prediction";
     progress.step(text("working.prediction"));
-    const { info } = await loading;
     recording.address = recording.url;
-    now.result = { recording, info, predictions: new Map() };
+    now.result = { recording, predictions: new Map() };
+    const { info } = await Promise.race([loading, stopped]);
+    now.result.info = info;
     const prediction = await predict(0, (fraction) => progress.at(fraction), signal);
     if (now.job !== job) return;
     now.step = "result";
-    document.title = text("result.heading", { file: name });
     show("result");
     showPeople(recording, chooseChild);
     for (const one of ["#save-still", "#still-what"]) el(one).hidden = !recording.url;
@@ -99,6 +106,7 @@ function withoutMovement(prediction) {
 function showPrediction(prediction) {
   const { recording, info } = now.result;
   now.result.prediction = prediction;
+  el("#save").inert = false;
   showWords(recording, prediction, info);
   showEvents(prediction, (time) => player.jump(time * FPS));
   plot.open(prediction);
@@ -117,7 +125,7 @@ function firstFrame({ people, frames, persons, timesS, startS }, { events, highe
 }
 function moved(time) {
   if (!now.result?.prediction) return;
-  plot.move(time);
+  plot.move(time, player.playing);
   markEvent(now.result.prediction, time);
 }
 
@@ -137,13 +145,19 @@ async function chooseChild(child) {
   now.job?.abort();
   const job = (now.job = new AbortController());
   recording.child = child;
+  result.prediction = null;  // of another person: nothing of it can be saved or printed beside the new one
+  el("#save").inert = true;
   markChild(child);
   player.draw();
   el("#result").setAttribute("aria-busy", "true");
   const status = el("#people-status"), number = child + 1;
-  status.textContent = text("people.predicting", { number, percent: percent(0) });
+  const advance = (fraction) => {
+    const words = text("people.predicting", { number, percent: percent(Math.floor(fraction * 4) / 4) });  // each is spoken
+    if (now.job === job && status.textContent !== words) status.textContent = words;
+  };
+  advance(0);
+  el("#printout").replaceChildren(make("p", { text: status.textContent }));
   try {
-    const advance = (fraction) => { if (now.job === job) status.textContent = text("people.predicting", { number, percent: percent(fraction) }); };
     const prediction = await predict(child, advance, job.signal);
     if (now.job !== job) return;
     showPrediction(prediction);
@@ -250,7 +264,7 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 function toMoment(isNext) {
-  const frames = now.result.prediction.events.map(({ onsetS }) => clamp(Math.round(onsetS * FPS), 0, now.result.recording.frames - 1));
+  const frames = (now.result.prediction?.events ?? []).map(({ onsetS }) => clamp(Math.round(onsetS * FPS), 0, now.result.recording.frames - 1));
   const found = isNext ? frames.find((frame) => frame > player.frame) : frames.findLast((frame) => frame < player.frame);
   if (found !== undefined) player.jump(found);
 }

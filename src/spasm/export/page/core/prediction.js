@@ -1,6 +1,7 @@
 // As spasm/inference/sliding_window.py: the predictions of the network for segments, and for a recording window by window.
 import { Curve, STEP_S, detectEvents, highestOf } from "./events.js";
 import { FPS, LANDMARKS, POSE, posedFrames } from "./landmarks.js";
+import { ownWorker } from "./own_worker.js";
 import { PageProblem, shorten } from "./problem.js";
 import { countOnes, isTooLittle, seenOfTrunk, trunkVisible, windowStarts } from "./windows.js";
 
@@ -51,7 +52,7 @@ class NetworkWorker {
   #problem = null;
 
   constructor() {
-    this.worker = new Worker(new URL("./network_worker.js", import.meta.url), { type: "module" });
+    this.worker = ownWorker(new URL("./network_worker.js", import.meta.url), { isModule: true });
     this.worker.onmessage = ({ data: { id, problem, ...reply } }) => {
       const { resolve, reject } = this.#waiting.get(id) ?? {};
       this.#waiting.delete(id);

@@ -9,7 +9,7 @@ import { announce } from "./views.js";
 const REFUSALS = { NotAllowedError: "cameraRefused", SecurityError: "cameraRefused", NotFoundError: "cameraMissing", OverconstrainedError: "cameraMissing" };
 
 export class Camera {
-  // Records until `stop`; gives what analyseVideo gives. Throws a PageProblem, or the reason of the signal.
+  // Records until `stop` or the camera's end; gives what analyseVideo gives, and hasEnded: whether the camera ended it. Throws a PageProblem, or the reason of the signal.
   async record(progress, signal) {
     const ended = new Promise((resolve, reject) => {
       this.stop = resolve;
@@ -17,7 +17,10 @@ export class Camera {
     });
     ended.catch(() => {});  // it is awaited below
     this.stream = await this.openStream();
+    if (signal.aborted) this.close();  // the visitor went on while the browser asked
     signal.throwIfAborted();
+    let hasEnded = false;  // unplugged, or no longer allowed
+    this.stream.getVideoTracks()[0]?.addEventListener("ended", () => { hasEnded = true; this.stop(); });
     const camera = await openCamera({ ...VIDEO_OPTIONS, onPicture: (bitmap, timeS, people) => this.seen(bitmap, timeS, people), signal });
     camera.start(this.stream);
     progress.step(text("camera.recording"));
@@ -26,7 +29,7 @@ export class Camera {
     announce(text("camera.recording"));
     await Promise.race([ended, camera.failed]);
     el("#stop").hidden = true;
-    return camera.stop();
+    return { ...(await camera.stop()), hasEnded };
   }
   async openStream() {
     if (!navigator.mediaDevices?.getUserMedia) throw new PageProblem("cameraInsecure");

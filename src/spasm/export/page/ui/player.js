@@ -4,6 +4,7 @@ import { boxAround, boxToPixels, countFound, drawPose, headCircle, place, VALUES
 
 export const FPS = 30;
 const JUST_AFTER_S = 0.002;  // a seek to the very time of a picture can show the one before it
+const ELSEWHERE_S = 0.5;  // a picture further from the time of the poses is of another moment
 const SAMPLED = 2000;  // frames that decide which part of the picture is shown
 const TAP = 0.06;  // of the picture: how far beside a person a tap still means them
 const OTHERS = 0.45;  // strength of the people who are not the child
@@ -23,6 +24,7 @@ export class Player {
     el("#show").onchange = () => this.arrange();
     this.video.addEventListener("error", () => this.withoutVideo());
     this.video.addEventListener("loadeddata", () => this.seekVideo());  // earlier, Chromium keeps showing the first picture
+    this.video.addEventListener("seeked", () => { if (!this.playing && this.isElsewhere()) this.withoutVideo(); });
     this.video.addEventListener("ended", () => this.pause());
   }
   get speed() { return +el("#speed").value; }
@@ -82,6 +84,10 @@ export class Player {
   seekVideo() {
     if (this.hasVideo && this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.video.currentTime = this.recording.startS + this.frame / FPS + JUST_AFTER_S;
   }
+  // Whether the browser could not show the video at the time of the poses, such as after the end that a file claims.
+  isElsewhere() {
+    return this.hasVideo && Math.abs(this.video.currentTime - this.recording.startS - this.frame / FPS) > ELSEWHERE_S;
+  }
   toggle() { if (this.playing) this.pause(); else this.play(); }
   play() {
     if (!this.recording) return;
@@ -109,6 +115,7 @@ export class Player {
     this.playing = false;
     this.video.pause();
     this.label();
+    if (this.recording) this.moved(this.frame);
   }
   label() {
     const playing = this.playing;

@@ -147,20 +147,22 @@ export class Plot {
     this.describe();
     this.draw();
   }
+  close() { this.prediction = null; }
   zoom(factor) {
     const { durationS } = this.prediction, span = clamp((this.to - this.from) * factor, Math.min(NARROWEST_S, durationS), durationS);
     this.from = clamp(this.time - span / 2, 0, durationS - span);
     this.to = this.from + span;
     this.draw();
   }
-  move(time) {
+  // isPlaying: a screen reader speaks the time where it stops, not that of each picture.
+  move(time, isPlaying = false) {
     this.time = time;
     const span = this.to - this.from;
     if (time < this.from || time > this.to) {
       this.from = clamp(time - 0.1 * span, 0, this.prediction.durationS - span);
       this.to = this.from + span;
       this.draw();
-    } else this.mark();
+    } else this.mark(isPlaying);
   }
   draw() {
     if (!this.prediction || !this.canvas.clientWidth) return;
@@ -173,9 +175,10 @@ export class Plot {
     this.mark();
   }
   // The playhead, and what a screen reader speaks of it.
-  mark() {
+  mark(isPlaying = false) {
     const width = this.canvas.clientWidth, x = LEFT + ((this.time - this.from) / (this.to - this.from)) * (width - LEFT - RIGHT);
     el("#cursor").style.transform = `translateX(${x}px)`;
+    if (isPlaying) return;
     const value = this.prediction.curve[Math.min(this.prediction.curve.length - 1, Math.floor(this.time / STEP_S + 1e-6))];
     const state = value === value && value !== undefined ? text("plot.probability", { probability: probability(value) }) : text("plot.unseen");
     this.place.setAttribute("aria-valuemax", this.prediction.durationS.toFixed(1));

@@ -5,7 +5,7 @@ import { clock, duration, el, hundredths, make, probability, sized, text } from 
 import { FPS } from "./player.js";
 import { drawPlot, PRINT_COLOURS } from "./plot.js";
 import { boxAround, boxToPixels, drawPose, nearestPose, VALUES } from "./skeleton.js";
-import { metricWords, resultWords } from "./words.js";
+import { metricWords, noteWords, resultWords } from "./words.js";
 
 const MOST_ROWS = 8, MOST_STILLS = 4;  // that fit the page
 const PLOT = [700, 150], STILL = [165, 112], SHARPER = 2;  // CSS pixels, and device pixels for each
@@ -33,7 +33,7 @@ export function fillPrintout({ recording, prediction, info }) {
     make("div", { class: "lines" }, line("name"), line("born")),
     make("p", { class: "facts", text: [`${text("printout.recording")}: ${shorten(recording.name)}`, `${text("printout.printed")}: ${printed}`].join(" · ") }),
     make("p", { class: "headline", text: words.headline }),
-    list(words.lines),
+    list([...words.lines, ...personWords(recording), ...noteWords(recording)]),
   ];
   if (!prediction.tooLittle) {
     const draw = (pen, width, height) => drawPlot(pen, width, height, prediction, 0, prediction.durationS, PRINT_COLOURS);
@@ -47,13 +47,15 @@ export function fillPrintout({ recording, prediction, info }) {
   }
   parts.push(
     make("h2", { text: text("printout.model") }),
-    make("p", { text: text("printout.modelText", about) }),
+    make("p", { text: text(info.simulated ? "printout.modelSimulated" : "printout.modelText", about) }),
     make("p", { class: "warning", text: info.warning }),
     make("h2", { text: text("printout.remarks") }),
     make("div", { class: "remarks" }, make("i"), make("i")),
   );
   el("#printout").replaceChildren(...parts);
 }
+const personWords = ({ people, child }) => (people.length > 1 ? [text("printout.person", { number: child + 1, count: people.length })] : []);
+
 function eventTable(prediction, moments) {
   const heads = ["onset", "offset", "probability"].map((name) => make("th", { scope: "col", text: text(`printout.${name}`) }));
   const cells = ({ onsetS, offsetS, peak }) => [clock(onsetS, true), clock(offsetS, true), probability(peak)];

@@ -6,11 +6,14 @@ import { PageProblem } from "../core/problem.js";
 import { resampled } from "../core/resampling.js";
 import { chosen, staying, tracks } from "../core/tracking.js";
 import { analyseVideo } from "../video/video.js";
+import { clock } from "./dom.js";
 import { VALUES } from "./skeleton.js";
 
 const POSE_FILE = /\.(npy|csv|json)$/i, WITHOUT_RATE = /\.(csv|json)$/i;
 const UNKNOWN_PICTURE = [4, 3];  // a pose file does not say how wide its picture was for its height
 const AT_ONCE = 0.1;  // of the frames, as following.py
+const FEWEST_A_SECOND = 10;  // frames, as following.py
+const LATE_S = 0.5;  // a first picture after this time is named
 
 const base = new URL("..", import.meta.url);
 export const VIDEO_OPTIONS = {
@@ -22,7 +25,7 @@ export const isPoseFile = (file) => POSE_FILE.test(file.name);
 export const needsRate = (file) => WITHOUT_RATE.test(file.name);
 
 // What is shown and predicted: {name, frames, picture, people: [poses], persons, child, url, startS, isStill, findings: [of
-// each person], notes}. fps: of a .csv or .json file.
+// each person], notes: [{kind, ...values}]}. fps: of a .csv or .json file.
 export async function fromPoseFile(file, fps) {
   if (!file.size) throw new PageProblem("emptyFile", { name: file.name });
   const { poses, frames, findings } = await readPoseFile(file, fps ? { fps } : {});
@@ -33,19 +36,31 @@ export async function fromPoseFile(file, fps) {
 export async function fromVideo(file, { onProgress, onPicture, signal }) {
   if (!file.size) throw new PageProblem("emptyFile", { name: file.name });
   const video = await analyseVideo(file, { ...VIDEO_OPTIONS, onProgress, onPicture, signal });
-  return { ...fromDetections(file.name, video), url: URL.createObjectURL(file) };
+  const recording = fromDetections(file.name, video);
+  signal.throwIfAborted();  // before there is an address that must be revoked
+  return { ...recording, url: URL.createObjectURL(file) };
 }
 
 // From what analyseVideo or a camera gives.
-export function fromDetections(name, { timesS, detections, picture, isStill, endsEarly }) {
+export function fromDetections(name, { timesS, detections, picture, isStill, endsEarly, hasEnded }) {
   const everyone = chosen(tracks(detections, picture)), stay = new Set(staying(everyone));
   const persons = everyone.filter((person) => stay.has(person));  // the child first
   const posesOf = (of) => clean(...withFrames(resampled(timesS, of)));
   const frames = timesS.length, found = (persons.length ? persons.map((person) => person.over(frames)) : [missingFrames(frames)]).map(posesOf);
   return {
     name, frames: found[0].poses.length / VALUES, picture, people: found.map(({ poses }) => poses), persons, everyone, timesS,
-    child: 0, url: null, startS: timesS[0], isStill, findings: found.map(({ findings }) => findings), notes: endsEarly ? ["endsEarly"] : [],
+    child: 0, url: null, startS: timesS[0], isStill, findings: found.map(({ findings }) => findings), notes: notesOn(timesS, endsEarly, hasEnded),
   };
+}
+// What makes a result less than it seems, by the keys of texts.notes: [{kind, ...values}].
+function notesOn(timesS, endsEarly, hasEnded) {
+  const perSecond = (timesS.length - 1) / Math.max(timesS.at(-1) - timesS[0], 1e-6);
+  return [
+    ...(timesS[0] >= LATE_S ? [{ kind: "beginsLate", time: clock(timesS[0], true) }] : []),
+    ...(timesS.length > 1 && perSecond < FEWEST_A_SECOND ? [{ kind: "fewPictures", count: Math.round(perSecond) }] : []),
+    ...(endsEarly ? [{ kind: "endsEarly" }] : []),
+    ...(hasEnded ? [{ kind: "cameraEnded" }] : []),
+  ];
 }
 const withFrames = (poses) => [poses, poses.length / VALUES];
 

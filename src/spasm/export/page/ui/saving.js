@@ -31,6 +31,7 @@ export async function saveStill({ recording, prediction, info }, player) {
   if (!player.hasVideo || !video.videoWidth) throw new PageProblem("noPicture", values);
   player.pause();
   await settled(video);
+  if (!player.hasVideo || player.isElsewhere()) throw new PageProblem("noPicture", values);  // the heads would be elsewhere too
   const canvas = make("canvas"), [width, height] = [video.videoWidth, video.videoHeight], pen = canvas.getContext("2d");
   Object.assign(canvas, { width, height });
   pen.drawImage(video, 0, 0, width, height);

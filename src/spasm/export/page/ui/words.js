@@ -21,7 +21,7 @@ export function resultWords(prediction, info, isStill) {
   };
   const lines = [];
   if (tooLittle) {
-    const seen = text(poseS ? "result.unseen" : "result.never", values);
+    const seen = text(poseS >= 0.05 ? "result.unseen" : "result.never", values);
     const windowS = info.frames / info.fps, why = { needed: duration(info.abstain * windowS), window: duration(windowS) };
     lines.push(seen, isStill ? text("result.still") : text("result.tooLittleWhy", why), text("result.tooLittleNext"));
     return { headline: text("result.tooLittle"), seen, lines };
@@ -51,10 +51,11 @@ export function showWords(recording, prediction, info) {
   el("#headline").textContent = headline;
   el("#headline").classList.toggle("little", prediction.tooLittle);
   el("#words").replaceChildren(...lines.map((line) => make("li", { text: line })));
-  const notes = [...recording.notes.map((note) => text(`notes.${note}`)), ...(recording.findings[recording.child] ?? []).map(findingWords)];
+  const notes = [...noteWords(recording), ...(recording.findings[recording.child] ?? []).map(findingWords)];
   el("#notes").hidden = !notes.length;
   el("#note-list").replaceChildren(...notes.map((note) => make("li", { text: note })));
 }
+export const noteWords = ({ notes }) => notes.map(({ kind, ...values }) => text(`notes.${kind}`, values));
 function findingWords({ kind, ...numbers }) {
   const values = Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ").replaceAll("_", " ") : value]));
   return text(`findings.${kind}`, values);

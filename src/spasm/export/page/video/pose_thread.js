@@ -1,4 +1,5 @@
 // The page's side of pose_worker.js.
+import { ownWorker } from "../core/own_worker.js";
 import { PageProblem } from "../core/problem.js";
 
 export const MODEL_URL = new URL("../model/pose_landmarker_lite.task", import.meta.url).href;
@@ -7,7 +8,7 @@ export const MAX_PEOPLE = 3; // as extract_pose.py: with 1 the model would follo
 
 export class PoseThread {
   constructor({ poseModelUrl = MODEL_URL, wasmBase = WASM_BASE, maxPeople = MAX_PEOPLE } = {}) {
-    this.worker = new Worker(new URL("./pose_worker.js", import.meta.url));
+    this.worker = ownWorker(new URL("./pose_worker.js", import.meta.url));
     this.onFrame = () => {};
     this.failed = null;
     this.waiting = null; // the request that the worker works on
