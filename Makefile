@@ -43,7 +43,7 @@ input/models/mediapipe-pose-0.5.1675469404.tgz:
 web: .venv/ready-onnx input/models/pose_landmarker_lite.task $(WEB_PACKAGES)  ## Write output/web, a page that predicts in the browser; needs npm.
 	@if [ ! -e output/demo/decision.json ]; then $(MAKE) demo; fi
 	$(BIN)/python src/train_folds.py --data input/demo --run output/network --cache output/demo/cache --no-report \
-		--models stgcn_mil --stgcn-mil.loss taught $(WEB_FLAGS)
+		--folds-file output/demo/folds.csv --models stgcn_mil --stgcn-mil.loss taught $(WEB_FLAGS)
 	$(BIN)/python src/export_web.py --run output/network --compare-with output/demo --out output/web
 
 input/models/pose_landmarker_lite.task:
