@@ -1,6 +1,7 @@
 """The ONNX file of a run predicts what its network does, says what is known of it, or does not exist."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from spasm.data.segments import read_pose
 from spasm.ensemble.blending import OofScores
 from spasm.evaluation import bootstrap, metrics
 from spasm.export import onnx_file
+from spasm.export.unseen_segments import read_unseen
 from spasm.inference.trained_run import TrainedRun
 from spasm.runs.artefacts import read_decision, read_metrics
 
@@ -188,6 +190,17 @@ def test_segments_of_the_training_are_no_unseen_ones(blended, simulated, tmp_pat
     message = capsys.readouterr().err
     assert f"segments whose poses the run {blended.name} was trained on" in message and "--evaluate-on DIR" in message
     assert not out.exists()
+
+
+def test_segments_are_unseen_by_the_run_of_compare_with_too(blended, trained, simulated, tmp_path):
+    run = Path(shutil.copytree(trained, tmp_path / "exported"))
+    table = (run / "segments.csv").read_text()
+    (run / "segments.csv").write_text(re.sub("[0-9a-f]{64}", "0" * 64, table))  # as of other poses
+    shutil.copytree(simulated / "train", tmp_path / "data/train")
+    shutil.copy(simulated / "train_data.csv", tmp_path / "data")
+    read_unseen(tmp_path / "data", [run])
+    with pytest.raises(DataError, match=f"the run {blended.name} was trained on"):
+        read_unseen(tmp_path / "data", [run, blended])
 
 
 def test_a_file_that_differs_from_torch_is_not_written(exported, blended, tmp_path, monkeypatch):
