@@ -275,7 +275,7 @@ def screenshot_web(page: Path, recording: Path, out: Path) -> bool:
     minute = io.BytesIO()
     np.save(minute, np.load(recording)[SHOWN])
     handler = functools.partial(QuietHandler, directory=str(page))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browser_page(1200, 1000) as view:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browser_page(1200, 1340) as view:
         if view is None:
             return False
         threading.Thread(target=server.serve_forever, daemon=True).start()
