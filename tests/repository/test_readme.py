@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from helpers.documents import (
     add_video_and_pose_models,
     commands_of,
     copy_checkout,
+    parse,
     python_commands,
     run_in,
 )
@@ -37,11 +39,23 @@ def test_every_command_of_the_readme_is_run_here_or_needs_a_network():
     assert others == {
         "make demo",
         "make pose-model",
+        "make web",
         "python3 -m venv .venv && . .venv/bin/activate",
         "pip install -r requirements.txt",
     }
     assert "`make test`" in README
     assert len(python_commands(PATH)) >= 10
+
+
+@pytest.mark.command
+def test_make_web_runs_commands_with_flags_that_exist():
+    """All of it takes npm and some minutes; tests/export builds the same page from a smaller run."""
+    printed = subprocess.run(["make", "-n", "web"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    commands = [shlex.split(line)[1:] for line in printed.replace("\\\n", " ").splitlines() if "python src/" in line]
+    scripts = [words[0] for words in commands]
+    assert scripts[-2:] == ["src/train_folds.py", "src/export_web.py"]
+    for words in commands[-2:]:
+        parse(words)
 
 
 @pytest.mark.command
