@@ -2,7 +2,7 @@
 
 Distillation: Hinton et al. 2015 (arXiv 1503.02531). The teacher is the random convolutions, the best single model. It
 is trained again within each fold, on the fold's training children alone, and predicts children that it was not trained
-on: a teacher that saw the held-out children would hand their labels on, and the out-of-fold rows would be too good.
+on. A teacher that saw the held-out children would pass their labels on, and the out-of-fold rows would be too good.
 """
 
 import dataclasses
