@@ -75,7 +75,9 @@ def connected(where: str) -> Iterator[tuple["Cluster", list[str]]]:
             client.wait_for_workers(1, timeout=WAIT_S)
         except (OSError, TimeoutError) as error:
             hint = "start it with `dask scheduler` and `dask worker ADDRESS`, see docs/cluster.md"
-            raise TrainingError(f"{printable(where)}: no scheduler with a worker was found ({error}); {hint}") from error
+            raise TrainingError(
+                f"{printable(where)}: no scheduler with a worker was found ({error}); {hint}"
+            ) from error
         yield Cluster(client), [f"dashboard: {client.dashboard_link}", *warnings]
 
 

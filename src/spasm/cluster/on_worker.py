@@ -26,6 +26,11 @@ File = tuple[str, int, int, str]
 """Path where the command runs, bytes, time of the last change in ns, and a name that is unique to the content."""
 
 
+def itself(value: Any) -> Any:
+    """Keeps a value at the workers."""
+    return value
+
+
 def run_task(
     payload: bytes,
     package: tuple[str, bytes],
@@ -59,7 +64,9 @@ def run_task(
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         ours, theirs = Pipe()
         command = [sys.executable, "-m", "spasm.cluster.task_process", str(theirs.fileno()), scratch]
-        with subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        ) as process:
             theirs.close()
             try:
                 return _talk(ours, process, worker, payload, places, topic, task)

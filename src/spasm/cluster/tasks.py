@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import os
+import pickle
 import threading
 import uuid
 import zipfile
@@ -31,6 +32,25 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the date in a zip, so that equal code gives equ
 KILLED = "a worker's process was killed, perhaps because memory ran out; to resume, run the same command again"
 
 cloudpickle.register_pickle_by_value(on_worker)
+
+
+class ByValue:
+    """A function of `on_worker` that is sent whole: neither the scheduler nor a worker need have this package.
+
+    Dask would send the names of the module and of the function, although cloudpickle knows better.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
+        return pickle.loads, (cloudpickle.dumps(self.function),)
+
+
+RUN_TASK, ITSELF = ByValue(on_worker.run_task), ByValue(on_worker.itself)
 
 
 class Cluster:
@@ -77,7 +97,7 @@ class Cluster:
         with self.lock:
             blobs = {name: self.blobs[name] for *_, name in read if name in self.blobs}
             future = self.client.submit(
-                on_worker.run_task,
+                RUN_TASK,
                 payload,
                 self._package(),
                 list(read),
@@ -134,7 +154,7 @@ class Cluster:
         if self.package is None:
             content = packed_package()
             self.package = self.client.submit(
-                _itself, (hashlib.sha256(content).hexdigest(), content), key=f"{self.topic}-package"
+                ITSELF, (hashlib.sha256(content).hexdigest(), content), key=f"{self.topic}-package"
             )
         return self.package
 
@@ -154,13 +174,9 @@ class Cluster:
                     with files.open_regular(Path(path)) as (file, _):
                         parts = iter(functools.partial(file.read, BLOB_BYTES), b"")
                         self.blobs[name] = [
-                            self.client.submit(_itself, part, key=f"{self.topic}-{name}-{number}")
+                            self.client.submit(ITSELF, part, key=f"{self.topic}-{name}-{number}")
                             for number, part in enumerate(parts)
                         ]
-
-
-def _itself(value: Any) -> Any:
-    return value
 
 
 def packed_package() -> bytes:
