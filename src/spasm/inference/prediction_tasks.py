@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from spasm.cluster import task_process
+from spasm.cluster.done import Done
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, collect_errors
 from spasm.core.windows import window_starts
@@ -128,7 +129,7 @@ class Opened:
 
 
 def _run_here(opening: Opening) -> Path:
-    """The run's folder on this machine: the same one on a shared disk, else one of links to the files that were sent."""
+    """The run's folder on this machine: the same one on a shared disk, else links to the files that were sent."""
     files = {path: task_process.place_of(path) for path in opening.weights()}
     if all(path == place for path, place in files.items()):
         return opening.run
@@ -248,7 +249,7 @@ class ClusterPredictor:
             part.problems += found.problems
             problems += part.problems
             predicted += found.batches
-            part.done.finish(len(part.paths))
+            part.done.reach(len(part.paths))
         return predicted, problems
 
     def predict_recordings(
@@ -256,7 +257,8 @@ class ClusterPredictor:
     ) -> Iterator[tuple[int, BatchPrediction]]:
         """The predictions for the windows of recordings, each with the number of its recording, in order.
 
-        Keys are as of `predict_windows`. lengths: frames of the recordings. advance: called with the number of frames that were done since the last call.
+        Keys are as of `predict_windows`. lengths: frames of the recordings. advance: called with the number of frames
+        that were done since the last call.
         """
         frames, size = self.opening.decision.frames, BATCHES["windows"] * recordings.BATCH
 
@@ -267,7 +269,7 @@ class ClusterPredictor:
                     yield _Windows(self, number, state, firsts[start : start + size], stride, advance)
 
         for part, batches in self._in_order(parts()):
-            part.done.finish(len(part.firsts))
+            part.done.reach(len(part.firsts))
             for batch in batches:
                 yield part.number, batch
 
@@ -298,20 +300,6 @@ class ClusterPredictor:
                     waiting[number] = other, other.submit(send)
 
 
-class _Done:
-    """How much of a part is done; a task that runs again, since its worker was lost, is not counted twice."""
-
-    def __init__(self, predictor: ClusterPredictor, advance: Callable[[int], Any]) -> None:
-        self.lock, self.advance, self.count = predictor.lock, advance, 0
-
-    def finish(self, count: int) -> None:
-        """So many segments or windows are done."""
-        with self.lock:
-            if count > self.count:
-                self.advance(count - self.count)
-                self.count = count
-
-
 class _Files:
     """Some segment files."""
 
@@ -321,15 +309,15 @@ class _Files:
         """check: other files have problems, so these are only checked."""
         self.predictor, self.paths, self.root, self.check = predictor, paths, root, check
         self.problems: list[DataError] = []
-        self.done = _Done(predictor, passed)
+        self.done = Done(passed, predictor.lock)
 
     def submit(self, send: bool) -> "Future[OfFiles | None]":
         states, opening = [FileState.of(path) for path in self.paths], self.predictor.opening
         if not send and not self.check:
-            return self.predictor.submit(predict_files_here, states, self.root, on_message=self.done.finish)
+            return self.predictor.submit(predict_files_here, states, self.root, on_message=self.done.reach)
         batches = list(read_batches(self.paths, opening.decision.frames, self.root, self.problems))
         if not self.problems and not self.check:
-            return self.predictor.submit(predict_poses_here, batches, on_message=self.done.finish)
+            return self.predictor.submit(predict_poses_here, batches, on_message=self.done.reach)
         nothing: Future[OfFiles | None] = Future()
         nothing.set_result(OfFiles([], []))
         return nothing
@@ -349,11 +337,11 @@ class _Windows:
     ) -> None:
         """number: of the recording among the others."""
         self.predictor, self.number, self.recording, self.firsts = predictor, number, recording, firsts
-        self.done = _Done(predictor, lambda count: advance(count * stride))
+        self.done = Done(lambda count: advance(count * stride), predictor.lock)
 
     def submit(self, send: bool) -> "Future[list[BatchPrediction] | None]":
         begin, length = int(self.firsts[0]), self.predictor.opening.decision.frames
         poses = _read(self.recording.path, begin, self.firsts, length) if send else None
         return self.predictor.submit(
-            predict_windows_here, self.recording, poses, begin, self.firsts, on_message=self.done.finish
+            predict_windows_here, self.recording, poses, begin, self.firsts, on_message=self.done.reach
         )
