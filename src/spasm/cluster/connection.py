@@ -6,24 +6,31 @@ machine only, and for a scheduler without TLS there is a warning.
 
 import contextlib
 import json
+import logging
+import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from spasm.cluster import on_worker
 from spasm.config.fields import SettingsError
-from spasm.core.errors import DataError, TrainingError, printable
+from spasm.core.errors import ClusterError, DataError, printable
 from spasm.core.files import open_regular
+from spasm.core.versions import PACKAGES, version_of
 
 if TYPE_CHECKING:
     from spasm.cluster.tasks import Cluster
 
 INSTALL = "--cluster needs Dask: pip install -r requirements-cluster.txt"
-WAIT_S = 60  # for a scheduler, and for its first worker
+START = "start it with `dask scheduler` and `dask worker ADDRESS`, see docs/cluster.md"
 NO_TLS = (
-    "the scheduler at {} has no TLS: whoever reaches that port can read the data and run code on the workers. Use it in a "
+    "the scheduler at {} has no TLS: who reaches that port can read the data and run code on the workers. Use it in a "
     "network that you trust, or see docs/cluster.md"
 )
+CERTIFICATES = "{} needs certificates ({}); name them in Dask's configuration, see docs/cluster.md"
+LOGGERS = ("distributed", "distributed.client", "distributed.gc", "bokeh", "tornado", "tornado.application", "asyncio")
 
 
 def check(where: str) -> None:
@@ -33,6 +40,8 @@ def check(where: str) -> None:
             f"--cluster {where!r} is none of local:N (N processes here), tcp://HOST:PORT or tls://HOST:PORT of a "
             "scheduler, and FILE.json that a scheduler wrote"
         )
+    if os.name == "nt":
+        raise SettingsError("--cluster does not run on Windows: leave it out, or run this command in WSL")
     try:
         import distributed  # noqa: F401 - here and below, because it is optional
     except ImportError as error:
@@ -40,45 +49,83 @@ def check(where: str) -> None:
 
 
 @contextlib.contextmanager
-def connected(where: str) -> Iterator[tuple["Cluster", list[str]]]:
+def connected(where: str, packages: Sequence[str] = ()) -> Iterator[tuple["Cluster", list[str]]]:
     """A cluster, and lines to print: where its dashboard is, and a warning for one without TLS.
 
-    where: local:N, an address or a scheduler's file, see `check`. Raises TrainingError if there is no scheduler.
+    where: local:N, an address or a scheduler's file, see `check`. packages: those that the tasks need beside those that
+    every run notes. Raises ClusterError if there is no scheduler, or a worker has other versions than this command.
     """
     check(where)
     import dask
     import distributed
 
-    from spasm.cluster.tasks import Cluster
+    from spasm.cluster.tasks import WAIT_S, Cluster
 
+    for name in LOGGERS:  # what went wrong is reported in this command's own words
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module="distributed")
+    needed = {"python": on_worker.python_version()}
+    needed |= {name: version_of(name) for name in ("distributed", *PACKAGES, *packages)}
     with contextlib.ExitStack() as stack:
-        # Large arguments are sent on purpose, in parts.
         stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}))
-        warnings = []
+        lines = []
         try:
             if where.startswith("local:"):
-                cluster = distributed.LocalCluster(
-                    n_workers=int(where.removeprefix("local:")),
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    memory_limit=0,
-                    silence_logs=50,
-                )
-                client = distributed.Client(stack.enter_context(cluster))
+                client = distributed.Client(stack.enter_context(_local(int(where.removeprefix("local:")))))
+                port = client.scheduler_info()["services"]["dashboard"]
+                lines.append(f"dashboard: http://127.0.0.1:{port}/status")
             else:
                 address = where if "://" in where else address_of(Path(where))
                 client = distributed.Client(address, timeout=WAIT_S)
+                lines.append(f"dashboard: {client.dashboard_link}")
                 if not address.startswith("tls://"):
-                    warnings.append("warning: " + NO_TLS.format(address))
+                    lines.append("warning: " + NO_TLS.format(address))
             stack.enter_context(client)
             client.wait_for_workers(1, timeout=WAIT_S)
         except (OSError, TimeoutError) as error:
-            hint = "start it with `dask scheduler` and `dask worker ADDRESS`, see docs/cluster.md"
-            raise TrainingError(
-                f"{printable(where)}: no scheduler with a worker was found ({error}); {hint}"
-            ) from error
-        yield Cluster(client), [f"dashboard: {client.dashboard_link}", *warnings]
+            reason = f"no scheduler with a worker was found in {WAIT_S} s ({error})"
+            raise ClusterError(f"{printable(where)}: {reason}; {START}") from error
+        except (TypeError, RuntimeError, ValueError) as error:
+            if "tls" not in where:
+                raise
+            raise SettingsError(CERTIFICATES.format(where, error)) from error
+        check_versions(client, needed)
+        cluster = Cluster(client, needed)
+        stack.callback(cluster.close)
+        yield cluster, lines
+
+
+def _local(processes: int) -> Any:
+    """A scheduler and a worker within this process; their tasks are processes."""
+    import distributed
+
+    return distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=processes,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL + 1,
+    )
+
+
+def check_versions(client: Any, needed: dict[str, str]) -> None:
+    """Raises ClusterError for the workers of a cluster that cannot run this command's tasks."""
+    from spasm.cluster.task_process import unlike
+    from spasm.cluster.tasks import ByValue
+
+    # First Python's own, because no function can be sent to another one.
+    found = client.get_versions()
+    hosts = {"the scheduler": found["scheduler"]} | {f"worker {name}": of for name, of in found["workers"].items()}
+    for name, about in hosts.items():
+        python = ".".join(dict(about["host"])["python"].split(".")[:2])
+        if python != needed["python"]:
+            raise ClusterError(unlike(name, [f"python is {python} there and {needed['python']} here"]))
+        if dict(about["host"])["OS"] == "Windows":
+            raise ClusterError(f"{name} runs on Windows, where tasks cannot run: start it in WSL or on Linux")
+    for name, differing in client.run(ByValue(on_worker.differences), needed).items():
+        if differing:
+            raise ClusterError(unlike(f"worker {name}", differing))
 
 
 def address_of(path: Path) -> str:
