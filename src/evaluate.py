@@ -228,7 +228,9 @@ def predict(
     if segments is not None:
         run = TrainedRun(path, settings.hardware)
         with progress.progress("predicting", total=len(segments.paths), unit="segment") as bar:
-            predicted = run.predict_files(segments.paths, segments.folder, list(segments.children), bar.update, on_cluster)
+            predicted = run.predict_files(
+                segments.paths, segments.folder, list(segments.children), bar.update, on_cluster
+            )
         prediction = predicted.with_abstention(settings.abstain)
         app.warn(run.findings(segments.names, prediction))
     if recordings is not None:
