@@ -141,6 +141,8 @@ def _started(worker: Any, code: Path, folder: Path, kept_as: str) -> Kept:
     # The process finds the package here, whatever is installed. -P: and not in its working folder.
     paths = [str(code), *filter(None, [environment.get("PYTHONPATH")])]
     environment |= {"PYTHONPATH": os.pathsep.join(paths), "OMP_WAIT_POLICY": "PASSIVE"}
+    # A process that is ended leaves semaphores of its pools; who removes them would report them on the user's terminal.
+    environment["PYTHONWARNINGS"] = "ignore:resource_tracker"
     ours, theirs = Pipe()
     words = ["-P", "-m", "spasm.cluster.task_process", str(theirs.fileno()), str(os.getpid())]
     process = subprocess.Popen(
