@@ -104,6 +104,7 @@ def _local(processes: int) -> Any:
         threads_per_worker=processes,
         processes=False,
         dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",  # or its web server would listen on all networks
         memory_limit=0,
         silence_logs=logging.CRITICAL + 1,
     )
