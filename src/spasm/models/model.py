@@ -110,6 +110,10 @@ class Model(abc.ABC):
         """Facts that must be the same for all folds of a model, besides its settings. folder: the user's data."""
         return {"threads": 1}
 
+    def files_read(self, config: Any) -> list[Path]:
+        """The files of the user that training reads beside the data."""
+        return []
+
     @abc.abstractmethod
     def search_space(self) -> "dict[str, BaseDistribution]":
         """Search space of tuning: fields of the settings, at any depth, and ranges that contain the defaults."""
