@@ -52,6 +52,10 @@ class Predictor(Protocol):
         """The explanation of the predictions for these segments."""
 
 
+def ignore_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+    """Do nothing after an epoch."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FoldJob:
     """One fold to train: everything that the result may depend on, and where progress is reported."""
@@ -65,7 +69,7 @@ class FoldJob:
     hardware: Hardware = Hardware()
     checkpoint: Path | None = None
     """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
-    on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, restored: None
+    on_epoch: Callable[[int, Mapping[str, float], bool], None] = ignore_epoch
     """Called after each epoch with its number from 1 and its row of the history, first for those restored."""
 
 

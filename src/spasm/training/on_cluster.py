@@ -85,7 +85,7 @@ class ClusterTrainer:
         earlier = checkpoint.read_bytes() if checkpoint.exists() else None
         epochs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         result = self.cluster.submit(
-            _fit_fold,
+            fit_fold,
             model,
             dataclasses.replace(job, data=lean(job.data), checkpoint=checkpoint, on_epoch=_send_epoch),
             scored,
@@ -137,7 +137,7 @@ def files_of(model: Model, config: Any, data: TrainingData) -> list[Path]:
 # At a worker
 
 
-def _fit_fold(
+def fit_fold(
     model: Model, job: FoldJob, scored: np.ndarray, beside: Path, earlier: bytes | None
 ) -> tuple[bytes, np.ndarray, dict[str, float], float, float]:
     """Train a fold; gives the bytes of its model, logits and gain fractions, seconds, and seconds of the processor.
