@@ -1,7 +1,7 @@
 """What runs within a Dask worker: it keeps files, and runs each task in a process of its own.
 
-Workers need not have this package: Dask gets these functions by value, and the package travels as a file. So this module
-imports nothing of it, and a task's process always runs the code of the command that sent it.
+Workers need not have this package: Dask gets these functions by value, and the package travels as a file. So this
+module imports nothing of it, and a task's process always runs the code of the command that sent it.
 """
 
 import contextlib
@@ -91,7 +91,8 @@ def _talk(
     None: the process had ended before the task began.
     """
     kept_as, process, connection = kept
-    begun, outcome = False, None
+    begun = False
+    outcome: tuple[str, Any] | None = None
     try:
         about, payload = sent
         connection.send(about)

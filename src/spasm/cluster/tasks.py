@@ -96,7 +96,7 @@ class Cluster:
     def __init__(self, client: distributed.Client, needed: Mapping[str, str]) -> None:
         """needed: versions of packages without which a worker cannot run tasks."""
         self.client, self.needed = client, needed
-        self.address: str = client.scheduler.address
+        self.address: str = client.scheduler.address  # type: ignore[union-attr, assignment]
         self.topic = f"spasm-{uuid.uuid4()}"
         self.tasks: dict[str, Task] = {}
         self.sent: dict[tuple[str, str], Future[None]] = {}

@@ -19,7 +19,7 @@ class DivergenceError(TrainingError):
 
 
 class ClusterError(Exception):
-    """A cluster lost a task or cannot run it; the message says where and what to do. No setting of a model is at fault."""
+    """A cluster lost a task or cannot run it, whatever the settings are; the message says where and what to do."""
 
 
 class DataError(Exception):

@@ -4,7 +4,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,19 @@ from spasm.training.progress import Progress
 KILLED = "a worker was killed, perhaps because memory ran out; to resume, run the same command with fewer --workers"
 POLL_S = 1.0  # between two checks of the workers' progress
 
-
 Watch = Callable[[Progress], None]
+Compute = Callable[[Model, FoldJob, np.ndarray, Path], tuple[np.ndarray, dict[str, float]]]
+
+
+def fit_and_score(model: Model, job: FoldJob, scored: np.ndarray, path: Path) -> tuple[np.ndarray, dict[str, float]]:
+    """Train a fold, write its model to `path`, and score the segments `scored` with that file, as new ones are scored.
+
+    Returns their logits, and the fraction of the gain by each group of features.
+    """
+    fitted = model.fit(job)
+    model.save(path, fitted)
+    logits = model.predict_data(model.load([path], job.config, job.hardware), job.data, scored).logits[0]
+    return logits, model.gain_fractions(fitted)
 
 
 def train_fold(
@@ -33,11 +45,13 @@ def train_fold(
     seed: int,
     fold: int,
     with_tensorboard: bool = False,
+    compute: Compute = fit_and_score,
 ) -> None:
     """Train one fold and score its held-out children, or resume where an earlier call stopped.
 
     A lock keeps other processes from training the fold. The result depends only on the arguments, in any process, with
-    and without TensorBoard. Raises DataError for files of another run, TrainingError if the fold cannot be trained.
+    and without TensorBoard. compute: trains it and writes its model; all other files are written here. Raises DataError
+    for files of another run, TrainingError if the fold cannot be trained.
     """
     checkpoint, path = folder.last(seed, fold), folder.weights(seed, fold)
     with folder.begun_fold(seed, fold) as trained:
@@ -54,21 +68,18 @@ def train_fold(
         with tensorboard.written(folder.tensorboard(seed, fold) if with_tensorboard else None) as note:
 
             def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
-                history.append(row)
+                history[epoch - 1 :] = [row]  # a task whose worker died begins again
                 if not restored:
                     folder.note_history(seed, fold, history)
                 note(epoch, row)
 
             job = FoldJob(data, rows, config, seed, fold, hardware, checkpoint, on_epoch)
-            fitted = model.fit(job)
-            model.save(path, fitted)
             posed = np.flatnonzero(scored & data.has_pose)
-            # Score with the saved file, as new segments are scored.
-            logits = model.predict_data(model.load([path], config, hardware), data, posed).logits[0]
+            logits, fractions = compute(model, job, posed, path)
             if epochs:
                 note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
         # Save this before the fold counts as trained, or a kill would lose it.
-        if fractions := model.gain_fractions(fitted):
+        if fractions:
             folder.note_importance(seed, fold, fractions)
         folder.finish_fold(run, seed, fold, logits, path)
         if history:
@@ -92,11 +103,19 @@ def train_folds(
     workers: int,
     watch: Watch = lambda progress: None,
     with_tensorboard: bool = False,
+    begun: "Sequence[Future[None]] | None" = None,
 ) -> None:
-    """Train some folds of a model side by side, each in its own process on one thread; see `train_fold`."""
-    waiting = [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
+    """Train some folds of a model side by side, each in its own process on one thread; see `train_fold`.
+
+    begun: what is waited for, if all of them are already being trained elsewhere.
+    """
+    waiting = waiting_folds(folder, seed, folds)
     epochs = {fold: model.epochs(config, len(training_rows(run, fold))) for fold in folds}
     with watching(folder, seed, epochs, watch):
+        if begun is not None:
+            for job in as_completed(begun):
+                job.result()
+            return
         if not waiting:
             return
         with processes.isolated_pool(min(len(waiting), workers)) as pool:
@@ -111,6 +130,11 @@ def train_folds(
             except BaseException:
                 processes.stop(pool)
                 raise
+
+
+def waiting_folds(folder: ModelFolder, seed: int, folds: Sequence[int]) -> list[int]:
+    """The folds that are not trained, or whose training was stopped before its checkpoint was removed."""
+    return [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
 
 
 @contextlib.contextmanager
