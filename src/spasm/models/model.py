@@ -88,8 +88,6 @@ class Model(abc.ABC):
     """Fewest children with a pose that it can be trained on with any settings."""
     on_gpu: ClassVar[bool] = False
     """Whether it uses a GPU if there is one."""
-    processes: ClassVar[Literal["one", "some", "all"]] = "some"
-    """How many processes predict with it: one, its part of the cores, or all cores."""
     has_attention: ClassVar[bool] = False
     """Whether `explain` gives attention and frame logits."""
     has_shap_values: ClassVar[bool] = False
