@@ -12,12 +12,13 @@ from spasm.config.fields import settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.dataset import TrainingData
 from spasm.models.model import Explanation, FoldJob, FoldScores, Model
 
 if TYPE_CHECKING:
     import lightgbm
     from optuna.distributions import BaseDistribution
+
+    from spasm.data.dataset import TrainingData
 
 BATCH = 256  # segments whose features are computed at a time
 # LightGBM imports these where they are installed, for a second, and only its own interfaces to them need them.
@@ -100,7 +101,7 @@ class LgbmModel(Model):
     def predictor(self, trained: Any, config: LgbmConfig, hardware: Hardware) -> "LgbmPredictor":
         return LgbmPredictor([trained], config)
 
-    def predict_data(self, predictor: Any, data: TrainingData, rows: np.ndarray) -> FoldScores:
+    def predict_data(self, predictor: Any, data: "TrainingData", rows: np.ndarray) -> FoldScores:
         scores: FoldScores = predictor.predict_features(cached_features(data, rows, predictor.config))
         return scores
 
@@ -155,7 +156,7 @@ def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndar
     return np.asarray(whole[:, kinematics.column_indices(config.gap_features)])
 
 
-def cached_features(data: TrainingData, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
+def cached_features(data: "TrainingData", rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
     """The same features for segments of the training data, computed once for all folds, seeds and settings."""
     from spasm.features import kinematics
     from spasm.features.cache import kinematic_features

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.runtime import Hardware
-from spasm.data.dataset import TrainingData
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+    from spasm.data.dataset import TrainingData
 
 
 class FoldScores(NamedTuple):
@@ -56,7 +57,7 @@ class Predictor(Protocol):
 class FoldJob:
     """One fold to train: everything that the result may depend on, and where progress is reported."""
 
-    data: TrainingData
+    data: "TrainingData"
     rows: np.ndarray
     """(M,) int64: the training segments, each with a pose. No other row of the data may be used."""
     config: Any
@@ -131,7 +132,7 @@ class Model(abc.ABC):
             self.save(path, trained)
             return self.load([path], config, hardware)
 
-    def predict_data(self, predictor: Predictor, data: TrainingData, rows: np.ndarray) -> FoldScores:
+    def predict_data(self, predictor: Predictor, data: "TrainingData", rows: np.ndarray) -> FoldScores:
         """Scores of segments `rows` of the training data, the same as by `predictor.predict`, using cached values."""
         return predictor.predict(data.poses, rows)
 
