@@ -23,9 +23,9 @@ def nanmedian(values: torch.Tensor) -> torch.Tensor:
     if not torch.compiler.is_exporting():
         if values.device.type != "cpu":
             return values.nanmedian(1).values
-        in_order = np.sort(values.movedim(1, -1).numpy())  # NaN last; NumPy sorts with vector instructions
-        found = (~np.isnan(in_order)).sum(-1, keepdims=True)
-        return torch.from_numpy(np.take_along_axis(in_order, np.maximum((found - 1) // 2, 0), -1)[..., 0])
+        ordered = np.sort(values.movedim(1, -1).numpy())  # NaN last; NumPy sorts with vector instructions
+        found = (~np.isnan(ordered)).sum(-1, keepdims=True)
+        return torch.from_numpy(np.take_along_axis(ordered, np.maximum((found - 1) // 2, 0), -1)[..., 0])
     missing = torch.isnan(values)
     in_order = torch.where(missing, torch.inf, values).sort(1).values
     count = (~missing).long().sum(1, keepdim=True)

@@ -17,9 +17,10 @@ from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
+from spasm.core.windows import SharedFrames, for_each_frame, shared_frames
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.pose import visible_mask
-from spasm.data.seen import seen_frames
+from spasm.data.seen import seen_of_trunk, trunk_visible
 from spasm.ensemble.blending import OofScores
 from spasm.models.model import Explanation, FoldScores, Model, Predictor
 from spasm.models.registry import MODELS
@@ -123,6 +124,11 @@ class Worker:
         return self.opened[name]
 
 
+def has_pose(poses: np.ndarray) -> np.ndarray:
+    """Whether any landmark was found in a frame: poses (..., T, 33, 5) -> (..., T) bool."""
+    return np.asarray(visible_mask(poses).any(axis=-1))
+
+
 def _begin(library: str, *work: Any) -> None:
     Worker.current = Worker(*work)
     if library == "torch":
@@ -134,8 +140,8 @@ def _ready(names: Sequence[str]) -> None:
         Worker.current.open(name)
 
 
-def _predict(name: str, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-    return Worker.current.open(name).predict(poses, rows)
+def _predict(name: str, poses: np.ndarray | SharedFrames, rows: np.ndarray) -> FoldScores:
+    return Worker.current.open(name).predict(poses.windows() if isinstance(poses, SharedFrames) else poses, rows)
 
 
 class EnsemblePredictor:
@@ -201,11 +207,13 @@ class EnsemblePredictor:
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
                 kept = keep_landmarks(poses, self.landmarks)
-                posed = np.asarray(visible_mask(kept).any(axis=2))
+                posed = for_each_frame(has_pose, kept)
+                seen = seen_of_trunk(for_each_frame(trunk_visible, kept))
+                sent = shared_frames(kept) or kept
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
-                    scores = {name: pool.submit(_predict, name, kept, rows) for name, pool in self.workers.items()}
-                waiting.append((key, posed, seen_frames(kept), scores))
+                    scores = {name: pool.submit(_predict, name, sent, rows) for name, pool in self.workers.items()}
+                waiting.append((key, posed, seen, scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))
