@@ -22,7 +22,7 @@ from spasm.cluster import task_process
 from spasm.cluster.done import Done
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, collect_errors
-from spasm.core.windows import window_starts
+from spasm.core.windows import cut_windows, window_starts
 from spasm.data import recordings
 from spasm.data.findings import Findings
 from spasm.data.segments import inspect_pose
@@ -201,7 +201,7 @@ def predict_windows_here(
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(firsts), recordings.BATCH):
             batch = firsts[start : start + recordings.BATCH]
-            yield batch, np.stack([whole[first - begin : first - begin + length] for first in batch])
+            yield batch, cut_windows(whole, batch - begin, length)
 
     return _predict(opening, lambda predictor: predict_windows(predictor, batches()))
 

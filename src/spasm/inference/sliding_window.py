@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.processes import cpu_count
+from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.findings import RULES
 from spasm.data.pose import FPS, missing_frames
-from spasm.data.recordings import Checked
+from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
 from spasm.inference import event_detection
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
@@ -129,22 +130,9 @@ def predict_recordings(
     left = [path for path, windows in kept.items() if windows is None]
     predicted = {path: windows for path, windows in kept.items() if windows is not None}
     if left:
-        lengths = [checked[path].frames for path in left]
-        with progress(total=sum(lengths)) as bar, contextlib.ExitStack() as stack:
-            if cluster is None:
-                predictor = stack.enter_context(EnsemblePredictor(run, decision, hardware, cpu_count()))
-                each = (
-                    predict_recording(path, frames, stride, predictor, abstain, bar.update)
-                    for path, frames in zip(left, lengths, strict=True)
-                )
-            else:
-                on_cluster = ClusterPredictor(cluster, run, decision, hardware)
-                batches = on_cluster.predict_recordings(left, lengths, stride, bar.update)
-                of_each = itertools.groupby(batches, lambda numbered: numbered[0])
-                each = (
-                    collect_windows((batch for _, batch in of_one), frames, stride, decision, abstain)
-                    for (_, of_one), frames in zip(of_each, lengths, strict=True)
-                )
+        lengths = {path: checked[path].frames for path in left}
+        with progress(total=sum(lengths.values())) as bar:
+            each = _predict_each(lengths, run, decision, stride, abstain, hardware, bar.update, cluster)
             for path, windows in zip(left, each, strict=True):
                 folder = out / path.stem
                 write(folder, keys[path], windows)
@@ -153,6 +141,30 @@ def predict_recordings(
                     raise DataError(folder, "was removed or changed while it was written", "run the same command again")
                 predicted[path] = written
     return {path: predicted[path] for path in checked}
+
+
+def _predict_each(
+    lengths: Mapping[Path, int],
+    run: Path,
+    decision: Decision,
+    stride: int,
+    abstain: float,
+    hardware: Hardware,
+    advance: Callable[[int], Any],
+    cluster: "Cluster | None",
+) -> Iterator[Windows]:
+    """The windows of recordings, given with their frames, one recording after the other."""
+    if cluster is not None:
+        on_cluster = ClusterPredictor(cluster, run, decision, hardware)
+        batches = on_cluster.predict_recordings(list(lengths), list(lengths.values()), stride, advance)
+        of_each = itertools.groupby(batches, lambda numbered: numbered[0])
+        for (_, numbered), whole in zip(of_each, lengths.values(), strict=True):
+            yield collect_windows((batch for _, batch in numbered), whole, stride, decision, abstain)
+        return
+    count = sum(-(-len(window_starts(whole, decision.frames, stride)) // BATCH) for whole in lengths.values())
+    with EnsemblePredictor(run, decision, hardware, cpu_count(), count) as predictor:
+        for path, whole in lengths.items():
+            yield predict_recording(path, whole, stride, predictor, abstain, advance)
 
 
 class OnlineDetector:

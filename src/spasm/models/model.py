@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.runtime import Hardware
-from spasm.data.dataset import TrainingData
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+    from spasm.data.dataset import TrainingData
 
 
 class FoldScores(NamedTuple):
@@ -60,7 +61,7 @@ def ignore_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
 class FoldJob:
     """One fold to train: everything that the result may depend on, and where progress is reported."""
 
-    data: TrainingData
+    data: "TrainingData"
     rows: np.ndarray
     """(M,) int64: the training segments, each with a pose. No other row of the data may be used."""
     config: Any
@@ -92,8 +93,6 @@ class Model(abc.ABC):
     """Fewest children with a pose that it can be trained on with any settings."""
     on_gpu: ClassVar[bool] = False
     """Whether it uses a GPU if there is one."""
-    processes: ClassVar[Literal["one", "some", "all"]] = "some"
-    """How many processes predict with it: one, its part of the cores, or all cores."""
     has_attention: ClassVar[bool] = False
     """Whether `explain` gives attention and frame logits."""
     has_shap_values: ClassVar[bool] = False
@@ -141,7 +140,7 @@ class Model(abc.ABC):
             self.save(path, trained)
             return self.load([path], config, hardware)
 
-    def predict_data(self, predictor: Predictor, data: TrainingData, rows: np.ndarray) -> FoldScores:
+    def predict_data(self, predictor: Predictor, data: "TrainingData", rows: np.ndarray) -> FoldScores:
         """Scores of segments `rows` of the training data, the same as by `predictor.predict`, using cached values."""
         return predictor.predict(data.poses, rows)
 
