@@ -235,7 +235,10 @@ class Cluster:
             task.result.set_exception(error)
 
     def _workers(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.client.scheduler_info(n_workers=-1)["workers"]
+        """The workers that are connected now; none while the scheduler is lost."""
+        found: Mapping[str, Any] = {}
+        with contextlib.suppress(Exception):
+            found = self.client.scheduler_info(n_workers=-1)["workers"]
         return found
 
     # What comes from the workers
@@ -255,29 +258,39 @@ class Cluster:
 
     def _read_events(self) -> None:
         """Handle what comes from the workers, in the order in which it comes, and watch the connection."""
-        watched_s = alone_s = time.monotonic()
-        warned = False
+        watched_s = quiet_s = time.monotonic()
         while not self.closed:
             with contextlib.suppress(queue.Empty):
                 task, handle = self.events.get(timeout=WATCH_S)
+                quiet_s = time.monotonic()
                 try:
                     handle()
                 except Exception as error:
                     self._finish(task, error=error)
-            if (now := time.monotonic()) < watched_s + WATCH_S:
-                continue
-            watched_s = now
-            if self.client.status == "closed":
-                self._end(f"the scheduler at {self.address} has not been reached for {WAIT_S} s; {CONTINUE}")
-            elif self.client.status == "running":
-                with self.lock:
-                    for task in [task for task in self.tasks.values() if task.future is None]:
-                        self._send(task)
-            if not self.tasks or self._workers():
-                alone_s, warned = now, False
-            elif now > alone_s + NO_WORKER_S and not warned:
-                warned = True
-                LOG.warning("warning: %s has no worker; this waits for one (dask worker %s)", *[self.address] * 2)
+            if (now := time.monotonic()) > watched_s + WATCH_S:
+                watched_s = now
+                if now > quiet_s + NO_WORKER_S:
+                    quiet_s = now + 60 * self._warn_without_workers()
+                try:
+                    self._watch()
+                except Exception as error:  # of Dask, while the connection breaks: once more
+                    LOG.debug("the connection to the cluster: %s", error)
+
+    def _watch(self) -> None:
+        """Submit the tasks again that were lost; end all once the scheduler has been away for long."""
+        if self.client.status == "closed":
+            self._end(f"the scheduler at {self.address} has not been reached for {WAIT_S} s; {CONTINUE}")
+        elif self.client.status == "running":
+            with self.lock:
+                for task in [task for task in self.tasks.values() if task.future is None]:
+                    self._send(task)
+
+    def _warn_without_workers(self) -> bool:
+        """Whether tasks wait for workers that are not there, which is then printed."""
+        alone = bool(self.tasks) and self.client.status == "running" and not self._workers()
+        if alone:
+            LOG.warning("warning: %s has no worker; this waits for one (dask worker %s)", *[self.address] * 2)
+        return alone
 
     # Files
 
