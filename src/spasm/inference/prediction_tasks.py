@@ -7,6 +7,7 @@ reads them, and sends those of each task with it. Batches are the same as withou
 
 import contextlib
 import itertools
+import logging
 import os
 import tempfile
 import threading
@@ -28,6 +29,8 @@ from spasm.data.findings import Findings
 from spasm.data.segments import inspect_pose
 from spasm.features.movement import movement
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.models.network import NetworkModel
+from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision
 from spasm.runs.folder import ModelFolder
 
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 
 BATCH = 64  # segments read before they are scored
 BATCHES = {"segments": 2, "windows": 4}  # of a task, some seconds of work: several batches keep all its processes busy
+DIFFERENT = (
+    "warning: the workers predict with networks in {}: probabilities depend on the worker by about 0.001; for the same "
+    "on all of them add --precision float32 --device cpu"
+)
+LOG = logging.getLogger("spasm")
 KEEP = "prediction"  # names the processes that stay open with a run's models
 
 
@@ -109,6 +117,8 @@ class Opened:
 
     opening: Opening | None = None
     predictor: EnsemblePredictor | None = None
+    precision = ""
+    """Precision and device of the networks."""
 
     @classmethod
     def predictor_for(cls, opening: Opening) -> EnsemblePredictor:
@@ -117,7 +127,10 @@ class Opened:
             cls.close()
             run = _run_here(opening)
             cls.predictor = EnsemblePredictor(run, opening.decision, opening.hardware, cores=1)
-            cls.opening = opening
+            cls.opening, cls.precision = opening, ""
+            for name, pool in cls.predictor.workers.items():
+                if isinstance(MODELS[name], NetworkModel):
+                    cls.precision = pool.submit(_precision, opening.hardware).result()
         return cls.predictor
 
     @classmethod
@@ -126,6 +139,14 @@ class Opened:
         if cls.predictor is not None:
             cls.predictor.close()
         cls.predictor = cls.opening = None
+
+
+def _precision(hardware: Hardware) -> str:
+    """In the process of a network: the precision and device that `hardware` means here."""
+    from spasm.models.networks.predictor import pick_device, pick_precision
+
+    device = pick_device(hardware.device)
+    return f"{pick_precision(hardware.precision, device)} on {device.type}".removeprefix("torch.")
 
 
 def _run_here(opening: Opening) -> Path:
@@ -141,30 +162,31 @@ def _run_here(opening: Opening) -> Path:
     return folder
 
 
-def _predict(
-    opening: Opening, predict: Callable[[EnsemblePredictor], Iterator[BatchPrediction]]
-) -> list[BatchPrediction]:
+class Predicted(NamedTuple):
+    """The result of a task."""
+
+    batches: list[BatchPrediction]
+    precision: str
+    """Precision and device of the networks, such as bfloat16 on cpu; empty without a network."""
+    problems: Sequence[DataError] = ()
+    """With the files that were read."""
+
+
+def _predict(opening: Opening, predict: Callable[[EnsemblePredictor], Iterator[BatchPrediction]]) -> Predicted:
     """Predict batches; the command is notified of how many segments or windows are done."""
-    predicted, done = [], 0
+    batches, done = [], 0
     try:
         for batch in predict(Opened.predictor_for(opening)):
-            predicted.append(batch)
+            batches.append(batch)
             done += len(batch.posed)
             task_process.notify(done)
     except BaseException:
         Opened.close()  # perhaps one of its processes was killed
         raise
-    return predicted
+    return Predicted(batches, Opened.precision)
 
 
-class OfFiles(NamedTuple):
-    """What is known of some segments when they were read and, without a problem, predicted."""
-
-    problems: list[DataError]
-    batches: list[BatchPrediction]
-
-
-def predict_files_here(opening: Opening, states: Sequence[FileState], root: Path) -> OfFiles | None:
+def predict_files_here(opening: Opening, states: Sequence[FileState], root: Path) -> Predicted | None:
     """Read, check and predict segment files, as without a cluster; None if this machine has others, or none."""
     with contextlib.suppress(OSError):
         os.chdir(opening.folder)
@@ -172,17 +194,17 @@ def predict_files_here(opening: Opening, states: Sequence[FileState], root: Path
         return None
     problems: list[DataError] = []
     read = read_batches([state.path for state in states], opening.decision.frames, root, problems)
-    return OfFiles(problems, _predict(opening, lambda predictor: predictor.predict(read)))
+    return _predict(opening, lambda predictor: predictor.predict(read))._replace(problems=problems)
 
 
-def predict_poses_here(opening: Opening, batches: Sequence[tuple[Any, np.ndarray]]) -> OfFiles:
+def predict_poses_here(opening: Opening, batches: Sequence[tuple[Any, np.ndarray]]) -> Predicted:
     """Predict the poses (N, T, 33, 5) of segments, in batches with keys."""
-    return OfFiles([], _predict(opening, lambda predictor: predictor.predict(batches)))
+    return _predict(opening, lambda predictor: predictor.predict(batches))
 
 
 def predict_windows_here(
     opening: Opening, recording: FileState, poses: np.ndarray | None, begin: int, firsts: np.ndarray
-) -> list[BatchPrediction] | None:
+) -> Predicted | None:
     """Predict windows of a recording.
 
     poses: (F, 33, 5) from frame `begin` on, or None: they are read. firsts: (N,) first frames of the windows in the
@@ -229,6 +251,7 @@ class ClusterPredictor:
         self.cluster, self.lock = cluster, threading.Lock()
         self.opening = Opening(Path.cwd(), run.absolute(), decision, hardware)
         self.weights = self.opening.weights()
+        self.precisions: list[str] = []
 
     def predict_files(
         self, paths: Sequence[Path], root: Path, passed: Callable[[int], Any]
@@ -246,8 +269,7 @@ class ClusterPredictor:
                 yield _Files(self, paths[start : start + size], root, passed, bool(problems))
 
         for part, found in self._in_order(parts()):
-            part.problems += found.problems
-            problems += part.problems
+            problems += [*part.problems, *found.problems]
             predicted += found.batches
             part.done.reach(len(part.paths))
         return predicted, problems
@@ -268,9 +290,9 @@ class ClusterPredictor:
                 for start in range(0, len(firsts), size):
                     yield _Windows(self, number, state, firsts[start : start + size], stride, advance)
 
-        for part, batches in self._in_order(parts()):
+        for part, found in self._in_order(parts()):
             part.done.reach(len(part.firsts))
-            for batch in batches:
+            for batch in found.batches:
                 yield part.number, batch
 
     def submit(self, function: Callable[..., Any], *arguments: Any, on_message: Callable[[int], None]) -> "Future[Any]":
@@ -279,7 +301,14 @@ class ClusterPredictor:
             function, self.opening, *arguments, reads=self.weights, on_message=on_message, keep=KEEP
         )
 
-    def _in_order(self, parts: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def _compare(self, precision: str) -> None:
+        """Warn, once, of workers of several kinds."""
+        if precision and precision not in self.precisions:
+            self.precisions.append(precision)
+            if len(self.precisions) == 2:
+                LOG.warning(DIFFERENT.format(" and ".join(self.precisions)))
+
+    def _in_order(self, parts: Iterable[Any]) -> Iterator[tuple[Any, Predicted]]:
         """The parts with their results. More are submitted than can run at once, so that no worker waits."""
         iterator, send = iter(parts), False
         waiting: deque[tuple[Part, Future[Any]]] = deque()
@@ -291,6 +320,7 @@ class ClusterPredictor:
                 return
             part, future = waiting.popleft()
             if (result := future.result()) is not None:
+                self._compare(result.precision)
                 yield part, result
                 continue
             send = True
@@ -311,15 +341,15 @@ class _Files:
         self.problems: list[DataError] = []
         self.done = Done(passed, predictor.lock)
 
-    def submit(self, send: bool) -> "Future[OfFiles | None]":
+    def submit(self, send: bool) -> "Future[Predicted | None]":
         states, opening = [FileState.of(path) for path in self.paths], self.predictor.opening
         if not send and not self.check:
             return self.predictor.submit(predict_files_here, states, self.root, on_message=self.done.reach)
         batches = list(read_batches(self.paths, opening.decision.frames, self.root, self.problems))
         if not self.problems and not self.check:
             return self.predictor.submit(predict_poses_here, batches, on_message=self.done.reach)
-        nothing: Future[OfFiles | None] = Future()
-        nothing.set_result(OfFiles([], []))
+        nothing: Future[Predicted | None] = Future()
+        nothing.set_result(Predicted([], ""))
         return nothing
 
 
@@ -339,7 +369,7 @@ class _Windows:
         self.predictor, self.number, self.recording, self.firsts = predictor, number, recording, firsts
         self.done = Done(lambda count: advance(count * stride), predictor.lock)
 
-    def submit(self, send: bool) -> "Future[list[BatchPrediction] | None]":
+    def submit(self, send: bool) -> "Future[Predicted | None]":
         begin, length = int(self.firsts[0]), self.predictor.opening.decision.frames
         poses = _read(self.recording.path, begin, self.firsts, length) if send else None
         return self.predictor.submit(
