@@ -72,12 +72,12 @@ def connected(where: str, packages: Sequence[str] = ()) -> Iterator[tuple["Clust
         try:
             if where.startswith("local:"):
                 client = distributed.Client(stack.enter_context(_local(int(where.removeprefix("local:")))))
-                port = client.scheduler_info()["services"]["dashboard"]
-                lines.append(f"dashboard: http://127.0.0.1:{port}/status")
+                lines.append(f"dashboard: http://127.0.0.1:{client.scheduler_info()['services']['dashboard']}/status")
             else:
                 address = where if "://" in where else address_of(Path(where))
                 client = distributed.Client(address, timeout=WAIT_S)
-                lines.append(f"dashboard: {client.dashboard_link}")
+                served = "dashboard" in client.scheduler_info()["services"]
+                lines.append(f"dashboard: {client.dashboard_link if served else 'none, the scheduler serves no page'}")
                 if not address.startswith("tls://"):
                     lines.append("warning: " + NO_TLS.format(address))
             stack.enter_context(client)
