@@ -67,7 +67,8 @@ def connected(where: str, packages: Sequence[str] = ()) -> Iterator[tuple["Clust
     needed = {"python": on_worker.python_version()}
     needed |= {name: version_of(name) for name in ("distributed", *PACKAGES, *packages)}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}))
+        quiet = {"distributed.admin.large-graph-warning-threshold": "1GB", "distributed.worker.profile.enabled": False}
+        stack.enter_context(dask.config.set(quiet))  # the profiler of a worker in this process takes 2 % of a core
         lines = []
         try:
             if where.startswith("local:"):
