@@ -174,10 +174,12 @@ class FoldTrainer:
         features = build_features(poses, self.config.features)
         labels, targets = (torch.from_numpy(of[places]).to(self.device) for of in (self.labels, self.targets))
         sizes = [len(batch) for batch in batches]
-        mixed = [epoch.mixing.beta(alpha, alpha, size) if alpha else np.zeros(0) for size in sizes]
-        others = [epoch.mixing.permutation(size) if alpha else np.zeros(0, np.int64) for size in sizes]
-        mixed_sizes = [len(other) for other in others]
-        part = torch.from_numpy(np.concatenate(mixed)).to(features)
+        mixed_sizes = sizes if alpha else [0] * len(sizes)
+        parts, others = [], []
+        for size in mixed_sizes:
+            parts.append(epoch.mixing.beta(alpha or 1.0, alpha or 1.0, size))
+            others.append(epoch.mixing.permutation(size))
+        part = torch.from_numpy(np.concatenate(parts)).to(features)
         other = torch.from_numpy(np.concatenate(others)).to(self.device)
         every = [(one, sizes) for one in (features, labels, targets)]
         every += [(torch.maximum(part, 1 - part), mixed_sizes), (other, mixed_sizes)]
