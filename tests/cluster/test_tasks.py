@@ -168,6 +168,18 @@ def test_a_worker_that_is_killed_ends_its_task_which_runs_on_another(tmp_path):
             assert result.result(60) == os.getpid()
 
 
+def test_a_task_that_kills_its_workers_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with Processes(tmp_path) as processes:
+        address = processes.scheduler()
+        processes.worker(address)
+        with (
+            connection.connected(address) as (cluster, _),
+            pytest.raises(ClusterError, match="several workers died while they ran the same task, perhaps because"),
+        ):
+            cluster.submit(eval, "__import__('os').kill(__import__('os').getppid(), 9)").result(60)
+
+
 def test_a_command_without_workers_says_so_and_goes_on_once_there_is_one(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tasks, "NO_WORKER_S", 0.2)
     with Processes(tmp_path) as processes:

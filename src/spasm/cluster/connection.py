@@ -5,6 +5,7 @@ machine only, and for a scheduler without TLS there is a warning.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -91,7 +92,7 @@ def connected(where: str, packages: Sequence[str] = ()) -> Iterator[tuple["Clust
                 raise
             raise SettingsError(CERTIFICATES.format(where, error)) from error
         check_versions(client, needed)
-        cluster = Cluster(client, needed)
+        cluster = Cluster(client, needed, functools.partial(check_versions, client, needed))
         stack.callback(cluster.close)
         yield cluster, lines
 

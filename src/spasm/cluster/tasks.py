@@ -93,9 +93,9 @@ class Task:
 class Cluster:
     """A connection to a scheduler and its workers. Thread-safe."""
 
-    def __init__(self, client: distributed.Client, needed: Mapping[str, str]) -> None:
-        """needed: versions of packages without which a worker cannot run tasks."""
-        self.client, self.needed = client, needed
+    def __init__(self, client: distributed.Client, needed: Mapping[str, str], check: Callable[[], None]) -> None:
+        """needed: versions of packages that every worker must have. check: raises ClusterError if one has others."""
+        self.client, self.needed, self.check = client, needed, check
         self.address: str = client.scheduler.address  # type: ignore[union-attr, assignment]
         self.topic = f"spasm-{uuid.uuid4()}"
         self.tasks: dict[str, Task] = {}
@@ -204,7 +204,7 @@ class Cluster:
         self.events.put((task, functools.partial(self._handle, task, future, kind, content)))
 
     def _handle(self, task: Task, future: distributed.Future, kind: str, content: Any) -> None:
-        """Finish a task, or run it again."""
+        """Finish a task, or run it again; what this raises, the task's future raises."""
         if task.future is not future:
             return  # it was sent again
         if kind == "done":
@@ -214,10 +214,9 @@ class Cluster:
         elif kind == "failed" and isinstance(content, distributed.KilledWorker):
             self._finish(task, error=ClusterError(DEATHS))
         elif kind == "failed":
+            self.check()  # another Python cannot even begin a task
             about = f"{type(content).__name__}: {content}"
-            self._finish(
-                task, error=ClusterError(f"a worker of {self.address} cannot run a task ({about}); {CONTINUE}")
-            )
+            raise ClusterError(f"a worker of {self.address} cannot run a task ({about}); {CONTINUE}")
         elif kind == "killed" and task.deaths + 1 == TRIES:
             self._finish(task, error=ClusterError(KILLED.format(TRIES, content)))
         else:  # killed, or lost with its scheduler: the next look at the connection sends it again

@@ -3,10 +3,10 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,18 +22,19 @@ KILLED = "a worker was killed, perhaps because memory ran out; to resume, run th
 POLL_S = 1.0  # between two checks of the workers' progress
 
 Watch = Callable[[Progress], None]
-Compute = Callable[[Model, FoldJob, np.ndarray, Path], tuple[np.ndarray, dict[str, float]]]
+Scored = tuple[np.ndarray, dict[str, float]]
+"""The logits of a fold's held-out segments, and the fraction of the gain by each group of features."""
+Compute = Callable[[Model, Sequence[FoldJob], Sequence[np.ndarray], Sequence[Path]], Iterable[Scored]]
 
 
-def fit_and_score(model: Model, job: FoldJob, scored: np.ndarray, path: Path) -> tuple[np.ndarray, dict[str, float]]:
-    """Train a fold, write its model to `path`, and score the segments `scored` with that file, as new ones are scored.
-
-    Returns their logits, and the fraction of the gain by each group of features.
-    """
-    fitted = model.fit(job)
-    model.save(path, fitted)
-    logits = model.predict_data(model.load([path], job.config, job.hardware), job.data, scored).logits[0]
-    return logits, model.gain_fractions(fitted)
+def fit_and_score(
+    model: Model, jobs: Sequence[FoldJob], scored: Sequence[np.ndarray], paths: Sequence[Path]
+) -> Iterator[Scored]:
+    """Train folds, write each model to its path, and score the segments `scored` with that file, as new ones are."""
+    for job, rows, path, fitted in zip(jobs, scored, paths, model.fit_together(jobs), strict=True):
+        model.save(path, fitted)
+        logits = model.predict_data(model.load([path], job.config, job.hardware), job.data, rows).logits[0]
+        yield logits, model.gain_fractions(fitted)
 
 
 def train_fold(
@@ -45,46 +46,92 @@ def train_fold(
     seed: int,
     fold: int,
     with_tensorboard: bool = False,
-    compute: Compute = fit_and_score,
 ) -> None:
     """Train one fold and score its held-out children, or resume where an earlier call stopped.
 
     A lock keeps other processes from training the fold. The result depends only on the arguments, in any process, with
-    and without TensorBoard. compute: trains it and writes its model; all other files are written here. Raises DataError
-    for files of another run, TrainingError if the fold cannot be trained.
+    and without TensorBoard. Raises DataError for files of another run, TrainingError if the fold cannot be trained.
     """
+    train_together(run, folder, model, config, hardware, seed, [fold], with_tensorboard)
+
+
+def train_together(
+    run: Run,
+    folder: ModelFolder,
+    model: Model,
+    config: Any,
+    hardware: Hardware,
+    seed: int,
+    folds: Sequence[int],
+    with_tensorboard: bool = False,
+    compute: Compute = fit_and_score,
+) -> None:
+    """Train some folds in this process, side by side if the model can; see `train_fold`. Trained ones are left out.
+
+    compute: what trains and scores them, perhaps elsewhere; all files but the checkpoint are written in this process.
+    """
+    with contextlib.ExitStack() as opened:
+        begun = []
+        for fold in folds:
+            trained = opened.enter_context(folder.begun_fold(seed, fold))
+            if not trained or folder.last(seed, fold).exists():
+                curves = folder.tensorboard(seed, fold) if with_tensorboard else None
+                note = opened.enter_context(tensorboard.written(curves))
+                begun.append(_begin(run, folder, model, config, hardware, seed, fold, note))
+        if begun:
+            jobs = [one.job for one in begun]
+            scored = [np.flatnonzero((run.fold_of == job.fold) & run.data.has_pose) for job in jobs]
+            results = compute(model, jobs, scored, [folder.weights(seed, job.fold) for job in jobs])
+            for one, rows, (logits, fractions) in zip(begun, scored, results, strict=True):
+                if model.epochs(config, len(one.job.rows)):
+                    one.note(len(one.history), tensorboard.out_of_fold(run.data.labels[rows], logits))
+                _finish(run, folder, one, logits, fractions)
+
+
+class _Begun(NamedTuple):
+    """A fold that is being trained."""
+
+    job: FoldJob
+    history: list[Mapping[str, float]]
+    note: tensorboard.Note
+
+
+def _begin(
+    run: Run,
+    folder: ModelFolder,
+    model: Model,
+    config: Any,
+    hardware: Hardware,
+    seed: int,
+    fold: int,
+    note: tensorboard.Note,
+) -> _Begun:
+    """What a fold is trained on; each epoch is noted in its history. Raises DataError for files of another run."""
     checkpoint, path = folder.last(seed, fold), folder.weights(seed, fold)
-    with folder.begun_fold(seed, fold) as trained:
-        if trained and not checkpoint.exists():
-            return
-        rows = training_rows(run, fold)
-        epochs = model.epochs(config, len(rows))
-        if epochs and path.exists() and not checkpoint.exists():
-            hint = "delete it to train the fold, or restore the manifest that names it"
-            raise DataError(path, "is there, but this run did not write it", hint)
-        data, scored = run.data, run.fold_of == fold
-        history: list[Mapping[str, float]] = []
+    rows = training_rows(run, fold)
+    if model.epochs(config, len(rows)) and path.exists() and not checkpoint.exists():
+        hint = "delete it to train the fold, or restore the manifest that names it"
+        raise DataError(path, "is there, but this run did not write it", hint)
+    history: list[Mapping[str, float]] = []
 
-        with tensorboard.written(folder.tensorboard(seed, fold) if with_tensorboard else None) as note:
-
-            def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
-                history[epoch - 1 :] = [row]  # a task whose worker died begins again
-                if not restored:
-                    folder.note_history(seed, fold, history)
-                note(epoch, row)
-
-            job = FoldJob(data, rows, config, seed, fold, hardware, checkpoint, on_epoch)
-            posed = np.flatnonzero(scored & data.has_pose)
-            logits, fractions = compute(model, job, posed, path)
-            if epochs:
-                note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
-        # Save this before the fold counts as trained, or a kill would lose it.
-        if fractions:
-            folder.note_importance(seed, fold, fractions)
-        folder.finish_fold(run, seed, fold, logits, path)
-        if history:
+    def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+        history[epoch - 1 :] = [row]  # it begins again if memory ran out, or a worker died
+        if not restored:
             folder.note_history(seed, fold, history)
-        checkpoint.unlink(missing_ok=True)
+        note(epoch, row)
+
+    return _Begun(FoldJob(run.data, rows, config, seed, fold, hardware, checkpoint, on_epoch), history, note)
+
+
+def _finish(run: Run, folder: ModelFolder, begun: _Begun, logits: np.ndarray, fractions: Mapping[str, float]) -> None:
+    """Note what a trained fold gave, last in the manifest, so that it counts as trained."""
+    seed, fold = begun.job.seed, begun.job.fold
+    if fractions:  # before the fold counts as trained, or a kill would lose it
+        folder.note_importance(seed, fold, fractions)
+    folder.finish_fold(run, seed, fold, logits, folder.weights(seed, fold))
+    if begun.history:
+        folder.note_history(seed, fold, begun.history)
+    folder.last(seed, fold).unlink(missing_ok=True)
 
 
 def training_rows(run: Run, fold: int) -> np.ndarray:
@@ -105,9 +152,9 @@ def train_folds(
     with_tensorboard: bool = False,
     begun: "Sequence[Future[None]] | None" = None,
 ) -> None:
-    """Train some folds of a model side by side, each in its own process on one thread; see `train_fold`.
+    """Train some folds of a model, each in its own process on one thread, or all in one if the model asks for that.
 
-    begun: what is waited for, if all of them are already being trained elsewhere.
+    See `train_fold`. begun: what is waited for, if all of them are already being trained elsewhere.
     """
     waiting = waiting_folds(folder, seed, folds)
     epochs = {fold: model.epochs(config, len(training_rows(run, fold))) for fold in folds}
@@ -118,10 +165,11 @@ def train_folds(
             return
         if not waiting:
             return
-        with processes.isolated_pool(min(len(waiting), workers)) as pool:
+        together = [waiting] if model.side_by_side(config, hardware) else [[fold] for fold in waiting]
+        with processes.isolated_pool(min(len(together), workers)) as pool:
             jobs = [
-                pool.submit(train_fold, run, folder, model, config, hardware, seed, fold, with_tensorboard)
-                for fold in waiting
+                pool.submit(train_together, run, folder, model, config, hardware, seed, some, with_tensorboard)
+                for some in together
             ]
             try:
                 with processes.translate_killed_worker(KILLED):

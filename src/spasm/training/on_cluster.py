@@ -20,7 +20,7 @@ from spasm.core.errors import ClusterError, TrainingError
 from spasm.data.dataset import TrainingData
 from spasm.models.model import FoldJob, Model
 from spasm.runs.folder import ModelFolder, Run
-from spasm.training.folds import fit_and_score, train_fold, waiting_folds
+from spasm.training.folds import Scored, fit_and_score, train_together, waiting_folds
 
 if TYPE_CHECKING:
     from spasm.cluster.tasks import Cluster
@@ -65,21 +65,32 @@ class ClusterTrainer:
         with_tensorboard: bool = False,
         priority: int = 0,
     ) -> BegunFolds:
-        """Begin to train those of the folds that wait, see `train_fold`; those with a higher priority come first.
+        """Begin to train those of the folds that wait, see `train_together`; those with a higher priority come first.
 
         hardware: the one that all workers must have, see `resolved`.
         """
         begun = BegunFolds(resumed=seed in folder.seeds())
         compute = functools.partial(self._compute, begun, priority, run.path.absolute() / "run.json")
         for fold in waiting_folds(folder, seed, folds):
-            arguments = (run, folder, model, config, hardware, seed, fold, with_tensorboard, compute)
-            begun.jobs.append(self.threads.submit(train_fold, *arguments))
+            arguments = (run, folder, model, config, hardware, seed, [fold], with_tensorboard, compute)
+            begun.jobs.append(self.threads.submit(train_together, *arguments))
         return begun
 
     def _compute(
-        self, begun: BegunFolds, priority: int, beside: Path, model: Model, job: FoldJob, scored: np.ndarray, path: Path
-    ) -> tuple[np.ndarray, dict[str, float]]:
-        """As `fit_and_score`, on the cluster. beside: a file of the run; its place shows whether the disk is shared."""
+        self,
+        begun: BegunFolds,
+        priority: int,
+        beside: Path,
+        model: Model,
+        jobs: Sequence[FoldJob],
+        scored: Sequence[np.ndarray],
+        paths: Sequence[Path],
+    ) -> list[Scored]:
+        """As `fit_and_score` of one fold, on the cluster.
+
+        beside: a file of the run; its place shows whether the disk is shared.
+        """
+        [job], [rows], [path] = jobs, scored, paths
         assert job.checkpoint is not None
         checkpoint = job.checkpoint.absolute()
         earlier = checkpoint.read_bytes() if checkpoint.exists() else None
@@ -88,7 +99,7 @@ class ClusterTrainer:
             fit_fold,
             model,
             dataclasses.replace(job, data=lean(job.data), checkpoint=checkpoint, on_epoch=_send_epoch),
-            scored,
+            rows,
             beside,
             earlier,
             reads=[beside, *files_of(model, job.config, job.data)],
@@ -99,10 +110,12 @@ class ClusterTrainer:
         result.add_done_callback(lambda _: epochs.put(None))
         while (message := epochs.get()) is not None:
             job.on_epoch(*message)
-        weights, logits, fractions, seconds, processor_seconds = result.result()
+        weights, last, logits, fractions, seconds, processor_seconds = result.result()
+        if last is not None:  # or weights without a checkpoint would be refused, if this is killed now
+            files.write_bytes(checkpoint, last)
         files.write_bytes(path, weights)
         begun.spent.append((time.monotonic(), seconds, processor_seconds))
-        return logits, fractions
+        return [(logits, fractions)]
 
 
 @contextlib.contextmanager
@@ -139,24 +152,27 @@ def files_of(model: Model, config: Any, data: TrainingData) -> list[Path]:
 
 def fit_fold(
     model: Model, job: FoldJob, scored: np.ndarray, beside: Path, earlier: bytes | None
-) -> tuple[bytes, np.ndarray, dict[str, float], float, float]:
-    """Train a fold; gives the bytes of its model, logits and gain fractions, seconds, and seconds of the processor.
+) -> tuple[bytes, bytes | None, np.ndarray, dict[str, float], float, float]:
+    """Train a fold; gives its model and checkpoint, logits and gain fractions, seconds, and seconds of the processor.
 
-    Where the run's disk is shared, the checkpoint is there, so that another worker can resume; elsewhere it ends with
-    the task. earlier: the checkpoint of an earlier training.
+    Where the run's disk is shared, the checkpoint is there, so that another worker can resume; elsewhere it is a file
+    of the task, and a part of the result. earlier: the checkpoint of an earlier training.
     """
     begun_s, before_s = time.monotonic(), sum(os.times()[:4])
     check_hardware(model, job.hardware)
     scratch, checkpoint = task_process.scratch_folder(), job.checkpoint
     assert checkpoint is not None
-    if task_process.place_of(beside) != beside or not os.access(checkpoint.parent, os.W_OK):
+    shared = task_process.place_of(beside) == beside and os.access(checkpoint.parent, os.W_OK)
+    if not shared:
         checkpoint = scratch / "last.safetensors"
         if earlier is not None:
             checkpoint.write_bytes(earlier)
 
     path = scratch / f"fold{model.suffix}"
-    logits, fractions = fit_and_score(model, dataclasses.replace(job, checkpoint=checkpoint), scored, path)
-    return path.read_bytes(), logits, fractions, time.monotonic() - begun_s, sum(os.times()[:4]) - before_s
+    job = dataclasses.replace(job, checkpoint=checkpoint)
+    [(logits, fractions)] = fit_and_score(model, [job], [scored], [path])
+    last = checkpoint.read_bytes() if not shared and checkpoint.exists() else None
+    return path.read_bytes(), last, logits, fractions, time.monotonic() - begun_s, sum(os.times()[:4]) - before_s
 
 
 def _send_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
