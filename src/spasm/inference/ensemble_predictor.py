@@ -1,4 +1,4 @@
-"""Predict with the models of a run's decision, each in its own processes.
+"""Predict with the models of a run's decision, in processes that load either torch or LightGBM.
 
 The calling process loads neither torch nor LightGBM: the two crash together on some macOS builds.
 """
