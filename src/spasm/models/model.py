@@ -66,8 +66,9 @@ class FoldJob:
     hardware: Hardware = Hardware()
     checkpoint: Path | None = None
     """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
-    on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, restored: None
-    """Called after each epoch with its number from 1 and its row of the history, first for those restored."""
+    on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, noted: None
+    """Called after each epoch with its number from 1 and its row of the history, first for those of an earlier call.
+    noted: the history need not be written now, because it was, or because no checkpoint of this epoch is."""
 
 
 class Model(abc.ABC):
