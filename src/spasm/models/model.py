@@ -71,7 +71,8 @@ class FoldJob:
     checkpoint: Path | None = None
     """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
     on_epoch: Callable[[int, Mapping[str, float], bool], None] = ignore_epoch
-    """Called after each epoch with its number from 1 and its row of the history, first for those restored."""
+    """Called after each epoch with its number from 1 and its row of the history, first for those of an earlier call.
+    noted: the history need not be written now, because it was, or because no checkpoint of this epoch is."""
 
 
 class Model(abc.ABC):
