@@ -16,8 +16,9 @@ PENALTIES = np.geomspace(1e-3, 10, 9)  # relative to the mean squared norm of a 
 INNER_FOLDS = 5  # among the training children, to choose the penalty and to calibrate
 BATCH = 1024  # rows that are in memory at a time
 BLOCK = 1024  # columns of a symmetric matrix that are computed at a time, from the diagonal on
-CLOSE = 1e-16  # squared error of a solution, relative to that of zero, at which it is exact
-MOST_STEPS = 300  # of conjugate gradients; the penalties' ratio bounds them by 100
+SLICE = 64  # rows of a matrix that are in float64 at a time, which fit the CPU cache
+CLOSE = 1e-14  # squared error of a solution, relative to that of zero, at which it is exact: logits to 1e-6
+MOST_STEPS = 300  # of conjugate gradients; a hundred are usual
 SMALLEST_SCALE = 1e-6  # a feature that varies less is constant
 
 
@@ -141,62 +142,76 @@ class RowSpace:
 class FeatureSpace:
     """The same ridge by products of features with features, summed over batches of rows: a matrix of F x F.
 
-    Rows that are left out are subtracted from it, and added again, so that no copy of the matrix is needed.
+    `gram` is symmetric. Its lower half is changed for an inner fold, and copied back from its upper half.
     """
 
     def __init__(self, rows: StandardRows, target: torch.Tensor) -> None:
         self.rows, self.target = rows, target
         self.gram = torch.zeros(rows.features, rows.features, dtype=rows.dtype)
-        self.products = torch.zeros(rows.features, 2, dtype=torch.float64)
-        """Of the features with the target, and with 1."""
-        self._add(np.arange(rows.count))
+        self.products = self._add(np.arange(rows.count), sign=1)
+        for below, right in self._off_diagonal():
+            right.copy_(below.T)
+        self.blocks = [block.clone() for block in self._diagonal()]
 
     def left_out(self, scored: np.ndarray) -> np.ndarray:
         """Scores (penalties, n) of the rows `scored` by fits of the other rows."""
-        self._add(scored, sign=-1)
-        weights, intercept = self._solve(np.setdiff1d(np.arange(self.rows.count), scored), PENALTIES)
+        products = self.products + self._add(scored, sign=-1)
+        weights, intercept = self._solve(products, np.setdiff1d(np.arange(self.rows.count), scored), PENALTIES)
+        for below, right in self._off_diagonal():
+            below.copy_(right.T)
+        for block, kept in zip(self._diagonal(), self.blocks, strict=True):
+            block.copy_(kept)
         scores = [(values.double() @ weights + intercept).T for values in self.rows.batches(scored)]
-        self._add(scored)
         return torch.cat(scores, 1).numpy()
 
     def fitted(self, penalty: np.ndarray) -> tuple[torch.Tensor, float]:
         """Coefficients (F,) float64 of standardised features, and the intercept; penalty (1,)."""
-        weights, intercept = self._solve(np.arange(self.rows.count), penalty)
+        weights, intercept = self._solve(self.products, np.arange(self.rows.count), penalty)
         return weights[:, 0] / self.rows.features**0.5, intercept
 
-    def _solve(self, fitted: np.ndarray, penalties: np.ndarray) -> tuple[torch.Tensor, float]:
+    def _solve(self, products: torch.Tensor, fitted: np.ndarray, penalties: np.ndarray) -> tuple[torch.Tensor, float]:
         intercept = float(self.target[fitted].mean())
-        return solve(self.gram, self.products[:, 0] - intercept * self.products[:, 1], penalties), intercept
+        return solve(self.gram, products[:, 0] - intercept * products[:, 1], penalties), intercept
 
-    def _add(self, rows: np.ndarray, sign: int = 1) -> None:
-        """Add the products of these rows, or subtract them."""
+    def _add(self, rows: np.ndarray, sign: int) -> torch.Tensor:
+        """Add these rows to the lower half; the same of their products with the target and with 1: (F, 2) float64."""
+        products = torch.zeros(self.rows.features, 2, dtype=torch.float64)
         for values, target in zip(self.rows.batches(rows), self.target[rows].split(BATCH), strict=True):
-            for start in range(0, self.rows.features, BLOCK):  # the matrix is symmetric: one half is computed
+            for start in range(0, self.rows.features, BLOCK):
                 columns = slice(start, start + BLOCK)
                 self.gram[start:, columns].addmm_(values[:, start:].T, values[:, columns], alpha=sign)
-            self.products += sign * (values.double().T @ torch.stack([target, torch.ones_like(target)], 1))
+            products += sign * (values.double().T @ torch.stack([target, torch.ones_like(target)], 1))
+        return products
+
+    def _diagonal(self) -> Iterator[torch.Tensor]:
+        for start in range(0, self.rows.features, BLOCK):
+            yield self.gram[start : start + BLOCK, start : start + BLOCK]
+
+    def _off_diagonal(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """What is below each block of the diagonal, and what is to its right."""
         for start in range(0, self.rows.features, BLOCK):
             end = start + BLOCK
-            self.gram[start:end, end:] = self.gram[end:, start:end].T
+            yield self.gram[end:, start:end], self.gram[start:end, end:]
 
 
 def solve(matrix: torch.Tensor, right: torch.Tensor, penalties: np.ndarray) -> torch.Tensor:
     """Solutions x (n, penalties) float64 of (matrix + penalty I) x = right for each penalty.
 
-    matrix (n, n): symmetric, no eigenvalue below 0; right (n,) float64. Conjugate gradients on all penalties side by
-    side, preconditioned by the Cholesky factor of one penalty in their middle: it costs one factor, in the precision of
-    the matrix, while the solutions have float64's. Preconditioned, the condition is at most the root of the ratio of the
-    largest penalty to the smallest: 100. Golub and Van Loan, Matrix Computations, 4th edition, 11.5.
+    matrix (n, n): symmetric, no eigenvalue below 0; its lower half is read, and blocks on the diagonal whole. right
+    (n,) float64. Conjugate gradients on all penalties side by side, preconditioned by the Cholesky factor of one
+    penalty in their middle: it costs one factor, in the precision of the matrix, while the solutions have float64's.
+    Preconditioned, the condition is at most the root of the ratio of the largest penalty to the smallest: 100. Golub
+    and Van Loan, Matrix Computations, 4th edition, 11.5.
     """
     shifts = torch.from_numpy(penalties).to(right.device)
     factor = matrix.clone()
     factor.diagonal().add_(float(np.exp(np.log(penalties).mean())))
-    # Written over its argument: `.T` has the order of LAPACK, any other would be copied.
-    torch.linalg.cholesky(factor.T, out=factor.T)
+    # In place: LAPACK's order is that of the transpose, and any other would be copied.
+    torch.linalg.cholesky(factor.T, upper=True, out=factor.T)
 
     def precondition(values: torch.Tensor) -> torch.Tensor:
-        half = torch.linalg.solve_triangular(factor.T, values.to(factor.dtype), upper=False)
-        return torch.linalg.solve_triangular(factor, half, upper=True).double()
+        half = torch.linalg.solve_triangular(factor, values.to(factor.dtype), upper=False)
+        return torch.linalg.solve_triangular(factor.T, half, upper=True).double()
 
     residual = right[:, None].repeat(1, len(penalties))
     solution = torch.zeros_like(residual)
@@ -205,8 +220,7 @@ def solve(matrix: torch.Tensor, right: torch.Tensor, penalties: np.ndarray) -> t
     for _ in range(MOST_STEPS):
         if bool((error <= CLOSE * first).all()):
             break
-        # In float64, a part at a time: products in float32 would limit the solution to their own rounding.
-        product = torch.cat([rows.double() @ direction for rows in matrix.split(BLOCK // 4)]) + shifts * direction
+        product = symmetric_product(matrix, direction) + shifts * direction
         curvature = (direction * product).sum(0)
         step = torch.where(curvature > 0, error / curvature, 0.0)
         solution += step * direction
@@ -215,3 +229,14 @@ def solve(matrix: torch.Tensor, right: torch.Tensor, penalties: np.ndarray) -> t
         before, error = error, (residual * preconditioned).sum(0)
         direction = preconditioned + torch.where(before > 0, error / before, 0.0) * direction
     return solution
+
+
+def symmetric_product(matrix: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """matrix @ values in float64, of the matrix's lower half; rounding to float32 would limit the solutions."""
+    product = torch.zeros_like(values)
+    for start in range(0, len(matrix), SLICE):
+        end = start + SLICE
+        rows = matrix[start:end, :end].double()
+        product[start:end] += rows @ values[:end]
+        product[:start] += rows[:, :start].T @ values[start:end]
+    return product
