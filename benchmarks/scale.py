@@ -223,9 +223,9 @@ def million(rows: Sequence[Row], settings: Scale, size: int) -> list[str]:
     sending_s = 8000 * gigabytes / settings.link_mbit
     lines = [
         "",
-        f"COMPUTED for {MILLION:,} segments ({gigabytes:.0f} GB) from the measured processor time, not measured: the cost",
-        f"of a further segment is that between the two largest sets. {settings.machines} machines of {settings.workers} "
-        f"cores, a link of {settings.link_mbit:g} Mbit/s from the",
+        f"COMPUTED for {MILLION:,} segments ({gigabytes:.0f} GB) from the measured processor time, not measured:",
+        f"a further segment costs what it does between the two largest sets; {settings.machines} machines of "
+        f"{settings.workers} cores, a link of {settings.link_mbit:g} Mbit/s from the",
         f"data ({sending_s / 60:.0f} min for all segments), {settings.task_overhead_s:g} s for each task, "
         f"{settings.task_segments} segments in a task of a prediction.",
         f"{'step':46}{'processor':>12}{'one machine':>14}{f'{settings.machines} machines':>14}",
