@@ -7,8 +7,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from spasm.core import files
 
 INTERVAL_S = 0.5  # between two looks at the memory of a command
 
@@ -148,3 +150,42 @@ def _pss(pid: int) -> int:
         if line.startswith("Pss:"):
             return 1024 * int(line.split()[1])
     return 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result: ours, and what it is compared with in the same run."""
+
+    name: str
+    ours: float
+    unit: str
+    """Such as `ms a segment`; where more is better it has `/s` or `times`."""
+    other: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as fast ours is."""
+        if self.other is None:
+            return None
+        more_is_better = self.unit.endswith("/s") or self.unit.startswith("times")
+        return self.ours / self.other if more_is_better else self.other / self.ours
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """The rows as lines of a Markdown table."""
+    lines = ["| | ours | compared with | ratio | |", "|---|---|---|---|---|"]
+    for row in rows:
+        cells = (f"{row.ours:.4g}", *("" if one is None else f"{one:.4g}" for one in (row.other, row.ratio)), row.unit)
+        lines.append(f"| {row.name} | {' | '.join(cells)} |")
+    return lines
+
+
+def finish(title: str, rows: Sequence[Row], out: Path | None) -> None:
+    """Print a table of all results, and write them to a JSON file if one is asked for."""
+    print(*[f"{title}:", "", *table(rows)], sep="\n")
+    if out is not None:
+        write(out, title, rows)
+
+
+def write(out: Path, title: str, rows: Sequence[Row]) -> None:
+    files.write_json(out, {"title": title, "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]})
