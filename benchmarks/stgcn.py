@@ -1,10 +1,12 @@
-"""Speed on this machine, per core, against a plain reference measured in the same run.
+"""Speed on this machine, per core or of its GPU, against a plain reference measured in the same run.
 
 The reference is the same work as first written down: features landmark by landmark, the network in NCHW and float32
 with einsum, strided convolutions, elementwise dropout and unfolded batch norms. The two take turns; medians count.
 Five networks are measured alone, and as inference: from poses to the predictions of five folds, features built once.
+On a GPU the reference's features are still made by the CPU, and five folds are also trained side by side.
 
 Example: python benchmarks/stgcn.py --frames 150
+         python benchmarks/stgcn.py --device cuda
 """
 
 import multiprocessing
@@ -25,14 +27,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from spasm.cli import app
 from spasm.config.fields import settings, within
+from spasm.config.network import Optimization
 from spasm.core.processes import set_threads
+from spasm.data.dataset import TrainingData
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, adjacency
 from spasm.features.body_channels import FINEST, SMOOTHING, TAPS, TRUSTED_DEPTH, USUAL_ACCELERATION, USUAL_SPEED
 from spasm.features.body_frame import SMALLEST_TRUNK
 from spasm.features.channels import CHANNELS, MASK, build_features
 from spasm.models.networks.output import Scores
-from spasm.models.networks.predictor import SCORING_BATCH, NetworkPredictor, pick_precision
+from spasm.models.networks.predictor import SCORING_BATCH_ON_GPU, NetworkPredictor, pick_device, pick_precision
 from spasm.models.networks.stgcn_mil import STRIDES, MilHead, StgcnMil
+from spasm.models.networks.trainer import FoldTrainer
 from spasm.models.stgcn_mil import StgcnMilConfig, StgcnMilModel
 
 
@@ -44,6 +49,8 @@ class Benchmark:
     """Frames in a segment (T)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of our convolutions; the reference's are always float32."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """One core of the CPU, or the GPU, with larger batches for inference."""
     repeats: Annotated[int, within(1, 1000)] = 7
     """Times each is measured, in turn; the median counts."""
 
@@ -51,20 +58,24 @@ class Benchmark:
 BATCH = 32  # segments in a training step
 FOLDS = 5
 READ = StgcnMilConfig().features  # how its poses become channels
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 Work = Callable[[], object]
 REFERENCE: dict[str, Work] = {}  # in the reference's process
 
 
 def main(settings: Benchmark) -> int:
     set_threads(threads=1)
-    precision = pick_precision(settings.precision, CPU)
-    ours = our_work(settings.frames, precision)
+    device = pick_device(settings.device)
+    precision = pick_precision(settings.precision, device)
+    ours = our_work(settings.frames, precision, device)
+    place = f"one core, {torch.backends.cpu.get_cpu_capability()}"
+    if device == GPU:
+        place = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     # The reference has a process of its own: `prepare` would speed it up as well.
-    with multiprocessing.get_context("spawn").Pool(1, start_reference, [settings.frames]) as reference:
-        print(f"T = {settings.frames}, one core, {torch.backends.cpu.get_cpu_capability()}, ours in {precision}")
+    with multiprocessing.get_context("spawn").Pool(1, start_reference, [settings.frames, device]) as reference:
+        print(f"T = {settings.frames}, {place}, ours in {precision}")
         print(f"{'':20}{'ours':>12}{'reference':>12}{'ratio':>8}   segments per second, median of {settings.repeats}")
-        for name, work in ours.items():
+        for name, (count, work) in ours.items():
             fast, slow = [], []
             for repeat in tqdm(range(settings.repeats + 1), name, disable=None, leave=False):
                 fast_s, slow_s = seconds(work), reference.apply(reference_seconds, [name])
@@ -72,18 +83,20 @@ def main(settings: Benchmark) -> int:
                     fast.append(fast_s)
                     slow.append(slow_s)
             fast_s, slow_s = statistics.median(fast), statistics.median(slow)
-            print(f"{name:20}{BATCH / fast_s:12.0f}{BATCH / slow_s:12.0f}{slow_s / fast_s:8.1f}")
+            print(f"{name:20}{count / fast_s:12.0f}{count / slow_s:12.0f}{slow_s / fast_s:8.1f}", flush=True)
     return 0
 
 
-def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
-    """What training and submission do with a batch of segments."""
-    poses, networks = sample_poses(BATCH, frames), sample_networks()
+def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[str, tuple[int, Work]]:
+    """What training and submission do with a number of segments."""
+    count = scored_at_once(device)
+    poses, networks = sample_poses(count, frames), sample_networks()
     weights = [{**network.state_dict(), "offset": torch.tensor(0.0)} for network in networks]
     predictor = NetworkPredictor(
-        lambda: StgcnMilModel().build(StgcnMilConfig()), weights, StgcnMilConfig(), CPU, precision
+        lambda: StgcnMilModel().build(StgcnMilConfig()), weights, StgcnMilConfig(), device, precision
     )
-    parts = [build_features(torch.from_numpy(part), READ) for part in np.split(poses, BATCH // SCORING_BATCH)]
+    on_device = torch.from_numpy(poses).to(device)
+    parts = [build_features(part, READ) for part in on_device.split(predictor.batch)]
 
     def networks_alone() -> None:
         with torch.inference_mode():
@@ -91,38 +104,54 @@ def our_work(frames: int, precision: torch.dtype) -> dict[str, Work]:
                 for network in predictor.networks:
                     network(part)
 
-    return {
-        "features": lambda: build_features(torch.from_numpy(poses), READ),
-        "training step": training_step(networks[0], poses, precision),
-        "5 networks": networks_alone,
-        "5-fold inference": lambda: predictor.predict(poses, np.arange(BATCH)),
+    work: dict[str, tuple[int, Work]] = {
+        "features": (count, lambda: build_features(on_device, READ)),
+        "training step": (BATCH, training_step(networks[0].to(device), poses[:BATCH], precision)),
+        "5 networks": (count, networks_alone),
+        "5-fold inference": (count, lambda: predictor.predict(poses, np.arange(count))),
     }
+    if device == GPU:
+        work["training step"] = (BATCH, steps_side_by_side(1, poses[:BATCH], precision, device))
+        work["5 training steps"] = (FOLDS * BATCH, steps_side_by_side(FOLDS, poses[:BATCH], precision, device))
+    return work
 
 
-def plain_work(frames: int) -> dict[str, Work]:
+def plain_work(frames: int, device: torch.device) -> dict[str, Work]:
     """The same, as first written down; its features are built once for all folds, as ours are."""
-    poses = sample_poses(BATCH, frames)
-    networks = [same_weights(PlainStgcnMil(StgcnMilConfig()), network).eval() for network in sample_networks()]
+    poses = sample_poses(scored_at_once(device), frames)
+    networks = [
+        same_weights(PlainStgcnMil(StgcnMilConfig()), network).eval().to(device) for network in sample_networks()
+    ]
 
     def networks_alone(features: torch.Tensor) -> None:
         with torch.inference_mode():
             for network in networks:
                 network(features)
 
-    built = build_features(torch.from_numpy(poses), READ).contiguous()
+    def features() -> torch.Tensor:
+        return torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses])).to(device)
+
+    built = build_features(torch.from_numpy(poses).to(device), READ).contiguous()
+    steps = [
+        training_step(PlainStgcnMil(StgcnMilConfig()).to(device), poses[:BATCH], torch.float32) for _ in range(FOLDS)
+    ]
     return {
-        "features": lambda: [plain_features(pose, READ.frame) for pose in poses],
-        "training step": training_step(PlainStgcnMil(StgcnMilConfig()), poses, torch.float32),
+        "features": features,
+        "training step": steps[0],
+        "5 training steps": lambda: [step() for step in steps],
         "5 networks": lambda: networks_alone(built),
-        "5-fold inference": lambda: networks_alone(
-            torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses]))
-        ),
+        "5-fold inference": lambda: networks_alone(features()),
     }
 
 
-def start_reference(frames: int) -> None:
+def scored_at_once(device: torch.device) -> int:
+    """Segments in a measurement of features and of inference."""
+    return BATCH if device == CPU else SCORING_BATCH_ON_GPU
+
+
+def start_reference(frames: int, device: torch.device) -> None:
     torch.set_num_threads(1)
-    REFERENCE.update(plain_work(frames))
+    REFERENCE.update(plain_work(frames, device))
 
 
 def reference_seconds(name: str) -> float:
@@ -130,8 +159,12 @@ def reference_seconds(name: str) -> float:
 
 
 def seconds(work: Work) -> float:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     start = time.perf_counter()
     work()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -149,14 +182,15 @@ def sample_poses(count: int, frames: int) -> np.ndarray:
 
 
 def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype) -> Work:
-    """Features to updated weights."""
-    features = build_features(torch.from_numpy(poses), READ)
+    """Features to updated weights, on the network's device."""
+    device = next(network.parameters()).device
+    features = build_features(torch.from_numpy(poses).to(device), READ)
     network.train()
     optimiser = torch.optim.AdamW(network.parameters())
-    labels = (torch.arange(len(features)) % 4 == 0).float()
+    labels = (torch.arange(len(features), device=device) % 4 == 0).float()
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision != torch.float32):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision != torch.float32):
             logit = network(features).logit
         loss = F.binary_cross_entropy_with_logits(logit, labels)
         optimiser.zero_grad()
@@ -164,6 +198,26 @@ def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype)
         optimiser.step()
 
     return step
+
+
+def steps_side_by_side(folds: int, poses: np.ndarray, precision: torch.dtype, device: torch.device) -> Work:
+    """The same for a step of each of some folds, as `train_side_by_side` takes them on a GPU."""
+    count = len(poses)
+    names = tuple(f"child_{number}_0.npy" for number in range(count))
+    labels = (np.arange(count) % 4 == 0).astype(np.int64)
+    data = TrainingData(names, names, labels, poses, np.ones(count, bool), "", {}, simulated=True)  # type: ignore[arg-type]
+    config = StgcnMilConfig(optimization=Optimization(batch=count, epochs=1))
+    options = config, 0, 0, device, precision
+    trainers = [FoldTrainer(StgcnMilModel(), data, np.arange(count), *options) for _ in range(folds)]
+    epochs = [trainer.begin_epoch() for trainer in trainers]
+    batches = [trainer.prepare(epoch) for trainer, epoch in zip(trainers, epochs, strict=True)]
+
+    def steps() -> None:
+        for trainer, epoch, batch in zip(trainers, epochs, batches, strict=True):
+            epoch.results.clear()
+            trainer.take(epoch, batch)
+
+    return steps
 
 
 def plain_features(pose: np.ndarray, frame: str = "camera") -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import helpers.networks
+import spasm.models.networks.trainer
 from helpers.networks import CPU, NETWORKS, some_data
 from helpers.settings import NO_AUGMENTATION, changed
 from spasm.config.features import Augmentation
@@ -240,16 +241,20 @@ def test_a_training_ends_after_its_number_of_steps():
 def test_a_mixed_pair_has_the_loss_of_both_labels_in_the_parts_of_the_mixture(monkeypatch):
     data, seen = some_data(), []
     config = changed(TINY, mixup=0.5, loss="plain")
+    monkeypatch.setattr(spasm.models.networks.trainer, "augment", lambda poses, *_: poses)
     trainer = trainer_of(data, config)
-    poses, labels = torch.from_numpy(np.array(data.poses[:8])), torch.from_numpy(data.labels[:8]).float()
-    features = build_features(poses, config.features)
+    epoch = trainer.begin_epoch()
+    epoch.mixing = np.random.default_rng(3)
+    batch, places = trainer.prepare(epoch)[0], epoch.batches[0]
+    labels = torch.from_numpy(data.labels[places])
+    features = build_features(torch.from_numpy(data.poses[places]), config.features)
 
     def forward(mixed):
         seen.append(mixed)
         return Scores(torch.linspace(-1, 1, 8), None, None)
 
     monkeypatch.setattr(trainer, "_forward", forward)
-    loss = trainer._loss(poses, labels, labels, np.random.default_rng(3)).item()
+    loss = trainer._loss(batch).item()
     generator = np.random.default_rng(3)
     part = generator.beta(0.5, 0.5, 8)
     part, other = np.maximum(part, 1 - part), generator.permutation(8)
@@ -452,7 +457,7 @@ def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, avx5
 
 @pytest.mark.parametrize("supported", [False, True])
 def test_auto_takes_bfloat16_where_the_gpu_multiplies_it(monkeypatch, supported):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     assert pick_precision("auto", torch.device("cuda")) == (torch.bfloat16 if supported else torch.float32)
     assert pick_precision("float32", torch.device("cuda")) == torch.float32
 

@@ -29,13 +29,14 @@ def augment(
     """A changed copy of a batch (N, T, 33, 5) float32; NaN stays NaN, and more values may become NaN.
 
     `aspect` is the picture's width divided by its height: without it a rotation would be a shear.
-    All random numbers come from `generator` (on the CPU), so that the same seed gives the same batch on any device.
+    All random numbers come from `generator`, on the CPU or on the device of the poses; its device is a part of the
+    seed.
     """
     count, frames, landmarks, _ = poses.shape
     device = poses.device
 
     def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
-        return (torch.rand(shape, generator=generator) * (high - low) + low).to(device)
+        return (torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low).to(device)
 
     mirrored = uniform(0, 1, count, 1, 1, 1) < settings.mirror_prob
     poses = torch.where(mirrored, mirror(poses), poses)
@@ -84,11 +85,14 @@ def augment(
 
 def noise(count: int, frames: int, generator: torch.Generator) -> torch.Tensor:
     """Errors of landmarks (N, T, 33, 3) as MediaPipe makes them in real infants; in the face their deviation is 1."""
-    white = torch.randn((frames, count, len(LANDMARKS) + PARTS, 3), generator=generator)
+    device = generator.device
+    white = torch.randn((frames, count, len(LANDMARKS) + PARTS, 3), generator=generator, device=device)
+    white[1:] *= (1 - FADES**2) ** 0.5
     for frame in range(1, frames):
-        white[frame] = FADES * white[frame - 1] + (1 - FADES**2) ** 0.5 * white[frame]
-    own, common = white[:, :, : len(LANDMARKS)], white[:, :, len(LANDMARKS) + PART_OF]
-    return ((1 - TOGETHER).sqrt() * own + TOGETHER.sqrt() * common).transpose(0, 1) * NOISE
+        white[frame].add_(white[frame - 1], alpha=FADES)
+    own, common = white[:, :, : len(LANDMARKS)], white[:, :, (len(LANDMARKS) + PART_OF).to(device)]
+    together = TOGETHER.to(device)
+    return ((1 - together).sqrt() * own + together.sqrt() * common).transpose(0, 1) * NOISE.to(device)
 
 
 def mirror(poses: torch.Tensor) -> torch.Tensor:

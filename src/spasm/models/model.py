@@ -118,6 +118,14 @@ class Model(abc.ABC):
     def fit(self, job: FoldJob) -> Any:
         """Train one fold. The result depends only on the job, in any process. Raises TrainingError."""
 
+    def side_by_side(self, config: Any, hardware: Hardware) -> bool:
+        """Whether one process that trains all folds is faster than one process for each fold."""
+        return False
+
+    def fit_together(self, jobs: Sequence[FoldJob]) -> list[Any]:
+        """Train folds of one data set and settings in this process; each ends as `fit` would end it."""
+        return [self.fit(job) for job in jobs]
+
     @abc.abstractmethod
     def save(self, path: Path, trained: Any) -> None:
         """Write a trained fold; equal folds give equal bytes."""

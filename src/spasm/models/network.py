@@ -21,6 +21,8 @@ class NetworkModel(Model):
 
     seed_number: ClassVar[int]
     """Part of all its seeds, so that networks have different random numbers."""
+    capturable: ClassVar[bool] = False
+    """Whether a step of its training can be recorded as a CUDA graph: its `forward` copies nothing from the CPU."""
     on_gpu = True
     has_attention = True
 
@@ -65,9 +67,20 @@ class NetworkModel(Model):
         }
 
     def fit(self, job: FoldJob) -> "dict[str, torch.Tensor]":
-        from spasm.models.networks.trainer import fit
+        from spasm.models.networks.side_by_side import fit
 
         return fit(self, job)
+
+    def side_by_side(self, config: Any, hardware: Hardware) -> bool:
+        from spasm.models.networks.predictor import pick_device
+
+        # Without recorded steps, a process for each fold is faster; the teacher's work is done by the CPU.
+        return self.capturable and config.optimization.loss != "taught" and pick_device(hardware.device).type == "cuda"
+
+    def fit_together(self, jobs: Sequence[FoldJob]) -> "list[dict[str, torch.Tensor]]":
+        from spasm.models.networks.side_by_side import fit_together
+
+        return fit_together(self, jobs)
 
     def save(self, path: Path, trained: Any) -> None:
         from spasm.core import checkpoints

@@ -37,6 +37,7 @@ class StgcnMilModel(NetworkModel):
     about = "a graph convolutional network over the skeleton, with an attention head over the frames"
     config = StgcnMilConfig
     seed_number = 0
+    capturable = True
 
     def build(self, config: Any) -> "Network":
         from spasm.models.networks.stgcn_mil import StgcnMil

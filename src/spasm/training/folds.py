@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,41 +39,86 @@ def train_fold(
     A lock keeps other processes from training the fold. The result depends only on the arguments, in any process, with
     and without TensorBoard. Raises DataError for files of another run, TrainingError if the fold cannot be trained.
     """
+    train_together(run, folder, model, config, hardware, seed, [fold], with_tensorboard)
+
+
+def train_together(
+    run: Run,
+    folder: ModelFolder,
+    model: Model,
+    config: Any,
+    hardware: Hardware,
+    seed: int,
+    folds: Sequence[int],
+    with_tensorboard: bool = False,
+) -> None:
+    """Train some folds in this process, side by side if the model can; see `train_fold`. Trained ones are left out."""
+    with contextlib.ExitStack() as opened:
+        begun = []
+        for fold in folds:
+            trained = opened.enter_context(folder.begun_fold(seed, fold))
+            if not trained or folder.last(seed, fold).exists():
+                curves = folder.tensorboard(seed, fold) if with_tensorboard else None
+                note = opened.enter_context(tensorboard.written(curves))
+                begun.append(_begin(run, folder, model, config, hardware, seed, fold, note))
+        if begun:
+            for one, fitted in zip(begun, model.fit_together([one.job for one in begun]), strict=True):
+                _finish(run, folder, model, one, fitted)
+
+
+class _Begun(NamedTuple):
+    """A fold that is being trained."""
+
+    job: FoldJob
+    history: list[Mapping[str, float]]
+    note: tensorboard.Note
+
+
+def _begin(
+    run: Run,
+    folder: ModelFolder,
+    model: Model,
+    config: Any,
+    hardware: Hardware,
+    seed: int,
+    fold: int,
+    note: tensorboard.Note,
+) -> _Begun:
+    """What a fold is trained on; each epoch is noted in its history. Raises DataError for files of another run."""
     checkpoint, path = folder.last(seed, fold), folder.weights(seed, fold)
-    with folder.begun_fold(seed, fold) as trained:
-        if trained and not checkpoint.exists():
-            return
-        rows = training_rows(run, fold)
-        epochs = model.epochs(config, len(rows))
-        if epochs and path.exists() and not checkpoint.exists():
-            hint = "delete it to train the fold, or restore the manifest that names it"
-            raise DataError(path, "is there, but this run did not write it", hint)
-        data, scored = run.data, run.fold_of == fold
-        history: list[Mapping[str, float]] = []
+    rows = training_rows(run, fold)
+    if model.epochs(config, len(rows)) and path.exists() and not checkpoint.exists():
+        hint = "delete it to train the fold, or restore the manifest that names it"
+        raise DataError(path, "is there, but this run did not write it", hint)
+    history: list[Mapping[str, float]] = []
 
-        with tensorboard.written(folder.tensorboard(seed, fold) if with_tensorboard else None) as note:
-
-            def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
-                history.append(row)
-                if not restored:
-                    folder.note_history(seed, fold, history)
-                note(epoch, row)
-
-            job = FoldJob(data, rows, config, seed, fold, hardware, checkpoint, on_epoch)
-            fitted = model.fit(job)
-            model.save(path, fitted)
-            posed = np.flatnonzero(scored & data.has_pose)
-            # Score with the saved file, as new segments are scored.
-            logits = model.predict_data(model.load([path], config, hardware), data, posed).logits[0]
-            if epochs:
-                note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
-        # Save this before the fold counts as trained, or a kill would lose it.
-        if fractions := model.gain_fractions(fitted):
-            folder.note_importance(seed, fold, fractions)
-        folder.finish_fold(run, seed, fold, logits, path)
-        if history:
+    def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+        history[epoch - 1 :] = [row]  # a fold that ran out of memory beside others begins again at its checkpoint
+        if not restored:
             folder.note_history(seed, fold, history)
-        checkpoint.unlink(missing_ok=True)
+        note(epoch, row)
+
+    return _Begun(FoldJob(run.data, rows, config, seed, fold, hardware, checkpoint, on_epoch), history, note)
+
+
+def _finish(run: Run, folder: ModelFolder, model: Model, begun: _Begun, fitted: Any) -> None:
+    """Save a trained fold, and score its held-out children."""
+    job, history, data = begun.job, begun.history, run.data
+    seed, fold = job.seed, job.fold
+    path = folder.weights(seed, fold)
+    model.save(path, fitted)
+    posed = np.flatnonzero((run.fold_of == fold) & data.has_pose)
+    # Score with the saved file, as new segments are scored.
+    logits = model.predict_data(model.load([path], job.config, job.hardware), data, posed).logits[0]
+    if model.epochs(job.config, len(job.rows)):
+        begun.note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
+    # Save this before the fold counts as trained, or a kill would lose it.
+    if fractions := model.gain_fractions(fitted):
+        folder.note_importance(seed, fold, fractions)
+    folder.finish_fold(run, seed, fold, logits, path)
+    if history:
+        folder.note_history(seed, fold, history)
+    folder.last(seed, fold).unlink(missing_ok=True)
 
 
 def training_rows(run: Run, fold: int) -> np.ndarray:
@@ -93,16 +138,20 @@ def train_folds(
     watch: Watch = lambda progress: None,
     with_tensorboard: bool = False,
 ) -> None:
-    """Train some folds of a model side by side, each in its own process on one thread; see `train_fold`."""
+    """Train some folds of a model, each in its own process on one thread, or all in one if the model asks for that.
+
+    See `train_fold`.
+    """
     waiting = [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
     epochs = {fold: model.epochs(config, len(training_rows(run, fold))) for fold in folds}
     with watching(folder, seed, epochs, watch):
         if not waiting:
             return
-        with processes.isolated_pool(min(len(waiting), workers)) as pool:
+        together = [waiting] if model.side_by_side(config, hardware) else [[fold] for fold in waiting]
+        with processes.isolated_pool(min(len(together), workers)) as pool:
             jobs = [
-                pool.submit(train_fold, run, folder, model, config, hardware, seed, fold, with_tensorboard)
-                for fold in waiting
+                pool.submit(train_together, run, folder, model, config, hardware, seed, some, with_tensorboard)
+                for some in together
             ]
             try:
                 with processes.translate_killed_worker(KILLED):

@@ -10,10 +10,12 @@ from spasm.config.network import NetworkConfig
 from spasm.core.errors import TrainingError
 from spasm.features.channels import build_features
 from spasm.models.model import Explanation, FoldScores
+from spasm.models.networks.gpu import free_memory, is_out_of_memory, make_repeatable
 from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 
 SCORING_BATCH = 16  # segments; larger batches do not fit into the cache of an ordinary core and are not faster
+SCORING_BATCH_ON_GPU = 512  # segments; larger batches are not faster, and these need 1 GB
 
 
 class NetworkPredictor:
@@ -28,6 +30,10 @@ class NetworkPredictor:
         precision: torch.dtype,
     ) -> None:
         self.config, self.device = config, device
+        self.batch = SCORING_BATCH
+        if device.type == "cuda":
+            self.batch = SCORING_BATCH_ON_GPU
+            make_repeatable()
         self.offsets = []
         self.networks = []
         for fold in weights:
@@ -61,14 +67,42 @@ class NetworkPredictor:
             logits[part] = together.cpu().numpy() + np.mean(self.offsets)
         return Explanation(attention=weights, frame_logits=logits)
 
-    @torch.inference_mode()
     def _scores(self, poses: np.ndarray, rows: np.ndarray) -> Iterator[tuple[slice, list[Scores]]]:
-        """The output of every fold for a few segments at a time, and which of `rows` they are."""
-        for start in range(0, len(rows), SCORING_BATCH):
-            part = slice(start, start + SCORING_BATCH)
-            batch = torch.from_numpy(np.array(poses[rows[part]])).to(self.device)
-            features = build_features(batch, self.config.features)
-            yield part, [network(features) for network in self.networks]
+        """The output of every fold for a few segments at a time, and which of `rows` they are.
+
+        Where the memory of a GPU is full, it goes on with half as many at a time. Raises TrainingError if there is not
+        enough for one.
+        """
+        start = 0
+        while start < len(rows):
+            part = slice(start, start + self.batch)
+            try:
+                scores = self._scores_of(poses[rows[part]])
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                scores = None
+            if scores is None:  # here, where the error no longer holds what was computed
+                self._halve_batch(len(rows[part]))
+                continue
+            yield part, scores
+            start += self.batch
+
+    @torch.inference_mode()
+    def _scores_of(self, poses: np.ndarray) -> list[Scores]:
+        batch = torch.from_numpy(np.array(poses)).to(self.device)
+        features = build_features(batch, self.config.features)
+        return [network(features) for network in self.networks]
+
+    def _halve_batch(self, size: int) -> None:
+        """Go on with half of a batch of this size, for which memory was full. Raises TrainingError if it is 1."""
+        free_memory()
+        if size == 1:
+            raise TrainingError(
+                f"the memory of the {'GPU' if self.device.type == 'cuda' else 'computer'} is full while one segment "
+                "is predicted: free some of it, or use --device cpu"
+            )
+        self.batch = size // 2
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -83,7 +117,7 @@ def pick_precision(precision: Literal["auto", "float32", "bfloat16"], device: to
     if precision != "auto":
         return torch.float32 if precision == "float32" else torch.bfloat16
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported()
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
