@@ -23,8 +23,10 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from benchmarks import measuring
 from spasm.cli import app
 from spasm.config.fields import settings, within
 from spasm.config.network import Optimization
@@ -53,6 +55,8 @@ class Benchmark:
     """One core of the CPU, or the GPU, with larger batches for inference."""
     repeats: Annotated[int, within(1, 1000)] = 7
     """Times each is measured, in turn; the median counts."""
+    out: Path | None = None
+    """JSON file for the results."""
 
 
 BATCH = 32  # segments in a training step
@@ -67,6 +71,7 @@ def main(settings: Benchmark) -> int:
     set_threads(threads=1)
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
+    rows: list[measuring.Row] = []
     ours = our_work(settings.frames, precision, device)
     place = f"one core, {torch.backends.cpu.get_cpu_capability()}"
     if device == GPU:
@@ -83,7 +88,10 @@ def main(settings: Benchmark) -> int:
                     fast.append(fast_s)
                     slow.append(slow_s)
             fast_s, slow_s = statistics.median(fast), statistics.median(slow)
+            rows.append(measuring.Row(name, count / fast_s, "segments/s", count / slow_s))
             print(f"{name:20}{count / fast_s:12.0f}{count / slow_s:12.0f}{slow_s / fast_s:8.1f}", flush=True)
+    if settings.out:
+        measuring.write(settings.out, f"T = {settings.frames}, {place}, ours in {precision}", rows)
     return 0
 
 

@@ -106,6 +106,21 @@ def test_every_penalty_has_the_direct_solution_although_the_matrix_is_float32_an
         assert torch.linalg.norm(solved[:, place] - expected) < 1e-5 * torch.linalg.norm(expected)
 
 
+def test_a_matrix_whose_rounding_hides_the_middle_penalty_is_solved_all_the_same():
+    """As of millions of rows that have one direction in common."""
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(400, 1, generator=generator)
+    rows = torch.randn(300, 400, generator=generator)
+    matrix = 3e4 * common @ common.T + rows.T @ rows
+    assert torch.linalg.cholesky_ex(matrix + PENALTIES[4] * torch.eye(400)).info > 0, "the test is void"
+    right = matrix.double() @ torch.randn(400, generator=generator, dtype=torch.float64)
+    solved = solve(matrix, right, PENALTIES[-3:])
+    whole = matrix.double() + PENALTIES[-1] * torch.eye(400)
+    expected = torch.linalg.solve(whole, right)
+    wrong = solved[:, -1] - expected  # by the scores that it makes of the rows, whose products are the matrix
+    assert wrong @ whole @ wrong < 1e-12 * expected @ whole @ expected
+
+
 def test_a_left_out_fold_leaves_the_matrix_of_all_rows_as_it_was():
     generator = np.random.default_rng(0)
     features = torch.from_numpy(np.float32(generator.normal(size=(1500, 1100))))  # more than a block of either

@@ -205,7 +205,9 @@ def solve(matrix: torch.Tensor, right: torch.Tensor, penalties: np.ndarray) -> t
     """
     shifts = torch.from_numpy(penalties).to(right.device)
     factor = matrix.clone()
-    factor.diagonal().add_(float(np.exp(np.log(penalties).mean())))
+    # Rounding of a large matrix may hide a small penalty; another factor changes the number of steps alone.
+    rounding = torch.finfo(matrix.dtype).eps * float(matrix.diagonal().sum())
+    factor.diagonal().add_(max(float(np.exp(np.log(penalties).mean())), rounding))
     # In place: LAPACK's order is that of the transpose, and any other would be copied.
     torch.linalg.cholesky(factor.T, upper=True, out=factor.T)
 
