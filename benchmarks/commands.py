@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
@@ -21,7 +21,6 @@ from benchmarks.measuring import Cost, Row
 from spasm.cli import app
 from spasm.config.fields import settings, within
 from spasm.core.errors import DataError
-from spasm.models.registry import DEFAULT_MODELS
 
 STARTED = ("train_folds.py", "timeline.py", "evaluate.py", "simulate.py")  # whose --help is timed
 TIMES = 3  # a start is timed
@@ -41,6 +40,8 @@ class Commands:
     """Epochs of the network; 0: as in training by default."""
     predicted: Annotated[int, within(1, 100_000)] = 1000
     """Segments of one prediction, of as many children as are needed."""
+    models: tuple[Literal["lgbm", "rocket", "stgcn_mil"], ...] = ("lgbm", "rocket", "stgcn_mil")
+    """Models to train, and to predict with."""
     workers: Annotated[int, within(1, 256)] = 2
     """Folds that are trained side by side."""
     out: Path | None = None
@@ -70,7 +71,7 @@ def main(settings: Commands) -> int:
         trained = len(list((data / "train").iterdir()))
         common = ["--data", data, "--run", run, "--cache", folder / "cache", "--workers", settings.workers, *frames]
         common += ["--no-report"]
-        for model in DEFAULT_MODELS:
+        for model in settings.models:
             more = ["--stgcn-mil.epochs", settings.epochs] if model == "stgcn_mil" and settings.epochs else []
             cost = script("train_folds.py", *map(str, [*common, "--models", model, *more]))
             add(f"training {model}, {trained:,} segments", cost)

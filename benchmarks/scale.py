@@ -8,7 +8,8 @@ does not know them, and reads each of them.
 
 Networks are trained for one epoch, since the time of an epoch does not depend on the others. The blend that predicts
 is trained on the smallest set that has five folds: its time does not depend on what it was trained on.
-Every result is written at once to scale.json, and the same command continues. Linux only: memory is read from /proc.
+Every result is written at once to scale.json, and the same command continues; last it plots scale.png. Linux only:
+memory is read from /proc.
 
 Example: python benchmarks/scale.py --segments 100 1000 10000 --out output/scale
 """
@@ -31,6 +32,7 @@ from spasm.config.fields import settings, within
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.data.naming import child_of
+from spasm.report import plots
 
 Step = Literal["check", "lgbm", "nothing", "report", "submission", "rocket", "stgcn_mil", "blend"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -48,6 +50,7 @@ FOLDS = 5
 TRAINED = ("lgbm", "rocket", "stgcn_mil")  # whose tasks are the folds: no more machines than folds can help
 SPREAD = ("submission", "blend")  # whose tasks are parts of the segments; other steps are one process
 MILLION = 1_000_000
+COLOURS = ("#4c566a", "#1f77b4", "#9ecae1", "#7f7f7f", "#08519c", "#2ca02c", "#d95f02", "#7b3294")  # of the steps
 COLUMNS = ("step", "segments", "processor_s", "wall_s", "peak_mb")
 Row = dict[str, Any]
 
@@ -122,7 +125,8 @@ def main(settings: Scale) -> int:
     print(*million(rows, settings, segment_bytes(data)), sep="\n")
     if settings.data is None and not settings.keep:
         shutil.rmtree(settings.out / "data", ignore_errors=True)
-    print(f"written: {kept}")
+    (settings.out / "scale.png").write_bytes(plot(rows))
+    print(f"written: {kept}, {settings.out / 'scale.png'}")
     return 0
 
 
@@ -210,11 +214,45 @@ def segment_bytes(data: Path) -> int:
 
 
 def line(row: Row) -> str:
-    per_segment = 1000 * row["processor_s"] / row["segments"]
     return (
         f"{TITLES[row['step']]:46}{row['segments']:10,}{row['processor_s']:10.1f} s{row['wall_s']:8.1f} s"
-        f"{row['peak_mb']:7.0f} MB{per_segment:9.2f} ms"
+        f"{row['peak_mb']:7.0f} MB{per_segment_ms(row):9.2f} ms"
     )
+
+
+def plot(rows: Sequence[Row]) -> bytes:
+    """PNG of the processor time of a segment, and of the memory, by the number of segments."""
+    from matplotlib.figure import Figure  # what plots takes a second to load
+
+    figure = Figure(figsize=(plots.WIDTH_IN, 5.2), layout="constrained")
+    plots.stamp_simulated(figure, simulated=True)
+    panels = figure.subplots(1, 2)
+    columns = (("processor time of a segment, ms", per_segment_ms), ("memory of all processes, GB", memory_gb))
+    for axes, (title, value) in zip(panels, columns, strict=True):
+        for step, colour, marker in zip(STEPS, COLOURS, "osD^vPX*", strict=True):
+            measured = sorted((row for row in rows if row["step"] == step), key=lambda row: row["segments"])
+            numbers = [row["segments"] for row in measured]
+            axes.plot(numbers, [value(row) for row in measured], marker=marker, color=colour, label=TITLES[step])
+        axes.set_xscale("log")
+        axes.set_xlabel("segments")
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    panels[0].set_yscale("log")
+    panels[0].yaxis.set_major_formatter(lambda number, _: f"{number:g}")
+    panels[1].set_ylim(bottom=0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return plots.to_png(figure)
+
+
+def per_segment_ms(row: Row) -> float:
+    return float(1000 * row["processor_s"] / row["segments"])
+
+
+def memory_gb(row: Row) -> float:
+    return float(row["peak_mb"] / 1024)
 
 
 def million(rows: Sequence[Row], settings: Scale, size: int) -> list[str]:

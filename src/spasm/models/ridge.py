@@ -92,11 +92,11 @@ class StandardRows:
         self.dtype = torch.as_tensor(features[np.arange(1)]).dtype
         total = torch.zeros(self.features, dtype=torch.float64)
         for values in self._batches(np.arange(self.count)):
-            total += values.double().sum(0)
+            total += values.sum(0, dtype=torch.float64)
         mean = total / self.count
         squares = torch.zeros_like(total)
         for values in self._batches(np.arange(self.count)):
-            squares += (values.double() - mean).square().sum(0)
+            squares += values.double().sub_(mean).square_().sum(0)
         scale = (squares / (self.count - 1)).sqrt()
         self.mean = mean.to(self.dtype)
         self.scale = torch.where(scale > SMALLEST_SCALE, scale, 1.0).to(self.dtype)
