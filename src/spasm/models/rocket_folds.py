@@ -1,9 +1,11 @@
 """Fit and apply the random convolutions of a fold; all folds of a run share their kernels and so one transform."""
 
 import functools
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -75,9 +77,20 @@ def fit(
                         batch = augment(batch, augmentation, shaken, features.aspect)
                     file.write(transform(series(batch, features), sampled).numpy().data)
             file.flush()
-            pooled = np.memmap(file, np.float32, "r").reshape(copies * len(rows), -1)
+            pooled = RowsOfFile(file, copies * len(rows))
             fitted = fit_ridge(pooled, np.tile(labels, copies), np.tile(children, copies), originals=len(rows))
             return sampled | fitted
+
+
+class RowsOfFile:
+    """Features (M, F) float32 in a file, mapped for each reading, so that they never count as this process's memory."""
+
+    def __init__(self, file: IO[bytes], count: int) -> None:
+        self.file = file
+        self.shape = (count, os.fstat(file.fileno()).st_size // (4 * count))
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        return np.memmap(self.file, np.float32, "r", shape=self.shape)[rows]
 
 
 def generator_of(*seed: int) -> np.random.Generator:
