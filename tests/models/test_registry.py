@@ -45,7 +45,6 @@ class ToyModel(Model):
     config = ToyConfig
     suffix = ".json"
     library = "none"
-    processes = "one"
 
     def search_space(self):
         return {}

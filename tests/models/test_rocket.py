@@ -143,7 +143,7 @@ def test_where_a_limb_rests_changes_nothing_also_at_the_ends_of_a_segment():
 
 
 def test_poolings_of_outputs_worked_out_by_hand():
-    outputs = torch.tensor([[-1.0, 1, 2, -1, 3], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, -1, -1, 2, 2]]).T[:, None]
+    outputs = torch.tensor([[-1.0, 1, 2, -1, 3], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, -1, -1, 2, 2]]).T[:, :, None]
     pooled = rocket.pool(outputs, torch.zeros(4, 1))[0, :, 0]
     assert pooled[0].tolist() == pytest.approx([3 / 5, 2, (1 + 2 + 4) / 3 / 5, 2 / 5])
     assert pooled[1].tolist() == pytest.approx([1, 1, 2 / 5, 1])

@@ -4,6 +4,7 @@ The calling process loads neither torch nor LightGBM: the two crash together on 
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -16,16 +17,18 @@ from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
+from spasm.core.windows import SharedFrames, for_each_frame, shared_frames
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.pose import visible_mask
-from spasm.data.seen import seen_frames
+from spasm.data.seen import seen_of_trunk, trunk_visible
 from spasm.ensemble.blending import OofScores
 from spasm.models.model import Explanation, FoldScores, Model, Predictor
 from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision, rebuild_hint
 from spasm.runs.folder import ModelFolder
 
-MOST_PROCESSES = 4  # of a model; each holds all its folds
+MOST_PROCESSES = 4  # each holds all folds of its models
+FEWEST_BATCHES = 2  # that a process is loaded for: loading torch takes a core as long as two batches of 64 segments
 KILLED = "a model's process was killed, perhaps because memory ran out"
 
 
@@ -104,64 +107,76 @@ def open_folds(
 
 
 class Worker:
-    """State of a model's process: what to open, and the opened predictor."""
+    """State of a process: the models that it may be asked for, opened when they are."""
 
     current: "Worker"
 
-    def __init__(self, threads: int, run: Path, name: str, decision: Decision, hardware: Hardware):
-        self.threads = threads
-        self.opening = run, name, decision.models[name], decision.data.landmarks, range(decision.folds), hardware
-        self.predictor: Predictor | None = None
+    def __init__(self, threads: int, run: Path, decision: Decision, hardware: Hardware):
+        self.threads, self.run, self.decision, self.hardware = threads, run, decision, hardware
+        self.opened: dict[str, Predictor] = {}
 
-    def open(self) -> Predictor:
+    def open(self, name: str) -> Predictor:
         """Open it here and not at the start of the process, where an error could not be reported."""
-        if self.predictor is None:
-            run, name, *_ = self.opening
-            if model_of(run, name).library == "torch":
-                processes.set_threads(self.threads)
-            self.predictor = open_folds(*self.opening)
-        return self.predictor
+        if name not in self.opened:
+            decision, folds = self.decision, range(self.decision.folds)
+            work = (decision.models[name], decision.data.landmarks, folds, self.hardware)
+            self.opened[name] = open_folds(self.run, name, *work)
+        return self.opened[name]
 
 
-def _begin(*work: Any) -> None:
+def has_pose(poses: np.ndarray) -> np.ndarray:
+    """Whether any landmark was found in a frame: poses (..., T, 33, 5) -> (..., T) bool."""
+    return np.asarray(visible_mask(poses).any(axis=-1))
+
+
+def _begin(library: str, *work: Any) -> None:
     Worker.current = Worker(*work)
+    if library == "torch":
+        processes.set_threads(Worker.current.threads)
 
 
-def _ready() -> None:
-    Worker.current.open()
+def _ready(names: Sequence[str]) -> None:
+    for name in names:
+        Worker.current.open(name)
 
 
-def _predict(poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-    return Worker.current.open().predict(poses, rows)
+def _predict(name: str, poses: np.ndarray | SharedFrames, rows: np.ndarray) -> FoldScores:
+    return Worker.current.open(name).predict(poses.windows() if isinstance(poses, SharedFrames) else poses, rows)
 
 
 class EnsemblePredictor:
-    """All trained folds of a decision, loaded in processes of each model; a context manager.
+    """All trained folds of a decision, loaded in processes that share the work; a context manager.
 
-    Batches are distributed to a model's processes, which is faster than threads: one for each of its cores, at most
-    four, or one process on a GPU.
+    Processes are faster than threads. All models of torch share theirs, so that no core waits for the slowest model:
+    one process for each core, at most MOST_PROCESSES. LightGBM has one of its own, and so have networks on a GPU.
     """
 
     def __init__(
-        self, run: Path, decision: Decision, hardware: Hardware, cores: int, batches: int = MOST_PROCESSES
+        self, run: Path, decision: Decision, hardware: Hardware, cores: int, batches: int | None = None
     ) -> None:
-        """batches: the most batches to expect, because a process without one is not worth loading."""
+        """batches: how many to expect, since a process with few is not worth loading; None: many."""
         self.decision, self.parameters = decision, decision.parameters.of_fold_averages()
         self.landmarks = decision.data.landmarks
         self.workers: dict[str, Executor] = {}
-        models = {name: model_of(run, name) for name in decision.models}
-        hungry = sum(model.processes != "one" for model in models.values())
-        cores_each = max(1, cores // max(1, hungry))
-        self.ahead = min(cores, MOST_PROCESSES) + 1
-        begun = []
+        """The processes of each model."""
+        self.pools: list[Executor] = []
         # torch could detect a GPU, but is not loaded here
         has_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()
-        for name, model in models.items():
-            alone = model.processes == "one" or (has_gpu and model.on_gpu)
-            count = 1 if alone else min(cores if model.processes == "all" else cores_each, MOST_PROCESSES)
-            work = (max(1, cores_each // count), run, name, decision, hardware)
-            self.workers[name] = processes.isolated_pool(max(1, min(count, batches)), _begin, *work)
-            begun.append(self.workers[name].submit(_ready))
+        sharing: dict[tuple[str, bool], list[str]] = {}
+        for name in decision.models:
+            model = model_of(run, name)
+            sharing.setdefault((model.library, has_gpu and model.on_gpu), []).append(name)
+        most = min(cores, MOST_PROCESSES)
+        self.ahead = most + 1
+        begun = []
+        for (library, on_gpu), names in sharing.items():
+            alone = library == "lightgbm" or on_gpu
+            worth = most if batches is None else min(most, math.ceil(batches / FEWEST_BATCHES))
+            work = (library, cores // most, run, decision, hardware)
+            pool = processes.isolated_pool(1 if alone else max(1, worth), _begin, *work)
+            self.pools.append(pool)
+            self.workers |= dict.fromkeys(names, pool)
+            begun.append(pool.submit(_ready, names))
         try:
             for future in begun:
                 with processes.translate_killed_worker(KILLED):
@@ -178,8 +193,8 @@ class EnsemblePredictor:
 
     def close(self) -> None:
         """End the models' processes."""
-        for worker in self.workers.values():
-            worker.shutdown(cancel_futures=True)
+        for pool in self.pools:
+            pool.shutdown(cancel_futures=True)
 
     def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
         """Predict batches, each a key and poses (N, T, 33, 5), in order.
@@ -192,11 +207,13 @@ class EnsemblePredictor:
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
                 kept = keep_landmarks(poses, self.landmarks)
-                posed = np.asarray(visible_mask(kept).any(axis=2))
+                posed = for_each_frame(has_pose, kept)
+                seen = seen_of_trunk(for_each_frame(trunk_visible, kept))
+                sent = shared_frames(kept) or kept
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
-                    scores = {name: worker.submit(_predict, kept, rows) for name, worker in self.workers.items()}
-                waiting.append((key, posed, seen_frames(kept), scores))
+                    scores = {name: pool.submit(_predict, name, sent, rows) for name, pool in self.workers.items()}
+                waiting.append((key, posed, seen, scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))
@@ -216,16 +233,19 @@ class EnsemblePredictor:
                 attending += self.parameters.weights[name]
         return BatchPrediction(key, posed, seen, logits, attention / (attending or 1.0))
 
-    def probability(
-        self,
-        logits: dict[str, np.ndarray],
-        children: Sequence[str],
-        has_pose: np.ndarray,
-        child_context: bool = True,
-    ) -> np.ndarray:
-        """Probabilities (N,) of segments from the models' logits.
 
-        child_context: allow a decision to use each child's other segments; then all segments of a child must be given.
-        """
-        parameters = self.parameters if child_context else self.parameters.without_context()
-        return parameters.probability(OofScores(logits, np.array(children, dtype=str), has_pose))
+def probability(
+    decision: Decision,
+    logits: dict[str, np.ndarray],
+    children: Sequence[str],
+    has_pose: np.ndarray,
+    child_context: bool = True,
+) -> np.ndarray:
+    """Probabilities (N,) of segments from the logits (N,) of the decision's models.
+
+    child_context: allow the decision to use each child's other segments; then all segments of a child must be given.
+    """
+    parameters = decision.parameters.of_fold_averages()
+    if not child_context:
+        parameters = parameters.without_context()
+    return parameters.probability(OofScores(logits, np.array(children, dtype=str), has_pose))

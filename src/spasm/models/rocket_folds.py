@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from spasm.config.data import LandmarkSet
 from spasm.config.features import Augmentation, Features
 from spasm.core import checkpoints, files
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.dataset import TrainingData
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.features.augmentation import augment
 from spasm.models.model import Explanation, FoldScores
@@ -33,6 +32,9 @@ from spasm.models.rocket_transform import (
 )
 from spasm.simulation.infant import SimulationConfig, simulate_child
 
+if TYPE_CHECKING:
+    from spasm.data.dataset import TrainingData
+
 BATCH = 64  # segments; with fewer, the calls of torch dominate the time
 EXAMINED = 256  # training segments, to see which channels move
 # The biases are quantiles of what simulated infants give, never of the run's own children, who are to be scored.
@@ -41,7 +43,7 @@ FITTED = ("mean", "scale", "coefficients", "intercept")
 
 
 def fit(
-    data: TrainingData,
+    data: "TrainingData",
     rows: np.ndarray,
     features: Features,
     augmentation: Augmentation,
