@@ -110,8 +110,7 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
     def networks_alone() -> None:
         with torch.inference_mode():
             for part in parts:
-                for network in predictor.networks:
-                    network(part)
+                predictor.networks(part)
 
     work: dict[str, tuple[int, Work]] = {
         "features": (count, lambda: build_features(on_device, READ)),

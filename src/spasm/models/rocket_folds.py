@@ -30,7 +30,6 @@ from spasm.models.rocket_transform import (
     transform_both,
     with_mirror_image,
 )
-from spasm.simulation.infant import SimulationConfig, simulate_child
 
 if TYPE_CHECKING:
     from spasm.data.dataset import TrainingData
@@ -103,6 +102,8 @@ def generator_of(*seed: int) -> np.random.Generator:
 @functools.cache
 def simulated_poses(frames: int, landmarks: LandmarkSet) -> np.ndarray:
     """Poses (N, T, 33, 5) float32 of simulated infants, the same in every run, with these landmarks."""
+    from spasm.simulation.infant import SimulationConfig, simulate_child  # here, because predictions need none of it
+
     world = SimulationConfig(frames=frames)
     numbers = range(1, SIMULATED_CHILDREN + 1)
     made = [one.pose for child in numbers for one in simulate_child(SIMULATED_SEED, child, SIMULATED_SEGMENTS, world)]
