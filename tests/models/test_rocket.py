@@ -74,8 +74,8 @@ def score(predictor: RocketPredictor, poses: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("device", "driver", "gpu", "solved"),
-    [("cpu", True, True, "cpu"), ("auto", False, True, "cpu"), ("auto", True, False, "cpu"), ("auto", True, True, "cuda"),
-     ("cuda", True, True, "cuda")],
+    [("cpu", True, True, "cpu"), ("auto", False, True, "cpu"), ("auto", True, False, "cpu"),
+     ("auto", True, True, "cuda"), ("cuda", True, True, "cuda")],
 )  # fmt: skip
 def test_a_gpu_solves_the_ridge_where_there_is_one(monkeypatch, tmp_path, device, driver, gpu, solved):
     monkeypatch.setattr("spasm.models.rocket.NVIDIA_DRIVER", tmp_path if driver else tmp_path / "missing")
