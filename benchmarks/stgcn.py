@@ -23,8 +23,10 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from benchmarks import measuring
 from spasm.cli import app
 from spasm.config.fields import settings, within
 from spasm.config.network import Optimization
@@ -53,6 +55,8 @@ class Benchmark:
     """One core of the CPU, or the GPU, with larger batches for inference."""
     repeats: Annotated[int, within(1, 1000)] = 7
     """Times each is measured, in turn; the median counts."""
+    out: Path | None = None
+    """JSON file for the results."""
 
 
 BATCH = 32  # segments in a training step
@@ -60,19 +64,21 @@ FOLDS = 5
 READ = StgcnMilConfig().features  # how its poses become channels
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 Work = Callable[[], object]
-REFERENCE: dict[str, Work] = {}  # in the reference's process
+REFERENCE: dict[str, tuple[int, Work]] = {}  # in the reference's process
 
 
 def main(settings: Benchmark) -> int:
     set_threads(threads=1)
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
+    rows: list[measuring.Row] = []
     ours = our_work(settings.frames, precision, device)
     place = f"one core, {torch.backends.cpu.get_cpu_capability()}"
     if device == GPU:
         place = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     # The reference has a process of its own: `prepare` would speed it up as well.
     with multiprocessing.get_context("spawn").Pool(1, start_reference, [settings.frames, device]) as reference:
+        counts = reference.apply(reference_counts)
         print(f"T = {settings.frames}, {place}, ours in {precision}")
         print(f"{'':20}{'ours':>12}{'reference':>12}{'ratio':>8}   segments per second, median of {settings.repeats}")
         for name, (count, work) in ours.items():
@@ -82,8 +88,11 @@ def main(settings: Benchmark) -> int:
                 if repeat > 0:  # the first time warms up
                     fast.append(fast_s)
                     slow.append(slow_s)
-            fast_s, slow_s = statistics.median(fast), statistics.median(slow)
-            print(f"{name:20}{count / fast_s:12.0f}{count / slow_s:12.0f}{slow_s / fast_s:8.1f}", flush=True)
+            ours_a_s, reference_a_s = count / statistics.median(fast), counts[name] / statistics.median(slow)
+            rows.append(measuring.Row(name, ours_a_s, "segments/s", reference_a_s))
+            print(f"{name:20}{ours_a_s:12.0f}{reference_a_s:12.0f}{ours_a_s / reference_a_s:8.1f}", flush=True)
+    if settings.out:
+        measuring.write(settings.out, f"T = {settings.frames}, {place}, ours in {precision}", rows)
     return 0
 
 
@@ -101,8 +110,7 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
     def networks_alone() -> None:
         with torch.inference_mode():
             for part in parts:
-                for network in predictor.networks:
-                    network(part)
+                predictor.networks(part)
 
     work: dict[str, tuple[int, Work]] = {
         "features": (count, lambda: build_features(on_device, READ)),
@@ -111,14 +119,15 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
         "5-fold inference": (count, lambda: predictor.predict(poses, np.arange(count))),
     }
     if device == GPU:
-        work["training step"] = (BATCH, steps_side_by_side(1, poses[:BATCH], precision, device))
-        work["5 training steps"] = (FOLDS * BATCH, steps_side_by_side(FOLDS, poses[:BATCH], precision, device))
+        work["training step"] = (count, steps_side_by_side(1, poses, precision, device))
+        work["5 training steps"] = (FOLDS * count, steps_side_by_side(FOLDS, poses, precision, device))
     return work
 
 
-def plain_work(frames: int, device: torch.device) -> dict[str, Work]:
+def plain_work(frames: int, device: torch.device) -> dict[str, tuple[int, Work]]:
     """The same, as first written down; its features are built once for all folds, as ours are."""
-    poses = sample_poses(scored_at_once(device), frames)
+    count = scored_at_once(device)
+    poses = sample_poses(count, frames)
     networks = [
         same_weights(PlainStgcnMil(StgcnMilConfig()), network).eval().to(device) for network in sample_networks()
     ]
@@ -129,18 +138,18 @@ def plain_work(frames: int, device: torch.device) -> dict[str, Work]:
                 network(features)
 
     def features() -> torch.Tensor:
-        return torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses])).to(device)
+        return torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses[:BATCH]])).to(device)
 
     built = build_features(torch.from_numpy(poses).to(device), READ).contiguous()
     steps = [
         training_step(PlainStgcnMil(StgcnMilConfig()).to(device), poses[:BATCH], torch.float32) for _ in range(FOLDS)
     ]
     return {
-        "features": features,
-        "training step": steps[0],
-        "5 training steps": lambda: [step() for step in steps],
-        "5 networks": lambda: networks_alone(built),
-        "5-fold inference": lambda: networks_alone(features()),
+        "features": (BATCH, features),
+        "training step": (BATCH, steps[0]),
+        "5 training steps": (FOLDS * BATCH, lambda: [step() for step in steps]),
+        "5 networks": (count, lambda: networks_alone(built)),
+        "5-fold inference": (BATCH, lambda: networks_alone(features())),
     }
 
 
@@ -154,8 +163,13 @@ def start_reference(frames: int, device: torch.device) -> None:
     REFERENCE.update(plain_work(frames, device))
 
 
+def reference_counts() -> dict[str, int]:
+    """How many segments each of the reference's measurements has."""
+    return {name: count for name, (count, _) in REFERENCE.items()}
+
+
 def reference_seconds(name: str) -> float:
-    return seconds(REFERENCE[name])
+    return seconds(REFERENCE[name][1])
 
 
 def seconds(work: Work) -> float:
@@ -201,12 +215,12 @@ def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype)
 
 
 def steps_side_by_side(folds: int, poses: np.ndarray, precision: torch.dtype, device: torch.device) -> Work:
-    """The same for a step of each of some folds, as `train_side_by_side` takes them on a GPU."""
+    """The same for an epoch of some folds, as `train_side_by_side` takes their steps on a GPU."""
     count = len(poses)
     names = tuple(f"child_{number}_0.npy" for number in range(count))
     labels = (np.arange(count) % 4 == 0).astype(np.int64)
     data = TrainingData(names, names, labels, poses, np.ones(count, bool), "", {}, simulated=True)  # type: ignore[arg-type]
-    config = StgcnMilConfig(optimization=Optimization(batch=count, epochs=1))
+    config = StgcnMilConfig(optimization=Optimization(batch=BATCH, epochs=1))
     options = config, 0, 0, device, precision
     trainers = [FoldTrainer(StgcnMilModel(), data, np.arange(count), *options) for _ in range(folds)]
     epochs = [trainer.begin_epoch() for trainer in trainers]

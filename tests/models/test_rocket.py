@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from helpers.data import FLOAT32, T, children
 from helpers.poses import camera, moving
 from helpers.settings import NO_AUGMENTATION, changed
+from spasm.config.runtime import Hardware
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import TrainingData
@@ -66,6 +67,37 @@ def others() -> tuple[np.ndarray, np.ndarray]:
 
 def score(predictor: RocketPredictor, poses: np.ndarray) -> np.ndarray:
     return predictor.predict(poses, np.arange(len(poses)))[0][0]
+
+
+# ---- where the ridge is solved
+
+
+@pytest.mark.parametrize(
+    ("device", "driver", "gpu", "solved"),
+    [("cpu", True, True, "cpu"), ("auto", False, True, "cpu"), ("auto", True, False, "cpu"),
+     ("auto", True, True, "cuda"), ("cuda", True, True, "cuda")],
+)  # fmt: skip
+def test_a_gpu_solves_the_ridge_where_there_is_one(monkeypatch, tmp_path, device, driver, gpu, solved):
+    monkeypatch.setattr("spasm.models.rocket.NVIDIA_DRIVER", tmp_path if driver else tmp_path / "missing")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    environment = ROCKET.environment(SMALL, Hardware(device=device), tmp_path)
+    assert environment == {"device": solved, "threads": 1}
+
+
+def test_a_ridge_for_which_a_gpu_has_too_little_memory_is_solved_by_the_cpu(monkeypatch, fitted):
+    devices, solve = [], rocket_folds.fit_ridge
+
+    def limited(*ridge, device=rocket_folds.CPU):
+        devices.append(device.type)
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return solve(*ridge)
+
+    monkeypatch.setattr(rocket_folds, "fit_ridge", limited)
+    options = SMALL.features, SMALL.augmentation, SMALL.biases_per_kernel, SMALL.augmented_copies, 0, 0
+    found = rocket_folds.fit(loaded(*children()), np.arange(48), *options, torch.device("cuda"))
+    assert devices == ["cuda", "cpu"]
+    assert all(torch.equal(found[name], value) for name, value in fitted.items())
 
 
 # ---- against the papers
@@ -150,6 +182,30 @@ def test_poolings_of_outputs_worked_out_by_hand():
     assert pooled[2].tolist() == pytest.approx([0, 0, -1 / 5, 0])  # equal to the bias is not above it
     assert pooled[3].tolist() == pytest.approx([3 / 5, 7 / 3, (0 + 3 + 4) / 3 / 5, 2 / 5])
     assert rocket.pool(outputs, torch.full((4, 1), 1.5))[0, 0, 0].tolist() == pytest.approx([2 / 5, 1, 3 / 5, 1 / 5])
+
+
+def test_poolings_of_a_long_series_are_those_of_its_definition():
+    """The numbers of frames and their places are counted in parts of a long series."""
+    outputs = torch.from_numpy(np.random.default_rng(0).normal(size=(1000, 3, 2)).cumsum(0).astype(np.float32))
+    biases = outputs.permute(1, 0, 2).flatten(1).quantile(torch.tensor([0.02, 0.5, 0.9, 1.0]), dim=1).T
+    pooled = rocket.pool(outputs, biases)
+    for segment, kernel, number in itertools.product(range(2), range(3), range(4)):
+        above = outputs[:, kernel, segment].double() - biases[kernel, number].double()
+        positive = above > 0
+        places = np.flatnonzero(positive.numpy())
+        longest = max((len([*run]) for is_above, run in itertools.groupby(positive.tolist()) if is_above), default=0)
+        expected = [len(places) / 1000, float(above[positive].mean()) if len(places) else 0,
+                    places.mean() / 1000 if len(places) else -1 / 1000, longest / 1000]  # fmt: skip
+        assert pooled[segment, kernel, number].tolist() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_sums_of_channels_are_the_product_with_their_signs_and_repeat_both_ends():
+    values = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 99, 4)).astype(np.float32))
+    mix = rocket.sample_mix(np.random.default_rng(1), np.ones(99, dtype=bool), 84)
+    summed = rocket.add_channels(values, mix, 2)
+    assert summed.shape == (10, 84, 4)
+    assert torch.allclose(summed[2:8], torch.einsum("kc,tcn->tkn", mix, values), atol=1e-5)
+    assert torch.equal(summed[0], summed[2]) and torch.equal(summed[9], summed[7])
 
 
 def test_there_are_84_different_kernels_of_nine_taps_that_sum_to_zero():

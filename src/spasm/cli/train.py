@@ -49,7 +49,7 @@ class Train:
     seed: Seed = 0
     """Seed of the training; each seed adds to the same run."""
     workers: Annotated[int, within(0, 256), PER_CORE] = 0
-    """Folds trained side by side, one thread each."""
+    """Folds trained side by side, one thread each; a GPU trains all folds of stgcn_mil in one process."""
     report: bool = True
     """Write report.html and model_card.md."""
     decide_only: Annotated[bool, ADVANCED] = False

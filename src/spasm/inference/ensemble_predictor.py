@@ -1,4 +1,4 @@
-"""Predict with the models of a run's decision, each in its own processes.
+"""Predict with the models of a run's decision, in processes that load either torch or LightGBM.
 
 The calling process loads neither torch nor LightGBM: the two crash together on some macOS builds.
 """
@@ -13,22 +13,23 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.data import LandmarkSet
-from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
-from spasm.core.errors import DataError, TrainingError
-from spasm.core.windows import SharedFrames, for_each_frame, shared_frames
+from spasm.core.errors import DataError
+from spasm.core.windows import for_each_frame, shared_frames
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.pose import visible_mask
 from spasm.data.seen import seen_of_trunk, trunk_visible
 from spasm.ensemble.blending import OofScores
-from spasm.models.model import Explanation, FoldScores, Model, Predictor
+from spasm.inference import model_process
+from spasm.inference.model_process import FoldFiles
+from spasm.models.model import FoldScores, Model, Predictor
 from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision, rebuild_hint
 from spasm.runs.folder import ModelFolder
 
 MOST_PROCESSES = 4  # each holds all folds of its models
-FEWEST_BATCHES = 2  # that a process is loaded for: loading torch takes a core as long as two batches of 64 segments
+FEWEST_BATCHES = 2  # that a process is loaded for: to load torch takes as long as to predict them
 KILLED = "a model's process was killed, perhaps because memory ran out"
 
 
@@ -72,76 +73,28 @@ class TrainedModel(Protocol):
         """Of its config class, as JSON holds them."""
 
 
-class KeepLandmarks:
-    """Trained folds that read only the landmarks that their run was trained with."""
+def fold_files(
+    run: Path, name: str, trained: TrainedModel, landmarks: LandmarkSet, folds: Iterable[int], hardware: Hardware
+) -> FoldFiles:
+    """Some folds of a model with all its seeds; seeds are the inner loop.
 
-    def __init__(self, folds: Predictor, landmarks: LandmarkSet) -> None:
-        self.folds, self.landmarks = folds, landmarks
-
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-        """Scores of the segments `rows` of poses (M, T, 33, 5), each with one of these landmarks."""
-        return self.folds.predict(keep_landmarks(poses, self.landmarks), rows)
-
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
-        """The explanation of the predictions for these segments."""
-        return self.folds.explain(keep_landmarks(poses, self.landmarks), rows)
+    landmarks: those that the run was trained with. Every prediction of a run is made by what these open.
+    """
+    model, folder = model_of(run, name), ModelFolder(run / name)
+    paths = tuple(folder.weights(seed, fold) for fold in folds for seed in trained.seeds)
+    return FoldFiles(run, name, model, trained.settings, paths, landmarks, hardware)
 
 
 def open_folds(
     run: Path, name: str, trained: TrainedModel, landmarks: LandmarkSet, folds: Iterable[int], hardware: Hardware
 ) -> Predictor:
-    """Open some folds of a model with all its seeds; seeds are the inner loop. Loads only these files.
-
-    landmarks: those that the run was trained with. Every prediction of a run is made by what this opens.
-    """
-    model, folder = model_of(run, name), ModelFolder(run / name)
-    paths = [folder.weights(seed, fold) for fold in folds for seed in trained.seeds]
-    try:
-        opened = model.load(paths, from_tree(model.config, trained.settings), hardware)
-    except SettingsError as error:
-        raise DataError(run / "decision.json", str(error), rebuild_hint(run)) from error
-    except TrainingError as error:
-        hint = "restore the run from a copy, or train again"
-        raise DataError(folder.path, f"holds weights that do not fit decision.json ({error})", hint) from error
-    return KeepLandmarks(opened, landmarks)
+    """Open some folds of a model, see `fold_files`. Loads only these files."""
+    return fold_files(run, name, trained, landmarks, folds, hardware).open()
 
 
-class Worker:
-    """State of a process: the models that it may be asked for, opened when they are."""
-
-    current: "Worker"
-
-    def __init__(self, threads: int, run: Path, decision: Decision, hardware: Hardware):
-        self.threads, self.run, self.decision, self.hardware = threads, run, decision, hardware
-        self.opened: dict[str, Predictor] = {}
-
-    def open(self, name: str) -> Predictor:
-        """Open it here and not at the start of the process, where an error could not be reported."""
-        if name not in self.opened:
-            decision, folds = self.decision, range(self.decision.folds)
-            work = (decision.models[name], decision.data.landmarks, folds, self.hardware)
-            self.opened[name] = open_folds(self.run, name, *work)
-        return self.opened[name]
-
-
-def has_pose(poses: np.ndarray) -> np.ndarray:
+def _has_pose(poses: np.ndarray) -> np.ndarray:
     """Whether any landmark was found in a frame: poses (..., T, 33, 5) -> (..., T) bool."""
     return np.asarray(visible_mask(poses).any(axis=-1))
-
-
-def _begin(library: str, *work: Any) -> None:
-    Worker.current = Worker(*work)
-    if library == "torch":
-        processes.set_threads(Worker.current.threads)
-
-
-def _ready(names: Sequence[str]) -> None:
-    for name in names:
-        Worker.current.open(name)
-
-
-def _predict(name: str, poses: np.ndarray | SharedFrames, rows: np.ndarray) -> FoldScores:
-    return Worker.current.open(name).predict(poses.windows() if isinstance(poses, SharedFrames) else poses, rows)
 
 
 class EnsemblePredictor:
@@ -162,21 +115,21 @@ class EnsemblePredictor:
         self.pools: list[Executor] = []
         # torch could detect a GPU, but is not loaded here
         has_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()
-        sharing: dict[tuple[str, bool], list[str]] = {}
-        for name in decision.models:
-            model = model_of(run, name)
-            sharing.setdefault((model.library, has_gpu and model.on_gpu), []).append(name)
+        sharing: dict[tuple[str, bool], list[FoldFiles]] = {}
+        for name, trained in decision.models.items():
+            one = fold_files(run, name, trained, self.landmarks, range(decision.folds), hardware)
+            sharing.setdefault((one.model.library, has_gpu and one.model.on_gpu), []).append(one)
         most = min(cores, MOST_PROCESSES)
         self.ahead = most + 1
         begun = []
-        for (library, on_gpu), names in sharing.items():
+        for (library, on_gpu), models in sharing.items():
             alone = library == "lightgbm" or on_gpu
             worth = most if batches is None else min(most, math.ceil(batches / FEWEST_BATCHES))
-            work = (library, cores // most, run, decision, hardware)
-            pool = processes.isolated_pool(1 if alone else max(1, worth), _begin, *work)
+            count = 1 if alone else max(1, worth)
+            pool = processes.isolated_pool(count, model_process.begin, library, cores // most, models)
             self.pools.append(pool)
-            self.workers |= dict.fromkeys(names, pool)
-            begun.append(pool.submit(_ready, names))
+            self.workers |= {one.name: pool for one in models}
+            begun.append(pool.submit(model_process.open_all))
         try:
             for future in begun:
                 with processes.translate_killed_worker(KILLED):
@@ -207,12 +160,15 @@ class EnsemblePredictor:
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
                 kept = keep_landmarks(poses, self.landmarks)
-                posed = for_each_frame(has_pose, kept)
+                posed = for_each_frame(_has_pose, kept)
                 seen = seen_of_trunk(for_each_frame(trunk_visible, kept))
                 sent = shared_frames(kept) or kept
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
-                    scores = {name: pool.submit(_predict, name, sent, rows) for name, pool in self.workers.items()}
+                    scores = {
+                        name: pool.submit(model_process.predict, name, sent, rows)
+                        for name, pool in self.workers.items()
+                    }
                 waiting.append((key, posed, seen, scores))
             if not waiting:
                 return

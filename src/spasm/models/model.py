@@ -53,7 +53,7 @@ class Predictor(Protocol):
         """The explanation of the predictions for these segments."""
 
 
-def ignore_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+def ignore_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
     """Do nothing after an epoch."""
 
 
@@ -71,7 +71,8 @@ class FoldJob:
     checkpoint: Path | None = None
     """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
     on_epoch: Callable[[int, Mapping[str, float], bool], None] = ignore_epoch
-    """Called after each epoch with its number from 1 and its row of the history, first for those restored."""
+    """Called after each epoch with its number from 1 and its row of the history, first for those of an earlier call.
+    noted: the history need not be written now, because it was, or because no checkpoint of this epoch is."""
 
 
 class Model(abc.ABC):
