@@ -64,7 +64,7 @@ FOLDS = 5
 READ = StgcnMilConfig().features  # how its poses become channels
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 Work = Callable[[], object]
-REFERENCE: dict[str, Work] = {}  # in the reference's process
+REFERENCE: dict[str, tuple[int, Work]] = {}  # in the reference's process
 
 
 def main(settings: Benchmark) -> int:
@@ -78,6 +78,7 @@ def main(settings: Benchmark) -> int:
         place = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     # The reference has a process of its own: `prepare` would speed it up as well.
     with multiprocessing.get_context("spawn").Pool(1, start_reference, [settings.frames, device]) as reference:
+        counts = reference.apply(reference_counts)
         print(f"T = {settings.frames}, {place}, ours in {precision}")
         print(f"{'':20}{'ours':>12}{'reference':>12}{'ratio':>8}   segments per second, median of {settings.repeats}")
         for name, (count, work) in ours.items():
@@ -87,9 +88,9 @@ def main(settings: Benchmark) -> int:
                 if repeat > 0:  # the first time warms up
                     fast.append(fast_s)
                     slow.append(slow_s)
-            fast_s, slow_s = statistics.median(fast), statistics.median(slow)
-            rows.append(measuring.Row(name, count / fast_s, "segments/s", count / slow_s))
-            print(f"{name:20}{count / fast_s:12.0f}{count / slow_s:12.0f}{slow_s / fast_s:8.1f}", flush=True)
+            ours_a_s, reference_a_s = count / statistics.median(fast), counts[name] / statistics.median(slow)
+            rows.append(measuring.Row(name, ours_a_s, "segments/s", reference_a_s))
+            print(f"{name:20}{ours_a_s:12.0f}{reference_a_s:12.0f}{ours_a_s / reference_a_s:8.1f}", flush=True)
     if settings.out:
         measuring.write(settings.out, f"T = {settings.frames}, {place}, ours in {precision}", rows)
     return 0
@@ -109,8 +110,7 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
     def networks_alone() -> None:
         with torch.inference_mode():
             for part in parts:
-                for network in predictor.networks:
-                    network(part)
+                predictor.networks(part)
 
     work: dict[str, tuple[int, Work]] = {
         "features": (count, lambda: build_features(on_device, READ)),
@@ -124,9 +124,10 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
     return work
 
 
-def plain_work(frames: int, device: torch.device) -> dict[str, Work]:
+def plain_work(frames: int, device: torch.device) -> dict[str, tuple[int, Work]]:
     """The same, as first written down; its features are built once for all folds, as ours are."""
-    poses = sample_poses(scored_at_once(device), frames)
+    count = scored_at_once(device)
+    poses = sample_poses(count, frames)
     networks = [
         same_weights(PlainStgcnMil(StgcnMilConfig()), network).eval().to(device) for network in sample_networks()
     ]
@@ -137,18 +138,18 @@ def plain_work(frames: int, device: torch.device) -> dict[str, Work]:
                 network(features)
 
     def features() -> torch.Tensor:
-        return torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses])).to(device)
+        return torch.from_numpy(np.stack([plain_features(pose, READ.frame) for pose in poses[:BATCH]])).to(device)
 
     built = build_features(torch.from_numpy(poses).to(device), READ).contiguous()
     steps = [
         training_step(PlainStgcnMil(StgcnMilConfig()).to(device), poses[:BATCH], torch.float32) for _ in range(FOLDS)
     ]
     return {
-        "features": features,
-        "training step": steps[0],
-        "5 training steps": lambda: [step() for step in steps],
-        "5 networks": lambda: networks_alone(built),
-        "5-fold inference": lambda: networks_alone(features()),
+        "features": (BATCH, features),
+        "training step": (BATCH, steps[0]),
+        "5 training steps": (FOLDS * BATCH, lambda: [step() for step in steps]),
+        "5 networks": (count, lambda: networks_alone(built)),
+        "5-fold inference": (BATCH, lambda: networks_alone(features())),
     }
 
 
@@ -162,8 +163,13 @@ def start_reference(frames: int, device: torch.device) -> None:
     REFERENCE.update(plain_work(frames, device))
 
 
+def reference_counts() -> dict[str, int]:
+    """How many segments each of the reference's measurements has."""
+    return {name: count for name, (count, _) in REFERENCE.items()}
+
+
 def reference_seconds(name: str) -> float:
-    return seconds(REFERENCE[name])
+    return seconds(REFERENCE[name][1])
 
 
 def seconds(work: Work) -> float:

@@ -45,7 +45,7 @@ from spasm.inference.event_detection import (
     write_events,
 )
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
-from spasm.report import console, review_page, templates, timeline_plots, timeline_text
+from spasm.report import console, templates, timeline_plots, timeline_text
 from spasm.runs.artefacts import read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
 from spasm.video.tracking import Pick
@@ -225,6 +225,8 @@ def main(settings: Timeline) -> int:
         files.write_json(out / "rule.json", rule)
         print(f"next:    for new recordings, with the rule chosen on all of these: --settings {out / 'rule.json'}")
     if settings.review:
+        from spasm.report import review_page  # here, because it loads matplotlib, for which a help text need not wait
+
         pages = review_page.write_pages(out, predicted, detected, rule_of, names, decision)
         for page, (path, windows) in zip(pages, predicted.items(), strict=True):
             if not windows.is_seen.any():

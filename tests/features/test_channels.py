@@ -13,8 +13,9 @@ from helpers.networks import NETWORKS, small_config, trainer_of
 from helpers.settings import NO_AUGMENTATION
 from spasm.config.features import Features
 from spasm.data.dataset import TrainingData
-from spasm.features.body_channels import smooth_in_time
+from spasm.features.body_channels import USUAL_SPEED, smooth_in_time, squashed
 from spasm.features.channels import CHANNELS, build_features, interpolate
+from spasm.features.exportable import nanmedian
 from spasm.models.networks import predictor, trainer
 
 torch.set_num_threads(1)
@@ -468,3 +469,22 @@ def test_a_landmark_flung_far_away_is_held_at_the_edge_so_that_no_batch_norm_is_
     built = build_features(torch.from_numpy(poses), Features())
     assert built[0].abs().max() < 100
     assert built[0, 0, 3, 7] > 5, "it is still far from the body"
+
+
+# ---- what is computed in another way than torch does, because that is slow
+
+
+@given(hnp.arrays(np.float32, (2, 9, 3), elements=st.one_of(st.just(np.nan), st.floats(-5, 5, width=32))))
+def test_a_median_without_missing_values_is_that_of_torch(values):
+    found, wanted = nanmedian(torch.from_numpy(values)), torch.from_numpy(values).nanmedian(1).values
+    assert torch.equal(found.nan_to_num(99), wanted.nan_to_num(99))
+
+
+def test_squashed_motion_is_its_inverse_hyperbolic_sine_for_tiny_and_huge_values():
+    velocity = torch.tensor([[0.0, 0, 0], [1e-9, -1e-6, 1e-3], [-0.02, 3, -400]])[None, None]
+    motion = squashed(torch.zeros_like(velocity), velocity, velocity)[0, 0]
+    wanted = np.arcsinh(velocity[0, 0].double().numpy() / USUAL_SPEED)
+    assert motion[:, 3:6].numpy() == pytest.approx(wanted, abs=5e-7, rel=1e-6)
+    assert motion[:, 6:9].numpy() == pytest.approx(np.arcsinh(np.sinh(wanted) * 2), abs=5e-7, rel=1e-6)
+    speed = np.hypot(*velocity[0, 0, :, :2].double().numpy().T)
+    assert motion[:, 9].numpy() == pytest.approx(np.arcsinh(speed / USUAL_SPEED), abs=5e-7, rel=1e-6)

@@ -15,7 +15,7 @@ from helpers.settings import changed
 from spasm.config.fields import from_tree, to_tree
 from spasm.core.tables import read_table
 from spasm.data.dataset import load_training
-from spasm.inference.ensemble_predictor import KeepLandmarks
+from spasm.inference.model_process import KeepLandmarks
 from spasm.models.model import FoldJob
 from spasm.models.registry import MODELS
 from spasm.runs.folder import ModelFolder

@@ -107,6 +107,20 @@ def test_training_it_loads_no_torch():
     assert finished.stdout.split() == ["False", "True"]
 
 
+@pytest.mark.command
+def test_predicting_loads_neither_pandas_nor_scikit_learn_which_can_be_loaded_later(folder):
+    paths = [str(folder.weights(0, fold)) for fold in range(3)]
+    code = (
+        "import sys; from pathlib import Path; import numpy as np; from spasm.models.lgbm import *\n"
+        f"folds = LgbmModel().load([*map(Path, {paths})], LgbmConfig(), Hardware())\n"
+        "found = folds.predict_features(np.zeros((2, len(LgbmModel().feature_names(LgbmConfig()))), np.float32))\n"
+        "print(found.logits.shape, *sorted({'pandas', 'sklearn', 'dask'} & set(sys.modules)))\n"
+        "import pandas, sklearn.base; print(pandas.DataFrame([1]).size, 'lightgbm' in sys.modules)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines() == ["(3, 2)", "1 True"]
+
+
 def test_random_thresholds_give_other_trees_and_the_same_bytes_every_time():
     labels = np.arange(60) % 2
     values = np.random.default_rng(0).normal(size=(60, len(LGBM.feature_names(SMALL)))).astype(np.float32)

@@ -45,7 +45,6 @@ class ToyModel(Model):
     config = ToyConfig
     suffix = ".json"
     library = "none"
-    processes = "one"
 
     def search_space(self):
         return {}
@@ -77,7 +76,7 @@ class ToyPredictor:
 
 MODELS["toy"] = ToyModel()
 '''
-# Each process that a command starts reads its main file again, so that the model is there too.
+# Processes get the model as an object; they import its file, which puts it into the registry there too.
 DRIVER = """
 import importlib, sys
 sys.path[:0] = {paths}

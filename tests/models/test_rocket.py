@@ -143,13 +143,37 @@ def test_where_a_limb_rests_changes_nothing_also_at_the_ends_of_a_segment():
 
 
 def test_poolings_of_outputs_worked_out_by_hand():
-    outputs = torch.tensor([[-1.0, 1, 2, -1, 3], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, -1, -1, 2, 2]]).T[:, None]
+    outputs = torch.tensor([[-1.0, 1, 2, -1, 3], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [3, -1, -1, 2, 2]]).T[:, :, None]
     pooled = rocket.pool(outputs, torch.zeros(4, 1))[0, :, 0]
     assert pooled[0].tolist() == pytest.approx([3 / 5, 2, (1 + 2 + 4) / 3 / 5, 2 / 5])
     assert pooled[1].tolist() == pytest.approx([1, 1, 2 / 5, 1])
     assert pooled[2].tolist() == pytest.approx([0, 0, -1 / 5, 0])  # equal to the bias is not above it
     assert pooled[3].tolist() == pytest.approx([3 / 5, 7 / 3, (0 + 3 + 4) / 3 / 5, 2 / 5])
     assert rocket.pool(outputs, torch.full((4, 1), 1.5))[0, 0, 0].tolist() == pytest.approx([2 / 5, 1, 3 / 5, 1 / 5])
+
+
+def test_poolings_of_a_long_series_are_those_of_its_definition():
+    """The numbers of frames and their places are counted in parts of a long series."""
+    outputs = torch.from_numpy(np.random.default_rng(0).normal(size=(1000, 3, 2)).cumsum(0).astype(np.float32))
+    biases = outputs.permute(1, 0, 2).flatten(1).quantile(torch.tensor([0.02, 0.5, 0.9, 1.0]), dim=1).T
+    pooled = rocket.pool(outputs, biases)
+    for segment, kernel, number in itertools.product(range(2), range(3), range(4)):
+        above = outputs[:, kernel, segment].double() - biases[kernel, number].double()
+        positive = above > 0
+        places = np.flatnonzero(positive.numpy())
+        longest = max((len([*run]) for is_above, run in itertools.groupby(positive.tolist()) if is_above), default=0)
+        expected = [len(places) / 1000, float(above[positive].mean()) if len(places) else 0,
+                    places.mean() / 1000 if len(places) else -1 / 1000, longest / 1000]  # fmt: skip
+        assert pooled[segment, kernel, number].tolist() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_sums_of_channels_are_the_product_with_their_signs_and_repeat_both_ends():
+    values = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 99, 4)).astype(np.float32))
+    mix = rocket.sample_mix(np.random.default_rng(1), np.ones(99, dtype=bool), 84)
+    summed = rocket.add_channels(values, mix, 2)
+    assert summed.shape == (10, 84, 4)
+    assert torch.allclose(summed[2:8], torch.einsum("kc,tcn->tkn", mix, values), atol=1e-5)
+    assert torch.equal(summed[0], summed[2]) and torch.equal(summed[9], summed[7])
 
 
 def test_there_are_84_different_kernels_of_nine_taps_that_sum_to_zero():

@@ -262,6 +262,48 @@ def test_the_folded_copy_gives_the_output_of_the_network(head, frames, fused, mo
             assert torch.allclose(mine, theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize(("head", "frames"), zip(HEADS, LENGTHS, strict=True))
+def test_all_folds_at_once_give_the_output_of_each(head, frames):
+    networks, features = [trained_like(head, seed) for seed in range(3)], some_features(7, frames)
+    networks[1].scale.running_mean += 0.5 * networks[1].scale.running_var.sqrt()  # folds are scaled differently
+    networks[2].scale.running_var *= 1.5
+    with torch.inference_mode():
+        together = networks[0].stacked(networks, torch.float32, torch.device("cpu"))(features)
+        for network, scores in zip(networks, together, strict=True):
+            for mine, theirs in zip(network(features)[:3], scores[:3], strict=True):
+                assert torch.allclose(mine, theirs, atol=2e-5)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_segment_has_the_same_output_alone_and_among_others_where_folds_are_scored_at_once(precision):
+    networks, features = [trained_like(seed=seed, width=32) for seed in range(3)], some_features(5)
+    stacked = networks[0].stacked(networks, precision, torch.device("cpu"))
+    with torch.inference_mode():
+        together = stacked(features)
+        alone = [stacked(features[i : i + 1]) for i in range(5)]
+    for i, of_folds in enumerate(alone):
+        for mine, theirs in zip(of_folds, together, strict=True):
+            assert torch.allclose(mine.logit[0], theirs.logit[i], rtol=0, atol=1e-6)
+
+
+def test_stacking_leaves_the_networks_as_they_were():
+    networks = [trained_like(seed=seed) for seed in range(2)]
+    before = [{name: value.clone() for name, value in network.state_dict().items()} for network in networks]
+    networks[0].stacked(networks, torch.float32, torch.device("cpu"))
+    for network, state in zip(networks, before, strict=True):
+        assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_the_mean_of_neighbours_is_the_product_with_the_adjacency():
+    graph = torch.from_numpy(adjacency())
+    assert torch.allclose(graph, (graph > 0) / (graph > 0).sum(1, keepdim=True)), "its rows are means"
+    for shape in ((2, 8, 5, 33), (3, 20, 1, 33)):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+        averaged = stgcn_mil.average_neighbours(graph, x)
+        assert averaged.is_contiguous(memory_format=torch.channels_last)
+        assert torch.allclose(averaged, stgcn_mil.graph_conv(graph, x), atol=1e-6)
+
+
 def test_folding_leaves_the_network_as_it_was():
     network = trained_like().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -54,8 +54,9 @@ def test_folds_side_by_side_end_with_the_bytes_of_each_alone(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_folds_that_were_stopped_after_different_epochs_end_with_the_same_bytes(device, tmp_path):
+def test_folds_that_were_stopped_after_different_epochs_end_with_the_same_bytes(device, tmp_path, monkeypatch):
     data = some_data(40)
+    monkeypatch.setattr(side_by_side, "SAVED_ON_GPU_S", 0.0)
 
     class Stopped(Exception):
         pass
@@ -119,6 +120,15 @@ def test_features_that_are_made_for_several_steps_at_once_are_those_of_each_step
     for one, other in zip(*batches, strict=True):
         for a, b in zip(one, other, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@NEEDS_GPU
+def test_on_a_gpu_epochs_between_two_checkpoints_are_noted_with_the_next_and_the_last_always(tmp_path):
+    noted = []
+    job = jobs_of(some_data(40), 1, device="cuda", checkpoint=tmp_path / "last.safetensors")[0]
+    STGCN.fit(dataclasses.replace(job, on_epoch=lambda epoch, row, later: noted.append((epoch, later))))
+    assert noted == [(1, True), (2, True), (3, False)]
+    assert job.checkpoint.exists()
 
 
 @NEEDS_GPU
@@ -227,7 +237,7 @@ def test_an_error_that_is_not_about_memory_is_raised_at_once(monkeypatch):
 
 
 def test_folds_that_do_not_fit_into_memory_together_are_trained_fewer_at_once_to_the_same_bytes(monkeypatch, tmp_path):
-    data, sizes = some_data(40), []
+    data, sizes = some_data(20), []
     whole = [raw(one) for one in fit_together(STGCN, jobs_of(data, 5))]
     train = side_by_side.train_side_by_side
 

@@ -11,7 +11,7 @@ import numpy as np
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import open_regular
 from spasm.core.npy import parse_header
-from spasm.core.windows import window_starts
+from spasm.core.windows import cut_windows, window_starts
 from spasm.data.findings import Findings, clean
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import NAME_PATTERNS
@@ -87,7 +87,7 @@ def is_simulated(path: Path) -> bool:
 
 
 def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """First frames (N,) and poses (N, T, 33, 5) float32 of the windows of a recording, in batches.
+    """First frames (N,) and poses (N, T, 33, 5) float32, read-only, of the windows of a recording, in batches.
 
     The last window ends with the recording, whatever the stride. A recording shorter than T frames has one window,
     which ends in missing frames. Poses are cleaned, see `findings.clean`; whether they are in pixels, only
@@ -106,7 +106,7 @@ def windows(path: Path, frames: int, stride: int) -> Iterator[tuple[np.ndarray, 
             held = np.concatenate([held, _cleaned(raw, dtype, begin + len(held))[0]])
             lacking = max(0, frames - len(held))
             held = np.concatenate([held, missing_frames(lacking)])
-            yield batch, np.stack([held[first - begin : first - begin + frames] for first in batch])
+            yield batch, cut_windows(held, batch - begin, frames)
             following = int(firsts[number + BATCH]) if number + BATCH < len(firsts) else end
             held, begin = held[following - begin :], following
 

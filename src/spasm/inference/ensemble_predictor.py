@@ -1,9 +1,10 @@
-"""Predict with the models of a run's decision, each in its own processes.
+"""Predict with the models of a run's decision, in processes that load either torch or LightGBM.
 
 The calling process loads neither torch nor LightGBM: the two crash together on some macOS builds.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -12,20 +13,23 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.data import LandmarkSet
-from spasm.config.fields import SettingsError, from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
-from spasm.core.errors import DataError, TrainingError
+from spasm.core.errors import DataError
+from spasm.core.windows import for_each_frame, shared_frames
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.pose import visible_mask
-from spasm.data.seen import seen_frames
+from spasm.data.seen import seen_of_trunk, trunk_visible
 from spasm.ensemble.blending import OofScores
-from spasm.models.model import Explanation, FoldScores, Model, Predictor
+from spasm.inference import model_process
+from spasm.inference.model_process import FoldFiles
+from spasm.models.model import FoldScores, Model, Predictor
 from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision, rebuild_hint
 from spasm.runs.folder import ModelFolder
 
-MOST_PROCESSES = 4  # of a model; each holds all its folds
+MOST_PROCESSES = 4  # each holds all folds of its models
+FEWEST_BATCHES = 2  # that a process is loaded for: to load torch takes as long as to predict them
 KILLED = "a model's process was killed, perhaps because memory ran out"
 
 
@@ -69,99 +73,63 @@ class TrainedModel(Protocol):
         """Of its config class, as JSON holds them."""
 
 
-class KeepLandmarks:
-    """Trained folds that read only the landmarks that their run was trained with."""
+def fold_files(
+    run: Path, name: str, trained: TrainedModel, landmarks: LandmarkSet, folds: Iterable[int], hardware: Hardware
+) -> FoldFiles:
+    """Some folds of a model with all its seeds; seeds are the inner loop.
 
-    def __init__(self, folds: Predictor, landmarks: LandmarkSet) -> None:
-        self.folds, self.landmarks = folds, landmarks
-
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-        """Scores of the segments `rows` of poses (M, T, 33, 5), each with one of these landmarks."""
-        return self.folds.predict(keep_landmarks(poses, self.landmarks), rows)
-
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
-        """The explanation of the predictions for these segments."""
-        return self.folds.explain(keep_landmarks(poses, self.landmarks), rows)
+    landmarks: those that the run was trained with. Every prediction of a run is made by what these open.
+    """
+    model, folder = model_of(run, name), ModelFolder(run / name)
+    paths = tuple(folder.weights(seed, fold) for fold in folds for seed in trained.seeds)
+    return FoldFiles(run, name, model, trained.settings, paths, landmarks, hardware)
 
 
 def open_folds(
     run: Path, name: str, trained: TrainedModel, landmarks: LandmarkSet, folds: Iterable[int], hardware: Hardware
 ) -> Predictor:
-    """Open some folds of a model with all its seeds; seeds are the inner loop. Loads only these files.
-
-    landmarks: those that the run was trained with. Every prediction of a run is made by what this opens.
-    """
-    model, folder = model_of(run, name), ModelFolder(run / name)
-    paths = [folder.weights(seed, fold) for fold in folds for seed in trained.seeds]
-    try:
-        opened = model.load(paths, from_tree(model.config, trained.settings), hardware)
-    except SettingsError as error:
-        raise DataError(run / "decision.json", str(error), rebuild_hint(run)) from error
-    except TrainingError as error:
-        hint = "restore the run from a copy, or train again"
-        raise DataError(folder.path, f"holds weights that do not fit decision.json ({error})", hint) from error
-    return KeepLandmarks(opened, landmarks)
+    """Open some folds of a model, see `fold_files`. Loads only these files."""
+    return fold_files(run, name, trained, landmarks, folds, hardware).open()
 
 
-class Worker:
-    """State of a model's process: what to open, and the opened predictor."""
-
-    current: "Worker"
-
-    def __init__(self, threads: int, run: Path, name: str, decision: Decision, hardware: Hardware):
-        self.threads = threads
-        self.opening = run, name, decision.models[name], decision.data.landmarks, range(decision.folds), hardware
-        self.predictor: Predictor | None = None
-
-    def open(self) -> Predictor:
-        """Open it here and not at the start of the process, where an error could not be reported."""
-        if self.predictor is None:
-            run, name, *_ = self.opening
-            if model_of(run, name).library == "torch":
-                processes.set_threads(self.threads)
-            self.predictor = open_folds(*self.opening)
-        return self.predictor
-
-
-def _begin(*work: Any) -> None:
-    Worker.current = Worker(*work)
-
-
-def _ready() -> None:
-    Worker.current.open()
-
-
-def _predict(poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-    return Worker.current.open().predict(poses, rows)
+def _has_pose(poses: np.ndarray) -> np.ndarray:
+    """Whether any landmark was found in a frame: poses (..., T, 33, 5) -> (..., T) bool."""
+    return np.asarray(visible_mask(poses).any(axis=-1))
 
 
 class EnsemblePredictor:
-    """All trained folds of a decision, loaded in processes of each model; a context manager.
+    """All trained folds of a decision, loaded in processes that share the work; a context manager.
 
-    Batches are distributed to a model's processes, which is faster than threads: one for each of its cores, at most
-    four, or one process on a GPU.
+    Processes are faster than threads. All models of torch share theirs, so that no core waits for the slowest model:
+    one process for each core, at most MOST_PROCESSES. LightGBM has one of its own, and so have networks on a GPU.
     """
 
     def __init__(
-        self, run: Path, decision: Decision, hardware: Hardware, cores: int, batches: int = MOST_PROCESSES
+        self, run: Path, decision: Decision, hardware: Hardware, cores: int, batches: int | None = None
     ) -> None:
-        """batches: the most batches to expect, because a process without one is not worth loading."""
+        """batches: how many to expect, since a process with few is not worth loading; None: many."""
         self.decision, self.parameters = decision, decision.parameters.of_fold_averages()
         self.landmarks = decision.data.landmarks
         self.workers: dict[str, Executor] = {}
-        models = {name: model_of(run, name) for name in decision.models}
-        hungry = sum(model.processes != "one" for model in models.values())
-        cores_each = max(1, cores // max(1, hungry))
-        self.ahead = min(cores, MOST_PROCESSES) + 1
-        begun = []
+        """The processes of each model."""
+        self.pools: list[Executor] = []
         # torch could detect a GPU, but is not loaded here
         has_gpu = hardware.device != "cpu" and Path("/dev/nvidiactl").exists()
-        for name, model in models.items():
-            alone = model.processes == "one" or (has_gpu and model.on_gpu)
-            count = 1 if alone else min(cores if model.processes == "all" else cores_each, MOST_PROCESSES)
-            work = (max(1, cores_each // count), run, name, decision, hardware)
-            self.workers[name] = processes.isolated_pool(max(1, min(count, batches)), _begin, *work)
-            begun.append(self.workers[name].submit(_ready))
+        sharing: dict[tuple[str, bool], list[FoldFiles]] = {}
+        for name, trained in decision.models.items():
+            one = fold_files(run, name, trained, self.landmarks, range(decision.folds), hardware)
+            sharing.setdefault((one.model.library, has_gpu and one.model.on_gpu), []).append(one)
+        most = min(cores, MOST_PROCESSES)
+        self.ahead = most + 1
+        begun = []
+        for (library, on_gpu), models in sharing.items():
+            alone = library == "lightgbm" or on_gpu
+            worth = most if batches is None else min(most, math.ceil(batches / FEWEST_BATCHES))
+            count = 1 if alone else max(1, worth)
+            pool = processes.isolated_pool(count, model_process.begin, library, cores // most, models)
+            self.pools.append(pool)
+            self.workers |= {one.name: pool for one in models}
+            begun.append(pool.submit(model_process.open_all))
         try:
             for future in begun:
                 with processes.translate_killed_worker(KILLED):
@@ -178,8 +146,8 @@ class EnsemblePredictor:
 
     def close(self) -> None:
         """End the models' processes."""
-        for worker in self.workers.values():
-            worker.shutdown(cancel_futures=True)
+        for pool in self.pools:
+            pool.shutdown(cancel_futures=True)
 
     def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
         """Predict batches, each a key and poses (N, T, 33, 5), in order.
@@ -192,11 +160,16 @@ class EnsemblePredictor:
         while True:
             for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
                 kept = keep_landmarks(poses, self.landmarks)
-                posed = np.asarray(visible_mask(kept).any(axis=2))
+                posed = for_each_frame(_has_pose, kept)
+                seen = seen_of_trunk(for_each_frame(trunk_visible, kept))
+                sent = shared_frames(kept) or kept
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
-                    scores = {name: worker.submit(_predict, kept, rows) for name, worker in self.workers.items()}
-                waiting.append((key, posed, seen_frames(kept), scores))
+                    scores = {
+                        name: pool.submit(model_process.predict, name, sent, rows)
+                        for name, pool in self.workers.items()
+                    }
+                waiting.append((key, posed, seen, scores))
             if not waiting:
                 return
             yield self._gather(*waiting.pop(0))

@@ -11,10 +11,11 @@ from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.processes import cpu_count
+from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.findings import RULES
 from spasm.data.pose import FPS, missing_frames
-from spasm.data.recordings import Checked
+from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
 from spasm.features.movement import movement
 from spasm.inference import event_detection
@@ -116,8 +117,9 @@ def predict_recordings(
     left = [path for path, windows in kept.items() if windows is None]
     predicted = {path: windows for path, windows in kept.items() if windows is not None}
     if left:
+        batches = sum(-(-len(window_starts(checked[path].frames, decision.frames, stride)) // BATCH) for path in left)
         with (
-            EnsemblePredictor(run, decision, hardware, cpu_count()) as predictor,
+            EnsemblePredictor(run, decision, hardware, cpu_count(), batches) as predictor,
             progress(total=sum(checked[path].frames for path in left)) as bar,
         ):
             for path in left:

@@ -1,7 +1,9 @@
 """LightGBM on named kinematic features: gradient boosting, as in many of the challenge's best entries."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -10,14 +12,17 @@ from spasm.config.fields import settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.dataset import TrainingData
 from spasm.models.model import Explanation, FoldJob, FoldScores, Model
 
 if TYPE_CHECKING:
     import lightgbm
     from optuna.distributions import BaseDistribution
 
+    from spasm.data.dataset import TrainingData
+
 BATCH = 256  # segments whose features are computed at a time
+# LightGBM imports these where they are installed, for a second, and only its own interfaces to them need them.
+OPTIONAL_IMPORTS = ("sklearn", "pandas", "pyarrow", "dask", "distributed", "matplotlib", "graphviz")
 
 
 @settings
@@ -51,7 +56,6 @@ class LgbmModel(Model):
     config = LgbmConfig
     suffix = ".txt"
     library = "lightgbm"
-    processes = "one"
     has_shap_values = True
 
     def search_space(self) -> "dict[str, BaseDistribution]":
@@ -80,8 +84,7 @@ class LgbmModel(Model):
         files.write_bytes(path, trained.model_to_string().encode())
 
     def load(self, paths: Sequence[Path], config: LgbmConfig, hardware: Hardware) -> "LgbmPredictor":
-        import lightgbm
-
+        lightgbm = import_lightgbm()
         hint = "restore the run from a copy, or train again"
         boosters = []
         for path in paths:
@@ -98,7 +101,7 @@ class LgbmModel(Model):
     def predictor(self, trained: Any, config: LgbmConfig, hardware: Hardware) -> "LgbmPredictor":
         return LgbmPredictor([trained], config)
 
-    def predict_data(self, predictor: Any, data: TrainingData, rows: np.ndarray) -> FoldScores:
+    def predict_data(self, predictor: Any, data: "TrainingData", rows: np.ndarray) -> FoldScores:
         scores: FoldScores = predictor.predict_features(cached_features(data, rows, predictor.config))
         return scores
 
@@ -128,6 +131,21 @@ class LgbmModel(Model):
         return [kinematics.NAMES[number] for number in kinematics.column_indices(config.gap_features)]
 
 
+def import_lightgbm() -> ModuleType:
+    """LightGBM, imported as if the packages that it only optionally uses were not installed; later they can be."""
+    if "lightgbm" not in sys.modules:
+        hidden: dict[str, Any] = {name: None for name in OPTIONAL_IMPORTS if name not in sys.modules}
+        sys.modules.update(hidden)  # None: an import raises ModuleNotFoundError
+        try:
+            import lightgbm
+        finally:
+            for name in hidden:
+                del sys.modules[name]
+    import lightgbm
+
+    return lightgbm
+
+
 def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
     """The features (N, F) float32 of the segments `rows` of poses (M, T, 33, 5) that the settings select."""
     from spasm.features import kinematics
@@ -138,7 +156,7 @@ def features(poses: np.ndarray, rows: np.ndarray, config: LgbmConfig) -> np.ndar
     return np.asarray(whole[:, kinematics.column_indices(config.gap_features)])
 
 
-def cached_features(data: TrainingData, rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
+def cached_features(data: "TrainingData", rows: np.ndarray, config: LgbmConfig) -> np.ndarray:
     """The same features for segments of the training data, computed once for all folds, seeds and settings."""
     from spasm.features import kinematics
     from spasm.features.cache import kinematic_features
@@ -169,8 +187,7 @@ def parameters(config: LgbmConfig, seed: int) -> dict[str, Any]:
 
 def train(values: np.ndarray, labels: np.ndarray, config: LgbmConfig, seed: int) -> "lightgbm.Booster":
     """Boosted trees on features (N, F) and labels (N,). Raises TrainingError if LightGBM refuses them."""
-    import lightgbm
-
+    lightgbm = import_lightgbm()
     names = LgbmModel().feature_names(config)
     data = lightgbm.Dataset(values, labels, feature_name=names, params={"verbosity": -1})
     try:

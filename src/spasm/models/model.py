@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.runtime import Hardware
-from spasm.data.dataset import TrainingData
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+    from spasm.data.dataset import TrainingData
 
 
 class FoldScores(NamedTuple):
@@ -56,7 +57,7 @@ class Predictor(Protocol):
 class FoldJob:
     """One fold to train: everything that the result may depend on, and where progress is reported."""
 
-    data: TrainingData
+    data: "TrainingData"
     rows: np.ndarray
     """(M,) int64: the training segments, each with a pose. No other row of the data may be used."""
     config: Any
@@ -65,8 +66,9 @@ class FoldJob:
     hardware: Hardware = Hardware()
     checkpoint: Path | None = None
     """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
-    on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, restored: None
-    """Called after each epoch with its number from 1 and its row of the history, first for those restored."""
+    on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, noted: None
+    """Called after each epoch with its number from 1 and its row of the history, first for those of an earlier call.
+    noted: the history need not be written now, because it was, or because no checkpoint of this epoch is."""
 
 
 class Model(abc.ABC):
@@ -88,8 +90,6 @@ class Model(abc.ABC):
     """Fewest children with a pose that it can be trained on with any settings."""
     on_gpu: ClassVar[bool] = False
     """Whether it uses a GPU if there is one."""
-    processes: ClassVar[Literal["one", "some", "all"]] = "some"
-    """How many processes predict with it: one, its part of the cores, or all cores."""
     has_attention: ClassVar[bool] = False
     """Whether `explain` gives attention and frame logits."""
     has_shap_values: ClassVar[bool] = False
@@ -141,7 +141,7 @@ class Model(abc.ABC):
             self.save(path, trained)
             return self.load([path], config, hardware)
 
-    def predict_data(self, predictor: Predictor, data: TrainingData, rows: np.ndarray) -> FoldScores:
+    def predict_data(self, predictor: Predictor, data: "TrainingData", rows: np.ndarray) -> FoldScores:
         """Scores of segments `rows` of the training data, the same as by `predictor.predict`, using cached values."""
         return predictor.predict(data.poses, rows)
 

@@ -35,7 +35,6 @@ class RocketModel(Model):
     about = "ridge regression on random convolutions of the landmarks' coordinates"
     config = RocketConfig
     fewest_children = 2  # the penalty is chosen on children left out in turn
-    processes = "all"
 
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import IntDistribution

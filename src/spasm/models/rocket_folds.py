@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from spasm.config.data import LandmarkSet
 from spasm.config.features import Augmentation, Features
 from spasm.core import checkpoints, files
 from spasm.core.errors import DataError, TrainingError
-from spasm.data.dataset import TrainingData
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.features.augmentation import augment
 from spasm.models.model import Explanation, FoldScores
@@ -31,7 +30,9 @@ from spasm.models.rocket_transform import (
     transform_both,
     with_mirror_image,
 )
-from spasm.simulation.infant import SimulationConfig, simulate_child
+
+if TYPE_CHECKING:
+    from spasm.data.dataset import TrainingData
 
 BATCH = 64  # segments; with fewer, the calls of torch dominate the time
 EXAMINED = 256  # training segments, to see which channels move
@@ -41,7 +42,7 @@ FITTED = ("mean", "scale", "coefficients", "intercept")
 
 
 def fit(
-    data: TrainingData,
+    data: "TrainingData",
     rows: np.ndarray,
     features: Features,
     augmentation: Augmentation,
@@ -101,6 +102,8 @@ def generator_of(*seed: int) -> np.random.Generator:
 @functools.cache
 def simulated_poses(frames: int, landmarks: LandmarkSet) -> np.ndarray:
     """Poses (N, T, 33, 5) float32 of simulated infants, the same in every run, with these landmarks."""
+    from spasm.simulation.infant import SimulationConfig, simulate_child  # here, because predictions need none of it
+
     world = SimulationConfig(frames=frames)
     numbers = range(1, SIMULATED_CHILDREN + 1)
     made = [one.pose for child in numbers for one in simulate_child(SIMULATED_SEED, child, SIMULATED_SEGMENTS, world)]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from spasm.config.features import Features
 from spasm.core.errors import TrainingError
@@ -28,6 +29,8 @@ GOLDEN_RATIO = (5**0.5 + 1) / 2
 BIAS_VALUES = 10_000  # of a kernel's outputs, whose quantiles are its biases
 # Kernels sum to 0, so landmarks that do not move give rounding errors, which must not pass a bias.
 SMALLEST_BIAS = 1e-3
+CACHED_FRAMES = 16  # whose outputs stay in the CPU cache
+PACKED_FRAMES = 255  # their number, and 256 times the sum of their places, are below 2 ** 24
 PARTS = ("kernels", "mix", "biases")
 Tensors = dict[str, torch.Tensor]
 Streams = Mapping[str, torch.Tensor]
@@ -41,7 +44,7 @@ def series(poses: torch.Tensor, features: Features) -> dict[str, torch.Tensor]:
     the coordinate whose sign a mirror turns, see `with_mirror_image`.
     """
     positions, _ = root_relative(poses, features)
-    position = positions.permute(0, 3, 2, 1).flatten(1, 2).contiguous()
+    position = positions.permute(1, 3, 2, 0).flatten(1, 2).permute(2, 1, 0)  # in memory as `time_first` needs it
     velocity = position.diff(dim=2)
     if features.frame == "body":
         velocity = squash(velocity)
@@ -102,11 +105,11 @@ def sample_kernels(
     sampled: Tensors = {}
     sampled_before = 0
     for name, values in examples.items():
-        values = values.permute(2, 0, 1).contiguous()
+        values = time_first(values)
         for turn, dilation in enumerate(dilations(len(values))):
             numbers = torch.from_numpy(share_out(list(examples), turn)[name])
             mix = sample_mix(generator, alive[name], len(numbers))
-            outputs = convolve(values, kernels()[numbers], mix, int(dilation)).permute(2, 1, 0).flatten(1)
+            outputs = convolve(values, kernels()[numbers], mix, int(dilation)).permute(1, 2, 0).flatten(1)
             outputs = outputs[:, :: max(1, outputs.shape[1] // BIAS_VALUES)].sort(1).values
             levels = spread_levels(sampled_before, len(numbers) * biases).reshape(-1, biases)
             quantiles = outputs.gather(1, (levels * outputs.shape[1]).long())
@@ -143,48 +146,81 @@ def with_mirror_image(sampled: Tensors) -> Tensors:
     return doubled
 
 
+def time_first(values: torch.Tensor) -> torch.Tensor:
+    """A stream (N, C, T) as (T, C, N): segments last, so that all that is computed is in long contiguous rows."""
+    return values.permute(2, 1, 0).contiguous()
+
+
 def convolve(values: torch.Tensor, weights: torch.Tensor, mix: torch.Tensor, dilation: int) -> torch.Tensor:
-    """values (T, N, C) to (T, N, K): each kernel over its sum of channels.
+    """values (T, C, N) to (T, K, N): each kernel over its sum of channels.
 
     Beyond both ends the first and the last value are repeated: zeros, as in MiniRocket, would be a jump as large as a
     limb is long. weights (K, 9): the kernels; mix (K, C): the channels that each adds, and their signs.
     """
-    frames, count, _ = values.shape
-    margin = dilation * (TAPS // 2)
-    summed = torch.empty(frames + 2 * margin, count, len(mix))
-    torch.mm(values.flatten(0, 1), mix.T, out=summed[margin : margin + frames].flatten(0, 1))
-    summed[:margin], summed[margin + frames :] = summed[margin], summed[margin + frames - 1]
-    # Time first, every tap is one contiguous block: three times as fast as a grouped convolution.
-    outputs = torch.zeros(frames, count, len(mix))
-    for tap, weight in enumerate(weights.T.contiguous()):
-        outputs.addcmul_(summed[tap * dilation : tap * dilation + frames], weight)
+    frames, _, count = values.shape
+    summed = add_channels(values, mix, dilation * (TAPS // 2))
+    # Every tap is one contiguous block, and a few frames with all their taps stay in the CPU cache: several times as
+    # fast as a grouped convolution.
+    taps = weights.T[:, :, None].expand(-1, -1, count).contiguous()
+    outputs = torch.empty(frames, len(mix), count)
+    for start in range(0, frames, CACHED_FRAMES):
+        part = outputs[start : start + CACHED_FRAMES]
+        for tap, weight in enumerate(taps):
+            first = start + tap * dilation
+            shifted = summed[first : first + len(part)]
+            if tap:
+                part.addcmul_(shifted, weight)
+            else:
+                torch.mul(shifted, weight, out=part)
     return outputs
 
 
+def add_channels(values: torch.Tensor, mix: torch.Tensor, margin: int) -> torch.Tensor:
+    """values (T, C, N) to (T + 2 margin, K, N): sums of channels by mix (K, C), with repeated ends.
+
+    A kernel adds few channels. As a sum of rows, which torch calls a bag of embeddings, this is ten times as fast as a
+    product of matrices that are mostly zeros.
+    """
+    frames, channels, _ = values.shape
+    kernel, channel = mix.nonzero(as_tuple=True)
+    in_kernel = mix.count_nonzero(1)
+    time = torch.arange(-margin, frames + margin)
+    rows = time.clamp(0, frames - 1)[:, None] * channels + channel
+    firsts = (time + margin)[:, None] * len(channel) + in_kernel.cumsum(0) - in_kernel
+    signs = mix[kernel, channel].expand(len(time), -1).flatten()
+    table = values.flatten(0, 1)
+    summed = F.embedding_bag(rows.flatten(), table, firsts.flatten(), mode="sum", per_sample_weights=signs)
+    return summed.unflatten(0, (len(time), len(mix)))
+
+
 def pool(outputs: torch.Tensor, biases: torch.Tensor) -> torch.Tensor:
-    """outputs (T, N, K), biases (K, B) to (N, K, B, 4): MultiRocket's poolings over the frames above each bias.
+    """outputs (T, K, N), biases (K, B) to (N, K, B, 4): MultiRocket's poolings over the frames above each bias.
 
     The fraction of such frames; their mean excess over the bias; their mean position, from 0 to 1, or -1 / T if there
     are none; and the longest run of them, as a fraction of T.
     """
-    frames, count, kernel = outputs.shape
-    biases = biases.T[:, None].contiguous()
-    shape = (len(biases), count, kernel)
+    frames, _, count = outputs.shape
+    biases = biases.T[:, :, None].expand(-1, -1, count).contiguous()
     # Frame by frame, so that all values stay in the CPU cache.
-    excess, above = torch.empty(shape), torch.empty(shape)
-    frames_above, total, places, stretch, longest = (torch.zeros(shape) for _ in range(5))
-    for place, output in enumerate(outputs):
-        torch.gt(output, biases, out=above)  # 0 or 1
-        torch.sub(output, biases, out=excess)
-        frames_above.add_(above)
-        total.addcmul_(excess, above)
-        places.add_(above, alpha=place)
-        torch.addcmul(above, stretch, above, out=stretch)
-        torch.maximum(longest, stretch, out=longest)
-    at_least_one = frames_above.clamp(min=1)
-    mean_place = torch.where(frames_above > 0, places / at_least_one, -1.0)
-    pooled = torch.stack([frames_above / frames, total / at_least_one, mean_place / frames, longest / frames], -1)
-    return pooled.permute(1, 2, 0, 3)
+    above = torch.empty_like(biases)
+    frames_above, total, places, stretch, longest = (torch.zeros_like(biases) for _ in range(5))
+    for start in range(0, frames, PACKED_FRAMES):
+        # The number of frames above and the sum of their places, as one number that float32 holds exactly.
+        packed = torch.zeros_like(biases)
+        for place, output in enumerate(outputs[start : start + PACKED_FRAMES]):
+            torch.gt(output, biases, out=above)  # 0 or 1
+            total.addcmul_(above, output)
+            packed.add_(above, alpha=1 + place * (PACKED_FRAMES + 1))
+            torch.addcmul(above, stretch, above, out=stretch)
+            torch.maximum(longest, stretch, out=longest)
+        above_here = packed.remainder(PACKED_FRAMES + 1)
+        frames_above += above_here
+        places += (packed - above_here) / (PACKED_FRAMES + 1) + start * above_here
+    at_least_one, is_above = frames_above.clamp(min=1), frames_above > 0
+    excess = torch.where(is_above, total / at_least_one - biases, 0)
+    mean_place = torch.where(is_above, places / at_least_one, -1)
+    pooled = torch.stack([frames_above / frames, excess, mean_place / frames, longest / frames])
+    return pooled.permute(3, 2, 1, 0)
 
 
 def transform(streams: Streams, sampled: Tensors) -> torch.Tensor:
@@ -194,15 +230,15 @@ def transform(streams: Streams, sampled: Tensors) -> torch.Tensor:
 
 def transform_both(streams: Streams, doubled: Tensors) -> torch.Tensor:
     """The mean of the features (N, F) of segments and of their mirror images, by kernels of `with_mirror_image`."""
-    both = (pooled.unflatten(1, (2, -1)).mean(1) for pooled in pooled_outputs(streams, doubled))
-    return torch.cat([pooled.flatten(1) for pooled in both], 1)
+    halves = (pooled.tensor_split(2, 1) for pooled in pooled_outputs(streams, doubled))
+    return torch.cat([((kernels + mirrored) / 2).flatten(1) for kernels, mirrored in halves], 1)
 
 
 def pooled_outputs(streams: Streams, sampled: Tensors) -> list[torch.Tensor]:
     """The pooled outputs (N, K, B, 4) of each stream and dilation."""
     pooled = []
     for name, values in streams.items():
-        values = values.permute(2, 0, 1).contiguous()
+        values = time_first(values)
         for dilation in dilations(len(values)):
             numbers, mix, biases = (sampled[f"{name}.{dilation}.{part}"] for part in PARTS)
             pooled.append(pool(convolve(values, kernels()[numbers], mix, int(dilation)), biases))

@@ -92,9 +92,9 @@ def _begin(
         raise DataError(path, "is there, but this run did not write it", hint)
     history: list[Mapping[str, float]] = []
 
-    def on_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+    def on_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
         history[epoch - 1 :] = [row]  # a fold that ran out of memory beside others begins again at its checkpoint
-        if not restored:
+        if not noted:
             folder.note_history(seed, fold, history)
         note(epoch, row)
 

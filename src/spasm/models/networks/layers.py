@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -18,9 +19,21 @@ class Network(nn.Module):
         """A copy for scoring, with its convolutions in the given precision."""
         return Folded(self, precision)
 
+    @staticmethod
+    def stacked(networks: Sequence["Network"], precision: torch.dtype, device: torch.device) -> nn.Module:
+        """Folds for scoring on a device: features in, a list of the `Scores` of each fold out."""
+        return Folds(network.folded(precision).to(device) for network in networks)
+
     def auxiliary_loss(self, scores: Scores, labels: torch.Tensor, epoch: int) -> torch.Tensor | None:
         """A loss (N,) to add to that of the prediction; labels (N,) of 0 and 1, epochs count from 0."""
         return None
+
+
+class Folds(nn.ModuleList):
+    """Networks that read the same features, one after another."""
+
+    def forward(self, features: torch.Tensor) -> list[Scores]:
+        return [network(features) for network in self]
 
 
 class Folded(nn.Module):

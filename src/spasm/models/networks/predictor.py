@@ -35,7 +35,7 @@ class NetworkPredictor:
             self.batch = SCORING_BATCH_ON_GPU
             make_repeatable()
         self.offsets = []
-        self.networks = []
+        networks = []
         for fold in weights:
             network = build()
             try:
@@ -43,14 +43,15 @@ class NetworkPredictor:
                 network.load_state_dict({name: value for name, value in fold.items() if name != "offset"})
             except (KeyError, RuntimeError) as error:
                 raise TrainingError("the weights are not those of a network with these settings") from error
-            self.networks.append(network.folded(precision).to(device))
+            networks.append(network)
+        self.networks = networks[0].stacked(networks, precision, device)
 
     def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5) float32, each with a pose.
 
         Reads a few segments at a time, so that memory does not grow with their number.
         """
-        logits = np.empty((len(self.networks), len(rows)))
+        logits = np.empty((len(self.offsets), len(rows)))
         weights = np.empty((len(rows), poses.shape[1]))
         for part, scores in self._scores(poses, rows):
             for fold, score in enumerate(scores):
@@ -92,7 +93,8 @@ class NetworkPredictor:
     def _scores_of(self, poses: np.ndarray) -> list[Scores]:
         batch = torch.from_numpy(np.array(poses)).to(self.device)
         features = build_features(batch, self.config.features)
-        return [network(features) for network in self.networks]
+        scores: list[Scores] = self.networks(features)
+        return scores
 
     def _halve_batch(self, size: int) -> None:
         """Go on with half of a batch of this size, for which memory was full. Raises TrainingError if it is 1."""

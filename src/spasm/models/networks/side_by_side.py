@@ -1,5 +1,6 @@
 """Train folds of a network, one alone or several side by side in this process; each can be stopped and resumed."""
 
+import time
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,8 @@ from spasm.models.networks.gpu import DevicePoses, free_memory, is_out_of_memory
 from spasm.models.networks.predictor import pick_device, pick_precision
 from spasm.models.networks.trainer import HISTORY, EndOfEpoch, FoldTrainer, Trainable
 
+SAVED_ON_GPU_S = 2.0  # between two checkpoints of a fold, where an epoch may take less time than writing one
+
 
 def fit(model: Trainable, job: FoldJob) -> dict[str, torch.Tensor]:
     """Train one fold, or resume where an earlier call stopped; returns `final_weights`. See `fit_together`."""
@@ -23,9 +26,9 @@ def fit(model: Trainable, job: FoldJob) -> dict[str, torch.Tensor]:
 def fit_together(model: Trainable, jobs: Sequence[FoldJob]) -> list[dict[str, torch.Tensor]]:
     """Train folds of one data set side by side, or resume where an earlier call stopped; the `final_weights` of each.
 
-    Every fold ends with the bytes that it has when it is trained alone. After every epoch its state is on disk.
-    Where the memory of a GPU is full, fewer folds are trained at once. Raises DataError for a checkpoint of another
-    fold, TrainingError if the memory is full with one fold.
+    Every fold ends with the bytes that it has when it is trained alone. Its state is on disk after every epoch, on a
+    GPU every few seconds. Where the memory of a GPU is full, fewer folds are trained at once. Raises DataError for a
+    checkpoint of another fold, TrainingError if the memory is full with one fold.
     """
     set_threads(threads=1)
     try:
@@ -85,20 +88,25 @@ def train_side_by_side(jobs: Sequence[tuple[FoldTrainer, FoldJob]]) -> None:
     running = [(trainer, job, trainer.begin_epoch()) for trainer, job in jobs]
     batches = [trainer.prepare(epoch) for trainer, _, epoch in running]
     ended: list[tuple[FoldTrainer, FoldJob, EndOfEpoch]] = []
+    saved_s = dict.fromkeys((job.fold for _, job in jobs), time.monotonic())
     while running or ended:
         for (trainer, _, epoch), ready in zip(running, batches, strict=True):
             trainer.take(epoch, ready)
         for trainer, job, end in ended:
             row, state = trainer.finish(end)
-            if job.checkpoint is not None:
+            if state is not None and job.checkpoint is not None:
                 checkpoints.write_tensors(job.checkpoint, state)
-            job.on_epoch(end.number, row, False)
+            job.on_epoch(end.number, row, state is None)
         ended, going, batches = [], [], []
         for trainer, job, epoch in running:
             ready = trainer.prepare(epoch)
             if not ready:
-                ended.append((trainer, job, trainer.end_epoch(epoch)))
-                if trainer.epoch == trainer.epochs:
+                last = trainer.epoch + 1 == trainer.epochs
+                due = trainer.device.type == "cpu" or time.monotonic() - saved_s[job.fold] > SAVED_ON_GPU_S
+                if due or last:
+                    saved_s[job.fold] = time.monotonic()
+                ended.append((trainer, job, trainer.end_epoch(epoch, copy=due or last)))
+                if last:
                     continue
                 epoch = trainer.begin_epoch()
                 ready = trainer.prepare(epoch)

@@ -68,7 +68,7 @@ class EndOfEpoch(NamedTuple):
 
     epoch: Epoch
     number: int  # from 1
-    tensors: dict[str, torch.Tensor]  # copies of the network, its average and the optimiser's state, on the device
+    tensors: dict[str, torch.Tensor] | None  # copies of what the next epoch depends on, on the device, if asked for
     results: torch.Tensor  # (steps, 2)
     ready: torch.cuda.Event | None
 
@@ -140,7 +140,7 @@ class FoldTrainer:
         epoch = self.begin_epoch()
         while batches := self.prepare(epoch):
             self.take(epoch, batches)
-        return self.finish(self.end_epoch(epoch))[0]
+        return self.finish(self.end_epoch(epoch, copy=False))[0]
 
     def begin_epoch(self) -> Epoch:
         """The order of the segments in the next epoch, and its random numbers."""
@@ -201,20 +201,23 @@ class FoldTrainer:
         if self.stream is None:
             self._check_finite(epoch, self.epoch + 1, torch.stack(epoch.results))
 
-    def end_epoch(self, epoch: Epoch) -> EndOfEpoch:
-        """Copy what an epoch gave, so that the next one can begin; on a GPU this returns before it is computed."""
+    def end_epoch(self, epoch: Epoch, copy: bool) -> EndOfEpoch:
+        """Keep what an epoch gave, so that the next one can begin; on a GPU this returns before it is computed.
+
+        copy: keep the state after this epoch, too.
+        """
         with torch.cuda.stream(self.stream):
             for name, value in self.network.state_dict().items():
                 if not value.is_floating_point():
                     self.average[name].copy_(value)
-            tensors = {name: value.detach().clone() for name, value in self._tensors().items()}
+            tensors = {name: value.clone() for name, value in self._tensors().items()} if copy else None
             results = torch.stack(epoch.results)
             ready = None if self.stream is None else self.stream.record_event()
         self.epoch += 1
         return EndOfEpoch(epoch, self.epoch, tensors, results, ready)
 
-    def finish(self, ended: EndOfEpoch) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-        """The new row of the history, and the state that the next epoch depends on, as named tensors on the CPU."""
+    def finish(self, ended: EndOfEpoch) -> tuple[dict[str, float], dict[str, torch.Tensor] | None]:
+        """The new row of the history, and the state after the epoch if it was kept, as `state` gives it."""
         if ended.ready is not None:
             ended.ready.synchronize()
         results = self._check_finite(ended.epoch, ended.number, ended.results)
@@ -222,7 +225,8 @@ class FoldTrainer:
         loss = sum(step[0] * size for step, size in zip(results, sizes, strict=True)) / sum(sizes)
         row = [ended.epoch.rates[-1], loss, sum(step[1] for step in results) / len(results)]
         self.history.append(row)
-        return dict(zip(HISTORY, row, strict=True)), self._with_history(ended.tensors, ended.number)
+        state = None if ended.tensors is None else self._with_history(ended.tensors, ended.number)
+        return dict(zip(HISTORY, row, strict=True)), state
 
     def final_weights(self) -> dict[str, torch.Tensor]:
         """Weights for scoring: the averaged weights, and `offset`, which removes the class weighting from the logit."""
