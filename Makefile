@@ -94,6 +94,6 @@ check: .venv/ready-dev  ## Check style and types.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-onnx.txt
 	@touch $@
 
-.venv/ready-dev: requirements.txt requirements-video.txt requirements-report.txt requirements-poses.txt requirements-onnx.txt requirements-dev.txt | .venv/bin/python
+.venv/ready-dev: requirements.txt requirements-video.txt requirements-report.txt requirements-poses.txt requirements-cluster.txt requirements-onnx.txt requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

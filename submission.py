@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
-from spasm.cli import app, progress
+from spasm.cli import app, cluster, progress
 from spasm.config.events import Accumulation
 from spasm.config.fields import ADVANCED, Identifier, SettingsError, Shown, settings, within
 from spasm.config.pose_files import Place, PoseFileSettings, place_of
-from spasm.config.runtime import ABSTAIN, Abstain, Hardware, MaxPlayers
+from spasm.config.runtime import ABSTAIN, Abstain, Cluster, Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import printable
 from spasm.core.outputs import check_name, check_replaceable
@@ -69,6 +69,9 @@ class Submission:
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     max_players: MaxPlayers = 1500
     """Most segments (of 5 s) in that page's player: the most probable, the least certain and a sample."""
+    cluster: Cluster = ""
+    """Predict on a cluster of Dask: local:N (N tasks at once on this machine), a scheduler's address, or the file that
+    it wrote, see docs/cluster.md."""
     hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
 
@@ -100,8 +103,11 @@ def main(settings: Submission) -> int:
         print("\n".join(map(import_summary, imported.manifests)))
     names, children = [path.name for path in paths], [child_of(path.name) for path in paths]
 
-    with progress.progress("predicting", total=len(paths), unit="segment") as bar:
-        prediction = run.predict_files(paths, folder, children, bar.update)
+    with (
+        cluster.opened(settings.cluster) as on_cluster,
+        progress.progress("predicting", total=len(paths), unit="segment") as bar,
+    ):
+        prediction = run.predict_files(paths, folder, children, bar.update, on_cluster)
     reason = ""
     if settings.prevalence is not None or settings.adapt_prevalence:
         threshold, reason = run.threshold_for(prediction, children, settings.prevalence)
@@ -140,6 +146,7 @@ def check(settings: Submission) -> None:
         raise SettingsError(f"--header {settings.header} is another column's name; the nearest is segment_name")
     if settings.prevalence is not None and settings.adapt_prevalence:
         raise SettingsError("--prevalence and --adapt-prevalence exclude each other; use one of them")
+    cluster.check(settings.cluster)
 
 
 def check_outputs(out: Path, probabilities: Path, report: Path | None) -> str:

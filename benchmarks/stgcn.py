@@ -119,8 +119,8 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
         "5-fold inference": (count, lambda: predictor.predict(poses, np.arange(count))),
     }
     if device == GPU:
-        work["training step"] = (BATCH, steps_side_by_side(1, poses[:BATCH], precision, device))
-        work["5 training steps"] = (FOLDS * BATCH, steps_side_by_side(FOLDS, poses[:BATCH], precision, device))
+        work["training step"] = (count, steps_side_by_side(1, poses, precision, device))
+        work["5 training steps"] = (FOLDS * count, steps_side_by_side(FOLDS, poses, precision, device))
     return work
 
 
@@ -215,12 +215,12 @@ def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype)
 
 
 def steps_side_by_side(folds: int, poses: np.ndarray, precision: torch.dtype, device: torch.device) -> Work:
-    """The same for a step of each of some folds, as `train_side_by_side` takes them on a GPU."""
+    """The same for an epoch of some folds, as `train_side_by_side` takes their steps on a GPU."""
     count = len(poses)
     names = tuple(f"child_{number}_0.npy" for number in range(count))
     labels = (np.arange(count) % 4 == 0).astype(np.int64)
     data = TrainingData(names, names, labels, poses, np.ones(count, bool), "", {}, simulated=True)  # type: ignore[arg-type]
-    config = StgcnMilConfig(optimization=Optimization(batch=count, epochs=1))
+    config = StgcnMilConfig(optimization=Optimization(batch=BATCH, epochs=1))
     options = config, 0, 0, device, precision
     trainers = [FoldTrainer(StgcnMilModel(), data, np.arange(count), *options) for _ in range(folds)]
     epochs = [trainer.begin_epoch() for trainer in trainers]

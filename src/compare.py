@@ -11,15 +11,15 @@ Examples:
 import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from spasm.cli import app, progress, train
+from spasm.cli import app, cluster, progress, train
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, REPEATED, SettingsError, Shown, settings, within
-from spasm.config.runtime import Cache, Hardware
+from spasm.config.runtime import Cache, Cluster, Hardware
 from spasm.core import files
 from spasm.core.errors import printable
 from spasm.core.outputs import check_folder
@@ -32,7 +32,8 @@ from spasm.report import comparison, console
 from spasm.runs.artefacts import read_decision
 from spasm.runs.decide import decide
 from spasm.runs.folder import Run, open_run
-from spasm.training.costs import model_costs, note_training
+from spasm.training.costs import model_costs, note_cost, note_training
+from spasm.training.on_cluster import BegunFolds
 
 Length = Annotated[int, within(16, 100_000)]
 T_OF_FORMAT = Shown(default="150, or what the data's format gives")
@@ -65,6 +66,9 @@ class Compare:
     cache: Cache = Path("output/cache")
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
+    cluster: Cluster = ""
+    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
+    requirements-cluster.txt."""
 
 
 def flags(words: list[str]) -> type[Compare]:
@@ -82,6 +86,7 @@ def main(settings: Compare) -> int:
             f"--frames is given {len(frames)} times for {len(folders)} data sets: give it once for all of them, or "
             "once for each --data in their order"
         )
+    cluster.check(settings.cluster, settings.workers)
     check_folder(settings.out, ("table.csv", "table.md", "table.png"), "*/run/run.json")
     runs = {}
     for (name, folder), length in zip(folders.items(), frames, strict=True):  # all, so that no error comes after hours
@@ -93,9 +98,7 @@ def main(settings: Compare) -> int:
         runs[name] = open_run(settings.out / name / "run", data, folder, data.poses.shape[1], settings.split)
     command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
     opened = {name: train.open_models(run, models, settings, folders[name], command) for name, run in runs.items()}
-    for seed in range(settings.seeds):
-        for name, run in runs.items():
-            train_seed(settings, run, opened[name], seed)
+    train_all(settings, runs, opened)
     compared = [evaluate(settings, name, run, models) for name, run in runs.items()]
     text = comparison.markdown(compared, settings.seeds)
     rows = [{"data": one.name, **row} for one in compared for row in one.rows]
@@ -130,15 +133,38 @@ def folders_by_name(folders: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, folders, strict=True))
 
 
-def train_seed(settings: Compare, run: Run, opened: Sequence[train.OpenedModel], seed: int) -> None:
-    """Train every model of a run with one seed, and note what it costs."""
+def train_all(settings: Compare, runs: Mapping[str, Run], opened: Mapping[str, Sequence[train.OpenedModel]]) -> None:
+    """Train every model of every run with every seed; on a cluster all at once, the cheapest models first."""
+    with train.trainer_of(settings.cluster) as trainer:
+        seeds = range(settings.seeds)
+        plan = [(run, place, seed) for seed in seeds for run in runs for place in range(len(opened[run]))]
+        begun: list[BegunFolds | None] = [None] * len(plan)
+        if trainer is not None:
+            begin = functools.partial(train.begin_folds, trainer, hardware=settings.hardware)
+            begun = [
+                begin(runs[name], opened[name][place], seed=seed, folds=range(runs[name].folds), priority=-place)
+                for name, place, seed in plan
+            ]
+        for (name, place, seed), of_cluster in zip(plan, begun, strict=True):
+            train_seed(settings, runs[name], opened[name][place], seed, of_cluster)
+
+
+def train_seed(settings: Compare, run: Run, one: train.OpenedModel, seed: int, begun: BegunFolds | None = None) -> None:
+    """Train a model of a run with one seed, and note what it costs. begun: its folds, if a cluster trains them."""
     workers = min(run.folds, settings.workers or cpu_count())
-    for one in opened:
-        begin = functools.partial(train.train_model, run, one, settings.hardware, seed, range(run.folds), workers)
-        cost = note_training(run.path.parent / "costs", one.folder, seed, begin)
-        if cost is not None:
-            seconds, of_processor = cost["seconds"], cost["processor_seconds"]
-            print(f"{one.model.name} seed {seed}: {seconds:.0f} s, {of_processor:.0f} s of processor time")
+    begin = functools.partial(
+        train.train_model, run, one, settings.hardware, seed, range(run.folds), workers, begun=begun
+    )
+    costs = run.path.parent / "costs"
+    if begun is None:
+        cost = note_training(costs, one.folder, seed, begin)
+    else:
+        begin()
+        if (cost := begun.cost()) is not None:
+            note_cost(costs, one.folder, seed, cost)
+    if cost is not None:
+        seconds, of_processor = cost["seconds"], cost["processor_seconds"]
+        print(f"{one.model.name} seed {seed}: {seconds:.0f} s, {of_processor:.0f} s of processor time")
 
 
 def evaluate(settings: Compare, name: str, run: Run, models: Sequence[Model]) -> comparison.DataSet:

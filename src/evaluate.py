@@ -16,12 +16,12 @@ import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from spasm.cli import app, progress
+from spasm.cli import app, cluster, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, REPEATED, SettingsError, Shown, settings, within
-from spasm.config.runtime import ABSTAIN, Abstain, Cache, Hardware, MaxPlayers
+from spasm.config.runtime import ABSTAIN, Abstain, Cache, Cluster, Hardware, MaxPlayers
 from spasm.core import files
 from spasm.core.errors import DataError, first_few, printable
 from spasm.core.outputs import check_folder, check_replaceable
@@ -36,6 +36,9 @@ from spasm.runs import lock_box
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.evaluations import Evaluation, read_evaluation
 from spasm.runs.training_segments import read_training_segments
+
+if TYPE_CHECKING:
+    from spasm.cluster import tasks
 
 START = b'{\n  "kind": "evaluation"'  # how evaluation.json begins
 
@@ -82,6 +85,9 @@ class Evaluate:
     """Most segments (of 5 s) in the player of --report."""
     cache: Cache = Path("output/cache")
     """Folder for intermediate results, which hold names: it stays inside and may be deleted at any time."""
+    cluster: Cluster = ""
+    """Predict on a cluster of Dask, whose machines are inside, too: local:N, a scheduler's address, or the file that it
+    wrote, see docs/cluster.md."""
     hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
     def __post_init__(self) -> None:
@@ -106,6 +112,7 @@ class Evaluate:
 def main(settings: Evaluate) -> int:
     paths, out = settings.run or (Path("output/main"),), settings.out
     templates.check()
+    cluster.check(settings.cluster)
     decisions = read_runs(paths)
     earlier = read_evaluation(settings.compare_with) if settings.compare_with else None
     check_folder(out)
@@ -127,9 +134,11 @@ def main(settings: Evaluate) -> int:
         lock_box.prepare(settings.lock, data, poses, settings.again)
     print(evaluation_text.data_lines(segments, recordings))
 
-    runs = [
-        predict(settings, path, decision, segments, recordings) for path, decision in zip(paths, decisions, strict=True)
-    ]
+    with cluster.opened(settings.cluster) as on_cluster:
+        runs = [
+            predict(settings, path, decision, segments, recordings, on_cluster)
+            for path, decision in zip(paths, decisions, strict=True)
+        ]
     lock = None
     if settings.lock:  # before anything is shown: who stops now has still used the data
         digests = [lock_box.run_digest(path) for path in paths]
@@ -211,6 +220,7 @@ def predict(
     decision: Decision,
     segments: LabelledSegments | None,
     recordings: LabelledRecordings | None,
+    on_cluster: "tasks.Cluster | None",
 ) -> OneRun:
     """The predictions of one run; those for recordings are kept in the cache."""
     prediction: Prediction | None = None
@@ -218,7 +228,9 @@ def predict(
     if segments is not None:
         run = TrainedRun(path, settings.hardware)
         with progress.progress("predicting", total=len(segments.paths), unit="segment") as bar:
-            predicted = run.predict_files(segments.paths, segments.folder, list(segments.children), bar.update)
+            predicted = run.predict_files(
+                segments.paths, segments.folder, list(segments.children), bar.update, on_cluster
+            )
         prediction = predicted.with_abstention(settings.abstain)
         app.warn(run.findings(segments.names, prediction))
     if recordings is not None:
@@ -228,8 +240,9 @@ def predict(
         kept = settings.cache / "evaluation" / lock_box.run_digest(path)[:16]
         predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
         windows = sliding_window.predict_recordings(
-            recordings.checked, path, decision, settings.stride_s, settings.abstain, settings.hardware, kept, predicting
-        )
+            recordings.checked, path, decision, settings.stride_s, settings.abstain, settings.hardware, kept,
+            predicting, on_cluster,
+        )  # fmt: skip
     return OneRun(path, decision, prediction, windows)
 
 

@@ -11,18 +11,18 @@ Examples:
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from spasm.cli import app, progress, train  # isort: skip  # first: it reports packages that are missing
+from spasm.cli import app, cluster, progress, train  # isort: skip  # first: it reports packages that are missing
 
 import numpy as np
 
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, Shown, settings, within
-from spasm.config.runtime import Cache, Hardware
+from spasm.config.runtime import Cache, Cluster, Hardware
 from spasm.core import files
 from spasm.core.outputs import check_folder
 from spasm.core.processes import cpu_count
@@ -35,6 +35,7 @@ from spasm.report import console
 from spasm.runs.artefacts import metrics_of
 from spasm.runs.decide import decide
 from spasm.runs.folder import open_run
+from spasm.training.on_cluster import BegunFolds, ClusterTrainer
 
 MODELS = ("lgbm", "rocket")  # by default; a network takes far longer for every part
 
@@ -66,6 +67,9 @@ class EvaluateHeldOut:
     cache: Cache = Path("output/cache")
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
+    cluster: Cluster = ""
+    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
+    requirements-cluster.txt."""
     blend: Blend = Blend()
 
 
@@ -78,6 +82,7 @@ def flags(words: list[str]) -> type[EvaluateHeldOut]:
 
 def main(settings: EvaluateHeldOut) -> int:
     models, read = models_named(settings.models), settings.read
+    cluster.check(settings.cluster, settings.workers)
     check_folder(settings.out, ("predictions.csv", "metrics.json"), "without_*/data")
     data = load_training(
         read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
@@ -92,15 +97,20 @@ def main(settings: EvaluateHeldOut) -> int:
         print("WARNING: parts split children, so that a child is predicted by what was trained on its other segments")
     probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
     children = np.array(data.children)
-    for part in np.unique(part_of):
-        rows = part_of == part
-        print(f"part {part}: {rows.sum()} segments held out, {(~rows).sum()} to train on")
-        prediction = predict_part(settings, models, data, labels, rows, settings.out / f"without_{part}")
-        probabilities[rows], positive[rows] = prediction.probability, prediction.label == 1
-        print(
-            console.part_line(str(part), labels[rows], probabilities[rows], positive[rows], children[rows].tolist()),
-            flush=True,
-        )
+    with train.trainer_of(settings.cluster) as trainer:
+        names = np.unique(part_of)
+        parts: Iterable[Part] = (Part(settings, models, data, labels, part_of == name, str(name)) for name in names)
+        if trainer is not None:
+            parts = list(parts)
+            for part in parts:  # all at once
+                part.begin(trainer)
+        for part in parts:
+            rows = part.rows
+            print(f"part {part.name}: {rows.sum()} segments held out, {(~rows).sum()} to train on")
+            prediction = part.predict()
+            probabilities[rows], positive[rows] = prediction.probability, prediction.label == 1
+            shown = labels[rows], probabilities[rows], positive[rows], children[rows].tolist()
+            print(console.part_line(part.name, *shown), flush=True)
     columns = (data.names, data.children, labels, part_of, probabilities, positive.astype(int))
     header = ("segment_name", "child", "label", "part", "probability", "label_predicted")
     files.write_csv(settings.out / "predictions.csv", header, zip(*columns, strict=True))
@@ -119,32 +129,58 @@ def main(settings: EvaluateHeldOut) -> int:
     return 0
 
 
-def predict_part(
-    settings: EvaluateHeldOut,
-    models: Sequence[Model],
-    data: TrainingData,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    folder: Path,
-) -> Prediction:
-    """Train on all but the segments `rows` (N,) bool, and predict those."""
-    held_out.write_training_data(data, labels, ~rows, folder / "data")
-    read, frames = settings.read, data.poses.shape[1]
-    known = load_training(
-        folder / "data", frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
-    )
-    run = open_run(folder / "run", known, folder / "data", frames, settings.split)
-    workers = min(run.folds, settings.workers or cpu_count())
-    command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
-    for opened in train.open_models(run, models, settings, folder / "data", command):
-        train.train_model(run, opened, settings.hardware, settings.seed, range(run.folds), workers)
-    blend = dataclasses.replace(settings.blend, models=tuple(model.name for model in models))
-    decide(run, blend, with_defaults=False)  # nor what an earlier command left in the run
-    names, children = np.array(data.names)[rows], np.array(data.children)[rows]
-    paths = [data.folder / "train" / name for name in names]
-    with progress.progress("predicting", total=len(paths), unit="segment") as bar:
-        trained = TrainedRun(run.path, settings.hardware, settings.workers)
-        return trained.predict_files(paths, data.folder, list(children), bar.update)
+class Part:
+    """Held-out segments, and the run that is trained without them."""
+
+    def __init__(
+        self,
+        settings: EvaluateHeldOut,
+        models: Sequence[Model],
+        data: TrainingData,
+        labels: np.ndarray,
+        rows: np.ndarray,
+        name: str,
+    ) -> None:
+        """rows: (N,) bool, the held-out segments. Writes the data of the others, and opens their run."""
+        self.settings, self.models, self.data, self.rows, self.name = settings, models, data, rows, name
+        self.folder, read, frames = settings.out / f"without_{name}", settings.read, data.poses.shape[1]
+        held_out.write_training_data(data, labels, ~rows, self.folder / "data")
+        known = load_training(
+            self.folder / "data",
+            frames,
+            read.name_pattern,
+            settings.cache,
+            progress.reading,
+            read.rehash,
+            read.landmarks,
+        )
+        self.run = open_run(self.folder / "run", known, self.folder / "data", frames, settings.split)
+        command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+        self.opened = train.open_models(self.run, models, settings, self.folder / "data", command)
+        self.begun: dict[str, BegunFolds] = {}
+
+    def begin(self, trainer: ClusterTrainer) -> None:
+        """Begin to train the run on a cluster."""
+        hardware, seed = self.settings.hardware, self.settings.seed
+        for place, one in enumerate(self.opened):
+            self.begun[one.model.name] = train.begin_folds(
+                trainer, self.run, one, hardware, seed, range(self.run.folds), -place
+            )
+
+    def predict(self) -> Prediction:
+        """Train the run to its end, and predict the held-out segments."""
+        settings, data, run = self.settings, self.data, self.run
+        workers = min(run.folds, settings.workers or cpu_count())
+        for one in self.opened:
+            begun = self.begun.get(one.model.name)
+            train.train_model(run, one, settings.hardware, settings.seed, range(run.folds), workers, begun=begun)
+        blend = dataclasses.replace(settings.blend, models=tuple(model.name for model in self.models))
+        decide(run, blend, with_defaults=False)  # nor what an earlier command left in the run
+        names, children = np.array(data.names)[self.rows], np.array(data.children)[self.rows]
+        paths = [data.folder / "train" / name for name in names]
+        with progress.progress("predicting", total=len(paths), unit="segment") as bar:
+            trained = TrainedRun(run.path, settings.hardware, settings.workers)
+            return trained.predict_files(paths, data.folder, list(children), bar.update)
 
 
 if __name__ == "__main__":

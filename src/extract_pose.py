@@ -17,14 +17,15 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.cli import app, progress
+from spasm.cli import app, cluster, progress
 from spasm.config.fields import ADVANCED, POSITIONAL, SettingsError, Shown, settings, within
 from spasm.config.pose_files import Place, place_of
+from spasm.config.runtime import Cluster
 from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
 from spasm.video import one_video
-from spasm.video.extraction import extract_videos
+from spasm.video.extraction import PACKAGES, extract_videos
 from spasm.video.one_video import Extraction
 from spasm.video.tracking import Pick
 
@@ -59,6 +60,9 @@ class ExtractPose:
     """ONNX file of a model, such as U2-Net, that separates the child from the background for two_stream."""
     workers: Annotated[int, within(0, 256), Shown(default="one for every two CPU cores")] = 0
     """Videos extracted side by side."""
+    cluster: Cluster = ""
+    """Extract on a cluster of Dask, each video in a task: local:N (N videos at once on this machine), a scheduler's
+    address, or the file that it wrote, see docs/cluster.md."""
 
     def __post_init__(self) -> None:
         if self.mask_model and self.pictures not in ("two_stream", "both"):
@@ -68,6 +72,7 @@ class ExtractPose:
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError(f"name a video: {app.command()} video.mp4")
+    cluster.check(settings.cluster, settings.workers)
     check_folder(settings.out, ("test/*.npy", "recordings/*.npy"), "recordings/*.json")
     how = Extraction(
         settings.out,
@@ -81,7 +86,8 @@ def main(settings: ExtractPose) -> int:
         settings.mask_model,
     )
     bar = functools.partial(progress.progress, "extracting", unit="frame")
-    extracted = extract_videos(settings.videos, how, settings.child, settings.workers, bar)
+    with cluster.opened(settings.cluster, PACKAGES) as on_cluster:
+        extracted = extract_videos(settings.videos, how, settings.child, settings.workers, bar, on_cluster)
     if extracted.done_before:
         print(f"{extracted.done_before} videos are extracted already")
     for one in extracted.made:

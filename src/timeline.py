@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spasm.cli import app, progress
+from spasm.cli import app, cluster, progress
 from spasm.config.events import Accumulation, Hysteresis
 from spasm.config.fields import ADVANCED, POSITIONAL, REPEATED, SettingsError, Shown, settings, within
 from spasm.config.pose_files import Place, PoseFileSettings, place_of
-from spasm.config.runtime import ABSTAIN, Abstain, Hardware
+from spasm.config.runtime import ABSTAIN, Abstain, Cluster, Hardware
 from spasm.core import files
 from spasm.core.errors import TrainingError, group_alike
 from spasm.core.outputs import check_folder, check_replaceable
@@ -102,6 +102,9 @@ class Timeline:
     """With --events: choose the highest sensitivity with at most so many false alarms per hour."""
     tolerance_s: Annotated[float, within(0, 5), ADVANCED] = 1.0
     """Seconds by which a detected event may miss a true one and still count."""
+    cluster: Cluster = ""
+    """Extract and predict on a cluster of Dask: local:N (N tasks at once on this machine), a scheduler's address, or
+    the file that it wrote, see docs/cluster.md."""
     hardware: Annotated[Hardware, ADVANCED] = Hardware()
 
     def __post_init__(self) -> None:
@@ -130,6 +133,7 @@ def main(settings: Timeline) -> int:
     if not settings.recordings:
         example = shell_words(sys.argv[0], "recording.npy", "--run", settings.run)
         raise SettingsError(f"name recordings or videos: python {example}; or watch a camera: --camera 0")
+    cluster.check(settings.cluster)
     pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
     if settings.review:
@@ -152,27 +156,30 @@ def main(settings: Timeline) -> int:
     imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
     for one in imported.manifests:
         print(pose_import.import_summary(one))
-    given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting)
-    for one in given.manifests:
-        print(one_video.summary(one, how.out))
-    app.warn([*given.same, *(f"{one['video']}: {one['note']}" for one in given.manifests if one["note"])])
-    source_of = given.video_of | imported.file_of
-    checked = check_recordings(given.paths)
-    lengths = {path: one.frames for path, one in checked.items()}
-    noticed = [one.findings for one in checked.values()]
-    app.warn(fold_for_run([path.name for path in checked], noticed, settings.run, decision, "recordings"))
-    events = settings.events
-    table = None
-    if events:
-        table = read_true_events(events, lengths, source_of, settings.recordings)
-    true = table.spans if table else None
-    app.warn(group_alike(table.warnings if table else ()))
-    print(f"trained on {console.data_name(decision.data)}")
+    needed = extraction.PACKAGES if any(path.suffix != ".npy" for path in imported.paths) else ()
+    with cluster.opened(settings.cluster, needed) as on_cluster:
+        given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting, on_cluster)
+        for one in given.manifests:
+            print(one_video.summary(one, how.out))
+        app.warn([*given.same, *(f"{one['video']}: {one['note']}" for one in given.manifests if one["note"])])
+        source_of = given.video_of | imported.file_of
+        checked = check_recordings(given.paths)
+        lengths = {path: one.frames for path, one in checked.items()}
+        noticed = [one.findings for one in checked.values()]
+        app.warn(fold_for_run([path.name for path in checked], noticed, settings.run, decision, "recordings"))
+        events = settings.events
+        table = None
+        if events:
+            table = read_true_events(events, lengths, source_of, settings.recordings)
+        true = table.spans if table else None
+        app.warn(group_alike(table.warnings if table else ()))
+        print(f"trained on {console.data_name(decision.data)}")
 
-    predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
-    predicted = sliding_window.predict_recordings(
-        checked, settings.run, decision, settings.stride_s, settings.abstain, settings.hardware, out, predicting
-    )
+        predicting = functools.partial(progress.progress, "predicting", unit="frame", unit_scale=True)
+        predicted = sliding_window.predict_recordings(
+            checked, settings.run, decision, settings.stride_s, settings.abstain, settings.hardware, out, predicting,
+            on_cluster,
+        )  # fmt: skip
     selected = None
     if true and any(map(len, true.values())) and settings.tune_rule:
         overlap = event_evaluation.overlap_rule(settings.tolerance_s)
@@ -278,8 +285,8 @@ def write_preview_videos(
 
 def watch_camera(settings: Timeline, name: str) -> int:
     """Predict a camera's frames as they come, and print alarms, until the stream ends or the user stops it."""
-    if settings.recordings or settings.events or settings.review:
-        raise SettingsError("--camera cannot be used with recordings, --events or --review; leave those out")
+    if settings.recordings or settings.events or settings.review or settings.cluster:
+        raise SettingsError("--camera cannot be used with recordings, --events, --review or --cluster; leave those out")
     decision = read_decision(settings.run)
     check_folder(settings.out)
     files.check_writable(settings.out)

@@ -16,10 +16,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from spasm.cli import app, progress
+from spasm.cli import app, cluster, progress
 from spasm.config.data import Data, Folds
 from spasm.config.fields import ADVANCED, PER_CORE, Shown, settings, within
 from spasm.config.runtime import Cache, Hardware
+from spasm.config.runtime import Cluster as ClusterAddress
 from spasm.config.tuning import Study
 from spasm.core import files
 from spasm.core.processes import cpu_count
@@ -31,6 +32,7 @@ from spasm.models.registry import model_named
 from spasm.report import console
 
 if TYPE_CHECKING:
+    from spasm.cluster.tasks import Cluster
     from spasm.tuning.search import Search
 
 
@@ -48,6 +50,9 @@ class Tune:
     cache: Cache = Path("output/cache")
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, ADVANCED] = Hardware()
+    cluster: ClusterAddress = ""
+    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
+    requirements-cluster.txt."""
 
 
 def main(settings: Tune) -> int:
@@ -57,6 +62,7 @@ def main(settings: Tune) -> int:
 
     model, read, split = model_named(settings.model, "--model"), settings.read, settings.split
     check(settings.study, split)
+    cluster.check(settings.cluster, settings.workers)
     data = load_training(
         read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
     )
@@ -70,15 +76,16 @@ def main(settings: Tune) -> int:
     print(console.data_summary(data))
     app.warn([*map(str, data.warnings), *data.findings])
     workers = settings.workers or cpu_count()
-    run_searches(searches, workers, progress.print_row)
     best = []
-    for search in searches:
-        found = write_result(search)
-        print(tuning_tables.result_table(found, model))
-        best.append(found["best"]["values"])
-    if settings.study.nested:
-        evaluate(settings, model, searches, best, workers)
-        return 0
+    with cluster.opened(settings.cluster) as found:
+        run_searches(searches, workers, progress.print_row, found)
+        for search in searches:
+            result = write_result(search)
+            print(tuning_tables.result_table(result, model))
+            best.append(result["best"]["values"])
+        if settings.study.nested:
+            evaluate(settings, model, searches, best, workers, found)
+            return 0
     search = searches[0]
     run = ["--settings", str(search.out), "--run", f"output/{search.study}", *data_flags(settings)]
     print(f"written: {search.out}, {search.shown_storage}")
@@ -86,7 +93,14 @@ def main(settings: Tune) -> int:
     return 0
 
 
-def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[dict[str, Any]], workers: int) -> None:
+def evaluate(
+    settings: Tune,
+    model: Model,
+    searches: "list[Search]",
+    best: list[dict[str, Any]],
+    workers: int,
+    found: "Cluster | None",
+) -> None:
     """Print how good the search is on children that it did not use."""
     from spasm.report import tuning_tables
     from spasm.tuning.nested import nested_metrics
@@ -94,7 +108,7 @@ def evaluate(settings: Tune, model: Model, searches: "list[Search]", best: list[
     from spasm.tuning.workers import predict_all_held_out
 
     data, study, out = searches[0].data, settings.study, nested_result(settings.study)
-    metrics = nested_metrics(data, *predict_all_held_out(searches, best, workers))
+    metrics = nested_metrics(data, *predict_all_held_out(searches, best, workers, found))
     chosen = {f"fold_{search.outer_fold}": values for search, values in zip(searches, best, strict=True)}
     about = {"model": model.name, "study": study.study, "simulated": data.simulated, "trials": study.trials}
     files.write_json(out, {**about, "chosen_without": chosen, **metrics})

@@ -100,7 +100,7 @@ def train(flags: list[str]) -> str:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folds are trained here, one after the other: faster, and what a test patches is in force."""
 
-    def train_folds(run, folder, model, config, hardware, seed, folds, workers, watch, with_tensorboard):
+    def train_folds(run, folder, model, config, hardware, seed, folds, workers, watch, with_tensorboard, begun):
         for fold in folds:
             train_fold(run, folder, model, config, hardware, seed, fold, with_tensorboard)
 

@@ -216,3 +216,19 @@ def test_inner_folds_hold_whole_children_and_share_out_the_positives():
         assert len(set(inner[groups == child])) == 1
     assert [labels[inner == fold].sum() for fold in range(5)] == [4] * 5
     assert len(set(inner_folds(np.array([0, 1, 1]), np.array(["a", "b", "b"])))) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@SPACES
+def test_a_gpu_solves_the_same_ridge(by_features):
+    generator = np.random.default_rng(0)
+    labels, groups = np.arange(300) % 2, np.repeat(np.arange(30), 10)
+    features = generator.normal(size=(300, 200)).astype(np.float32)
+    features[:, :3] += 0.3 * (2 * labels[:, None] - 1)
+    fitted = [
+        fit_ridge(features, labels, groups, by_features=by_features, device=torch.device(device))
+        for device in ("cpu", "cuda")
+    ]
+    assert all(value.device.type == "cpu" for value in fitted[1].values())
+    on_cpu, on_gpu = (logits_of(features, one) for one in fitted)
+    assert np.abs(on_cpu - on_gpu).max() < 1e-4

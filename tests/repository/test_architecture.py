@@ -17,7 +17,7 @@ from helpers.repository import ROOT, SOURCE
 LIBRARY = SOURCE / "spasm"
 # A room may import those before it.
 ROOMS = (
-    "core", "config", "data", "features", "evaluation", "simulation", "ensemble", "models", "runs", "training",
+    "core", "config", "cluster", "data", "features", "evaluation", "simulation", "ensemble", "models", "runs", "training",
     "tuning", "inference", "explain", "video", "report", "export", "cli",
 )  # fmt: skip
 # "module: room above", each with the reason why. This list may only become shorter.
@@ -26,7 +26,13 @@ LONGEST = 400
 # Files of more lines, each with the reason why it is not two. This list may only become shorter.
 LONG: set[str] = set()
 # What one library brings along for another to use.
-BROUGHT_BY = {"cv2": "mediapipe", "pydantic_core": "pydantic", "sqlalchemy": "optuna"}
+BROUGHT_BY = {
+    "cloudpickle": "distributed",
+    "dask": "distributed",
+    "cv2": "mediapipe",
+    "pydantic_core": "pydantic",
+    "sqlalchemy": "optuna",
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -68,7 +68,7 @@ def requirements(name: str) -> tuple[set[Requirement], set[str]]:
     return {Requirement(line) for line in lines if line and not line.startswith("-r")}, included
 
 
-@pytest.mark.parametrize("extra", ["video", "report", "tune", "poses", "dev"])
+@pytest.mark.parametrize("extra", ["video", "report", "tune", "poses", "cluster", "dev"])
 def test_an_extra_asks_for_the_same_as_its_requirements_file(extra):
     wanted, included = requirements(f"requirements-{extra}.txt")
     of_others = ",".join(name for name in EXTRAS if f"requirements-{name}.txt" in included)

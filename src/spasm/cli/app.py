@@ -22,7 +22,7 @@ import tyro
 from spasm.cli.flags import check_given_once, check_words, flags_of, in_order
 from spasm.cli.help_text import help_text
 from spasm.config.fields import SettingsError, flag_of, to_tree
-from spasm.core.errors import DataError, TrainingError, describe_os_error, printable
+from spasm.core.errors import ClusterError, DataError, TrainingError, describe_os_error, printable
 from spasm.core.files import open_regular
 from spasm.core.text import escape_output
 
@@ -57,7 +57,7 @@ def run(
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (DataError, TrainingError) as error:
+    except (DataError, TrainingError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -74,7 +74,7 @@ def reading(paths: list[Path]) -> Iterable[Path]:
 def print_row(row: dict[str, Any]) -> None:
     """A line on stdout with all values of a row, such as a trial, by name."""
     cells = (f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
-    print("  ".join(cells), flush=True)
+    print("  ".join(cells) + "\n", end="", flush=True)  # at once, because threads print too
 
 
 class Training:

@@ -1,19 +1,20 @@
 """The training command: models one after the other, the decision after each, and the report."""
 
+import contextlib
 import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from spasm.cli import app, progress
+from spasm.cli import app, cluster, progress
 from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, Shown, flag_of, settings, to_tree, within
-from spasm.config.runtime import Cache, Hardware
+from spasm.config.runtime import Cache, Cluster, Hardware
 from spasm.core.errors import DataError, printable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
@@ -27,6 +28,7 @@ from spasm.runs.decide import decide
 from spasm.runs.folder import ModelFolder, Run, open_model, open_run, reopen_run
 from spasm.training import tensorboard
 from spasm.training.folds import train_folds
+from spasm.training.on_cluster import BegunFolds, ClusterTrainer, resolved, training_on
 
 Models = Annotated[tuple[str, ...], Shown(value="NAMES")]
 
@@ -47,7 +49,7 @@ class Train:
     seed: Seed = 0
     """Seed of the training; each seed adds to the same run."""
     workers: Annotated[int, within(0, 256), PER_CORE] = 0
-    """Folds trained side by side, one thread each."""
+    """Folds trained side by side, one thread each; a GPU trains all folds of stgcn_mil in one process."""
     report: bool = True
     """Write report.html and model_card.md."""
     decide_only: Annotated[bool, ADVANCED] = False
@@ -55,6 +57,9 @@ class Train:
     cache: Cache = Path("output/cache")
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
+    cluster: Cluster = ""
+    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
+    requirements-cluster.txt."""
     tensorboard: Annotated[bool, ADVANCED] = False
     """Write learning curves for tensorboard --logdir RUN; needs requirements-report.txt."""
     blend: Blend = Blend()
@@ -77,6 +82,7 @@ def train(flags: Any, command: list[str]) -> int:
     check(flags)
     if flags.decide_only:
         return _decide_only(flags, blend)
+    cluster.check(flags.cluster, flags.workers)
     read = flags.read
     data = load_training(
         read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash, read.landmarks
@@ -93,14 +99,34 @@ def train(flags: Any, command: list[str]) -> int:
     if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
         print("warning: onsets.csv is not used: it needs a network with --NETWORK.loss squared", file=sys.stderr)
 
+    with trainer_of(flags.cluster) as trainer:
+        return _train_all(flags, run, opened, blend, trainer, begun_s)
+
+
+def _train_all(
+    flags: Any,
+    run: Run,
+    opened: "Sequence[OpenedModel]",
+    blend: Blend | None,
+    trainer: ClusterTrainer | None,
+    begun_s: float,
+) -> int:
+    """Train the opened models, on a cluster if there is a trainer for it, and decide after each."""
+    data, read = run.data, flags.read
     folds = range(run.folds) if flags.fold is None else [flags.fold]
     workers = min(len(folds), flags.workers or cpu_count())
+    begun: dict[str, BegunFolds] = {}
+    if trainer is not None:  # all models at once, those that are decided first before the others
+        for place, one in enumerate(opened):
+            begun[one.model.name] = begin_folds(
+                trainer, run, one, flags.hardware, flags.seed, folds, -place, flags.tensorboard
+            )
     written: list[Path] = []
     result: Metrics | None = None
     reported: Metrics | None = None
     for one in opened:
-        train_model(run, one, flags.hardware, flags.seed, folds, workers, flags.tensorboard)
         name = one.model.name
+        train_model(run, one, flags.hardware, flags.seed, folds, workers, flags.tensorboard, begun.get(name))
         waiting = [fold for fold in range(run.folds) if not one.folder.is_trained(flags.seed, fold)]
         if waiting:
             print(f"{name}: folds {', '.join(map(str, waiting))} of seed {flags.seed} are still to be trained")
@@ -173,13 +199,45 @@ def train_model(
     folds: Sequence[int],
     workers: int,
     with_tensorboard: bool = False,
+    begun: BegunFolds | None = None,
 ) -> None:
-    """Train some folds of an opened model, or continue them, and show the progress; see `train_folds`."""
+    """Train some folds of an opened model, or continue them, and show the progress; see `train_folds`.
+
+    begun: those that are being trained on a cluster.
+    """
     model, config, folder, environment = opened
     computed = (f"{key} {value}" for key, value in environment.items() if not key.endswith("sha256"))
     print(", ".join([model.name, f"seed {seed}", f"{run.folds} folds", *computed]), flush=True)
     with progress.Training(model.name) as watch:
-        train_folds(run, folder, model, config, hardware, seed, folds, workers, watch, with_tensorboard)
+        jobs = None if begun is None else begun.jobs
+        train_folds(run, folder, model, config, hardware, seed, folds, workers, watch, with_tensorboard, jobs)
+
+
+@contextlib.contextmanager
+def trainer_of(where: str) -> Iterator[ClusterTrainer | None]:
+    """What trains on the cluster that --cluster names; None without the flag."""
+    with cluster.opened(where) as found:
+        if found is None:
+            yield None
+            return
+        with training_on(found) as trainer:
+            yield trainer
+
+
+def begin_folds(
+    trainer: ClusterTrainer,
+    run: Run,
+    opened: OpenedModel,
+    hardware: Hardware,
+    seed: int,
+    folds: Sequence[int],
+    priority: int,
+    with_tensorboard: bool = False,
+) -> BegunFolds:
+    """Begin to train some folds of an opened model on a cluster, on hardware like that of this command."""
+    model, config, folder, environment = opened
+    same = resolved(hardware, environment)
+    return trainer.begin(run, folder, model, config, same, seed, folds, with_tensorboard, priority)
 
 
 def check(flags: Any) -> None:

@@ -8,6 +8,8 @@ from spasm.config.fields import ADVANCED, Probability, Shown, settings, within
 MaxPlayers = Annotated[int, within(1, 100_000), ADVANCED]
 Cache = Annotated[Path, ADVANCED]
 Abstain = Annotated[Probability, ADVANCED]
+Cluster = Annotated[str, Shown(value="WHERE", default="none", advanced=True)]
+"""Where tasks run: local:N, tcp://HOST:PORT or tls://HOST:PORT of a scheduler of Dask, or FILE.json that it wrote."""
 ABSTAIN: Probability = 0.2
 """Default of --abstain: with less, predictions are no better than the prevalence (docs/experiments.md)."""
 
@@ -17,7 +19,7 @@ class Hardware:
     """What computes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device of the networks; auto uses a GPU where there is one."""
+    """Device of the networks and of the random convolutions' ridge; auto uses a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the convolutions; auto uses bfloat16 where the hardware supports it."""
 

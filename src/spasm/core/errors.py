@@ -18,6 +18,10 @@ class DivergenceError(TrainingError):
     """The loss or its gradient is no longer finite: the settings are bad, no file is damaged."""
 
 
+class ClusterError(Exception):
+    """A cluster lost a task or cannot run it, whatever the settings are; the message says where and what to do."""
+
+
 class DataError(Exception):
     """Something is wrong with the data: where, what, and what the user can do about it."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spasm.cluster.task_process import place_of
 from spasm.config.data import LandmarkSet
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, with_path
@@ -75,7 +76,11 @@ class TrainingData:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if isinstance(state["poses"], tuple):
-            state["poses"] = np.memmap(*state["poses"])
+            path, *about = state["poses"]
+            place = place_of(path)
+            state["poses"] = np.memmap(place, *about)
+            if str(place) != path:  # a copy on another machine, which is removed with what is computed from it
+                state["cache"] = place.parent
         vars(self).update(state)
 
 

@@ -189,16 +189,19 @@ class EnsemblePredictor:
                 attending += self.parameters.weights[name]
         return BatchPrediction(key, posed, seen, logits, attention / (attending or 1.0))
 
-    def probability(
-        self,
-        logits: dict[str, np.ndarray],
-        children: Sequence[str],
-        has_pose: np.ndarray,
-        child_context: bool = True,
-    ) -> np.ndarray:
-        """Probabilities (N,) of segments from the models' logits.
 
-        child_context: allow a decision to use each child's other segments; then all segments of a child must be given.
-        """
-        parameters = self.parameters if child_context else self.parameters.without_context()
-        return parameters.probability(OofScores(logits, np.array(children, dtype=str), has_pose))
+def probability(
+    decision: Decision,
+    logits: dict[str, np.ndarray],
+    children: Sequence[str],
+    has_pose: np.ndarray,
+    child_context: bool = True,
+) -> np.ndarray:
+    """Probabilities (N,) of segments from the logits (N,) of the decision's models.
+
+    child_context: allow the decision to use each child's other segments; then all segments of a child must be given.
+    """
+    parameters = decision.parameters.of_fold_averages()
+    if not child_context:
+        parameters = parameters.without_context()
+    return parameters.probability(OofScores(logits, np.array(children, dtype=str), has_pose))

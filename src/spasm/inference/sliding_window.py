@@ -1,9 +1,10 @@
 """Predictions of a run for a long recording: made window by window, saved in a folder, and read again."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +18,14 @@ from spasm.data.findings import RULES
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
-from spasm.features.movement import movement
 from spasm.inference import event_detection
-from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
 from spasm.inference.event_detection import Curve, Windows
+from spasm.inference.prediction_tasks import ClusterPredictor, predict_windows
 from spasm.runs.artefacts import Decision
+
+if TYPE_CHECKING:
+    from spasm.cluster.tasks import Cluster
 
 WINDOW_COLUMNS = ("end_s", "probability", "pose_s", "seen_s")
 CURVE_COLUMNS = ("time_s", "probability", "movement")
@@ -30,35 +34,33 @@ CURVE_COLUMNS = ("time_s", "probability", "movement")
 class WindowPredictions:
     """Collects the predictions for a recording's windows, in order."""
 
-    def __init__(self, predictor: EnsemblePredictor, abstain: float) -> None:
+    def __init__(self, decision: Decision, abstain: float) -> None:
         """abstain: too little was seen of a window if a smaller fraction of its frames shows movement."""
-        self.predictor, self.length, self.abstain = predictor, predictor.decision.frames, abstain
+        self.decision, self.length, self.abstain = decision, decision.frames, abstain
         self.curve = Curve(self.length)
         self.steps: list[np.ndarray] = []
         self.columns: list[np.ndarray] = []  # (3, N): probability, seconds with a pose, seconds that show movement
 
-    def predict(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:
-        """Predict windows, given as first frames (N,) and poses (N, T, 33, 5); yields the size of each batch."""
-        with_movement = (((firsts, movement(poses)), poses) for firsts, poses in batches)
-        for batch in self.predictor.predict(with_movement):
-            firsts, moving = batch.key
-            # Windows of a child overlap, and most have no event: child context, fitted on segments, is not valid here.
-            probabilities = self.predictor.probability(
-                batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
-            )
-            counts = np.stack([batch.posed.sum(axis=1), batch.seen.sum(axis=1)], axis=1)
-            too_little = is_too_little(counts, self.length, self.abstain)
-            self._add(firsts, np.where(too_little, np.nan, probabilities), moving, batch)
-            yield len(firsts)
+    def add(self, batch: BatchPrediction) -> int:
+        """Add windows that `predict_windows` predicted; their number.
 
-    def _add(self, firsts: np.ndarray, probabilities: np.ndarray, moving: np.ndarray, batch: BatchPrediction) -> None:
-        """Count windows (N,) with their attention or, if no model has attention, with the frames that were seen."""
+        They count with their attention or, if no model has attention, with the frames that were seen.
+        """
+        firsts, moving = batch.key
+        # Windows of a child overlap, and most have no event: child context, fitted on segments, is not valid here.
+        probabilities = probability(
+            self.decision, batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
+        )
+        counts = np.stack([batch.posed.sum(axis=1), batch.seen.sum(axis=1)], axis=1)
+        too_little = is_too_little(counts, self.length, self.abstain)
+        probabilities = np.where(too_little, np.nan, probabilities)
         self.columns.append(np.stack([probabilities, batch.posed.sum(axis=1) / FPS, batch.seen.sum(axis=1) / FPS]))
         of_frames = batch.seen if self.abstain else batch.posed  # with 0 every pose counts
         rows = zip(firsts, probabilities, batch.attention, of_frames, moving, strict=True)
-        for first, probability, weights, seen, speed in rows:
+        for first, one, weights, seen, speed in rows:
             weights = weights if weights.any() else seen.astype(float)
-            self.steps.append(self.curve.add(int(first), float(probability), weights, seen, speed))
+            self.steps.append(self.curve.add(int(first), float(one), weights, seen, speed))
+        return len(firsts)
 
     def windows(self, whole: int, stride: int) -> Windows:
         """The windows so far, of `whole` frames; the curve ends where the next window could begin."""
@@ -79,9 +81,19 @@ def predict_recording(
 
     abstain: see `WindowPredictions`; advance: called with the number of frames that were done since the last call.
     """
-    predictions = WindowPredictions(predictor, abstain)
-    for count in predictions.predict(recordings.windows(path, predictions.length, stride)):
-        advance(count * stride)
+    predictions = WindowPredictions(predictor.decision, abstain)
+    for batch in predict_windows(predictor, recordings.windows(path, predictions.length, stride)):
+        advance(predictions.add(batch) * stride)
+    return predictions.finish(whole, stride)
+
+
+def collect_windows(
+    batches: Iterable[BatchPrediction], whole: int, stride: int, decision: Decision, abstain: float
+) -> Windows:
+    """The windows of a recording of `whole` frames from all their predictions, in order."""
+    predictions = WindowPredictions(decision, abstain)
+    for batch in batches:
+        predictions.add(batch)
     return predictions.finish(whole, stride)
 
 
@@ -94,11 +106,12 @@ def predict_recordings(
     hardware: Hardware,
     out: Path,
     progress: Callable[..., Any],
+    cluster: "Cluster | None" = None,
 ) -> dict[Path, Windows]:
     """Each recording's windows, saved in a folder of `out` so that no recording is predicted twice.
 
     checked: the recordings, as `check_recordings` read them; what was noticed in their poses is saved, too. progress:
-    makes a progress bar for a `total` of frames, as a context manager.
+    makes a progress bar for a `total` of frames, as a context manager. cluster: predict there.
     """
     rests_on = {
         "rules": RULES,
@@ -117,15 +130,11 @@ def predict_recordings(
     left = [path for path, windows in kept.items() if windows is None]
     predicted = {path: windows for path, windows in kept.items() if windows is not None}
     if left:
-        batches = sum(-(-len(window_starts(checked[path].frames, decision.frames, stride)) // BATCH) for path in left)
-        with (
-            EnsemblePredictor(run, decision, hardware, cpu_count(), batches) as predictor,
-            progress(total=sum(checked[path].frames for path in left)) as bar,
-        ):
-            for path in left:
+        lengths = {path: checked[path].frames for path in left}
+        with progress(total=sum(lengths.values())) as bar:
+            each = _predict_each(lengths, run, decision, stride, abstain, hardware, bar.update, cluster)
+            for path, windows in zip(left, each, strict=True):
                 folder = out / path.stem
-                frames = checked[path].frames
-                windows = predict_recording(path, frames, stride, predictor, abstain, bar.update)
                 write(folder, keys[path], windows)
                 written = read(folder, stride, keys[path])  # so that the first run returns what a later one reads
                 if written is None:
@@ -134,11 +143,36 @@ def predict_recordings(
     return {path: predicted[path] for path in checked}
 
 
+def _predict_each(
+    lengths: Mapping[Path, int],
+    run: Path,
+    decision: Decision,
+    stride: int,
+    abstain: float,
+    hardware: Hardware,
+    advance: Callable[[int], Any],
+    cluster: "Cluster | None",
+) -> Iterator[Windows]:
+    """The windows of recordings, given with their frames, one recording after the other."""
+    if cluster is not None:
+        on_cluster = ClusterPredictor(cluster, run, decision, hardware)
+        batches = on_cluster.predict_recordings(list(lengths), list(lengths.values()), stride, advance)
+        of_each = itertools.groupby(batches, lambda numbered: numbered[0])
+        for (_, numbered), whole in zip(of_each, lengths.values(), strict=True):
+            yield collect_windows((batch for _, batch in numbered), whole, stride, decision, abstain)
+        return
+    count = sum(-(-len(window_starts(whole, decision.frames, stride)) // BATCH) for whole in lengths.values())
+    with EnsemblePredictor(run, decision, hardware, cpu_count(), count) as predictor:
+        for path, whole in lengths.items():
+            yield predict_recording(path, whole, stride, predictor, abstain, advance)
+
+
 class OnlineDetector:
     """Windows of live poses, each predicted as soon as it is complete."""
 
     def __init__(self, predictor: EnsemblePredictor, stride: int, abstain: float) -> None:
-        self.predictions, self.stride = WindowPredictions(predictor, abstain), stride
+        self.predictor, self.stride = predictor, stride
+        self.predictions = WindowPredictions(predictor.decision, abstain)
         self.held = missing_frames(0)  # the latest frames
         self.frames = self.next = 0  # frames so far, and the first frame of the next window
 
@@ -173,8 +207,8 @@ class OnlineDetector:
     def _predict(self, firsts: np.ndarray) -> None:
         begin = max(0, self.frames - len(self.held))
         poses = np.stack([self.held[first - begin :][: self.predictions.length] for first in firsts])
-        for _ in self.predictions.predict([(firsts, poses)]):
-            pass
+        for batch in predict_windows(self.predictor, [(firsts, poses)]):
+            self.predictions.add(batch)
 
 
 def files_of(folder: Path) -> tuple[Path, Path, Path]:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,15 +15,16 @@ from spasm.data.findings import NO_POSE, Findings, clean
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.pose import CHANNELS, FPS
 from spasm.data.seen import describe_too_little, is_too_little
-from spasm.data.segments import inspect_pose
 from spasm.ensemble import label_shift
 from spasm.ensemble.blending import OofScores
-from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
+from spasm.inference.prediction_tasks import BATCH, ClusterPredictor, read_batches
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.chosen_models import choose, read_decided_oof
 
-BATCH = 64  # segments read before they are scored
+if TYPE_CHECKING:
+    from spasm.cluster.tasks import Cluster
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,25 +137,28 @@ class TrainedRun:
         return self._predict(batches(), len(starts), names, decision, hardware, problems=problems)
 
     def predict_files(
-        self, paths: Sequence[Path], root: Path, children: Sequence[str], passed: Callable[[int], Any] = lambda n: None
+        self,
+        paths: Sequence[Path],
+        root: Path,
+        children: Sequence[str],
+        passed: Callable[[int], Any] = lambda n: None,
+        cluster: "Cluster | None" = None,
     ) -> Prediction:
         """Predict segment files, each read once. passed: called with the number of files done since the last call.
 
-        Raises DataProblems with everything that is wrong with the files.
+        cluster: predict there. Raises DataProblems with everything that is wrong with the files.
         """
         problems: list[DataError] = []
-
-        def batches() -> Iterator[tuple[list[Findings], np.ndarray]]:
-            for start in range(0, len(paths), BATCH):
-                read = []
-                for path in paths[start : start + BATCH]:
-                    with collect_errors(problems):
-                        read.append(inspect_pose(path, self.frames, root))
-                if not problems:
-                    yield [one.findings for one in read], np.stack([one.pose for one in read])
-
-        count = math.ceil(len(paths) / BATCH)
-        return self._predict(batches(), count, children, self.decision, self.hardware, passed, problems, paths)
+        if cluster is None:
+            batches = read_batches(paths, self.frames, root, problems)
+            count = math.ceil(len(paths) / BATCH)
+            return self._predict(batches, count, children, self.decision, self.hardware, passed, problems, paths)
+        parts, problems = ClusterPredictor(cluster, self.path, self.decision, self.hardware).predict_files(
+            paths, root, passed
+        )
+        if problems:
+            raise DataProblems(problems, paths)
+        return _prediction(parts, children, self.decision)
 
     def _predict(
         self,
@@ -172,31 +176,9 @@ class TrainedRun:
             for batch in predictor.predict(batches):
                 parts.append(batch)
                 passed(len(batch.posed))
-            if problems:
-                raise DataProblems(problems, paths)
-            logits = {name: _joined([part.logits[name] for part in parts]) for name in decision.models}
-            posed = _joined([part.posed for part in parts], decision.frames)
-            has_pose = np.asarray(posed.any(axis=1))
-            probability = predictor.probability(logits, children, has_pose)
-        attention = _joined([part.attention for part in parts], decision.frames)
-        attended = attention.any(axis=1)
-        findings = [one for part in parts for one in part.key]
-        blank = Prediction(
-            probability=probability,
-            label=(probability >= decision.threshold).astype(int),
-            threshold=decision.threshold,
-            attention=attention,
-            peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
-            pose_fraction=posed.mean(axis=1),
-            seen_fraction=_joined([part.seen for part in parts], decision.frames).mean(axis=1),
-            too_little_seen=~has_pose,
-            findings=findings,
-            noticed=[sentences_for_run(one, decision) for one in findings],
-            note=[],
-            logits=logits,
-            has_pose=has_pose,
-        )
-        return blank.with_abstention(ABSTAIN)
+        if problems:
+            raise DataProblems(problems, paths)
+        return _prediction(parts, children, decision)
 
     def findings(self, names: Sequence[str], prediction: Prediction) -> list[str]:
         """A line for each kind of finding in the poses of segments, named `names`, that concerns this run.
@@ -226,6 +208,33 @@ class TrainedRun:
                 return self.decision.threshold, f"; the threshold is kept: {found}, {estimate.reason}"
             used, reason = estimate.prevalence, f", chosen for the prevalence {estimate.prevalence:.3f}; {found}"
         return label_shift.threshold_at(oof.labels, oof.in_sample, used, blend.threshold_rule), reason
+
+
+def _prediction(parts: Sequence[BatchPrediction], children: Sequence[str], decision: Decision) -> Prediction:
+    """The predictions of a decision for segments, whose findings are the keys of the batches."""
+    logits = {name: _joined([part.logits[name] for part in parts]) for name in decision.models}
+    posed = _joined([part.posed for part in parts], decision.frames)
+    has_pose = np.asarray(posed.any(axis=1))
+    of_all = probability(decision, logits, children, has_pose)
+    attention = _joined([part.attention for part in parts], decision.frames)
+    attended = attention.any(axis=1)
+    findings = [one for part in parts for one in part.key]
+    blank = Prediction(
+        probability=of_all,
+        label=(of_all >= decision.threshold).astype(int),
+        threshold=decision.threshold,
+        attention=attention,
+        peak_time_s=np.where(attended, attention.argmax(axis=1) / FPS, np.nan),
+        pose_fraction=posed.mean(axis=1),
+        seen_fraction=_joined([part.seen for part in parts], decision.frames).mean(axis=1),
+        too_little_seen=~has_pose,
+        findings=findings,
+        noticed=[sentences_for_run(one, decision) for one in findings],
+        note=[],
+        logits=logits,
+        has_pose=has_pose,
+    )
+    return blank.with_abstention(ABSTAIN)
 
 
 def _joined(parts: Sequence[np.ndarray], width: int | None = None) -> np.ndarray:

@@ -53,6 +53,10 @@ class Predictor(Protocol):
         """The explanation of the predictions for these segments."""
 
 
+def ignore_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
+    """Do nothing after an epoch."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FoldJob:
     """One fold to train: everything that the result may depend on, and where progress is reported."""
@@ -66,7 +70,7 @@ class FoldJob:
     hardware: Hardware = Hardware()
     checkpoint: Path | None = None
     """File with the state of a long training, to resume it; it is deleted when the fold is finished."""
-    on_epoch: Callable[[int, Mapping[str, float], bool], None] = lambda epoch, row, noted: None
+    on_epoch: Callable[[int, Mapping[str, float], bool], None] = ignore_epoch
     """Called after each epoch with its number from 1 and its row of the history, first for those of an earlier call.
     noted: the history need not be written now, because it was, or because no checkpoint of this epoch is."""
 
@@ -109,6 +113,10 @@ class Model(abc.ABC):
     def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
         """Facts that must be the same for all folds of a model, besides its settings. folder: the user's data."""
         return {"threads": 1}
+
+    def files_read(self, config: Any) -> list[Path]:
+        """The files of the user that training reads beside the data."""
+        return []
 
     @abc.abstractmethod
     def search_space(self) -> "dict[str, BaseDistribution]":

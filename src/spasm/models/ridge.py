@@ -13,6 +13,7 @@ import torch
 from spasm.ensemble.calibration import fit_logistic
 
 PENALTIES = np.geomspace(1e-3, 10, 9)  # relative to the mean squared norm of a row's features
+CPU = torch.device("cpu")
 INNER_FOLDS = 5  # among the training children, to choose the penalty and to calibrate
 BATCH = 1024  # rows that are in memory at a time
 BLOCK = 1024  # columns of a symmetric matrix that are computed at a time, from the diagonal on
@@ -37,32 +38,34 @@ def fit_ridge(
     groups: np.ndarray,
     originals: int | None = None,
     by_features: bool | None = None,
+    device: torch.device = CPU,
 ) -> dict[str, torch.Tensor]:
     """Mean, scale, coefficients and intercept of a ridge regression on labels -1 and 1, and a calibration of its score.
 
     features (M, F) float32; labels (M,) of 0 and 1; groups (M,): the child of each row. The
     penalty, and the calibration of scores to log-odds, come from inner folds of whole children. originals: how many of
     the first rows are segments as they were recorded, not augmented copies; None: all. The calibration is theirs, since
-    copies are harder. by_features: solve in the space of features; None: if there are more rows than features.
+    copies are harder. by_features: solve in the space of features; None: if there are more rows than features. device:
+    where it is solved; the result is on the CPU.
     """
-    rows = StandardRows(features)
+    rows = StandardRows(features, device)
     if by_features is None:
         by_features = rows.count > rows.features
-    target = torch.from_numpy(2.0 * labels - 1)
+    target = torch.from_numpy(2.0 * labels - 1).to(device)
     solver = FeatureSpace(rows, target) if by_features else RowSpace(rows, target)
     inner = inner_folds(labels, groups)
     scores = np.zeros((len(PENALTIES), len(labels)))
     for fold in np.unique(inner):
         scored = np.flatnonzero(inner == fold)
         scores[:, scored] = solver.left_out(scored)
-    best = int(((scores - target.numpy()) ** 2).mean(1).argmin())
+    best = int(((scores - target.cpu().numpy()) ** 2).mean(1).argmin())
     coefficients, intercept = solver.fitted(PENALTIES[[best]])
     # A ridge score is not in log-odds, so its slope has no prior.
     slope, offset = fit_logistic(scores[best, :originals, None], labels[:originals], np.zeros(1), 1e-3)
     return {
-        "mean": rows.mean,
-        "scale": rows.scale,
-        "coefficients": coefficients * slope,
+        "mean": rows.mean.cpu(),
+        "scale": rows.scale.cpu(),
+        "coefficients": coefficients.cpu() * slope,
         "intercept": torch.tensor(intercept * slope + offset, dtype=torch.float64),
     }
 
@@ -86,11 +89,11 @@ def inner_folds(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
 class StandardRows:
     """Rows of features less their mean and divided by their standard deviation, a batch at a time."""
 
-    def __init__(self, features: Features) -> None:
-        self.raw = features
+    def __init__(self, features: Features, device: torch.device = CPU) -> None:
+        self.raw, self.device = features, device
         self.count, self.features = (int(size) for size in features.shape)
         self.dtype = torch.as_tensor(features[np.arange(1)]).dtype
-        total = torch.zeros(self.features, dtype=torch.float64)
+        total = torch.zeros(self.features, dtype=torch.float64, device=device)
         for values in self._batches(np.arange(self.count)):
             total += values.sum(0, dtype=torch.float64)
         mean = total / self.count
@@ -111,7 +114,7 @@ class StandardRows:
 
     def _batches(self, rows: np.ndarray) -> Iterator[torch.Tensor]:
         for start in range(0, len(rows), BATCH):
-            yield torch.as_tensor(self.raw[rows[start : start + BATCH]])
+            yield torch.as_tensor(self.raw[rows[start : start + BATCH]]).to(self.device)
 
 
 class RowSpace:
@@ -127,13 +130,13 @@ class RowSpace:
         fitted = np.setdiff1d(np.arange(self.rows.count), scored)
         intercept = self.target[fitted].mean()
         dual = solve(self.gram[fitted[:, None], fitted], self.target[fitted] - intercept, PENALTIES)
-        return (self.gram[scored[:, None], fitted].double() @ dual + intercept).T.numpy()
+        return (self.gram[scored[:, None], fitted].double() @ dual + intercept).T.cpu().numpy()
 
     def fitted(self, penalty: np.ndarray) -> tuple[torch.Tensor, float]:
         """Coefficients (F,) float64 of standardised features, and the intercept; penalty (1,)."""
         intercept = self.target.mean()
         dual = solve(self.gram, self.target - intercept, penalty)[:, 0]
-        coefficients = torch.zeros(self.rows.features, dtype=torch.float64)
+        coefficients = torch.zeros(self.rows.features, dtype=torch.float64, device=self.rows.device)
         for values, part in zip(self.rows.batches(np.arange(self.rows.count)), dual.split(BATCH), strict=True):
             coefficients += values.double().T @ part
         return coefficients / self.rows.features**0.5, float(intercept)
@@ -147,7 +150,7 @@ class FeatureSpace:
 
     def __init__(self, rows: StandardRows, target: torch.Tensor) -> None:
         self.rows, self.target = rows, target
-        self.gram = torch.zeros(rows.features, rows.features, dtype=rows.dtype)
+        self.gram = torch.zeros(rows.features, rows.features, dtype=rows.dtype, device=rows.device)
         self.products = self._add(np.arange(rows.count), sign=1)
         for below, right in self._off_diagonal():
             right.copy_(below.T)
@@ -162,7 +165,7 @@ class FeatureSpace:
         for block, kept in zip(self._diagonal(), self.blocks, strict=True):
             block.copy_(kept)
         scores = [(values.double() @ weights + intercept).T for values in self.rows.batches(scored)]
-        return torch.cat(scores, 1).numpy()
+        return torch.cat(scores, 1).cpu().numpy()
 
     def fitted(self, penalty: np.ndarray) -> tuple[torch.Tensor, float]:
         """Coefficients (F,) float64 of standardised features, and the intercept; penalty (1,)."""
@@ -175,7 +178,7 @@ class FeatureSpace:
 
     def _add(self, rows: np.ndarray, sign: int) -> torch.Tensor:
         """Add these rows to the lower half; the same of their products with the target and with 1: (F, 2) float64."""
-        products = torch.zeros(self.rows.features, 2, dtype=torch.float64)
+        products = torch.zeros(self.rows.features, 2, dtype=torch.float64, device=self.rows.device)
         for values, target in zip(self.rows.batches(rows), self.target[rows].split(BATCH), strict=True):
             for start in range(0, self.rows.features, BLOCK):
                 columns = slice(start, start + BLOCK)
@@ -235,9 +238,9 @@ def solve(matrix: torch.Tensor, right: torch.Tensor, penalties: np.ndarray) -> t
 
 def symmetric_product(matrix: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """matrix @ values in float64, of the matrix's lower half; rounding to float32 would limit the solutions."""
-    product = torch.zeros_like(values)
-    for start in range(0, len(matrix), SLICE):
-        end = start + SLICE
+    product, size = torch.zeros_like(values), SLICE if matrix.device == CPU else BLOCK
+    for start in range(0, len(matrix), size):
+        end = start + size
         rows = matrix[start:end, :end].double()
         product[start:end] += rows @ values[:end]
         product[:start] += rows[:, :start].T @ values[start:end]

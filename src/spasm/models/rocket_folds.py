@@ -17,7 +17,8 @@ from spasm.core.errors import DataError, TrainingError
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.features.augmentation import augment
 from spasm.models.model import Explanation, FoldScores
-from spasm.models.ridge import fit_ridge, of_raw_features
+from spasm.models.networks.gpu import free_memory, is_out_of_memory
+from spasm.models.ridge import CPU, fit_ridge, of_raw_features
 from spasm.models.rocket_transform import (
     HIGH_TAPS,
     PARTS,
@@ -50,8 +51,11 @@ def fit(
     augmented_copies: int,
     seed: int,
     fold: int,
+    device: torch.device = CPU,
 ) -> Tensors:
     """Kernels, biases and the ridge, fitted on the segments `rows` of the data, each with a pose.
+
+    device: where the ridge is solved; the CPU if it does not fit into the memory there.
 
     Kernels and biases depend on the seed, the settings and which channels move, so that folds of a run share them.
     """
@@ -79,8 +83,14 @@ def fit(
                     file.write(transform(series(batch, features), sampled).numpy().data)
             file.flush()
             pooled = RowsOfFile(file, copies * len(rows))
-            fitted = fit_ridge(pooled, np.tile(labels, copies), np.tile(children, copies), originals=len(rows))
-            return sampled | fitted
+            ridge = pooled, np.tile(labels, copies), np.tile(children, copies), len(rows)
+            try:
+                return sampled | fit_ridge(*ridge, device=device)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            free_memory()
+            return sampled | fit_ridge(*ridge)
 
 
 class RowsOfFile:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from spasm.cluster.task_process import place_of
 from spasm.config.fields import settings, within
 from spasm.config.network import NetworkConfig, Optimization
 from spasm.config.runtime import Hardware
@@ -52,7 +53,10 @@ class TwoStreamModel(NetworkModel):
         if config.weights:
             from spasm.core import checkpoints
 
-            network.load_imagenet(checkpoints.read_state_dict(Path(config.weights)))
+            network.load_imagenet(checkpoints.read_state_dict(place_of(Path(config.weights))))
+
+    def files_read(self, config: Any) -> list[Path]:
+        return [Path(config.weights)] if config.weights else []
 
     def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
         environment = super().environment(config, hardware, folder)

@@ -17,7 +17,6 @@ import dataclasses
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from spasm.core.nearby import listed
 from spasm.core.outputs import check_folder
 from spasm.core.tables import read_table
 from spasm.core.text import shell_words, text_of_path
+from spasm.core.versions import PACKAGES, version_of
 from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds, read_folds, why_untrainable
 from spasm.ensemble.calibration import logit_without_pose
@@ -44,8 +44,6 @@ from spasm.runs.artefacts import (
     read_manifest,
     read_run_info,
 )
-
-PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "lightgbm", "joblib", "safetensors")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -300,7 +298,7 @@ def open_model(
                 settings=dict(settings),
                 environment=dict(environment),
                 data=read_run_info(run.path).data,
-                versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+                versions={"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},
                 command=list(map(text_of_path, command)),
                 files={},
             ).write(model.manifest)

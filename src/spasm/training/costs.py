@@ -31,8 +31,13 @@ def note_training(folder: Path, model: ModelFolder, seed: int, train: Callable[[
     if begun_before:
         return None
     cost = {"seconds": time.monotonic() - start_s, "processor_seconds": processor_seconds() - before_s}
-    files.write_json(_training_file(folder, model, seed), cost)
+    note_cost(folder, model, seed, cost)
     return cost
+
+
+def note_cost(folder: Path, model: ModelFolder, seed: int, cost: dict[str, float]) -> None:
+    """Save the cost of a training that was measured elsewhere, see `note_training`."""
+    files.write_json(_training_file(folder, model, seed), cost)
 
 
 def model_costs(folder: Path, run: Run, name: str, seeds: int) -> dict[str, Any]:

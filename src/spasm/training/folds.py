@@ -3,8 +3,9 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,20 @@ from spasm.training.progress import Progress
 KILLED = "a worker was killed, perhaps because memory ran out; to resume, run the same command with fewer --workers"
 POLL_S = 1.0  # between two checks of the workers' progress
 
-
 Watch = Callable[[Progress], None]
+Scored = tuple[np.ndarray, dict[str, float]]
+"""The logits of a fold's held-out segments, and the fraction of the gain by each group of features."""
+Compute = Callable[[Model, Sequence[FoldJob], Sequence[np.ndarray], Sequence[Path]], Iterable[Scored]]
+
+
+def fit_and_score(
+    model: Model, jobs: Sequence[FoldJob], scored: Sequence[np.ndarray], paths: Sequence[Path]
+) -> Iterator[Scored]:
+    """Train folds, write each model to its path, and score the segments `scored` with that file, as new ones are."""
+    for job, rows, path, fitted in zip(jobs, scored, paths, model.fit_together(jobs), strict=True):
+        model.save(path, fitted)
+        logits = model.predict_data(model.load([path], job.config, job.hardware), job.data, rows).logits[0]
+        yield logits, model.gain_fractions(fitted)
 
 
 def train_fold(
@@ -51,8 +64,12 @@ def train_together(
     seed: int,
     folds: Sequence[int],
     with_tensorboard: bool = False,
+    compute: Compute = fit_and_score,
 ) -> None:
-    """Train some folds in this process, side by side if the model can; see `train_fold`. Trained ones are left out."""
+    """Train some folds in this process, side by side if the model can; see `train_fold`. Trained ones are left out.
+
+    compute: what trains and scores them, perhaps elsewhere; all files but the checkpoint are written in this process.
+    """
     with contextlib.ExitStack() as opened:
         begun = []
         for fold in folds:
@@ -62,8 +79,13 @@ def train_together(
                 note = opened.enter_context(tensorboard.written(curves))
                 begun.append(_begin(run, folder, model, config, hardware, seed, fold, note))
         if begun:
-            for one, fitted in zip(begun, model.fit_together([one.job for one in begun]), strict=True):
-                _finish(run, folder, model, one, fitted)
+            jobs = [one.job for one in begun]
+            scored = [np.flatnonzero((run.fold_of == job.fold) & run.data.has_pose) for job in jobs]
+            results = compute(model, jobs, scored, [folder.weights(seed, job.fold) for job in jobs])
+            for one, rows, (logits, fractions) in zip(begun, scored, results, strict=True):
+                if model.epochs(config, len(one.job.rows)):
+                    one.note(len(one.history), tensorboard.out_of_fold(run.data.labels[rows], logits))
+                _finish(run, folder, one, logits, fractions)
 
 
 class _Begun(NamedTuple):
@@ -93,7 +115,7 @@ def _begin(
     history: list[Mapping[str, float]] = []
 
     def on_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
-        history[epoch - 1 :] = [row]  # a fold that ran out of memory beside others begins again at its checkpoint
+        history[epoch - 1 :] = [row]  # it begins again if memory ran out, or a worker died
         if not noted:
             folder.note_history(seed, fold, history)
         note(epoch, row)
@@ -101,23 +123,14 @@ def _begin(
     return _Begun(FoldJob(run.data, rows, config, seed, fold, hardware, checkpoint, on_epoch), history, note)
 
 
-def _finish(run: Run, folder: ModelFolder, model: Model, begun: _Begun, fitted: Any) -> None:
-    """Save a trained fold, and score its held-out children."""
-    job, history, data = begun.job, begun.history, run.data
-    seed, fold = job.seed, job.fold
-    path = folder.weights(seed, fold)
-    model.save(path, fitted)
-    posed = np.flatnonzero((run.fold_of == fold) & data.has_pose)
-    # Score with the saved file, as new segments are scored.
-    logits = model.predict_data(model.load([path], job.config, job.hardware), data, posed).logits[0]
-    if model.epochs(job.config, len(job.rows)):
-        begun.note(len(history), tensorboard.out_of_fold(data.labels[posed], logits))
-    # Save this before the fold counts as trained, or a kill would lose it.
-    if fractions := model.gain_fractions(fitted):
+def _finish(run: Run, folder: ModelFolder, begun: _Begun, logits: np.ndarray, fractions: Mapping[str, float]) -> None:
+    """Note what a trained fold gave, last in the manifest, so that it counts as trained."""
+    seed, fold = begun.job.seed, begun.job.fold
+    if fractions:  # before the fold counts as trained, or a kill would lose it
         folder.note_importance(seed, fold, fractions)
-    folder.finish_fold(run, seed, fold, logits, path)
-    if history:
-        folder.note_history(seed, fold, history)
+    folder.finish_fold(run, seed, fold, logits, folder.weights(seed, fold))
+    if begun.history:
+        folder.note_history(seed, fold, begun.history)
     folder.last(seed, fold).unlink(missing_ok=True)
 
 
@@ -137,14 +150,19 @@ def train_folds(
     workers: int,
     watch: Watch = lambda progress: None,
     with_tensorboard: bool = False,
+    begun: "Sequence[Future[None]] | None" = None,
 ) -> None:
     """Train some folds of a model, each in its own process on one thread, or all in one if the model asks for that.
 
-    See `train_fold`.
+    See `train_fold`. begun: what is waited for, if all of them are already being trained elsewhere.
     """
-    waiting = [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
+    waiting = waiting_folds(folder, seed, folds)
     epochs = {fold: model.epochs(config, len(training_rows(run, fold))) for fold in folds}
     with watching(folder, seed, epochs, watch):
+        if begun is not None:
+            for job in as_completed(begun):
+                job.result()
+            return
         if not waiting:
             return
         together = [waiting] if model.side_by_side(config, hardware) else [[fold] for fold in waiting]
@@ -160,6 +178,11 @@ def train_folds(
             except BaseException:
                 processes.stop(pool)
                 raise
+
+
+def waiting_folds(folder: ModelFolder, seed: int, folds: Sequence[int]) -> list[int]:
+    """The folds that are not trained, or whose training was stopped before its checkpoint was removed."""
+    return [fold for fold in folds if not folder.is_trained(seed, fold) or folder.last(seed, fold).exists()]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from spasm.data.dataset import TrainingData
 from spasm.ensemble.blending import OofScores, fit_blend
 from spasm.ensemble.calibration import logit, logit_without_pose
 from spasm.evaluation import bootstrap, metrics
-from spasm.tuning.search import Search, fold_scorer, log_losses, out_of_fold
+from spasm.tuning.search import Scorer, Search, fold_scorer, log_losses, out_of_fold
 from spasm.tuning.spaces import with_values
 
 
@@ -28,15 +28,18 @@ class HeldOutPredictions:
     """(M,) bool: the predicted labels."""
 
 
-def predict_held_out(search: Search, values: Sequence[Mapping[str, Any]], parent: int) -> list[HeldOutPredictions]:
+def predict_held_out(
+    search: Search, values: Sequence[Mapping[str, Any]], parent: int, score: Scorer | None = None
+) -> list[HeldOutPredictions]:
     """Train each of several settings on all but the outer fold's children, and predict those.
 
     Calibration and threshold come from out-of-fold rows of the training children, so that the predictions do not depend
-    on any label of the held-out children.
+    on any label of the held-out children. score: as in `work`.
     """
     processes.die_with_parent(parent)
     data, trained_on = search.data, search.fold_of != search.outer_fold
-    held_out, children, score = np.flatnonzero(~trained_on), np.array(data.children), fold_scorer(search)
+    score = score or fold_scorer(search)
+    held_out, children = np.flatnonzero(~trained_on), np.array(data.children)
     predictions = []
     for changed in values:
         settings = with_values(search.model.config(), changed)

@@ -111,13 +111,19 @@ def fold_scorer(search: Search) -> Scorer:
 
     Both are row numbers of segments with a pose. It trains in the same way as `train_folds.py` for that fold and seed.
     """
-    model, data, hardware = search.model, search.data, search.hardware
 
     def score(config: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
-        trained = model.fit(FoldJob(data, rows, config, search.seed, fold, hardware))
-        return model.predict_data(model.predictor(trained, config, hardware), data, scored).logits[0]
+        return fit_and_score(
+            search.model, FoldJob(search.data, rows, config, search.seed, fold, search.hardware), scored
+        )
 
     return score
+
+
+def fit_and_score(model: Model, job: FoldJob, scored: np.ndarray) -> np.ndarray:
+    """Train a fold, and return the logits of the segments `scored`."""
+    predictor = model.predictor(model.fit(job), job.config, job.hardware)
+    return model.predict_data(predictor, job.data, scored).logits[0]
 
 
 def out_of_fold(search: Search, score: Scorer, settings: Any) -> Iterator[np.ndarray]:
@@ -201,11 +207,14 @@ def states_of(study: optuna.Study) -> list[TrialState]:
     return [trial.state for trial in study.get_trials(deepcopy=False)]
 
 
-def work(searches: Sequence[Search], worker: int, parent: int, report: Report) -> None:
-    """Run trials until every study has enough finished ones; several workers may do so at once."""
+def work(searches: Sequence[Search], worker: int, parent: int, report: Report, score: Scorer | None = None) -> None:
+    """Run trials until every study has enough finished ones; several workers may do so at once.
+
+    score: scores a fold of any of the searches, which differ only in their children; by default in this process.
+    """
     processes.die_with_parent(parent)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    score = fold_scorer(searches[0])  # the same for all searches, which differ only in their children
+    score = score or fold_scorer(searches[0])
     with storage.holding(searches[0]) as token:
         waiting = [
             (storage.retry_while_unreachable(search, functools.partial(load_study, search)), search)

@@ -3,26 +3,23 @@
 Finished videos are not extracted again, and an unreadable video does not stop the others.
 """
 
-import contextlib
-import multiprocessing
-import os
-import queue
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
-from spasm.core.processes import cpu_count
+from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.data.naming import child_of
-from spasm.video import landmarker, one_video, sandbox
+from spasm.video import landmarker, one_video
 from spasm.video.one_video import COLUMNS, Extraction
+from spasm.video.parallel_extraction import extract_in_processes, extract_on_cluster
 from spasm.video.recording_files import free_name, manifests, segments_of
 
+if TYPE_CHECKING:
+    from spasm.cluster.tasks import Cluster
+
+PACKAGES = ("mediapipe",)  # that a worker of a cluster needs beside those of every run
 KEY = "video_sha256"  # the field of a manifest that only videos have
-REPORT_EVERY = 100  # frames between two reports of progress
 
 
 class ExtractedVideos(NamedTuple):
@@ -46,11 +43,13 @@ def extract_videos(
     child: int | None,
     workers: int,
     progress: Callable[[], Any],
+    cluster: "Cluster | None" = None,
 ) -> ExtractedVideos:
     """Extract the poses of new videos in parallel. Raises DataError, TrainingError.
 
     child: number of the child in all videos; by default each video is of another child. workers: 0 means one for every
-    two CPU cores. progress: makes a progress bar of frames, as a context manager.
+    two CPU cores. progress: makes a progress bar of frames, as a context manager. cluster: extract there, one video for
+    each thread of its workers.
     """
     landmarker.check_tools(extraction.model)
     files.check_writable(extraction.out)
@@ -62,7 +61,10 @@ def extract_videos(
         left = {video: name for video, name in planned.items() if name}
         if left:
             with progress() as bar:
-                _extract_all(left, extraction, workers, bar.update, problems)
+                if cluster is None:
+                    extract_in_processes(left, extraction, workers, bar.update, problems)
+                else:
+                    extract_on_cluster(left, extraction, cluster, bar.update, problems)
         kept = manifests(extraction.out, KEY)
         rows = ([one.get(column, "") for column in COLUMNS] for one in kept.values())
         files.write_csv(extraction.out / "videos.csv", COLUMNS, rows)
@@ -133,80 +135,6 @@ def _is_whole(extraction: Extraction, name: str, kept: dict[str, Any], key: dict
     return kept["recording_sha256"] == digest and kept["segments"] == count and set(pictures.values()) <= {count}
 
 
-# ---- each video in its own process
-
-
-def _extract_all(
-    left: dict[Path, str],
-    extraction: Extraction,
-    workers: int,
-    advance: Callable[[int], Any],
-    problems: list[DataError],
-) -> None:
-    """Extract videos in parallel; errors are added to the problems."""
-    workers = min(workers or max(1, cpu_count() // 2), len(left))
-    counts = multiprocessing.get_context("spawn").Queue()
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = {pool.submit(_extract_apart, video, name, extraction, counts) for video, name in left.items()}
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        advance(counts.get_nowait())
-                for future in finished:
-                    with collect_errors(problems):
-                        future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
-
-
-def _extract_apart(video: Path, name: str, extraction: Extraction, counts: Any) -> None:
-    """Extract a video in its own process, so that a crash stops no other video. Raises DataError."""
-    spawn = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(1, spawn, _begin, (os.getpid(), counts)) as pool:
-            pool.submit(_extract, video, name, extraction).result()
-    except DataError:
-        raise
-    except BrokenProcessPool as error:
-        hint = "try it alone, with --workers 1"
-        raise DataError(video, "its process was killed, perhaps because memory ran out", hint) from error
-    except Exception as error:
-        hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
-        raise DataError(video, f"cannot be extracted: {shorten(str(error))}", hint) from error
-
-
-# State of a worker process, set by `_begin`: the queue for its progress in frames.
-_counts: Any = None
-
-
-def _begin(parent: int, counts: Any) -> None:
-    global _counts
-    sandbox.enter_sandbox(parent)
-    _counts = counts
-
-
-def _extract(video: Path, name: str, extraction: Extraction) -> None:
-    """Extract a video, and report its progress. Raises DataError."""
-    count = 0
-
-    def advance() -> None:
-        nonlocal count
-        count += 1
-        if count % REPORT_EVERY == 0:
-            _counts.put(REPORT_EVERY)
-
-    one_video.extract(video, name, extraction, advance)
-    _counts.put(count % REPORT_EVERY)
-
-
-# ---- videos among recordings
-
-
 class Recordings(NamedTuple):
     """Recordings, some of them extracted from videos."""
 
@@ -222,7 +150,11 @@ class Recordings(NamedTuple):
 
 
 def with_recordings_of_videos(
-    paths: Sequence[Path], extraction: Extraction, child: int | None, progress: Callable[[], Any]
+    paths: Sequence[Path],
+    extraction: Extraction,
+    child: int | None,
+    progress: Callable[[], Any],
+    cluster: "Cluster | None" = None,
 ) -> Recordings:
     """Paths in which each video is replaced by its extracted recording; see `extract_videos`.
 
@@ -231,7 +163,7 @@ def with_recordings_of_videos(
     videos = [path for path in paths if path.suffix != ".npy"]
     if not videos:
         return Recordings(tuple(paths), {}, {}, [], [])
-    extracted = extract_videos(videos, extraction, child, 0, progress)
+    extracted = extract_videos(videos, extraction, child, 0, progress, cluster)
     if extracted.problems:
         raise DataProblems(extracted.problems)
     manifests = {video: extracted.manifests[files.sha256(video)] for video in videos}

@@ -66,10 +66,8 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
     poses = missing_frames(0)
     if content.people:
         poses = resampling.resampled(content.times_s, content.people[0].over(count))
-    remove(extraction.out, name, ("test", *kinds("both")))
+    remove_all(extraction.out, name)
     sheet = sheet_of(extraction.out, name)[0]
-    for old in sheet_of(extraction.out, name):
-        old.unlink(missing_ok=True)
     if len(poses):
         firsts = window_starts(len(poses), extraction.frames, extraction.frames)
         for kind in kinds(extraction.pictures):
@@ -94,6 +92,13 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
         "mediapipe": mediapipe.__version__,
     }
     files.write_json(manifest_path(extraction.out, name), manifest)
+
+
+def remove_all(out: Path, name: str) -> None:
+    """Remove the files of an earlier extraction of a video."""
+    remove(out, name, ("test", *kinds("both")))
+    for old in sheet_of(out, name):
+        old.unlink(missing_ok=True)
 
 
 def summary(manifest: dict[str, Any], out: Path) -> str:

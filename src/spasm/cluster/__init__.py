@@ -1,0 +1,1 @@
+"""Compute in processes of other machines, by Dask."""
