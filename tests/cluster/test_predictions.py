@@ -19,7 +19,7 @@ from helpers.cluster import (
     tls_environment,
     tls_flags,
 )
-from helpers.commands import CPU, Command, here, without_progress
+from helpers.commands import CPU, Command, code_of, here, without_progress
 from helpers.processes import is_gone, wait_until
 from helpers.repository import ROOT, SOURCE
 from helpers.tables import table
@@ -35,14 +35,14 @@ SLOW = "50mbit"
 
 
 @pytest.fixture(scope="module")
-def shared(blended, simulated, tmp_path_factory):
-    """A folder with a run, labelled segments of other children and recordings of them, as on the command's disk."""
+def shared(blended, simulated, train_flags, tmp_path_factory):
+    """The command's disk: runs of all models and of LightGBM alone, segments and recordings of other children."""
     folder = tmp_path_factory.mktemp("shared")
     shutil.copytree(blended, folder / "run")
+    here("train_folds", *train_flags(folder / "lgbm", "--workers", "1", models=["lgbm"]))
     rows = table(simulated / "train_data.csv")
     rng = np.random.default_rng(3)
     (folder / "data/train").mkdir(parents=True)
-    (folder / "data/recordings").mkdir()
     labels, poses = [], []
     for copy in range(COPIES):
         row = rows[copy % len(rows)]
@@ -54,13 +54,10 @@ def shared(blended, simulated, tmp_path_factory):
         poses.append(pose)
     with open(folder / "data/train_data.csv", "w", newline="") as file:
         csv.writer(file).writerows([("segment_name", "label"), *labels])
+    (folder / "recordings").mkdir()
     long = np.concatenate(poses)
-    events = [("recording", "onset_s", "offset_s")]
-    for number, frames in enumerate((40, len(long), 1803, 1210, 900)):  # 40: shorter than a window
-        np.save(folder / f"data/recordings/child_{500 + number}_1.npy", long[:frames])
-        events += [(f"child_{500 + number}_1.npy", second, second + 2) for second in range(5, frames // 30, 20)]
-    with open(folder / "data/events.csv", "w", newline="") as file:
-        csv.writer(file).writerows(events)
+    for number, frames in enumerate((40, len(long) // 2, 1210)):  # 40: shorter than a window
+        np.save(folder / f"recordings/child_{500 + number}_1.npy", long[:frames])
     return folder
 
 
@@ -95,18 +92,23 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def submission(shared: Path, out: Path, *words: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    flags = ["--test", shared / "data/train", "--run", shared / "run", "--out", out / "s.csv", *CPU]
+def submission(
+    shared: Path, out: Path, *words: object, model: str = "run", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    flags = ["--test", shared / "data/train", "--run", shared / model, "--out", out / "s.csv", *CPU]
     return run("submission.py", *flags, *words, **environment)
 
 
 @pytest.fixture(scope="module")
 def submitted(shared, tmp_path_factory):
-    """The files of a submission without a cluster."""
-    out = tmp_path_factory.mktemp("submitted")
-    flags = ["--test", shared / "data/train", "--run", shared / "run", "--out", out / "s.csv"]
-    here("submission", *flags, *CPU)
-    return contents(out)
+    """The files of submissions of both runs without a cluster."""
+    found = {}
+    for name in ("run", "lgbm"):
+        out = tmp_path_factory.mktemp("submitted")
+        flags = ["--test", shared / "data/train", "--run", shared / name, "--out", out / "s.csv"]
+        here("submission", *flags, *CPU)
+        found[name] = contents(out)
+    return found
 
 
 def test_segments_are_predicted_the_same_on_machines_without_their_files_over_a_slow_link(
@@ -116,7 +118,7 @@ def test_segments_are_predicted_the_same_on_machines_without_their_files_over_a_
     before = switch.received()
     finished = submission(shared, tmp_path, "--cluster", address)
     assert finished.returncode == 0, finished.stderr
-    assert contents(tmp_path) == submitted
+    assert contents(tmp_path) == submitted["run"]
     assert f"{address} has no TLS" in finished.stderr
     assert finished.stdout.startswith("dashboard: http://")
     poses = sum(path.stat().st_size for path in (shared / "data/train").iterdir())
@@ -125,8 +127,7 @@ def test_segments_are_predicted_the_same_on_machines_without_their_files_over_a_
 
 def test_recordings_in_parts_give_the_same_files_on_machines_without_them(shared, other_machines, tmp_path):
     address, _ = other_machines
-    paths = sorted((shared / "data/recordings").iterdir())
-    flags = [*paths, "--run", shared / "run", "--events", shared / "data/events.csv", *CPU]
+    flags = [*sorted((shared / "recordings").iterdir()), "--run", shared / "run", *CPU]
     here("timeline", *flags, "--out", tmp_path / "alone")
     finished = run("src/timeline.py", *flags, "--out", tmp_path / "cluster", "--cluster", address)
     assert finished.returncode == 0, finished.stderr
@@ -136,31 +137,27 @@ def test_recordings_in_parts_give_the_same_files_on_machines_without_them(shared
 def test_an_evaluation_reads_a_shared_disk_and_gives_the_same_result(shared, local, tmp_path):
     results = []
     for name, words in (("alone", []), ("cluster", ["--cluster", local])):
-        flags = ["--data", shared / "data", "--run", shared / "run", "--out", tmp_path / name, *CPU]
+        flags = ["--data", shared / "data", "--run", shared / "lgbm", "--out", tmp_path / name, *CPU]
         finished = run("src/evaluate.py", *flags, "--cache", tmp_path / f"cache_{name}", *words)
         assert finished.returncode == 0, finished.stderr
         results.append((tmp_path / name / "evaluation.json").read_bytes())
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("where", ["local", "other_machines"])
-def test_files_with_problems_are_reported_together_in_their_order(shared, where, tmp_path, request):
-    address = request.getfixturevalue(where)
-    address = address if isinstance(address, str) else address[0]
-    test = shared / f"bad_{where}"
+def test_files_with_problems_are_reported_together_in_their_order(shared, local, other_machines, tmp_path):
+    test = shared / "bad"
     shutil.copytree(shared / "data/train", test)
     paths = sorted(test.iterdir())
     for number, content in ((3, b"no array"), (200, b""), (298, b"\x80\x04pickle")):
         paths[number].write_bytes(content)
-    if where == "other_machines":  # before their start, so that they have an empty folder
-        shutil.rmtree(shared / "bad", ignore_errors=True)
-    flags = ["--test", test, "--run", shared / "run", "--out", tmp_path / "s.csv", *CPU]
+    flags = ["--test", test, "--run", shared / "lgbm", "--out", tmp_path / "s.csv", *CPU]
     alone = run("submission.py", *flags)
-    finished = run("submission.py", *flags, "--cluster", address)
-    assert (finished.returncode, alone.returncode) == (1, 1)
     assert "3 problems" in alone.stderr
-    assert alone.stderr in finished.stderr
-    assert not (tmp_path / "s.csv").exists()
+    for address in (local, other_machines[0]):
+        finished = run("submission.py", *flags, "--cluster", address)
+        assert (finished.returncode, alone.returncode) == (1, 1)
+        assert alone.stderr in finished.stderr
+        assert not (tmp_path / "s.csv").exists()
 
 
 def test_a_worker_that_is_killed_in_the_middle_costs_its_task_only(shared, submitted, tmp_path):
@@ -181,7 +178,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_its_task_only(shared, submi
         stderr = command.communicate(timeout=300)[1]
         assert command.returncode == 0, stderr
         wait_until(lambda: all(map(is_gone, tasks)))  # they end with their workers
-    assert contents(tmp_path / "out") == submitted
+    assert contents(tmp_path / "out") == submitted["run"]
 
 
 def children_of(process: int) -> list[int]:
@@ -200,14 +197,15 @@ def test_only_who_has_a_certificate_reaches_a_scheduler_with_tls(shared, submitt
     with Processes(tmp_path / "dask", tls_flags(ours)) as dask:
         address = dask.scheduler()
         dask.worker(address)
-        finished = submission(shared, tmp_path / "out", "--cluster", address, **tls_environment(ours))
+        words = "--cluster", address
+        finished = submission(shared, tmp_path / "out", *words, model="lgbm", **tls_environment(ours))
         assert finished.returncode == 0, finished.stderr + dask.logs()
-        assert contents(tmp_path / "out") == submitted
+        assert contents(tmp_path / "out") == submitted["lgbm"]
         assert "no TLS" not in finished.stderr
         quick = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"}
         plain = address.replace("tls", "tcp")
-        for where, environment in ((address, {}), (plain, {}), (address, tls_environment(others))):
-            refused = submission(shared, tmp_path / "refused", "--cluster", where, **environment, **quick)
+        for where, environment in ((plain, {}), (address, tls_environment(others))):
+            refused = submission(shared, tmp_path / "refused", "--cluster", where, model="lgbm", **environment, **quick)
             assert refused.returncode in (1, 2), refused
             assert refused.stderr.startswith("error: ")
             assert "Traceback" not in refused.stderr
@@ -215,7 +213,7 @@ def test_only_who_has_a_certificate_reaches_a_scheduler_with_tls(shared, submitt
 
 
 def test_what_is_started_for_local_n_listens_on_this_machine_only(shared, tmp_path):
-    flags = ["--test", str(shared / "data/train"), "--run", str(shared / "run"), "--out", str(tmp_path / "s.csv")]
+    flags = ["--test", str(shared / "data/train"), "--run", str(shared / "lgbm"), "--out", str(tmp_path / "s.csv")]
     command = Command(tmp_path, "submission", [*flags, *CPU, "--cluster", "local:2"])
     found = set()
     while command.process.poll() is None:
@@ -225,11 +223,10 @@ def test_what_is_started_for_local_n_listens_on_this_machine_only(shared, tmp_pa
     assert found == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("words", [["--cluster", "here:2"], ["--cluster", "local:0"], ["--cluster", "tcp://host"]])
-def test_what_is_no_cluster_is_refused_before_anything_is_read(shared, words, tmp_path):
-    refused = submission(shared, tmp_path, *words)
-    assert refused.returncode == 2
-    assert "is none of local:N" in refused.stderr
+@pytest.mark.parametrize("where", ["here:2", "local:0", "tcp://host"])
+def test_what_is_no_cluster_is_refused_before_anything_is_read(where, capsys):
+    assert code_of("submission", "--test", "absent", "--run", "absent", "--cluster", where) == 2
+    assert "is none of local:N" in capsys.readouterr().err
 
 
 # ---- videos
@@ -237,7 +234,7 @@ def test_what_is_no_cluster_is_refused_before_anything_is_read(shared, words, tm
 
 @pytest.mark.video
 def test_videos_are_extracted_the_same_whether_or_not_the_disk_is_shared(make_video, local, shared, tmp_path):
-    good, bad = make_video("good.mp4", seconds=2), make_video("bad.mp4", seconds=1)
+    good, bad = make_video("good.mp4", seconds=1), make_video("bad.mp4", seconds=0.1)
     bad.write_bytes(b"no video")
     flags = ["--model", MODEL, "--frames", "60", "--max-people", "1", "--pictures", "vsvig"]
     alone = run("src/extract_pose.py", good, bad, "--out", tmp_path / "alone", *flags)

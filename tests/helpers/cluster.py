@@ -1,4 +1,4 @@
-"""A scheduler and workers of Dask as processes, also on machines of their own: network namespaces without shared disk."""
+"""A scheduler and workers of Dask as processes, also on machines of their own: network namespaces without this disk."""
 
 import contextlib
 import itertools
@@ -50,7 +50,7 @@ class Processes:
     def worker(
         self, address: str, prefix: Sequence[str] = (), hidden: Sequence[Path] = (), threads: int = 1
     ) -> "subprocess.Popen[bytes]":
-        """Start a worker. prefix: words before its command, see `Network.machine`; hidden: folders that it cannot see."""
+        """Start a worker. prefix: words before its command, see `machine`; hidden: folders that it does not see."""
         number = len(self.started)
         words = [*prefix, *without(hidden)]
         flags = f"--no-nanny --no-dashboard --nthreads {threads} --memory-limit 0 --name worker-{number}".split()
@@ -78,7 +78,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def without(hidden: Sequence[Path]) -> list[str]:
-    """The words before a command whose process finds empty folders at these paths, as on a machine without this disk."""
+    """Words before a command whose process finds empty folders at these paths, as on a machine without this disk."""
     if not hidden:
         return []
     mounts = "".join(f"mount -t tmpfs none '{folder}' && " for folder in hidden)

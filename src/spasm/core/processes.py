@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -102,8 +103,11 @@ def _script_hidden() -> Iterator[None]:
 def _begin(parent: int, initialize: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     die_with_parent(parent)
     atexit.register(_leave)
+    gc.disable()  # what modules make while they load stays: to look for garbage among it takes a tenth of the time
     if initialize is not None:
         initialize(*arguments)
+    gc.freeze()
+    gc.enable()
 
 
 def run_apart(path: Path, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -1,31 +1,26 @@
-"""Predict on a cluster: what its tasks do, and how a command hands them out and collects their results in order.
+"""Predict in tasks of a cluster: what runs at a worker. `cluster_predictor.py` is the command's side.
 
 A task predicts some batches of segments, or of windows of a recording, with one core. Its process stays open with the
-run's models for the next task. It reads poses by their path where its machine has the same files; elsewhere the command
-reads them, and sends those of each task with it. Batches are the same as without a cluster, so predictions are, too.
+run's models for the next task. It reads poses by their path where its machine has the same files; elsewhere it gets
+them from the command. Batches are the same as without a cluster, so predictions are, too.
 """
 
 import contextlib
-import itertools
-import logging
 import os
 import tempfile
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spasm.cluster import task_process
-from spasm.cluster.done import Done
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, collect_errors
-from spasm.core.windows import cut_windows, window_starts
+from spasm.core.windows import cut_windows
 from spasm.data import recordings
 from spasm.data.findings import Findings
+from spasm.data.pose import missing_frames
 from spasm.data.segments import inspect_pose
 from spasm.features.movement import movement
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
@@ -34,17 +29,7 @@ from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision
 from spasm.runs.folder import ModelFolder
 
-if TYPE_CHECKING:
-    from spasm.cluster.tasks import Cluster
-
 BATCH = 64  # segments read before they are scored
-BATCHES = {"segments": 2, "windows": 4}  # of a task, some seconds of work: several batches keep all its processes busy
-DIFFERENT = (
-    "warning: the workers predict with networks in {}: probabilities depend on the worker by about 0.001; for the same "
-    "on all of them add --precision float32 --device cpu"
-)
-LOG = logging.getLogger("spasm")
-KEEP = "prediction"  # names the processes that stay open with a run's models
 
 
 class Opening(NamedTuple):
@@ -107,9 +92,6 @@ def predict_windows(
 ) -> Iterator[BatchPrediction]:
     """Predict windows, given as first frames (N,) and poses (N, T, 33, 5). Keys: first frames, and movement (N, T)."""
     return predictor.predict(((firsts, movement(poses)), poses) for firsts, poses in batches)
-
-
-# ---- in the process of a task
 
 
 class Opened:
@@ -216,9 +198,9 @@ def predict_windows_here(
             os.chdir(opening.folder)
         if not recording.is_here():
             return None
-        poses = _read(recording.path, begin, firsts, length)
+        poses = read_poses(recording.path, begin, firsts, length)
     lacking = max(0, length - len(poses))  # of a recording that is shorter than a window
-    whole = np.concatenate([poses, recordings.missing_frames(lacking)])
+    whole = np.concatenate([poses, missing_frames(lacking)])
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(firsts), recordings.BATCH):
@@ -228,150 +210,7 @@ def predict_windows_here(
     return _predict(opening, lambda predictor: predict_windows(predictor, batches()))
 
 
-def _read(path: Path, begin: int, firsts: np.ndarray, length: int) -> np.ndarray:
+def read_poses(path: Path, begin: int, firsts: np.ndarray, length: int) -> np.ndarray:
     """The poses (F, 33, 5) of a recording that some windows cover."""
     end = min(int(firsts[-1]) + length, recordings.frames_of(path))
     return next(recordings.read_spans(path, [(begin, end)]))
-
-
-# ---- in the command
-
-
-class Part(Protocol):
-    """A part of the work, which is a task."""
-
-    def submit(self, send: bool) -> "Future[Any]":
-        """Start its task; send: with the poses, for workers that do not see the files. Without, it may give None."""
-
-
-class ClusterPredictor:
-    """Predicts with a run on a cluster."""
-
-    def __init__(self, cluster: "Cluster", run: Path, decision: Decision, hardware: Hardware) -> None:
-        self.cluster, self.lock = cluster, threading.Lock()
-        self.opening = Opening(Path.cwd(), run.absolute(), decision, hardware)
-        self.weights = self.opening.weights()
-        self.precisions: list[str] = []
-
-    def predict_files(
-        self, paths: Sequence[Path], root: Path, passed: Callable[[int], Any]
-    ) -> tuple[list[BatchPrediction], list[DataError]]:
-        """Predictions of segment files, with their findings as keys, and everything that is wrong with the files.
-
-        passed: called with the number of files done since the last call.
-        """
-        size = BATCHES["segments"] * BATCH
-        problems: list[DataError] = []
-        predicted: list[BatchPrediction] = []
-
-        def parts() -> Iterator[_Files]:
-            for start in range(0, len(paths), size):
-                yield _Files(self, paths[start : start + size], root, passed, bool(problems))
-
-        for part, found in self._in_order(parts()):
-            problems += [*part.problems, *found.problems]
-            predicted += found.batches
-            part.done.reach(len(part.paths))
-        return predicted, problems
-
-    def predict_recordings(
-        self, paths: Sequence[Path], lengths: Sequence[int], stride: int, advance: Callable[[int], Any]
-    ) -> Iterator[tuple[int, BatchPrediction]]:
-        """The predictions for the windows of recordings, each with the number of its recording, in order.
-
-        Keys are as of `predict_windows`. lengths: frames of the recordings. advance: called with the number of frames
-        that were done since the last call.
-        """
-        frames, size = self.opening.decision.frames, BATCHES["windows"] * recordings.BATCH
-
-        def parts() -> Iterator[_Windows]:
-            for number, (path, whole) in enumerate(zip(paths, lengths, strict=True)):
-                firsts, state = window_starts(whole, frames, stride), FileState.of(path)
-                for start in range(0, len(firsts), size):
-                    yield _Windows(self, number, state, firsts[start : start + size], stride, advance)
-
-        for part, found in self._in_order(parts()):
-            part.done.reach(len(part.firsts))
-            for batch in found.batches:
-                yield part.number, batch
-
-    def submit(self, function: Callable[..., Any], *arguments: Any, on_message: Callable[[int], None]) -> "Future[Any]":
-        """Start a task with the run's models."""
-        return self.cluster.submit(
-            function, self.opening, *arguments, reads=self.weights, on_message=on_message, keep=KEEP
-        )
-
-    def _compare(self, precision: str) -> None:
-        """Warn, once, of workers of several kinds."""
-        if precision and precision not in self.precisions:
-            self.precisions.append(precision)
-            if len(self.precisions) == 2:
-                LOG.warning(DIFFERENT.format(" and ".join(self.precisions)))
-
-    def _in_order(self, parts: Iterable[Any]) -> Iterator[tuple[Any, Predicted]]:
-        """The parts with their results. More are submitted than can run at once, so that no worker waits."""
-        iterator, send = iter(parts), False
-        waiting: deque[tuple[Part, Future[Any]]] = deque()
-        while True:
-            wanted = 2 * self.cluster.slots + 1
-            for part in itertools.islice(iterator, wanted - len(waiting)):
-                waiting.append((part, part.submit(send)))
-            if not waiting:
-                return
-            part, future = waiting.popleft()
-            if (result := future.result()) is not None:
-                self._compare(result.precision)
-                yield part, result
-                continue
-            send = True
-            waiting.appendleft((part, part.submit(send)))
-            for number, (other, future) in enumerate(waiting):
-                if future.done() and not future.exception() and future.result() is None:
-                    waiting[number] = other, other.submit(send)
-
-
-class _Files:
-    """Some segment files."""
-
-    def __init__(
-        self, predictor: ClusterPredictor, paths: Sequence[Path], root: Path, passed: Callable[[int], Any], check: bool
-    ) -> None:
-        """check: other files have problems, so these are only checked."""
-        self.predictor, self.paths, self.root, self.check = predictor, paths, root, check
-        self.problems: list[DataError] = []
-        self.done = Done(passed, predictor.lock)
-
-    def submit(self, send: bool) -> "Future[Predicted | None]":
-        states, opening = [FileState.of(path) for path in self.paths], self.predictor.opening
-        if not send and not self.check:
-            return self.predictor.submit(predict_files_here, states, self.root, on_message=self.done.reach)
-        batches = list(read_batches(self.paths, opening.decision.frames, self.root, self.problems))
-        if not self.problems and not self.check:
-            return self.predictor.submit(predict_poses_here, batches, on_message=self.done.reach)
-        nothing: Future[Predicted | None] = Future()
-        nothing.set_result(Predicted([], ""))
-        return nothing
-
-
-class _Windows:
-    """Some windows of a recording."""
-
-    def __init__(
-        self,
-        predictor: ClusterPredictor,
-        number: int,
-        recording: FileState,
-        firsts: np.ndarray,
-        stride: int,
-        advance: Callable[[int], Any],
-    ) -> None:
-        """number: of the recording among the others."""
-        self.predictor, self.number, self.recording, self.firsts = predictor, number, recording, firsts
-        self.done = Done(lambda count: advance(count * stride), predictor.lock)
-
-    def submit(self, send: bool) -> "Future[Predicted | None]":
-        begin, length = int(self.firsts[0]), self.predictor.opening.decision.frames
-        poses = _read(self.recording.path, begin, self.firsts, length) if send else None
-        return self.predictor.submit(
-            predict_windows_here, self.recording, poses, begin, self.firsts, on_message=self.done.reach
-        )

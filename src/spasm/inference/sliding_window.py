@@ -19,9 +19,10 @@ from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
 from spasm.inference import event_detection
+from spasm.inference.cluster_predictor import ClusterPredictor
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
 from spasm.inference.event_detection import Curve, Windows
-from spasm.inference.prediction_tasks import ClusterPredictor, predict_windows
+from spasm.inference.prediction_tasks import predict_windows
 from spasm.runs.artefacts import Decision
 
 if TYPE_CHECKING:

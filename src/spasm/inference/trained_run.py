@@ -17,9 +17,10 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.seen import describe_too_little, is_too_little
 from spasm.ensemble import label_shift
 from spasm.ensemble.blending import OofScores
+from spasm.inference.cluster_predictor import ClusterPredictor
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
-from spasm.inference.prediction_tasks import BATCH, ClusterPredictor, read_batches
+from spasm.inference.prediction_tasks import BATCH, read_batches
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.chosen_models import choose, read_decided_oof
 

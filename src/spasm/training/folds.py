@@ -115,7 +115,7 @@ def _begin(
     history: list[Mapping[str, float]] = []
 
     def on_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
-        history[epoch - 1 :] = [row]  # it begins again if memory ran out, or a worker died
+        history[epoch - 1 :] = [row]  # it begins again at its checkpoint if memory ran out, or a worker died
         if not noted:
             folder.note_history(seed, fold, history)
         note(epoch, row)
