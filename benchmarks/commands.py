@@ -42,6 +42,8 @@ class Commands:
     """Segments of one prediction, of as many children as are needed."""
     models: tuple[Literal["lgbm", "rocket", "stgcn_mil"], ...] = ("lgbm", "rocket", "stgcn_mil")
     """Models to train, and to predict with."""
+    skip: tuple[Literal["report", "help"], ...] = ()
+    """Commands to leave out."""
     workers: Annotated[int, within(1, 256)] = 2
     """Folds that are trained side by side."""
     out: Path | None = None
@@ -75,8 +77,8 @@ def main(settings: Commands) -> int:
             more = ["--stgcn-mil.epochs", settings.epochs] if model == "stgcn_mil" and settings.epochs else []
             cost = script("train_folds.py", *map(str, [*common, "--models", model, *more]))
             add(f"training {model}, {trained:,} segments", cost)
-        add("the report", script("report.py", "--run", str(run), "--cache", str(folder / "cache")))
-        script("train_folds.py", *map(str, [*common, "--decide-only"]))
+        if "report" not in settings.skip:
+            add("the report", script("report.py", "--run", str(run), "--cache", str(folder / "cache")))
         for count in (settings.predicted, 1):
             new = copies(data / "test", folder / f"new_{count}", count)
             submission = [
@@ -90,9 +92,8 @@ def main(settings: Commands) -> int:
                 folder / "o.csv",
             ]
             add(f"predicting {count:,} segments", measuring.cost_of(submission))
-    starts = {one: [script(one, "--help").wall_s for _ in range(TIMES)] for one in STARTED}
-    for one, taken in starts.items():
-        rows.append(Row(f"{one} --help", statistics.median(taken), "s"))
+    for one in () if "help" in settings.skip else STARTED:
+        rows.append(Row(f"{one} --help", statistics.median(script(one, "--help").wall_s for _ in range(TIMES)), "s"))
         print(f"{one + ' --help':50}{'':12}{rows[-1].ours:10.2f} s")
     if settings.out:
         measuring.write(settings.out, f"{settings.workers} workers, T = {settings.frames}", rows)

@@ -83,13 +83,14 @@ def in_words(machine: Mapping[str, str | int | float]) -> str:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    """Processor seconds of this process, which another load on the machine changes less than those of a clock."""
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def medians(works: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each work. They take turns, so that another load slows all of them; the first turn warms up."""
+    """Median processor seconds of each work. They take turns, so that a load slows all; the first turn warms up."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for repeat in range(repeats + 1):
         for name, work in works.items():

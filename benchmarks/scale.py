@@ -77,9 +77,11 @@ class Scale:
     """Machines like this one, for which a million segments are computed."""
     link_mbit: Annotated[float, within(0.1, 1e6)] = 1000.0
     """Megabits per second at which the machine that has the data sends them to the others."""
-    task_overhead_s: Annotated[float, within(0, 1000)] = 1.0
-    """Seconds that a task costs beyond its work: its process, its imports and its way there."""
-    task_segments: Annotated[int, within(1, 1_000_000)] = 1_000
+    start_s: Annotated[float, within(0, 1000)] = 3.0
+    """Seconds until a worker has opened the models, once."""
+    task_overhead_s: Annotated[float, within(0, 1000)] = 0.1
+    """Seconds that a task costs beyond its work."""
+    task_segments: Annotated[int, within(1, 1_000_000)] = 128
     """Segments of a task of the prediction."""
     keep: bool = False
     """Keep the sets, caches and runs."""
@@ -264,8 +266,8 @@ def million(rows: Sequence[Row], settings: Scale, size: int) -> list[str]:
         f"COMPUTED for {MILLION:,} segments ({gigabytes:.0f} GB) from the measured processor time, not measured:",
         f"a further segment costs what it does between the two largest sets; {settings.machines} machines of "
         f"{settings.workers} cores, a link of {settings.link_mbit:g} Mbit/s from the",
-        f"data ({sending_s / 60:.0f} min for all segments), {settings.task_overhead_s:g} s for each task, "
-        f"{settings.task_segments} segments in a task of a prediction.",
+        f"data ({sending_s / 60:.0f} min for all segments), {settings.start_s:g} s to start a worker, "
+        f"{settings.task_overhead_s:g} s for each task, {settings.task_segments} segments in one of a prediction.",
         f"{'step':46}{'processor':>12}{'one machine':>14}{f'{settings.machines} machines':>14}",
     ]
     for step in STEPS:
@@ -298,11 +300,12 @@ def on_machines(step: str, processor_s: float, sending_s: float, machines: int, 
     cores = settings.workers * machines
     if step in TRAINED:
         rounds = -(-FOLDS // cores)
-        return rounds * (processor_s / FOLDS + settings.task_overhead_s) + min(machines, FOLDS) * sending_s
+        sent_s = min(machines, FOLDS) * sending_s
+        return settings.start_s + rounds * (processor_s / FOLDS + settings.task_overhead_s) + sent_s
     if step in SPREAD:
         tasks = -(-MILLION // settings.task_segments)
         rounds = -(-tasks // cores)
-        return max(sending_s, rounds * (processor_s / tasks + settings.task_overhead_s))
+        return settings.start_s + max(sending_s, rounds * (processor_s / tasks + settings.task_overhead_s))
     return processor_s
 
 

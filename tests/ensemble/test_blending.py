@@ -449,7 +449,7 @@ def test_the_context_of_a_child_does_not_depend_on_the_order_or_on_other_childre
     assert choice.probability(rows.at(order)) == pytest.approx(together[order], rel=1e-9)
 
 
-def test_the_median_of_a_childs_other_segments_is_that_of_numpy():
+def test_the_median_of_the_other_segments_is_that_of_numpy():
     generator = np.random.default_rng(0)
     for count in range(blending.FEWEST_SEGMENTS, 40):
         values = generator.normal(size=count).round(1)  # some are equal

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.repository import ROOT
 from spasm.ensemble.calibration import fit_logistic
 from spasm.models.ridge import (
     BLOCK,
@@ -18,7 +19,6 @@ from spasm.models.ridge import (
     of_raw_features,
     solve,
 )
-from tests.helpers.repository import ROOT
 
 SPACES = pytest.mark.parametrize("by_features", [False, True], ids=["rows", "features"])
 
