@@ -20,8 +20,10 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from benchmarks import measuring
 from spasm.cli import app
 from spasm.config.fields import settings, within
 from spasm.models.networks.layers import Folded
@@ -37,6 +39,8 @@ class BenchmarkPublished:
     """Threads of both sides."""
     repeats: Annotated[int, within(1, 1000)] = 15
     """Times each is measured, in turn; the median counts."""
+    out: Path | None = None
+    """JSON file for the results."""
 
 
 Weights = dict[str, torch.Tensor]
@@ -47,6 +51,7 @@ BATCHES = (1, 16)
 def main(settings: BenchmarkPublished) -> int:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
+    rows: list[measuring.Row] = []
     print(f"{settings.threads} threads, {torch.backends.cpu.get_cpu_capability()}, float32")
     print(f"{'':14}{'segments':>9}{'ours, ms':>10}{'plain, ms':>11}{'plain / ours':>14}{'listed, ms':>12}")
     for name, (network, plain, shapes) in published().items():
@@ -60,7 +65,10 @@ def main(settings: BenchmarkPublished) -> int:
                     ours.append(1000 * fast)
                     theirs.append(1000 * slow)
             fast, slow = statistics.median(ours), statistics.median(theirs)
+            rows.append(measuring.Row(f"{name}, {batch} segments", fast, "ms", slow))
             print(f"{name:14}{batch:9}{fast:10.1f}{slow:11.1f}{slow / fast:14.2f}{listed:>12}")
+    if settings.out:
+        measuring.write(settings.out, f"{settings.threads} threads, float32", rows)
     return 0
 
 

@@ -27,6 +27,7 @@ from joblib import cpu_count
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from benchmarks import measuring
 from spasm.cli import app
 from spasm.config.features import Features
 from spasm.config.fields import from_tree, settings, within
@@ -60,6 +61,8 @@ class BenchmarkTimeline:
     hardware: Hardware = Hardware()
     repeats: Annotated[int, within(1, 1000)] = 3
     """Times each is measured; the median counts."""
+    out: Path | None = None
+    """JSON file for the results."""
 
 
 # torch is imported where it is used: LightGBM must not be loaded beside it.
@@ -69,6 +72,7 @@ VIDEO_FRAMES = 120
 PIXELS = (640, 480)
 NETWORK = "stgcn_mil"  # which has a reference
 NAIVE_WINDOWS = 20
+ROWS: list[measuring.Row] = []  # what was printed
 
 
 def main(settings: BenchmarkTimeline) -> int:
@@ -98,8 +102,12 @@ def main(settings: BenchmarkTimeline) -> int:
                 naive_s.append(seconds)
             ratio = statistics.median(naive_s) / statistics.median(ours_s)
             row(f"{NETWORK}, the naive way", settings.stride_s, statistics.median(naive_s), "a window")
+            rates = [settings.stride_s / statistics.median(seconds) for seconds in (ours_s, naive_s)]
+            ROWS.append(measuring.Row(f"{NETWORK} against the naive way", rates[0], "times real time", rates[1]))
             print(f"{NETWORK}: {ratio:.1f} times as fast as the naive way, in turn; largest difference of")
             print(f"a probability {difference:.1g} with --precision {settings.hardware.precision}")
+    if settings.out:
+        measuring.write(settings.out, f"windows of {decision.frames} frames every {settings.stride_s:g} s", ROWS)
     return 0
 
 
@@ -111,6 +119,7 @@ def alone_of(decision: Decision, name: str) -> Decision:
 
 def row(name: str, every_s: float, seconds: float, of: str) -> None:
     """Print how much faster than real time something is that is needed every so often."""
+    ROWS.append(measuring.Row(name, every_s / seconds, "times real time"))
     print(f"{name:34}{every_s / seconds:16.1f}{1000 * seconds:9.2f} {of}", flush=True)
 
 

@@ -23,8 +23,10 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from benchmarks import measuring
 from spasm.cli import app
 from spasm.config.fields import settings, within
 from spasm.config.network import Optimization
@@ -53,6 +55,8 @@ class Benchmark:
     """One core of the CPU, or the GPU, with larger batches for inference."""
     repeats: Annotated[int, within(1, 1000)] = 7
     """Times each is measured, in turn; the median counts."""
+    out: Path | None = None
+    """JSON file for the results."""
 
 
 BATCH = 32  # segments in a training step
@@ -67,6 +71,7 @@ def main(settings: Benchmark) -> int:
     set_threads(threads=1)
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
+    rows: list[measuring.Row] = []
     ours = our_work(settings.frames, precision, device)
     place = f"one core, {torch.backends.cpu.get_cpu_capability()}"
     if device == GPU:
@@ -84,7 +89,10 @@ def main(settings: Benchmark) -> int:
                     fast.append(fast_s)
                     slow.append(slow_s)
             ours_a_s, reference_a_s = count / statistics.median(fast), counts[name] / statistics.median(slow)
+            rows.append(measuring.Row(name, ours_a_s, "segments/s", reference_a_s))
             print(f"{name:20}{ours_a_s:12.0f}{reference_a_s:12.0f}{ours_a_s / reference_a_s:8.1f}", flush=True)
+    if settings.out:
+        measuring.write(settings.out, f"T = {settings.frames}, {place}, ours in {precision}", rows)
     return 0
 
 
@@ -111,8 +119,8 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
         "5-fold inference": (count, lambda: predictor.predict(poses, np.arange(count))),
     }
     if device == GPU:
-        work["training step"] = (BATCH, steps_side_by_side(1, poses[:BATCH], precision, device))
-        work["5 training steps"] = (FOLDS * BATCH, steps_side_by_side(FOLDS, poses[:BATCH], precision, device))
+        work["training step"] = (count, steps_side_by_side(1, poses, precision, device))
+        work["5 training steps"] = (FOLDS * count, steps_side_by_side(FOLDS, poses, precision, device))
     return work
 
 
@@ -207,12 +215,12 @@ def training_step(network: nn.Module, poses: np.ndarray, precision: torch.dtype)
 
 
 def steps_side_by_side(folds: int, poses: np.ndarray, precision: torch.dtype, device: torch.device) -> Work:
-    """The same for a step of each of some folds, as `train_side_by_side` takes them on a GPU."""
+    """The same for an epoch of some folds, as `train_side_by_side` takes their steps on a GPU."""
     count = len(poses)
     names = tuple(f"child_{number}_0.npy" for number in range(count))
     labels = (np.arange(count) % 4 == 0).astype(np.int64)
     data = TrainingData(names, names, labels, poses, np.ones(count, bool), "", {}, simulated=True)  # type: ignore[arg-type]
-    config = StgcnMilConfig(optimization=Optimization(batch=count, epochs=1))
+    config = StgcnMilConfig(optimization=Optimization(batch=BATCH, epochs=1))
     options = config, 0, 0, device, precision
     trainers = [FoldTrainer(StgcnMilModel(), data, np.arange(count), *options) for _ in range(folds)]
     epochs = [trainer.begin_epoch() for trainer in trainers]

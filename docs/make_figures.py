@@ -1,8 +1,9 @@
 """Make the pictures of README.md and docs/ from a trained run on simulated data, and from stored results.
 
 Writes docs/images/: player.gif (a found spasm), report.png, review.png and browser.png (the run's report, the review of
-a recording and the page for browsers, which need Chromium), timeline.png (a simulated recording) and forest.png (F1 on
-Kinder-Gator, from docs/results/). The page for browsers is that of --web, which `make web` writes.
+a recording and the page for browsers, which need Chromium), timeline.png (a simulated recording), and from
+docs/results/ forest.png (F1 on Kinder-Gator) and scale.png (what a segment costs). The page for browsers is that of
+--web, which `make web` writes.
 
 Example: python docs/make_figures.py --run output/demo
 """
@@ -13,6 +14,7 @@ import functools
 import http.server
 import importlib.util
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -25,11 +27,12 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmarks import scale
 from spasm.cli import app
 from spasm.config.fields import from_tree, settings
 from spasm.config.runtime import Hardware
@@ -66,7 +69,7 @@ class MakeFigures:
     web: Path = Path("output/web")
     """Page for browsers, written from the run."""
     results: Path = ROOT / "docs/results"
-    """Folder of compare.py's tables for Kinder-Gator."""
+    """Folder of compare.py's tables for Kinder-Gator, and of scale.json."""
     out: Path = ROOT / "docs/images"
     """Folder to write."""
 
@@ -78,6 +81,8 @@ def main(settings: MakeFigures) -> int:
     (settings.out / "forest.png").write_bytes(
         comparison.plot([comparison.Panel("Kinder-Gator", rows, simulated=False)])
     )
+    measured = json.loads((settings.results / "scale.json").read_text(encoding="utf-8"))
+    (settings.out / "scale.png").write_bytes(scale.plot(measured["rows"]))
     with tempfile.TemporaryDirectory() as folder:
         of_recording = timeline(settings.run, Path(folder))
         (settings.out / "timeline.png").write_bytes((of_recording / "timeline.png").read_bytes())
@@ -88,7 +93,9 @@ def main(settings: MakeFigures) -> int:
     (settings.out / "player.gif").write_bytes(animation(settings))
     shot = shot and screenshot(settings.run / "report.html", settings.out / "report.png")
     of_browser = ["report.png", "review.png", "browser.png"] if shot else []
-    print(f"written: {settings.out}/{', '.join(['forest.png', 'timeline.png', 'player.gif', *of_browser])}")
+    print(
+        f"written: {settings.out}/{', '.join(['forest.png', 'scale.png', 'timeline.png', 'player.gif', *of_browser])}"
+    )
     if not shot:
         needs = "they need Chromium and requirements-dev.txt, and browser.png what `make web` writes"
         print(f"report.png, review.png and browser.png were not all made: {needs}", file=sys.stderr)

@@ -449,6 +449,16 @@ def test_the_context_of_a_child_does_not_depend_on_the_order_or_on_other_childre
     assert choice.probability(rows.at(order)) == pytest.approx(together[order], rel=1e-9)
 
 
+def test_the_median_of_the_other_segments_is_that_of_numpy():
+    generator = np.random.default_rng(0)
+    for count in range(blending.FEWEST_SEGMENTS, 40):
+        values = generator.normal(size=count).round(1)  # some are equal
+        expected = [np.median(np.delete(values, row)) for row in range(count)]
+        features, enough = context_features(values, ["1"] * count)
+        assert enough.all()
+        assert np.array_equal(features[:, 2], values - expected)
+
+
 def test_the_inputs_of_the_second_stage_are_those_documented():
     blended = np.array([2.0, -1.0, 0.5, 9.0, 0.0, 1.0, -3.0])
     children = ["a", "a", "b", "a", "a", "a", "a"]

@@ -1,11 +1,24 @@
 """The ridge regression of the random convolutions: against the textbook, in both spaces, with inner folds."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from helpers.repository import ROOT
 from spasm.ensemble.calibration import fit_logistic
-from spasm.models.ridge import PENALTIES, fit_ridge, inner_folds, of_raw_features
+from spasm.models.ridge import (
+    BLOCK,
+    PENALTIES,
+    FeatureSpace,
+    StandardRows,
+    fit_ridge,
+    inner_folds,
+    of_raw_features,
+    solve,
+)
 
 SPACES = pytest.mark.parametrize("by_features", [False, True], ids=["rows", "features"])
 
@@ -79,6 +92,92 @@ def test_rows_and_features_give_the_same_ridge_within_rounding(tmp_path):
     assert torch.equal(mapped["coefficients"], by_features["coefficients"])
 
 
+def test_every_penalty_has_the_direct_solution_although_the_matrix_is_float32_and_has_directions_without_rows():
+    """900 rows in 1,200 features, the first with most of the variance, as random convolutions have."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(900, 1200, generator=generator) + 3 * torch.randn(900, 1, generator=generator)
+    matrix = rows.T @ rows / 1200
+    right = matrix.double() @ torch.randn(1200, generator=generator, dtype=torch.float64)
+    whole = (matrix.tril() + matrix.tril(-1).T).double()
+    matrix[:BLOCK, BLOCK:] = torch.nan  # the upper half is that of all rows, and not of this fold
+    solved = solve(matrix, right, PENALTIES)
+    for place in (0, 4, 8):
+        expected = torch.linalg.solve(whole + PENALTIES[place] * torch.eye(1200), right)
+        assert torch.linalg.norm(solved[:, place] - expected) < 1e-5 * torch.linalg.norm(expected)
+
+
+def test_a_matrix_whose_rounding_hides_the_middle_penalty_is_solved_all_the_same():
+    """As of millions of rows that have one direction in common."""
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(400, 1, generator=generator)
+    rows = torch.randn(300, 400, generator=generator)
+    matrix = 3e4 * common @ common.T + rows.T @ rows
+    matrix = matrix.tril() + matrix.tril(-1).T
+    assert torch.linalg.cholesky_ex(matrix + PENALTIES[4] * torch.eye(400)).info > 0, "the test is void"
+    right = matrix.double() @ torch.randn(400, generator=generator, dtype=torch.float64)
+    solved = solve(matrix, right, PENALTIES[-3:])
+    whole = matrix.double() + PENALTIES[-1] * torch.eye(400)
+    expected = torch.linalg.solve(whole, right)
+    wrong = solved[:, -1] - expected  # by the scores that it makes of the rows, whose products are the matrix
+    assert wrong @ whole @ wrong < 1e-12 * expected @ whole @ expected
+
+
+def test_a_left_out_fold_leaves_the_matrix_of_all_rows_as_it_was():
+    generator = np.random.default_rng(0)
+    features = torch.from_numpy(np.float32(generator.normal(size=(1500, 1100))))  # more than a block of either
+    target = torch.from_numpy(generator.choice([-1.0, 1.0], 1500))
+    space = FeatureSpace(StandardRows(features), target)
+    before = space.gram.clone()
+    one, two = np.arange(0, 1500, 5), np.arange(2, 1500, 5)
+    first = space.left_out(one)
+    second = space.left_out(two)
+    assert torch.equal(space.gram, before)
+    assert np.array_equal(space.left_out(one), first) and not np.array_equal(first, second)
+
+
+FIT = """
+import hashlib, numpy as np, torch
+from spasm.models.ridge import fit_ridge
+torch.set_num_threads(1)
+generator = np.random.default_rng(0)
+features = np.float32(generator.normal(size=(1500, 1037)))
+labels = (features[:, 0] + generator.normal(size=1500) > 0) * 1
+fitted = fit_ridge(features, labels, np.arange(1500) // 10)
+print(*(hashlib.sha256(value.numpy().tobytes()).hexdigest() for value in fitted.values()))
+"""
+PEAK = """
+import torch
+from pathlib import Path
+from spasm.models.ridge import PENALTIES, solve
+def megabytes(name):
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 1024
+torch.set_num_threads(1)
+matrix = torch.eye(6000)
+solve(matrix[:100, :100], torch.ones(100, dtype=torch.float64), PENALTIES)
+before = megabytes("VmRSS")
+solve(matrix, torch.ones(6000, dtype=torch.float64), PENALTIES)
+print(megabytes("VmHWM") - before)
+"""
+
+
+def in_a_process(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.command
+def test_the_space_of_features_gives_the_same_bytes_in_another_process():
+    assert in_a_process(FIT) == in_a_process(FIT) != ""
+
+
+@pytest.mark.command
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+def test_a_solution_needs_the_memory_of_one_factor_and_no_copies_of_the_matrix():
+    matrix = 4 * 6000**2 / 2**20
+    assert matrix < float(in_a_process(PEAK)) < 1.5 * matrix
+
+
 def test_copies_are_learned_from_but_the_calibration_is_that_of_the_originals():
     generator = np.random.default_rng(0)
     labels, groups = np.arange(200) % 2, np.repeat(np.arange(20), 10)
@@ -117,3 +216,19 @@ def test_inner_folds_hold_whole_children_and_share_out_the_positives():
         assert len(set(inner[groups == child])) == 1
     assert [labels[inner == fold].sum() for fold in range(5)] == [4] * 5
     assert len(set(inner_folds(np.array([0, 1, 1]), np.array(["a", "b", "b"])))) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@SPACES
+def test_a_gpu_solves_the_same_ridge(by_features):
+    generator = np.random.default_rng(0)
+    labels, groups = np.arange(300) % 2, np.repeat(np.arange(30), 10)
+    features = generator.normal(size=(300, 200)).astype(np.float32)
+    features[:, :3] += 0.3 * (2 * labels[:, None] - 1)
+    fitted = [
+        fit_ridge(features, labels, groups, by_features=by_features, device=torch.device(device))
+        for device in ("cpu", "cuda")
+    ]
+    assert all(value.device.type == "cpu" for value in fitted[1].values())
+    on_cpu, on_gpu = (logits_of(features, one) for one in fitted)
+    assert np.abs(on_cpu - on_gpu).max() < 1e-4

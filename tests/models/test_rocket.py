@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from helpers.data import FLOAT32, T, children
 from helpers.poses import camera, moving
 from helpers.settings import NO_AUGMENTATION, changed
+from spasm.config.runtime import Hardware
 from spasm.core import checkpoints
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.dataset import TrainingData
@@ -66,6 +67,37 @@ def others() -> tuple[np.ndarray, np.ndarray]:
 
 def score(predictor: RocketPredictor, poses: np.ndarray) -> np.ndarray:
     return predictor.predict(poses, np.arange(len(poses)))[0][0]
+
+
+# ---- where the ridge is solved
+
+
+@pytest.mark.parametrize(
+    ("device", "driver", "gpu", "solved"),
+    [("cpu", True, True, "cpu"), ("auto", False, True, "cpu"), ("auto", True, False, "cpu"),
+     ("auto", True, True, "cuda"), ("cuda", True, True, "cuda")],
+)  # fmt: skip
+def test_a_gpu_solves_the_ridge_where_there_is_one(monkeypatch, tmp_path, device, driver, gpu, solved):
+    monkeypatch.setattr("spasm.models.rocket.NVIDIA_DRIVER", tmp_path if driver else tmp_path / "missing")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    environment = ROCKET.environment(SMALL, Hardware(device=device), tmp_path)
+    assert environment == {"device": solved, "threads": 1}
+
+
+def test_a_ridge_for_which_a_gpu_has_too_little_memory_is_solved_by_the_cpu(monkeypatch, fitted):
+    devices, solve = [], rocket_folds.fit_ridge
+
+    def limited(*ridge, device=rocket_folds.CPU):
+        devices.append(device.type)
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return solve(*ridge)
+
+    monkeypatch.setattr(rocket_folds, "fit_ridge", limited)
+    options = SMALL.features, SMALL.augmentation, SMALL.biases_per_kernel, SMALL.augmented_copies, 0, 0
+    found = rocket_folds.fit(loaded(*children()), np.arange(48), *options, torch.device("cuda"))
+    assert devices == ["cuda", "cpu"]
+    assert all(torch.equal(found[name], value) for name, value in fitted.items())
 
 
 # ---- against the papers

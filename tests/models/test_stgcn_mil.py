@@ -262,13 +262,15 @@ def test_the_folded_copy_gives_the_output_of_the_network(head, frames, fused, mo
             assert torch.allclose(mine, theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize(("head", "frames"), zip(HEADS, LENGTHS, strict=True))
-def test_all_folds_at_once_give_the_output_of_each(head, frames):
+@pytest.mark.parametrize(("head", "frames"), [*zip(HEADS, LENGTHS, strict=True)])
+def test_all_folds_at_once_give_the_output_of_each(head, frames, monkeypatch):
+    monkeypatch.setattr(stgcn_mil, "STACKED", 2)
     networks, features = [trained_like(head, seed) for seed in range(3)], some_features(7, frames)
     networks[1].scale.running_mean += 0.5 * networks[1].scale.running_var.sqrt()  # folds are scaled differently
     networks[2].scale.running_var *= 1.5
     with torch.inference_mode():
         together = networks[0].stacked(networks, torch.float32, torch.device("cpu"))(features)
+        assert len(together) == 3
         for network, scores in zip(networks, together, strict=True):
             for mine, theirs in zip(network(features)[:3], scores[:3], strict=True):
                 assert torch.allclose(mine, theirs, atol=2e-5)

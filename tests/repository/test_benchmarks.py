@@ -1,6 +1,7 @@
 """The benchmark's reference does the same work as what it is compared with, and the script runs."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import measuring, scale
+from benchmarks.peers import MultiRocket, StgcnPlusPlus, subsets
 from benchmarks.published import published
 from benchmarks.random_convolutions import PerFold, sample_folds
 from benchmarks.real_noise import FEWEST, gap_line, part_line, window_noise
@@ -115,6 +118,148 @@ def test_the_benchmark_of_published_networks_prints_a_ratio_for_each():
     lines = finished.stdout.splitlines()[2:]
     assert [line[:14].strip() for line in lines] == [name for name in published() for _ in range(2)]
     assert all(float(cell) > 0 for line in lines for cell in line[14:61].split())
+
+
+def test_the_transcription_of_stgcn_plus_plus_has_the_published_parameters_and_all_of_them_learn():
+    network = StgcnPlusPlus()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 1_401_949  # published: 1.4 million
+    torch.manual_seed(0)
+    logits = network(torch.randn(3, 40, 33, 3))
+    assert logits.shape == (3,)
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert network.blocks[5].graph.graphs.grad.abs().sum() > 0
+
+
+def test_the_three_graphs_of_stgcn_plus_plus_hold_each_edge_once_in_each_direction():
+    itself, closer, further = subsets()
+    assert np.array_equal(np.diag(itself) > 0, np.ones(33, bool))
+    assert np.array_equal(closer > 0, (further > 0).T)
+    held = (itself > 0).astype(int) + (closer > 0) + (further > 0)
+    assert held.max() == 1
+    assert held.sum() == 33 + 2 * 35  # MediaPipe's 35 connections
+
+
+def test_the_transcription_of_multirocket_has_the_published_number_of_features_and_pools_as_described():
+    rocket = MultiRocket(torch.randn(4, 6, 150, generator=torch.Generator().manual_seed(0)))
+    features = rocket.transform(torch.randn(2, 6, 150))
+    assert features.shape == (2, 49_728)
+    assert torch.isfinite(features).all()
+    outputs = torch.tensor([[-1.0, 2.0, 4.0, -3.0, 6.0], [-1.0, -1.0, -1.0, -1.0, -1.0]])
+    fraction, mean, place, longest = rocket._pooled(outputs[None, None]).reshape(4, 2)
+    assert fraction.tolist() == pytest.approx([0.6, 0])
+    assert mean.tolist() == [4, 0]
+    assert place.tolist() == pytest.approx([7 / 3, -1])
+    assert longest.tolist() == [2, 0]
+
+
+def test_a_kernel_of_multirocket_is_a_dilated_convolution_of_the_sum_of_its_channels():
+    rocket = MultiRocket(torch.randn(2, 3, 60))
+    values = torch.randn(1, 3, 60, generator=torch.Generator().manual_seed(0))
+    channels = torch.ones(84, 3)
+    weights = torch.full((84, 1, 9), -1.0)
+    for kernel, high in enumerate(rocket.KERNELS):
+        weights[kernel, 0, high] = 2
+    wanted = torch.nn.functional.conv1d(values.sum(1, keepdim=True), weights, padding=12, dilation=3)
+    assert torch.allclose(rocket._outputs(values, 3, channels), wanted, atol=1e-4)
+
+
+def test_one_command_prints_the_parts_with_their_commands_and_the_machine(tmp_path):
+    flags = ["--quick", "--only", "random_convolutions", "ridge", "peers", "--out", tmp_path / "out.json"]
+    command = [sys.executable, "benchmarks/run_all.py", *map(str, flags)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert finished.stdout.startswith("Measured on ") and torch.__version__ in finished.stdout
+    written = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert list(written["parts"]) == ["random_convolutions", "ridge", "peers"]
+    assert written["machine"]["cores"] >= 1 and written["machine"]["memory_gb"] > 0
+    for part in written["parts"].values():
+        assert f"`{part['command']}`" in finished.stdout
+        for row in part["rows"]:
+            assert row["ours"] > 0 and f"| {row['name']} |" in finished.stdout
+    names = " ".join(row["name"] for row in written["parts"]["peers"]["rows"])
+    assert "ST-GCN++" in names and "MultiRocket" in names
+
+
+def test_one_command_leaves_out_what_needs_a_run_that_is_not_there(tmp_path):
+    command = [sys.executable, "benchmarks/run_all.py", "--only", "recordings", "--run", str(tmp_path)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "recordings needs a trained run" in finished.stderr and "--run" in finished.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_benchmark_of_commands_measures_each_with_its_workers(tmp_path):
+    flags = [
+        "--children",
+        16,
+        "--segments-per-child",
+        2,
+        "--frames",
+        64,
+        "--models",
+        "lgbm",
+        "--predicted",
+        6,
+        "--skip",
+        "report",
+    ]
+    command = [sys.executable, "benchmarks/commands.py", *map(str, flags), "--out", str(tmp_path / "out.json")]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["rows"]
+    value = {row["name"]: row["ours"] for row in rows}
+    assert {"simulating 32 segments, wall", "training lgbm, 24 segments, memory", "predicting 6 segments, wall"} <= set(
+        value
+    )
+    assert 30 < value["predicting 1 segments, memory"] < value["training lgbm, 24 segments, memory"] < 4000
+    assert all(number > 0 for number in value.values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_cost_of_a_command_has_the_time_and_the_memory_of_its_children():
+    code = (
+        "import subprocess, sys, time; hold = 'x = bytearray(80_000_000); import time; sum(range(20_000_000)); "
+        "time.sleep(1.2)'; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', hold]) for _ in range(2)]]"
+    )
+    cost = measuring.cost_of([sys.executable, "-c", code])
+    assert 160e6 < cost.peak_bytes < 400e6
+    assert cost.processor_s > 0.2 and cost.wall_s > 1.2
+    with pytest.raises(subprocess.CalledProcessError):
+        measuring.cost_of([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_cost_of_a_segment_is_measured_for_sets_of_distinct_segments_and_kept(tmp_path):
+    flags = ["--segments", "100", "150", "--steps", "check", "--frames", "60", "--out", str(tmp_path)]
+    command = [sys.executable, "benchmarks/scale.py", *flags, "--keep"]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    digests = {path.read_bytes() for path in (tmp_path / "set_150/data/train").iterdir()}
+    posed = {path for path in digests if np.isfinite(np.frombuffer(path[128:])).any()}
+    assert len(list((tmp_path / "set_150/data/train").iterdir())) == 150
+    assert len(posed) == len(digests) - (len(digests) > len(posed)), "segments with a pose differ from each other"
+    written = json.loads((tmp_path / "scale.json").read_text(encoding="utf-8"))
+    assert [row["segments"] for row in written["rows"]] == [100, 150]
+    assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert again.splitlines()[1:] == first.splitlines()[1:], "what was measured is not measured again"
+
+
+def test_a_million_segments_are_computed_from_the_slope_the_tasks_and_the_link():
+    rows = [
+        {"step": step, "segments": count, "processor_s": 100 + count / 100, "wall_s": 1.0, "peak_mb": 1.0}
+        for step in ("check", "lgbm", "submission")
+        for count in (1000, 10_000)
+    ]
+    flags = scale.Scale(workers=2, machines=50, link_mbit=800, start_s=5, task_overhead_s=2, task_segments=1000)
+    assert scale.extrapolated([row for row in rows if row["step"] == "check"]) == pytest.approx(10_100)
+    on_one, on_all = (
+        [scale.on_machines(step, 10_000, sending_s, machines, flags) for step in ("check", "lgbm", "submission")]
+        for sending_s, machines in ((0, 1), (100, 50))
+    )
+    assert on_one == pytest.approx([10_000, 5 + 3 * 2002, 5 + 500 * 12])
+    assert on_all == pytest.approx([10_000, 5 + 2002 + 5 * 100, 5 + 10 * 12])
+    lines = scale.million(rows, flags, 100_000)
+    assert "COMPUTED" in lines[1] and "100 GB" in lines[1]
+    assert "2.8 h" in lines[-3] and lines[-3].startswith("checking the files")
 
 
 def test_the_benchmark_of_timelines_prints_how_much_faster_than_real_time_each_stage_is(trained):

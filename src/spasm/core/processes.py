@@ -83,7 +83,7 @@ def isolated_pool(workers: int, initialize: Callable[..., None] | None = None, *
     """
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, spawn, _begin, (os.getpid(), initialize, arguments))
-    with _script_hidden():
+    with _script_hidden(), contextlib.suppress(BrokenProcessPool):  # which the caller's first task reports
         for _ in range(workers):
             pool.submit(os.getpid)  # a pool starts one process for each task, up to their number
     return pool

@@ -22,7 +22,8 @@ def missing_frames(frames: int) -> np.ndarray:
 
 def visible_mask(poses: np.ndarray) -> np.ndarray:
     """Where a landmark was found: x, y and z are all finite. (..., 33, 5) float -> (..., 33) bool."""
-    return np.isfinite(poses[..., :3]).all(axis=-1)
+    x, y, z = (np.isfinite(poses[..., axis]) for axis in range(3))  # several times as fast as all(axis=-1)
+    return np.asarray(x & y & z)
 
 
 def inside_picture(poses: np.ndarray) -> np.ndarray:

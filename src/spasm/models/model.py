@@ -53,7 +53,7 @@ class Predictor(Protocol):
         """The explanation of the predictions for these segments."""
 
 
-def ignore_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
+def ignore_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
     """Do nothing after an epoch."""
 
 

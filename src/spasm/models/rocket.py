@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
+NVIDIA_DRIVER = Path("/dev/nvidiactl")
+
+
+def solved_on(hardware: Hardware) -> str:
+    """The type of the device that solves the ridge, whose rounding differs; all else is computed by the CPU."""
+    if hardware.device == "cpu" or (hardware.device == "auto" and not NVIDIA_DRIVER.exists()):
+        return "cpu"  # without torch, which takes a second to load
+    from spasm.models.networks.predictor import pick_device
+
+    return pick_device(hardware.device).type
+
+
 @settings
 class RocketConfig:
     """Settings of the random convolutions."""
@@ -36,6 +48,9 @@ class RocketModel(Model):
     config = RocketConfig
     fewest_children = 2  # the penalty is chosen on children left out in turn
 
+    def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
+        return {"device": solved_on(hardware), **super().environment(config, hardware, folder)}
+
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import IntDistribution
 
@@ -45,6 +60,8 @@ class RocketModel(Model):
         }
 
     def fit(self, job: FoldJob) -> "dict[str, torch.Tensor]":
+        import torch
+
         from spasm.core.processes import set_threads
         from spasm.models.rocket_folds import fit
 
@@ -59,6 +76,7 @@ class RocketModel(Model):
             config.augmented_copies,
             job.seed,
             job.fold,
+            torch.device(solved_on(job.hardware)),
         )
 
     def save(self, path: Path, trained: Any) -> None:

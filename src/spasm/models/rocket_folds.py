@@ -1,10 +1,11 @@
 """Fit and apply the random convolutions of a fold; all folds of a run share their kernels and so one transform."""
 
 import functools
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from spasm.core.errors import DataError, TrainingError
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.features.augmentation import augment
 from spasm.models.model import Explanation, FoldScores
-from spasm.models.ridge import fit_ridge, of_raw_features
+from spasm.models.networks.gpu import free_memory, is_out_of_memory
+from spasm.models.ridge import CPU, fit_ridge, of_raw_features
 from spasm.models.rocket_transform import (
     HIGH_TAPS,
     PARTS,
@@ -49,8 +51,11 @@ def fit(
     augmented_copies: int,
     seed: int,
     fold: int,
+    device: torch.device = CPU,
 ) -> Tensors:
     """Kernels, biases and the ridge, fitted on the segments `rows` of the data, each with a pose.
+
+    device: where the ridge is solved; the CPU if it does not fit into the memory there.
 
     Kernels and biases depend on the seed, the settings and which channels move, so that folds of a run share them.
     """
@@ -77,9 +82,26 @@ def fit(
                         batch = augment(batch, augmentation, shaken, features.aspect)
                     file.write(transform(series(batch, features), sampled).numpy().data)
             file.flush()
-            pooled = np.memmap(file, np.float32, "r").reshape(copies * len(rows), -1)
-            fitted = fit_ridge(pooled, np.tile(labels, copies), np.tile(children, copies), originals=len(rows))
-            return sampled | fitted
+            pooled = RowsOfFile(file, copies * len(rows))
+            ridge = pooled, np.tile(labels, copies), np.tile(children, copies), len(rows)
+            try:
+                return sampled | fit_ridge(*ridge, device=device)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            free_memory()
+            return sampled | fit_ridge(*ridge)
+
+
+class RowsOfFile:
+    """Features (M, F) float32 in a file, mapped for each reading, so that they never count as this process's memory."""
+
+    def __init__(self, file: IO[bytes], count: int) -> None:
+        self.file = file
+        self.shape = (count, os.fstat(file.fileno()).st_size // (4 * count))
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        return np.memmap(self.file, np.float32, "r", shape=self.shape)[rows]
 
 
 def generator_of(*seed: int) -> np.random.Generator:

@@ -79,17 +79,19 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
     check_place(path)
     if error := why_untrainable(data_path, data.labels, data.children, data.has_pose):
         raise error
-    if split.folds_file is None:
-        fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
-        origin = FoldsInfo(folds=split.folds, splitter=split.splitter, seed=split.fold_seed)
-    else:
+    made = (path / "run.json").exists()
+    if split.folds_file is not None:
         fold_of = read_folds(split.folds_file, data.names)
         origin = FoldsInfo(folds=int(fold_of.max()) + 1, file_sha256=files.sha256(split.folds_file))
+    else:
+        origin = FoldsInfo(folds=split.folds, splitter=split.splitter, seed=split.fold_seed)
+        if not made:  # otherwise they are read: scikit-learn takes a second to import
+            fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
     with files.lock(path / ".lock", "the run is being written"):
         files.check_writable(path)
         files.remove_stale(path)
         about = _data_info(data, data_path)
-        if not (path / "run.json").exists():
+        if not made and not (path / "run.json").exists():
             if list(path.glob("*/manifest.json")):
                 hint = "restore it from a copy, or begin another --run"
                 raise DataError(path / "run.json", "is missing beside trained models", hint)

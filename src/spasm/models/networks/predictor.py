@@ -44,7 +44,13 @@ class NetworkPredictor:
             except (KeyError, RuntimeError) as error:
                 raise TrainingError("the weights are not those of a network with these settings") from error
             networks.append(network)
-        self.networks = networks[0].stacked(networks, precision, device)
+        try:
+            self.networks = networks[0].stacked(networks, precision, device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = "the memory of the GPU is full: another program uses it"
+            raise TrainingError(f"{reason}; free some of it, or use --device cpu") from error
 
     def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5) float32, each with a pose.

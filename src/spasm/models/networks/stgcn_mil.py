@@ -23,6 +23,7 @@ from spasm.models.networks.output import Scores
 STRIDES = (2, 2, 1, 1)  # early, because layers at the full frame rate cost most and gain nothing
 # What torch's own compiler emits for a convolution with its ReLU. It is not public, but torch is pinned.
 CACHED_BYTES = 4 << 20  # of a layer of all folds: as many segments at a time are fastest
+STACKED = 5  # folds; with many more, one segment no longer fits the cache
 STATISTICS = ("running_mean", "running_var")
 FUSED = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
 
@@ -67,7 +68,8 @@ class StgcnMil(Network):
     def stacked(networks: Sequence[Any], precision: torch.dtype, device: torch.device) -> nn.Module:
         if device.type != "cpu" or len(networks) == 1:
             return Network.stacked(networks, precision, device)
-        return StackedStgcnMil(networks, precision)
+        starts = range(0, len(networks), STACKED)
+        return Stacks(StackedStgcnMil(networks[start : start + STACKED], precision) for start in starts)
 
 
 class Block(nn.Module):
@@ -186,6 +188,13 @@ class FoldedStgcnMil(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.output(x, posed, features.shape[3])
+
+
+class Stacks(nn.ModuleList):
+    """Stacks of folds that read the same features; features in, a list of the `Scores` of all folds out."""
+
+    def forward(self, features: torch.Tensor) -> list[Scores]:
+        return [scores for stack in self for scores in stack(features)]
 
 
 class StackedStgcnMil(nn.Module):
