@@ -55,11 +55,11 @@ class Compare:
 
     read: Annotated[DataSets, FLAT] = DataSets()
     out: Path = Path("output/compare")
-    """Folder for the table and the run of each data set; what is trained there is continued."""
+    """Folder for the table and the runs; what is trained there is continued."""
     models: train.Models = tuple(MODELS)
     """Models to train, by spaces or commas. `--help --models NAME` explains a model's own settings."""
     seeds: Annotated[int, within(1, 100)] = 3
-    """Seeds to train each model with, counted from 0."""
+    """Seeds to train each model with, from 0."""
     workers: Annotated[int, within(0, 256), PER_CORE] = 0
     """Folds trained side by side, one thread each."""
     split: Annotated[Folds, FLAT] = Folds()
@@ -67,8 +67,7 @@ class Compare:
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
     cluster: Cluster = ""
-    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
-    requirements-cluster.txt."""
+    """Train on a cluster of Dask: local:N, an address, or FILE.json; see docs/cluster.md."""
 
 
 def flags(words: list[str]) -> type[Compare]:

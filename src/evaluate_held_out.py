@@ -68,8 +68,7 @@ class EvaluateHeldOut:
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
     cluster: Cluster = ""
-    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
-    requirements-cluster.txt."""
+    """Train on a cluster of Dask: local:N, an address, or FILE.json; see docs/cluster.md."""
     blend: Blend = Blend()
 
 

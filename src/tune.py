@@ -51,8 +51,7 @@ class Tune:
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, ADVANCED] = Hardware()
     cluster: ClusterAddress = ""
-    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
-    requirements-cluster.txt."""
+    """Train on a cluster of Dask: local:N, an address, or FILE.json; see docs/cluster.md."""
 
 
 def main(settings: Tune) -> int:

@@ -279,15 +279,18 @@ def test_a_worker_with_another_version_is_refused_by_name(address, processes, tm
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
     expected = r"worker tcp://\S+ .*cannot take part: numpy is 0\.1 there and \d\S+ here; install the same versions"
     with connection.connected(address) as (cluster, _):
-        worker = processes.worker(address, prefix=["env", f"PYTHONPATH={tmp_path}"], threads=1)
-        wait_until(lambda: cluster.slots == 3)  # it joins a command that is at work
-        results = [cluster.submit(time.sleep, 0.5) for _ in range(6)]
-        with pytest.raises(ClusterError, match=expected):
-            [result.result(60) for result in results]
-    with pytest.raises(ClusterError, match=expected), connection.connected(address):
-        pass
-    worker.terminate()
-    worker.wait()
+        path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+        worker = processes.worker(address, prefix=["env", f"PYTHONPATH={path}"], threads=1)
+        try:
+            wait_until(lambda: cluster.slots == 3)  # it joins a command that is at work
+            results = [cluster.submit(time.sleep, 0.5) for _ in range(6)]
+            with pytest.raises(ClusterError, match=expected):
+                [result.result(60) for result in results]
+            with pytest.raises(ClusterError, match=expected), connection.connected(address):
+                pass
+        finally:
+            worker.terminate()
+            worker.wait()
 
 
 def test_no_function_is_sent_to_a_worker_with_another_python(address):

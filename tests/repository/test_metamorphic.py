@@ -21,7 +21,7 @@ from spasm.core.tables import read_table
 from spasm.data.landmarks import LEFT_HIP, MIRROR, RIGHT_HIP
 from spasm.data.pose import visible_mask
 from spasm.data.segments import read_pose
-from spasm.inference import trained_run
+from spasm.inference import prediction_tasks
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -116,7 +116,7 @@ def test_the_order_of_files_and_the_size_of_batches_change_nothing(blended, segm
     (tmp_path / "test").mkdir()
     for path in sorted(segments.iterdir(), reverse=True):
         shutil.copyfile(path, tmp_path / "test" / path.name)
-    monkeypatch.setattr(trained_run, "BATCH", 7)
+    monkeypatch.setattr(prediction_tasks, "BATCH", 7)
     other = predicted(blended, tmp_path / "test", tmp_path / "submission.csv")
     assert list(other) == list(as_it_is)
     assert [label for _, label in other.values()] == [label for _, label in as_it_is.values()]

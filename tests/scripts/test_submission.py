@@ -25,7 +25,7 @@ from spasm.core.files import sha256
 from spasm.data.segments import read_pose
 from spasm.ensemble.calibration import logit_without_pose
 from spasm.features.channels import build_features
-from spasm.inference import trained_run
+from spasm.inference import prediction_tasks, trained_run
 from spasm.models.registry import MODELS
 from spasm.models.stgcn_mil import StgcnMilConfig
 
@@ -213,7 +213,7 @@ def test_seeds_and_folds_are_averaged_as_logits(predicted_rows, copied, test_fol
 def test_batch_size_and_file_order_never_change_a_label(predicted_rows, monkeypatch, test_folder):
     expected = predicted_rows()
     for batch in (1, 7):
-        monkeypatch.setattr(trained_run, "BATCH", batch)
+        monkeypatch.setattr(prediction_tasks, "BATCH", batch)
         rows = predicted_rows()
         assert labels(rows) == labels(expected)
         assert probabilities(rows) == pytest.approx(probabilities(expected), abs=1e-6)
@@ -233,7 +233,7 @@ def test_batch_size_and_file_order_never_change_a_label(predicted_rows, monkeypa
 
 
 def test_the_number_of_processes_never_changes_a_label(predicted_rows, monkeypatch):
-    monkeypatch.setattr(trained_run, "BATCH", 2)  # so that each process has something to do
+    monkeypatch.setattr(prediction_tasks, "BATCH", 2)  # so that each process has something to do
     rows = []
     for cores in (1, 2):
         monkeypatch.setattr(trained_run, "cpu_count", lambda cores=cores: cores)
@@ -509,7 +509,7 @@ def test_what_is_noticed_in_poses_is_printed_once_for_each_kind_and_noted_for_ea
 
 
 def test_every_bad_file_is_named_at_once_and_the_old_submission_stays(submit, test_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(trained_run, "BATCH", 2)
+    monkeypatch.setattr(prediction_tasks, "BATCH", 2)
     assert submit()[0] == 0
     before = {name: (tmp_path / name).read_bytes() for name in ("submission.csv", "submission_probabilities.csv")}
     paths = sorted(test_folder.iterdir())

@@ -58,8 +58,7 @@ class Train:
     """Folder for the checked poses and features; it may be deleted at any time."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
     cluster: Cluster = ""
-    """Train on a cluster by Dask: local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler's FILE.json; needs
-    requirements-cluster.txt."""
+    """Train on a cluster of Dask: local:N, an address, or FILE.json; see docs/cluster.md."""
     tensorboard: Annotated[bool, ADVANCED] = False
     """Write learning curves for tensorboard --logdir RUN; needs requirements-report.txt."""
     blend: Blend = Blend()

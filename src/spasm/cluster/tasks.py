@@ -102,6 +102,8 @@ class Cluster:
         self.sent: dict[tuple[str, str], Future[None]] = {}
         self.lock = threading.RLock()
         self.comm: Any = None
+        self.known: Mapping[str, Any] = {"": {"nthreads": 1}}
+        """The workers, when they were last asked for."""
         self.closed = ""
         """Why there are no more tasks."""
         self.package_content = packed_package()
@@ -234,11 +236,10 @@ class Cluster:
             task.result.set_exception(error)
 
     def _workers(self) -> Mapping[str, Any]:
-        """The workers that are connected now; none while the scheduler is lost."""
-        found: Mapping[str, Any] = {}
+        """The workers that are connected; those of before where the scheduler cannot be asked."""
         with contextlib.suppress(Exception):
-            found = self.client.scheduler_info(n_workers=-1)["workers"]
-        return found
+            self.known = self.client.scheduler_info(n_workers=-1)["workers"]
+        return self.known
 
     # What comes from the workers
 

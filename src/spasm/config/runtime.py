@@ -19,7 +19,7 @@ class Hardware:
     """What computes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device of the networks and of the random convolutions' ridge; auto uses a GPU where there is one."""
+    """Device of the networks and of rocket's ridge; auto uses a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the convolutions; auto uses bfloat16 where the hardware supports it."""
 

@@ -17,10 +17,10 @@ from spasm.data.pose import CHANNELS, FPS
 from spasm.data.seen import describe_too_little, is_too_little
 from spasm.ensemble import label_shift
 from spasm.ensemble.blending import OofScores
+from spasm.inference import prediction_tasks
 from spasm.inference.cluster_predictor import ClusterPredictor
 from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
-from spasm.inference.prediction_tasks import BATCH, read_batches
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.chosen_models import choose, read_decided_oof
 
@@ -119,12 +119,12 @@ class TrainedRun:
         if children is not None and len(children) != len(values):
             raise DataError("children", f"are {len(children)}, for {len(values)} segments", "give one for each")
         names = [str(child) for child in children] if children is not None else list(map(str, range(len(values))))
-        starts = range(0, len(values), BATCH)
+        starts = range(0, len(values), prediction_tasks.BATCH)
         problems: list[DataError] = []
 
         def batches() -> Iterator[tuple[list[Findings], np.ndarray]]:
             for start in starts:
-                cleaned = [clean(segment) for segment in values[start : start + BATCH]]
+                cleaned = [clean(segment) for segment in values[start : start + prediction_tasks.BATCH]]
                 for row, (_, findings) in enumerate(cleaned, start):
                     with collect_errors(problems):
                         findings.check_units(f"segment {row} of the poses")
@@ -151,8 +151,8 @@ class TrainedRun:
         """
         problems: list[DataError] = []
         if cluster is None:
-            batches = read_batches(paths, self.frames, root, problems)
-            count = math.ceil(len(paths) / BATCH)
+            batches = prediction_tasks.read_batches(paths, self.frames, root, problems)
+            count = math.ceil(len(paths) / prediction_tasks.BATCH)
             return self._predict(batches, count, children, self.decision, self.hardware, passed, problems, paths)
         parts, problems = ClusterPredictor(cluster, self.path, self.decision, self.hardware).predict_files(
             paths, root, passed

@@ -175,8 +175,8 @@ def fit_fold(
     return path.read_bytes(), last, logits, fractions, time.monotonic() - begun_s, sum(os.times()[:4]) - before_s
 
 
-def _send_epoch(epoch: int, row: Mapping[str, float], restored: bool) -> None:
-    task_process.notify((epoch, dict(row), restored))
+def _send_epoch(epoch: int, row: Mapping[str, float], noted: bool) -> None:
+    task_process.notify((epoch, dict(row), noted))
 
 
 def check_hardware(model: Model, hardware: Hardware) -> None:
