@@ -189,6 +189,12 @@ class EnsemblePredictor:
                 attending += self.parameters.weights[name]
         return BatchPrediction(key, posed, seen, logits, attention / (attending or 1.0))
 
+    def probability(
+        self, logits: dict[str, np.ndarray], children: Sequence[str], has_pose: np.ndarray, child_context: bool = True
+    ) -> np.ndarray:
+        """As the function `probability` with this decision."""
+        return probability(self.decision, logits, children, has_pose, child_context)
+
 
 def probability(
     decision: Decision,

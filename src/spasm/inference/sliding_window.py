@@ -1,6 +1,7 @@
 """Predictions of a run for a long recording: made window by window, saved in a folder, and read again."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -35,9 +36,10 @@ CURVE_COLUMNS = ("time_s", "probability", "movement")
 class WindowPredictions:
     """Collects the predictions for a recording's windows, in order."""
 
-    def __init__(self, decision: Decision, abstain: float) -> None:
-        """abstain: too little was seen of a window if a smaller fraction of its frames shows movement."""
-        self.decision, self.length, self.abstain = decision, decision.frames, abstain
+    def __init__(self, length: int, probability: Callable[..., np.ndarray], abstain: float) -> None:
+        """length: frames of a window. probability: as `EnsemblePredictor.probability`. abstain: too little was seen of
+        a window if a smaller fraction of its frames shows movement."""
+        self.length, self.probability, self.abstain = length, probability, abstain
         self.curve = Curve(self.length)
         self.steps: list[np.ndarray] = []
         self.columns: list[np.ndarray] = []  # (3, N): probability, seconds with a pose, seconds that show movement
@@ -49,9 +51,7 @@ class WindowPredictions:
         """
         firsts, moving = batch.key
         # Windows of a child overlap, and most have no event: child context, fitted on segments, is not valid here.
-        probabilities = probability(
-            self.decision, batch.logits, [""] * len(firsts), batch.has_pose, child_context=False
-        )
+        probabilities = self.probability(batch.logits, [""] * len(firsts), batch.has_pose, child_context=False)
         counts = np.stack([batch.posed.sum(axis=1), batch.seen.sum(axis=1)], axis=1)
         too_little = is_too_little(counts, self.length, self.abstain)
         probabilities = np.where(too_little, np.nan, probabilities)
@@ -82,7 +82,7 @@ def predict_recording(
 
     abstain: see `WindowPredictions`; advance: called with the number of frames that were done since the last call.
     """
-    predictions = WindowPredictions(predictor.decision, abstain)
+    predictions = WindowPredictions(predictor.decision.frames, predictor.probability, abstain)
     for batch in predict_windows(predictor, recordings.windows(path, predictions.length, stride)):
         advance(predictions.add(batch) * stride)
     return predictions.finish(whole, stride)
@@ -92,7 +92,7 @@ def collect_windows(
     batches: Iterable[BatchPrediction], whole: int, stride: int, decision: Decision, abstain: float
 ) -> Windows:
     """The windows of a recording of `whole` frames from all their predictions, in order."""
-    predictions = WindowPredictions(decision, abstain)
+    predictions = WindowPredictions(decision.frames, functools.partial(probability, decision), abstain)
     for batch in batches:
         predictions.add(batch)
     return predictions.finish(whole, stride)
@@ -173,7 +173,7 @@ class OnlineDetector:
 
     def __init__(self, predictor: EnsemblePredictor, stride: int, abstain: float) -> None:
         self.predictor, self.stride = predictor, stride
-        self.predictions = WindowPredictions(predictor.decision, abstain)
+        self.predictions = WindowPredictions(predictor.decision.frames, predictor.probability, abstain)
         self.held = missing_frames(0)  # the latest frames
         self.frames = self.next = 0  # frames so far, and the first frame of the next window
 
