@@ -11,7 +11,7 @@ Examples:
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -97,19 +97,19 @@ def main(settings: EvaluateHeldOut) -> int:
     probabilities, positive = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
     children = np.array(data.children)
     with train.trainer_of(settings.cluster) as trainer:
-        names = np.unique(part_of)
-        parts: Iterable[Part] = (Part(settings, models, data, labels, part_of == name, str(name)) for name in names)
+        begun: dict[str, Part] = {}
         if trainer is not None:
-            parts = list(parts)
-            for part in parts:  # all at once
-                part.begin(trainer)
-        for part in parts:
-            rows = part.rows
-            print(f"part {part.name}: {rows.sum()} segments held out, {(~rows).sum()} to train on")
+            for name in np.unique(part_of):  # all at once
+                begun[str(name)] = Part(settings, models, data, labels, part_of == name, str(name))
+                begun[str(name)].begin(trainer)
+        for name in np.unique(part_of):
+            rows = part_of == name
+            print(f"part {name}: {rows.sum()} segments held out, {(~rows).sum()} to train on", flush=True)
+            part = begun.get(str(name)) or Part(settings, models, data, labels, rows, str(name))
             prediction = part.predict()
             probabilities[rows], positive[rows] = prediction.probability, prediction.label == 1
             shown = labels[rows], probabilities[rows], positive[rows], children[rows].tolist()
-            print(console.part_line(part.name, *shown), flush=True)
+            print(console.part_line(str(name), *shown), flush=True)
     columns = (data.names, data.children, labels, part_of, probabilities, positive.astype(int))
     header = ("segment_name", "child", "label", "part", "probability", "label_predicted")
     files.write_csv(settings.out / "predictions.csv", header, zip(*columns, strict=True))

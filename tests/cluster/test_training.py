@@ -16,7 +16,12 @@ from helpers.cluster import Processes, without
 from helpers.commands import without_progress
 from helpers.processes import wait_until
 from helpers.repository import ROOT
+from spasm.cluster.connection import connected
+from spasm.config.runtime import Hardware
+from spasm.core.errors import ClusterError
 from spasm.core.tables import read_table
+from spasm.models.registry import MODELS as MODELS_BY_NAME
+from spasm.training.on_cluster import check_hardware
 
 pytestmark = pytest.mark.command
 MODELS = ("lgbm", "stgcn_mil")
@@ -165,3 +170,18 @@ def test_without_the_flag_nothing_of_dask_is_imported(train_flags, tmp_path):
         [sys.executable, "-c", code, *train_flags(tmp_path / "run", models=["lgbm"])], cwd=ROOT, capture_output=True
     )
     assert finished.returncode == 0, finished.stderr
+
+
+def test_a_worker_without_the_hardware_of_the_command_is_refused():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    model = MODELS_BY_NAME["stgcn_mil"]
+    with connected("local:1") as (cluster, _):
+        gpu = cluster.submit(check_hardware, model, Hardware(device="cuda"), keep="network").exception(300)
+        half = cluster.submit(check_hardware, model, Hardware("cpu", "bfloat16"), keep="network").exception(300)
+        assert cluster.submit(check_hardware, model, Hardware("cpu", "float32"), keep="network").result(300) is None
+    assert isinstance(gpu, ClusterError) and "has no GPU, which this training uses (use workers with a GPU" in str(gpu)
+    assert native if half is None else "has no bfloat16, which this training uses" in str(half)
