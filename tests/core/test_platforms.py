@@ -21,14 +21,16 @@ for name in ("fcntl", "resource", "termios", "pwd", "grp"):
 warnings.filterwarnings("ignore", "only soft file lock")  # filelock, which knows Windows by its name
 sys.path.insert(0, sys.argv.pop(1))
 """
+# Dask is not imported there either: it takes this system for Linux, and --cluster is refused on Windows.
 IMPORT_ALL = """
 import importlib, pkgutil, spasm
+sys.modules["distributed"] = None
 names = [module.name for module in pkgutil.walk_packages(spasm.__path__, "spasm.")]
 for name in names:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        optional = {"mediapipe", "cv2", "flatbuffers", "jinja2", "tensorboard", "psycopg"}
+        optional = {"mediapipe", "cv2", "flatbuffers", "jinja2", "tensorboard", "psycopg", "distributed"}
         assert error.name.split(".")[0] in optional, error
 print(len(names))
 """

@@ -649,6 +649,7 @@ def test_progress_that_cannot_be_read_is_left_and_a_message_says_so(
     opened.page.evaluate(f"localStorage.setItem(review.key, {kept!r})")
     opened.page.reload()
     opened.page.wait_for_selector(READY)
+    opened.until("document.querySelector('#message').textContent !== ''")
     assert "This browser keeps no progress" in message(opened)
     assert words in message(opened)
     press(opened, "a")
