@@ -1,7 +1,9 @@
-"""Print every number of docs/performance.md for this machine, as tables that can be pasted into the page.
+"""Print the ratios and times of docs/performance.md for this machine, as tables that can be pasted into the page.
 
 Each part is a benchmark of its own, in a process of its own, and can be run alone with more flags. The parts that
-need a trained run are left out without one. --quick measures tiny sizes: it shows that all parts work, and no more.
+need a trained run are left out without one. What takes hours, `scale.py`, and what needs a cluster or a GPU,
+`cluster.py` and `stgcn.py --device cuda`, are run by themselves. --quick measures tiny sizes: it shows that all parts
+work, and no more.
 
 Examples:
   python benchmarks/run_all.py --run output/main --out output/performance.json

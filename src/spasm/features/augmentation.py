@@ -89,7 +89,7 @@ def noise(count: int, frames: int, generator: torch.Generator) -> torch.Tensor:
     white = torch.randn((frames, count, len(LANDMARKS) + PARTS, 3), generator=generator, device=device)
     white[1:] *= (1 - FADES**2) ** 0.5
     for frame in range(1, frames):
-        white[frame].add_(white[frame - 1], alpha=FADES)
+        white[frame] += FADES * white[frame - 1]
     own, common = white[:, :, : len(LANDMARKS)], white[:, :, (len(LANDMARKS) + PART_OF).to(device)]
     together = TOGETHER.to(device)
     return ((1 - together).sqrt() * own + together.sqrt() * common).transpose(0, 1) * NOISE.to(device)

@@ -34,8 +34,7 @@ def build_features(poses: torch.Tensor, settings: Features) -> torch.Tensor:
         motion = squashed(positions, *differences)
     else:
         velocity, acceleration = differences
-        speed = velocity.square().sum(-1, keepdim=True).sqrt()
-        motion = torch.cat([positions, velocity, acceleration, speed], -1)
+        motion = torch.cat([positions, velocity, acceleration, velocity.norm(dim=-1, keepdim=True)], -1)
     return torch.cat([motion, *observed], dim=-1).permute(0, 3, 2, 1)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from spasm.cluster.done import Done
+from spasm.cluster.task_progress import TaskProgress
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError
 from spasm.core.windows import window_starts
@@ -78,7 +78,7 @@ class ClusterPredictor:
         for part, found in self._in_order(parts()):
             problems += [*part.problems, *found.problems]
             predicted += found.batches
-            part.done.reach(len(part.paths))
+            part.progress.reach(len(part.paths))
         return predicted, problems
 
     def predict_recordings(
@@ -98,7 +98,7 @@ class ClusterPredictor:
                     yield _Windows(self, number, state, firsts[start : start + size], stride, advance)
 
         for part, found in self._in_order(parts()):
-            part.done.reach(len(part.firsts))
+            part.progress.reach(len(part.firsts))
             for batch in found.batches:
                 yield part.number, batch
 
@@ -158,15 +158,15 @@ class _Files:
         """check: other files have problems, so these are only checked."""
         self.predictor, self.paths, self.root, self.check = predictor, paths, root, check
         self.problems: list[DataError] = []
-        self.done = Done(passed, predictor.lock)
+        self.progress = TaskProgress(passed, predictor.lock)
 
     def submit(self, send: bool) -> "Future[Predicted | None]":
         states, opening = [FileState.of(path) for path in self.paths], self.predictor.opening
         if not send and not self.check:
-            return self.predictor.submit(predict_files_here, states, self.root, on_message=self.done.reach)
+            return self.predictor.submit(predict_files_here, states, self.root, on_message=self.progress.reach)
         batches = list(read_batches(self.paths, opening.decision.frames, self.root, self.problems))
         if not self.problems and not self.check:
-            return self.predictor.submit(predict_poses_here, batches, on_message=self.done.reach)
+            return self.predictor.submit(predict_poses_here, batches, on_message=self.progress.reach)
         nothing: Future[Predicted | None] = Future()
         nothing.set_result(Predicted([], ""))
         return nothing
@@ -186,11 +186,11 @@ class _Windows:
     ) -> None:
         """number: of the recording among the others."""
         self.predictor, self.number, self.recording, self.firsts = predictor, number, recording, firsts
-        self.done = Done(lambda count: advance(count * stride), predictor.lock)
+        self.progress = TaskProgress(lambda count: advance(count * stride), predictor.lock)
 
     def submit(self, send: bool) -> "Future[Predicted | None]":
         begin, length = int(self.firsts[0]), self.predictor.opening.decision.frames
         poses = read_poses(self.recording.path, begin, self.firsts, length) if send else None
         return self.predictor.submit(
-            predict_windows_here, self.recording, poses, begin, self.firsts, on_message=self.done.reach
+            predict_windows_here, self.recording, poses, begin, self.firsts, on_message=self.progress.reach
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spasm.cluster import task_process
-from spasm.cluster.done import Done
+from spasm.cluster.task_progress import TaskProgress
 from spasm.core import files
 from spasm.core.errors import DataError, collect_errors, shorten
 from spasm.core.processes import cpu_count
@@ -118,9 +118,9 @@ def extract_on_cluster(
         tasks = {}
         for video, name in left.items():
             arguments = Path.cwd(), video, name, extraction, marker
-            done = Done(advance, lock)
+            frames = TaskProgress(advance, lock)
             future = cluster.submit(
-                _extract_here, *arguments, reads=[video.absolute(), marker, *reads], on_message=done.reach
+                _extract_here, *arguments, reads=[video.absolute(), marker, *reads], on_message=frames.reach
             )
             tasks[future] = name
         for future in as_completed(list(tasks)):

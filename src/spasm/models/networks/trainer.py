@@ -354,10 +354,10 @@ class FoldTrainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        names = [name for name, value in self.average.items() if value.is_floating_point()]
-        values, state = [self.average[name] for name in names], self.network.state_dict()
-        torch._foreach_mul_(values, 1 - self.pace)
-        torch._foreach_add_(values, torch._foreach_mul([state[name] for name in names], self.pace))
+        state = self.network.state_dict()
+        for name, value in self.average.items():
+            if value.is_floating_point():
+                value.lerp_(state[name], self.pace)
 
     def _seed(self, *more: int) -> int:
         return int(np.random.SeedSequence([*self.entropy, *more]).generate_state(1)[0])

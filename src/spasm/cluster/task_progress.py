@@ -1,20 +1,20 @@
-"""How much of a task is done."""
+"""Progress of a task, which may run more than once."""
 
 import threading
 from collections.abc import Callable
 from typing import Any
 
 
-class Done:
+class TaskProgress:
     """Passes on how much more of a task is done; what a task does twice, since its worker was lost, counts once."""
 
     def __init__(self, advance: Callable[[int], Any], lock: threading.Lock) -> None:
         """advance: called with the number of steps since its last call. lock: for all tasks with the same `advance`."""
-        self.advance, self.lock, self.count = advance, lock, 0
+        self.advance, self.lock, self.steps = advance, lock, 0
 
-    def reach(self, count: int) -> None:
+    def reach(self, steps: int) -> None:
         """So many steps of the task are done."""
         with self.lock:
-            if count > self.count:
-                self.advance(count - self.count)
-                self.count = count
+            if steps > self.steps:
+                self.advance(steps - self.steps)
+                self.steps = steps
