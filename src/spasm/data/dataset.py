@@ -25,6 +25,7 @@ from spasm.data.index import FileIndex, FileState
 from spasm.data.landmark_sets import KEPT, keep_landmarks
 from spasm.data.landmarks import LANDMARKS
 from spasm.data.naming import child_of
+from spasm.data.pictures import SegmentPictures
 from spasm.data.pose import CHANNELS, FPS, visible_mask
 from spasm.data.segments import Progress, inspect_pose, read_pose
 
@@ -65,6 +66,11 @@ class TrainingData:
     """The set of landmarks that the poses hold."""
     cache: Path | None = None
     """Cache folder for results computed from these poses; it may be deleted at any time. None: nothing is kept."""
+
+    @property
+    def pictures(self) -> SegmentPictures:
+        """The pictures of all segments, where there are any."""
+        return SegmentPictures(tuple(self.folder / "train" / name for name in self.names))
 
     def __getstate__(self) -> dict[str, Any]:
         """State for another process: the path of the poses, not their bytes."""

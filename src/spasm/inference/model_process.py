@@ -16,6 +16,7 @@ from spasm.core import processes
 from spasm.core.errors import DataError, TrainingError
 from spasm.core.windows import SharedFrames
 from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.pictures import Pictures
 from spasm.models.model import Explanation, FoldScores, Model, Predictor
 
 
@@ -25,13 +26,13 @@ class KeepLandmarks:
     def __init__(self, folds: Predictor, landmarks: LandmarkSet) -> None:
         self.folds, self.landmarks = folds, landmarks
 
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+    def predict(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5), each with one of these landmarks."""
-        return self.folds.predict(keep_landmarks(poses, self.landmarks), rows)
+        return self.folds.predict(keep_landmarks(poses, self.landmarks), rows, pictures)
 
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+    def explain(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> Explanation:
         """The explanation of the predictions for these segments."""
-        return self.folds.explain(keep_landmarks(poses, self.landmarks), rows)
+        return self.folds.explain(keep_landmarks(poses, self.landmarks), rows, pictures)
 
 
 class FoldFiles(NamedTuple):

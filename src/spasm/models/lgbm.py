@@ -12,6 +12,7 @@ from spasm.config.fields import settings, within
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError, TrainingError
+from spasm.data.pictures import Pictures
 from spasm.models.model import Explanation, FoldJob, FoldScores, Model
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class LgbmPredictor:
     def __init__(self, boosters: "Sequence[lightgbm.Booster]", config: LgbmConfig) -> None:
         self.boosters, self.config = boosters, config
 
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+    def predict(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose; no attention."""
         return self.predict_features(features(poses, rows, self.config))
 
@@ -218,7 +219,7 @@ class LgbmPredictor:
         logits = [booster.predict(values, raw_score=True, num_threads=1) for booster in self.boosters]
         return FoldScores(np.stack(logits), None)
 
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+    def explain(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> Explanation:
         """The features of the segments `rows`, and the contribution of each to the log-odds.
 
         A row plus the expected value sums to the mean of the folds' logits. Shapley values of trees: Lundberg et al.

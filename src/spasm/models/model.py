@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.runtime import Hardware
+from spasm.data.pictures import Kind, Pictures
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -46,10 +47,13 @@ class Explanation(NamedTuple):
 class Predictor(Protocol):
     """Trained folds of one model, ready for poses."""
 
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
-        """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose."""
+    def predict(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> FoldScores:
+        """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose, and of their pictures.
 
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+        A model that reads pictures raises DataError where there are none.
+        """
+
+    def explain(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> Explanation:
         """The explanation of the predictions for these segments."""
 
 
@@ -94,6 +98,8 @@ class Model(abc.ABC):
     """Fewest children with a pose that it can be trained on with any settings."""
     on_gpu: ClassVar[bool] = False
     """Whether it uses a GPU if there is one."""
+    pictures: ClassVar[Kind | None] = None
+    """The kind of pictures that it reads beside the poses; None: poses alone."""
     has_attention: ClassVar[bool] = False
     """Whether `explain` gives attention and frame logits."""
     has_shap_values: ClassVar[bool] = False
@@ -151,7 +157,7 @@ class Model(abc.ABC):
 
     def predict_data(self, predictor: Predictor, data: "TrainingData", rows: np.ndarray) -> FoldScores:
         """Scores of segments `rows` of the training data, the same as by `predictor.predict`, using cached values."""
-        return predictor.predict(data.poses, rows)
+        return predictor.predict(data.poses, rows, data.pictures)
 
     def gain_fractions(self, trained: Any) -> dict[str, float]:
         """The fraction of the gain by each group of features; empty for a model without features."""

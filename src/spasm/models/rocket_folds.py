@@ -15,6 +15,7 @@ from spasm.config.features import Augmentation, Features
 from spasm.core import checkpoints, files
 from spasm.core.errors import DataError, TrainingError
 from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.pictures import Pictures
 from spasm.features.augmentation import augment
 from spasm.models.model import Explanation, FoldScores
 from spasm.models.networks.gpu import free_memory, is_out_of_memory
@@ -149,7 +150,7 @@ class RocketPredictor:
                 self.groups.append((with_mirror_image(sampled), [number]))
 
     @torch.inference_mode()
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+    def predict(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5), each with a pose; no attention."""
         logits = np.empty((self.folds, len(rows)))
         widest = max(len(value) for kernels, _ in self.groups for name, value in kernels.items() if "biases" in name)
@@ -164,7 +165,7 @@ class RocketPredictor:
                     logits[fold, start : start + len(batch)] = (pooled @ coefficients + intercept).numpy()
         return FoldScores(logits, None)
 
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+    def explain(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> Explanation:
         """Empty: thousands of random kernels give no readable explanation."""
         return Explanation()
 

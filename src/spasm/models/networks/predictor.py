@@ -8,6 +8,7 @@ import torch
 
 from spasm.config.network import NetworkConfig
 from spasm.core.errors import TrainingError
+from spasm.data.pictures import Pictures
 from spasm.features.channels import build_features
 from spasm.models.model import Explanation, FoldScores
 from spasm.models.networks.gpu import free_memory, is_out_of_memory, make_repeatable
@@ -52,7 +53,7 @@ class NetworkPredictor:
             reason = "the memory of the GPU is full: another program uses it"
             raise TrainingError(f"{reason}; free some of it, or use --device cpu") from error
 
-    def predict(self, poses: np.ndarray, rows: np.ndarray) -> FoldScores:
+    def predict(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> FoldScores:
         """Scores of the segments `rows` of poses (M, T, 33, 5) float32, each with a pose.
 
         Reads a few segments at a time, so that memory does not grow with their number.
@@ -65,7 +66,7 @@ class NetworkPredictor:
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
         return FoldScores(logits, weights)
 
-    def explain(self, poses: np.ndarray, rows: np.ndarray) -> Explanation:
+    def explain(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> Explanation:
         """Attention and frame logits, the mean over folds."""
         weights, logits = np.empty((2, len(rows), poses.shape[1]))
         for part, scores in self._scores(poses, rows):

@@ -1,0 +1,171 @@
+"""The pictures of a segment, for the networks that read pictures: files beside its poses, six steps a second.
+
+DIR/vsvig/NAME.npz and DIR/two_stream/NAME.npz belong to DIR/train/NAME.npy or DIR/test/NAME.npy. `video/image_inputs.py`
+makes them.
+"""
+
+import functools
+import zipfile
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from spasm.core.errors import DataError
+from spasm.core.files import open_regular
+from spasm.core.windows import window_starts
+from spasm.data.recordings import frames_of
+
+Kind = Literal["vsvig", "two_stream"]
+Arrays = dict[str, np.ndarray]
+STEP = 5  # frames at 30 frames per second between two pictures: six per second, 30 in five seconds
+JOINTS, PATCH = 15, 32  # VSViG's joints, and the side of a patch in pixels
+SIDE = 224  # pixels of an upright person's picture
+STILL = 127  # value of no movement in `flow`; 255 steps go from -20 to 20 pixels
+MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
+HELD = 4  # files of a recording that are kept in memory: its windows overlap
+
+
+class Layout(NamedTuple):
+    """The shape of one step of an array, and its type."""
+
+    shape: tuple[int, ...]
+    dtype: type[np.generic]
+
+
+LAYOUTS: dict[Kind, dict[str, Layout]] = {
+    "vsvig": {
+        "patches": Layout((JOINTS, 3, PATCH, PATCH), np.uint8),  # red, green and blue; black: joint not found
+        "keypoints": Layout((JOINTS, 3), np.float32),  # x and y in fractions of the picture, visibility; 0: not found
+    },
+    "two_stream": {
+        "pictures": Layout((SIDE, SIDE, 3), np.uint8),  # red, green and blue; black: child not found, or background
+        "flow": Layout((SIDE, SIDE, 2), np.uint8),  # x and y to the next step, see STILL
+    },
+}
+
+
+class SegmentPictures(NamedTuple):
+    """The pictures of some segments, by the files of their poses."""
+
+    paths: tuple[Path, ...]
+
+    def read(self, kind: Kind, row: int) -> Arrays:
+        """The arrays of a segment, see LAYOUTS. Raises DataError."""
+        return read_pictures(pictures_path(self.paths[row], kind), kind)
+
+
+class RecordingPictures(NamedTuple):
+    """The pictures of windows of a recording, DIR/recordings/NAME.npy, read from those of its segments."""
+
+    recording: Path
+    firsts: tuple[int, ...]
+    """First frame of each window."""
+    frames: int
+    """Of a window (T)."""
+
+    def read(self, kind: Kind, row: int) -> Arrays:
+        """The arrays of a window, see LAYOUTS; it begins at the nearest step. Raises DataError."""
+        first, size = round(self.firsts[row] / STEP), self.frames // STEP
+        return _steps(self.recording, kind, first, size)
+
+
+Pictures = SegmentPictures | RecordingPictures
+"""What a predictor is given beside poses, in the same order."""
+
+
+def pictures_path(segment: Path, kind: Kind) -> Path:
+    """The file of a segment's pictures."""
+    return segment.parent.parent / kind / f"{segment.stem}.npz"
+
+
+def read_pictures(path: Path, kind: Kind) -> Arrays:
+    """The arrays of a file, see LAYOUTS, with the same number of steps each. Raises DataError."""
+    with open_regular(path) as (file, _):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MOST_BYTES:
+                raise ValueError(f"it would unpack to {unpacked} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as kept:
+                arrays: Arrays = {name: kept[name] for name in LAYOUTS[kind]}
+            steps = {len(array) for array in arrays.values()}
+            for name, (shape, dtype) in LAYOUTS[kind].items():
+                if len(steps) != 1 or arrays[name].shape[1:] != shape or arrays[name].dtype != dtype:
+                    raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
+        except Exception as error:  # a damaged archive raises nearly anything
+            reason = f"is no file of pictures ({type(error).__name__}: {error})"
+            raise DataError(path, reason, "delete it and extract it again: docs/video.md") from error
+    return arrays
+
+
+def content_key(path: Path) -> str:
+    """What identifies the content of a file of pictures: the checksums that the archive holds of its arrays.
+
+    It reads a few kilobytes at the end of the file. Raises DataError.
+    """
+    with open_regular(path) as (file, _):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return " ".join(f"{entry.filename} {entry.file_size} {entry.CRC}" for entry in archive.infolist())
+        except Exception as error:
+            reason = f"is no file of pictures ({type(error).__name__}: {error})"
+            raise DataError(path, reason, "delete it and extract it again: docs/video.md") from error
+
+
+def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
+    """`size` steps of a recording from step `first`; black beyond its end."""
+    whole = frames_of(recording)
+    folder, stem = recording.parent.parent / kind, recording.stem
+    length = _length_of_files(folder, stem, kind)
+    begins = np.rint(window_starts(whole, length * STEP, length * STEP) / STEP).astype(int)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in LAYOUTS[kind]}
+    step = first
+    while step < first + size:
+        number = int(np.searchsorted(begins, step, side="right")) - 1
+        arrays = _held(folder / f"{stem}{number + 1:05}.npz", kind)
+        part = slice(step - begins[number], min(length, first + size - begins[number]))
+        if part.start >= length:  # after the end of the recording
+            for name, (shape, dtype) in LAYOUTS[kind].items():
+                found[name].append(np.zeros((first + size - step, *shape), dtype))
+            break
+        if number + 1 < len(begins):
+            part = slice(part.start, min(part.stop, begins[number + 1] - begins[number]))
+        for name in found:
+            found[name].append(arrays[name][part])
+        step += part.stop - part.start
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _length_of_files(folder: Path, stem: str, kind: Kind) -> int:
+    """Steps in each file of a recording. Raises DataError if there is none."""
+    path = folder / f"{stem}00001.npz"
+    if not path.exists():
+        raise no_pictures(path, kind)
+    return len(next(iter(_held(path, kind).values())))
+
+
+@functools.lru_cache(maxsize=HELD)
+def _held(path: Path, kind: Kind) -> Arrays:
+    if not path.exists():
+        raise no_pictures(path, kind)
+    return read_pictures(path, kind)
+
+
+def no_pictures(path: Path, kind: Kind) -> DataError:
+    """The error for a segment without a file of pictures."""
+    hint = f"extract them: extract_pose.py --pictures {kind}, or extract_pictures.py; see docs/video.md"
+    return DataError(path, "is not there", hint)
+
+
+def missing(segments: list[Path], kind: Kind) -> list[DataError]:
+    """An error for each segment without a file of pictures."""
+    return [no_pictures(path, kind) for path in (pictures_path(one, kind) for one in segments) if not path.is_file()]
+
+
+def check_length(frames: int, model: str) -> None:
+    """Raise DataError if segments of this many frames have no whole number of steps."""
+    if frames % STEP:
+        reason = f"cannot be read by {model}, which reads every {STEP}th frame"
+        raise DataError(f"segments of {frames} frames", reason, f"cut segments of {frames // STEP * STEP} frames")
