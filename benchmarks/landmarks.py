@@ -135,7 +135,7 @@ def train_run(settings: Any, models: Sequence[Model], data: TrainingData, path: 
     """A run of these models on the data, blended."""
     run = open_run(path, data, data.folder, data.poses.shape[1], settings.split)
     workers = min(run.folds, settings.workers or cpu_count())
-    for opened in train.open_models(run, models, settings, data.folder, [os.path.basename(sys.argv[0])]):
+    for opened in train.open_models(run, models, settings, [os.path.basename(sys.argv[0])]):
         train.train_model(run, opened, settings.hardware, seed, range(run.folds), workers)
     decide(run, Blend(models=tuple(model.name for model in models)), with_defaults=False)
     return run

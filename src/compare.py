@@ -96,7 +96,7 @@ def main(settings: Compare) -> int:
         app.warn([*map(str, data.warnings), *data.findings])
         runs[name] = open_run(settings.out / name / "run", data, folder, data.poses.shape[1], settings.split)
     command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
-    opened = {name: train.open_models(run, models, settings, folders[name], command) for name, run in runs.items()}
+    opened = {name: train.open_models(run, models, settings, command) for name, run in runs.items()}
     train_all(settings, runs, opened)
     compared = [evaluate(settings, name, run, models) for name, run in runs.items()]
     text = comparison.markdown(compared, settings.seeds)

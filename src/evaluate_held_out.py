@@ -155,7 +155,7 @@ class Part:
         )
         self.run = open_run(self.folder / "run", known, self.folder / "data", frames, settings.split)
         command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
-        self.opened = train.open_models(self.run, models, settings, self.folder / "data", command)
+        self.opened = train.open_models(self.run, models, settings, command)
         self.begun: dict[str, BegunFolds] = {}
 
     def begin(self, trainer: ClusterTrainer) -> None:

@@ -94,7 +94,7 @@ def train(flags: Any, command: list[str]) -> int:
     if alone := one_class_folds(data.labels, run.fold_of):
         app.warn([console.one_class_line(alone, run.folds, data)])
 
-    opened = open_models(run, models, flags, read.data, command)
+    opened = open_models(run, models, flags, command)
     if data.targets is not None and not any("onsets_sha256" in one.environment for one in opened):
         print("warning: onsets.csv is not used: it needs a network with --NETWORK.loss squared", file=sys.stderr)
 
@@ -158,18 +158,18 @@ class OpenedModel(NamedTuple):
     environment: dict[str, Any]
 
 
-def open_models(run: Run, models: Sequence[Model], flags: Any, data: Path, command: Sequence[str]) -> list[OpenedModel]:
+def open_models(run: Run, models: Sequence[Model], flags: Any, command: Sequence[str]) -> list[OpenedModel]:
     """Open the folders of models with the settings that the flags have for them, see `with_models`.
 
-    All are opened before any is trained, so that an error of the last is raised at once. data: the user's folder;
-    command: for the manifests. Raises DataError.
+    All are opened before any is trained, so that an error of the last is raised at once. command: for the
+    manifests. Raises DataError.
     """
     for model in models:
         _check_children(run, model, model.children_needed(getattr(flags, model.name)))
     opened = []
     for model in models:
         config = getattr(flags, model.name)
-        environment = model.environment(config, flags.hardware, data)
+        environment = model.environment(config, flags.hardware, run.data)
         folder = open_model(run, model.name, to_tree(config), environment, command)
         opened.append(OpenedModel(model, config, folder, environment))
     return opened

@@ -1,4 +1,4 @@
-"""Settings of the channels that networks read, and of the random changes to training poses."""
+"""Settings of the channels that networks read, and of the random changes to training poses and pictures."""
 
 from typing import Annotated, Literal
 
@@ -46,3 +46,21 @@ class Augmentation:
     """Probability of a gap, in which every landmark is missing."""
     gap_frames: Annotated[int, within(1, 100_000)] = 60
     """Longest gap, in frames."""
+
+
+@settings
+class PictureAugmentation:
+    """Random changes to the training pictures, the same in all steps of a segment."""
+
+    mirror_prob: Probability = 0.5
+    """Probability of mirroring, left and right swapped."""
+    zoom: Annotated[float, within(0, 2)] = 0.2
+    """Largest zoom in or out, as a natural logarithm; a movement in the picture becomes larger or smaller with it."""
+    shift: Annotated[float, within(0, 0.5)] = 0.1
+    """Largest shift of a picture or patch, as a fraction of its side."""
+    brightness: Annotated[float, within(0, 2)] = 0.3
+    """Largest change of the brightness, as a natural logarithm."""
+    tint: Annotated[float, within(0, 2)] = 0.1
+    """Largest change of the brightness of a single colour, as a natural logarithm."""
+    shift_steps: Annotated[int, within(0, 100_000)] = 2
+    """Largest shift in time, in steps (six per second) either way; steps from outside the segment are black."""

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from spasm.config.features import Augmentation, Features
+from spasm.config.features import Augmentation, Features, PictureAugmentation
 from spasm.config.fields import FLAT, settings, within
 
 FEWEST_EPOCHS = 20  # where no number is given
@@ -43,6 +43,14 @@ class Optimization:
     def epochs_of(self, segments: int) -> int:
         """Passes over this many training segments."""
         return self.epochs or max(FEWEST_EPOCHS, math.ceil(self.steps / math.ceil(segments / self.batch)))
+
+
+@settings
+class PictureNetworkConfig:
+    """Everything that decides what a network that reads pictures learns, beside what its own class adds."""
+
+    optimization: Annotated[Optimization, FLAT] = Optimization()
+    augmentation: Annotated[PictureAugmentation, FLAT] = PictureAugmentation()
 
 
 @settings

@@ -1,7 +1,7 @@
 """The pictures of a segment, for the networks that read pictures: files beside its poses, six steps a second.
 
-DIR/vsvig/NAME.npz and DIR/two_stream/NAME.npz belong to DIR/train/NAME.npy or DIR/test/NAME.npy. `video/image_inputs.py`
-makes them.
+DIR/vsvig/NAME.npz and DIR/two_stream/NAME.npz belong to DIR/train/NAME.npy or DIR/test/NAME.npy.
+`video/image_inputs.py` makes them.
 """
 
 import functools
@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from spasm.cluster.task_process import place_of
 from spasm.core.errors import DataError
 from spasm.core.files import open_regular
 from spasm.core.windows import window_starts
@@ -52,7 +53,7 @@ class SegmentPictures(NamedTuple):
 
     def read(self, kind: Kind, row: int) -> Arrays:
         """The arrays of a segment, see LAYOUTS. Raises DataError."""
-        return read_pictures(pictures_path(self.paths[row], kind), kind)
+        return read_pictures(place_of(pictures_path(self.paths[row], kind)), kind)
 
 
 class RecordingPictures(NamedTuple):

@@ -116,12 +116,15 @@ class Model(abc.ABC):
         """Fewest children with a pose that it can be trained on with these settings."""
         return self.fewest_children
 
-    def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
-        """Facts that must be the same for all folds of a model, besides its settings. folder: the user's data."""
+    def environment(self, config: Any, hardware: Hardware, data: "TrainingData") -> dict[str, Any]:
+        """Facts that must be the same for all folds of a model, besides its settings.
+
+        Raises DataError, also for pictures that are missing.
+        """
         return {"threads": 1}
 
-    def files_read(self, config: Any) -> list[Path]:
-        """The files of the user that training reads beside the data."""
+    def files_read(self, config: Any, data: "TrainingData") -> list[Path]:
+        """The files that training reads beside the poses."""
         return []
 
     @abc.abstractmethod

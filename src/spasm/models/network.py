@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from spasm.config.runtime import Hardware
 from spasm.core import files
+from spasm.data.pictures import Pictures
 from spasm.models.model import FoldJob, Model, Predictor
 
 if TYPE_CHECKING:
     import torch
     from optuna.distributions import BaseDistribution
 
+    from spasm.data.dataset import TrainingData
+    from spasm.models.networks.inputs import Inputs
     from spasm.models.networks.layers import Network
 
 
@@ -41,16 +46,39 @@ class NetworkModel(Model):
     def build(self, config: Any) -> "Network":
         """The network, with new weights sampled from torch's random state."""
 
+    def shape(self, config: Any, frames: int) -> tuple[int, ...]:
+        """The shape of the features of a segment of so many frames."""
+        from spasm.data.landmarks import LANDMARKS
+        from spasm.features.channels import CHANNELS
+
+        return len(CHANNELS), len(LANDMARKS), frames
+
     def load_pretrained(self, network: "Network", config: Any) -> None:
         """Before training, replace the random weights by the file that the settings name."""
 
-    def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
+    def inputs(self, data: Any, config: Any, device: "torch.device") -> "Inputs":
+        """What the network is trained on."""
+        from spasm.models.networks.inputs import PoseInputs
+
+        return PoseInputs(data.poses, config, device)
+
+    def features_of(
+        self, poses: np.ndarray, pictures: Pictures | None, rows: np.ndarray, config: Any, device: "torch.device"
+    ) -> "torch.Tensor":
+        """What the network reads of some segments, on the device."""
+        import torch
+
+        from spasm.features.channels import build_features
+
+        return build_features(torch.from_numpy(np.array(poses[rows])).to(device), config.features)
+
+    def environment(self, config: Any, hardware: Hardware, data: "TrainingData") -> dict[str, Any]:
         from spasm.models.networks.predictor import pick_device, pick_precision
 
         device = pick_device(hardware.device)
         precision = str(pick_precision(hardware.precision, device)).removeprefix("torch.")
         environment: dict[str, Any] = {"device": device.type, "precision": precision, "threads": 1}
-        onsets = folder / "onsets.csv"
+        onsets = data.folder / "onsets.csv"
         if config.optimization.loss == "squared" and onsets.exists():
             environment["onsets_sha256"] = files.sha256(onsets)
         return environment
@@ -99,20 +127,16 @@ class NetworkModel(Model):
         from spasm.models.networks.predictor import NetworkPredictor, pick_device, pick_precision
 
         device = pick_device(hardware.device)
-        return NetworkPredictor(
-            lambda: self.build(config), weights, config, device, pick_precision(hardware.precision, device)
-        )
+        precision = pick_precision(hardware.precision, device)
+        return NetworkPredictor(lambda: self.build(config), weights, self, config, device, precision)
 
     def cost(self, config: Any, frames: int) -> dict[str, Any]:
         import torch
         from torch.utils.flop_counter import FlopCounterMode
 
-        from spasm.data.landmarks import LANDMARKS
-        from spasm.features.channels import CHANNELS
-
         network = self.build(config).eval()
         counter = FlopCounterMode(display=False)
         with torch.inference_mode(), counter:
-            network(torch.zeros(1, len(CHANNELS), len(LANDMARKS), frames))
+            network(torch.zeros(1, *self.shape(config, frames)))
         parameters = sum(value.numel() for value in network.parameters())
         return {"parameters": parameters, "gflop": counter.get_total_flops() / 1e9}

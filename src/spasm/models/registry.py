@@ -11,7 +11,9 @@ from spasm.models.sta_gunet import StaGunetModel
 from spasm.models.stam import StamModel
 from spasm.models.stgcn_mil import StgcnMilModel
 from spasm.models.two_stream import TwoStreamModel
+from spasm.models.two_stream_pictures import TwoStreamPicturesModel
 from spasm.models.vsvig import VsvigModel
+from spasm.models.vsvig_patches import VsvigPatchesModel
 
 # From the fastest to the slowest: models are trained in this order.
 MODELS: dict[str, Model] = {
@@ -24,8 +26,12 @@ MODELS: dict[str, Model] = {
         StamModel(),
         TwoStreamModel(),
         VsvigModel(),
+        TwoStreamPicturesModel(),
+        VsvigPatchesModel(),
     )
 }
+POSE_MODELS = tuple(name for name, model in MODELS.items() if model.pictures is None)
+"""The models that read poses alone."""
 DEFAULT_MODELS = ("lgbm", "rocket", "stgcn_mil")
 """The models that are trained and used in the decision by default."""
 

@@ -48,8 +48,8 @@ class RocketModel(Model):
     config = RocketConfig
     fewest_children = 2  # the penalty is chosen on children left out in turn
 
-    def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
-        return {"device": solved_on(hardware), **super().environment(config, hardware, folder)}
+    def environment(self, config: Any, hardware: Hardware, data: Any) -> dict[str, Any]:
+        return {"device": solved_on(hardware), **super().environment(config, hardware, data)}
 
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import IntDistribution

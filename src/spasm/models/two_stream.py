@@ -37,6 +37,24 @@ class TwoStreamConfig(NetworkConfig):
     """File with a torchvision state dict, such as ImageNet's, that both streams start from; by default none."""
 
 
+def load_weights(network: Any, weights: str) -> None:
+    """Start both streams from the file that a setting names, if it names one."""
+    if weights:
+        from spasm.core import checkpoints
+
+        network.load_imagenet(checkpoints.read_state_dict(place_of(Path(weights))))
+
+
+def weight_files(weights: str) -> list[Path]:
+    """The file that a setting names, if it names one."""
+    return [Path(weights)] if weights else []
+
+
+def weights_key(weights: str) -> dict[str, str]:
+    """What identifies this file in the environment of a model."""
+    return {"weights_sha256": files.sha256(Path(weights))} if weights else {}
+
+
 class TwoStreamModel(NetworkModel):
     name = "two_stream"
     title = "two-stream network"
@@ -50,19 +68,13 @@ class TwoStreamModel(NetworkModel):
         return TwoStream(config.width, config.dropout, config.head, config.backbone)
 
     def load_pretrained(self, network: Any, config: Any) -> None:
-        if config.weights:
-            from spasm.core import checkpoints
+        load_weights(network, config.weights)
 
-            network.load_imagenet(checkpoints.read_state_dict(place_of(Path(config.weights))))
+    def files_read(self, config: Any, data: Any) -> list[Path]:
+        return weight_files(config.weights)
 
-    def files_read(self, config: Any) -> list[Path]:
-        return [Path(config.weights)] if config.weights else []
-
-    def environment(self, config: Any, hardware: Hardware, folder: Path) -> dict[str, Any]:
-        environment = super().environment(config, hardware, folder)
-        if config.weights:
-            environment["weights_sha256"] = files.sha256(Path(config.weights))
-        return environment
+    def environment(self, config: Any, hardware: Hardware, data: Any) -> dict[str, Any]:
+        return super().environment(config, hardware, data) | weights_key(config.weights)
 
     def search_space(self) -> "dict[str, BaseDistribution]":
         from optuna.distributions import CategoricalDistribution, IntDistribution

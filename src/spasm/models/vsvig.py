@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spasm.models.networks.layers import Network
 
 
-def _even(value: int) -> int:
+def even(value: int) -> int:
     if value % 2:
         raise ValueError(f"{value} is odd; the nearest valid value is {value - 1}")
     return value
@@ -28,7 +28,7 @@ class VsvigConfig(NetworkConfig):
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
         epochs=12, batch=16, learning_rate=3e-3, ema=0.97
     )
-    width: Annotated[int, within(4, 1024), AfterValidator(_even)] = 12
+    width: Annotated[int, within(4, 1024), AfterValidator(even)] = 12
     """Channels of the first blocks, an even number: 24 is the base size, 12 the light one."""
     dropout: Annotated[float, within(0, 0.9)] = 0.15
     """Fraction of channels dropped in training."""

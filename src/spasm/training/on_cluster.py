@@ -144,7 +144,7 @@ def lean(data: TrainingData) -> TrainingData:
 
 def files_of(model: Model, config: Any, data: TrainingData) -> list[Path]:
     """The files that a task needs to train a model on these data."""
-    return [Path(str(data.poses.filename)), *model.files_read(config)]
+    return [Path(str(data.poses.filename)), *model.files_read(config, data)]
 
 
 # At a worker

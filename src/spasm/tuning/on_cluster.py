@@ -62,7 +62,7 @@ def predict_all_held_out(
 def fold_scorer(search: Search, cluster: "Cluster") -> Scorer:
     """As `search.fold_scorer`, on workers with hardware like that of this command."""
     model, data = search.model, lean(search.data)
-    hardware = resolved(search.hardware, model.environment(model.config(), search.hardware, data.folder))
+    hardware = resolved(search.hardware, model.environment(model.config(), search.hardware, data))
 
     def score(config: Any, rows: np.ndarray, scored: np.ndarray, fold: int) -> np.ndarray:
         job = FoldJob(data, rows, config, search.seed, fold, hardware)

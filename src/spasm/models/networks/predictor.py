@@ -1,15 +1,13 @@
-"""Scoring poses with trained networks; out-of-fold rows and submissions both come from here."""
+"""Scoring segments with trained networks; out-of-fold rows and submissions both come from here."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 
-from spasm.config.network import NetworkConfig
 from spasm.core.errors import TrainingError
 from spasm.data.pictures import Pictures
-from spasm.features.channels import build_features
 from spasm.models.model import Explanation, FoldScores
 from spasm.models.networks.gpu import free_memory, is_out_of_memory, make_repeatable
 from spasm.models.networks.layers import Network
@@ -19,18 +17,28 @@ SCORING_BATCH = 16  # segments; larger batches do not fit into the cache of an o
 SCORING_BATCH_ON_GPU = 512  # segments; larger batches are not faster, and these need 1 GB
 
 
+class Reader(Protocol):
+    """The method of a model that gives what its network reads."""
+
+    def features_of(
+        self, poses: np.ndarray, pictures: Pictures | None, rows: np.ndarray, config: Any, device: torch.device
+    ) -> torch.Tensor:
+        """The features (n, ...) of some segments, on the device. Raises DataError where pictures are missing."""
+
+
 class NetworkPredictor:
-    """Trained folds of one network, ready to score poses; features are built once for all of them."""
+    """Trained folds of one network, ready to score segments; features are built once for all of them."""
 
     def __init__(
         self,
         build: Callable[[], Network],
         weights: Sequence[dict[str, torch.Tensor]],
-        config: NetworkConfig,
+        reader: Reader,
+        config: Any,
         device: torch.device,
         precision: torch.dtype,
     ) -> None:
-        self.config, self.device = config, device
+        self.reader, self.config, self.device = reader, config, device
         self.batch = SCORING_BATCH
         if device.type == "cuda":
             self.batch = SCORING_BATCH_ON_GPU
@@ -54,13 +62,13 @@ class NetworkPredictor:
             raise TrainingError(f"{reason}; free some of it, or use --device cpu") from error
 
     def predict(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> FoldScores:
-        """Scores of the segments `rows` of poses (M, T, 33, 5) float32, each with a pose.
+        """Scores of the segments `rows` of poses (M, T, 33, 5) float32, each with a pose, and of their pictures.
 
         Reads a few segments at a time, so that memory does not grow with their number.
         """
         logits = np.empty((len(self.offsets), len(rows)))
         weights = np.empty((len(rows), poses.shape[1]))
-        for part, scores in self._scores(poses, rows):
+        for part, scores in self._scores(poses, rows, pictures):
             for fold, score in enumerate(scores):
                 logits[fold, part] = score.logit.cpu().double().numpy() + self.offsets[fold]
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
@@ -69,13 +77,15 @@ class NetworkPredictor:
     def explain(self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None = None) -> Explanation:
         """Attention and frame logits, the mean over folds."""
         weights, logits = np.empty((2, len(rows), poses.shape[1]))
-        for part, scores in self._scores(poses, rows):
+        for part, scores in self._scores(poses, rows, pictures):
             weights[part] = torch.stack([score.frame_weights for score in scores]).mean(0).cpu().numpy()
             together = torch.stack([score.frame_logits for score in scores]).float().mean(0)
             logits[part] = together.cpu().numpy() + np.mean(self.offsets)
         return Explanation(attention=weights, frame_logits=logits)
 
-    def _scores(self, poses: np.ndarray, rows: np.ndarray) -> Iterator[tuple[slice, list[Scores]]]:
+    def _scores(
+        self, poses: np.ndarray, rows: np.ndarray, pictures: Pictures | None
+    ) -> Iterator[tuple[slice, list[Scores]]]:
         """The output of every fold for a few segments at a time, and which of `rows` they are.
 
         Where the memory of a GPU is full, it goes on with half as many at a time. Raises TrainingError if there is not
@@ -85,7 +95,7 @@ class NetworkPredictor:
         while start < len(rows):
             part = slice(start, start + self.batch)
             try:
-                scores = self._scores_of(poses[rows[part]])
+                scores = self._scores_of(poses, pictures, rows[part])
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -97,9 +107,8 @@ class NetworkPredictor:
             start += self.batch
 
     @torch.inference_mode()
-    def _scores_of(self, poses: np.ndarray) -> list[Scores]:
-        batch = torch.from_numpy(np.array(poses)).to(self.device)
-        features = build_features(batch, self.config.features)
+    def _scores_of(self, poses: np.ndarray, pictures: Pictures | None, rows: np.ndarray) -> list[Scores]:
+        features = self.reader.features_of(poses, pictures, rows, self.config, self.device)
         scores: list[Scores] = self.networks(features)
         return scores
 

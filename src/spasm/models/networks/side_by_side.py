@@ -11,7 +11,7 @@ from spasm.core.errors import DataError, TrainingError
 from spasm.core.processes import set_threads
 from spasm.models.model import FoldJob
 from spasm.models.networks import teacher
-from spasm.models.networks.gpu import DevicePoses, free_memory, is_out_of_memory, make_repeatable
+from spasm.models.networks.gpu import free_memory, is_out_of_memory, make_repeatable
 from spasm.models.networks.predictor import pick_device, pick_precision
 from spasm.models.networks.trainer import HISTORY, EndOfEpoch, FoldTrainer, Trainable
 
@@ -54,12 +54,12 @@ def _fit_together(model: Trainable, jobs: Sequence[FoldJob]) -> list[dict[str, t
     precision = pick_precision(jobs[0].hardware.precision, device)
     if device.type == "cuda":
         make_repeatable()
-    poses = DevicePoses(jobs[0].data.poses, device)
+    inputs = model.inputs(jobs[0].data, jobs[0].config, device)
     trainers = []
     for job in jobs:
         if job.config.optimization.loss == "taught":
             job = teacher.with_targets(job)
-        options = job.config, job.seed, job.fold, device, precision, poses
+        options = job.config, job.seed, job.fold, device, precision, inputs
         trainers.append(FoldTrainer(model, job.data, job.rows, *options))
         resume(trainers[-1], job)
     jobs_left = [pair for pair in zip(trainers, jobs, strict=True) if pair[0].epoch < pair[0].epochs]

@@ -13,24 +13,43 @@ from torch import nn
 from torch.nn import functional as F
 
 from spasm.config.fields import to_tree
-from spasm.config.network import SOFT_LOSSES, NetworkConfig
+from spasm.config.network import SOFT_LOSSES, Optimization
 from spasm.core.errors import DivergenceError, TrainingError
-from spasm.data.dataset import TrainingData
-from spasm.features.augmentation import augment
-from spasm.features.channels import build_features
-from spasm.models.networks.gpu import (
-    WARM_UP,
-    Batch,
-    DevicePoses,
-    RecordedStep,
-    empty_batch,
-    own_random_state,
-)
+from spasm.models.networks.gpu import WARM_UP, Batch, RecordedStep, empty_batch, own_random_state
+from spasm.models.networks.inputs import Inputs
 from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 
 HISTORY = ("learning_rate", "loss", "gradient_norm")
 STEPS_ON_GPU = 16  # whose features are made together: with few segments, torch's calls take longer than their work
+
+
+class Config(Protocol):
+    """The settings that the trainer uses, of those of a model."""
+
+    @property
+    def optimization(self) -> Optimization:
+        """How a fold is trained."""
+
+
+class Examples(Protocol):
+    """What the trainer uses of its data, N segments."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names, for messages."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64: 0 or 1, or the number of a class."""
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """(N,) float32: target probabilities; None: the labels."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the data."""
 
 
 class Trainable(Protocol):
@@ -45,6 +64,9 @@ class Trainable(Protocol):
 
     def load_pretrained(self, network: Network, config: Any) -> None:
         """Replace the random weights by the file that the settings name."""
+
+    def inputs(self, data: Any, config: Any, device: torch.device) -> Inputs:
+        """What the network reads of the data."""
 
 
 @dataclasses.dataclass
@@ -83,20 +105,21 @@ class FoldTrainer:
     def __init__(
         self,
         model: Trainable,
-        data: TrainingData,
+        data: Examples,
         rows: np.ndarray,
-        config: NetworkConfig,
+        config: Config,
         seed: int,
         fold: int,
         device: torch.device,
         precision: torch.dtype,
-        poses: DevicePoses | None = None,
+        inputs: Inputs | None = None,
         steps_at_once: int | None = None,
     ) -> None:
         """Train on the segments `rows` of the data, each of which has a pose. Raises TrainingError for one class.
 
-        poses: those of the data, where several folds share them. steps_at_once: steps whose features are made
-        together; None: as many as are fast on this device. Another number gives other augmented poses.
+        inputs: what the network reads of the data, where several folds share it. steps_at_once: steps whose features
+        are made together; None: as many as are fast on this device. Another number gives other augmented features.
+        Where the network gives a logit for each class, labels are their numbers, and the loss is cross-entropy.
         """
         labels = data.labels[rows]
         if len(np.unique(labels)) < 2:
@@ -105,7 +128,7 @@ class FoldTrainer:
         ramped = data.targets if config.optimization.loss in SOFT_LOSSES else None
         self.targets = self.labels if ramped is None else ramped[rows]
         self.config, self.fold, self.device, self.precision = config, fold, device, precision
-        self.poses = DevicePoses(data.poses, device) if poses is None else poses
+        self.inputs = model.inputs(data, config, device) if inputs is None else inputs
         on_gpu = device.type == "cuda"
         self.steps_at_once = steps_at_once or (STEPS_ON_GPU if on_gpu else 1)
         self.epochs = config.optimization.epochs_of(len(rows))
@@ -169,9 +192,7 @@ class FoldTrainer:
             return []
         epoch.prepared += len(batches)
         places, alpha = np.concatenate(batches), self.config.optimization.mixup
-        poses = self.poses[self.rows[places]]
-        poses = augment(poses, self.config.augmentation, epoch.augmentation, self.config.features.aspect)
-        features = build_features(poses, self.config.features)
+        features = self.inputs.features(self.inputs[self.rows[places]], epoch.augmentation)
         labels, targets = (torch.from_numpy(of[places]).to(self.device) for of in (self.labels, self.targets))
         sizes = [len(batch) for batch in batches]
         mixed_sizes = sizes if alpha else [0] * len(sizes)
@@ -270,7 +291,8 @@ class FoldTrainer:
     def _record(self, size: int) -> RecordedStep:
         """Record the step of a batch of this size, after a few that leave no trace."""
         before = {name: value.clone() for name, value in self._tensors().items()}
-        inputs = empty_batch(size, self.data.poses.shape[1], self.config.optimization.mixup > 0, self.device)
+        frames = self.inputs.features(self.inputs[self.rows[:1]], None).shape[-1]
+        inputs = empty_batch(size, frames, self.config.optimization.mixup > 0, self.device)
         assert self.stream is not None
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream), own_random_state(self.dropout):
@@ -311,7 +333,7 @@ class FoldTrainer:
         features, labels, targets, part, other = batch
         if self.config.optimization.mixup == 0:
             return self._losses(self._forward(features), labels, targets).mean()
-        mixed = part[:, None, None, None]
+        mixed = part.view(-1, *[1] * (features.ndim - 1))
         scores = self._forward(mixed * features + (1 - mixed) * features[other])
         first, second = self._losses(scores, labels, targets), self._losses(scores, labels[other], targets[other])
         return (part * first + (1 - part) * second).mean()
@@ -324,6 +346,8 @@ class FoldTrainer:
     def _losses(self, scores: Scores, labels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The loss (N,) of each segment."""
         optimization, logits = self.config.optimization, scores.logit
+        if logits.ndim == 2:
+            return F.cross_entropy(logits, labels.long(), reduction="none")
         if optimization.loss == "squared":
             loss = (torch.sigmoid(logits) - targets).square()
         else:

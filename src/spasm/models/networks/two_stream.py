@@ -155,6 +155,32 @@ class TwoStreamPictures(nn.Module):
                 raise TrainingError(f"--weights are not those of this backbone: {reason}") from error
 
 
+class TwoStreamSegments(Network):
+    """Features (N, S, 5, H, W) to `Scores`: blue, green, red and flow in x and y, at six steps a second.
+
+    As published, a clip is the picture in its middle and the flow of its six steps. The head pools the clips.
+    """
+
+    def __init__(self, width: int, dropout: float, head: str, backbone: str) -> None:
+        super().__init__()
+        self.network = TwoStreamPictures(2 * CLIP_STEPS, 1, backbone, width)
+        self.network.classes = nn.Identity()  # the head replaces it
+        self.dropout = nn.Dropout(dropout)
+        self.head = MilHead(self.network.spatial.channels, head)
+
+    def forward(self, features: torch.Tensor) -> Scores:
+        posed = (features[:, :, :3].amax((2, 3, 4)) > 0).repeat_interleave(FLOW_FRAMES, 1).float()  # (N, T)
+        steps = clip_steps(features.shape[1]).to(features.device)  # (K, 6)
+        pictures, flow = features[:, steps[:, CLIP_STEPS // 2], :3], features[:, steps, 3:].flatten(2, 3)
+        embedding = self.network.embedding(pictures.flatten(0, 1), flow.flatten(0, 1)).unflatten(0, (-1, len(steps)))
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(self.dropout(embedding), posed, posed.shape[1])
+
+    def load_imagenet(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """As in `TwoStreamPictures`."""
+        self.network.load_imagenet(weights)
+
+
 class TwoStream(Network):
     """Features (N, 14, 33, T) to `Scores`, by plotted pictures of clips of a second; the head pools the clips."""
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from spasm.data.landmarks import VSVIG_15, joint_weights
+from spasm.data.pictures import PATCH, STEP
 from spasm.features.channels import CHANNELS, MASK
 from spasm.models.networks.layers import Network, channels_last
 from spasm.models.networks.output import Scores, scores_of_steps
@@ -20,7 +21,6 @@ from spasm.models.networks.output import Scores, scores_of_steps
 DEPTHS = (2, 2, 6, 2)
 BASE, LIGHT = 24, 12  # width of the first stage
 PARTS, PART = 5, 3  # partitions, and joints in each
-PATCH = 32  # pixels
 PATCH_FRAMES = 5  # at 30 frames per second, so that five seconds give 30 steps, as published
 # Each block has another order of the partitions, so that over the depth all are neighbours once.
 ORDERS = list(itertools.permutations(range(PARTS)))[::8]
@@ -138,25 +138,32 @@ def parts(branch: nn.Sequential) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     return convolution, norm
 
 
-class VsvigPatches(nn.Module):
-    """The published network: patches (B, 30, 15, 3, 32, 32) and keypoints (B, 30, 15, 3) to logits (B,).
+class VsvigPatches(Network):
+    """The published network: features (N, S, 15, 3 * 32 * 32 + 3) to `Scores`.
 
-    Keypoints are x, y and confidence. The probability is the logistic function of the logit.
+    They are a patch of the picture around each joint, at six steps a second, and its x, y and confidence. The
+    probability is the logistic function of the logit.
     """
 
-    def __init__(self, width: int = BASE) -> None:
+    FOLDS = (("patch", "patch_norm"),)
+
+    def __init__(self, width: int = BASE, dropout: float = 0.0) -> None:
         super().__init__()
         self.patch = nn.Conv2d(3, width, PATCH, stride=PATCH)
         self.patch_norm = nn.BatchNorm2d(width)
         self.place = pointwise(3, width)
-        self.network = VsvigNetwork(width)
+        self.network = VsvigNetwork(width, dropout)
         start(self)
+        channels_last(self)
 
-    def forward(self, patches: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
-        batch, steps, joints = patches.shape[:3]
-        x = self.patch_norm(self.patch(patches.flatten(0, 2)))  # (B T P, c0, 1, 1)
-        x = x[..., 0, 0].unflatten(0, (batch, steps, joints)).permute(0, 3, 1, 2)
-        return self.network(x + self.place(keypoints.permute(0, 3, 1, 2)))[0]
+    def forward(self, features: torch.Tensor) -> Scores:
+        patches, keypoints = features[..., :-3], features[..., -3:]
+        posed = (keypoints != 0).any(3).any(2).repeat_interleave(STEP, 1)  # (N, T)
+        # The kernel covers the whole patch, so the convolution is a product.
+        x = F.linear(patches, self.patch.weight.flatten(1), self.patch.bias)  # (N, S, 15, c0)
+        x = self.patch_norm(x.permute(0, 3, 1, 2)) + self.place(keypoints.permute(0, 3, 1, 2))
+        logit, steps = self.network(x.contiguous(memory_format=torch.channels_last))
+        return scores_of_steps(logit, steps, posed.to(x), spacing=8 * STEP)
 
 
 class Vsvig(Network):
