@@ -26,7 +26,8 @@ def some_pictures(kind: Kind, frames: int, signal: float, seed: int) -> dict[str
     inside = slice(SIDE // 4, 3 * SIDE // 4)
     made["pictures"][:, inside, inside] = small.repeat(16, 1).repeat(16, 2).clip(0, 255)
     made["flow"][:] = STILL
-    made["flow"][:, inside, inside] = (STILL + 60 * event)[:, None, None, None]
+    moved = generator.uniform(-10, 10, (steps, 7, 7, 2)).repeat(16, 1).repeat(16, 2)
+    made["flow"][:, inside, inside] = STILL + moved + 60 * event[:, None, None, None]
     return made
 
 
