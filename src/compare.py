@@ -56,8 +56,8 @@ class Compare:
     read: Annotated[DataSets, FLAT] = DataSets()
     out: Path = Path("output/compare")
     """Folder for the table and the runs; what is trained there is continued."""
-    models: train.Models = POSE_MODELS
-    """Models to train; by default all that read poses. `--help --models NAME` explains the settings."""
+    models: Annotated[tuple[str, ...], Shown(value="NAMES", default="all that read poses")] = POSE_MODELS
+    """Models to train, by spaces or commas. `--help --models NAME` explains a model's own settings."""
     seeds: Annotated[int, within(1, 100)] = 3
     """Seeds to train each model with, from 0."""
     workers: Annotated[int, within(0, 256), PER_CORE] = 0
