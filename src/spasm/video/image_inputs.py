@@ -4,8 +4,9 @@ VSViG: Xu et al. 2024, ECCV (arXiv 2311.14775). Two-stream network: Hashimoto et
 Needs requirements-video.txt.
 """
 
+import contextlib
+import io
 import itertools
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,55 +15,67 @@ from typing import Any
 import numpy as np
 
 from spasm.core.errors import DataError
-from spasm.core.files import open_regular
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, VSVIG_15, joint_weights
+from spasm.data.pictures import PATCH, SIDE, STEP, STILL, Arrays
 from spasm.data.pose import FPS
 from spasm.video import decode, landmarker
+from spasm.video.pose_mask import pose_mask
 
-STEP = 5  # frames at FPS between two pictures: six per second, 30 in five seconds
 NEAR_S = 0.1  # largest distance between the time of a picture and the frame taken for it
-CROP, PATCH = 128, 32  # pixels around a joint, in a picture CROP_OF pixels high, and their size after shrinking
+CROP = 128  # pixels around a joint, in a picture CROP_OF pixels high; a patch is a quarter of them
 CROP_OF = 1080
 SIGMA = 0.3 * CROP  # of the Gaussian weights around the joint
-SIDE = 224  # pixels of an upright person's picture
 TORSO = 0.8 / 3  # of the side, from neck to hips
 FLOW_PIXELS = 20.0  # largest movement between two pictures; more is clipped
-STILL = 127  # value of no movement
 MASK_SIDE = 320  # pixels of a mask model's input
-MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which mask models expect
-Arrays = dict[str, np.ndarray]
 Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a picture (H, W, 3) and the child's pose (33, 5) to the mask of the child, (H, W) from 0 to 1."""
 
 
-def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> Iterator[Arrays]:
-    """Each STEP frames of a video's poses (T, 33, 5), which begin at `start_s`: patches; with a mask, upright pictures.
+class PictureSteps:
+    """Makes the steps of a video's or segment's poses (T, 33, 5) from its frames, every STEP-th, given in order.
 
-    Patches and keypoints: (15, 3, 32, 32) uint8 and (15, 3) float32, x and y in fractions of the picture, and
-    visibility; 0 if a joint was not found. Pictures and flow: (224, 224, 3) and (224, 224, 2) uint8, see `flow_of`;
-    black if the child was not found. The child is upright by its mean neck and hips over the whole video.
+    Without a mask a step has patches and keypoints: (15, 3, 32, 32) uint8 and (15, 3) float32, x and y in fractions of
+    the picture, and visibility; 0 if a joint was not found. With a mask it has pictures and flow: (224, 224, 3) and
+    (224, 224, 2) uint8, see `flow_of`; black if the child was not found. The child is upright by its mean neck and hips
+    over all poses.
     """
-    wanted_s = start_s + np.arange(0, len(poses), STEP) / FPS
-    frames = nearest_frames(path, wanted_s)
-    if mask is None:
-        for place, picture in enumerate(frames):
-            keypoints = np.nan_to_num(poses[place * STEP][JOINTS][:, [0, 1, 3]])
-            yield {"patches": patches(picture, poses[place * STEP][JOINTS, :2]), "keypoints": keypoints}
-        return
-    view = None
-    before: np.ndarray | None = None
-    for place, picture in enumerate(frames):
-        pose = poses[place * STEP]
-        view = alignment(poses, picture.shape) if view is None and picture is not None else view
+
+    def __init__(self, poses: np.ndarray, mask: Mask | None) -> None:
+        self.poses, self.mask, self.place = poses, mask, 0
+        self.view: np.ndarray | None = None
+        self.before: np.ndarray | None = None
+
+    def add(self, picture: np.ndarray | None) -> Iterator[Arrays]:
+        """Take the next frame, None if it is missing; gives the steps that are complete."""
+        pose = self.poses[self.place * STEP]
+        self.place += 1
+        if self.mask is None:
+            keypoints = np.nan_to_num(pose[JOINTS][:, [0, 1, 3]])
+            yield {"patches": patches(picture, pose[JOINTS, :2]), "keypoints": keypoints}
+            return
+        if self.view is None and picture is not None:
+            self.view = alignment(self.poses, picture.shape)
         now = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
-        if picture is not None and view is not None and np.isfinite(pose[:, :2]).all(axis=1).any():
-            now = upright(picture, mask(picture, pose), view)
-        if before is not None:
-            yield {"pictures": before, "flow": flow_of(before, now)}
-        before = now
-    if before is not None:
-        yield {"pictures": before, "flow": np.full((SIDE, SIDE, 2), STILL, dtype=np.uint8)}
+        if picture is not None and self.view is not None and np.isfinite(pose[:, :2]).all(axis=1).any():
+            now = upright(picture, self.mask(picture, pose), self.view)
+        if self.before is not None:
+            yield {"pictures": self.before, "flow": flow_of(self.before, now)}
+        self.before = now
+
+    def end(self) -> Iterator[Arrays]:
+        """The last step, which has no flow."""
+        if self.before is not None:
+            yield {"pictures": self.before, "flow": np.full((SIDE, SIDE, 2), STILL, dtype=np.uint8)}
+
+
+def steps(path: Path, start_s: float, poses: np.ndarray, mask: Mask | None) -> Iterator[Arrays]:
+    """The steps of a video's poses (T, 33, 5), which begin at `start_s`, see `PictureSteps`."""
+    made = PictureSteps(poses, mask)
+    for picture in nearest_frames(path, start_s + np.arange(0, len(poses), STEP) / FPS):
+        yield from made.add(picture)
+    yield from made.end()
 
 
 def in_segments(of_steps: Iterable[Arrays], firsts: np.ndarray, frames: int) -> Iterator[Arrays]:
@@ -245,43 +258,16 @@ class OnnxMask:
         return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def open_mask(mask_model: Path | None, model: Path, max_people: int) -> Any:
-    """The requested mask, as a context manager."""
-    return OnnxMask(mask_model) if mask_model else MediapipeMask(model, max_people)
+def open_mask(mask: str, model: Path, max_people: int) -> Any:
+    """The requested mask, as a context manager: "pose", "mediapipe", or the path of an ONNX model."""
+    if mask == "pose":
+        return contextlib.nullcontext(pose_mask)
+    return MediapipeMask(model, max_people) if mask == "mediapipe" else OnnxMask(Path(mask))
 
 
-# ---- reading the written files
-
-
-def vsvig_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Patches (S, 15, 3, 32, 32) float32 from 0 to 255 and keypoints (S, 15, 3) of a segment's file of patches."""
-    kept = _arrays(path, ("patches", "keypoints"))
-    return kept["patches"].astype(np.float32), kept["keypoints"]
-
-
-def two_stream_inputs(path: Path, first: int, flows: int) -> tuple[np.ndarray, np.ndarray]:
-    """A clip's middle picture (3, 224, 224), BGR up to 1, and flow (2 * flows, 224, 224), from a segment's file.
-
-    first: the first step of the clip; flows: their number, 6 per second.
-    """
-    kept = _arrays(path, ("pictures", "flow"))
-    picture = kept["pictures"][first + flows // 2].astype(np.float32)[..., ::-1].transpose(2, 0, 1)
-    flow = kept["flow"][first : first + flows].astype(np.float32)
-    flow = flow / 127.5 - 1 + 1 / 255  # writing rounds down, so that no movement is 127
-    return picture / max(float(picture.max()), 1.0), flow.transpose(0, 3, 1, 2).reshape(-1, SIDE, SIDE)
-
-
-def _arrays(path: Path, names: tuple[str, ...]) -> Arrays:
-    """The named arrays of an archive of extract_pose.py. Raises DataError, also for a huge unpacked size."""
-    with open_regular(path) as (file, _):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > MOST_BYTES:
-                raise ValueError(f"it would unpack to {unpacked} bytes")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as kept:
-                return {name: kept[name] for name in names}
-        except Exception as error:  # a damaged archive raises nearly anything
-            hint = "extract it again with src/extract_pose.py"
-            raise DataError(path, f"is no file of pictures ({type(error).__name__}: {error})", hint) from error
+def archive(arrays: Arrays) -> bytes:
+    """The content of a segment's file of pictures."""
+    save: Callable[..., None] = np.savez_compressed  # its annotation mistakes names for `allow_pickle`
+    with io.BytesIO() as content:
+        save(content, **arrays)
+        return content.getvalue()

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import io
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
     """
     key = key_of(video, extraction)
     if extraction.mask_model:  # test the model before the long part begins
-        with image_inputs.open_mask(extraction.mask_model, extraction.model, 1) as mask:
+        with image_inputs.open_mask(str(extraction.mask_model), extraction.model, 1) as mask:
             mask(np.zeros((480, 640, 3), dtype=np.uint8), missing_frames(1)[0])
     content = decode.read(video, extraction.model, extraction.max_people, extraction.pick, extraction.at, advance)
     count = len(content.times_s)
@@ -138,14 +137,11 @@ def _write_pictures(
     """Write the pictures of each segment for a network that reads pictures; the video is decoded again."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
-        mask = image_inputs.open_mask(extraction.mask_model, extraction.model, extraction.max_people)
-    save: Callable[..., None] = np.savez_compressed  # its annotation mistakes names for `allow_pickle`
+        mask = image_inputs.open_mask(str(extraction.mask_model or "mediapipe"), extraction.model, extraction.max_people)
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)
         for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):
-            with io.BytesIO() as content:
-                save(content, **segment)
-                files.write_bytes(extraction.out / kind / f"{name}{number:05}.npz", content.getvalue())
+            files.write_bytes(extraction.out / kind / f"{name}{number:05}.npz", image_inputs.archive(segment))
 
 
 def _write_preview(video: Path, name: str, out: Path, content: decode.Video, followed: str) -> None:
