@@ -18,4 +18,6 @@ NETWORK = {"epochs": 2, "batch": 8, "width": 4, **CHANGES}
 def smallest(model: str) -> Any:
     """Settings of a model that trains in a second."""
     least = NETWORK if isinstance(MODELS[model], NetworkModel) else SMALLEST.get(model, {})
+    if MODELS[model].pictures is not None:
+        least = {name: value for name, value in least.items() if name not in CHANGES}
     return changed(MODELS[model].config(), **least)

@@ -11,7 +11,7 @@ from spasm.models.network import NetworkModel
 from spasm.models.networks.trainer import FoldTrainer
 from spasm.models.registry import MODELS
 
-NETWORKS = {name: model for name, model in MODELS.items() if isinstance(model, NetworkModel)}
+NETWORKS = {name: model for name, model in MODELS.items() if isinstance(model, NetworkModel) and model.pictures is None}
 WIDTHS = {"vsvig": 4, "two_stream": 4}
 CPU = torch.device("cpu")
 

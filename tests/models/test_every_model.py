@@ -17,12 +17,12 @@ from spasm.core.tables import read_table
 from spasm.data.dataset import load_training
 from spasm.inference.model_process import KeepLandmarks
 from spasm.models.model import FoldJob
-from spasm.models.registry import MODELS
+from spasm.models.registry import MODELS, POSE_MODELS
 from spasm.runs.folder import ModelFolder
 
 FRAMES = 16
 pytestmark = pytest.mark.slow
-EVERY = pytest.mark.parametrize("model", list(MODELS))
+EVERY = pytest.mark.parametrize("model", POSE_MODELS)
 
 
 @pytest.fixture(scope="module")

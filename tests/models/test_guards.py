@@ -16,7 +16,7 @@ from helpers.data import children, train_one, write
 from helpers.models import smallest
 from helpers.settings import changed
 from spasm.config.data import Folds
-from spasm.models.registry import MODELS
+from spasm.models.registry import POSE_MODELS
 from spasm.models.rocket import RocketModel
 
 FRAMES, EACH = 16, 4
@@ -93,7 +93,7 @@ def fold_of_variant(folds_file: Path, tmp_path_factory: pytest.TempPathFactory) 
     return fold
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("model", POSE_MODELS)
 def test_no_model_learns_from_the_children_it_is_scored_on(fold_of_variant, model):
     """Not from their poses, not from their labels, and not where the best epoch is chosen."""
     weights = fold_of_variant(model, "before").weights
@@ -102,7 +102,7 @@ def test_no_model_learns_from_the_children_it_is_scored_on(fold_of_variant, mode
     assert fold_of_variant(model, "trained-on labels").weights != weights, "the test is void unless labels matter"
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("model", POSE_MODELS)
 def test_the_score_of_a_segment_follows_from_its_own_pose_and_no_held_out_label(fold_of_variant, model):
     before = fold_of_variant(model, "before").logits
     assert sorted(before) == [name_of(row) for row in np.flatnonzero(HELD_OUT)]
@@ -112,7 +112,7 @@ def test_the_score_of_a_segment_follows_from_its_own_pose_and_no_held_out_label(
     assert changed != before, "the test is void unless poses matter"
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("model", POSE_MODELS)
 def test_a_segment_without_a_pose_is_scored_by_the_labels_of_the_other_folds(fold_of_variant, model):
     name = name_of(WITHOUT_POSE)
     before = fold_of_variant(model, "before").logits[name]

@@ -65,12 +65,12 @@ class ToyPredictor:
     def __init__(self, folds, config):
         self.folds, self.config = folds, config
 
-    def predict(self, poses, rows):
+    def predict(self, poses, rows, pictures=None):
         values = spread(poses, rows)
         scores = [self.config.steepness * (values - fold["middle"]) / fold["spread"] for fold in self.folds]
         return FoldScores(np.stack(scores), None)
 
-    def explain(self, poses, rows):
+    def explain(self, poses, rows, pictures=None):
         return Explanation()
 
 

@@ -80,7 +80,7 @@ def score(predictor: RocketPredictor, poses: np.ndarray) -> np.ndarray:
 def test_a_gpu_solves_the_ridge_where_there_is_one(monkeypatch, tmp_path, device, driver, gpu, solved):
     monkeypatch.setattr("spasm.models.rocket.NVIDIA_DRIVER", tmp_path if driver else tmp_path / "missing")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    environment = ROCKET.environment(SMALL, Hardware(device=device), tmp_path)
+    environment = ROCKET.environment(SMALL, Hardware(device=device), data=None)
     assert environment == {"device": solved, "threads": 1}
 
 

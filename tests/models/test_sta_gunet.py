@@ -8,6 +8,7 @@ from helpers.networks import small_config, some_features, trainer_of
 from spasm.data.landmarks import COCO_17_NECK
 from spasm.models.networks import sta_gunet
 from spasm.models.networks.sta_gunet import (
+    CENTRE,
     GraphAttention,
     GraphUnet,
     StaGunetNetwork,
@@ -133,3 +134,24 @@ def test_the_triplet_centre_loss_knows_classes_also_with_target_probabilities():
     difference = trainer._losses(scores, labels, ramped).mean() - trainer._losses(scores, labels, labels).mean()
     squared = [(torch.sigmoid(scores.logit) - of).square().mean() for of in (ramped, labels)]
     torch.testing.assert_close(difference, squared[0] - squared[1], atol=1e-5, rtol=0)
+
+
+def test_the_partitions_mix_joints_as_the_published_ones_which_divide_columns():
+    """ST-GCN's "spatial" strategy as it is published: A D^-1, split by distances, applied as nkctv,kvw->nctw."""
+    near = graph()
+    columns = near / near.sum(axis=0, keepdims=True)
+    distance = shortest_paths(near)[CENTRE]
+    giver, taker = distance[:, None], distance[None, :]
+    published = np.stack([columns * (giver == taker), columns * (giver < taker), columns * (giver > taker)])
+    values = np.random.default_rng(0).normal(size=(3, 5, 18))  # for each partition
+    wanted = np.einsum("kcv,kvw->cw", values, published)
+    np.testing.assert_allclose(np.einsum("kwv,kcv->cw", partitions(), values), wanted, atol=1e-6)
+
+
+def shortest_paths(near):
+    """Bones between each pair of joints, (18, 18), by Floyd and Warshall."""
+    paths = np.where(near > 0, 1.0, np.inf)
+    np.fill_diagonal(paths, 0)
+    for through in range(len(paths)):
+        paths = np.minimum(paths, paths[:, through, None] + paths[None, through])
+    return paths

@@ -85,15 +85,19 @@ def test_a_part_convolution_reaches_the_joints_beside_in_its_order_and_the_frame
     assert changed.tolist() == [False, False, True, True, True, False, False]
 
 
+def packed(patches, keypoints):
+    return torch.cat([patches.flatten(3), keypoints], 3)
+
+
 def test_patches_and_keypoints_both_change_the_output_and_steps_shrink_by_eight():
     torch.manual_seed(0)
     network = VsvigPatches(LIGHT).eval()
     patches, keypoints = torch.rand(2, 30, 15, 3, 32, 32), torch.rand(2, 30, 15, 3)
     with torch.no_grad():
-        logit = network(patches, keypoints)
+        logit = network(packed(patches, keypoints)).logit
         assert logit.shape == (2,)
-        assert not torch.equal(logit, network(1 - patches, keypoints))
-        assert not torch.equal(logit, network(patches, 1 - keypoints))
+        assert not torch.equal(logit, network(packed(1 - patches, keypoints)).logit)
+        assert not torch.equal(logit, network(packed(patches, 1 - keypoints)).logit)
         steps = network.network(torch.randn(2, LIGHT, 30, 15))[1]
     assert steps.shape == (2, 4)
 

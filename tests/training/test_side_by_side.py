@@ -105,7 +105,7 @@ def test_a_recorded_step_computes_what_the_step_does():
 def test_features_that_are_made_for_several_steps_at_once_are_those_of_each_step(monkeypatch):
     """No random numbers: those of poses are sampled for all of these segments together."""
     data = some_data(30)
-    monkeypatch.setattr("spasm.models.networks.trainer.augment", lambda poses, *_: poses)
+    monkeypatch.setattr("spasm.models.networks.inputs.augment", lambda poses, *_: poses)
     whole, parts = (
         side_by_side.FoldTrainer(STGCN, data, np.arange(30), TINY, 0, 0, CPU, torch.float32, None, steps)
         for steps in (1, 3)
@@ -193,12 +193,12 @@ def test_another_error_is_not_taken_for_full_memory(error):
 def limited_predictor(limit, data, asked):
     """A predictor whose features do not fit into memory above `limit` segments."""
     weights = [trainer_of("stgcn_mil", TINY, data, seed=seed).final_weights() for seed in (0, 1)]
-    opened = NetworkPredictor(lambda: STGCN.build(TINY), weights, TINY, CPU, torch.float32)
+    opened = NetworkPredictor(lambda: STGCN.build(TINY), weights, STGCN, TINY, CPU, torch.float32)
     inner = opened._scores_of
 
-    def limited(poses):
-        asked.append(len(poses))
-        return no_memory() if len(poses) > limit else inner(poses)
+    def limited(poses, pictures, rows):
+        asked.append(len(rows))
+        return no_memory() if len(rows) > limit else inner(poses, pictures, rows)
 
     opened._scores_of = limited
     return opened
@@ -226,12 +226,12 @@ def test_memory_that_is_too_small_for_one_segment_is_an_error_with_what_to_do():
 def test_an_error_that_is_not_about_memory_is_raised_at_once(monkeypatch):
     data = some_data(9)
     weights = [trainer_of("stgcn_mil", TINY, data).final_weights()]
-    opened = NetworkPredictor(lambda: STGCN.build(TINY), weights, TINY, CPU, torch.float32)
+    opened = NetworkPredictor(lambda: STGCN.build(TINY), weights, STGCN, TINY, CPU, torch.float32)
 
     def broken(*_):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(predictor, "build_features", broken)
+    monkeypatch.setattr("spasm.features.channels.build_features", broken)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         opened.predict(data.poses, np.arange(9))
 

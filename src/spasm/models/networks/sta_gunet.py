@@ -202,7 +202,8 @@ def graph() -> np.ndarray:
 def partitions() -> np.ndarray:
     """(3, 18, 18) float32: a joint's neighbours as near to the neck as itself, nearer, and farther (Yan et al. 2018).
 
-    Row i of the sum over the partitions is the mean of what joint i receives.
+    Row i of the sum over the partitions is the mean of what joint i receives. The published code divides columns
+    (A D^-1) and multiplies from the right: the same mean.
     """
     near = graph()
     distance, reached = np.full(len(near), np.inf), np.zeros(len(near), dtype=bool)

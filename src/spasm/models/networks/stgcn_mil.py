@@ -285,9 +285,10 @@ class FoldedBlock(nn.Module):
 
 def convolve_relu(x: torch.Tensor, conv: nn.Conv2d, add: torch.Tensor | None = None) -> torch.Tensor:
     """ReLU(conv(x) + add) for a pointwise convolution; `add` may be overwritten."""
-    if (
-        FUSED and x.device.type == "cpu" and not torch.compiler.is_exporting()
-    ):  # one pass over memory instead of two or three
+    # Without AVX-512, oneDNN has no fused convolution in bfloat16.
+    computable = x.dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if FUSED and computable and x.device.type == "cpu" and not torch.compiler.is_exporting():
+        # One pass over memory instead of two or three.
         shape = (conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
         if add is None:
             return torch.ops.mkldnn._convolution_pointwise(x, *shape, "relu", [], "")

@@ -106,7 +106,23 @@ class Bottleneck(nn.Module):
 def shortcut(c_in: int, c_out: int, stride: int) -> nn.Module:
     if c_in == c_out and stride == 1:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm2d(c_out))
+    return Shortcut(stride, nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
+
+
+class Shortcut(nn.Sequential):
+    """A 1x1 convolution of every `stride`th pixel, and its norm.
+
+    The pixels are chosen here: with fewer than 8 channels, oneDNN's own strided convolution of torch 2.13 ends the
+    process while it computes gradients, on processors with AVX2 but not AVX-512.
+    """
+
+    def __init__(self, stride: int, *parts: nn.Module) -> None:
+        super().__init__(*parts)
+        self.stride = stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        chosen: torch.Tensor = super().forward(x[:, :, :: self.stride, :: self.stride])
+        return chosen
 
 
 BACKBONES: dict[str, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {
