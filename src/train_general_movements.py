@@ -71,7 +71,9 @@ def main(settings: TrainGeneralMovements) -> int:
     )
     infants = [sum(one.startswith(f"{name}/") for one in set(data.subjects)) for name in CLASSES]
     counts = ", ".join(f"{count} {name}" for count, name in zip(infants, CLASSES, strict=True))
-    print(f"{'SIMULATED ' if data.simulated else ''}{sum(infants)} infants ({counts}), {len(data.names)} chunks; {origin}")
+    print(
+        f"{'SIMULATED ' if data.simulated else ''}{sum(infants)} infants ({counts}), {len(data.names)} chunks; {origin}"
+    )
     run = MovementRun(settings.run, data, folds, settings.network, settings.seed, settings.hardware)
     logits = train(run, settings.workers, training)
     result = write_results(settings.run, data, folds, logits)

@@ -33,6 +33,7 @@ from spasm.data.formats.two_stream import (
 from spasm.data.index import FileIndex
 
 VERSION = "chunks 1"  # of the file in the cache; after a change of version the pictures are read again
+FOLDER = "general_movements"  # in the cache
 BUILDING_S = 24 * 3600.0  # to wait for another process that reads the pictures
 COLOURS = 3  # the first channels of a chunk; the others are its flow, x before y
 
@@ -66,7 +67,9 @@ class Chunks:
         self.chunks, self.path, self.shape = tuple(chunks), path, shape
         self.fingerprint, self.simulated, self.chunk_frames = fingerprint, simulated, chunk_frames
         self.subjects = tuple(f"{chunk.class_name}/{chunk.name}" for chunk in chunks)
-        self.names = tuple(f"{subject} from frame {chunk.frame}" for subject, chunk in zip(self.subjects, chunks))
+        self.names = tuple(
+            f"{subject} from frame {chunk.frame}" for subject, chunk in zip(self.subjects, chunks, strict=True)
+        )
         self.labels = np.array([CLASSES.index(chunk.class_name) for chunk in chunks], dtype=np.int64)
 
     def pictures(self) -> np.ndarray:
@@ -100,7 +103,7 @@ def load_chunks(
         chunks = _chunks_of(subjects, chunk_frames, chunk_every)
         split = _own_folds(chunks, folds, fold_seed)
         origin = f"{folds} stratified folds of whole infants, seed {fold_seed}"
-    index = FileIndex(data, cache)
+    index = FileIndex(data, cache / FOLDER)  # its own: another conversion of the tree reads other files
     digests = [
         f"{one.class_name}/{one.name} {one.frame} "
         + " ".join(index.sha256(path) for path in files_of(of[f"{one.class_name}/{one.name}"], one.frame, chunk_frames))
@@ -109,7 +112,7 @@ def load_chunks(
     index.save()
     shape = (len(chunks), COLOURS + 2 * (chunk_frames // FLOW_STEP), side, side)
     fingerprint = hashlib.sha256("\n".join([VERSION, str(chunk_frames), *digests]).encode()).hexdigest()
-    path = cache / "general_movements" / f"{fingerprint[:24]}_{side}.npy"
+    path = cache / FOLDER / f"{fingerprint[:24]}_{side}.npy"
     _keep(path, shape, [(of[f"{one.class_name}/{one.name}"], one.frame) for one in chunks], chunk_frames, progress)
     return Chunks(chunks, path, shape, fingerprint, is_simulated(data), chunk_frames), split, origin
 
@@ -136,7 +139,9 @@ def _chunks_of(subjects: Sequence[Subject], length: int, every: int) -> list[Sta
         starts = starts_of(subject, length, every)
         if not starts:
             reason = f"is too short for a chunk of {length} frames: it has {len(subject.frames)} pictures"
-            problems.append(DataError(subject.subject, reason, "use a lower --chunk-frames, or take it out of the tree"))
+            problems.append(
+                DataError(subject.subject, reason, "use a lower --chunk-frames, or take it out of the tree")
+            )
         chunks += [Start(subject.class_name, subject.name, start) for start in starts]
     if problems:
         raise DataProblems(problems)
@@ -165,7 +170,8 @@ def _folds_of_tables(
 ) -> tuple[list[Start], list[Fold], str]:
     """The chunks that a tree's own tables name, their folds, and a sentence on them.
 
-    A chunk beyond the end of its video is left out: the published split lists 60 s of every infant. Raises DataProblems.
+    A chunk beyond the end of its video is left out: the published split lists 60 s of every infant. Raises
+    DataProblems.
     """
     of = {(subject.class_name, subject.name): subject for subject in subjects}
     sides: list[tuple[list[Start], list[Start]]] = []
@@ -186,7 +192,8 @@ def _folds_of_tables(
                 raise DataError(pair[1], reason, "an infant on both sides leaks: take it out of one of the tables")
             again = [one for one in infants[1] if one in tested_in]
             if again:
-                reason = f"tests an infant that {tested_in[again[0]]} tests, too: {first_few(['/'.join(one) for one in again])}"
+                named = first_few(["/".join(one) for one in again])
+                reason = f"tests an infant that {tested_in[again[0]]} tests, too: {named}"
                 raise DataError(pair[1], reason, "an infant is tested in one fold: take it out of the others")
             if len({class_name for class_name, _ in infants[0]}) < len(CLASSES) or not infants[1]:
                 reason = "leaves a side empty, or trains on fewer than three classes"
@@ -217,14 +224,11 @@ def _keep(
         if path.exists():
             return
         problems: list[DataError] = []
-        try:
-            with atomic_write(path) as file:
-                header = {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                for number in progress(range(len(chunks))):
-                    with collect_errors(problems):
-                        file.write(shrink(raw_chunk(*chunks[number], length), shape[2]).data)
-                if problems:
-                    raise DataProblems(problems)
-        except DataProblems:
-            raise
+        with atomic_write(path) as file:
+            header = {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for number in progress(range(len(chunks))):
+                with collect_errors(problems):
+                    file.write(shrink(raw_chunk(*chunks[number], length), shape[2]).data)
+            if problems:
+                raise DataProblems(problems)

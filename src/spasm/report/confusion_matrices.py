@@ -19,7 +19,9 @@ def plot(matrices: Mapping[str, np.ndarray], names: Sequence[str], simulated: bo
     figure = Figure(figsize=(WIDTH_IN, 0.55 * WIDTH_IN), layout="constrained")
     stamp_simulated(figure, simulated)
     places = range(len(names))
-    for axes, (title, matrix) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True):
+    for axes, (title, matrix) in zip(
+        figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True
+    ):
         fraction = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
         axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
         for row in places:
@@ -41,7 +43,7 @@ def table(result: Mapping[str, Any]) -> str:
     rows = [*ROWS, *((f"f1_{name}", f"F1 of {name}") for name in names)]
     lines = [
         "",
-        f"{result['infants']} infants, {result['chunks']} chunks; each is predicted by a fold that was not trained on it",
+        f"{result['infants']} infants, {result['chunks']} chunks, predicted by folds that were not trained on them",
         f"{'':30} {'by infant':>9}   95 % interval    {'by chunk':>9}   95 % interval     majority  chance",
     ]
     for key, title in rows:

@@ -49,29 +49,24 @@ def write_results(run: Path, data: Chunks, folds: Sequence[Fold], logits: np.nda
     """
     tested = np.flatnonzero(np.isfinite(logits).all(1))
     fold_of = np.full(len(logits), -1)
-    for number, fold in enumerate(folds):
-        fold_of[fold.test] = number
+    for number, parts in enumerate(folds):
+        fold_of[parts.test] = number
     subjects = [data.subjects[row] for row in tested]
     labels, predicted = data.labels[tested], logits[tested].argmax(1)
     infants = infants_of(subjects, labels, fold_of[tested], logits[tested])
     of_infants = infants.logits.argmax(1)
-    files.write_csv(
-        run / "chunks.csv",
-        ("subject", "class", "start_frame", "fold", *logit_columns(), "class_predicted"),
-        (
-            [data.subjects[row], CLASSES[label], data.chunks[row].frame, int(fold_of[row]), *map(float, logits[row])]
-            + [CLASSES[found]]
-            for row, label, found in zip(tested, labels, predicted, strict=True)
-        ),
-    )
-    files.write_csv(
-        run / "subjects.csv",
-        ("subject", "class", "fold", "chunks", *logit_columns(), "class_predicted"),
-        (
-            [subject, CLASSES[label], int(fold), int(count), *map(float, line), CLASSES[found]]
-            for subject, label, fold, count, line, found in zip(*infants, of_infants, strict=True)
-        ),
-    )
+    rows: list[list[object]] = []
+    for row, found in zip(tested, predicted, strict=True):
+        chunk = data.chunks[row]
+        rows.append([data.subjects[row], chunk.class_name, chunk.frame, int(fold_of[row]), *map(float, logits[row])])
+        rows[-1].append(CLASSES[found])
+    columns = ("subject", "class", "start_frame", "fold", *logit_columns(), "class_predicted")
+    files.write_csv(run / "chunks.csv", columns, rows)
+    rows = []
+    for subject, label, fold, count, line, found in zip(*infants, of_infants, strict=True):
+        rows.append([subject, CLASSES[label], int(fold), int(count), *map(float, line), CLASSES[found]])
+    columns = ("subject", "class", "fold", "chunks", *logit_columns(), "class_predicted")
+    files.write_csv(run / "subjects.csv", columns, rows)
     matrices = {
         "infants": class_metrics.confusion(infants.labels, of_infants, len(CLASSES)),
         "chunks": class_metrics.confusion(labels, predicted, len(CLASSES)),

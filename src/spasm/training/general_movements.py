@@ -67,8 +67,8 @@ def train(run: MovementRun, workers: int, progress: Callable[[int], Any]) -> np.
             run.place(fold, "_last.safetensors").unlink(missing_ok=True)
         _write_history(run)
         logits = np.full((len(run.data.labels), len(CLASSES)), np.nan)
-        for number, fold in enumerate(run.folds):
-            logits[fold.test] = _read_logits(run, number, fold)
+        for number, parts in enumerate(run.folds):
+            logits[parts.test] = _read_logits(run, number, parts)
     return logits
 
 
@@ -77,7 +77,7 @@ def _open(run: MovementRun) -> None:
     from spasm.models.networks.predictor import pick_device, pick_precision
 
     device = pick_device(run.hardware.device)
-    about = {
+    about: dict[str, Any] = {
         "schema": SCHEMA,
         "settings": to_tree(run.config),
         "weights_sha256": files.sha256(Path(run.config.weights)) if run.config.weights else "",
@@ -100,12 +100,12 @@ def _open(run: MovementRun) -> None:
             if what == "settings" and isinstance(made.get(what), dict):
                 changed = [name for name in value if made[what].get(name) != value[name]]
                 what = f"settings: {', '.join(changed)}"
-            raise DataError(path, f"the run was made with other {what}", "use the same flags and data, or another --run")
+            raise DataError(
+                path, f"the run was made with other {what}", "use the same flags and data, or another --run"
+            )
 
 
-def _train_in_processes(
-    run: MovementRun, waiting: Sequence[int], workers: int, progress: Callable[[int], Any]
-) -> None:
+def _train_in_processes(run: MovementRun, waiting: Sequence[int], workers: int, progress: Callable[[int], Any]) -> None:
     counts = multiprocessing.get_context("spawn").Queue()
     epochs = sum(run.config.optimization.epochs_of(len(run.folds[fold].train)) for fold in waiting)
     with (

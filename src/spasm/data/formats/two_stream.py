@@ -80,7 +80,12 @@ def recognised(data: Path) -> bool:
 
 def is_simulated(data: Path) -> bool:
     """Whether a tree is of simulated infants: results on it must be marked."""
-    return any((folder / "simulated.json").is_file() for folder in (data, _tree(data)))
+    return any(path.is_file() for path in marks(data))
+
+
+def marks(data: Path) -> list[Path]:
+    """Where a tree of simulated infants has its mark."""
+    return list(dict.fromkeys(folder / "simulated.json" for folder in (data, _tree(data))))
 
 
 def places(data: Path) -> list[Place]:
