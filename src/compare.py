@@ -27,7 +27,7 @@ from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.dataset import load_training
 from spasm.models.model import Model
-from spasm.models.registry import MODELS, models_named
+from spasm.models.registry import POSE_MODELS, models_named
 from spasm.report import comparison, console
 from spasm.runs.artefacts import read_decision
 from spasm.runs.decide import decide
@@ -56,7 +56,7 @@ class Compare:
     read: Annotated[DataSets, FLAT] = DataSets()
     out: Path = Path("output/compare")
     """Folder for the table and the runs; what is trained there is continued."""
-    models: train.Models = tuple(MODELS)
+    models: Annotated[tuple[str, ...], Shown(value="NAMES", default="all that read poses")] = POSE_MODELS
     """Models to train, by spaces or commas. `--help --models NAME` explains a model's own settings."""
     seeds: Annotated[int, within(1, 100)] = 3
     """Seeds to train each model with, from 0."""
@@ -72,7 +72,7 @@ class Compare:
 
 def flags(words: list[str]) -> type[Compare]:
     """The flags of this command with the settings of the models that it names."""
-    made: type[Compare] = train.with_models(Compare, models_named(app.values_of("--models", words) or MODELS))
+    made: type[Compare] = train.with_models(Compare, models_named(app.values_of("--models", words) or POSE_MODELS))
     return made
 
 

@@ -2,12 +2,13 @@
 
 Infants move, some have spasms, and the poses have the gaps and the noise of real home videos. Besides train/,
 train_data.csv and test/ it writes groups.csv (patients and controls) and truth.csv (when each spasm is, what else the
-child does, how it lies and how it is recorded). --recordings adds long recordings with events.csv, --preview adds
-pictures of every behaviour.
+child does, how it lies and how it is recorded). --recordings adds long recordings with events.csv and seizures.csv,
+--videos adds videos, --preview pictures of every behaviour.
 
 Examples:
   python src/simulate.py --out input/demo --children 60 --segments-per-child 10 --seed 7
   python src/simulate.py --out input/infants --recordings 4 --minutes 10
+  python src/simulate.py --out input/videos_demo --children 40 --segments-per-child 6 --videos
 """
 
 import functools
@@ -48,6 +49,9 @@ class Simulate:
     """Long recordings to write into recordings/ beside the segments, with events.csv."""
     minutes: Annotated[float, within(1, 1440)] = 10.0
     """Length of each recording."""
+    videos: bool = False
+    """Write a video of each segment into videos/, with segment_videos.csv, and of each recording into
+    recording_videos/. Needs requirements-video.txt; other files are the same without it."""
     preview: bool = False
     """Write contact sheets and short animations of each behaviour into preview/."""
     workers: Annotated[int, within(0, 256), Shown(default="one per CPU core", advanced=True)] = 0
@@ -70,6 +74,7 @@ def main(settings: Simulate) -> int:
         settings.preview,
         settings.workers,
         functools.partial(progress.progress, "simulate"),
+        settings.videos,
     )
     print(f"SIMULATED data, seed {settings.seed}: no child is real, and no result on it is about patients.")
     for split in ("train", "test"):
@@ -80,7 +85,9 @@ def main(settings: Simulate) -> int:
     if settings.recordings:
         minutes = f"{settings.recordings * settings.minutes:g} minutes"
         print(f"recordings: {settings.recordings}, {minutes}, float32 at {FPS:g} frames per second")
-        names += ["recordings/", "events.csv"]
+        names += ["recordings/", "events.csv", "seizures.csv"]
+    if settings.videos:
+        names += ["videos/", "segment_videos.csv"] + ["recording_videos/"] * bool(settings.recordings)
     if settings.preview:
         names.append("preview/")
     print(f"written: {settings.out}: {', '.join(names)}")

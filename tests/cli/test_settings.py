@@ -18,6 +18,7 @@ import pytest
 import submission
 import train_folds
 from helpers.data import FLOAT32
+from helpers.pictures import write_pictures
 from helpers.repository import ROOT
 from helpers.settings import changed
 from spasm.cli import app
@@ -28,7 +29,7 @@ from spasm.config.data import Data, Folds
 from spasm.config.ensemble import Blend
 from spasm.config.events import Hysteresis
 from spasm.config.fields import SettingsError, from_tree, to_tree
-from spasm.config.network import NetworkConfig
+from spasm.config.network import NetworkConfig, Optimization
 from spasm.config.runtime import Hardware
 from spasm.data.dataset import TrainingData
 from spasm.ensemble.blending import OofScores, fit_blend
@@ -661,7 +662,7 @@ def test_settings_cannot_be_changed():
 
 # ---- every field has an effect
 
-FRAMES = 32
+FRAMES = 45
 # Small enough for a few seconds in all. Every random change is on, so that its size shows.
 CHANGES = {"gap_prob": 0.5, "drop_landmark_prob": 0.1, "drop_limb_prob": 0.1}
 SMALL = {
@@ -669,16 +670,22 @@ SMALL = {
     "rocket": CHANGES,
     "stgcn_mil": {"width": 4, "blocks": 2, "epochs": 2, "steps": 44, "batch": 6, **CHANGES},
 }
+OF_PICTURES = {"width": 4, "epochs": 1, "batch": 6}
 BASES = {
-    name: changed(model.config(), **SMALL.get(name, {"width": 4, "epochs": 1, "batch": 6, **CHANGES}))
+    name: changed(
+        model.config(),
+        **SMALL.get(name, OF_PICTURES if model.pictures else {"width": 4, "epochs": 1, "batch": 6, **CHANGES}),
+    )
     for name, model in MODELS.items()
 }
-ELSEWHERE = {("two_stream", "weights")}  # test_two_stream.py shows what it does, with a file
+# test_two_stream.py shows what it does, with a file.
+ELSEWHERE = {("two_stream", "weights"), ("two_stream_pictures", "weights")}
 # Another valid value of each number; the values of Literal and bool fields are found by themselves.
 OTHER = {
     "aspect": 1.5,
     "mirror_prob": 0.0, "rotation_deg": 60.0, "zoom": 0.5, "aspect_jitter": 0.0, "shift_frames": 2, "jitter": 0.05,
     "drop_landmark_prob": 0.4, "drop_limb_prob": 0.6, "gap_prob": 0.0, "gap_frames": 3,
+    "shift": 0.3, "brightness": 0.9, "tint": 0.7, "shift_steps": 0,
     "width": 6, "blocks": 3, "kernel": 5, "dropout": 0.5, "triplet": 2.0,
     "epochs": 1, "steps": 50, "batch": 4, "learning_rate": 0.01, "weight_decay": 0.5, "focal_gamma": 4.0, "ema": 0.0,
     "clip_norm": 0.01, "mixup": 1.0,
@@ -705,7 +712,8 @@ def shown(model: str) -> dict[str, Any]:
     """The fields that must show an effect on a model; what all networks share is shown on the ST-GCN."""
     fields = annotations(MODELS[model].config)
     if isinstance(MODELS[model], NetworkModel) and model != "stgcn_mil":
-        fields = {name: annotation for name, annotation in fields.items() if name not in annotations(NetworkConfig)}
+        shared = annotations(Optimization) if MODELS[model].pictures else annotations(NetworkConfig)
+        fields = {name: annotation for name, annotation in fields.items() if name not in shared}
     return fields
 
 
@@ -739,17 +747,19 @@ def gappy_poses() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def predicted() -> typing.Callable[[str, Any], bytes]:
+def predicted(tmp_path_factory) -> typing.Callable[[str, Any], bytes]:
     """A function from a model and its settings to what it predicts once it is trained."""
     names, children = tuple(f"child_{i}_1.npy" for i in range(12)), tuple(str(i) for i in range(12))
     labels = (np.arange(12) % 3 == 0).astype(np.int64)
-    data = TrainingData(names, children, labels, gappy_poses(), np.ones(12, bool), "", {}, False)
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder, names, labels, FRAMES)
+    data = TrainingData(names, children, labels, gappy_poses(), np.ones(12, bool), "", {}, False, folder=folder)
     rows = np.arange(12)
 
     def predict(name: str, config: Any) -> bytes:
         model = MODELS[name]
         fitted = model.fit(FoldJob(data, rows, config, seed=0, fold=0, hardware=FLOAT32))
-        return model.predictor(fitted, config, FLOAT32).predict(data.poses, rows).logits.tobytes()
+        return model.predictor(fitted, config, FLOAT32).predict(data.poses, rows, data.pictures).logits.tobytes()
 
     return predict
 

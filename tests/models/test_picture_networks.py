@@ -60,7 +60,8 @@ def data(tmp_path_factory) -> TrainingData:
 def test_eight_segments_are_learned_by_heart_from_noise(name, tmp_path):
     data = load(folder_of(tmp_path / "data", 2, signal=0.0))
     config = changed(
-        small(name, width=8), epochs={"vsvig_patches": 40}.get(name, 150), batch=8, dropout=0.0, ema=0.0, learning_rate=3e-3, loss="plain",
+        small(name, width=8), epochs=40 if name == "vsvig_patches" else 150, batch=8, dropout=0.0, ema=0.0,
+        learning_rate=3e-3, loss="plain",
         mirror_prob=0.0, zoom=0.0, shift=0.0, brightness=0.0, tint=0.0, shift_steps=0,
     )  # fmt: skip
     rows = np.arange(8)

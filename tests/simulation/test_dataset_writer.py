@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from helpers.repository import ROOT
+from helpers.scenes import still_scene
 from helpers.tables import table
 from spasm.core import files
 from spasm.core.errors import DataError
@@ -82,7 +83,7 @@ def test_a_worker_is_started_where_there_is_enough_to_do_for_it(tmp_path, monkey
 
     def stand_in(n_jobs, return_as):
         asked.append(n_jobs)
-        return lambda jobs: [[] for _ in jobs]
+        return lambda jobs: [([], []) for _ in jobs]
 
     monkeypatch.setattr(dataset_writer, "Parallel", stand_in)
     dataset_writer.write_dataset(tmp_path / "demo", **SMALL | {
@@ -105,7 +106,7 @@ def test_recordings_do_not_change_the_segments(tmp_path):
     dataset_writer.write_dataset(tmp_path / "with", **RECORDED)
     dataset_writer.write_dataset(tmp_path / "without", **SMALL)
     plain, recorded = contents(tmp_path / "without"), contents(tmp_path / "with")
-    more = {"events.csv", "recordings/child_1_1.npy", "recordings/child_2_1.npy"}
+    more = {"events.csv", "seizures.csv", "recordings/child_1_1.npy", "recordings/child_2_1.npy"}
     assert recorded.keys() - plain.keys() == more
     assert all(recorded[name] == plain[name] for name in plain if name != "simulated.json")
 
@@ -155,7 +156,7 @@ def test_the_marker_holds_the_settings_and_lists_every_file(demo):
         1.0,
     )
     assert sorted(marker["files"]) == sorted(contents(out).keys() - {"simulated.json"})
-    assert marker["file_count"] == len(marker["files"]) == 200 + 3 + 3
+    assert marker["file_count"] == len(marker["files"]) == 200 + 3 + 4
 
 
 def test_the_truth_begins_with_its_documented_columns(demo):
@@ -197,9 +198,9 @@ def test_controls_have_no_event(demo):
 
 def test_a_second_event_is_written_too(tmp_path, monkeypatch):
     events = Event(20, 50, "flexor"), Event(0, 10, "mixed"), Event(55, 60, "flexor")
-    segment = Segment(
-        np.zeros((60, 33, 5)), events, ("rest", "mixed", "flexor"), "supine", "fixed landscape whole", 1.0, 2
-    )
+    pose = np.zeros((60, 33, 5))
+    behaviours = ("rest", "mixed", "flexor")
+    segment = Segment(pose, events, behaviours, "supine", "fixed landscape whole", 1.0, 2, still_scene(pose))
     monkeypatch.setattr(dataset_writer, "simulate_child", lambda *_: iter([segment]))
     rows = dataset_writer.write_dataset(tmp_path / "demo", **SMALL)
     assert table(tmp_path / "demo" / "truth.csv")[0] == {

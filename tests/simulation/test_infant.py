@@ -9,6 +9,7 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.metrics import roc_auc_score
 
+from helpers.scenes import still_scene
 from spasm.simulation import infant
 from spasm.simulation.behaviours import COLUMN, COLUMNS, Behaviour, Performer, camera_jerk, kick
 from spasm.simulation.body import HIGH, JOINTS, LOW, POSTURES
@@ -56,11 +57,14 @@ def many():
     return list(itertools.chain(*Parallel(n_jobs=2)(delayed(look_at)(child) for child in range(1, CHILDREN + 1))))
 
 
+STILL = still_scene(np.zeros((150, 33, 5)))
+
+
 @pytest.fixture(scope="module")
 def sampled():
     """As many segments without any movement: only the children and the times of their spasms."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(infant, "simulate_scene", lambda *_: (np.zeros((150, 33, 5)), []))
+        patch.setattr(infant, "simulate_scene", lambda *_: STILL)
         return list(itertools.chain(*map(look_at, range(1, CHILDREN + 1))))
 
 
@@ -73,7 +77,7 @@ def few():
 @pytest.fixture
 def without_poses(monkeypatch):
     """Segments are sampled at once, but nothing moves."""
-    monkeypatch.setattr(infant, "simulate_scene", lambda *_: (np.zeros((150, 33, 5)), []))
+    monkeypatch.setattr(infant, "simulate_scene", lambda *_: STILL)
 
 
 def same(one: list[Segment], other: list[Segment]) -> bool:
@@ -245,8 +249,8 @@ def test_a_mimic_is_a_spasm_in_all_but_its_name():
         infant.simulate_scene(np.random.default_rng(2), child, video, "active", [spasm], 150, named)
         for named in ("", "mimic")
     ]
-    np.testing.assert_array_equal(scenes[0][0], scenes[1][0])
-    names = [[behaviour.name for behaviour in behaviours] for _, behaviours in scenes]
+    np.testing.assert_array_equal(scenes[0].pose, scenes[1].pose)
+    names = [[behaviour.name for behaviour in scene.behaviours] for scene in scenes]
     assert names[0][-1] == spasm.kind and names[1] == [*names[0][:-1], "mimic"]
 
 
@@ -360,7 +364,7 @@ def scene(monkeypatch, behaviours: list[Behaviour], spasms: list) -> list[str]:
     rng, child = sample_child_and_rng(SEED, 1, SimulationConfig())
     video = infant.sample_video(rng, child, "home")
     monkeypatch.setattr(infant, "sample_behaviours", lambda *_: behaviours)
-    _, happened = infant.simulate_scene(rng, child, video, "rest", spasms, 150)
+    happened = infant.simulate_scene(rng, child, video, "rest", spasms, 150).behaviours
     return [behaviour.name for behaviour in happened]
 
 

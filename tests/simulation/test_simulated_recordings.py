@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.repository import SOURCE
+from helpers.scenes import still_scene
 from helpers.tables import table
 from spasm.simulation import dataset_writer, recordings
 from spasm.simulation.infant import SimulationConfig, cohort
@@ -36,7 +37,7 @@ def scenes(monkeypatch):
 
     def note(rng, child, video, state, spasms, frames):
         asked.append((state, spasms, frames))
-        return np.zeros((frames, 33, 5), dtype=np.float32), []
+        return still_scene(np.zeros((frames, 33, 5), dtype=np.float32))
 
     monkeypatch.setattr(recordings, "simulate_scene", note)
     return asked

@@ -129,10 +129,7 @@ def photograph(camera: Camera, body: np.ndarray, moved: np.ndarray) -> np.ndarra
     moved: (T, 38), including the motion of the camera. x and y are divided by the picture's width and height, y points
     down, z points away from the camera, is 0 at the middle of the hips and scaled like x (MediaPipe Pose guide).
     """
-    angles = ((camera.tilt, 0), (camera.roll, 2), (camera.turn, 1))
-    tilt, roll, about = (turn(np.array([angle]), axis)[0] for angle, axis in angles)
-    view = tilt @ roll @ about
-    seen = (body - camera.target) @ view.T
+    seen = (body - camera.target) @ view_of(camera).T
     depth = np.maximum(camera.distance_m - seen[..., 2], 0.15)
     flat = seen[..., :2] / depth[..., None] * (camera.focal * np.exp(moved[:, None, None, COLUMN["camera_zoom"]]))
     rolled = np.deg2rad(moved[:, COLUMN["camera_roll"]])[:, None]
@@ -146,6 +143,28 @@ def photograph(camera: Camera, body: np.ndarray, moved: np.ndarray) -> np.ndarra
     width = camera.focal / hips / camera.aspect * np.exp(moved[:, COLUMN["camera_zoom"]])  # of a metre, in pictures
     picture[..., 2] = (depth - hips[:, None]) * width[:, None]
     return picture
+
+
+def view_of(camera: Camera) -> np.ndarray:
+    """The rotation (3, 3) from the body's axes to the picture's: right, up, towards the camera."""
+    angles = ((camera.tilt, 0), (camera.roll, 2), (camera.turn, 1))
+    tilt, roll, about = (turn(np.array([angle]), axis)[0] for angle, axis in angles)
+    return tilt @ roll @ about
+
+
+def project(camera: Camera, points: np.ndarray, camera_moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places and scales of points (F, P, 3) in metres, as `photograph` has them: (F, P, 2) and (F, P).
+
+    Places are picture heights from the picture's top left corner, scales picture heights per metre. camera_moved: (F, 4).
+    """
+    seen = (points - camera.target) @ view_of(camera).T
+    scale = camera.focal / np.maximum(camera.distance_m - seen[..., 2], 0.15) * np.exp(camera_moved[:, None, 3])
+    flat = seen[..., :2] * scale[..., None]
+    rolled = np.deg2rad(camera_moved[:, 2])[:, None]
+    cos, sin = np.cos(rolled), np.sin(rolled)
+    middle = np.array([0.5 * camera.aspect, 0.5]) + camera.place + camera_moved[:, :2]
+    across, down = cos * flat[..., 0] - sin * flat[..., 1], -(sin * flat[..., 0] + cos * flat[..., 1])
+    return np.stack([across, down], axis=-1) + middle[:, None], scale
 
 
 def trunk_size(picture: np.ndarray, aspect: float) -> float:

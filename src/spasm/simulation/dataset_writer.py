@@ -1,5 +1,6 @@
 """Write simulated infants as a data folder in the layout of the challenge."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,19 +15,22 @@ from numpy.lib import format as npy
 from spasm.core import files
 from spasm.core.errors import DataError, printable
 from spasm.data.pose import FPS
-from spasm.simulation.infant import SimulationConfig, cohort, held_out_children, simulate_child
-from spasm.simulation.recordings import simulate_recording
+from spasm.simulation import seizures, videos
+from spasm.simulation.infant import SimulationConfig, cohort, generator, held_out_children, simulate_child
+from spasm.simulation.recordings import simulate_scenes
 
 Row = dict[str, Any]
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 MARKER = "simulated.json"
 TABLES = ("groups.csv", "train_data.csv", "truth.csv")
-FOLDERS = ("train", "test", "recordings", "preview")
+FOLDERS = ("train", "test", "recordings", "preview", videos.VIDEOS, videos.RECORDING_VIDEOS)
 TRUTH_COLUMNS = (
     "segment_name", "label", "event_start_frame", "event_end_frame", "event_type", "behaviours", "posture", "camera",
     "cohort", "split", "video", "event2_start_frame", "event2_end_frame", "event2_type",
 )  # fmt: skip
 EVENT_COLUMNS = ("recording", "onset_s", "offset_s", "type")
+SEIZURE_COLUMNS = ("recording", "eeg_onset_s", "clinical_onset_s")
+SEGMENT_VIDEO_COLUMNS = ("segment_name", "video", "start_s")
 CHILDREN_WORTH_A_WORKER = 20  # starting one takes about as long as simulating so many
 
 
@@ -41,12 +45,16 @@ def write_dataset(
     preview: bool = False,
     workers: int = 0,
     progress: Progress = lambda items, count: items,
+    with_videos: bool = False,
 ) -> list[Row]:
     """Simulate a data set into the folder `out`, and return the rows of its truth.csv.
 
     An older simulated data set at the same path is replaced as a whole, at the end. Raises DataError, and changes
-    nothing, when `out` is or holds something else. `workers` of 0 means one per CPU core; no file depends on it.
+    nothing, when `out` is or holds something else. `workers` of 0 means one per CPU core; no file depends on it, and
+    videos change no other file but the marker. Raises TrainingError where they need OpenCV and it is not installed.
     """
+    if with_videos:
+        videos.check_opencv()
     out = Path(os.path.abspath(out))
     _put_back(out)
     check_replaceable(out)
@@ -57,15 +65,20 @@ def write_dataset(
         building.mkdir()
     try:
         with files.with_path(out):
-            rows = _write_segments(building, children, segments_per_child, seed, world, workers, progress)
-            made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES)
+            rows, video_rows = _write_segments(
+                building, children, segments_per_child, seed, world, workers, progress, with_videos
+            )
+            made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES) + video_rows
             if recordings:
-                made += _write_recordings(building, children, recordings, minutes, seed, world, workers, progress)
+                made += _write_recordings(
+                    building, children, recordings, minutes, seed, world, workers, progress, with_videos
+                )
             if preview:
                 made += _write_previews(building, seed, world)
             marker = {
                 "simulated": True, "seed": seed, "children": children, "segments_per_child": segments_per_child,
                 **vars(world), "recordings": recordings, "minutes": minutes if recordings else 0,
+                **({"videos": True} if with_videos else {}),
                 "file_count": len(made), "files": sorted(made),
             }  # fmt: skip
             files.write_json(building / MARKER, marker)
@@ -114,31 +127,45 @@ def _write_segments(
     world: SimulationConfig,
     workers: int,
     progress: Progress,
-) -> list[Row]:
-    for split in ("train", "test"):
+    with_videos: bool,
+) -> tuple[list[Row], list[str]]:
+    """The segments and their tables; returns the rows of truth.csv, and the files of the videos."""
+    for split in ("train", "test", *([videos.VIDEOS] if with_videos else [])):
         (folder / split).mkdir()
     tested = held_out_children(seed, children)
     jobs = (
-        delayed(_write_child)(folder, "test" if child in tested else "train", child, segments_per_child, seed, world)
+        delayed(_write_child)(
+            folder, "test" if child in tested else "train", child, segments_per_child, seed, world, with_videos
+        )
         for child in range(1, children + 1)
     )
-    share = (children * segments_per_child) // (10 * CHILDREN_WORTH_A_WORKER)
-    rows = [row for rows in progress(_side_by_side(jobs, workers, share), children) for row in rows]
-    rows.sort(key=lambda row: row["segment_name"])
+    share = children if with_videos else (children * segments_per_child) // (10 * CHILDREN_WORTH_A_WORKER)
+    written = list(progress(_side_by_side(jobs, workers, share), children))
+    rows = sorted((row for rows, _ in written for row in rows), key=lambda row: row["segment_name"])
     training = ((row["segment_name"], row["label"]) for row in rows if row["split"] == "train")
     files.write_csv(folder / "truth.csv", TRUTH_COLUMNS, (list(row.values()) for row in rows))
     files.write_csv(folder / "train_data.csv", TRUTH_COLUMNS[:2], training)
     cohorts = ((child, cohort(seed, child)) for child in range(1, children + 1))
     files.write_csv(folder / "groups.csv", ("child", "cohort"), cohorts)
-    return rows
+    if not with_videos:
+        return rows, []
+    video_rows = sorted(row for _, rows in written for row in rows)
+    files.write_csv(folder / "segment_videos.csv", SEGMENT_VIDEO_COLUMNS, video_rows)
+    return rows, ["segment_videos.csv", *(video for _, video, _ in video_rows)]
 
 
-def _write_child(folder: Path, split: str, child: int, segments: int, seed: int, world: SimulationConfig) -> list[Row]:
-    """One child's segment files, and their rows of truth.csv."""
-    rows = []
+def _write_child(
+    folder: Path, split: str, child: int, segments: int, seed: int, world: SimulationConfig, with_videos: bool
+) -> tuple[list[Row], list[tuple[str, str, float]]]:
+    """One child's segment files: their rows of truth.csv, and of segment_videos.csv."""
+    rows, video_rows = [], []
     for k, segment in enumerate(simulate_child(seed, child, segments, world), start=1):
         name = f"child_{child}_{k}.npy"
         (folder / split / name).write_bytes(files.npy(segment.pose))
+        if with_videos:
+            video = f"{videos.VIDEOS}/child_{child}_{k}.mp4"
+            start_s = videos.write_segment_video(folder / video, segment, seed, child, k, world)
+            video_rows.append((name, video, round(start_s, 6)))
         events = [(event.start, event.end, event.kind) for event in segment.events[:2]]
         first, second = (events + [("", "", "")] * 2)[:2]
         row = (
@@ -146,7 +173,7 @@ def _write_child(folder: Path, split: str, child: int, segments: int, seed: int,
             cohort(seed, child), split, segment.video, *second,
         )  # fmt: skip
         rows.append(dict(zip(TRUTH_COLUMNS, row, strict=True)))
-    return rows
+    return rows, video_rows
 
 
 def _write_recordings(
@@ -158,31 +185,50 @@ def _write_recordings(
     world: SimulationConfig,
     workers: int,
     progress: Progress,
+    with_videos: bool,
 ) -> list[str]:
-    """recordings/child_{id}_{n}.npy, assigned to the children in turn, and events.csv; returns the written files."""
-    (folder / "recordings").mkdir()
+    """recordings/child_{id}_{n}.npy, assigned to the children in turn, events.csv and seizures.csv; returns the files."""
+    for name in ("recordings", *([videos.RECORDING_VIDEOS] if with_videos else [])):
+        (folder / name).mkdir()
     dealt = sorted((k % children + 1, k // children + 1) for k in range(recordings))
-    jobs = (delayed(_write_recording)(folder, child, number, minutes, seed, world) for child, number in dealt)
-    events = [row for rows in progress(_side_by_side(jobs, workers, recordings), recordings) for row in rows]
-    files.write_csv(folder / "events.csv", EVENT_COLUMNS, events)
-    return ["events.csv", *(f"recordings/child_{child}_{number}.npy" for child, number in dealt)]
+    jobs = (
+        delayed(_write_recording)(folder, child, number, minutes, seed, world, with_videos) for child, number in dealt
+    )
+    written = list(progress(_side_by_side(jobs, workers, recordings), recordings))
+    files.write_csv(folder / "events.csv", EVENT_COLUMNS, (row for events, _ in written for row in events))
+    files.write_csv(folder / "seizures.csv", SEIZURE_COLUMNS, (row for _, seizures in written for row in seizures))
+    made = ["events.csv", "seizures.csv", *(f"recordings/child_{child}_{number}.npy" for child, number in dealt)]
+    if with_videos:
+        made += [f"{videos.RECORDING_VIDEOS}/child_{child}_{number}.mp4" for child, number in dealt]
+    return made
 
 
 def _write_recording(
-    folder: Path, child: int, number: int, minutes: float, seed: int, world: SimulationConfig
-) -> list[tuple[str, float, float, str]]:
-    """One recording, scene after scene, so that memory does not grow with its length; returns its events."""
+    folder: Path, child: int, number: int, minutes: float, seed: int, world: SimulationConfig, with_videos: bool
+) -> tuple[list[tuple[str, float, float, str]], list[tuple[str, float, float]]]:
+    """One recording, scene after scene, so that memory does not grow with its length; returns events and seizures."""
     name = f"child_{child}_{number}.npy"
     whole = round(minutes * 60 * FPS)
     events = []
-    with open(folder / "recordings" / name, "xb") as file:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(folder / "recordings" / name, "xb"))
         header = {"descr": "<f4", "fortran_order": False, "shape": (whole, 33, 5)}
         npy.write_array_header_1_0(file, header)
-        for pose, spasms in simulate_recording(seed, child, number, minutes, world):
-            file.write(pose.astype("<f4").tobytes())
-            for spasm in spasms:
+        video = None
+        if with_videos:
+            path = (folder / videos.RECORDING_VIDEOS / name).with_suffix(".mp4")
+            video = videos.RecordingVideo(
+                stack.enter_context(videos.opened_video(path, FPS)), seed, child, number, world
+            )
+        for part in simulate_scenes(seed, child, number, minutes, world):
+            file.write(part.scene.pose.astype("<f4").tobytes())
+            for spasm in part.spasms:
                 events.append((name, round(spasm.onset_s, 3), round(min(spasm.end_s, whole / FPS), 3), spasm.kind))
-    return events
+            if video is not None:
+                video.add(part)
+    rng = generator(seed, child, number, seizures.STREAM)
+    spasms_s = [(onset_s, end_s) for _, onset_s, end_s, _ in events]
+    return events, [(name, *onsets_s) for onsets_s in seizures.seizure_onsets(rng, spasms_s)]
 
 
 def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[str]:

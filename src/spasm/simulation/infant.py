@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spasm.data.pose import FPS, POSITIVE_S
-from spasm.simulation.behaviours import COLUMN, LEG, Behaviour, Performer, camera_jerk, perform, pulse
+from spasm.simulation.behaviours import CAMERA, COLUMN, LEG, Behaviour, Performer, camera_jerk, perform, pulse
 from spasm.simulation.body import HIGH, JOINT_SPREAD, JOINTS, LOW, POSTURES, of_joints, pose_body, sample_bones, turn
 from spasm.simulation.camera import CAMERA_SETUPS, Camera, photograph, pick, sample_camera
 from spasm.simulation.pose_noise import (
@@ -115,6 +115,21 @@ class Event:
 
 
 @dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a child did in front of one camera, and how the pose estimation saw it."""
+
+    child: Child
+    video: Video
+    state: str  # a name in STATE_SIZE
+    pose: np.ndarray  # (frames, 33, 5) at 30 frames per second, with the errors of the estimation
+    behaviours: tuple[Behaviour, ...]
+    times_s: np.ndarray  # (F,) of the camera's own frames
+    body: np.ndarray  # (F, 33, 3) float32, metres
+    picture: np.ndarray  # (F, 33, 3) float32 as `photograph` gives it, without errors
+    camera_moved: np.ndarray  # (F, 4) float32, in the order of behaviours.CAMERA
+
+
+@dataclasses.dataclass(frozen=True)
 class Segment:
     """One simulated segment and its truth."""
 
@@ -125,6 +140,7 @@ class Segment:
     camera: str
     aspect: float  # picture width / height
     video: int
+    scene: Scene = dataclasses.field(compare=False, repr=False)
 
     @property
     def label(self) -> int:
@@ -153,12 +169,14 @@ def simulate_segment(
     mimic_fraction = sample_seizure(rng, child, length_s) if not spasms and rng.random() < world.mimic_fraction else []
     state = sample_state(rng, child, video)
     named = "mimic" if mimic_fraction else ""
-    pose, behaviours = simulate_scene(rng, child, video, state, spasms or mimic_fraction, world.frames, named)
+    scene = simulate_scene(rng, child, video, state, spasms or mimic_fraction, world.frames, named)
     inside = [Event(*spasm.frames(world.frames), spasm.kind) for spasm in spasms]
     events = sorted((event for event in inside if event.end > event.start), key=lambda e: (e.start - e.end, e.start))
-    names = {b.name: None for b in sorted(behaviours, key=lambda b: b.onset_s) if b.onset_s < length_s and b.end_s > 0}
+    done = sorted((b for b in scene.behaviours if b.onset_s < length_s and b.end_s > 0), key=lambda b: b.onset_s)
+    names = {b.name: None for b in done}
     camera = video.camera
-    return Segment(pose, tuple(events), (state, *names), video.posture, camera.name, camera.aspect, number)
+    behaviours = (state, *names)
+    return Segment(scene.pose, tuple(events), behaviours, video.posture, camera.name, camera.aspect, number, scene)
 
 
 def simulate_scene(
@@ -169,8 +187,8 @@ def simulate_scene(
     spasms: list[Spasm],
     frames: int,
     named: str = "",
-) -> tuple[np.ndarray, list[Behaviour]]:
-    """Poses (frames, 33, 5) of a child in one state in front of one camera, and what it did; `named` renames spasms."""
+) -> Scene:
+    """A child in one state in front of one camera for `frames` frames; `named` renames spasms."""
     t = native_times(rng, video.sensor, frames)
     # Sampled before a spasm hides any of it, so that only the spasm depends on the label.
     behaviours = sample_behaviours(rng, child, video, state, frames / FPS)
@@ -180,9 +198,12 @@ def simulate_scene(
     ]
     behaviours += [spasm.behaviour(named) for spasm in spasms]
     moved = move(rng, child, video, state, behaviours, still, t)
-    picture = photograph(video.camera, pose_landmarks(child, moved), moved)
+    body = pose_landmarks(child, moved)
+    picture = photograph(video.camera, body, moved)
     sensor = dataclasses.replace(video.sensor, missing=sample_missing_fraction(rng))  # every segment is a separate take
-    return apply_pose_noise(rng, sensor, video.camera, picture, t, frames), behaviours
+    pose = apply_pose_noise(rng, sensor, video.camera, picture, t, frames)
+    shown = (part.astype(np.float32) for part in (body, picture, moved[:, -len(CAMERA) :]))
+    return Scene(child, video, state, pose, tuple(behaviours), t, *shown)
 
 
 def move(

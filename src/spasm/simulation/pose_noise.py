@@ -91,12 +91,13 @@ class Sensor:
     lean: float  # how far depth lets the upper body lean to the camera, as a fraction of its height above the hips
     depth: float  # how large depths are, 1 is right
     swapped: bool  # a child seen from behind may be taken for its mirror image throughout
+    covered: bool = False  # a blanket or a table hides the legs
 
 
 def sample_sensor(rng: np.random.Generator, setup: CameraSetup, posture: str) -> Sensor:
     """Sample the quality of one video."""
     clarity = BETWEEN_VIDEOS * (0.7 * rng.normal() + 0.7 * rng.normal(size=len(GROUPS)))
-    covered = rng.random() < setup.covered
+    covered = bool(rng.random() < setup.covered)
     if setup.covered < 1:  # no table in front of every child
         clarity += UNCOVERED * ~(BELOW_TRUNK & covered)
     return Sensor(
@@ -108,6 +109,7 @@ def sample_sensor(rng: np.random.Generator, setup: CameraSetup, posture: str) ->
         lean=rng.normal(*LEAN),
         depth=rng.lognormal(*DEPTH),
         swapped=posture == "prone" and rng.random() < 0.4,
+        covered=covered,
     )
 
 

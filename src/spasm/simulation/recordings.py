@@ -4,12 +4,14 @@ Numbers without a source, marked or not, are assumed and rest on no measurement.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from spasm.data.pose import FPS
 from spasm.simulation.infant import (
     Child,
+    Scene,
     SimulationConfig,
     camera_setup_of,
     generator,
@@ -29,14 +31,29 @@ CLUSTERS, AFTER_WAKING, SPASMS_OF_CLUSTER = 1.0, 0.5, 17
 BEFORE_S = 300
 
 
+class RecordedScene(NamedTuple):
+    """A part of a recording: one to three minutes in one posture and one state."""
+
+    scene: Scene
+    """Its pose is lost for a moment at the beginning."""
+    spasms: list[Spasm]
+    """The spasms that begin in it; their times are seconds from the start of the recording."""
+    camera: int
+    """How often the camera has moved since the start of the recording."""
+
+
 def simulate_recording(
     seed: int, child: int, number: int, minutes: float, world: SimulationConfig
 ) -> Iterator[tuple[np.ndarray, list[Spasm]]]:
-    """Recording `number` of a child: its poses (T, 33, 5) scene after scene, and with each the spasms that begin in it.
+    """Poses (T, 33, 5) of a recording scene after scene, and with each the spasms that begin in it."""
+    for part in simulate_scenes(seed, child, number, minutes, world):
+        yield part.scene.pose, part.spasms
 
-    Times of the spasms are seconds from the start of the recording. A scene is one to three minutes in one posture and
-    one state; between scenes the pose is lost for a moment. Most spasms come in clusters, often after waking.
-    """
+
+def simulate_scenes(
+    seed: int, child: int, number: int, minutes: float, world: SimulationConfig
+) -> Iterator[RecordedScene]:
+    """Recording `number` of a child, scene after scene. Most spasms come in clusters, often after waking."""
     _, style = sample_child_and_rng(seed, child, world)
     rng = generator(seed, child, number, 3)
     whole = round(minutes * 60 * FPS)
@@ -50,16 +67,19 @@ def simulate_recording(
         )
         states.append(states[-1] if states and rng.random() < STAYS else sample_state(rng, style, videos[-1]))
     spasms = _schedule(rng, style, starts_s, states, whole / FPS) if style.cohort == "patient" else []
-    for start_s, length, video, state in zip(starts_s, lengths, videos[1:], states, strict=True):
+    camera = 0
+    for start_s, length, before, video, state in zip(starts_s, lengths, videos[:-1], videos[1:], states, strict=True):
+        camera += video is not before
         end_s = start_s + length / FPS
         here = [
             spasm.at(spasm.onset_s - start_s) for spasm in spasms if spasm.onset_s < end_s and spasm.end_s > start_s
         ]
         if state == "sleep" and len(here) > 2:  # a cluster wakes a sleeping child
             state = "rest"
-        pose, _ = simulate_scene(rng, style, video, state, here, length)
-        pose[: rng.integers(*SCENE_GAP)] = np.nan
-        yield pose, [spasm for spasm in spasms if start_s <= spasm.onset_s < end_s]
+        scene = simulate_scene(rng, style, video, state, here, length)
+        scene.pose[: rng.integers(*SCENE_GAP)] = np.nan
+        begun = [spasm for spasm in spasms if start_s <= spasm.onset_s < end_s]
+        yield RecordedScene(scene, begun, camera)
 
 
 def _scene_lengths(rng: np.random.Generator, whole: int) -> list[int]:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from spasm.core.windows import window_starts
 from spasm.data.landmarks import OPENPOSE_18, joint_weights
 from spasm.features.channels import CHANNELS, MASK
-from spasm.models.networks.layers import Network, channels_last
+from spasm.models.networks.layers import Network, Pointwise, channels_last
 from spasm.models.networks.output import Scores
 
 CLIP, STRIDE = 30, 20  # frames
@@ -109,7 +109,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.residual: nn.Module = nn.Identity()
         if c_in != c_out or stride != 1:
-            self.residual = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=(stride, 1)), nn.BatchNorm2d(c_out))
+            self.residual = Pointwise(c_in, c_out, (stride, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # Mixing joints and a pointwise convolution commute; mixing on the narrower side is cheaper.

@@ -16,7 +16,7 @@ from spasm.core.errors import TrainingError
 from spasm.core.windows import window_starts
 from spasm.data.landmarks import EDGES, LANDMARKS, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from spasm.features.channels import MASK
-from spasm.models.networks.layers import Network, channels_last
+from spasm.models.networks.layers import Network, Pointwise, channels_last
 from spasm.models.networks.output import Scores
 from spasm.models.networks.stgcn_mil import MilHead
 
@@ -106,23 +106,7 @@ class Bottleneck(nn.Module):
 def shortcut(c_in: int, c_out: int, stride: int) -> nn.Module:
     if c_in == c_out and stride == 1:
         return nn.Identity()
-    return Shortcut(stride, nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
-
-
-class Shortcut(nn.Sequential):
-    """A 1x1 convolution of every `stride`th pixel, and its norm.
-
-    The pixels are chosen here: with fewer than 8 channels, oneDNN's own strided convolution of torch 2.13 ends the
-    process while it computes gradients, on processors with AVX2 but not AVX-512.
-    """
-
-    def __init__(self, stride: int, *parts: nn.Module) -> None:
-        super().__init__(*parts)
-        self.stride = stride
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        chosen: torch.Tensor = super().forward(x[:, :, :: self.stride, :: self.stride])
-        return chosen
+    return Pointwise(c_in, c_out, (stride, stride), bias=False)
 
 
 BACKBONES: dict[str, tuple[type[Basic] | type[Bottleneck], tuple[int, ...]]] = {

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from spasm.data.landmarks import VSVIG_15, joint_weights
 from spasm.data.pictures import PATCH, STEP
 from spasm.features.channels import CHANNELS, MASK
-from spasm.models.networks.layers import Network, channels_last
+from spasm.models.networks.layers import Network, Pointwise, channels_last
 from spasm.models.networks.output import Scores, scores_of_steps
 
 DEPTHS = (2, 2, 6, 2)
@@ -64,10 +64,10 @@ class Grapher(nn.Module):
 
     def __init__(self, channels: int, narrow: int) -> None:
         super().__init__()
-        self.into_inter, self.inter = pointwise(channels, narrow), MaxRelativeConv(narrow)
-        self.from_inter = pointwise(2 * narrow, channels)
-        self.into_intra, self.intra = pointwise(channels, narrow), MaxRelativeConv(narrow)
-        self.from_intra = pointwise(2 * narrow, channels)
+        self.into_inter, self.inter = Pointwise(channels, narrow), MaxRelativeConv(narrow)
+        self.from_inter = Pointwise(2 * narrow, channels)
+        self.into_intra, self.intra = Pointwise(channels, narrow), MaxRelativeConv(narrow)
+        self.from_intra = Pointwise(2 * narrow, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.into_inter(x)
@@ -112,13 +112,13 @@ class PartitionConv(nn.Module):
         super().__init__()
         joints = [PART * part + joint for part in order for joint in range(PART)]
         self.register_buffer("order", torch.tensor(joints), persistent=False)
-        self.first = pointwise(channels, narrow)
+        self.first = Pointwise(channels, narrow)
         self.second = nn.Sequential(
             nn.Conv2d(narrow, narrow, 3, stride=(stride, 1), padding=1, padding_mode="replicate"),
             nn.BatchNorm2d(narrow),
         )
-        self.third = pointwise(narrow, 2 * narrow)
-        self.down = pointwise(channels, 2 * narrow, stride)
+        self.third = Pointwise(narrow, 2 * narrow)
+        self.down = Pointwise(channels, 2 * narrow, (stride, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x[..., self.order]
@@ -126,13 +126,8 @@ class PartitionConv(nn.Module):
         return F.relu(y + self.down(x))
 
 
-def pointwise(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
-    """A 1x1 convolution with its batch norm."""
-    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=(stride, 1)), nn.BatchNorm2d(c_out))
-
-
 def parts(branch: nn.Sequential) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """The convolution and the batch norm of a `pointwise`."""
+    """The convolution and the batch norm of a `Pointwise`."""
     convolution, norm = branch
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     return convolution, norm
@@ -151,7 +146,7 @@ class VsvigPatches(Network):
         super().__init__()
         self.patch = nn.Conv2d(3, width, PATCH, stride=PATCH)
         self.patch_norm = nn.BatchNorm2d(width)
-        self.place = pointwise(3, width)
+        self.place = Pointwise(3, width)
         self.network = VsvigNetwork(width, dropout)
         start(self)
         channels_last(self)
@@ -179,7 +174,7 @@ class Vsvig(Network):
             nn.Conv2d(len(CHANNELS), width, (PATCH_FRAMES, 1), stride=(PATCH_FRAMES, 1)),
             nn.BatchNorm2d(width),
         )
-        self.place = pointwise(len(KEYPOINT), width)
+        self.place = Pointwise(len(KEYPOINT), width)
         self.network = VsvigNetwork(width, dropout)
         start(self)
         channels_last(self)
@@ -222,5 +217,5 @@ def start(network: nn.Module) -> None:
             nn.init.ones_(norm.bias)
             with torch.no_grad():
                 convolution.weight.copy_(copies[..., None, None])
-            if convolution.stride == (1, 1):
+            if module.down.stride == (1, 1):
                 nn.init.constant_(parts(module.third)[1].weight, BRANCH)

@@ -1,0 +1,175 @@
+"""The pictures of a simulated scene: background, shadow, child, caregiver, light, and the noise of a cheap camera.
+
+The child is the true one, before the errors of pose estimation, seen by the same camera as its poses. All numbers
+without a source are assumed.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from spasm.simulation.appearance import Look, Take
+from spasm.simulation.background import Background
+from spasm.simulation.camera import Camera, project
+from spasm.simulation.caregiver import Caregiver
+from spasm.simulation.infant import Scene
+from spasm.simulation.infant_drawing import Expression, View, draw_infant, silhouette
+from spasm.simulation.shapes import Light, paint, shaded
+
+SHORT_SIDE = 320  # pixels
+SHADOW = 4  # shadows are made so many times smaller
+NOISE_MARGIN = 48
+BLINK_S, BLINKS_EVERY_S = 0.2, 4.0
+
+
+def picture_size(aspect: float) -> tuple[int, int]:
+    """Width and height in pixels, even, as codecs need."""
+    width, height = (SHORT_SIDE * aspect, SHORT_SIDE) if aspect >= 1 else (SHORT_SIDE, SHORT_SIDE / aspect)
+    return 2 * round(width / 2), 2 * round(height / 2)
+
+
+def render(scene: Scene, look: Look, take: Take) -> Iterator[np.ndarray]:
+    """The frames (H, W, 3) uint8, (blue, green, red), of a scene, at its native times."""
+    camera, posture, length_m = scene.video.camera, scene.video.posture, scene.child.bones["head"]
+    width, height = picture_size(camera.aspect)
+    unit = np.array([width / camera.aspect, height])
+    views = _views(scene, camera, unit, width, length_m)
+    first = next(views)
+    resting = np.array([[[0, 0, 0], [0, 0.3, 0]]])  # metres: the hips and the chest of a child who lies straight
+    hips, chest = project(camera, resting, np.zeros((1, 4)))[0][0] * unit
+    length = float(np.linalg.norm(chest - hips))
+    axis = (chest - hips) / length if length > 8 else np.array([0.0, -1.0])
+    size = float(np.median(first.scale))
+    background = Background(look, height, width, posture, hips + 0.15 * size * axis, axis, size)
+    carer = Caregiver(look, take, scene.behaviours, width, height)
+    light = Light(np.array(look.light), look.contrast)
+    post = _Sensor(look, take, width, height)
+    cover = _Cover(look, posture, scene.video.sensor.covered, hips, axis, size)
+    rng = np.random.Generator(np.random.PCG64(take.noise_seed))
+    blinks_s = np.cumsum(rng.exponential(BLINKS_EVERY_S, 8 + int(2 * (scene.times_s[-1] + 1) / BLINKS_EVERY_S)))
+    cries = [b for b in scene.behaviours if b.name == "cry"]
+    for number, view in enumerate(_views(scene, camera, unit, width, length_m)):
+        time_s = float(scene.times_s[number])
+        moved = _camera_motion(scene.camera_moved[number], camera, unit) if scene.camera_moved[number].any() else None
+        image = background.frame(moved, time_s, take)
+        _shadow(image, view, look)
+        carer.draw(image, view, light, time_s, behind=True)
+        shut = scene.state == "sleep" or bool((np.abs(blinks_s - time_s) < BLINK_S / 2).any())
+        crying = max((0.6 + 0.4 * np.sin(5.3 * time_s) for b in cries if b.onset_s < time_s < b.end_s), default=0.0)
+        draw_infant(image, view, look, light, Expression(float(shut), float(crying)))
+        cover.draw(image, view, light, moved)
+        carer.draw(image, view, light, time_s, behind=False)
+        yield post.expose(image, time_s)
+
+
+def _views(scene: Scene, camera: Camera, unit: np.ndarray, width: int, length_m: float) -> Iterator[View]:
+    """The child in pixels, frame by frame."""
+    block = 512
+    for start in range(0, len(scene.times_s), block):
+        part = slice(start, start + block)
+        places, scale = project(camera, scene.body[part].astype(float), scene.camera_moved[part])
+        for place, depth, by in zip(
+            places * unit, scene.picture[part, :, 2] * width, scale * unit[1] * length_m, strict=True
+        ):
+            yield View(place, depth, by)
+
+
+def _camera_motion(moved: np.ndarray, camera: Camera, unit: np.ndarray) -> np.ndarray:
+    """The affine (2, 3) in pixels by which a camera's motion moves what stands still."""
+    x, y, roll, zoom = moved
+    angle, grow = np.deg2rad(roll), np.exp(zoom)
+    turned = grow * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    middle = np.array([0.5 * camera.aspect, 0.5]) + camera.place
+    shift = middle + (x, y) - turned @ middle
+    stretch = unit[:, None] / unit[None, :]
+    return np.column_stack([turned * stretch, shift * unit])
+
+
+def _shadow(image: np.ndarray, view: View, look: Look) -> None:
+    """Darken what the child lies on, away from the light."""
+    height, width = image.shape[0] // SHADOW, image.shape[1] // SHADOW
+    mask = np.full((height, width), 255, np.uint8)
+    away = -np.array(look.light) * 0.045 * float(np.median(view.scale))
+    for centres, radii in silhouette(view, look):
+        ends = np.rint((centres + away) / SHADOW).astype(int)
+        thick = max(1, round(2.1 * float(radii.mean()) / SHADOW))
+        for start, end in zip(ends[:-1], ends[1:], strict=True):
+            cv2.line(mask, tuple(start.tolist()), tuple(end.tolist()), 110, thick)
+    mask = cv2.resize(cv2.GaussianBlur(mask, (0, 0), 2.2), (image.shape[1], image.shape[0]))
+    cv2.multiply(image, cv2.merge([mask] * 3), dst=image, scale=1 / 255)
+
+
+class _Cover:
+    """A blanket over the legs of a child who lies, a tray or table before one who sits."""
+
+    def __init__(
+        self, look: Look, posture: str, covered: bool, hips: np.ndarray, axis: np.ndarray, size: float
+    ) -> None:
+        self.look, self.posture, self.covered, self.hips, self.axis, self.size = (
+            look,
+            posture,
+            covered,
+            hips,
+            axis,
+            size,
+        )
+
+    def draw(self, image: np.ndarray, view: View, light: Light, moved: np.ndarray | None) -> None:
+        if not self.covered:
+            return
+        colour = self.look.colours[7]
+        across = np.array([-self.axis[1], self.axis[0]])
+        if self.posture == "chair":
+            corners = [
+                self.hips + self.size * (a * self.axis + b * across)
+                for a, b in ((0.1, -4), (0.1, 4), (-4, 4), (-4, -4))
+            ]
+            points = np.array(corners)
+            if moved is not None:
+                points = points @ moved[:, :2].T + moved[:, 2]
+            cv2.fillPoly(image, [np.rint(points).astype(np.int32)], colour, cv2.LINE_AA)
+            cv2.line(
+                image,
+                *(tuple(np.rint(p).astype(int).tolist()) for p in points[:2]),
+                shaded(colour, 1.25),
+                max(2, round(0.03 * self.size)),
+            )
+            return
+        names = [f"{side}_{name}" for side in ("left", "right") for name in ("hip", "knee", "ankle", "foot_index")]
+        places = np.array([view.at(name)[:2] for name in names])
+        paint(image, places, np.full(len(places), 0.12 * self.size), colour, light)
+
+
+class _Sensor:
+    """Exposure, softness and noise of the camera; holds the frame before."""
+
+    def __init__(self, look: Look, take: Take, width: int, height: int) -> None:
+        self.look, self.size = look, (width, height)
+        x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
+        lit = 1 - look.fall_off * (0.5 - 0.5 * (x * look.light[0] + y * look.light[1]) / 1.42)
+        gain = look.brightness * lit[:, :, None] * np.array(look.warmth)
+        self.gain = np.clip(np.rint(128 * gain), 0, 255).astype(np.uint8)
+        self.rng = np.random.Generator(np.random.PCG64(take.noise_seed))
+        grain = self.rng.normal(0, look.noise, (height + NOISE_MARGIN, width + NOISE_MARGIN, 3)).astype(np.float32)
+        self.lighter, self.darker = (np.maximum(sign * grain, 0).astype(np.uint8) for sign in (1, -1))
+        self.before: np.ndarray | None = None
+
+    def expose(self, image: np.ndarray, time_s: float) -> np.ndarray:
+        """The picture that the camera's file has of a scene (H, W, 3)."""
+        look, (width, height) = self.look, self.size
+        size, hertz = look.flicker
+        image = cv2.multiply(image, self.gain, scale=(1 + size * np.sin(2 * np.pi * hertz * time_s)) / 128)
+        if look.soft < 1:
+            small = cv2.resize(
+                image, (round(look.soft * width), round(look.soft * height)), interpolation=cv2.INTER_AREA
+            )
+            image = cv2.resize(small, self.size, interpolation=cv2.INTER_LINEAR)
+        else:
+            image = cv2.blur(image, (2, 2)) if look.noise > 4 else cv2.GaussianBlur(image, (3, 3), 0)
+        if look.ghost and self.before is not None:
+            image = cv2.addWeighted(image, 1 - look.ghost, self.before, look.ghost, 0)
+        self.before = image
+        x, y = self.rng.integers(NOISE_MARGIN, size=2)
+        image = cv2.add(image, self.lighter[y : y + height, x : x + width])
+        return cv2.subtract(image, self.darker[y : y + height, x : x + width])
