@@ -84,7 +84,14 @@ def main(settings: EvaluateHeldOut) -> int:
     cluster.check(settings.cluster, settings.workers)
     check_folder(settings.out, ("predictions.csv", "metrics.json"), "without_*/data")
     data = load_training(
-        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+        read.data,
+        read.frames,
+        read.name_pattern,
+        settings.cache,
+        progress.reading,
+        read.rehash,
+        read.landmarks,
+        read.positive,
     )
     labels = data.labels
     if settings.shuffle_labels:

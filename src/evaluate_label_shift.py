@@ -44,7 +44,7 @@ def main(settings: EvaluateLabelShift) -> int:
     info = read_run_info(settings.run)
     files.check_writable(settings.run)
     folder, landmarks = settings.data or info.data.folder, info.data.landmarks
-    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks)
+    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks, positive=info.data.positive)
     oof = read_oof(settings.run)
     if list(oof.names) != list(data.names):
         raise DataError(settings.run / "oof.csv", "is not of these segments", rebuild_hint(settings.run))

@@ -38,7 +38,14 @@ def main(settings: ExportDataset) -> int:
     read, out = settings.read, settings.out
     check_new_folder(out)
     data = load_training(
-        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+        read.data,
+        read.frames,
+        read.name_pattern,
+        settings.cache,
+        progress.reading,
+        read.rehash,
+        read.landmarks,
+        read.positive,
     )
     print(console.data_summary(data))
     app.warn([*map(str, data.warnings), *data.findings])

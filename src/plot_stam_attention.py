@@ -46,7 +46,7 @@ def main(settings: PlotStamAttention) -> int:
     check_replaceable(settings.out, PNG, "a PNG")
     info = read_run_info(settings.run)
     folder, landmarks = settings.data or info.data.folder, info.data.landmarks
-    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks)
+    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks, positive=info.data.positive)
     run = reopen_run(settings.run, data)
     row = select_segment(data, settings.segment)
     attention, joints = stam_attention(run, row)

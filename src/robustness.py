@@ -41,7 +41,7 @@ def main(settings: Robustness) -> int:
     info = read_run_info(settings.run)
     files.check_writable(settings.run)
     folder, landmarks = settings.data or info.data.folder, info.data.landmarks
-    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks)
+    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks, positive=info.data.positive)
     bar = functools.partial(progress.progress, "scoring", unit="fold")
     rows = evaluate_robustness(reopen_run(settings.run, data), decision, settings.workers, settings.hardware, bar)
     files.write_csv(settings.run / "robustness.csv", COLUMNS, rows, files.TABLE_DIGITS)

@@ -63,7 +63,14 @@ def main(settings: Tune) -> int:
     check(settings.study, split)
     cluster.check(settings.cluster, settings.workers)
     data = load_training(
-        read.data, read.frames, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
+        read.data,
+        read.frames,
+        read.name_pattern,
+        settings.cache,
+        progress.reading,
+        read.rehash,
+        read.landmarks,
+        read.positive,
     )
     if split.folds_file is None:
         fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)

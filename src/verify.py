@@ -31,7 +31,7 @@ class Verify:
 
 def main(settings: Verify) -> int:
     read = settings.read
-    source = opened(read.data, read.frames, settings.cache, read.rehash)
+    source = opened(read.data, read.frames, settings.cache, read.rehash, read.positive)
     if source.notice:
         print(source.notice)
     report = check_folder(source.folder, source.frames, read.name_pattern, progress.reading)
@@ -43,7 +43,12 @@ def main(settings: Verify) -> int:
         print(f"problem: {line}")
     print(folder_text.folder_summary(report))
     flags = ["--data", str(read.data)]
-    for name in ("frames", "name_pattern", "landmarks"):  # which another command needs to read the same data
+    for name in (
+        "frames",
+        "name_pattern",
+        "landmarks",
+        "positive",
+    ):  # which another command needs to read the same data
         if getattr(read, name) != getattr(Data, name):
             flags += [f"--{name.replace('_', '-')}", str(getattr(read, name))]
     if report.problems:

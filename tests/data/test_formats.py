@@ -913,12 +913,13 @@ def test_convert_writes_clips_that_every_script_reads_and_refuses_a_folder_that_
 # ---- two-stream
 
 
-def test_pictures_as_data_are_refused_in_one_sentence_that_names_the_call(tmp_path):
+def test_pictures_by_class_are_refused_as_data_with_the_command_and_the_flag(tmp_path):
     make_pictures(tmp_path / "data", 1)
     for data in (tmp_path, tmp_path / "data"):
         message = error_of(load, data, tmp_path / "cache")
-        assert "holds pictures in the layout of the two-stream network, not poses" in message
-        assert "spasm.data.formats.two_stream" in message
+        assert "is a tree of general movements by class, without labels of 0 and 1" in message
+        assert "python src/train_general_movements.py --data" in message
+        assert "--positive PR" in message
 
 
 def test_a_tree_is_read_as_subjects_with_their_class_and_pictures(tmp_path):

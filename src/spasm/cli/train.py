@@ -84,7 +84,14 @@ def train(flags: Any, command: list[str]) -> int:
     cluster.check(flags.cluster, flags.workers)
     read = flags.read
     data = load_training(
-        read.data, read.frames, read.name_pattern, flags.cache, progress.reading, read.rehash, read.landmarks
+        read.data,
+        read.frames,
+        read.name_pattern,
+        flags.cache,
+        progress.reading,
+        read.rehash,
+        read.landmarks,
+        read.positive,
     )
     run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
     if flags.fold is not None and flags.fold >= run.folds:
@@ -266,7 +273,9 @@ def _decide_only(flags: Any, blend: Blend | None) -> int:
     folder = flags.read.data if moved else info.data.folder
     given = flags.read.landmarks != Data().landmarks
     landmarks = flags.read.landmarks if given else info.data.landmarks  # others than the run's are refused
-    data = load_training(folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash, landmarks)
+    data = load_training(
+        folder, info.frames, "safe", flags.cache, progress.reading, flags.read.rehash, landmarks, info.data.positive
+    )
     run = reopen_run(flags.run, data)
     result = decide(run, blend)
     if result is None:

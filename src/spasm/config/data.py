@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from spasm.config.fields import ADVANCED, Seed, Shown, settings, within
 
 LandmarkSet = Literal["all", "body_25", "coco_17"]
+MovementClass = Literal["WMs", "FMs", "PR"]
+"""Writhing and fidgety movements, and a poor repertoire: the folders of the two-stream network's tree."""
 
 
 @settings
@@ -20,6 +22,8 @@ class Data:
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     landmarks: Annotated[LandmarkSet, ADVANCED] = "all"
     """Landmarks that a run reads: all 33 of MediaPipe, or only those that 2-D tools have too, without z."""
+    positive: Annotated[MovementClass | None, Shown(default="none", advanced=True)] = None
+    """Of a tree of general movements (WMs/, FMs/, PR/): the class with label 1; the others have 0."""
     rehash: Annotated[bool, ADVANCED] = False
     """Read every file again, also those whose size and modification time have not changed."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spasm.cluster.task_process import place_of
-from spasm.config.data import LandmarkSet
+from spasm.config.data import LandmarkSet, MovementClass
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, with_path
 from spasm.core.sealed import read_sealed_array, write_sealed_array
@@ -64,6 +64,8 @@ class TrainingData:
     """One line about the conversion; empty without one."""
     landmarks: LandmarkSet = "all"
     """The set of landmarks that the poses hold."""
+    positive: MovementClass | None = None
+    """The class with label 1, where the data is a tree of general movements."""
     cache: Path | None = None
     """Cache folder for results computed from these poses; it may be deleted at any time. None: nothing is kept."""
 
@@ -117,16 +119,18 @@ def load_training(
     progress: Progress = iter,
     rehash: bool = False,
     landmarks: LandmarkSet = "all",
+    positive: MovementClass | None = None,
 ) -> TrainingData:
     """Check train/ and train_data.csv, and open the poses as one array in the folder `cache`, built when needed.
 
     A folder in another layout that `formats` supports is first converted, also in `cache`. frames: T; None for 150, or
     for the layout's own T. Files that have not changed since the last call are not read again, see `index`; with
-    `rehash` every file is read. landmarks: those that the poses keep. An incomplete cache is never used.
+    `rehash` every file is read. landmarks: those that the poses keep. positive: the class with label 1, of a tree of
+    general movements. An incomplete cache is never used.
     Raises DataProblems with everything that is wrong, DataError if all labels are of one class, and OSError if the
     cache cannot be written (full disk).
     """
-    source = opened(data, frames, cache, rehash)
+    source = opened(data, frames, cache, rehash, positive)
     data, frames = source.folder, source.frames
     tables = read_tables(data, names, frames)
     if tables.problems:  # also check the values, so that all problems are reported at once
@@ -171,6 +175,7 @@ def load_training(
         label_level=source.label_level,
         notice=source.notice,
         landmarks=landmarks,
+        positive=positive,
         cache=cache / key,
     )
 

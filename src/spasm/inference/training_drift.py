@@ -69,7 +69,7 @@ def drift(
 def _training_data(decision: Decision, cache: Path) -> TrainingData:
     """The data that a run was trained on. Raises DataError where it has gone or changed."""
     info = decision.data
-    data = load_training(info.folder, decision.frames, "safe", cache, landmarks=info.landmarks)
+    data = load_training(info.folder, decision.frames, "safe", cache, landmarks=info.landmarks, positive=info.positive)
     if data.fingerprint != info.fingerprint:
         raise DataError(info.folder, "has changed since the run was made", "put it back to compare with it")
     return data

@@ -71,7 +71,7 @@ def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., 
     """The data that a run was trained on, from the folder that it names or, if that has moved, from `data`."""
     info = read_run_info(run)
     folder, landmarks = data or info.data.folder, info.data.landmarks
-    return load_training(folder, info.frames, "safe", cache, reading, landmarks=landmarks)
+    return load_training(folder, info.frames, "safe", cache, reading, landmarks=landmarks, positive=info.data.positive)
 
 
 def report_run(

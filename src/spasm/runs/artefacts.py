@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from spasm.config.data import LandmarkSet
+from spasm.config.data import LandmarkSet, MovementClass
 from spasm.config.ensemble import Blend
 from spasm.config.fields import SettingsError, from_tree
 from spasm.core import files
@@ -110,6 +110,8 @@ class DataInfo(Artefact):
     fingerprint: str
     landmarks: LandmarkSet = "all"
     """The set of landmarks that the run reads, of every pose."""
+    positive: MovementClass | None = None
+    """The class with label 1, where the data is a tree of general movements."""
 
     @property
     def folder(self) -> Path:

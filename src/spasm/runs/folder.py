@@ -132,6 +132,7 @@ def _data_info(data: TrainingData, folder: Path) -> DataInfo:
         without_pose=int((~data.has_pose).sum()),
         fingerprint=data.fingerprint,
         landmarks=data.landmarks,
+        positive=data.positive,
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,12 @@ class Child:
 
     id: str
     segments: list[tuple[int, np.ndarray]]
-    """Label 0 or 1, and (T, J, 2) float32: x, y of each joint in fractions of the picture; NaN: not found."""
+    """Label 0 or 1, and (T, J, 2) float32: x, y of each joint in fractions of the picture; NaN: not found. Or
+    (T, 33, 5) float32: poses as they are."""
+    group: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Further columns of its row in groups.csv, the same for all children."""
+    pictures: Callable[[int], bytes] | None = None
+    """Gives the file of pictures of a segment, by its place in `segments`, for the two-stream network."""
 
 
 @dataclasses.dataclass
@@ -43,14 +48,18 @@ class ForeignDataset:
     warnings: list[DataError]
     folds: dict[str, int] | None = None
     """Fold of each child by its id, if the format's own split gives folds."""
+    simulated: bool = False
+    """Whether its children are simulated: results on it must be marked."""
 
 
 def to_landmarks(xy: np.ndarray, joints: Sequence[str]) -> np.ndarray:
     """Joints (T, J, 2) as poses (T, 33, 5) float32; the 33 landmarks that are no joint are NaN.
 
     For a found joint z is 0, and visibility and presence are 1, because these formats do not have them. The neck is
-    dropped, because it is the middle of the shoulders.
+    dropped, because it is the middle of the shoulders. Poses (T, 33, 5) stay as they are.
     """
+    if xy.shape[1:] == (len(LANDMARKS), len(CHANNELS)):
+        return xy
     poses = np.full((len(xy), len(LANDMARKS), len(CHANNELS)), np.nan, dtype=np.float32)
     columns = [column for column, joint in enumerate(joints) if joint in INDEX]
     places = [INDEX[joints[column]] for column in columns]

@@ -8,21 +8,35 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from spasm.config.data import MovementClass
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.core.text import text_of_path
+from spasm.core.text import shell_words, text_of_path
 from spasm.data.annotations import LabelLevel
 from spasm.data.formats import sta_gunet, stam, two_stream
 from spasm.data.formats.base import ForeignDataset, to_landmarks
+from spasm.data.formats.one_class import OneClass
 from spasm.data.index import FileIndex
+from spasm.data.pictures import pictures_path
 from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
 MARK = "converted.json"
 VERSION = "formats 2"  # of the converted folder; after a change of version the data is converted again
+
+
+class Layout(Protocol):
+    """What reads the data sets of a layout: a module of FORMATS, or `OneClass`."""
+
+    __name__: str
+
+    def source_files(self, data: Path) -> list[Path]:
+        """All files that `read` reads."""
+
+    def read(self, data: Path, frames: int | None) -> ForeignDataset:
+        """The data set, checked."""
 
 
 class ResolvedData(NamedTuple):
@@ -37,27 +51,45 @@ class ResolvedData(NamedTuple):
     warnings: tuple[DataError, ...]
 
 
-def opened(data: Path, frames: int | None, cache: Path, rehash: bool = False) -> ResolvedData:
+def opened(
+    data: Path, frames: int | None, cache: Path, rehash: bool = False, positive: MovementClass | None = None
+) -> ResolvedData:
     """The folder itself if it has the challenge's layout or is not recognised; otherwise its converted copy.
 
-    frames: T, if the user gives one. rehash: read every file, also those that seem unchanged. Raises DataError,
-    DataProblems with everything that is wrong with a recognised data set, and OSError if the cache cannot be written.
+    frames: T, if the user gives one. rehash: read every file, also those that seem unchanged. positive: the class with
+    label 1, of a tree of general movements, which has labels only with it. Raises DataError, DataProblems with
+    everything that is wrong with a recognised data set, and OSError if the cache cannot be written.
     """
-    if any(os.path.lexists(data / name) for name in ("train", "train_data.csv")):
+    is_tree = two_stream.recognised(data) and not _is_ours(data)
+    if positive is not None and not is_tree and os.path.isdir(data):
+        hint = f"--positive is for folders that hold {', '.join(two_stream.CLASSES)}; leave it out"
+        raise DataError(data, "is no tree of general movements", hint)
+    if _is_ours(data):
         mark = _read_mark(data) if os.path.lexists(data / MARK) else None
         if mark is None:
             return ResolvedData(data, frames or FRAMES, LabelLevel.SEGMENT, False, "", ())
         return ResolvedData(data, frames or mark["frames"], LabelLevel(mark["label_level"]), True, "", ())
-    if two_stream.recognised(data):
-        hint = "spasm.data.formats.two_stream reads it: read_tree(folder), then chunk(subject, start)"
-        raise DataError(data, "holds pictures in the layout of the two-stream network, not poses", hint)
+    if is_tree:
+        if positive is None:
+            shown = shell_words(data)
+            hint = (
+                f"for its three classes: python src/train_general_movements.py --data {shown}; for one class against "
+            )
+            hint += "the others, where a command has the flag: --positive PR"
+            raise DataError(data, "is a tree of general movements by class, without labels of 0 and 1", hint)
+        return _converted(OneClass(positive), data, frames, cache, rehash)
     for layout in FORMATS:
         if layout.recognised(data):
             return _converted(layout, data, frames, cache, rehash)
     return ResolvedData(data, frames or FRAMES, LabelLevel.SEGMENT, False, "", ())
 
 
-def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, rehash: bool) -> ResolvedData:
+def _is_ours(data: Path) -> bool:
+    """Whether a folder has the challenge's layout."""
+    return any(os.path.lexists(data / name) for name in ("train", "train_data.csv"))
+
+
+def _converted(layout: Layout, data: Path, frames: int | None, cache: Path, rehash: bool) -> ResolvedData:
     converted = cache / "formats"
     converted.mkdir(parents=True, exist_ok=True)  # a cache may be removed at any time
     with files.lock(converted / ".lock", "data is being converted", wait_s=3600):
@@ -87,7 +119,7 @@ def _converted(layout: ModuleType, data: Path, frames: int | None, cache: Path, 
     )
 
 
-def _digest(layout: ModuleType, data: Path, index: FileIndex) -> str:
+def _digest(layout: Layout, data: Path, index: FileIndex) -> str:
     """sha256 in hex of the version and of the names and bytes of all files that a conversion reads."""
     whole = hashlib.sha256(f"{VERSION}\n{layout.__name__.rpartition('.')[2]}\n".encode())
     for path in layout.source_files(data):
@@ -123,15 +155,22 @@ def _write(source: ForeignDataset, data: Path, target: Path) -> dict:
     with files.new_folder(target) as temporary:
         (temporary / "train").mkdir(parents=True)
         for place, child in enumerate(source.children, 1):
-            groups.append((place, child.id))
+            groups.append((place, child.id, *child.group.values()))
             for number, (label, xy) in enumerate(child.segments, 1):
                 name = f"child_{place}_{number}.npy"
                 (temporary / "train" / name).write_bytes(files.npy(to_landmarks(xy, source.joints)))
                 labels.append((name, label))
+                if child.pictures is not None:
+                    path = pictures_path(temporary / "train" / name, "two_stream")
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_bytes(child.pictures(number - 1))
                 if source.folds is not None:
                     folds.append((name, source.folds[child.id]))
         files.write_csv(temporary / "train_data.csv", ("segment_name", "label"), labels)
-        files.write_csv(temporary / "groups.csv", ("child", "source"), groups)
+        columns = next((tuple(child.group) for child in source.children), ())
+        files.write_csv(temporary / "groups.csv", ("child", "source", *columns), groups)
+        if source.simulated:
+            files.write_json(temporary / "simulated.json", {"simulated": True})
         if source.folds is not None:
             files.write_csv(temporary / "folds.csv", ("segment_name", "fold"), folds)
         mark = {
