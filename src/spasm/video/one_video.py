@@ -95,7 +95,7 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
 
 def remove_all(out: Path, name: str) -> None:
     """Remove the files of an earlier extraction of a video."""
-    remove(out, name, ("test", *kinds("both")))
+    remove(out, name, ("test", "train", *kinds("both")))
     for old in sheet_of(out, name):
         old.unlink(missing_ok=True)
 
