@@ -202,6 +202,15 @@ def test_a_users_mask_model_is_used_and_another_file_is_refused(make_video, tmp_
     assert "brightness.onnx: is no model that OpenCV reads" in finished.stderr
 
 
+def test_a_child_whom_the_pose_model_does_not_find_in_a_picture_is_not_black(cv2):
+    pose = missing_frames(1)[0]
+    pose[:, :2] = np.random.default_rng(3).uniform(0.4, 0.6, (33, 2))
+    with image_inputs.open_mask("mediapipe", MODEL, 1) as mask:
+        found = mask(np.full((200, 300, 3), 90, np.uint8), pose)
+        assert found.shape == (200, 300) and found[80:120, 120:180].mean() > 0.5 and not found[:40].any()
+        assert not mask(np.full((200, 300, 3), 90, np.uint8), missing_frames(1)[0]).any()
+
+
 def test_archives_that_unpack_to_gigabytes_or_are_damaged_are_refused_by_name(tmp_path):
     bomb = tmp_path / "bomb.npz"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("patches.npy", "w") as file:
