@@ -96,9 +96,9 @@ def test_what_cannot_be_made_is_named_and_does_not_stop_the_others(data):
     write_csv(data / "segment_videos.csv", COLUMNS, rows)
     made = make(data)
     assert made.made == 1 and (data / "vsvig/child_1_4.npz").is_file()
-    said = "\n".join(map(str, made.problems))
+    printed = "\n".join(map(str, made.problems))
     for part in ("none.avi: is no file", "bad.avi: ", "no frame at 60.0 s, where child_1_3.npy begins", "31 frames"):
-        assert part in said
+        assert part in printed
     assert len(made.problems) == 4 and not (data / "vsvig/child_1_3.npz").exists()
 
 
@@ -108,16 +108,16 @@ def test_all_problems_of_the_table_are_reported_with_their_lines(data):
     write_csv(data / "segment_videos.csv", COLUMNS, rows)
     with pytest.raises(DataProblems) as raised:
         read_places(data, data)
-    said = "\n".join(map(str, raised.value.problems))
+    printed = "\n".join(map(str, raised.value.problems))
     for part in (
         "line 2: 'child_9_1.npy' is in neither",
         "line 3: start_s 'soon'",
         "line 5: 'child_2_1.npy' has a row",
     ):
-        assert part.replace("'", "") in said.replace("'", "").replace('"', "")
+        assert part.replace("'", "") in printed.replace("'", "").replace('"', "")
 
 
-def test_a_mask_is_drawn_around_the_body_alone():
+def test_a_mask_is_painted_around_the_body_alone():
     pose = body(0.5, 0.5)
     mask = pose_mask(np.zeros((240, 320, 3), np.uint8), pose)
     assert mask.shape == (240, 320) and mask.min() >= 0 and mask.max() <= 1
@@ -134,9 +134,9 @@ def test_labels_of_videos_are_checked_all_at_once(tmp_path):
     videos = [tmp_path / name for name in ("a.mp4", "d.mp4", "other/a.mp4", "e.mp4")]
     with pytest.raises(DataProblems) as raised:
         read_labels(tmp_path / "labels.csv", videos)
-    said = "\n".join(map(str, raised.value.problems))
+    printed = "\n".join(map(str, raised.value.problems))
     for part in ("line 3: label", "line 4: ", "line 5: child", "has no row for", "the name of two videos", "no child"):
-        assert part in said
+        assert part in printed
     write_csv(tmp_path / "labels.csv", ("video", "label"), [("a.mp4", 1), ("unused.mp4", 0)])
     assert read_labels(tmp_path / "labels.csv", videos[:1]) == {videos[0]: (1, None)}
 
