@@ -8,6 +8,7 @@ use to its maker. A video that is extracted is not extracted again, and an unrea
 Examples:
   python src/extract_pose.py "my video.mp4" --out input/videos
   python src/extract_pose.py "my video.mp4" --at 0.3,0.6 --out input/videos
+  python src/extract_pose.py videos/*.mp4 --labels labels.csv --pictures both --out input/labelled
   python submission.py --test input/videos/test --run output/demo
   python src/timeline.py input/videos/recordings/child_1_1.npy --run output/demo
 """
@@ -24,10 +25,12 @@ from spasm.config.runtime import Cluster
 from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
+from spasm.data.pose import FRAMES
 from spasm.video import one_video
 from spasm.video.extraction import PACKAGES, extract_videos
 from spasm.video.one_video import Extraction
 from spasm.video.tracking import Pick
+from spasm.video.video_labels import read_labels
 
 
 @settings
@@ -42,6 +45,9 @@ class ExtractPose:
     """Pose model: lite, full or heavy, built by `make pose-model`, or Google's own."""
     child: Annotated[int | None, within(1, 1_000_000_000), Shown(default="another child in each video")] = None
     """Number of the child in all these videos."""
+    labels: Annotated[Path | None, Shown(default="none")] = None
+    """Table of labels of whole videos, video,label and, if wanted, child: their segments become training segments, in
+    train/ with train_data.csv, in place of segments in test/."""
     max_people: Annotated[int, within(1, 10)] = 3
     """Most people to find in a frame, the child included; more take more time."""
     pick: Pick = "child"
@@ -73,7 +79,7 @@ def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError(f"name a video: {app.command()} video.mp4")
     cluster.check(settings.cluster, settings.workers)
-    check_folder(settings.out, ("test/*.npy", "recordings/*.npy"), "recordings/*.json")
+    check_folder(settings.out, ("test/*.npy", "train/*.npy", "recordings/*.npy"), "recordings/*.json")
     how = Extraction(
         settings.out,
         settings.model,
@@ -86,18 +92,30 @@ def main(settings: ExtractPose) -> int:
         settings.mask_model,
     )
     bar = functools.partial(progress.progress, "extracting", unit="frame")
+    labels = None if settings.labels is None else read_labels(settings.labels, settings.videos)
     with cluster.opened(settings.cluster, PACKAGES) as on_cluster:
-        extracted = extract_videos(settings.videos, how, settings.child, settings.workers, bar, on_cluster)
+        extracted = extract_videos(settings.videos, how, settings.child, settings.workers, bar, on_cluster, labels)
     if extracted.done_before:
         print(f"{extracted.done_before} videos are extracted already")
     for one in extracted.made:
         print(one_video.summary(one, settings.out))
     app.warn([*extracted.same, *(f"{one['video']}: {one['note']}" for one in extracted.made if one["note"])])
-    print(f"written: {settings.out / 'videos.csv'}, recordings/ and segments in test/ ({settings.frames} frames each)")
-    print(f"next:    python submission.py --test {shell_words(settings.out / 'test')}")
+    where = f"segments in {'test/' if labels is None else 'train/, train_data.csv'} ({settings.frames} frames each)"
+    print(f"written: {settings.out / 'videos.csv'}, recordings/ and {where}")
+    print(f"next:    python {next_command(settings)}")
     if extracted.problems:
         raise DataProblems(extracted.problems)
     return 0
+
+
+def next_command(settings: ExtractPose) -> str:
+    """What to do with the segments: predict them, or train on them if they have labels."""
+    if settings.labels is None:
+        return f"submission.py --test {shell_words(settings.out / 'test')}"
+    models = {"vsvig": "vsvig_patches", "two_stream": "two_stream_pictures"}
+    names = ",".join(["rocket", *(models[kind] for kind in one_video.kinds(settings.pictures))])
+    words = ["--data", settings.out, "--models", names] + ["--frames", settings.frames] * (settings.frames != FRAMES)
+    return f"src/train_folds.py {shell_words(*words)}"
 
 
 if __name__ == "__main__":

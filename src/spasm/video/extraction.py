@@ -3,7 +3,7 @@
 Finished videos are not extracted again, and an unreadable video does not stop the others.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ from spasm.video import landmarker, one_video
 from spasm.video.one_video import COLUMNS, Extraction
 from spasm.video.parallel_extraction import extract_in_processes, extract_on_cluster
 from spasm.video.recording_files import free_name, manifests, segments_of
+from spasm.video.video_labels import VideoLabel, write_training_segments
 
 if TYPE_CHECKING:
     from spasm.cluster.tasks import Cluster
@@ -44,10 +45,12 @@ def extract_videos(
     workers: int,
     progress: Callable[[], Any],
     cluster: "Cluster | None" = None,
+    labels: Mapping[Path, VideoLabel] | None = None,
 ) -> ExtractedVideos:
     """Extract the poses of new videos in parallel. Raises DataError, TrainingError.
 
-    child: number of the child in all videos; by default each video is of another child. workers: 0 means one for every
+    child: number of the child in all videos; by default each video is of another child. labels: of all videos, whose
+    segments become training segments. workers: 0 means one for every
     two CPU cores. progress: makes a progress bar of frames, as a context manager. cluster: extract there, one video for
     each thread of its workers.
     """
@@ -57,7 +60,8 @@ def extract_videos(
         files.remove_stale(extraction.out)
         problems: list[DataError] = []
         same: list[str] = []
-        planned = _plan(videos, extraction, child, problems, same)
+        children = {video: one.child for video, one in (labels or {}).items()}
+        planned = _plan(videos, extraction, lambda video: children.get(video) or child, problems, same)
         left = {video: name for video, name in planned.items() if name}
         if left:
             with progress() as bar:
@@ -68,6 +72,12 @@ def extract_videos(
         kept = manifests(extraction.out, KEY)
         rows = ([one.get(column, "") for column in COLUMNS] for one in kept.values())
         files.write_csv(extraction.out / "videos.csv", COLUMNS, rows)
+        if labels:
+            named = {one[KEY]: name for name, one in kept.items()}
+            names = {video: named.get(files.sha256(video)) for video in labels if video.is_file()}
+            write_training_segments(
+                extraction.out, {name: labels[video].label for video, name in names.items() if name}
+            )
     return ExtractedVideos(
         done_before=len(planned) - len(left),
         made=[kept[name] for name in left.values() if name in kept],
@@ -78,11 +88,16 @@ def extract_videos(
 
 
 def _plan(
-    videos: Iterable[Path], extraction: Extraction, child: int | None, problems: list[DataError], same: list[str]
+    videos: Iterable[Path],
+    extraction: Extraction,
+    child_in: Callable[[Path], int | None],
+    problems: list[DataError],
+    same: list[str],
 ) -> dict[Path, str | None]:
     """The name of each video's recording, child_{id}_{n}; None if it is finished.
 
-    Adds to the problems, and to `same` the videos that are given twice.
+    child_in: the number of the child in a video; None for another child in each. Adds to the problems, and to `same`
+    the videos that are given twice.
     """
     kept = manifests(extraction.out, KEY)
     named = {one[KEY]: name for name, one in kept.items()}
@@ -97,7 +112,7 @@ def _plan(
                 raise DataError(video, "is no file", "name a video")
             if not video.name.isprintable() or video.name[0] in "=+-@":
                 raise DataError(video, "has a name that a table cannot hold", "rename it")
-            key = one_video.key_of(video, extraction)
+            key, child = one_video.key_of(video, extraction), child_in(video)
             digest = key[KEY]
             former = named.get(digest)
             first = first_of.setdefault(digest, video)
@@ -130,7 +145,7 @@ def _is_whole(extraction: Extraction, name: str, kept: dict[str, Any], key: dict
         return False
     recording = out / "recordings" / f"{name}.npy"
     digest = files.sha256(recording) if recording.is_file() else ""
-    count = len(segments_of(out, name))
+    count = len(segments_of(out, name)) + len(segments_of(out, name, "train"))
     pictures = {kind: len(segments_of(out, name, kind)) for kind in one_video.kinds(key["pictures"])}
     return kept["recording_sha256"] == digest and kept["segments"] == count and set(pictures.values()) <= {count}
 

@@ -68,7 +68,7 @@ def extract(place: Place, extraction: MovementExtraction, advance: Callable[[], 
     files.remove_stale(place.folder, below=False)
     key = key_of(place, extraction)
     if extraction.mask_model:  # test the model before the long part begins
-        with image_inputs.open_mask(extraction.mask_model, extraction.model, 1) as mask:
+        with image_inputs.open_mask(str(extraction.mask_model), extraction.model, 1) as mask:
             mask(np.zeros((480, 640, 3), dtype=np.uint8), np.full((33, 5), np.nan, dtype=np.float32))
     used = _given(place, video) if key["poses"] == "given" else _found(place, video, extraction, key, advance)
     for part in (PICTURES, FLOW):
@@ -220,7 +220,7 @@ def _upright(
 def _open_mask(extraction: MovementExtraction) -> contextlib.AbstractContextManager[Any]:
     if extraction.mask == "pose":
         return contextlib.nullcontext(pose_mask)
-    return image_inputs.open_mask(extraction.mask_model, extraction.model, extraction.max_people)
+    return image_inputs.open_mask(str(extraction.mask_model or "mediapipe"), extraction.model, extraction.max_people)
 
 
 def _write_png(path: Path, picture: np.ndarray) -> None:

@@ -95,7 +95,7 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
 
 def remove_all(out: Path, name: str) -> None:
     """Remove the files of an earlier extraction of a video."""
-    remove(out, name, ("test", *kinds("both")))
+    remove(out, name, ("test", "train", *kinds("both")))
     for old in sheet_of(out, name):
         old.unlink(missing_ok=True)
 
@@ -137,7 +137,9 @@ def _write_pictures(
     """Write the pictures of each segment for a network that reads pictures; the video is decoded again."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
-        mask = image_inputs.open_mask(str(extraction.mask_model or "mediapipe"), extraction.model, extraction.max_people)
+        mask = image_inputs.open_mask(
+            str(extraction.mask_model or "mediapipe"), extraction.model, extraction.max_people
+        )
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)
         for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):

@@ -37,7 +37,7 @@ def free_name(out: Path, child: int | None, taken: set[str]) -> str:
 def segments_of(out: Path, name: str, kind: str = "test") -> list[Path]:
     """The files of a recording's segments: child_3_200007.npy of child_3_2, because names end in one number.
 
-    kind: "test" for poses, or a kind of pictures.
+    kind: "test" or "train" for poses, or a kind of pictures.
     """
     return sorted((out / kind).glob(f"{name}{5 * '[0-9]'}.np[yz]"))
 

@@ -1,0 +1,254 @@
+"""Pictures of segments whose poses are there already: simulated, of another tool, or cut from recordings.
+
+DIR/segment_videos.csv says in which video a segment is, and where. Each video is decoded once, however many segments it
+holds, in a process without network access; finished segments are not made again.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import heapq
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from spasm.core import files
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
+from spasm.core.processes import cpu_count
+from spasm.core.tables import numbered_rows
+from spasm.data.pictures import STEP, Arrays, Kind, check_length, pictures_path
+from spasm.data.pose import FPS
+from spasm.data.segments import read_pose
+from spasm.video import image_inputs, sandbox
+
+TABLE, MANIFEST = "segment_videos.csv", "segment_pictures.json"
+COLUMNS = ("segment_name", "video", "start_s")
+MANY = 16  # videos of a process, which takes a second to start
+MOST_PEOPLE = 3  # that MediaPipe's mask tells apart
+EARLIEST_S, LATEST_S = -3600.0, 1e7  # of a segment in its video
+
+
+class Place(NamedTuple):
+    """Where a segment's frames are."""
+
+    segment: Path
+    video: Path
+    start_s: float
+    """Second of the video at which the segment's first frame is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How pictures are made."""
+
+    data: Path
+    kinds: tuple[Kind, ...]
+    mask: str
+    """"pose", "mediapipe", or the path of an ONNX model; see `image_inputs.open_mask`."""
+    model: Path
+    """Pose model of MediaPipe's mask."""
+    frames: int
+    """Frames of a segment (T)."""
+
+    def key(self, place: Place, video_sha256: str) -> str:
+        """What the pictures of a segment depend on."""
+        mask = self.mask if self.mask in ("pose", "mediapipe") else files.sha256(Path(self.mask))
+        parts = [files.sha256(place.segment), video_sha256, repr(place.start_s), mask]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+class MadePictures(NamedTuple):
+    """Result of `make_pictures`."""
+
+    done_before: int
+    made: int
+    """Segments whose pictures were made now."""
+    problems: list[DataError]
+    """Errors of videos and poses that could not be read."""
+
+
+def read_places(data: Path, videos: Path) -> list[Place]:
+    """The rows of DIR/segment_videos.csv; videos: folder of the videos that are not named by whole paths.
+
+    Raises DataProblems with everything that is wrong with the table.
+    """
+    table = data / TABLE
+    if not table.is_file():
+        hint = f"write one with the columns {', '.join(COLUMNS)}, or extract poses and pictures with extract_pose.py"
+        raise DataError(table, "is not there", hint)
+    places: list[Place] = []
+    problems: list[DataError] = []
+    seen: set[str] = set()
+    for line, row in numbered_rows(table, COLUMNS, data):
+        with collect_errors(problems):
+            name = row["segment_name"]
+            found = [path for split in ("train", "test") if (path := data / split / name).is_file()]
+            if not found or Path(name).name != name:
+                raise DataError(table, f"line {line}: {shorten(name)} is in neither train/ nor test/", "correct it")
+            if name in seen:
+                raise DataError(table, f"line {line}: {shorten(name)} has a row already", "leave one")
+            seen.add(name)
+            places.append(Place(found[0], videos / row["video"], _seconds(table, line, row["start_s"])))
+            if not places[-1].video.is_file():
+                hint = "correct it, or name the folder of the videos with --videos"
+                raise DataError(places[-1].video, f"is no file, and line {line} of {TABLE} names it", hint)
+    if problems:
+        raise DataProblems(problems)
+    if not places:
+        raise DataError(table, "has no row", "write a row for each segment")
+    return places
+
+
+def _seconds(table: Path, line: int, text: str) -> float:
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if EARLIEST_S <= value <= LATEST_S:
+            return value
+    raise DataError(table, f"line {line}: start_s {shorten(text)}", "give seconds from the start of the video")
+
+
+def make_pictures(
+    places: Sequence[Place], settings: Settings, workers: int, advance: Callable[[int], object]
+) -> MadePictures:
+    """Make the pictures of segments, in parallel by video. Raises DataError for a mask model that cannot be read.
+
+    Raises it also for a length of segments that has no whole number of steps.
+
+    workers: 0 means one per CPU core. advance: called with the number of segments that are finished.
+    """
+    check_length(settings.frames, "a network on pictures")
+    with image_inputs.open_mask(settings.mask, settings.model, 1) as mask:  # fails now, not after the work
+        if settings.mask not in ("pose", "mediapipe"):
+            mask(np.zeros((480, 640, 3), dtype=np.uint8), np.zeros((33, 5), dtype=np.float32))
+    with files.lock(settings.data / f".{MANIFEST}.lock", "pictures are being made of these segments", wait_s=1.0):
+        path = settings.data / MANIFEST
+        manifest: dict[str, dict[str, str]] = files.read_json(path) if path.exists() else {}
+        digests = {video: files.sha256(video) for video in {place.video for place in places}}
+        keys = {place: settings.key(place, digests[place.video]) for place in places}
+        of_video: dict[Path, list[Place]] = {}
+        for place, key in keys.items():
+            if not all(
+                manifest.get(kind, {}).get(place.segment.name) == key and pictures_path(place.segment, kind).is_file()
+                for kind in settings.kinds
+            ):
+                of_video.setdefault(place.video, []).append(place)
+        waiting = sum(map(len, of_video.values()))
+        advance(len(places) - waiting)
+        problems: list[DataError] = []
+        made = 0
+        for finished, errors in _in_processes(list(of_video.values()), settings, workers):
+            problems += errors
+            for place in finished:
+                for kind in settings.kinds:
+                    manifest.setdefault(kind, {})[place.segment.name] = keys[place]
+            if finished:
+                files.write_json(path, manifest)
+            made += len(finished)
+            advance(len(finished))
+    return MadePictures(len(places) - waiting, made, problems)
+
+
+Finished = tuple[list[Place], list[DataError]]
+
+
+def _in_processes(groups: list[list[Place]], settings: Settings, workers: int) -> Iterable[Finished]:
+    """Make the pictures of each group, which shares a video, some videos in a process."""
+    workers = min(workers or cpu_count(), len(groups)) or 1
+    many = max(1, min(MANY, math.ceil(len(groups) / workers)))
+    parts = [groups[first : first + many] for first in range(0, len(groups), many)]
+    spawn = multiprocessing.get_context("spawn")
+    lost: list[list[list[Place]]] = []
+    while parts:
+        pool = ProcessPoolExecutor(workers, spawn, sandbox.enter_sandbox, (os.getpid(),))
+        jobs = {pool.submit(_make_all, part, settings): part for part in parts}
+        try:
+            for job in as_completed(jobs):
+                try:
+                    yield job.result()
+                except BrokenProcessPool as error:  # all that wait break with it
+                    part = jobs[job]
+                    if len(part) == 1 and workers == 1:
+                        hint = "its video may be damaged: convert it, ffmpeg -i FILE -c:v libx264 NEW.mp4"
+                        reason = "the process that read it was killed, perhaps because memory ran out"
+                        yield [], [DataError(part[0][0].video, f"{reason} ({error})", hint)]
+                    else:
+                        lost.append(part)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
+        pool.shutdown()
+        # One by one, so that a video that kills its process is found.
+        parts, lost, workers = [[group] for part in lost for group in part], [], 1
+        if len(parts) > 1:
+            for part in parts[:-1]:
+                yield from _in_processes(part, settings, 1)
+            parts = parts[-1:]
+
+
+def _make_all(groups: Sequence[Sequence[Place]], settings: Settings) -> Finished:
+    """In a process: make the pictures of the segments of some videos."""
+    finished: list[Place] = []
+    problems: list[DataError] = []
+    with image_inputs.open_mask(settings.mask, settings.model, MOST_PEOPLE) as mask:
+        for group in groups:
+            with collect_errors(problems):
+                _of_video(group, settings, mask)
+                finished += group
+    return finished, problems
+
+
+def _of_video(group: Sequence[Place], settings: Settings, mask: image_inputs.Mask) -> None:
+    """Write the pictures of all segments of a video. Raises DataError."""
+    for kind in settings.kinds:
+        (settings.data / kind).mkdir(exist_ok=True)
+    open_segments: dict[Path, _Segment] = {}
+    wanted = list(heapq.merge(*(_times(place, settings.frames) for place in group)))
+    of_path = {place.segment: place for place in group}
+    times_s = np.array([time_s for time_s, _ in wanted])
+    try:
+        for (_, path), picture in zip(wanted, image_inputs.nearest_frames(group[0].video, times_s), strict=True):
+            segment = open_segments.get(path) or open_segments.setdefault(path, _Segment(of_path[path], settings, mask))
+            if segment.add(picture):
+                del open_segments[path]
+    except DataError:
+        raise
+    except Exception as error:  # a damaged video raises nearly anything
+        hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
+        raise DataError(group[0].video, f"cannot be read: {shorten(str(error))}", hint) from error
+
+
+def _times(place: Place, frames: int) -> list[tuple[float, Path]]:
+    """When the steps of a segment are in its video."""
+    return [(place.start_s + frame / FPS, place.segment) for frame in range(0, frames, STEP)]
+
+
+class _Segment:
+    """A segment whose frames are being read."""
+
+    def __init__(self, place: Place, settings: Settings, mask: image_inputs.Mask) -> None:
+        self.place = place
+        self.poses = read_pose(place.segment, settings.frames, settings.data)
+        masks: Mapping[Kind, image_inputs.Mask | None] = {"vsvig": None, "two_stream": mask}
+        self.steps = {kind: image_inputs.PictureSteps(self.poses, masks[kind]) for kind in settings.kinds}
+        self.made: dict[Kind, list[Arrays]] = {kind: [] for kind in settings.kinds}
+        self.left = len(range(0, len(self.poses), STEP))
+
+    def add(self, picture: np.ndarray | None) -> bool:
+        """Take the next frame; after the last one the files are written, and it is True."""
+        self.left -= 1
+        for kind, steps in self.steps.items():
+            self.made[kind] += steps.add(picture)
+            if self.left == 0:
+                self.made[kind] += steps.end()
+                whole = {name: np.stack([one[name] for one in self.made[kind]]) for name in self.made[kind][0]}
+                files.write_bytes(pictures_path(self.place.segment, kind), image_inputs.archive(whole))
+        return self.left == 0
