@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class VideoFile:
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps, self.frames = path, fps, 0
         self.size = (0, 0)
-        self.writer = None
+        self.writer: Any = None
 
     def add(self, image: np.ndarray) -> None:
         """Append a picture (H, W, 3) uint8, (blue, green, red)."""
