@@ -130,9 +130,11 @@ class _Cover:
             if moved is not None:
                 points = points @ moved[:, :2].T + moved[:, 2]
             cv2.fillPoly(image, [np.rint(points).astype(np.int32)], colour, cv2.LINE_AA)
+            start, end = (tuple(np.rint(point).astype(int).tolist()) for point in points[:2])
             cv2.line(
                 image,
-                *(tuple(np.rint(p).astype(int).tolist()) for p in points[:2]),
+                start,
+                end,
                 shaded(colour, 1.25),
                 max(2, round(0.03 * self.size)),
             )

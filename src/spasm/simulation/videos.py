@@ -116,7 +116,7 @@ def opened_video(path: Path, fps: float) -> Iterator[VideoFile]:
     threads = cv2.getNumThreads()
     temporary = files.temporary_in(path.parent).with_suffix(".mp4")
     video = VideoFile(temporary, fps)
-    cv2.setNumThreads(1)  # children are drawn side by side
+    cv2.setNumThreads(1)  # children are rendered side by side
     try:
         yield video
         if video.writer is not None:
