@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, printable
-from spasm.data import recordings
+from spasm.data import recording_videos, recordings
 from spasm.data.annotations import Tables, read_tables
 from spasm.data.naming import NAME_PATTERNS, child_of, spelling
 from spasm.data.pose import FPS
@@ -182,6 +182,7 @@ def write_segments(
             if rows:
                 files.write_csv(folder / "groups.csv", list(rows[0]), (list(row.values()) for row in rows))
         origins = []
+        of_videos: list[tuple[str, Path, float]] = []
         for child, of_child in segments.items():
             for number, segment in enumerate(of_child, start=1 + _last_number(ids[child], labels)):
                 span = (segment.start, segment.start + frames)
@@ -191,12 +192,15 @@ def write_segments(
                 simulated |= recordings.is_simulated(segment.recording)
                 labels[name] = segment.label
                 start_s = segment.start / FPS
+                of_videos.append((name, segment.recording, start_s))
                 inside = [f"{time_s - start_s:.3f}" for time_s in segment.event_s or ()] or ["", ""]
                 origins.append((name, segment.recording.name, f"{start_s:.3f}", segment.kind, segment.type, *inside))
                 if segment.kind == EVENT and segment.event_s is not None:
                     onsets[name] = (segment.event_s[0] - start_s,) * 2  # seen in a video: that of an EEG is not known
         files.write_csv(folder / "train_data.csv", ("segment_name", "label"), labels.items())
         files.write_csv(folder / "origin.csv", ORIGIN_COLUMNS, origins)
+        if video_rows := recording_videos.rows_of(of_videos):
+            files.write_csv(folder / recording_videos.TABLE, recording_videos.COLUMNS, video_rows)
         lines = ((name, f"{eeg:.3f}", f"{clinical:.3f}") for name, (eeg, clinical) in onsets.items())
         files.write_csv(folder / "onsets.csv", ONSET_COLUMNS, lines)
         if simulated:

@@ -14,7 +14,7 @@ from spasm.video import landmarker, one_video
 from spasm.video.one_video import COLUMNS, Extraction
 from spasm.video.parallel_extraction import extract_in_processes, extract_on_cluster
 from spasm.video.recording_files import free_name, manifests, segments_of
-from spasm.video.video_labels import VideoLabel, write_training_segments
+from spasm.video.video_labels import TABLE, VideoLabel, write_training_segments
 
 if TYPE_CHECKING:
     from spasm.cluster.tasks import Cluster
@@ -74,10 +74,15 @@ def extract_videos(
         files.write_csv(extraction.out / "videos.csv", COLUMNS, rows)
         if labels:
             named = {one[KEY]: name for name, one in kept.items()}
-            names = {video: named.get(files.sha256(video)) for video in labels if video.is_file()}
-            write_training_segments(
-                extraction.out, {name: labels[video].label for video, name in names.items() if name}
-            )
+            label_of: dict[str, int] = {}
+            for video, label in labels.items():
+                name = named.get(files.sha256(video)) if video.is_file() else None
+                if name and label_of.setdefault(name, label.label) != label.label:
+                    hint = "correct the table and run it again"
+                    problems.append(DataError(video, "has another label than a video with the same content", hint))
+            same += write_training_segments(extraction.out, label_of)
+        elif (extraction.out / TABLE).exists():  # segments of a video that was extracted again have no label now
+            write_training_segments(extraction.out, {})
     return ExtractedVideos(
         done_before=len(planned) - len(left),
         made=[kept[name] for name in left.values() if name in kept],

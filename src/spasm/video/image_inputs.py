@@ -28,6 +28,7 @@ SIGMA = 0.3 * CROP  # of the Gaussian weights around the joint
 TORSO = 0.8 / 3  # of the side, from neck to hips
 FLOW_PIXELS = 20.0  # largest movement between two pictures; more is clipped
 MASK_SIDE = 320  # pixels of a mask model's input
+SAME = 0.1  # largest mean distance, in fractions of the picture, between a pose and the person that is taken for it
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which mask models expect
 Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a picture (H, W, 3) and the child's pose (33, 5) to the mask of the child, (H, W) from 0 to 1."""
@@ -200,7 +201,11 @@ def flow_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 class MediapipeMask:
-    """The mask of the child by the pose model; a context manager."""
+    """The mask of the child by the pose model; a context manager.
+
+    Single pictures are searched. Where nobody is found at the child's pose, the mask is drawn from the pose: otherwise
+    the child would be black just where it lies or moves fast, and a network could learn that instead of the child.
+    """
 
     def __init__(self, model: Path, max_people: int) -> None:
         self.task, self.image = landmarker.open_task(model, max_people, "IMAGE", output_segmentation_masks=True)
@@ -214,10 +219,12 @@ class MediapipeMask:
     def mask(self, picture: np.ndarray, pose: np.ndarray) -> np.ndarray:
         result = self.task.detect(self.image(picture))
         people = landmarker.people_of(result)
-        if not len(people):
-            return np.zeros(picture.shape[:2], dtype=np.float32)
-        seen = np.isfinite(pose[:, 0])
+        seen = np.isfinite(pose[:, :2]).all(axis=1)
+        if not len(people) or not seen.any():
+            return pose_mask(picture, pose)
         apart = np.linalg.norm(people[:, seen, :2] - pose[seen, :2], axis=2).mean(1)
+        if not apart.min() <= SAME:
+            return pose_mask(picture, pose)
         return result.segmentation_masks[int(apart.argmin())].numpy_view()[..., 0].copy()
 
 

@@ -87,6 +87,7 @@ def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[]
         "width": content.picture[0],
         "height": content.picture[1],
         "video_frames": count,
+        "video_start_s": float(content.times_s[0]) if count else 0.0,
         "mode": "VIDEO",
         "mediapipe": mediapipe.__version__,
     }

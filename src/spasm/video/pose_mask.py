@@ -6,11 +6,12 @@ from spasm.data.landmarks import EDGES, INDEX, LEFT_HIP, LEFT_SHOULDER, RIGHT_HI
 
 LIMB = 0.35  # thickness of a limb in trunk lengths
 HEAD = 0.42  # radius of the head
+EDGE = 0.05  # standard deviation of the soft edge: a hard one would be an outline that networks learn
 LIMBS = [(a, b) for a, b in EDGES if min(a, b) >= INDEX["left_shoulder"]]
 
 
 def pose_mask(picture: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """The mask (H, W) float32, 0 or 1, of the child with this pose (33, 5) in a picture (H, W, 3)."""
+    """The mask (H, W) float32 from 0 to 1 of the child with this pose (33, 5) in a picture (H, W, 3)."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -33,4 +34,4 @@ def pose_mask(picture: np.ndarray, pose: np.ndarray) -> np.ndarray:
     if face.any():
         middle = xy[: INDEX["left_shoulder"]][face].mean(0)
         cv2.circle(mask, np.rint(middle).astype(int).tolist(), max(1, round(HEAD * length)), 1, -1)
-    return mask.astype(np.float32)
+    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(1.0, EDGE * length))

@@ -25,11 +25,11 @@ from spasm.core.processes import cpu_count
 from spasm.core.tables import numbered_rows
 from spasm.data.pictures import STEP, Arrays, Kind, check_length, pictures_path
 from spasm.data.pose import FPS
-from spasm.data.segments import read_pose
+from spasm.data.recording_videos import COLUMNS, TABLE
+from spasm.data.segments import check_header, read_pose
 from spasm.video import image_inputs, sandbox
 
-TABLE, MANIFEST = "segment_videos.csv", "segment_pictures.json"
-COLUMNS = ("segment_name", "video", "start_s")
+MANIFEST = "segment_pictures.json"
 MANY = 16  # videos of a process, which takes a second to start
 MOST_PEOPLE = 3  # whose masks are compared with the pose
 EARLIEST_S, LATEST_S = -3600.0, 1e7  # of a segment in its video
@@ -57,11 +57,17 @@ class Settings:
     frames: int
     """Frames of a segment (T)."""
 
-    def key(self, place: Place, video_sha256: str) -> str:
-        """What the pictures of a segment depend on."""
-        mask = self.mask if self.mask in ("pose", "mediapipe") else files.sha256(Path(self.mask))
-        parts = [files.sha256(place.segment), video_sha256, repr(place.start_s), mask]
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    def mask_key(self) -> str:
+        """What identifies the mask."""
+        if self.mask == "mediapipe":
+            return f"mediapipe {files.sha256(self.model)}"
+        return self.mask if self.mask == "pose" else files.sha256(Path(self.mask))
+
+
+def key_of(place: Place, video_sha256: str, mask_key: str) -> str:
+    """What the pictures of a segment depend on."""
+    parts = [files.sha256(place.segment), video_sha256, repr(place.start_s), mask_key]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 class MadePictures(NamedTuple):
@@ -96,9 +102,6 @@ def read_places(data: Path, videos: Path) -> list[Place]:
                 raise DataError(table, f"line {line}: {shorten(name)} has a row already", "leave one")
             seen.add(name)
             places.append(Place(found[0], videos / row["video"], _seconds(table, line, row["start_s"])))
-            if not places[-1].video.is_file():
-                hint = "correct it, or name the folder of the videos with --videos"
-                raise DataError(places[-1].video, f"is no file, and line {line} of {TABLE} names it", hint)
     if problems:
         raise DataProblems(problems)
     if not places:
@@ -130,8 +133,16 @@ def make_pictures(
     with files.lock(settings.data / f".{MANIFEST}.lock", "pictures are being made of these segments", wait_s=1.0):
         path = settings.data / MANIFEST
         manifest: dict[str, dict[str, str]] = files.read_json(path) if path.exists() else {}
-        digests = {video: files.sha256(video) for video in {place.video for place in places}}
-        keys = {place: settings.key(place, digests[place.video]) for place in places}
+        problems: list[DataError] = []
+        digests: dict[Path, str] = {}
+        for video in dict.fromkeys(place.video for place in places):
+            with collect_errors(problems):
+                if not video.is_file():
+                    hint = f"correct it in {TABLE}, or name the folder of the videos with --videos"
+                    raise DataError(video, "is no file", hint)
+                digests[video] = files.sha256(video)
+        mask_key = settings.mask_key()
+        keys = {place: key_of(place, digests[place.video], mask_key) for place in places if place.video in digests}
         of_video: dict[Path, list[Place]] = {}
         for place, key in keys.items():
             if not all(
@@ -140,8 +151,8 @@ def make_pictures(
             ):
                 of_video.setdefault(place.video, []).append(place)
         waiting = sum(map(len, of_video.values()))
+        done_before = len(keys) - waiting
         advance(len(places) - waiting)
-        problems: list[DataError] = []
         made = 0
         for finished, errors in _in_processes(list(of_video.values()), settings, workers):
             problems += errors
@@ -152,7 +163,7 @@ def make_pictures(
                 files.write_json(path, manifest)
             made += len(finished)
             advance(len(finished))
-    return MadePictures(len(places) - waiting, made, problems)
+    return MadePictures(done_before, made, problems)
 
 
 Finished = tuple[list[Place], list[DataError]]
@@ -201,16 +212,32 @@ def _make_all(groups: Sequence[Sequence[Place]], settings: Settings) -> Finished
     with image_inputs.open_mask(settings.mask, settings.model, MOST_PEOPLE) as mask:
         for group in groups:
             with collect_errors(problems):
-                _of_video(group, settings, mask)
-                finished += group
+                _of_video(group, settings, mask, finished, problems)
     return finished, problems
 
 
-def _of_video(group: Sequence[Place], settings: Settings, mask: image_inputs.Mask) -> None:
-    """Write the pictures of all segments of a video. Raises DataError."""
+def _of_video(
+    group: Sequence[Place],
+    settings: Settings,
+    mask: image_inputs.Mask,
+    finished: list[Place],
+    problems: list[DataError],
+) -> None:
+    """Write the pictures of all segments of a video, and add them to `finished`. Raises DataError.
+
+    A segment that cannot be made is added to the problems, and does not stop the others.
+    """
     for kind in settings.kinds:
         (settings.data / kind).mkdir(exist_ok=True)
     open_segments: dict[Path, _Segment] = {}
+    readable: list[Place] = []
+    for place in group:
+        with collect_errors(problems):
+            check_header(place.segment, settings.frames, settings.data)
+            readable.append(place)
+    group = readable
+    if not group:
+        return
     wanted = list(heapq.merge(*(_times(place, settings.frames) for place in group)))
     of_path = {place.segment: place for place in group}
     times_s = np.array([time_s for time_s, _ in wanted])
@@ -219,6 +246,9 @@ def _of_video(group: Sequence[Place], settings: Settings, mask: image_inputs.Mas
             segment = open_segments.get(path) or open_segments.setdefault(path, _Segment(of_path[path], settings, mask))
             if segment.add(picture):
                 del open_segments[path]
+                with collect_errors(problems):
+                    segment.write()
+                    finished.append(of_path[path])
     except DataError:
         raise
     except Exception as error:  # a damaged video raises nearly anything
@@ -240,15 +270,22 @@ class _Segment:
         masks: Mapping[Kind, image_inputs.Mask | None] = {"vsvig": None, "two_stream": mask}
         self.steps = {kind: image_inputs.PictureSteps(self.poses, masks[kind]) for kind in settings.kinds}
         self.made: dict[Kind, list[Arrays]] = {kind: [] for kind in settings.kinds}
-        self.left = len(range(0, len(self.poses), STEP))
+        self.left, self.seen = len(range(0, len(self.poses), STEP)), 0
 
     def add(self, picture: np.ndarray | None) -> bool:
-        """Take the next frame; after the last one the files are written, and it is True."""
+        """Take the next frame; whether it was the last one."""
         self.left -= 1
+        self.seen += picture is not None
         for kind, steps in self.steps.items():
             self.made[kind] += steps.add(picture)
-            if self.left == 0:
-                self.made[kind] += steps.end()
-                whole = {name: np.stack([one[name] for one in self.made[kind]]) for name in self.made[kind][0]}
-                files.write_bytes(pictures_path(self.place.segment, kind), image_inputs.archive(whole))
         return self.left == 0
+
+    def write(self) -> None:
+        """Write the files. Raises DataError where the video has no frame of the segment."""
+        if not self.seen:
+            reason = f"has no frame at {self.place.start_s:.1f} s, where {self.place.segment.name} begins"
+            raise DataError(self.place.video, reason, f"correct start_s in {TABLE}, or name the video's whole file")
+        for kind, steps in self.steps.items():
+            self.made[kind] += steps.end()
+            whole = {name: np.stack([one[name] for one in self.made[kind]]) for name in self.made[kind][0]}
+            files.write_bytes(pictures_path(self.place.segment, kind), image_inputs.archive(whole))
