@@ -1,6 +1,6 @@
 """Evaluate how early a run raises an alarm at seizures: latency to EEG and clinical onset, and false alarms per hour.
 
-The out-of-fold probabilities of windows that segments_from_onsets.py cut are put in time and accumulated, as VSViG does.
+The out-of-fold probabilities of windows that segments_from_onsets.py cut are accumulated in time, as VSViG does.
 Every window is predicted by models that never saw its child; the threshold of a fold is chosen on the other folds.
 
 Examples:
@@ -9,6 +9,7 @@ Examples:
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +27,7 @@ from spasm.data.segment_folder import MARKER, SIMULATED
 from spasm.data.seizures import INTERICTAL, SEIZURE_COLUMNS
 from spasm.ensemble.calibration import probability
 from spasm.evaluation.onset_metrics import evaluate_traces
-from spasm.evaluation.seizure_onsets import Rule, Trace, accumulate, find_alarms, judge, thresholds_by_fold
+from spasm.evaluation.seizure_onsets import Outcome, Rule, Trace, accumulate, find_alarms, judge, thresholds_by_fold
 from spasm.report.onset_timeline import onset_table, plot_trace
 from spasm.runs.artefacts import read_decision, read_run_info
 from spasm.runs.chosen_models import posed_rows
@@ -133,7 +134,14 @@ def read_traces(data: Path, oof: OofTable, chosen: np.ndarray, seen: np.ndarray,
     return traces
 
 
-def write(out: Path, traces, curves, outcomes, thresholds, simulated: bool) -> None:  # type: ignore[no-untyped-def]
+def write(
+    out: Path,
+    traces: Sequence[Trace],
+    curves: Sequence[np.ndarray],
+    outcomes: Sequence[Outcome],
+    thresholds: Mapping[int, float],
+    simulated: bool,
+) -> None:
     """Write the tables of seizures and alarms, and a timeline of each recording."""
     rows = []
     for one in (one for outcome in outcomes for one in outcome.seizures):
