@@ -170,7 +170,8 @@ def write_segments(
     """Write the segments of each child as a data folder; an older one of this kind is replaced as a whole.
 
     ids: the child's id in the new folder; about: for segments.json; tables: files to copy, by their names there.
-    Raises DataError, and changes nothing, when `out` holds something else. Segments of the other data are linked, or copied where that is not possible.
+    Raises DataError, and changes nothing, when `out` holds something else. Segments of the other data are
+    linked, or copied where that is not possible.
     """
     check_replaceable(out)
     with files.new_folder(out) as folder:
