@@ -27,7 +27,15 @@ from spasm.data.segment_folder import MARKER, SIMULATED
 from spasm.data.seizures import INTERICTAL, SEIZURE_COLUMNS
 from spasm.ensemble.calibration import probability
 from spasm.evaluation.onset_metrics import evaluate_traces
-from spasm.evaluation.seizure_onsets import Outcome, Rule, Trace, accumulate, find_alarms, judge, thresholds_by_fold
+from spasm.evaluation.seizure_onsets import (
+    Outcome,
+    Rule,
+    Trace,
+    accumulate,
+    find_alarms,
+    score_alarms,
+    thresholds_by_fold,
+)
 from spasm.report.onset_timeline import onset_table, plot_trace
 from spasm.runs.artefacts import read_decision, read_run_info
 from spasm.runs.chosen_models import posed_rows
@@ -80,7 +88,7 @@ def main(settings: EvaluateOnsets) -> int:
         thresholds = dict.fromkeys({one.fold for one in traces}, settings.threshold)
     curves = [accumulate(one.ends_s, one.probability, rule) for one in traces]
     outcomes = [
-        judge(one, find_alarms(one.ends_s, curve, thresholds[one.fold], rule.refractory_s))
+        score_alarms(one, find_alarms(one.ends_s, curve, thresholds[one.fold], rule.refractory_s))
         for one, curve in zip(traces, curves, strict=True)
     ]
     onsets, problems = read_onsets(settings.data / "onsets.csv")

@@ -10,7 +10,7 @@ from spasm.evaluation.seizure_onsets import (
     choose_threshold,
     covered_s,
     find_alarms,
-    judge,
+    score_alarms,
     thresholds_by_fold,
 )
 
@@ -53,26 +53,26 @@ def test_a_second_alarm_in_the_refractory_time_is_not_raised():
 
 
 def test_an_alarm_before_the_eeg_onset_is_false_and_the_next_one_finds_the_seizure():
-    found = judge(trace(np.zeros(20)), [40.0, 55.0])
+    found = score_alarms(trace(np.zeros(20)), [40.0, 55.0])
     assert found.alarms == [(40.0, True), (55.0, False)]
     assert found.seizures[0].alarm_s == 55.0
 
 
 def test_a_seizure_without_an_alarm_has_no_latency():
-    assert judge(trace(np.zeros(20)), []).seizures[0].alarm_s is None
+    assert score_alarms(trace(np.zeros(20)), []).seizures[0].alarm_s is None
 
 
 def test_each_of_two_seizures_has_its_own_alarm():
     seizures = ((20.0, 25.0), (60.0, 70.0))
     ends_s = np.arange(5.0, 100, 5)
     interictal = (ends_s < 20) | ((ends_s > 40) & (ends_s < 60))
-    found = judge(trace(np.zeros(19), seizures, ends_s=ends_s, interictal=interictal), [30.0, 50.0, 65.0])
+    found = score_alarms(trace(np.zeros(19), seizures, ends_s=ends_s, interictal=interictal), [30.0, 50.0, 65.0])
     assert [one.alarm_s for one in found.seizures] == [30.0, 65.0]
     assert found.alarms[1] == (50.0, True)
 
 
 def test_every_alarm_in_a_recording_without_a_seizure_is_false():
-    assert judge(trace(np.zeros(4), ()), [5.0]).alarms == [(5.0, True)]
+    assert score_alarms(trace(np.zeros(4), ()), [5.0]).alarms == [(5.0, True)]
 
 
 def test_time_in_two_windows_counts_once_and_a_gap_not_at_all():
@@ -89,7 +89,7 @@ def test_the_threshold_of_a_fold_does_not_depend_on_its_own_recordings():
 def test_the_chosen_threshold_raises_no_false_alarm_where_none_is_allowed():
     noisy = trace([0.1, 0.8, 0.8, 0.1] + [0.1] * 6 + [0.9] * 4)
     threshold = choose_threshold([noisy], rule(), 0.0)
-    found = judge(
+    found = score_alarms(
         noisy, find_alarms(noisy.ends_s, accumulate(noisy.ends_s, noisy.probability, rule()), threshold, 60.0)
     )
     assert not any(false for _, false in found.alarms)

@@ -90,7 +90,7 @@ class Outcome(NamedTuple):
     alarms: list[tuple[float, bool]]  # time in s, and whether it is false
 
 
-def judge(trace: Trace, alarms: Sequence[float]) -> Outcome:
+def score_alarms(trace: Trace, alarms: Sequence[float]) -> Outcome:
     """Assign alarms to seizures. An alarm before an EEG onset, or after the last window of a seizure, is false."""
     spans = [(eeg, trace.until_s(number)) for number, (eeg, _) in enumerate(trace.seizures)]
     found = []
@@ -125,7 +125,7 @@ def choose_threshold(traces: Sequence[Trace], rule: Rule, false_per_hour: float)
     best, chosen = (0, 0.0), np.nextafter(highest, np.inf) + 1e-6
     for threshold in values[::-1].tolist():
         outcomes = [
-            judge(one, find_alarms(one.ends_s, curve, threshold, rule.refractory_s))
+            score_alarms(one, find_alarms(one.ends_s, curve, threshold, rule.refractory_s))
             for one, curve in zip(traces, curves, strict=True)
         ]
         false = sum(is_false for outcome in outcomes for _, is_false in outcome.alarms)
