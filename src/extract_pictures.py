@@ -38,8 +38,8 @@ class ExtractPictures:
     """Pictures to write: patches around joints for VSViG, the upright child and its optical flow for the two-stream
     network, or both. Both show the child."""
     mask: str = "pose"
-    """What separates the child from the background for two_stream: pose, drawn from the pose, since the pose model may
-    not find whom another tool found; mediapipe; or the ONNX file of a model, such as U2-Net."""
+    """What separates the child from the background for two_stream: pose, painted from the pose, since the pose model
+    may not find whom another tool found; mediapipe; or the ONNX file of a model, such as U2-Net."""
     model: Path = Path("input/models/pose_landmarker_full.task")
     """Pose model of --mask mediapipe; `make pose-model` builds it."""
     workers: Annotated[int, within(0, 256), PER_CORE] = 0

@@ -20,10 +20,10 @@ from spasm.config.fields import FLAT, REPEATED, SettingsError, Shown, settings, 
 from spasm.config.runtime import ABSTAIN, Abstain
 from spasm.core import files
 from spasm.core.errors import DataError, first_few, group_alike
-from spasm.core.text import shell_words, text_of_path
-from spasm.data.naming import NAME_PATTERNS, child_of, list_segments, same_child_twice
+from spasm.core.text import shell_words
+from spasm.data.naming import NAME_PATTERNS, child_of, same_child_twice
 from spasm.data.pose import FRAMES
-from spasm.data.recordings import check_recordings
+from spasm.data.recordings import check_recordings, recording_paths
 from spasm.data.reviews import review_files
 from spasm.data.segment_cutting import (
     ELSEWHERE,
@@ -35,7 +35,15 @@ from spasm.data.segment_cutting import (
     count_cut_off,
     inspect,
 )
-from spasm.data.segment_folder import MARKER, check_new, check_replaceable, new_ids, read_other, write_segments
+from spasm.data.segment_folder import (
+    MARKER,
+    check_new,
+    check_replaceable,
+    listed,
+    new_ids,
+    read_other,
+    write_segments,
+)
 from spasm.data.true_events import read_true_events
 
 
@@ -121,24 +129,6 @@ def main(settings: SegmentsFromEvents) -> int:
     words += ["--run", Path("output") / settings.out.resolve().name]
     print(f"         python src/train_folds.py {shell_words(*words)}")
     return 0
-
-
-def recording_paths(given: Sequence[Path]) -> list[Path]:
-    """The recordings, also those in folders. Raises DataError."""
-    if not given:
-        raise SettingsError("--recordings is missing; name recordings or folders of them: --recordings night_1.npy")
-    paths: list[Path] = []
-    for path in given:
-        found = list_segments(path, "safe") if path.is_dir() else [path]
-        if not found:
-            raise DataError(path, "holds no recording", "recordings are named {child}_{number}.npy")
-        paths += found
-    return paths
-
-
-def listed(digests: Mapping[Path, str]) -> list[dict[str, str]]:
-    """Files for segments.json; digests: their sha256."""
-    return [{"file": text_of_path(path.name), "sha256": digest} for path, digest in digests.items()]
 
 
 def summary(

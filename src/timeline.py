@@ -25,14 +25,14 @@ from spasm.config.fields import ADVANCED, POSITIONAL, REPEATED, SettingsError, S
 from spasm.config.pose_files import Place, PoseFileSettings, place_of
 from spasm.config.runtime import ABSTAIN, Abstain, Cluster, Hardware
 from spasm.core import files
-from spasm.core.errors import TrainingError, group_alike
+from spasm.core.errors import DataError, TrainingError, group_alike
 from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import is_table_of_events, read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, recording_summary, sliding_window
-from spasm.inference.ensemble_predictor import EnsemblePredictor
+from spasm.inference.ensemble_predictor import EnsemblePredictor, picture_kinds
 from spasm.inference.event_detection import (
     EVENT_COLUMNS,
     STEP_S,
@@ -46,7 +46,7 @@ from spasm.inference.event_detection import (
 )
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
 from spasm.report import console, templates, timeline_plots, timeline_text
-from spasm.runs.artefacts import read_decision
+from spasm.runs.artefacts import Decision, read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
 from spasm.video.tracking import Pick
 
@@ -149,6 +149,8 @@ def main(settings: Timeline) -> int:
         settings.max_people,
         settings.pick,
         place_of(settings.at),
+        frames=decision.frames,
+        pictures=pictures_for(decision),
         preview=settings.preview,
     )
     extracting = functools.partial(progress.progress, "extracting", unit="frame")
@@ -246,6 +248,12 @@ def main(settings: Timeline) -> int:
     return 0
 
 
+def pictures_for(decision: Decision) -> one_video.Pictures:
+    """The pictures of videos that the run's models read."""
+    kinds = picture_kinds(decision)
+    return "both" if len(kinds) > 1 else kinds[0] if kinds else "none"
+
+
 def with_all_events(settings: Timeline) -> Timeline:
     """The settings in which tables of events that stand without a flag belong to --events, as in --events a.csv b.csv.
 
@@ -288,6 +296,9 @@ def watch_camera(settings: Timeline, name: str) -> int:
     if settings.recordings or settings.events or settings.review or settings.cluster:
         raise SettingsError("--camera cannot be used with recordings, --events, --review or --cluster; leave those out")
     decision = read_decision(settings.run)
+    if kinds := picture_kinds(decision):
+        reason = f"reads pictures ({', '.join(kinds)}), and of a camera only poses are kept"
+        raise DataError(settings.run, reason, "record a video and give it, or use a run of models that read poses")
     check_folder(settings.out)
     files.check_writable(settings.out)
     landmarker.check_tools(settings.model)

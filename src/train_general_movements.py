@@ -7,8 +7,7 @@ whole infants stratified by class. A training that is stopped goes on with the s
 
 Examples:
   python src/train_general_movements.py --data input/movements --run output/movements
-  python src/train_general_movements.py --data input/movements --run output/resnet50 --backbone resnet50 \\
-      --weights resnet50.pth --augmentation mirror --batch 64
+  python src/train_general_movements.py --run output/published --backbone resnet50 --weights resnet50.pth --batch 64
 """
 
 import sys
@@ -45,7 +44,7 @@ class TrainGeneralMovements:
     """Seed of the folds; --seed never changes them."""
     seed: Seed = 0
     """Seed of the training."""
-    hardware: Annotated[Hardware, FLAT] = Hardware()
+    hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
     workers: Annotated[int, within(0, 256), PER_CORE] = 0
     """Folds trained side by side. The result does not depend on it."""
     cache: Cache = Path("output/cache")

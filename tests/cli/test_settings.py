@@ -48,7 +48,8 @@ SCRIPTS = sorted(
 # They need a package, a video, another tool's file, the files of several sites, long recordings or reviews.
 NO_DEMO = {
     "src/build_pose_models.py", "src/compare_reviews.py", "src/extract_pose.py", "src/import_poses.py",
-    "src/pool_evaluations.py", "src/segments_from_events.py",
+    "src/pool_evaluations.py", "src/segments_from_events.py", "src/extract_general_movements.py",
+    "src/train_general_movements.py",
 }  # fmt: skip
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 

@@ -74,7 +74,7 @@ class Chunks:
 
     def pictures(self) -> np.ndarray:
         """(N, 3 + 2 * flows, side, side) uint8, read-only, on disk: blue, green, red, and flow in X, Y, X, Y, ..."""
-        return np.load(self.path, mmap_mode="r")
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)
 
 
 def load_chunks(

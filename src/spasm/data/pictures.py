@@ -5,6 +5,7 @@ DIR/vsvig/NAME.npz and DIR/two_stream/NAME.npz belong to DIR/train/NAME.npy or D
 """
 
 import functools
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from spasm.cluster.task_process import place_of
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, DataProblems
 from spasm.core.files import open_regular
 from spasm.core.windows import window_starts
 from spasm.data.recordings import frames_of
@@ -51,8 +52,14 @@ class SegmentPictures(NamedTuple):
 
     paths: tuple[Path, ...]
 
+    def of(self, rows: np.ndarray) -> "SegmentPictures":
+        """Those of some of the segments."""
+        return SegmentPictures(tuple(self.paths[row] for row in rows))
+
     def read(self, kind: Kind, row: int) -> Arrays:
         """The arrays of a segment, see LAYOUTS. Raises DataError."""
+        if not place_of(pictures_path(self.paths[row], kind)).is_file():
+            raise no_pictures(pictures_path(self.paths[row], kind), kind)
         return read_pictures(place_of(pictures_path(self.paths[row], kind)), kind)
 
 
@@ -69,6 +76,18 @@ class RecordingPictures(NamedTuple):
         """The arrays of a window, see LAYOUTS; it begins at the nearest step. Raises DataError."""
         first, size = round(self.firsts[row] / STEP), self.frames // STEP
         return _steps(self.recording, kind, first, size)
+
+    def key(self, kind: Kind) -> str:
+        """What identifies the pictures of the whole recording. Raises DataProblems with everything missing."""
+        path = self.recording.parent.parent / kind / f"{self.recording.stem}00001.npz"
+        if not path.is_file():
+            raise no_pictures(path, kind)
+        length = _length_of_files(path.parent, self.recording.stem, kind) * STEP
+        count = len(window_starts(frames_of(self.recording), length, length))
+        paths = [path.with_name(f"{self.recording.stem}{number:05}.npz") for number in range(1, count + 1)]
+        if problems := [no_pictures(one, kind) for one in paths if not one.is_file()]:
+            raise DataProblems(problems, paths)
+        return hashlib.sha256("\n".join(map(content_key, paths)).encode()).hexdigest()
 
 
 Pictures = SegmentPictures | RecordingPictures

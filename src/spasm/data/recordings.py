@@ -8,13 +8,14 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from spasm.config.fields import SettingsError
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import open_regular
 from spasm.core.npy import parse_header
 from spasm.core.windows import cut_windows, window_starts
 from spasm.data.findings import Findings, clean
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.naming import NAME_PATTERNS
+from spasm.data.naming import NAME_PATTERNS, list_segments
 from spasm.data.pose import CHANNELS, missing_frames
 
 BATCH = 64  # windows per batch
@@ -36,6 +37,19 @@ class Content(NamedTuple):
     frames: int
     checksum: int
     """CRC-32 of SAMPLES pieces of SAMPLE_BYTES of its values, evenly spaced from the first to the last."""
+
+
+def recording_paths(given: Sequence[Path]) -> list[Path]:
+    """The recordings, also those in folders. Raises DataError, and SettingsError where none is given."""
+    if not given:
+        raise SettingsError("--recordings is missing; name recordings or folders of them: --recordings night_1.npy")
+    paths: list[Path] = []
+    for path in given:
+        found = list_segments(path, "safe") if path.is_dir() else [path]
+        if not found:
+            raise DataError(path, "holds no recording", "recordings are named {child}_{number}.npy")
+        paths += found
+    return paths
 
 
 def frames_of(path: Path) -> int:

@@ -71,6 +71,11 @@ class Segment(NamedTuple):
         """1 where a spasm is inside."""
         return int(self.kind == EVENT)
 
+    @property
+    def onsets_s(self) -> tuple[float, float] | None:
+        """EEG and clinical onset in the recording: both that of the spasm, since an EEG is not known."""
+        return None if self.kind != EVENT or self.event_s is None else (self.event_s[0],) * 2
+
 
 def inspect(path: Path, events: TrueEvents) -> Recording:
     """Read a recording once, in blocks. Raises DataError."""

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, first_few, printable
+from spasm.core.text import text_of_path
 from spasm.data import recording_videos, recordings
 from spasm.data.annotations import Tables, read_tables
 from spasm.data.naming import NAME_PATTERNS, child_of, spelling
 from spasm.data.pose import FPS
-from spasm.data.segment_cutting import EVENT, Segment
+from spasm.data.segment_cutting import Segment
 from spasm.data.segments import check_header
+from spasm.data.seizures import SeizureWindow
 
 MARKER = "segments.json"  # shows that a folder was written here, and lists its files
 SIMULATED = "simulated.json"
@@ -151,18 +153,25 @@ def check_replaceable(out: Path) -> None:
         raise DataError(out, reason, hint)
 
 
+def listed(digests: Mapping[Path, str]) -> list[dict[str, str]]:
+    """Files for segments.json; digests: their sha256."""
+    return [{"file": text_of_path(path.name), "sha256": digest} for path, digest in digests.items()]
+
+
 def write_segments(
     out: Path,
-    segments: Mapping[str, Sequence[Segment]],
+    segments: Mapping[str, Sequence[Segment | SeizureWindow]],
     frames: int,
     ids: Mapping[str, str],
     other: OtherData | None,
     about: Mapping[str, Any],
+    tables: Mapping[str, Path] | None = None,
 ) -> None:
     """Write the segments of each child as a data folder; an older one of this kind is replaced as a whole.
 
-    ids: the child's id in the new folder; about: for segments.json. Raises DataError, and changes nothing, when `out`
-    holds something else. Segments of the other data are linked, or copied where that is not possible.
+    ids: the child's id in the new folder; about: for segments.json; tables: files to copy, by their names there.
+    Raises DataError, and changes nothing, when `out` holds something else. Segments of the other data are
+    linked, or copied where that is not possible.
     """
     check_replaceable(out)
     with files.new_folder(out) as folder:
@@ -181,6 +190,8 @@ def write_segments(
             rows = [row for child, row in other.tables.groups.items() if child in known]
             if rows:
                 files.write_csv(folder / "groups.csv", list(rows[0]), (list(row.values()) for row in rows))
+        for name, table in (tables or {}).items():
+            shutil.copyfile(table, folder / name)
         origins = []
         of_videos: list[tuple[str, Path, float]] = []
         for child, of_child in segments.items():
@@ -195,8 +206,8 @@ def write_segments(
                 of_videos.append((name, segment.recording, start_s))
                 inside = [f"{time_s - start_s:.3f}" for time_s in segment.event_s or ()] or ["", ""]
                 origins.append((name, segment.recording.name, f"{start_s:.3f}", segment.kind, segment.type, *inside))
-                if segment.kind == EVENT and segment.event_s is not None:
-                    onsets[name] = (segment.event_s[0] - start_s,) * 2  # seen in a video: that of an EEG is not known
+                if segment.onsets_s is not None:
+                    onsets[name] = (segment.onsets_s[0] - start_s, segment.onsets_s[1] - start_s)
         files.write_csv(folder / "train_data.csv", ("segment_name", "label"), labels.items())
         files.write_csv(folder / "origin.csv", ORIGIN_COLUMNS, origins)
         if video_rows := recording_videos.rows_of(of_videos):

@@ -12,6 +12,7 @@ from spasm.data.annotations import group_values
 from spasm.data.dataset import TrainingData
 from spasm.data.folds import make_folds
 from spasm.data.formats.convert import MARK
+from spasm.data.pictures import LAYOUTS
 
 BY_SEGMENT = "segment"  # instead of a column of groups.csv: split by segment, ignoring children
 
@@ -39,16 +40,22 @@ def parts(data: TrainingData, group_column: str, outer_folds: int, seed: int) ->
 def write_training_data(data: TrainingData, labels: np.ndarray, kept: np.ndarray, folder: Path) -> None:
     """Make a data folder of the segments `kept` (N,) bool with labels (N,); an older folder is replaced.
 
-    Segments are linked, or copied if links are not possible; the data itself stays unchanged.
+    Segments and their pictures are linked, or copied if links are not possible; the data itself stays unchanged.
     """
-    train, names = folder / "train", np.array(data.names)[kept]
-    shutil.rmtree(train, ignore_errors=True)
-    train.mkdir(parents=True)
-    for name in names:
-        try:
-            os.link(data.folder / "train" / name, train / name)
-        except OSError:  # another disk
-            shutil.copy(data.folder / "train" / name, train / name)
+    names = np.array(data.names)[kept]
+    pictures = [f"{Path(name).stem}.npz" for name in names]
+    for part, files_of_part in [("train", list(names)), *((kind, pictures) for kind in LAYOUTS)]:
+        shutil.rmtree(folder / part, ignore_errors=True)
+        if part != "train" and not (data.folder / part).is_dir():
+            continue
+        (folder / part).mkdir(parents=True)
+        for name in files_of_part:
+            if part != "train" and not (data.folder / part / name).exists():  # a segment without a pose has none
+                continue
+            try:
+                os.link(data.folder / part / name, folder / part / name)
+            except OSError:  # another disk
+                shutil.copy(data.folder / part / name, folder / part / name)
     rows = zip(names, labels[kept], strict=True)
     files.write_csv(folder / "train_data.csv", ("segment_name", "label"), rows)
     for name in ("groups.csv", "onsets.csv", "simulated.json", MARK):

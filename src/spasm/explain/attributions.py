@@ -15,6 +15,7 @@ import numpy as np
 from spasm.config.fields import from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
+from spasm.data.pictures import SegmentPictures
 from spasm.data.pose import visible_mask
 from spasm.explain.descriptions import Reason, top_reasons
 from spasm.inference.ensemble_predictor import KILLED, model_of, open_folds
@@ -59,8 +60,9 @@ def gather(
     fold_of: np.ndarray | None,
     hardware: Hardware,
     progress: Callable[[int], Any] = lambda count: None,
+    pictures: SegmentPictures | None = None,
 ) -> Evidence:
-    """The evidence of segments, poses (N, T, 33, 5).
+    """The evidence of segments, poses (N, T, 33, 5) and their pictures, if there are any.
 
     fold_of: (N,) the fold that never saw each segment, and so explains it alone; None: new segments, by all folds.
     `progress` is called with how many segments were done, once by each model that explains. Raises TrainingError if a
@@ -82,7 +84,9 @@ def gather(
             for those, some in [*batches, ([], rows[:0])]:  # the last, without rows, waits for all
                 for name in models if len(some) else ():
                     work = (run, name, models[name], decision.data.landmarks, those, hardware)
-                    waiting.append((name, some, pools[name].submit(_explain, work, poses[some])))
+                    waiting.append(
+                        (name, some, pools[name].submit(_explain, work, poses[some], pictures and pictures.of(some)))
+                    )
                 while len(waiting) > (AHEAD * len(models) if len(some) else 0):
                     name, done, future = waiting.popleft()
                     explanation = future.result()
@@ -139,10 +143,10 @@ class Opened:
     predictor: Predictor
 
 
-def _explain(work: tuple[Any, ...], poses: np.ndarray) -> Explanation:
+def _explain(work: tuple[Any, ...], poses: np.ndarray, pictures: SegmentPictures | None) -> Explanation:
     run, name, explainer, landmarks, folds, hardware = work
     if Opened.folds != folds:
         if explainer.model.library == "torch":
             processes.set_threads(1)
         Opened.folds, Opened.predictor = folds, open_folds(run, name, explainer, landmarks, folds, hardware)
-    return Opened.predictor.explain(poses, np.arange(len(poses)))
+    return Opened.predictor.explain(poses, np.arange(len(poses)), pictures)

@@ -16,7 +16,7 @@ from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError
 from spasm.core.windows import window_starts
 from spasm.data import recordings
-from spasm.inference.ensemble_predictor import BatchPrediction
+from spasm.inference.ensemble_predictor import BatchPrediction, picture_kinds
 from spasm.inference.prediction_tasks import (
     BATCH,
     FileState,
@@ -144,6 +144,10 @@ class ClusterPredictor:
         if not self.send:
             result = part.submit(False).result()
         if result is None:
+            if kinds := picture_kinds(self.opening.decision):
+                hint = "put the data on a disk that all workers see at the same path, or leave out --cluster"
+                reason = f"reads pictures ({', '.join(kinds)}), which the workers do not see"
+                raise DataError(self.opening.run, reason, hint)
             self.send = True
             result = part.submit(True).result()
         return result

@@ -18,6 +18,7 @@ from spasm.core import processes
 from spasm.core.errors import DataError
 from spasm.core.windows import for_each_frame, shared_frames
 from spasm.data.landmark_sets import keep_landmarks
+from spasm.data.pictures import LAYOUTS, Kind, Pictures
 from spasm.data.pose import visible_mask
 from spasm.data.seen import seen_of_trunk, trunk_visible
 from spasm.ensemble.blending import OofScores
@@ -59,6 +60,12 @@ def model_of(run: Path, name: str) -> Model:
         reason = f"names the model {name}, which this version does not have"
         raise DataError(run / "decision.json", reason, rebuild_hint(run))
     return MODELS[name]
+
+
+def picture_kinds(decision: Decision) -> tuple[Kind, ...]:
+    """The kinds of pictures that the models of a decision read beside poses."""
+    kinds = {MODELS[name].pictures for name in decision.models if name in MODELS}
+    return tuple(kind for kind in LAYOUTS if kind in kinds)
 
 
 class TrainedModel(Protocol):
@@ -149,8 +156,10 @@ class EnsemblePredictor:
         for pool in self.pools:
             pool.shutdown(cancel_futures=True)
 
-    def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
-        """Predict batches, each a key and poses (N, T, 33, 5), in order.
+    def predict(
+        self, batches: Iterable[tuple[Any, np.ndarray] | tuple[Any, np.ndarray, Pictures]]
+    ) -> Iterator[BatchPrediction]:
+        """Predict batches, each a key, poses (N, T, 33, 5) and, for models that read them, pictures, in order.
 
         Logits are averaged over seeds and folds. A segment without a pose gets the log-odds of such segments in
         training, and attention of 0.
@@ -158,7 +167,7 @@ class EnsemblePredictor:
         waiting: list[tuple[Any, np.ndarray, np.ndarray, dict[str, Future[Any]]]] = []
         iterator = iter(batches)
         while True:
-            for key, poses in itertools.islice(iterator, self.ahead - len(waiting)):
+            for key, poses, *pictures in itertools.islice(iterator, self.ahead - len(waiting)):
                 kept = keep_landmarks(poses, self.landmarks)
                 posed = for_each_frame(_has_pose, kept)
                 seen = seen_of_trunk(for_each_frame(trunk_visible, kept))
@@ -166,7 +175,9 @@ class EnsemblePredictor:
                 rows = np.flatnonzero(posed.any(axis=1))
                 with processes.translate_killed_worker(KILLED):  # notices a process that died before
                     scores = {
-                        name: pool.submit(model_process.predict, name, sent, rows)
+                        name: pool.submit(
+                            model_process.predict, name, sent, rows, *(pictures if MODELS[name].pictures else ())
+                        )
                         for name, pool in self.workers.items()
                     }
                 waiting.append((key, posed, seen, scores))

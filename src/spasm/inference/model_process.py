@@ -88,6 +88,8 @@ def opened(name: str) -> Predictor:
     return Held.opened[name]
 
 
-def predict(name: str, poses: np.ndarray | SharedFrames, rows: np.ndarray) -> FoldScores:
+def predict(
+    name: str, poses: np.ndarray | SharedFrames, rows: np.ndarray, pictures: Pictures | None = None
+) -> FoldScores:
     """Scores of the segments `rows`, each with a pose, by a model of this process."""
-    return opened(name).predict(poses.windows() if isinstance(poses, SharedFrames) else poses, rows)
+    return opened(name).predict(poses.windows() if isinstance(poses, SharedFrames) else poses, rows, pictures)

@@ -20,10 +20,11 @@ from spasm.core.errors import DataError, collect_errors
 from spasm.core.windows import cut_windows
 from spasm.data import recordings
 from spasm.data.findings import Findings
+from spasm.data.pictures import Kind, RecordingPictures, SegmentPictures, missing
 from spasm.data.pose import missing_frames
 from spasm.data.segments import inspect_pose
 from spasm.features.movement import movement
-from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, picture_kinds
 from spasm.models.network import NetworkModel
 from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision
@@ -75,23 +76,34 @@ class FileState(NamedTuple):
 
 
 def read_batches(
-    paths: Sequence[Path], frames: int, root: Path, problems: list[DataError]
-) -> Iterator[tuple[list[Findings], np.ndarray]]:
-    """Findings and poses (N, T, 33, 5) of segment files in batches; after a problem the others are only checked."""
+    paths: Sequence[Path], frames: int, root: Path, problems: list[DataError], kinds: Sequence[Kind] = ()
+) -> Iterator[tuple[list[Findings], np.ndarray, SegmentPictures]]:
+    """Findings, poses (N, T, 33, 5) and pictures of segment files in batches; after a problem others are only checked.
+
+    kinds: of the pictures that each segment with a pose must have.
+    """
     for start in range(0, len(paths), BATCH):
-        read = []
-        for path in paths[start : start + BATCH]:
+        read, some = [], tuple(paths[start : start + BATCH])
+        for path in some:
             with collect_errors(problems):
                 read.append(inspect_pose(path, frames, root))
+                if read[-1].findings.posed:
+                    problems += [one for kind in kinds for one in missing([path], kind)]
         if not problems:
-            yield [one.findings for one in read], np.stack([one.pose for one in read])
+            yield [one.findings for one in read], np.stack([one.pose for one in read]), SegmentPictures(some)
 
 
 def predict_windows(
-    predictor: EnsemblePredictor, batches: Iterable[tuple[np.ndarray, np.ndarray]]
+    predictor: EnsemblePredictor, batches: Iterable[tuple[np.ndarray, np.ndarray]], recording: Path = Path()
 ) -> Iterator[BatchPrediction]:
-    """Predict windows, given as first frames (N,) and poses (N, T, 33, 5). Keys: first frames, and movement (N, T)."""
-    return predictor.predict(((firsts, movement(poses)), poses) for firsts, poses in batches)
+    """Predict windows, given as first frames (N,) and poses (N, T, 33, 5). Keys: first frames, and movement (N, T).
+
+    recording: what they are windows of; the pictures of a live stream are nowhere.
+    """
+    return predictor.predict(
+        ((firsts, movement(poses)), poses, RecordingPictures(recording, tuple(map(int, firsts)), poses.shape[1]))
+        for firsts, poses in batches
+    )
 
 
 class Opened:
@@ -175,11 +187,12 @@ def predict_files_here(opening: Opening, states: Sequence[FileState], root: Path
     if not all(state.is_here() for state in states):
         return None
     problems: list[DataError] = []
-    read = read_batches([state.path for state in states], opening.decision.frames, root, problems)
+    paths, kinds = [state.path for state in states], picture_kinds(opening.decision)
+    read = read_batches(paths, opening.decision.frames, root, problems, kinds)
     return _predict(opening, lambda predictor: predictor.predict(read))._replace(problems=problems)
 
 
-def predict_poses_here(opening: Opening, batches: Sequence[tuple[Any, np.ndarray]]) -> Predicted:
+def predict_poses_here(opening: Opening, batches: Sequence[tuple[Any, np.ndarray, SegmentPictures]]) -> Predicted:
     """Predict the poses (N, T, 33, 5) of segments, in batches with keys."""
     return _predict(opening, lambda predictor: predictor.predict(batches))
 
@@ -207,7 +220,7 @@ def predict_windows_here(
             batch = firsts[start : start + recordings.BATCH]
             yield batch, cut_windows(whole, batch - begin, length)
 
-    return _predict(opening, lambda predictor: predict_windows(predictor, batches()))
+    return _predict(opening, lambda predictor: predict_windows(predictor, batches(), recording.path))
 
 
 def read_poses(path: Path, begin: int, firsts: np.ndarray, length: int) -> np.ndarray:

@@ -9,11 +9,12 @@ import numpy as np
 from spasm.config.ensemble import Blend
 from spasm.config.runtime import Hardware
 from spasm.core import processes
+from spasm.core.errors import DataError
 from spasm.core.processes import cpu_count
 from spasm.ensemble.blending import BlendParameters, OofScores, cross_fit
 from spasm.evaluation import metrics
 from spasm.evaluation.corruptions import TRIED
-from spasm.inference.ensemble_predictor import KILLED, model_of, open_folds
+from spasm.inference.ensemble_predictor import KILLED, model_of, open_folds, picture_kinds
 from spasm.runs.artefacts import Decision
 from spasm.runs.decide import complete_logits, require_complete
 from spasm.runs.folder import Run
@@ -34,6 +35,9 @@ def evaluate_robustness(
     workers: folds scored side by side, 0 means one for each CPU core; progress: makes a progress bar for a `total` of
     folds, as a context manager.
     """
+    if kinds := picture_kinds(decision):
+        reason = f"reads pictures ({', '.join(kinds)}), which this does not corrupt beside the poses"
+        raise DataError(run.path, reason, "blend models that read poses: train_folds.py --decide-only --blend.models")
     logits = complete_logits(run)
     require_complete(run, logits, decision.models)
     with progress(total=len(decision.models) * run.folds) as bar:

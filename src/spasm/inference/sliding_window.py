@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from spasm.core.processes import cpu_count
 from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.findings import RULES
+from spasm.data.pictures import Kind, RecordingPictures
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
 from spasm.inference import event_detection
 from spasm.inference.cluster_predictor import ClusterPredictor
-from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, picture_kinds, probability
 from spasm.inference.event_detection import Curve, Windows
 from spasm.inference.prediction_tasks import predict_windows
 from spasm.runs.artefacts import Decision
@@ -83,7 +84,7 @@ def predict_recording(
     abstain: see `WindowPredictions`; advance: called with the number of frames that were done since the last call.
     """
     predictions = WindowPredictions(predictor.decision.frames, predictor.probability, abstain)
-    for batch in predict_windows(predictor, recordings.windows(path, predictions.length, stride)):
+    for batch in predict_windows(predictor, recordings.windows(path, predictions.length, stride), path):
         advance(predictions.add(batch) * stride)
     return predictions.finish(whole, stride)
 
@@ -122,8 +123,14 @@ def predict_recordings(
         "abstain": abstain,
         "precision": hardware.precision,
     }
+    kinds = picture_kinds(decision)
     keys = {
-        path: {**rests_on, "recording": files.sha256(path), "findings": [*one.findings.sentences().values()]}
+        path: {
+            **rests_on,
+            **_picture_keys(path, kinds, decision.frames),
+            "recording": files.sha256(path),
+            "findings": [*one.findings.sentences().values()],
+        }
         for path, one in checked.items()
     }
     stride = round(stride_s * FPS)
@@ -142,6 +149,11 @@ def predict_recordings(
                     raise DataError(folder, "was removed or changed while it was written", "run the same command again")
                 predicted[path] = written
     return {path: predicted[path] for path in checked}
+
+
+def _picture_keys(recording: Path, kinds: Sequence[Kind], frames: int) -> dict[str, str]:
+    """What identifies the pictures of a recording. Raises DataError if some are missing."""
+    return {kind: RecordingPictures(recording, (), frames).key(kind) for kind in kinds}
 
 
 def _predict_each(

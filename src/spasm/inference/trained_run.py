@@ -13,13 +13,14 @@ from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.processes import cpu_count
 from spasm.data.findings import NO_POSE, Findings, clean
 from spasm.data.landmarks import LANDMARKS
+from spasm.data.pictures import Pictures
 from spasm.data.pose import CHANNELS, FPS
 from spasm.data.seen import describe_too_little, is_too_little
 from spasm.ensemble import label_shift
 from spasm.ensemble.blending import OofScores
 from spasm.inference import prediction_tasks
 from spasm.inference.cluster_predictor import ClusterPredictor
-from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, probability
+from spasm.inference.ensemble_predictor import BatchPrediction, EnsemblePredictor, picture_kinds, probability
 from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.runs.chosen_models import choose, read_decided_oof
@@ -134,6 +135,10 @@ class TrainedRun:
         decision = self.decision
         if models is not None:
             decision = choose(self.path, decision, [models] if isinstance(models, str) else list(models))
+        if kinds := picture_kinds(decision):
+            reason = f"reads pictures ({', '.join(kinds)}), and is given poses alone"
+            hint = "name its models that read poses, models=[...], or predict files with submission.py"
+            raise DataError(self.path, reason, hint)
         hardware = self.hardware if precision is None else dataclasses.replace(self.hardware, precision=precision)
         return self._predict(batches(), len(starts), names, decision, hardware, problems=problems)
 
@@ -151,7 +156,7 @@ class TrainedRun:
         """
         problems: list[DataError] = []
         if cluster is None:
-            batches = prediction_tasks.read_batches(paths, self.frames, root, problems)
+            batches = prediction_tasks.read_batches(paths, self.frames, root, problems, picture_kinds(self.decision))
             count = math.ceil(len(paths) / prediction_tasks.BATCH)
             return self._predict(batches, count, children, self.decision, self.hardware, passed, problems, paths)
         parts, problems = ClusterPredictor(cluster, self.path, self.decision, self.hardware).predict_files(
@@ -163,7 +168,7 @@ class TrainedRun:
 
     def _predict(
         self,
-        batches: Iterable[tuple[list[Findings], np.ndarray]],
+        batches: Iterable[tuple[list[Findings], np.ndarray] | tuple[list[Findings], np.ndarray, Pictures]],
         count: int,
         children: Sequence[str],
         decision: Decision,

@@ -109,7 +109,8 @@ def build_report(
     rows = select_players(predictions, max_players(players, run.frames))
     fold_of = None if predictions.fold_of is None else predictions.fold_of[rows]
     with watch(len(explaining(run.path, run.decision)) * int(predictions.has_pose[rows].sum())) as progress:
-        evidence = gather(run.path, run.decision, predictions.poses[rows], fold_of, run.hardware, progress.update)
+        poses, pictures = predictions.poses[rows], predictions.pictures and predictions.pictures.of(rows)
+        evidence = gather(run.path, run.decision, poses, fold_of, run.hardware, progress.update, pictures)
     return RunReport(
         predictions,
         rows,

@@ -10,6 +10,7 @@ from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.annotations import LabelLevel
 from spasm.data.dataset import SegmentFiles, TrainingData
+from spasm.data.pictures import SegmentPictures
 from spasm.data.pose import FRAMES, visible_mask
 from spasm.data.seen import count_frames, describe_too_little, is_too_little
 from spasm.ensemble.calibration import logit
@@ -53,6 +54,8 @@ class SegmentPredictions:
     """(N,) the fold that predicted each; None: all of them together."""
     groups: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     """The row of groups.csv of each child."""
+    pictures: SegmentPictures | None = None
+    """Theirs, where they have some."""
     events: Mapping[str, list[tuple[float, float, str]]] = dataclasses.field(default_factory=dict)
     """First and last frame and kind of the true events of segments, where known."""
     warnings: Sequence[str] = ()
@@ -78,6 +81,7 @@ def read_out_of_fold_predictions(run: Run, decision: Decision, metrics: Metrics)
         names=data.names,
         children=data.children,
         poses=data.poses,
+        pictures=data.pictures,
         probability=oof.probabilities,
         positive=oof.positive,
         thresholds=thresholds[run.fold_of],
@@ -110,6 +114,7 @@ def new_segments(
         names=names,
         children=children,
         poses=poses,
+        pictures=SegmentPictures(tuple(poses.paths)) if isinstance(poses, SegmentFiles) else None,
         probability=prediction.probability,
         positive=prediction.label == 1,
         thresholds=np.full(len(names), prediction.threshold),

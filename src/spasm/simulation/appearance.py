@@ -95,7 +95,7 @@ def sample_child_look(seed: int, child: int) -> ChildLook:
 
 
 def sample_look(seed: int, child: int, video: tuple[int, ...], setup: str) -> Look:
-    """The look of a child's video; `video` are the keys that tell it from the child's other videos.
+    """The look of a child's video; `video` are the keys that distinguish it from the child's other videos.
 
     setup: a name in CAMERA_SETUPS, the only part of the world that a look depends on.
     """
@@ -153,7 +153,7 @@ def sample_look(seed: int, child: int, video: tuple[int, ...], setup: str) -> Lo
 
 
 def sample_take(seed: int, child: int, keys: tuple[int, ...], length_s: float) -> Take:
-    """`keys` tell the take from the child's other ones; `length_s` bounds the visit of a resting arm."""
+    """`keys` distinguish the take from the child's other ones; `length_s` bounds the visit of a resting arm."""
     rng = generator(seed, child, *keys, STREAM)
     come_s = float(rng.uniform(-0.5, 1) * length_s)
     return Take(

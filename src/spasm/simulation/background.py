@@ -39,7 +39,7 @@ class Background:
         self.picture = cv2.GaussianBlur(picture, (0, 0), 0.8 if lying else 1.6)
 
     def frame(self, to_picture: np.ndarray | None, time_s: float, take: Take) -> np.ndarray:
-        """The background at a time; to_picture: affine (2, 3) of the camera's motion in pixels, None where it is still."""
+        """The background at a time; to_picture: affine (2, 3) of the camera's motion in pixels, None if it is still."""
         x, y = self.border
         if to_picture is None:
             image = self.picture[y : y + self.height, x : x + self.width].copy()
@@ -64,8 +64,8 @@ class Background:
             at = matrix[:, :2] @ (at + slow * 2.2 * size) + matrix[:, 2]
             step = 0.25 * size * np.sin(6 * time_s + phase)
             _ball(image, at, 1.1 * size, look.colours[4])
-            _ball(image, at + (0.9 * size, -0.6 * size + step), 0.6 * size, look.colours[4])
-            _ball(image, at + (1.1 * size, -0.7 * size + step), 0.12 * size, (20, 20, 20))
+            _ball(image, at + np.array([0.9 * size, -0.6 * size + step]), 0.6 * size, look.colours[4])
+            _ball(image, at + np.array([1.1 * size, -0.7 * size + step]), 0.12 * size, (20, 20, 20))
         elif look.mover == "curtain":
             right = look.arm_from > 0.5
             folds = 7
@@ -84,8 +84,8 @@ class Background:
         else:  # a screen that flickers
             level = 0.55 + 0.3 * np.sin(7 * time_s + phase) * np.sin(1.3 * time_s + 2 * phase)
             hue = 0.5 + 0.5 * np.sin(np.array([0.7, 0.9, 1.1]) * time_s + phase + np.arange(3))
-            corner = at - (1.4 * size, 0.9 * size)
-            ends = [matrix[:, :2] @ p + matrix[:, 2] for p in (corner, at + (1.4 * size, 0.9 * size))]
+            reach = np.array([1.4 * size, 0.9 * size])
+            ends = [matrix[:, :2] @ p + matrix[:, 2] for p in (at - reach, at + reach)]
             cv2.rectangle(image, _pixel(ends[0] - 3), _pixel(ends[1] + 3), (25, 25, 25), -1)
             cv2.rectangle(image, _pixel(ends[0]), _pixel(ends[1]), tuple(float(v) for v in 235 * level * hue), -1)
 
@@ -165,10 +165,9 @@ class Background:
         if self.posture not in ("bouncer", "chair"):
             return
         wide, top, bottom = (0.36, 0.78, 0.75) if self.posture == "bouncer" else (0.32, 0.55, 0.5)
-        outline = [
-            self.centre + self.size * (a * self.axis + b * wide * across)
-            for a, b in ((-bottom, -0.9), (0, -1.1), (0.6 * top, -1), (top, -0.55), (top, 0.55), (0.6 * top, 1), (0, 1.1), (-bottom, 0.9))
-        ]  # fmt: skip
+        left = ((-bottom, -0.9), (0, -1.1), (0.6 * top, -1), (top, -0.55))
+        corners = (*left, *((along, -side) for along, side in reversed(left)))
+        outline = [self.centre + self.size * (a * self.axis + b * wide * across) for a, b in corners]
         for grow, shade in ((1.12, 0.55), (1.06, 0.8), (1.0, 1.0), (0.85, 1.08)):
             points = [self.centre + grow * (point - self.centre) for point in outline]
             cv2.fillPoly(picture, [np.array(points, np.int32)], _times(look.colours[6], shade), cv2.LINE_AA)
@@ -176,9 +175,9 @@ class Background:
     def _adult(self, picture: np.ndarray) -> None:
         """The trunk and the upper arm of the person who holds the child."""
         look, rng = self.look, self.rng
-        below = self.centre + (rng.normal(0, 0.15) * self.size, 0.6 * self.size)
+        below = self.centre + self.size * np.array([rng.normal(0, 0.15), 0.6])
         lean = rng.choice([-1, 1]) * rng.uniform(0.1, 0.5)
-        above = self.centre + (lean * self.size, -0.25 * self.size)
+        above = self.centre + self.size * np.array([lean, -0.25])
         for layer in range(6):
             shade = 0.6 + 0.09 * layer
             radius = self.size * (0.62 - 0.06 * layer)
@@ -190,7 +189,7 @@ class Background:
                 max(1, round(2 * radius)),
                 cv2.LINE_AA,
             )
-        neck = above + (0.1 * lean * self.size, -0.62 * self.size)
+        neck = above + self.size * np.array([0.1 * lean, -0.62])
         for layer in range(4):
             _ball(picture, neck, self.size * (0.2 - 0.03 * layer), _times(look.adult_skin, 0.75 + 0.08 * layer))
 

@@ -155,7 +155,8 @@ def view_of(camera: Camera) -> np.ndarray:
 def project(camera: Camera, points: np.ndarray, camera_moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places and scales of points (F, P, 3) in metres, as `photograph` has them: (F, P, 2) and (F, P).
 
-    Places are picture heights from the picture's top left corner, scales picture heights per metre. camera_moved: (F, 4).
+    Places are picture heights from the picture's top left corner, scales picture heights per metre.
+    camera_moved: (F, 4).
     """
     seen = (points - camera.target) @ view_of(camera).T
     scale = camera.focal / np.maximum(camera.distance_m - seen[..., 2], 0.15) * np.exp(camera_moved[:, None, 3])

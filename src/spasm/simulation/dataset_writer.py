@@ -187,7 +187,7 @@ def _write_recordings(
     progress: Progress,
     with_videos: bool,
 ) -> list[str]:
-    """recordings/child_{id}_{n}.npy, assigned to the children in turn, events.csv and seizures.csv; returns the files."""
+    """recordings/child_{id}_{n}.npy, of the children in turn, events.csv and seizures.csv; returns the files."""
     for name in ("recordings", *([videos.RECORDING_VIDEOS] if with_videos else [])):
         (folder / name).mkdir()
     dealt = sorted((k % children + 1, k // children + 1) for k in range(recordings))

@@ -4,6 +4,7 @@ The child is the true one, before the errors of pose estimation, seen by the sam
 without a source are assumed.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import cv2
@@ -81,7 +82,7 @@ def _camera_motion(moved: np.ndarray, camera: Camera, unit: np.ndarray) -> np.nd
     angle, grow = np.deg2rad(roll), np.exp(zoom)
     turned = grow * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     middle = np.array([0.5 * camera.aspect, 0.5]) + camera.place
-    shift = middle + (x, y) - turned @ middle
+    shift = middle + np.array([x, y]) - turned @ middle
     stretch = unit[:, None] / unit[None, :]
     return np.column_stack([turned * stretch, shift * unit])
 
@@ -94,7 +95,7 @@ def _shadow(image: np.ndarray, view: View, look: Look) -> None:
     for centres, radii in silhouette(view, look):
         ends = np.rint((centres + away) / SHADOW).astype(int)
         thick = max(1, round(2.1 * float(radii.mean()) / SHADOW))
-        for start, end in zip(ends[:-1], ends[1:], strict=True):
+        for start, end in itertools.pairwise(ends):
             cv2.line(mask, tuple(start.tolist()), tuple(end.tolist()), 110, thick)
     mask = cv2.resize(cv2.GaussianBlur(mask, (0, 0), 2.2), (image.shape[1], image.shape[0]))
     cv2.multiply(image, cv2.merge([mask] * 3), dst=image, scale=1 / 255)
@@ -129,9 +130,11 @@ class _Cover:
             if moved is not None:
                 points = points @ moved[:, :2].T + moved[:, 2]
             cv2.fillPoly(image, [np.rint(points).astype(np.int32)], colour, cv2.LINE_AA)
+            start, end = (tuple(np.rint(point).astype(int).tolist()) for point in points[:2])
             cv2.line(
                 image,
-                *(tuple(np.rint(p).astype(int).tolist()) for p in points[:2]),
+                start,
+                end,
                 shaded(colour, 1.25),
                 max(2, round(0.03 * self.size)),
             )

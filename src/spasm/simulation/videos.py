@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class VideoFile:
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps, self.frames = path, fps, 0
         self.size = (0, 0)
-        self.writer = None
+        self.writer: Any = None
 
     def add(self, image: np.ndarray) -> None:
         """Append a picture (H, W, 3) uint8, (blue, green, red)."""
@@ -115,7 +116,7 @@ def opened_video(path: Path, fps: float) -> Iterator[VideoFile]:
     threads = cv2.getNumThreads()
     temporary = files.temporary_in(path.parent).with_suffix(".mp4")
     video = VideoFile(temporary, fps)
-    cv2.setNumThreads(1)  # children are drawn side by side
+    cv2.setNumThreads(1)  # children are rendered side by side
     try:
         yield video
         if video.writer is not None:

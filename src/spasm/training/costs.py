@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from spasm.core import files
-from spasm.data.pictures import SegmentPictures
 from spasm.models import profiling
 from spasm.runs.artefacts import read_manifest
 from spasm.runs.folder import ModelFolder, Run
@@ -49,7 +48,7 @@ def model_costs(folder: Path, run: Run, name: str, seeds: int) -> dict[str, Any]
     model, measured = ModelFolder(run.path / name), folder / f"{name}.json"
     if not measured.exists():
         some = np.flatnonzero(run.data.has_pose)[: profiling.BATCH]
-        poses, pictures = run.data.poses[some], SegmentPictures(tuple(run.data.pictures.paths[row] for row in some))
+        poses, pictures = run.data.poses[some], run.data.pictures.of(some)
         settings = read_manifest(model.manifest).settings
         files.write_json(measured, profiling.measure(name, settings, model.weights(0, 0), poses, pictures))
     noted = [path for seed in range(seeds) if (path := _training_file(folder, model, seed)).exists()]

@@ -4,7 +4,6 @@ After Hashimoto et al. 2022 (arXiv 2207.03344). Written into the infant's folder
 poses.npy, 224x224/, 224x224_flow/ and, last, general_movements.json. Needs requirements-video.txt.
 """
 
-import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,7 +18,6 @@ from spasm.data.formats.two_stream import FLOW_STEP, PARTS, Place
 from spasm.data.pose import FPS
 from spasm.data.recordings import frames_of, inspect_recording, read_spans
 from spasm.video import decode, image_inputs, resampling
-from spasm.video.pose_mask import pose_mask
 from spasm.video.tracking import Pick
 
 VIDEO, POSES, MANIFEST = "video.mp4", "poses.npy", "general_movements.json"
@@ -175,7 +173,7 @@ def _write_pictures(
     with (
         files.new_folder(place.folder / PICTURES) as pictures,
         files.new_folder(place.folder / FLOW) as flow,
-        _open_mask(extraction) as mask,
+        image_inputs.open_mask(extraction.mask, extraction.model, extraction.max_people) as mask,
     ):
         for axis in "XY":
             (flow / axis).mkdir()
@@ -215,12 +213,6 @@ def _upright(
             if extraction.mask_model or np.isfinite(pose[:, :2]).all(axis=1).any():
                 made = image_inputs.upright(picture, mask(picture, pose), view)
         yield made, picture is not None
-
-
-def _open_mask(extraction: MovementExtraction) -> contextlib.AbstractContextManager[Any]:
-    if extraction.mask == "pose":
-        return contextlib.nullcontext(pose_mask)
-    return image_inputs.open_mask(str(extraction.mask_model or "mediapipe"), extraction.model, extraction.max_people)
 
 
 def _write_png(path: Path, picture: np.ndarray) -> None:

@@ -203,8 +203,8 @@ def flow_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 class MediapipeMask:
     """The mask of the child by the pose model; a context manager.
 
-    Single pictures are searched. Where no person is found at the child's pose, the mask is painted from the pose: otherwise
-    the child would be black just where it lies or moves fast, and a network could learn that instead of the child.
+    Single pictures are searched. Where no person is found at the child's pose, the mask is painted from the pose:
+    otherwise the child would be black just where it lies or moves fast, and a network could learn that.
     """
 
     def __init__(self, model: Path, max_people: int) -> None:

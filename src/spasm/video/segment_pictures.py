@@ -31,7 +31,7 @@ from spasm.video import image_inputs, sandbox
 
 MANIFEST = "segment_pictures.json"
 MANY = 16  # videos of a process, which takes a second to start
-MOST_PEOPLE = 3  # that MediaPipe's mask distinguishes
+MOST_PEOPLE = 3  # whose masks are compared with the pose
 EARLIEST_S, LATEST_S = -3600.0, 1e7  # of a segment in its video
 
 
