@@ -158,6 +158,8 @@ def main(settings: Timeline) -> int:
     imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
     for one in imported.manifests:
         print(pose_import.import_summary(one))
+    of_poses = [path for path in imported.paths if path.suffix == ".npy"]
+    sliding_window.picture_keys(of_poses, decision)  # fails now, not after the videos
     needed = extraction.PACKAGES if any(path.suffix != ".npy" for path in imported.paths) else ()
     with cluster.opened(settings.cluster, needed) as on_cluster:
         given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting, on_cluster)

@@ -16,7 +16,7 @@ import numpy as np
 
 from spasm.cluster import task_process
 from spasm.config.runtime import Hardware
-from spasm.core.errors import DataError, collect_errors
+from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.windows import cut_windows
 from spasm.data import recordings
 from spasm.data.findings import Findings
@@ -91,6 +91,15 @@ def read_batches(
                     problems += [one for kind in kinds for one in missing([path], kind)]
         if not problems:
             yield [one.findings for one in read], np.stack([one.pose for one in read]), SegmentPictures(some)
+
+
+def check_pictures(paths: Sequence[Path], frames: int, root: Path, kinds: Sequence[Kind]) -> None:
+    """Read segment files, and raise DataProblems with all that is wrong with them and all pictures that they lack."""
+    problems: list[DataError] = []
+    for _ in read_batches(paths, frames, root, problems, kinds):
+        pass
+    if problems:
+        raise DataProblems(problems, paths)
 
 
 def predict_windows(

@@ -11,12 +11,12 @@ import numpy as np
 
 from spasm.config.runtime import Hardware
 from spasm.core import files
-from spasm.core.errors import DataError
+from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.processes import cpu_count
 from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.findings import RULES
-from spasm.data.pictures import Kind, RecordingPictures
+from spasm.data.pictures import RecordingPictures
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
@@ -123,11 +123,11 @@ def predict_recordings(
         "abstain": abstain,
         "precision": hardware.precision,
     }
-    kinds = picture_kinds(decision)
+    of_pictures = picture_keys(list(checked), decision)
     keys = {
         path: {
             **rests_on,
-            **_picture_keys(path, kinds, decision.frames),
+            **of_pictures[path],
             "recording": files.sha256(path),
             "findings": [*one.findings.sentences().values()],
         }
@@ -151,9 +151,19 @@ def predict_recordings(
     return {path: predicted[path] for path in checked}
 
 
-def _picture_keys(recording: Path, kinds: Sequence[Kind], frames: int) -> dict[str, str]:
-    """What identifies the pictures of a recording. Raises DataError if some are missing."""
-    return {kind: RecordingPictures(recording, (), frames).key(kind) for kind in kinds}
+def picture_keys(paths: Sequence[Path], decision: Decision) -> dict[Path, dict[str, str]]:
+    """What identifies the pictures of recordings, of the kinds that a decision's models read.
+
+    Raises DataProblems with everything that is missing.
+    """
+    problems: list[DataError] = []
+    keys: dict[Path, dict[str, str]] = {path: {} for path in paths}
+    for path, kind in itertools.product(paths, picture_kinds(decision)):
+        with collect_errors(problems):
+            keys[path][kind] = RecordingPictures(path, (), decision.frames).key(kind)
+    if problems:
+        raise DataProblems(problems, paths)
+    return keys
 
 
 def _predict_each(
