@@ -137,7 +137,7 @@ class TrainedRun:
             decision = choose(self.path, decision, [models] if isinstance(models, str) else list(models))
         if kinds := picture_kinds(decision):
             reason = f"reads pictures ({', '.join(kinds)}), and is given poses alone"
-            hint = "name its models that read poses, models=[...], or predict files with submission.py"
+            hint = "predict files with submission.py, or load a run of models that read poses"
             raise DataError(self.path, reason, hint)
         hardware = self.hardware if precision is None else dataclasses.replace(self.hardware, precision=precision)
         return self._predict(batches(), len(starts), names, decision, hardware, problems=problems)
