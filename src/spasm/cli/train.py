@@ -1,6 +1,7 @@
 """The training command: models one after the other, the decision after each, and the report."""
 
 import contextlib
+import dataclasses
 import functools
 import sys
 import time
@@ -130,14 +131,14 @@ def _train_all(
     written: list[Path] = []
     result: Metrics | None = None
     reported: Metrics | None = None
-    for one in opened:
+    for place, one in enumerate(opened, 1):
         name = one.model.name
         train_model(run, one, flags.hardware, flags.seed, folds, workers, flags.tensorboard, begun.get(name))
         waiting = [fold for fold in range(run.folds) if not one.folder.is_trained(flags.seed, fold)]
         if waiting:
             print(f"{name}: folds {', '.join(map(str, waiting))} of seed {flags.seed} are still to be trained")
             continue
-        result = decide(run, blend)
+        result = decide(run, _without(blend, [after for after in opened[place:] if not _is_complete(run, after)]))
         assert result is not None  # this model is complete
         print(console.model_line(name, result), flush=True)
         segments = min(int((data.has_pose & (run.fold_of != fold)).sum()) for fold in range(run.folds))
@@ -154,6 +155,18 @@ def _train_all(
         written = _write_report(run, read.data, flags)
     _conclude(flags, run, result, written, time.monotonic() - begun_s)
     return 0
+
+
+def _is_complete(run: Run, one: "OpenedModel") -> bool:
+    return bool(one.folder.complete_seeds(run.folds))
+
+
+def _without(blend: Blend | None, later: "Sequence[OpenedModel]") -> Blend | None:
+    """The settings without the models that this command trains later, so that the first ones can be decided."""
+    if blend is None:
+        return None
+    names = {one.model.name for one in later}
+    return dataclasses.replace(blend, models=tuple(name for name in blend.models if name not in names))
 
 
 class OpenedModel(NamedTuple):

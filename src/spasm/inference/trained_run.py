@@ -155,7 +155,7 @@ class TrainedRun:
         cluster: predict there. Raises DataProblems with everything that is wrong with the files.
         """
         kinds = picture_kinds(self.decision)
-        if any(missing(list(paths), kind) for kind in kinds):  # said before the long part, unless they show no pose
+        if any(missing(list(paths), kind) for kind in kinds):  # reported before the long part, unless they show no pose
             prediction_tasks.check_pictures(paths, self.frames, root, kinds)
         problems: list[DataError] = []
         if cluster is None:

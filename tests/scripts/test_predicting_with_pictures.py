@@ -1,0 +1,165 @@
+"""A run with a network that reads pictures predicts segments and recordings, and says what it lacks."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spasm
+from helpers.commands import CPU, code_of, here
+from helpers.data import FLOAT32, children, write
+from helpers.pictures import some_pictures, write_pictures
+from helpers.tables import table
+from spasm.core.errors import DataError
+from spasm.data.dataset import load_training
+from spasm.data.naming import child_of
+from spasm.data.pictures import pictures_path
+from spasm.evaluation.held_out import write_training_data
+from spasm.inference import prediction_tasks
+from spasm.inference.trained_run import TrainedRun
+
+T, WHOLE = 30, 100  # frames of a segment and of a recording
+KIND = "two_stream"
+EMPTY = "child_21_1.npy"  # without a pose
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Training data, a run of rocket and the two-stream network, segments to predict and two recordings."""
+    folder = tmp_path_factory.mktemp("with_pictures")
+    poses, labels = children(6, 4, T)
+    write(folder / "data", poses, labels, each=4)
+    names = [f"child_{row // 4}_{row % 4}.npy" for row in range(len(poses))]
+    write_pictures(folder / "data", names, labels, T, [KIND])
+    sizes = ["--rocket.biases-per-kernel", 1, "--rocket.augmented-copies", 0, "--two-stream-pictures.epochs", 2,
+             "--two-stream-pictures.width", 4, "--two-stream-pictures.side", 28]  # fmt: skip
+    here("train_folds", "--data", folder / "data", "--run", folder / "run", "--cache", folder / "cache", "--frames", T,
+         "--folds", 2, "--workers", 1, *CPU, "--models", "rocket", "two_stream_pictures", *sizes,
+         "--blend.models", "rocket", "two_stream_pictures", "--no-report")  # fmt: skip
+    new, truth = children(3, 4, T, seed=5)
+    (folder / "new/test").mkdir(parents=True)
+    for row, pose in enumerate(new):
+        name = f"child_{20 + row // 4}_{row % 4}.npy"
+        np.save(folder / "new/test" / name, np.full_like(pose, np.nan) if name == EMPTY else pose)
+        if name != EMPTY:
+            write_pictures(folder / "new", [name], truth[row : row + 1], T, [KIND], seed=10 + row)
+    (folder / "new/recordings").mkdir()
+    for number in (30, 31):
+        recording = children(1, 1, WHOLE, seed=number)[0][0]
+        np.save(folder / f"new/recordings/child_{number}_1.npy", recording)
+        for part, first in enumerate((0, 30, 60, 70), 1):  # the last one ends with the recording
+            made = some_pictures(KIND, WHOLE, 1.0, number)
+            arrays = {name: array[first // 5 : first // 5 + 6] for name, array in made.items()}
+            np.savez_compressed(folder / f"new/{KIND}/child_{number}_1{part:05}.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
+def new(folder, tmp_path) -> Path:
+    """A copy of what is to be predicted, to be changed."""
+    return Path(shutil.copytree(folder / "new", tmp_path / "new"))
+
+
+def submission(run: Path, new: Path, out: Path, *more: object) -> int:
+    return code_of("submission", "--run", run, "--test", new / "test", "--out", out, *CPU, *more)
+
+
+def probabilities(out: Path) -> dict[str, float]:
+    rows = table(out.with_name(f"{out.stem}_probabilities.csv"))
+    return {row["segment_name"]: float(row["probability"]) for row in rows}
+
+
+def test_a_submission_depends_on_pictures_and_neither_on_batches_nor_on_processes(folder, new, tmp_path, monkeypatch):
+    assert submission(folder / "run", new, tmp_path / "a.csv", "--report") == 0
+    found = probabilities(tmp_path / "a.csv")
+    assert len(found) == 12 and "<html" in (tmp_path / "a_report.html").read_text()
+    paths = sorted((new / "test").iterdir())
+    monkeypatch.setattr(prediction_tasks, "BATCH", 5)
+    again = TrainedRun(folder / "run", FLOAT32, cores=1).predict_files(
+        paths, new / "test", [child_of(path.name) for path in paths]
+    )
+    assert dict(zip([path.name for path in paths], again.probability, strict=True)) == pytest.approx(found, abs=1e-6)
+    changed = [name for name in found if name != EMPTY][3]
+    write_pictures(new, [changed], [1], T, [KIND], signal=3.0, seed=99)
+    assert submission(folder / "run", new, tmp_path / "b.csv") == 0
+    other = probabilities(tmp_path / "b.csv")
+    assert [name for name in found if abs(found[name] - other[name]) > 1e-7] == [changed]
+
+
+def test_all_missing_pictures_are_reported_before_anything_is_predicted(folder, new, tmp_path, monkeypatch, capsys):
+    gone = [path for path in sorted((new / "test").iterdir()) if path.name != EMPTY][1:3]
+    for path in gone:
+        pictures_path(path, KIND).unlink()
+    monkeypatch.setattr("spasm.inference.trained_run.EnsemblePredictor", None)  # nothing is opened
+    monkeypatch.setattr(prediction_tasks, "BATCH", 1)
+    assert submission(folder / "run", new, tmp_path / "c.csv") == 1
+    printed = capsys.readouterr().err
+    assert all(f"{path.stem}.npz: is not there" in printed for path in gone), printed
+    assert "2 problems" in printed and f"extract_pose.py --pictures {KIND}" in printed and EMPTY[:-4] not in printed
+
+
+def test_a_damaged_file_of_pictures_is_named(folder, new, tmp_path, capsys):
+    path = pictures_path(sorted((new / "test").iterdir())[0], KIND)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert submission(folder / "run", new, tmp_path / "d.csv") == 1
+    printed = capsys.readouterr().err
+    assert f"{path.name}: is no file of pictures" in printed and "Traceback" not in printed
+
+
+def test_a_recording_is_predicted_once_and_again_where_its_pictures_change(folder, new, tmp_path, capsys):
+    def timeline() -> list[str]:
+        recordings = sorted((new / "recordings").iterdir())
+        assert code_of("timeline", *recordings, "--run", folder / "run", "--out", tmp_path / "out", *CPU) == 0
+        return [row["probability"] for row in table(tmp_path / "out/child_30_1/windows.csv")]
+
+    first = timeline()
+    kept = tmp_path / "out/child_30_1/windows.csv"
+    before = kept.stat().st_mtime_ns
+    assert len(first) == 4 and timeline() == first and kept.stat().st_mtime_ns == before
+    arrays = some_pictures(KIND, T, 3.0, 77)
+    np.savez_compressed(new / KIND / "child_30_100002.npz", **arrays)
+    changed = timeline()
+    assert changed[0] == first[0] and changed[1] != first[1]
+
+
+def test_all_missing_pictures_of_recordings_are_reported_before_a_video_is_read(folder, new, tmp_path, capsys):
+    (new / KIND / "child_30_100003.npz").unlink()
+    for path in (new / KIND).glob("child_31_1*"):
+        path.unlink()
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"is never read")
+    recordings = sorted((new / "recordings").iterdir())
+    code = code_of("timeline", *recordings, "--run", folder / "run", "--out", tmp_path / "out", *CPU)
+    printed = capsys.readouterr().err
+    assert (
+        code == 1 and "child_30_100003.npz: is not there" in printed and "child_31_100001.npz: is not there" in printed
+    )
+
+
+def test_what_has_no_pictures_is_refused_with_what_to_do(folder, tmp_path, capsys):
+    run = folder / "run"
+    assert code_of("timeline", "--camera", "0", "--run", run, "--out", tmp_path / "live") == 1
+    printed = capsys.readouterr().err
+    assert "reads pictures (two_stream)" in printed and "record a video and give it" in printed
+    assert code_of("robustness", "--run", run, "--cache", folder / "cache") == 1
+    assert "blend models that read poses" in capsys.readouterr().err
+    poses = children(1, 4, T, seed=8)[0]
+    with pytest.raises(DataError, match=r"is given poses alone.*predict files with submission\.py"):
+        spasm.load(run).predict(poses)
+    alone = spasm.load(run).predict(poses, models=["rocket"])
+    assert len(alone) == 4 and list(alone.logits) == ["rocket"]
+    assert code_of("export_onnx", "--run", run, "--out", tmp_path / "network.onnx") == 1
+    assert "stgcn_mil" in capsys.readouterr().err and not (tmp_path / "network.onnx").exists()
+
+
+def test_data_without_some_children_keeps_the_pictures_of_the_others(folder, tmp_path):
+    data = load_training(folder / "data", T, "challenge", tmp_path / "cache")
+    kept = np.array(data.children) != "2"
+    write_training_data(data, data.labels, kept, tmp_path / "part")
+    linked = {path.stem for path in (tmp_path / "part" / KIND).iterdir()}
+    assert linked == {Path(name).stem for name in np.array(data.names)[kept]} and not (tmp_path / "part/vsvig").exists()
+    assert json.loads((folder / "run/decision.json").read_text())["models"].keys() == {"rocket", "two_stream_pictures"}
