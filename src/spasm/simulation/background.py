@@ -48,7 +48,7 @@ class Background:
             matrix = np.asarray(to_picture, dtype=float)
             shifted = matrix.copy()
             shifted[:, 2] -= matrix[:, :2] @ (x, y)
-            image = cv2.warpAffine(self.picture, shifted, (self.width, self.height), borderMode=cv2.BORDER_REFLECT)
+            image = cv2.warpAffine(self.picture, shifted, (self.width, self.height), borderMode=cv2.BORDER_REPLICATE)
         self._mover(image, matrix, time_s, take.phase)
         return image
 

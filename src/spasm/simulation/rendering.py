@@ -4,7 +4,6 @@ The child is the true one, before the errors of pose estimation, seen by the sam
 without a source are assumed.
 """
 
-import itertools
 from collections.abc import Iterator
 
 import cv2
@@ -14,13 +13,14 @@ from spasm.simulation.appearance import Look, Take
 from spasm.simulation.background import Background
 from spasm.simulation.camera import Camera, project
 from spasm.simulation.caregiver import Caregiver
+from spasm.simulation.head_drawing import Expression
 from spasm.simulation.infant import Scene
-from spasm.simulation.infant_drawing import Expression, View, draw_infant, silhouette
+from spasm.simulation.infant_drawing import Infant, View
 from spasm.simulation.shapes import Light, paint, shaded
 
 SHORT_SIDE = 320  # pixels
-SHADOW = 4  # shadows are made so many times smaller
 NOISE_MARGIN = 48
+BLOCK = 64  # frames whose shapes are worked out at once
 BLINK_S, BLINKS_EVERY_S = 0.2, 4.0
 
 
@@ -35,12 +35,11 @@ def render(scene: Scene, look: Look, take: Take) -> Iterator[np.ndarray]:
     camera, posture, length_m = scene.video.camera, scene.video.posture, scene.child.bones["head"]
     width, height = picture_size(camera.aspect)
     unit = np.array([width / camera.aspect, height])
-    views = _views(scene, camera, unit, width, length_m)
-    first = next(views)
     resting = np.array([[[0, 0, 0], [0, 0.3, 0]]])  # metres: the hips and the chest of a child who lies straight
     hips, chest = project(camera, resting, np.zeros((1, 4)))[0][0] * unit
     length = float(np.linalg.norm(chest - hips))
     axis = (chest - hips) / length if length > 8 else np.array([0.0, -1.0])
+    first = _view(scene, camera, unit, width, length_m, slice(0, 1))
     size = float(np.median(first.scale))
     background = Background(look, height, width, posture, hips + 0.15 * size * axis, axis, size)
     carer = Caregiver(look, take, scene.behaviours, width, height)
@@ -50,30 +49,29 @@ def render(scene: Scene, look: Look, take: Take) -> Iterator[np.ndarray]:
     rng = np.random.Generator(np.random.PCG64(take.noise_seed))
     blinks_s = np.cumsum(rng.exponential(BLINKS_EVERY_S, 8 + int(2 * (scene.times_s[-1] + 1) / BLINKS_EVERY_S)))
     cries = [b for b in scene.behaviours if b.name == "cry"]
-    for number, view in enumerate(_views(scene, camera, unit, width, length_m)):
-        time_s = float(scene.times_s[number])
-        moved = _camera_motion(scene.camera_moved[number], camera, unit) if scene.camera_moved[number].any() else None
-        image = background.frame(moved, time_s, take)
-        _shadow(image, view, look)
-        carer.draw(image, view, light, time_s, behind=True)
-        shut = scene.state == "sleep" or bool((np.abs(blinks_s - time_s) < BLINK_S / 2).any())
-        crying = max((0.6 + 0.4 * np.sin(5.3 * time_s) for b in cries if b.onset_s < time_s < b.end_s), default=0.0)
-        draw_infant(image, view, look, light, Expression(float(shut), float(crying)))
-        cover.draw(image, view, light, moved)
-        carer.draw(image, view, light, time_s, behind=False)
-        yield post.expose(image, time_s)
+    for start in range(0, len(scene.times_s), BLOCK):
+        view = _view(scene, camera, unit, width, length_m, slice(start, start + BLOCK))
+        infant = Infant(view, look, light)
+        for number in range(len(view.points)):
+            time_s, camera_moved = float(scene.times_s[start + number]), scene.camera_moved[start + number]
+            moved = _camera_motion(camera_moved, camera, unit) if camera_moved.any() else None
+            image = background.frame(moved, time_s, take)
+            _darken(image, infant.shadow(number, height, width))
+            now = view.frame(number)
+            carer.draw(image, now, light, time_s, behind=True)
+            shut = scene.state == "sleep" or bool((np.abs(blinks_s - time_s) < BLINK_S / 2).any())
+            crying = max((0.6 + 0.4 * np.sin(5.3 * time_s) for b in cries if b.onset_s < time_s < b.end_s), default=0.0)
+            infant.draw(image, number, Expression(float(shut), float(crying)))
+            cover.draw(image, now, light, moved)
+            carer.draw(image, now, light, time_s, behind=False)
+            yield post.expose(image, time_s)
 
 
-def _views(scene: Scene, camera: Camera, unit: np.ndarray, width: int, length_m: float) -> Iterator[View]:
-    """The child in pixels, frame by frame."""
-    block = 512
-    for start in range(0, len(scene.times_s), block):
-        part = slice(start, start + block)
-        places, scale = project(camera, scene.body[part].astype(float), scene.camera_moved[part])
-        for place, depth, by in zip(
-            places * unit, scene.picture[part, :, 2] * width, scale * unit[1] * length_m, strict=True
-        ):
-            yield View(place, depth, by)
+def _view(scene: Scene, camera: Camera, unit: np.ndarray, width: int, length_m: float, part: slice) -> View:
+    """The child in pixels in some of a scene's frames."""
+    places, scale = project(camera, scene.body[part].astype(float), scene.camera_moved[part])
+    depths = scene.picture[part, :, 2] * width
+    return View(np.concatenate([places * unit, depths[..., None]], axis=-1), scale * unit[1] * length_m)
 
 
 def _camera_motion(moved: np.ndarray, camera: Camera, unit: np.ndarray) -> np.ndarray:
@@ -87,18 +85,18 @@ def _camera_motion(moved: np.ndarray, camera: Camera, unit: np.ndarray) -> np.nd
     return np.column_stack([turned * stretch, shift * unit])
 
 
-def _shadow(image: np.ndarray, view: View, look: Look) -> None:
-    """Darken what the child lies on, away from the light."""
-    height, width = image.shape[0] // SHADOW, image.shape[1] // SHADOW
-    mask = np.full((height, width), 255, np.uint8)
-    away = -np.array(look.light) * 0.045 * float(np.median(view.scale))
-    for centres, radii in silhouette(view, look):
-        ends = np.rint((centres + away) / SHADOW).astype(int)
-        thick = max(1, round(2.1 * float(radii.mean()) / SHADOW))
-        for start, end in itertools.pairwise(ends):
-            cv2.line(mask, tuple(start.tolist()), tuple(end.tolist()), 110, thick)
-    mask = cv2.resize(cv2.GaussianBlur(mask, (0, 0), 2.2), (image.shape[1], image.shape[0]))
-    cv2.multiply(image, cv2.merge([mask] * 3), dst=image, scale=1 / 255)
+def _darken(image: np.ndarray, light: np.ndarray) -> None:
+    """Take away what a shadow takes: the fraction (h, w) uint8 of the light that is left, 255 is all."""
+    rows, columns = (np.flatnonzero((light < 255).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return
+    left = cv2.resize(light, (image.shape[1], image.shape[0]))
+    down, right = image.shape[0] / light.shape[0], image.shape[1] / light.shape[1]
+    part = (
+        slice(int((rows[0] - 1) * down) if rows[0] else 0, int((rows[-1] + 2) * down)),
+        slice(int((columns[0] - 1) * right) if columns[0] else 0, int((columns[-1] + 2) * right)),
+    )
+    image[part] = cv2.multiply(image[part], cv2.merge([left[part]] * 3), scale=1 / 255)
 
 
 class _Cover:

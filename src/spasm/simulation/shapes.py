@@ -14,6 +14,8 @@ from spasm.simulation.appearance import Colour
 POINTS = 14  # of a circle
 TURN = np.linspace(0, 2 * np.pi, POINTS, endpoint=False)
 CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], axis=1)
+FINE = np.linspace(0, 2 * np.pi, 2 * POINTS, endpoint=False)
+CIRCLE_FINE = np.stack([np.cos(FINE), np.sin(FINE)], axis=1)
 LAYERS = np.array([0.0, 0.3, 0.6, 0.85])
 SHRINK, MOVE = 1 - 0.85 * LAYERS, 0.38 * LAYERS
 SHIFT = 4  # cv2 takes pixels in 1/16
@@ -30,16 +32,26 @@ class Light(NamedTuple):
         return 1 - self.contrast * (1 - LAYERS**0.6) + 0.06 * LAYERS
 
 
+def hulls(centres: np.ndarray, radii: np.ndarray, light: Light) -> np.ndarray:
+    """Points around circles in every layer, (..., L, P, 2) int32 in 1/16 pixel; centres (..., C, 2), radii (..., C)."""
+    radii = np.maximum(radii, 0.8)[..., None, :, None]
+    middle = centres[..., None, :, :] + (MOVE[:, None, None] * light.direction) * radii
+    points = middle[..., None, :] + (SHRINK[:, None, None] * radii)[..., None] * CIRCLE
+    whole = points.reshape(*points.shape[:-3], -1, 2)
+    return np.rint(whole * (1 << SHIFT)).astype(np.int32)
+
+
+def paint_hull(image: np.ndarray, layers: np.ndarray, colours: list[Colour]) -> None:
+    """Paint the convex hull of the points of each layer (L, P, 2), as `hulls` gives them, in its colour."""
+    edge = cv2.LINE_AA
+    for points, colour in zip(layers, colours, strict=True):
+        cv2.fillConvexPoly(image, cv2.convexHull(points), colour, edge, SHIFT)
+        edge = cv2.LINE_8
+
+
 def paint(image: np.ndarray, centres: np.ndarray, radii: np.ndarray, colour: Colour, light: Light) -> None:
     """Paint the hull of circles: centres (C, 2) and radii (C,) in pixels."""
-    radii = np.maximum(radii, 0.8)
-    size = SHRINK[:, None, None, None] * radii[None, :, None, None]
-    middle = centres + (MOVE[:, None, None] * light.direction) * radii[:, None]
-    points = (middle[:, :, None] + size * CIRCLE).reshape(len(LAYERS), -1, 2)
-    fixed = np.rint(points * (1 << SHIFT)).astype(np.int32)
-    for number, (layer, shade) in enumerate(zip(fixed, light.shades(), strict=True)):
-        edge = cv2.LINE_AA if number == 0 else cv2.LINE_8
-        cv2.fillConvexPoly(image, cv2.convexHull(layer), shaded(colour, shade), edge, SHIFT)
+    paint_hull(image, hulls(centres, radii, light), [shaded(colour, shade) for shade in light.shades()])
 
 
 def paint_ellipse(image: np.ndarray, centre: np.ndarray, axes: np.ndarray, colour: Colour, light: Light) -> None:
@@ -77,7 +89,3 @@ def shaded(colour: Colour, by: float) -> Colour:
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
     """A colour between two: 0 is the first."""
     return tuple((1 - share) * a + share * b for a, b in zip(one, other, strict=True))  # type: ignore[return-value]
-
-
-FINE = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-CIRCLE_FINE = np.stack([np.cos(FINE), np.sin(FINE)], axis=1)
