@@ -53,7 +53,7 @@ class PictureNetworkModel(NetworkModel):
         check_length(poses.shape[1], self.name)
         if pictures is None:
             hint = (
-                "use a run without it, or a command that reads segments or videos with pictures; see docs/pictures.md"
+                "use a run without it, or give segments with pictures: docs/pictures.md"
             )
             raise DataError(self.name, "reads pictures of the child, and is given poses alone", hint)
         read = [self.shrink(pictures.read(self.pictures, int(row)), config) for row in rows]
