@@ -65,16 +65,16 @@ def write_dataset(
         building.mkdir()
     try:
         with files.with_path(out):
-            rows, video_rows = _write_segments(
+            rows, video_files = _write_segments(
                 building, children, segments_per_child, seed, world, workers, progress, with_videos
             )
-            made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES) + video_rows
+            made = [f"{row['split']}/{row['segment_name']}" for row in rows] + list(TABLES) + video_files
             if recordings:
                 made += _write_recordings(
                     building, children, recordings, minutes, seed, world, workers, progress, with_videos
                 )
             if preview:
-                made += _write_previews(building, seed, world)
+                made += _write_previews(building, seed, world, [name for name in video_files if name.endswith(".mp4")])
             marker = {
                 "simulated": True, "seed": seed, "children": children, "segments_per_child": segments_per_child,
                 **vars(world), "recordings": recordings, "minutes": minutes if recordings else 0,
@@ -231,8 +231,9 @@ def _write_recording(
     return events, [(name, *onsets_s) for onsets_s in seizures.seizure_onsets(rng, spasms_s)]
 
 
-def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[str]:
-    from spasm.simulation.preview import pictures  # only previews need the library for pictures
+def _write_previews(folder: Path, seed: int, world: SimulationConfig, video_files: list[str]) -> list[str]:
+    """Contact sheets and animations, and a sheet of some of the segments' videos; returns the files."""
+    from spasm.simulation.preview import SHEET_VIDEOS, pictures, video_sheet  # only previews need this library
 
     (folder / "preview").mkdir()
     made = []
@@ -243,6 +244,10 @@ def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[st
         else:
             images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // 15, loop=0)
         made.append(f"preview/{name}")
+    if video_files:
+        some = video_files[:: max(1, len(video_files) // SHEET_VIDEOS)][:SHEET_VIDEOS]
+        video_sheet([folder / name for name in some]).save(folder / "preview/videos.jpg")
+        made.append("preview/videos.jpg")
     return made
 
 

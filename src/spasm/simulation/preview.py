@@ -1,7 +1,8 @@
 """Previews of the simulator: contact sheets and short animations of each behaviour."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -29,6 +30,7 @@ LEFT, RIGHT, MIDDLE, MISSING = (38, 92, 200), (205, 75, 40), (60, 60, 60), (235,
 SCALE = 3  # painted larger and reduced, for smooth lines
 SHOWN_S = 4.0
 CELL = 132  # pixels
+SHEET_VIDEOS, SHEET_FRAMES = 12, 6
 # For each behaviour: the posture, the age in months, and the state.
 SHOWN = {
     "kick_alternating": ("supine", 4, "active"), "kick_unilateral": ("supine", 5, "active"),
@@ -159,6 +161,25 @@ def _sheet(rows: list[tuple[str, list[tuple[np.ndarray, float, str]]]]) -> Image
         for x, (landmarks, aspect, when) in enumerate(cells):
             image.paste(paint_pose(landmarks, aspect), (x * CELL, top + text))
             draw.text((x * CELL + 3, top + text), when, fill=(150, 150, 150), font=ImageFont.load_default(9))
+    return image
+
+
+def video_sheet(paths: Sequence[Path]) -> Image.Image:
+    """One row a video, its frames at SHEET_FRAMES evenly spaced times."""
+    import cv2
+
+    image = Image.new("RGB", (SHEET_FRAMES * 2 * CELL, len(paths) * 2 * CELL), "white")
+    for row, path in enumerate(paths):
+        video = cv2.VideoCapture(str(path))
+        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        wanted = {int((place + 0.5) * count / SHEET_FRAMES): place for place in range(SHEET_FRAMES)}
+        for number in range(count):
+            found, frame = video.read()
+            if found and number in wanted:
+                cell = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+                cell.thumbnail((2 * CELL, 2 * CELL))
+                image.paste(cell, (wanted[number] * 2 * CELL, row * 2 * CELL))
+        video.release()
     return image
 
 
