@@ -25,7 +25,7 @@ class Data:
     positive: Annotated[MovementClass | None, Shown(default="none", advanced=True)] = None
     """Class of general movements with label 1."""
     rehash: Annotated[bool, ADVANCED] = False
-    """Read every file again, also those whose size and modification time have not changed."""
+    """Read unchanged files again, too."""
 
 
 @settings
