@@ -110,7 +110,7 @@ class Background:
         cv2.fillPoly(mask, [np.array(corners, np.int32)], 255)
         shade = cv2.GaussianBlur(np.roll(mask, 4, axis=(0, 1)), (0, 0), 5)
         picture = cv2.subtract(picture, cv2.cvtColor(shade // 6, cv2.COLOR_GRAY2BGR))
-        picture[mask > 0] = mat[mask > 0]
+        cv2.copyTo(mat, mask, picture)
         for _ in range(rng.integers(2, 9)):
             self._thing(picture)
         return picture
@@ -143,7 +143,7 @@ class Background:
         sheet = texture(rng, height, width, "clouds", look.colours[0], (250, 250, 250))
         mask = np.zeros((height, width), np.uint8)
         cv2.fillPoly(mask, [np.array(corners, np.int32)], 255)
-        picture[mask > 0] = sheet[mask > 0]
+        cv2.copyTo(sheet, mask, picture)
         thick = max(2, round(0.022 * self.size))
         for side in (-1, 1):
             for out in (0.72, 0.86):
@@ -250,19 +250,18 @@ def texture(rng: np.random.Generator, height: int, width: int, kind: str, colour
     picture = np.empty((height, width, 3), np.uint8)
     picture[:] = colour
     step = int(rng.integers(10, 40))
-    x, y = np.arange(width)[None, :], np.arange(height)[:, None]
+    x, y = np.arange(width, dtype=np.int32)[None, :], np.arange(height, dtype=np.int32)[:, None]
     if rng.random() < 0.5:
-        x, y = x + 0 * y, y + 0 * x
         tilt = rng.uniform(-0.8, 0.8)
-        x, y = (x + tilt * y).astype(int), (y - tilt * x).astype(int)
+        x, y = (x + tilt * y).astype(np.int32), (y - tilt * x).astype(np.int32)
     if kind == "checks":
-        picture[((x // step) % 2) ^ ((y // step) % 2) == 1] = second
+        _fill(picture, ((x // step) % 2) ^ ((y // step) % 2) == 1, second)
     elif kind == "stripes":
-        picture[np.broadcast_to((x // step) % 2 == 1, (height, width))] = second
+        _fill(picture, (x // step) % 2 == 1, second)
     elif kind == "dots":
-        picture[((x % step) - step / 2) ** 2 + ((y % step) - step / 2) ** 2 < (0.25 * step) ** 2] = second
+        _fill(picture, ((x % step) - step / 2) ** 2 + ((y % step) - step / 2) ** 2 < (0.25 * step) ** 2, second)
     elif kind == "planks":
-        picture[np.broadcast_to(y % (2 * step) < 2, (height, width))] = _times(colour, 0.6)
+        _fill(picture, y % (2 * step) < 2, _times(colour, 0.6))
     strength = {"clouds": 34, "planks": 16}.get(kind, 12)
     for grain in (9, 40):
         coarse = rng.normal(0, strength, (height // grain + 3, width // grain + 3)).astype(np.float32)
@@ -270,6 +269,13 @@ def texture(rng: np.random.Generator, height: int, width: int, kind: str, colour
         cv2.add(picture, cv2.merge([np.maximum(cloud, 0).astype(np.uint8)] * 3), dst=picture)
         cv2.subtract(picture, cv2.merge([np.maximum(-cloud, 0).astype(np.uint8)] * 3), dst=picture)
     return picture
+
+
+def _fill(picture: np.ndarray, where: np.ndarray, colour: Colour) -> None:
+    """Paint where `where` is true, which broadcasts to (height, width)."""
+    paint = np.empty_like(picture)
+    paint[:] = colour
+    cv2.copyTo(paint, np.ascontiguousarray(np.broadcast_to(where, picture.shape[:2])).view(np.uint8), picture)
 
 
 def _ball(picture: np.ndarray, at: np.ndarray, radius: float, colour: Colour) -> None:

@@ -13,13 +13,14 @@ from spasm.simulation.appearance import Look, Take
 from spasm.simulation.behaviours import COLUMN, Behaviour, least_jerk
 from spasm.simulation.body import SIDES
 from spasm.simulation.infant_drawing import View
-from spasm.simulation.shapes import Light, paint, shaded
+from spasm.simulation.shapes import Light, hulls, paint, paint_hull, shaded
 
 HANDLING = tuple(name for name in repertoire.NOT_BY_CHILD if name != "camera_jerk")
 COMES_S = 0.7  # an arm comes so long before the child is moved, and goes so long after it
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 HEAD = ("left_ear", "right_ear")
 # Radii and lengths as fractions of the child's length.
+FINGERS = np.array([-0.75, -0.25, 0.25, 0.75])[:, None]  # their places across the hand
 FOREARM, PALM, FINGER, REACH = (0.075, 0.048), 0.056, (0.017, 0.014), 0.13
 
 
@@ -83,20 +84,16 @@ class Caregiver:
 
     def draw(self, image: np.ndarray, view: View, light: Light, time_s: float, behind: bool) -> None:
         """Paint the arms that are behind the child, or those before it."""
-        size = float(np.median(view.scale))
-        for visit in self.visits:
-            if visit.behind == behind and visit.start_s < time_s < visit.end_s:
-                pat = 0.02 * size * np.sin(2 * np.pi * visit.hertz * time_s)
-                self._arm(
-                    image,
-                    view.at(*visit.landmarks)[:2] + pat,
-                    _near(time_s, visit.start_s, visit.end_s),
-                    size,
-                    light,
-                    visit.other,
-                )
         start_s, end_s = self.take.idle_s
-        if self.look.idle_arm and not behind and start_s < time_s < end_s:
+        rests = self.look.idle_arm and not behind and start_s < time_s < end_s
+        coming = [v for v in self.visits if v.behind == behind and v.start_s < time_s < v.end_s]
+        if not coming and not rests:
+            return
+        size = float(np.median(view.scale))
+        for visit in coming:
+            at = view.at(*visit.landmarks)[:2] + 0.02 * size * np.sin(2 * np.pi * visit.hertz * time_s)
+            self._arm(image, at, _near(time_s, visit.start_s, visit.end_s), size, light, visit.other)
+        if rests:
             place = np.array(self.take.idle_at) * (self.width, self.height)
             away = place - view.at(*TRUNK)[:2]  # beside the child, not on it
             place = place + away / max(float(np.linalg.norm(away)), 1.0) * 0.3 * size
@@ -114,10 +111,12 @@ class Caregiver:
         paint(image, np.array([back, wrist]), size * np.array(FOREARM), skin, light)
         cuff = wrist - 0.28 * size * way
         paint(image, np.array([back, cuff]), size * np.array([0.1, 0.085]), sleeve, light)
-        for share in (-0.75, -0.25, 0.25, 0.75):
-            root = hand + size * (0.1 * REACH * way + 0.055 * share * across)
-            tip = hand + size * ((0.85 - 0.15 * abs(share)) * REACH * way + 0.065 * share * across)
-            paint(image, np.array([root, tip]), size * np.array(FINGER), shaded(skin, 0.95), light)
+        roots = hand + size * (0.1 * REACH * way + 0.055 * FINGERS * across)
+        tips = hand + size * ((0.85 - 0.15 * abs(FINGERS)) * REACH * way + 0.065 * FINGERS * across)
+        radii = np.broadcast_to(size * np.array(FINGER), (len(FINGERS), 2))
+        colours = [shaded(shaded(skin, 0.95), shade) for shade in light.shades()]
+        for finger in hulls(np.stack([roots, tips], axis=1), radii, light):
+            paint_hull(image, finger, colours)
         paint(image, np.array([wrist, hand]), size * np.array([0.044, PALM]), skin, light)
         thumb = hand + size * (0.02 * way + (0.085 if other else -0.085) * across)
         paint(image, np.array([hand, thumb]), size * np.array([0.022, 0.016]), shaded(skin, 1.02), light)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from spasm.simulation.appearance import Colour, Look
-from spasm.simulation.shapes import Light, disc, mixed, paint_ellipse, polygon, shaded, stroke
+from spasm.simulation.shapes import Light, disc, ellipses, mixed, paint_hull, polygon, shaded, stroke
 
 if TYPE_CHECKING:
     from spasm.simulation.infant_drawing import View
@@ -53,17 +53,17 @@ class Heads:
         directions += [_unit(np.array([sign, 1, 1]) * place) for place in (EYE, CHEEK) for _, sign in SIDES]
         directions.append((0, 0, 1))
         self.facing = self._facing(np.array(directions, dtype=float))
-        self.hair = SPHERE[SPHERE @ _unit(CROWN) > look.child.hairline]
-        self.hair_shown = self._facing(self.hair) > -0.1
+        hair = SPHERE[SPHERE @ _unit(CROWN) > look.child.hairline]
+        self.hair_shown = self._facing(hair) > -0.1
+        self.hair = (self.centre[:, None] + 1.04 * hair @ self.axes[:, :, :2]).astype(np.float32)
+        self.outlines = ellipses(self.centre, self.axes[:, :, :2], light)
+        self.colours = [shaded(look.child.skin, shade) for shade in light.shades()]
+        self.cheeks = mixed(look.child.skin, (110, 100, 225), look.child.cheeks)
 
     def _facing(self, directions: np.ndarray) -> np.ndarray:
         """How much the surface in directions (N, 3) faces the camera, (F, N)."""
         normal = directions @ self.normals
         return -normal[..., 2] / np.linalg.norm(normal, axis=-1)
-
-    def _point(self, number: int, directions: np.ndarray) -> np.ndarray:
-        """Where the surface in directions (N, 3) is in the picture, (N, 2)."""
-        return self.centre[number] + directions @ self.axes[number, :, :2]
 
     def draw(self, image: np.ndarray, number: int, face: Expression) -> None:
         """Paint ears, head, hair and face of one frame."""
@@ -73,7 +73,7 @@ class Heads:
         for ear, shown in ears:
             if shown < 0.15:
                 disc(image, ear, 0.024 * size, shaded(skin, 0.8))
-        paint_ellipse(image, self.centre[number], self.axes[number, :, :2], skin, self.light)
+        paint_hull(image, self.outlines[number], self.colours)
         self._hair(image, number)
         for ear, shown in ears:
             if shown >= 0.15:
@@ -89,7 +89,7 @@ class Heads:
             return
         thin = 0.35 if self.look.child.hairline > 0.5 else 0.0
         colour = mixed(self.look.child.hair, self.look.child.skin, thin)
-        hull = cv2.convexHull(self._point(number, 1.04 * self.hair[shown]).astype(np.float32))[:, 0]
+        hull = cv2.convexHull(self.hair[number, shown])[:, 0]
         polygon(image, hull, shaded(colour, 0.85))
         middle = hull.mean(axis=0)
         moved = middle + 0.15 * np.linalg.norm(self.axes[number, 0]) * self.light.direction
@@ -101,8 +101,8 @@ class Heads:
         skin, facing = child.skin, self.facing[number].tolist()
         for place, (name, sign) in enumerate(SIDES):
             if facing[4 + place] > 0.3:
-                cheek = _unit(np.array([sign, 1, 1]) * CHEEK)
-                disc(image, self._point(number, 0.9 * cheek), 0.022 * size, mixed(skin, (110, 100, 225), child.cheeks))
+                cheek = 0.9 * np.array([sign, 1, 1]) * UNIT_CHEEK
+                disc(image, self.centre[number] + cheek @ self.axes[number, :, :2], 0.022 * size, self.cheeks)
             if facing[2 + place] < 0.12:
                 continue
             at = view.at(f"{name}_eye")[:2]
@@ -153,3 +153,4 @@ def _sphere(points: int) -> np.ndarray:
 
 
 SPHERE = _sphere(HAIR_POINTS)
+UNIT_CHEEK = _unit(np.array(CHEEK))

@@ -90,13 +90,13 @@ def _darken(image: np.ndarray, light: np.ndarray) -> None:
     rows, columns = (np.flatnonzero((light < 255).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return
-    left = cv2.resize(light, (image.shape[1], image.shape[0]))
+    left = cv2.resize(cv2.merge([light] * 3), (image.shape[1], image.shape[0]))
     down, right = image.shape[0] / light.shape[0], image.shape[1] / light.shape[1]
     part = (
         slice(int((rows[0] - 1) * down) if rows[0] else 0, int((rows[-1] + 2) * down)),
         slice(int((columns[0] - 1) * right) if columns[0] else 0, int((columns[-1] + 2) * right)),
     )
-    image[part] = cv2.multiply(image[part], cv2.merge([left[part]] * 3), scale=1 / 255)
+    image[part] = cv2.multiply(image[part], left[part], scale=1 / 255)
 
 
 class _Cover:
@@ -162,10 +162,9 @@ class _Sensor:
         size, hertz = look.flicker
         image = cv2.multiply(image, self.gain, scale=(1 + size * np.sin(2 * np.pi * hertz * time_s)) / 128)
         if look.soft < 1:
-            small = cv2.resize(
-                image, (round(look.soft * width), round(look.soft * height)), interpolation=cv2.INTER_AREA
-            )
-            image = cv2.resize(small, self.size, interpolation=cv2.INTER_LINEAR)
+            small = (round(look.soft * width), round(look.soft * height))
+            image = cv2.resize(cv2.GaussianBlur(image, (3, 3), 0), small)  # INTER_AREA would be six times slower
+            image = cv2.resize(image, self.size)
         else:
             image = cv2.blur(image, (2, 2)) if look.noise > 4 else cv2.GaussianBlur(image, (3, 3), 0)
         if look.ghost and self.before is not None:

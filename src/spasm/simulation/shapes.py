@@ -42,7 +42,7 @@ def hulls(centres: np.ndarray, radii: np.ndarray, light: Light) -> np.ndarray:
 
 
 def paint_hull(image: np.ndarray, layers: np.ndarray, colours: list[Colour]) -> None:
-    """Paint the convex hull of the points of each layer (L, P, 2), as `hulls` gives them, in its colour."""
+    """Paint the convex hull of the points of each layer (L, P, 2), from `hulls` or `ellipses`, in its colour."""
     edge = cv2.LINE_AA
     for points, colour in zip(layers, colours, strict=True):
         cv2.fillConvexPoly(image, cv2.convexHull(points), colour, edge, SHIFT)
@@ -54,14 +54,17 @@ def paint(image: np.ndarray, centres: np.ndarray, radii: np.ndarray, colour: Col
     paint_hull(image, hulls(centres, radii, light), [shaded(colour, shade) for shade in light.shades()])
 
 
-def paint_ellipse(image: np.ndarray, centre: np.ndarray, axes: np.ndarray, colour: Colour, light: Light) -> None:
-    """Paint the picture of an ellipsoid: centre (2,), and its three half axes as rows (3, 2), in pixels."""
-    values, vectors = np.linalg.eigh(axes.T @ axes)
-    rim = (CIRCLE_FINE * np.sqrt(np.maximum(values, 0.5))) @ vectors.T
-    radius = float(np.sqrt(np.maximum(values, 0.5)).mean())
-    for number, shade in enumerate(light.shades()):
-        points = centre + MOVE[number] * radius * light.direction + SHRINK[number] * rim
-        polygon(image, points, shaded(colour, shade), cv2.LINE_AA if number == 0 else cv2.LINE_8)
+def ellipses(centres: np.ndarray, axes: np.ndarray, light: Light) -> np.ndarray:
+    """Outlines of ellipsoids in every layer, (F, L, P, 2) int32 in 1/16 pixel.
+
+    centres: (F, 2); axes: (F, 3, 2), the three half axes of each as rows, in pixels.
+    """
+    values, vectors = np.linalg.eigh(axes.transpose(0, 2, 1) @ axes)
+    half = np.sqrt(np.maximum(values, 0.5))
+    rim = (CIRCLE_FINE * half[:, None]) @ vectors.transpose(0, 2, 1)
+    moved = centres[:, None] + MOVE[:, None] * half.mean(axis=1)[:, None, None] * light.direction
+    points = moved[:, :, None] + SHRINK[:, None, None] * rim[:, None]
+    return np.rint(points * (1 << SHIFT)).astype(np.int32)
 
 
 def polygon(image: np.ndarray, points: np.ndarray, colour: Colour, edge: int = cv2.LINE_AA) -> None:
