@@ -74,7 +74,7 @@ def main(settings: BenchmarkPublished) -> int:
 
 def published() -> dict[str, tuple[nn.Module, Callable[..., torch.Tensor], list[tuple[int, ...]]]]:
     """Each network with its published sizes, its transcription, and the shapes of its inputs."""
-    patches = [(30, 15, 3, 32, 32), (30, 15, 3)]
+    patches = [(30, 15, 3 * 32 * 32 + 3)]  # a patch and a keypoint of each joint
     return {
         "STAM": (StamNetwork().eval(), plain_stam, [(7, 150, 18)]),
         "VSViG light": (VsvigPatches(LIGHT).eval(), plain_vsvig, patches),
@@ -130,8 +130,9 @@ def plain_attention(weights: Weights, name: str, x: torch.Tensor) -> torch.Tenso
 # ---- VSViG, layer by layer
 
 
-def plain_vsvig(weights: Weights, patches: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
-    """Patches (B, T, 15, 3, 32, 32) and keypoints (B, T, 15, 3) to logits (B,)."""
+def plain_vsvig(weights: Weights, features: torch.Tensor) -> torch.Tensor:
+    """Patches and keypoints (B, T, 15, 3 * 32 * 32 + 3) to logits (B,)."""
+    patches, keypoints = features[..., :-3], features[..., -3:]
     batch, steps, joints = patches.shape[:3]
     x = F.conv2d(patches.reshape(-1, 3, 32, 32), weights["patch.weight"], weights["patch.bias"], 32)
     x = norm(weights, "patch_norm", x).reshape(batch, steps, joints, -1).permute(0, 3, 1, 2)

@@ -101,9 +101,8 @@ def our_work(frames: int, precision: torch.dtype, device: torch.device) -> dict[
     count = scored_at_once(device)
     poses, networks = sample_poses(count, frames), sample_networks()
     weights = [{**network.state_dict(), "offset": torch.tensor(0.0)} for network in networks]
-    predictor = NetworkPredictor(
-        lambda: StgcnMilModel().build(StgcnMilConfig()), weights, StgcnMilConfig(), device, precision
-    )
+    model, config = StgcnMilModel(), StgcnMilConfig()
+    predictor = NetworkPredictor(lambda: model.build(config), weights, model, config, device, precision)
     on_device = torch.from_numpy(poses).to(device)
     parts = [build_features(part, READ) for part in on_device.split(predictor.batch)]
 

@@ -55,8 +55,8 @@ class Compare:
 
     read: Annotated[DataSets, FLAT] = DataSets()
     out: Path = Path("output/compare")
-    """Folder for the table and the runs; what is trained there is continued."""
-    models: Annotated[tuple[str, ...], Shown(value="NAMES", default="all that read poses")] = POSE_MODELS
+    """Folder for the table and the runs, which are continued."""
+    models: Annotated[tuple[str, ...], Shown(value="NAMES", default="all on poses")] = POSE_MODELS
     """Models to train, by spaces or commas. `--help --models NAME` explains a model's own settings."""
     seeds: Annotated[int, within(1, 100)] = 3
     """Seeds to train each model with, from 0."""
@@ -90,8 +90,9 @@ def main(settings: Compare) -> int:
     runs = {}
     for (name, folder), length in zip(folders.items(), frames, strict=True):  # all, so that no error comes after hours
         data = load_training(
-            folder, length, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks
-        )
+            folder, length, read.name_pattern, settings.cache, progress.reading, read.rehash, read.landmarks,
+            read.positive,
+        )  # fmt: skip
         print(f"{printable(folder)}: {console.data_summary(data)}")
         app.warn([*map(str, data.warnings), *data.findings])
         runs[name] = open_run(settings.out / name / "run", data, folder, data.poses.shape[1], settings.split)

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+from spasm.cli import app  # isort: skip  # first: it reports packages that are missing
+
 import numpy as np
 
-from spasm.cli import app
 from spasm.config.fields import ADVANCED, Shown, settings, to_tree, within
 from spasm.core import files
 from spasm.core.errors import DataError, first_few

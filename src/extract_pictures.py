@@ -21,6 +21,7 @@ from spasm.core.text import shell_words
 from spasm.data.pictures import Kind
 from spasm.data.pose import FRAMES
 from spasm.video import landmarker
+from spasm.video.image_inputs import MASKS
 from spasm.video.segment_pictures import Settings, make_pictures, read_places
 
 
@@ -46,7 +47,7 @@ class ExtractPictures:
     """Videos read side by side."""
 
     def __post_init__(self) -> None:
-        if self.mask not in ("pose", "mediapipe") and not Path(self.mask).is_file():
+        if self.mask not in MASKS and not Path(self.mask).is_file():
             raise SettingsError(f"--mask {self.mask} is no file, and neither pose nor mediapipe")
 
 

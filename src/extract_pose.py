@@ -28,6 +28,7 @@ from spasm.core.text import shell_words
 from spasm.data.pose import FRAMES
 from spasm.video import one_video
 from spasm.video.extraction import PACKAGES, extract_videos
+from spasm.video.image_inputs import MASKS
 from spasm.video.one_video import Extraction
 from spasm.video.tracking import Pick
 from spasm.video.video_labels import read_labels
@@ -62,8 +63,9 @@ class ExtractPose:
     pictures: Annotated[Literal["none", "vsvig", "two_stream", "both"], ADVANCED] = "none"
     """Pictures to write of each segment: patches around joints for VSViG, or the upright child and its optical flow
     for the two-stream network. Both show the child."""
-    mask_model: Annotated[Path | None, Shown(default="the pose model", advanced=True)] = None
-    """ONNX file of a model, such as U2-Net, that separates the child from the background for two_stream."""
+    mask: Annotated[str, ADVANCED] = "pose"
+    """What separates the child from the background for two_stream: pose, painted from the pose; mediapipe, the pose
+    model's own mask; or the ONNX file of a model, such as U2-Net."""
     workers: Annotated[int, within(0, 256), Shown(default="one for every two CPU cores")] = 0
     """Videos extracted side by side."""
     cluster: Cluster = ""
@@ -71,8 +73,10 @@ class ExtractPose:
     address, or the file that it wrote, see docs/cluster.md."""
 
     def __post_init__(self) -> None:
-        if self.mask_model and self.pictures not in ("two_stream", "both"):
-            raise SettingsError("--mask-model is for --pictures two_stream or both")
+        if self.mask != "pose" and self.pictures not in ("two_stream", "both"):
+            raise SettingsError("--mask is for --pictures two_stream or both")
+        if self.mask not in MASKS and not Path(self.mask).is_file():
+            raise SettingsError(f"--mask {self.mask} is no file, and neither pose nor mediapipe")
 
 
 def main(settings: ExtractPose) -> int:
@@ -89,7 +93,7 @@ def main(settings: ExtractPose) -> int:
         settings.frames,
         settings.pictures,
         settings.preview,
-        settings.mask_model,
+        settings.mask,
     )
     bar = functools.partial(progress.progress, "extracting", unit="frame")
     labels = None if settings.labels is None else read_labels(settings.labels, settings.videos)

@@ -6,6 +6,7 @@ loss "squared" learns a probability that rises between the two onsets.
 
 Examples:
   python src/segments_from_onsets.py --recordings input/videos/recordings --seizures seizures.csv --out input/onsets
+  python src/segments_from_onsets.py --recordings night_1.npy --seizures seizures.csv --before-s 600 --out input/short
 """
 
 import sys

@@ -49,7 +49,8 @@ SCRIPTS = sorted(
 NO_DEMO = {
     "src/build_pose_models.py", "src/compare_reviews.py", "src/extract_pose.py", "src/import_poses.py",
     "src/pool_evaluations.py", "src/segments_from_events.py", "src/extract_general_movements.py",
-    "src/train_general_movements.py",
+    "src/train_general_movements.py", "src/extract_pictures.py", "src/evaluate_onsets.py",
+    "src/segments_from_onsets.py", "src/simulate_general_movements.py",
 }  # fmt: skip
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS)
 

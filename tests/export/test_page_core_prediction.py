@@ -85,7 +85,7 @@ class Predicted:
         self.decision, self.prediction, self.done = decision, prediction, 0
 
     def predict(self, batches: Iterable[tuple[Any, np.ndarray]]) -> Iterator[BatchPrediction]:
-        for key, poses in batches:
+        for key, poses, *_ in batches:
             self.done += len(poses)
             attention = self.prediction.attention[self.done - len(poses) : self.done]
             yield BatchPrediction(key, visible_mask(poses).any(axis=2), seen_frames(poses), {}, attention)

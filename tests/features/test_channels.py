@@ -16,7 +16,7 @@ from spasm.data.dataset import TrainingData
 from spasm.features.body_channels import USUAL_SPEED, smooth_in_time, squashed
 from spasm.features.channels import CHANNELS, build_features, interpolate
 from spasm.features.exportable import nanmedian
-from spasm.models.networks import predictor, trainer
+from spasm.models.networks import inputs, predictor
 
 torch.set_num_threads(1)
 
@@ -441,15 +441,16 @@ def test_training_and_scoring_build_features_with_the_same_function(monkeypatch)
         seen.append((build_features(batch, options), options))
         return seen[-1][0]
 
-    assert trainer.build_features is predictor.build_features is build_features
-    monkeypatch.setattr(trainer, "build_features", spy)
+    assert inputs.build_features is build_features
+    monkeypatch.setattr(inputs, "build_features", spy)
     training = trainer_of("stgcn_mil", config, data)
     training.run_epoch()
     assert len(seen) == 1
-    monkeypatch.setattr(predictor, "build_features", spy)
+    monkeypatch.setattr("spasm.features.channels.build_features", spy)  # imported when it is called
     opened = predictor.NetworkPredictor(
         lambda: NETWORKS["stgcn_mil"].build(config),
         [training.final_weights()],
+        NETWORKS["stgcn_mil"],
         config,
         torch.device("cpu"),
         torch.float32,

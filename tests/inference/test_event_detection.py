@@ -395,7 +395,7 @@ class Sure:
         self.decision = types.SimpleNamespace(frames=T)
 
     def predict(self, batches):
-        for key, poses in batches:
+        for key, poses, *_ in batches:
             posed = np.asarray(visible_mask(poses).any(axis=2))
             logits = {"sure": np.full(len(poses), 0.99)}
             yield BatchPrediction(key, posed, seen_frames(poses), logits, np.zeros(posed.shape))

@@ -21,7 +21,7 @@ DOCS = {path.stem: path for path in DOCUMENTS if path.parent.name == "docs"}
 # In an order in which each finds what it needs.
 RUN = ("simulation", "models", "method", "video", "recordings", "review", "data", "evaluation")
 # They need data or machines that cannot be made here; or seconds that tests/export and tests/cluster spend already.
-PARSED = ("browser", "cluster", "general_movements", "onnx", "results", "seizure_onsets")
+PARSED = ("browser", "cluster", "general_movements", "onnx", "pictures", "results", "seizure_onsets")
 
 
 def test_every_page_with_commands_is_run_or_parsed_and_begins_with_its_purpose():

@@ -155,7 +155,7 @@ def test_a_gpu_trains_what_the_processor_does(precision):
     ]
     predicted = [
         probability(
-            NetworkPredictor(lambda: STGCN.build(config), [one], config, CPU, torch.float32)
+            NetworkPredictor(lambda: STGCN.build(config), [one], STGCN, config, CPU, torch.float32)
             .predict(data.poses, np.arange(64))
             .logits[0]
         )

@@ -33,7 +33,7 @@ class Steep:
     decision = types.SimpleNamespace(frames=T)
 
     def predict(self, batches):
-        for key, poses in batches:
+        for key, poses, *_ in batches:
             posed = visible_mask(poses).any(axis=2)
             nose = np.where(np.isfinite(poses[:, :, 0, 0]), poses[:, :, 0, 0], 0)
             attention = np.where(nose == nose.max(1, keepdims=True), nose, 0)

@@ -189,14 +189,14 @@ def test_a_users_mask_model_is_used_and_another_file_is_refused(make_video, tmp_
     model = tmp_path / "brightness.onnx"
     model.write_bytes(onnx_of_brightness())
     words = (make_video("masked.mp4", seconds=2), "--frames", 60, "--pictures", "two_stream", "--max-people", 1)
-    finished = extract(*words, "--out", tmp_path / "own", "--mask-model", model)
+    finished = extract(*words, "--out", tmp_path / "own", "--mask", model)
     assert finished.returncode == 0, finished.stderr
     mask = image_inputs.open_mask(str(model), MODEL, 1).mask(
         np.stack([texture(200, 300)[..., 0]] * 3, 2), missing_frames(1)[0]
     )
     assert mask.shape == (200, 300) and mask.min() == pytest.approx(0, abs=0.05) and mask.max() > 0.9
     model.write_bytes(b"none" + struct.pack("<d", 1.0))
-    finished = extract(*words, "--out", tmp_path / "none", "--mask-model", model)
+    finished = extract(*words, "--out", tmp_path / "none", "--mask", model)
     assert finished.returncode == 1
     assert not list((tmp_path / "none").glob("recordings/*")), "refused before the long part"
     assert "brightness.onnx: is no model that OpenCV reads" in finished.stderr

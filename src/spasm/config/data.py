@@ -21,11 +21,11 @@ class Data:
     name_pattern: Annotated[Literal["challenge", "safe"], ADVANCED] = "challenge"
     """Segment names: child_{number}_{number}.npy only, or any safe {child}_{segment}.npy."""
     landmarks: Annotated[LandmarkSet, ADVANCED] = "all"
-    """Landmarks that a run reads: all 33 of MediaPipe, or only those that 2-D tools have too, without z."""
+    """Landmarks that a run reads: all 33, or those of 2-D tools, without z."""
     positive: Annotated[MovementClass | None, Shown(default="none", advanced=True)] = None
-    """Of a tree of general movements (WMs/, FMs/, PR/): the class with label 1; the others have 0."""
+    """Class of general movements with label 1."""
     rehash: Annotated[bool, ADVANCED] = False
-    """Read every file again, also those whose size and modification time have not changed."""
+    """Read unchanged files again, too."""
 
 
 @settings
@@ -35,7 +35,7 @@ class Folds:
     folds: Annotated[int, within(2, 100)] = 5
     """Number of folds; each child is in one."""
     splitter: Annotated[Literal["stratified", "grouped"], ADVANCED] = "stratified"
-    """Both keep each child in one fold; stratified also balances the fraction of positives."""
+    """How children are divided; stratified balances the fraction of positives."""
     fold_seed: Annotated[Seed, ADVANCED] = 0
     """Seed of the folds; --seed never changes them."""
     folds_file: Annotated[Path | None, ADVANCED] = None

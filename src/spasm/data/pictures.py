@@ -116,7 +116,7 @@ def read_pictures(path: Path, kind: Kind) -> Arrays:
                     raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
         except Exception as error:  # a damaged archive raises nearly anything
             reason = f"is no file of pictures ({type(error).__name__}: {error})"
-            raise DataError(path, reason, "delete it and extract it again: docs/video.md") from error
+            raise DataError(path, reason, "delete it and extract it again: docs/pictures.md") from error
     return arrays
 
 
@@ -131,7 +131,7 @@ def content_key(path: Path) -> str:
                 return " ".join(f"{entry.filename} {entry.file_size} {entry.CRC}" for entry in archive.infolist())
         except Exception as error:
             reason = f"is no file of pictures ({type(error).__name__}: {error})"
-            raise DataError(path, reason, "delete it and extract it again: docs/video.md") from error
+            raise DataError(path, reason, "delete it and extract it again: docs/pictures.md") from error
 
 
 def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
@@ -175,7 +175,7 @@ def _held(path: Path, kind: Kind) -> Arrays:
 
 def no_pictures(path: Path, kind: Kind) -> DataError:
     """The error for a segment without a file of pictures."""
-    hint = f"extract them: extract_pose.py --pictures {kind}, or extract_pictures.py; see docs/video.md"
+    hint = f"extract them: extract_pose.py --pictures {kind}, or extract_pictures.py; see docs/pictures.md"
     return DataError(path, "is not there", hint)
 
 

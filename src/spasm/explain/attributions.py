@@ -143,7 +143,7 @@ class Opened:
     predictor: Predictor
 
 
-def _explain(work: tuple[Any, ...], poses: np.ndarray, pictures: SegmentPictures | None) -> Explanation:
+def _explain(work: tuple[Any, ...], poses: np.ndarray, pictures: SegmentPictures | None = None) -> Explanation:
     run, name, explainer, landmarks, folds, hardware = work
     if Opened.folds != folds:
         if explainer.model.library == "torch":

@@ -52,7 +52,7 @@ class PictureNetworkModel(NetworkModel):
         assert self.pictures is not None
         check_length(poses.shape[1], self.name)
         if pictures is None:
-            hint = "use a run without it, or a command that reads segments or videos with pictures; see docs/video.md"
+            hint = "use a run without it, or give segments with pictures: docs/pictures.md"
             raise DataError(self.name, "reads pictures of the child, and is given poses alone", hint)
         read = [self.shrink(pictures.read(self.pictures, int(row)), config) for row in rows]
         return self.features(

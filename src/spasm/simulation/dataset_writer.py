@@ -140,7 +140,7 @@ def _write_segments(
         for child in range(1, children + 1)
     )
     share = children if with_videos else (children * segments_per_child) // (10 * CHILDREN_WORTH_A_WORKER)
-    written = list(progress(_side_by_side(jobs, workers, share), children))
+    written = list(progress(side_by_side(jobs, workers, share), children))
     rows = sorted((row for rows, _ in written for row in rows), key=lambda row: row["segment_name"])
     training = ((row["segment_name"], row["label"]) for row in rows if row["split"] == "train")
     files.write_csv(folder / "truth.csv", TRUTH_COLUMNS, (list(row.values()) for row in rows))
@@ -194,7 +194,7 @@ def _write_recordings(
     jobs = (
         delayed(_write_recording)(folder, child, number, minutes, seed, world, with_videos) for child, number in dealt
     )
-    written = list(progress(_side_by_side(jobs, workers, recordings), recordings))
+    written = list(progress(side_by_side(jobs, workers, recordings), recordings))
     files.write_csv(folder / "events.csv", EVENT_COLUMNS, (row for events, _ in written for row in events))
     files.write_csv(folder / "seizures.csv", SEIZURE_COLUMNS, (row for _, seizures in written for row in seizures))
     made = ["events.csv", "seizures.csv", *(f"recordings/child_{child}_{number}.npy" for child, number in dealt)]
@@ -246,7 +246,7 @@ def _write_previews(folder: Path, seed: int, world: SimulationConfig) -> list[st
     return made
 
 
-def _side_by_side(jobs: Iterable[Any], workers: int, most: int) -> Iterable[Any]:
+def side_by_side(jobs: Iterable[Any], workers: int, most: int) -> Iterable[Any]:
     """Results of delayed calls in their order, by `workers` processes, at most `most`."""
     with warnings.catch_warnings():
         # Ctrl-C cancels the running tasks; joblib's warning about it is not needed.

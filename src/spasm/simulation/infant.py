@@ -46,7 +46,9 @@ TEMPO_SPREAD, RESTLESS_SPREAD = 0.45, 0.5
 STILLED = 0.85  # of slow movement during a spasm and after it (assumed)
 SLOW_S = 0.45  # width of its bumps
 LEG_JOINTS = np.array([name.endswith(LEG) for name in JOINTS])
-STATE_SIZE = {"sleep": 0.04, "rest": 0.45, "active": 1.0, "fidgety": 1.0, "writhing": 1.3, "fussing": 1.1}
+STATE_SIZE = {
+    "sleep": 0.04, "rest": 0.45, "active": 1.0, "fidgety": 1.0, "writhing": 1.3, "fussing": 1.1, "poor": 0.8,
+}  # fmt: skip
 # Sway of a child who sits or is held: degrees and metres (assumed).
 SWAY = np.array([3.0, 4.0, 3.0, 0.012, 0.008, 0.012])
 # A hand-held phone sways by about half a degree of the 40 to 67 it sees, and trembles at 4 to 12 Hz (Japanese Journal
@@ -60,6 +62,7 @@ HAND_TREMOR = np.array([0.0006, 0.0006, 0.03, 0.0])
 WRITHING_MONTHS, WRITHING_SHARE = 4, 0.33
 FIDGETY_MONTHS = 5
 FIDGETY = 0.15
+REPEATS_S = 2.0  # of movement that a poor repertoire repeats, which is monotonous (same source; assumed)
 # Breaths a minute at 3, 6 and 12 months, awake (Rusconi et al. 1994, Pediatrics), used in sleep too; shoulders lift by
 # a degree (assumed).
 BREATHS = ((3, 6, 12), (44, 41, 36))
@@ -227,7 +230,7 @@ def move(
     clock = np.cumsum(np.maximum(tempo, 0.02) * np.gradient(t)) * activity
     moved = perform(behaviours, t)
     size = STATE_SIZE[state] * np.sqrt(activity) * video.restless
-    slow = wander(rng, clock, len(JOINTS), SLOW_S)
+    slow = repeated(rng, clock) if state == "poor" else wander(rng, clock, len(JOINTS), SLOW_S)
     if state == "fidgety":
         slow += FIDGETY * rng.uniform(0.5, 1.5) * wander(rng, clock, len(JOINTS), SLOW_S / 4)
     free = np.where(LEG_JOINTS, posture.legs_free, posture.arms_free)
@@ -240,6 +243,17 @@ def move(
     if video.camera.hand_held:
         moved[:, -4:] += wander(rng, t, 4, 0.6) * HAND_SWAY + tremble(rng, t, 4) * HAND_TREMOR
     return moved
+
+
+def repeated(rng: np.random.Generator, clock: np.ndarray) -> np.ndarray:
+    """Slow movement (T, 28) of a poor repertoire: the same few seconds, to and fro (Einspieler et al. 2016; assumed).
+
+    clock: (T,) rising.
+    """
+    once = np.arange(0, REPEATS_S, 1 / FPS)
+    there = wander(rng, once, len(JOINTS), SLOW_S)
+    at = REPEATS_S * np.abs((clock / REPEATS_S) % 2 - 1)
+    return np.stack([np.interp(at, once, column) for column in there.T], axis=1)
 
 
 def within_range(joints: np.ndarray) -> np.ndarray:

@@ -142,7 +142,7 @@ def _plan(
 def _is_whole(extraction: Extraction, name: str, kept: dict[str, Any], key: dict[str, Any]) -> bool:
     """Whether all files of a video exist and depend on the same key."""
     if key["pictures"] == "none":  # pictures of an earlier command are kept
-        key = key | {"pictures": kept.get("pictures"), "mask_model_sha256": kept.get("mask_model_sha256")}
+        key = key | {"pictures": kept.get("pictures"), "mask": kept.get("mask")}
     if {field: kept.get(field) for field in key} != key:
         return False
     out = extraction.out

@@ -265,6 +265,9 @@ class OnnxMask:
         return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
+MASKS = ("pose", "mediapipe")
+
+
 def open_mask(mask: str, model: Path, max_people: int) -> Any:
     """The requested mask, as a context manager: "pose", "mediapipe", or the path of an ONNX model."""
     if mask == "pose":

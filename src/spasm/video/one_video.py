@@ -42,8 +42,13 @@ class Extraction:
     """Pictures to write of each segment."""
     preview: bool = True
     """Whether to write a contact sheet of each video."""
-    mask_model: Path | None = None
-    """Model that separates the child from the background for two_stream; by default the pose model."""
+    mask: str = "pose"
+    """What separates the child from the background for two_stream, see `image_inputs.open_mask`."""
+
+    @property
+    def mask_model(self) -> Path | None:
+        """The user's own model of the mask."""
+        return None if self.mask in image_inputs.MASKS else Path(self.mask)
 
 
 def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[], None]) -> None:
@@ -118,7 +123,7 @@ def key_of(video: Path, extraction: Extraction) -> dict[str, Any]:
         "at": list(extraction.at) if extraction.at else [],
         "segment_frames": extraction.frames,
         "pictures": extraction.pictures,
-        "mask_model_sha256": files.sha256(extraction.mask_model) if extraction.mask_model else "",
+        "mask": files.sha256(extraction.mask_model) if extraction.mask_model else extraction.mask,
     }
 
 
@@ -138,9 +143,7 @@ def _write_pictures(
     """Write the pictures of each segment for a network that reads pictures; the video is decoded again."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if kind == "two_stream":
-        mask = image_inputs.open_mask(
-            str(extraction.mask_model or "mediapipe"), extraction.model, extraction.max_people
-        )
+        mask = image_inputs.open_mask(extraction.mask, extraction.model, extraction.max_people)
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)
         for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):

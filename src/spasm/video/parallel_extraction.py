@@ -157,8 +157,8 @@ def _extract_here(
 
     is_shared = task_process.place_of(marker) == marker
     out = extraction.out if is_shared else task_process.scratch_folder() / name
-    mask = extraction.mask_model and place_of(extraction.mask_model)
-    here = dataclasses.replace(extraction, out=out, model=place_of(extraction.model), mask_model=mask)
+    mask = str(place_of(extraction.mask_model)) if extraction.mask_model else extraction.mask
+    here = dataclasses.replace(extraction, out=out, model=place_of(extraction.model), mask=mask)
     place, frames = place_of(video), 0
 
     def advance(count: int) -> None:

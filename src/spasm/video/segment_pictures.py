@@ -128,7 +128,7 @@ def make_pictures(
     """
     check_length(settings.frames, "a network on pictures")
     with image_inputs.open_mask(settings.mask, settings.model, 1) as mask:  # fails now, not after the work
-        if settings.mask not in ("pose", "mediapipe"):
+        if settings.mask not in image_inputs.MASKS:
             mask(np.zeros((480, 640, 3), dtype=np.uint8), np.zeros((33, 5), dtype=np.float32))
     with files.lock(settings.data / f".{MANIFEST}.lock", "pictures are being made of these segments", wait_s=1.0):
         path = settings.data / MANIFEST

@@ -59,4 +59,4 @@ def open_kept(
                     kept = model.shrink(data.pictures.read(model.pictures, int(row)), config)
                     for file, array in zip(files, kept, strict=True):
                         file.write(np.ascontiguousarray(array).data)
-    return [np.load(os.fspath(path), mmap_mode="r") for path in paths]
+    return [np.load(os.fspath(path), mmap_mode="r", allow_pickle=False) for path in paths]
