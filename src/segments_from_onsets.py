@@ -11,6 +11,7 @@ Examples:
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,9 @@ from spasm.core import files
 from spasm.core.errors import DataError
 from spasm.core.text import shell_words
 from spasm.data.naming import child_of, same_child_twice
+from spasm.data.pictures import STEP
 from spasm.data.pose import FRAMES
+from spasm.data.recording_videos import TABLE, RecordingVideo, video_of
 from spasm.data.recordings import check_recordings, recording_paths
 from spasm.data.segment_folder import MARKER, check_replaceable, listed, write_segments
 from spasm.data.seizures import (
@@ -39,7 +42,8 @@ class SegmentsFromOnsets:
     """Flags of segments_from_onsets.py."""
 
     recordings: Annotated[tuple[Path, ...], REPEATED] = ()
-    """Recordings, {child}_{number}.npy, or folders of them; several after one flag, or each with its own."""
+    """Recordings, {child}_{number}.npy, or folders of them; several after one flag, or each with its own.
+    Their videos, if known, are listed in segment_videos.csv."""
     seizures: Path | None = None
     """Table with the columns recording, eeg_onset_s, clinical_onset_s."""
     out: Path = Path("input/onsets")
@@ -79,14 +83,35 @@ def main(settings: SegmentsFromOnsets) -> int:
     print(f"windows: {count.total():,} of {len(children)} children: {kinds}")
     print(f"seizures: {sum(map(len, seizures.values()))} in {len(paths)} recordings")
     names = f"train/, train_data.csv, onsets.csv, origin.csv (where each window comes from), seizures.csv, {MARKER}"
+    videos = [video_of(path) for path in paths]
+    if any(videos):
+        names += f", {TABLE}"
+        print(f"videos:  of {sum(map(bool, videos))} of {len(paths)} recordings")
     print(f"written: {settings.out}: {names}")
-    run = Path("output") / settings.out.resolve().name
-    words: list[object] = ["--data", settings.out, "--run", run, "--models", "vsvig", "--vsvig.loss", "squared"]
-    if settings.windows.frames != FRAMES:
-        words += ["--frames", settings.windows.frames]
-    print(f"next:    python src/train_folds.py {shell_words(*words)}")
-    print(f"         python src/evaluate_onsets.py {shell_words('--run', run, '--data', settings.out)}")
+    print("\n".join(next_commands(settings, videos)))
     return 0
+
+
+def next_commands(settings: SegmentsFromOnsets, videos: Sequence[RecordingVideo | None]) -> list[str]:
+    """The commands that train and evaluate: on pictures where the video of every recording is known, else on poses.
+
+    videos: of the recordings.
+    """
+    run, frames = Path("output") / settings.out.resolve().name, settings.windows.frames
+    data: list[object] = ["--data", settings.out]
+    length: list[object] = ["--frames", frames] if frames != FRAMES else []
+    commands = []
+    model = "vsvig"
+    if all(videos) and frames % STEP == 0:
+        model = "vsvig_patches"
+        elsewhere = any(video is not None and not Path(video.video).is_absolute() for video in videos)
+        folder: list[object] = ["--videos", "FOLDER"] if elsewhere else []
+        words = [*data, "--pictures", "vsvig", *folder, *length]
+        commands.append(f"src/extract_pictures.py {shell_words(*words)}")
+    words = [*data, "--run", run, "--models", model, f"--{model.replace('_', '-')}.loss", "squared", *length]
+    commands.append(f"src/train_folds.py {shell_words(*words)}")
+    commands.append(f"src/evaluate_onsets.py {shell_words('--run', run, *data)}")
+    return [f"{'' if number else 'next:':9}python {one}" for number, one in enumerate(commands)]
 
 
 if __name__ == "__main__":

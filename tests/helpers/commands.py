@@ -22,6 +22,8 @@ SCRIPTS = {
     "compare_reviews": ("src/compare_reviews.py", "CompareReviews"),
     "export_onnx": ("src/export_onnx.py", "ExportOnnx"),
     "segments_from_events": ("src/segments_from_events.py", "SegmentsFromEvents"),
+    "segments_from_onsets": ("src/segments_from_onsets.py", "SegmentsFromOnsets"),
+    "evaluate_onsets": ("src/evaluate_onsets.py", "EvaluateOnsets"),
 }
 CPU = ["--device", "cpu", "--precision", "float32"]
 SMALL = {

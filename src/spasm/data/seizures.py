@@ -45,7 +45,10 @@ class SeizureWindow(NamedTuple):
 
     @property
     def label(self) -> int:
-        """The target, rounded: 1 from the time on at which the ramp is 0.5, shortly before the clinical onset."""
+        """The target, rounded, so that label and target never disagree on which side of 0.5 a window is.
+
+        Models that learn labels need one; folds are stratified by it. It is 1 shortly before the clinical onset.
+        """
         return int(self.target >= 0.5)
 
     @property

@@ -25,11 +25,20 @@ def onset_table(found: Mapping[str, Any]) -> str:
     lines = [SIMULATED] if found["simulated"] else []
     lines.append(f"{found['seizures']} seizures, {found['recordings']} recordings, {found['children']} children")
     lines.append(f"{found['interictal_hours']:.2f} h interictal of {found['hours']:.2f} h of windows")
+    lines.append(f"{'':60}95 % interval over children")
     for key, name in ROWS:
-        value, low, high = (found["metrics"][key][end] for end in ("value", "low", "high"))
-        ends = "" if low is None or high is None else f"  {low:.2f} to {high:.2f}"
-        lines.append(f"{name:48}{'undefined' if value is None else f'{value:.2f}':>10}{ends}")
+        one = found["metrics"][key]
+        line = f"{name:48}{_number(one['value']):>10}"
+        if one["low"] is not None and one["high"] is not None:
+            line += f"  {_number(one['low'])} to {_number(one['high'])}"
+        if one.get("shortest") is not None:
+            line += f"; each: {_number(one['shortest'])} to {_number(one['longest'])}"
+        lines.append(line)
     return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
 
 
 def plot_trace(
