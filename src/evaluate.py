@@ -120,6 +120,7 @@ def main(settings: Evaluate) -> int:
     files.check_writable(out)
     files.remove_stale(out)
     segments, recordings = read_data(settings, decisions)
+    labelled_data.check_pictures(segments, recordings, decisions)  # fails now, not after the first run's predictions
     for path, decision in zip(paths, decisions, strict=True):
         known = read_training_segments(path)
         landmarks = decision.data.landmarks

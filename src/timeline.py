@@ -149,7 +149,6 @@ def main(settings: Timeline) -> int:
         settings.max_people,
         settings.pick,
         place_of(settings.at),
-        frames=decision.frames,
         pictures=pictures_for(decision),
         preview=settings.preview,
     )
@@ -159,7 +158,7 @@ def main(settings: Timeline) -> int:
     for one in imported.manifests:
         print(pose_import.import_summary(one))
     of_poses = [path for path in imported.paths if path.suffix == ".npy"]
-    sliding_window.picture_keys(of_poses, decision)  # fails now, not after the videos
+    sliding_window.picture_keys(of_poses, picture_kinds(decision))  # fails now, not after the videos
     needed = extraction.PACKAGES if any(path.suffix != ".npy" for path in imported.paths) else ()
     with cluster.opened(settings.cluster, needed) as on_cluster:
         given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting, on_cluster)

@@ -186,7 +186,7 @@ def test_one_class_becomes_segments_back_to_back_with_their_pictures(tree, tmp_p
     rows = [row for row, child in enumerate(data.children) if child == "5"]  # after three of WMs and one of FMs
     assert data.labels[rows].tolist() == [1, 1]
     assert (data.poses[rows[1]] == whole[15:30]).all()
-    arrays = SegmentPictures(data.pictures.paths).read("two_stream", rows[1])
+    arrays = SegmentPictures(data.pictures.paths).read("two_stream", rows[1], 15)
     place = tree / "FMs/sub2"
     assert (arrays["pictures"][1] == np.asarray(Image.open(place / "224x224/000020.png"))).all()
     assert (arrays["flow"][1, :, :, 1] == np.asarray(Image.open(place / "224x224_flow/Y/000025.png"))).all()
@@ -199,7 +199,7 @@ def test_the_last_step_of_a_video_is_still(tree, tmp_path):
         path.unlink()
     for path in tree.rglob("poses.npy"):
         np.save(path, np.load(path)[:30])
-    flow = load_training(tree, 30, "challenge", tmp_path, positive="PR").pictures.read("two_stream", 0)["flow"]
+    flow = load_training(tree, 30, "challenge", tmp_path, positive="PR").pictures.read("two_stream", 0, 30)["flow"]
     assert (flow[-1] == STILL).all()
     assert (flow[-2] != STILL).any()
 

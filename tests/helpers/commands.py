@@ -19,6 +19,8 @@ SCRIPTS = {
     "submission": ("submission.py", "Submission"),
     "robustness": ("src/robustness.py", "Robustness"),
     "timeline": ("src/timeline.py", "Timeline"),
+    "report": ("src/report.py", "Report"),
+    "evaluate": ("src/evaluate.py", "Evaluate"),
     "compare_reviews": ("src/compare_reviews.py", "CompareReviews"),
     "export_onnx": ("src/export_onnx.py", "ExportOnnx"),
     "segments_from_events": ("src/segments_from_events.py", "SegmentsFromEvents"),

@@ -219,9 +219,9 @@ def test_windows_of_a_recording_are_cut_from_the_files_of_its_segments(tmp_path,
             **{name: array[first : first + 6] for name, array in every.items()},
         )
     firsts = tuple(range(0, max(1, whole - 29), 10))
-    windows = RecordingPictures(tmp_path / "recordings/child_1_2.npy", firsts, 30)
+    windows = RecordingPictures(tmp_path / "recordings/child_1_2.npy", firsts)
     for row, first in enumerate(firsts):
-        for name, array in windows.read(kind, row).items():
+        for name, array in windows.read(kind, row, 30).items():
             assert np.array_equal(array, every[name][first // 5 : first // 5 + 6]), (name, first)
 
 

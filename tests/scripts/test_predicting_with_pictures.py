@@ -1,17 +1,23 @@
 """A run with a network that reads pictures predicts segments and recordings, and says what it lacks."""
 
+import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import spasm
+from helpers.cluster import NO_ROOT, Processes, without
 from helpers.commands import CPU, code_of, here
 from helpers.data import FLOAT32, children, write
 from helpers.pictures import some_pictures, write_pictures
+from helpers.repository import ROOT
 from helpers.tables import table
+from helpers.video import MODEL, cv2, make_video
 from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.data.naming import child_of
@@ -19,6 +25,8 @@ from spasm.data.pictures import pictures_path
 from spasm.evaluation.held_out import write_training_data
 from spasm.inference import prediction_tasks
 from spasm.inference.trained_run import TrainedRun
+
+__all__ = ["cv2", "make_video"]  # the fixtures
 
 T, WHOLE = 30, 100  # frames of a segment and of a recording
 KIND = "two_stream"
@@ -163,3 +171,73 @@ def test_data_without_some_children_keeps_the_pictures_of_the_others(folder, tmp
     linked = {path.stem for path in (tmp_path / "part" / KIND).iterdir()}
     assert linked == {Path(name).stem for name in np.array(data.names)[kept]} and not (tmp_path / "part/vsvig").exists()
     assert json.loads((folder / "run/decision.json").read_text())["models"].keys() == {"rocket", "two_stream_pictures"}
+
+
+def test_the_report_explains_the_training_segments_of_a_run_with_pictures(folder, capsys):
+    assert code_of("report", "--run", folder / "run", "--cache", folder / "cache", *CPU) == 0, capsys.readouterr().err
+    assert "two_stream_pictures" in (folder / "run/report.html").read_text()
+
+
+def test_an_evaluation_needs_all_pictures_before_the_first_run_predicts(folder, tmp_path, monkeypatch, capsys):
+    others = tmp_path / "others"
+    poses, labels = children(6, 3, T, seed=9)
+    names = [f"child_{50 + row // 3}_{row % 3}.npy" for row in range(len(poses))]
+    (others / "train").mkdir(parents=True)
+    for name, pose in zip(names, poses, strict=True):
+        np.save(others / "train" / name, pose)
+    with open(others / "train_data.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("segment_name", "label"), *zip(names, labels, strict=True)])
+    write_pictures(others, names[1:], labels[1:], T, [KIND], seed=4)
+    shutil.copytree(folder / "new/recordings", others / "recordings")
+    (others / "events.csv").write_text("recording,onset_s,offset_s\n")
+    flags = ["--data", others, "--run", folder / "run", "--out", tmp_path / "out", "--cache", tmp_path / "cache", *CPU]
+    with monkeypatch.context() as patched:
+        patched.setattr("evaluate.predict", None)
+        assert code_of("evaluate", *flags) == 1
+    printed = capsys.readouterr().err
+    assert f"{names[0][:-4]}.npz: is not there" in printed and "1 problem in" in printed  # recordings are of too few
+    write_pictures(others, names[:1], labels[:1], T, [KIND])
+    assert code_of("evaluate", *flags, "--report") == 0
+    assert len(table(tmp_path / "out/inside/predictions.csv")) == len(names)
+
+
+def test_a_video_is_extracted_with_the_pictures_that_the_run_reads(folder, make_video, tmp_path):
+    video = make_video("child.mp4", seconds=2.5)
+    flags = [video, "--run", folder / "run", "--out", tmp_path / "out", "--model", MODEL, "--max-people", 1, *CPU]
+    assert code_of("timeline", *flags) == 0
+    videos = tmp_path / "out/videos"
+    (recording,) = (videos / "recordings").glob("*.npy")
+    assert {path.parent.name for path in videos.rglob(f"{recording.stem}00001.npz")} == {KIND}
+    assert all(0 <= float(row["probability"]) <= 1 for row in table(tmp_path / "out" / recording.stem / "windows.csv"))
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_workers_of_a_cluster_read_pictures_or_get_those_of_segments(
+    folder, new, tmp_path, tmp_path_factory, is_shared
+):
+    pytest.importorskip("distributed", exc_type=ImportError)
+    hidden = [] if is_shared else [folder, tmp_path]
+    if hidden and subprocess.run([*without([tmp_path]), "true"], capture_output=True).returncode:
+        pytest.skip(NO_ROOT)
+    recordings = sorted((new / "recordings").iterdir())
+    assert submission(folder / "run", new, tmp_path / "alone.csv") == 0
+    with Processes(tmp_path_factory.mktemp("dask")) as dask:
+        address = dask.scheduler()
+        dask.worker(address, hidden=hidden)
+
+        def on_cluster(script: str, *flags: object) -> "subprocess.CompletedProcess[str]":
+            words = [sys.executable, script, *flags, "--run", folder / "run", *CPU, "--cluster", address]
+            return subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True)
+
+        finished = on_cluster("submission.py", "--test", new / "test", "--out", tmp_path / "cluster.csv")
+        assert finished.returncode == 0, finished.stderr
+        assert probabilities(tmp_path / "cluster.csv") == probabilities(tmp_path / "alone.csv")
+        finished = on_cluster("src/timeline.py", *recordings, "--out", tmp_path / "cluster")
+    if hidden:
+        assert finished.returncode == 1
+        assert "child_30_1.npy: has pictures (two_stream) that the workers do not see" in finished.stderr
+        return
+    assert finished.returncode == 0, finished.stderr
+    assert code_of("timeline", *recordings, "--run", folder / "run", *CPU, "--out", tmp_path / "alone") == 0
+    files = [f"{path.stem}/windows.csv" for path in recordings]
+    assert all((tmp_path / "cluster" / one).read_bytes() == (tmp_path / "alone" / one).read_bytes() for one in files)

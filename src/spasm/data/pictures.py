@@ -26,6 +26,7 @@ SIDE = 224  # pixels of an upright person's picture
 STILL = 127  # value of no movement in `flow`; 255 steps go from -20 to 20 pixels
 MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
 HELD = 4  # files of a recording that are kept in memory: its windows overlap
+AGAIN = "delete it and extract it again: docs/pictures.md"
 
 
 class Layout(NamedTuple):
@@ -56,11 +57,17 @@ class SegmentPictures(NamedTuple):
         """Those of some of the segments."""
         return SegmentPictures(tuple(self.paths[row] for row in rows))
 
-    def read(self, kind: Kind, row: int) -> Arrays:
-        """The arrays of a segment, see LAYOUTS. Raises DataError."""
-        if not place_of(pictures_path(self.paths[row], kind)).is_file():
-            raise no_pictures(pictures_path(self.paths[row], kind), kind)
-        return read_pictures(place_of(pictures_path(self.paths[row], kind)), kind)
+    def read(self, kind: Kind, row: int, frames: int) -> Arrays:
+        """The arrays of a segment of so many frames (T), see LAYOUTS. Raises DataError."""
+        path = pictures_path(self.paths[row], kind)
+        if not place_of(path).is_file():
+            raise no_pictures(path, kind)
+        arrays = read_pictures(place_of(path), kind)
+        steps = len(next(iter(arrays.values())))
+        if steps != frames // STEP:
+            reason = f"holds {steps} pictures, and its segment of {frames} frames needs {frames // STEP}"
+            raise DataError(path, reason, AGAIN)
+        return arrays
 
 
 class RecordingPictures(NamedTuple):
@@ -69,22 +76,16 @@ class RecordingPictures(NamedTuple):
     recording: Path
     firsts: tuple[int, ...]
     """First frame of each window."""
-    frames: int
-    """Of a window (T)."""
 
-    def read(self, kind: Kind, row: int) -> Arrays:
-        """The arrays of a window, see LAYOUTS; it begins at the nearest step. Raises DataError."""
-        first, size = round(self.firsts[row] / STEP), self.frames // STEP
-        return _steps(self.recording, kind, first, size)
+    def read(self, kind: Kind, row: int, frames: int) -> Arrays:
+        """The arrays of a window of so many frames, see LAYOUTS; it begins at the nearest step. Raises DataError."""
+        return _steps(self.recording, kind, round(self.firsts[row] / STEP), frames // STEP)
 
     def key(self, kind: Kind) -> str:
         """What identifies the pictures of the whole recording. Raises DataProblems with everything missing."""
-        path = self.recording.parent.parent / kind / f"{self.recording.stem}00001.npz"
-        if not path.is_file():
-            raise no_pictures(path, kind)
-        length = _length_of_files(path.parent, self.recording.stem, kind) * STEP
+        length = _length_of_files(self.recording, kind) * STEP
         count = len(window_starts(frames_of(self.recording), length, length))
-        paths = [path.with_name(f"{self.recording.stem}{number:05}.npz") for number in range(1, count + 1)]
+        paths = [recording_pictures_path(self.recording, kind, number) for number in range(1, count + 1)]
         if problems := [no_pictures(one, kind) for one in paths if not one.is_file()]:
             raise DataProblems(problems, paths)
         return hashlib.sha256("\n".join(map(content_key, paths)).encode()).hexdigest()
@@ -97,6 +98,11 @@ Pictures = SegmentPictures | RecordingPictures
 def pictures_path(segment: Path, kind: Kind) -> Path:
     """The file of a segment's pictures."""
     return segment.parent.parent / kind / f"{segment.stem}.npz"
+
+
+def recording_pictures_path(recording: Path, kind: Kind, number: int) -> Path:
+    """The file of the pictures of a recording's segment, numbered from 1."""
+    return recording.parent.parent / kind / f"{recording.stem}{number:05}.npz"
 
 
 def read_pictures(path: Path, kind: Kind) -> Arrays:
@@ -112,11 +118,11 @@ def read_pictures(path: Path, kind: Kind) -> Arrays:
                 arrays: Arrays = {name: kept[name] for name in LAYOUTS[kind]}
             steps = {len(array) for array in arrays.values()}
             for name, (shape, dtype) in LAYOUTS[kind].items():
-                if len(steps) != 1 or arrays[name].shape[1:] != shape or arrays[name].dtype != dtype:
+                if len(steps) != 1 or 0 in steps or arrays[name].shape[1:] != shape or arrays[name].dtype != dtype:
                     raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}")
         except Exception as error:  # a damaged archive raises nearly anything
             reason = f"is no file of pictures ({type(error).__name__}: {error})"
-            raise DataError(path, reason, "delete it and extract it again: docs/pictures.md") from error
+            raise DataError(path, reason, AGAIN) from error
     return arrays
 
 
@@ -131,20 +137,19 @@ def content_key(path: Path) -> str:
                 return " ".join(f"{entry.filename} {entry.file_size} {entry.CRC}" for entry in archive.infolist())
         except Exception as error:
             reason = f"is no file of pictures ({type(error).__name__}: {error})"
-            raise DataError(path, reason, "delete it and extract it again: docs/pictures.md") from error
+            raise DataError(path, reason, AGAIN) from error
 
 
 def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
     """`size` steps of a recording from step `first`; black beyond its end."""
     whole = frames_of(recording)
-    folder, stem = recording.parent.parent / kind, recording.stem
-    length = _length_of_files(folder, stem, kind)
+    length = _length_of_files(recording, kind)
     begins = np.rint(window_starts(whole, length * STEP, length * STEP) / STEP).astype(int)
     found: dict[str, list[np.ndarray]] = {name: [] for name in LAYOUTS[kind]}
     step = first
     while step < first + size:
         number = int(np.searchsorted(begins, step, side="right")) - 1
-        arrays = _held(folder / f"{stem}{number + 1:05}.npz", kind)
+        arrays = _of_file(recording_pictures_path(recording, kind, number + 1), kind)
         part = slice(step - begins[number], min(length, first + size - begins[number]))
         if part.start >= length:  # after the end of the recording
             for name, (shape, dtype) in LAYOUTS[kind].items():
@@ -158,18 +163,22 @@ def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _length_of_files(folder: Path, stem: str, kind: Kind) -> int:
+def _length_of_files(recording: Path, kind: Kind) -> int:
     """Steps in each file of a recording. Raises DataError if there is none."""
-    path = folder / f"{stem}00001.npz"
-    if not path.exists():
+    return len(next(iter(_of_file(recording_pictures_path(recording, kind, 1), kind).values())))
+
+
+def _of_file(path: Path, kind: Kind) -> Arrays:
+    """The pictures of a file, kept in memory until it changes. Raises DataError."""
+    if not path.is_file():
         raise no_pictures(path, kind)
-    return len(next(iter(_held(path, kind).values())))
+    found = path.stat()
+    return _held(path, kind, (found.st_size, found.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=HELD)
-def _held(path: Path, kind: Kind) -> Arrays:
-    if not path.exists():
-        raise no_pictures(path, kind)
+def _held(path: Path, kind: Kind, state: tuple[int, int]) -> Arrays:
+    """state: size and time of the last change, since a process of a cluster stays open for later commands."""
     return read_pictures(path, kind)
 
 

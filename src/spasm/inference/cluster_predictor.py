@@ -16,6 +16,7 @@ from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError
 from spasm.core.windows import window_starts
 from spasm.data import recordings
+from spasm.data.pictures import pictures_path, recording_pictures_path
 from spasm.inference.ensemble_predictor import BatchPrediction, picture_kinds
 from spasm.inference.prediction_tasks import (
     BATCH,
@@ -56,7 +57,7 @@ class ClusterPredictor:
     def __init__(self, cluster: "Cluster", run: Path, decision: Decision, hardware: Hardware) -> None:
         self.cluster, self.lock = cluster, threading.Lock()
         self.opening = Opening(Path.cwd(), run.absolute(), decision, hardware)
-        self.weights = self.opening.weights()
+        self.weights, self.kinds = self.opening.weights(), picture_kinds(decision)
         self.precisions: list[str] = []
         self.send = False
 
@@ -102,10 +103,16 @@ class ClusterPredictor:
             for batch in found.batches:
                 yield part.number, batch
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, on_message: Callable[[int], None]) -> "Future[Any]":
-        """Start a task with the run's models."""
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        on_message: Callable[[int], None],
+        reads: Sequence[Path] = (),
+    ) -> "Future[Any]":
+        """Start a task with the run's models. reads: files that it opens beside their weights."""
         return self.cluster.submit(
-            function, self.opening, *arguments, reads=self.weights, on_message=on_message, keep=KEEP
+            function, self.opening, *arguments, reads=[*self.weights, *reads], on_message=on_message, keep=KEEP
         )
 
     def _compare(self, precision: str) -> None:
@@ -144,10 +151,6 @@ class ClusterPredictor:
         if not self.send:
             result = part.submit(False).result()
         if result is None:
-            if kinds := picture_kinds(self.opening.decision):
-                hint = "put the data on a disk that all workers see at the same path, or leave out --cluster"
-                reason = f"reads pictures ({', '.join(kinds)}), which the workers do not see"
-                raise DataError(self.opening.run, reason, hint)
             self.send = True
             result = part.submit(True).result()
         return result
@@ -166,11 +169,16 @@ class _Files:
 
     def submit(self, send: bool) -> "Future[Predicted | None]":
         states, opening = [FileState.of(path) for path in self.paths], self.predictor.opening
+        kinds, reach = self.predictor.kinds, self.progress.reach
+        possible = [pictures_path(path, kind) for path in self.paths for kind in kinds]
+        pictures = [path for path in possible if path.is_file()]  # a segment without a pose has none
         if not send and not self.check:
-            return self.predictor.submit(predict_files_here, states, self.root, on_message=self.progress.reach)
-        batches = list(read_batches(self.paths, opening.decision.frames, self.root, self.problems))
+            return self.predictor.submit(
+                predict_files_here, states, list(map(FileState.of, pictures)), self.root, on_message=reach
+            )
+        batches = list(read_batches(self.paths, opening.decision.frames, self.root, self.problems, kinds))
         if not self.problems and not self.check:
-            return self.predictor.submit(predict_poses_here, batches, on_message=self.progress.reach)
+            return self.predictor.submit(predict_poses_here, batches, on_message=reach, reads=pictures)
         nothing: Future[Predicted | None] = Future()
         nothing.set_result(Predicted([], ""))
         return nothing
@@ -194,7 +202,13 @@ class _Windows:
 
     def submit(self, send: bool) -> "Future[Predicted | None]":
         begin, length = int(self.firsts[0]), self.predictor.opening.decision.frames
-        poses = read_poses(self.recording.path, begin, self.firsts, length) if send else None
+        path, kinds = self.recording.path, self.predictor.kinds
+        if send and kinds:
+            hint = "put the data on a disk that all workers see at the same path, or leave out --cluster"
+            reason = f"has pictures ({', '.join(kinds)}) that the workers do not see"
+            raise DataError(path, reason, hint)
+        poses = read_poses(path, begin, self.firsts, length) if send else None
+        pictures = [FileState.of(recording_pictures_path(path, kind, 1)) for kind in kinds]
         return self.predictor.submit(
-            predict_windows_here, self.recording, poses, begin, self.firsts, on_message=self.progress.reach
+            predict_windows_here, self.recording, pictures, poses, begin, self.firsts, on_message=self.progress.reach
         )

@@ -24,12 +24,16 @@ from spasm.data.formats.convert import opened
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.missing import no_training_data
 from spasm.data.naming import child_of
+from spasm.data.pictures import missing, pictures_path
 from spasm.data.quality import PoseQuality, measure_quality
 from spasm.data.recordings import Checked, check_recordings, is_simulated
 from spasm.data.segments import Progress, inspect_pose
 from spasm.data.true_events import read_true_events
 from spasm.evaluation.external import NOT_GIVEN
 from spasm.features import kinematics
+from spasm.inference.ensemble_predictor import picture_kinds
+from spasm.inference.sliding_window import picture_keys
+from spasm.runs.artefacts import Decision
 from spasm.runs.training_segments import TrainingSegments, frame_digests, plain_bytes, pose_digest
 
 BATCH = 64  # segments whose features are computed at a time
@@ -290,6 +294,26 @@ def _holds(poses: np.ndarray, landmarks: LandmarkSet, known: TrainingSegments) -
 
 
 # ---- what was evaluated before
+
+
+def check_pictures(
+    segments: LabelledSegments | None, recordings: LabelledRecordings | None, decisions: Iterable[Decision]
+) -> None:
+    """Raise DataProblems with all pictures that the models of some decisions read, and that are missing."""
+    problems: list[DataError] = []
+    checked: list[Path] = []
+    kinds = list(dict.fromkeys(kind for decision in decisions for kind in picture_kinds(decision)))
+    if segments is not None:
+        rows = zip(segments.paths, segments.findings, strict=True)
+        posed = [path for path, findings in rows if findings.posed]
+        for kind in kinds:
+            problems += missing(posed, kind)
+            checked += [pictures_path(path, kind) for path in posed]
+    if recordings is not None:
+        with collect_errors(problems):
+            picture_keys(list(recordings.checked), kinds)
+    if problems:
+        raise DataProblems(problems, checked)
 
 
 def data_digest(segments: LabelledSegments | None, recordings: LabelledRecordings | None) -> str:

@@ -1,8 +1,9 @@
 """Predict in tasks of a cluster: what runs at a worker. `cluster_predictor.py` is the command's side.
 
 A task predicts some batches of segments, or of windows of a recording, with one core. Its process stays open with the
-run's models for the next task. It reads poses by their path where its machine has the same files; elsewhere it gets
-them from the command. Batches are the same as without a cluster, so predictions are, too.
+run's models for the next task. It reads poses and pictures by their path where its machine has the same files;
+elsewhere it gets them from the command, but for the pictures of recordings. Batches are the same as without a cluster,
+so predictions are, too.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.windows import cut_windows
 from spasm.data import recordings
 from spasm.data.findings import Findings
-from spasm.data.pictures import Kind, RecordingPictures, SegmentPictures, missing
+from spasm.data.pictures import Kind, RecordingPictures, SegmentPictures, missing, pictures_path
 from spasm.data.pose import missing_frames
 from spasm.data.segments import inspect_pose
 from spasm.features.movement import movement
@@ -110,7 +111,7 @@ def predict_windows(
     recording: what they are windows of; the pictures of a live stream are nowhere.
     """
     return predictor.predict(
-        ((firsts, movement(poses)), poses, RecordingPictures(recording, tuple(map(int, firsts)), poses.shape[1]))
+        ((firsts, movement(poses)), poses, RecordingPictures(recording, tuple(map(int, firsts))))
         for firsts, poses in batches
     )
 
@@ -189,11 +190,16 @@ def _predict(opening: Opening, predict: Callable[[EnsemblePredictor], Iterator[B
     return Predicted(batches, Opened.precision)
 
 
-def predict_files_here(opening: Opening, states: Sequence[FileState], root: Path) -> Predicted | None:
-    """Read, check and predict segment files, as without a cluster; None if this machine has others, or none."""
+def predict_files_here(
+    opening: Opening, states: Sequence[FileState], pictures: Sequence[FileState], root: Path
+) -> Predicted | None:
+    """Read, check and predict segment files, as without a cluster; None if this machine has others, or none.
+
+    pictures: the files of their pictures that the models read.
+    """
     with contextlib.suppress(OSError):
         os.chdir(opening.folder)
-    if not all(state.is_here() for state in states):
+    if not all(state.is_here() for state in (*states, *pictures)):
         return None
     problems: list[DataError] = []
     paths, kinds = [state.path for state in states], picture_kinds(opening.decision)
@@ -202,23 +208,44 @@ def predict_files_here(opening: Opening, states: Sequence[FileState], root: Path
 
 
 def predict_poses_here(opening: Opening, batches: Sequence[tuple[Any, np.ndarray, SegmentPictures]]) -> Predicted:
-    """Predict the poses (N, T, 33, 5) of segments, in batches with keys."""
+    """Predict the poses (N, T, 33, 5) of segments, in batches with keys, and with pictures that were sent."""
+    kinds = picture_kinds(opening.decision)
+    if kinds:
+        batches = [(key, poses, _pictures_here(pictures, kinds)) for key, poses, pictures in batches]
     return _predict(opening, lambda predictor: predictor.predict(batches))
 
 
+def _pictures_here(pictures: SegmentPictures, kinds: Sequence[Kind]) -> SegmentPictures:
+    """The pictures of segments on this machine: links to the files that were sent."""
+    folder = Path(tempfile.mkdtemp(dir=task_process.scratch_folder()))
+    for kind in kinds:
+        (folder / kind).mkdir()
+        for path in pictures.paths:
+            place = task_process.place_of(pictures_path(path, kind))
+            if place.exists():  # a segment without a pose has none
+                (folder / kind / f"{path.stem}.npz").symlink_to(place.absolute())
+    return SegmentPictures(tuple(folder / "test" / path.name for path in pictures.paths))
+
+
 def predict_windows_here(
-    opening: Opening, recording: FileState, poses: np.ndarray | None, begin: int, firsts: np.ndarray
+    opening: Opening,
+    recording: FileState,
+    pictures: Sequence[FileState],
+    poses: np.ndarray | None,
+    begin: int,
+    firsts: np.ndarray,
 ) -> Predicted | None:
     """Predict windows of a recording.
 
-    poses: (F, 33, 5) from frame `begin` on, or None: they are read. firsts: (N,) first frames of the windows in the
-    recording. Gives None where poses must be read and this machine has another file, or none.
+    pictures: the first file of its pictures of each kind that the models read, since all are made at once. poses:
+    (F, 33, 5) from frame `begin` on, or None: they are read. firsts: (N,) first frames of the windows in the
+    recording. Gives None where poses must be read and this machine has other files, or none.
     """
     length = opening.decision.frames
     if poses is None:
         with contextlib.suppress(OSError):
             os.chdir(opening.folder)
-        if not recording.is_here():
+        if not all(state.is_here() for state in (recording, *pictures)):
             return None
         poses = read_poses(recording.path, begin, firsts, length)
     lacking = max(0, length - len(poses))  # of a recording that is shorter than a window

@@ -16,7 +16,7 @@ from spasm.core.processes import cpu_count
 from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.findings import RULES
-from spasm.data.pictures import RecordingPictures
+from spasm.data.pictures import Kind, RecordingPictures
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
@@ -123,7 +123,7 @@ def predict_recordings(
         "abstain": abstain,
         "precision": hardware.precision,
     }
-    of_pictures = picture_keys(list(checked), decision)
+    of_pictures = picture_keys(list(checked), picture_kinds(decision))
     keys = {
         path: {
             **rests_on,
@@ -151,16 +151,16 @@ def predict_recordings(
     return {path: predicted[path] for path in checked}
 
 
-def picture_keys(paths: Sequence[Path], decision: Decision) -> dict[Path, dict[str, str]]:
-    """What identifies the pictures of recordings, of the kinds that a decision's models read.
+def picture_keys(paths: Sequence[Path], kinds: Sequence[Kind]) -> dict[Path, dict[str, str]]:
+    """What identifies the pictures of recordings, of each kind.
 
     Raises DataProblems with everything that is missing.
     """
     problems: list[DataError] = []
     keys: dict[Path, dict[str, str]] = {path: {} for path in paths}
-    for path, kind in itertools.product(paths, picture_kinds(decision)):
+    for path, kind in itertools.product(paths, kinds):
         with collect_errors(problems):
-            keys[path][kind] = RecordingPictures(path, (), decision.frames).key(kind)
+            keys[path][kind] = RecordingPictures(path, ()).key(kind)
     if problems:
         raise DataProblems(problems, paths)
     return keys

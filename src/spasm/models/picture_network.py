@@ -54,7 +54,8 @@ class PictureNetworkModel(NetworkModel):
         if pictures is None:
             hint = "use a run without it, or give segments with pictures: docs/pictures.md"
             raise DataError(self.name, "reads pictures of the child, and is given poses alone", hint)
-        read = [self.shrink(pictures.read(self.pictures, int(row)), config) for row in rows]
+        kind, frames = self.pictures, poses.shape[1]
+        read = [self.shrink(pictures.read(kind, int(row), frames), config) for row in rows]
         return self.features(
             [torch.from_numpy(np.stack(one)).to(device) for one in zip(*read, strict=True)], config, None
         )
