@@ -49,9 +49,9 @@ class Heads:
         self.across, self.up = side[:, :2], up[:, :2]
         # How much places on the head face the camera, -1 to 1: normals of an ellipsoid are scaled by its axes.
         self.normals = self.axes / (self.axes**2).sum(axis=2, keepdims=True)
-        directions = [(sign, 0, 0) for _, sign in SIDES]
+        directions = [np.array([sign, 0, 0]) for _, sign in SIDES]
         directions += [_unit(np.array([sign, 1, 1]) * place) for place in (EYE, CHEEK) for _, sign in SIDES]
-        directions.append((0, 0, 1))
+        directions.append(np.array([0, 0, 1]))
         self.facing = self._facing(np.array(directions, dtype=float))
         hair = SPHERE[SPHERE @ _unit(CROWN) > look.child.hairline]
         self.hair_shown = self._facing(hair) > -0.1

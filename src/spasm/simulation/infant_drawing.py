@@ -37,11 +37,11 @@ class View(NamedTuple):
 
     def at(self, *names: str) -> np.ndarray:
         """The middle of landmarks, (..., 3)."""
-        return sum(self.points[..., INDEX[name], :] for name in names) / len(names)
+        return self.points[..., [INDEX[name] for name in names], :].mean(axis=-2)
 
     def size(self, *names: str) -> np.ndarray:
         """Pixels per length at landmarks, (...)."""
-        return sum(self.scale[..., INDEX[name]] for name in names) / len(names)
+        return self.scale[..., [INDEX[name] for name in names]].mean(axis=-1)
 
     def frame(self, number: int) -> "View":
         """One of several frames."""
