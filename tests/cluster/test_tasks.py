@@ -52,12 +52,13 @@ def cluster(address: str) -> Iterator[Cluster]:
 def task_processes(worker: int) -> list[int]:
     """The processes of a worker's tasks."""
     found = Path(f"/proc/{worker}/task").glob("*/children")
-    return [int(process) for path in found for process in path.read_text().split()]
+    processes = [int(process) for path in found for process in path.read_text().split()]
+    return [process for process in processes if not is_gone(process)]
 
 
 def begun(worker: int) -> int:
-    """Wait until a worker has one process; its id."""
-    wait_until(lambda: task_processes(worker))
+    """Wait until a worker has one process, and those of earlier tests have ended; its id."""
+    wait_until(lambda: len(task_processes(worker)) == 1)
     [process] = task_processes(worker)
     return process
 

@@ -11,7 +11,8 @@ from spasm.cli import app
 SIMULATED = ("--children", 5, "--segments-per-child", 2, "--frames", 60, "--workers", 1)
 SIMULATE_CASES = {
     "children": 6, "segments_per_child": 3, "frames": 61, "prevalence": 0.5, "mimic_fraction": 1.0,
-    "camera_setup": "table", "confound": None, "recordings": 1, "minutes": 2.0, "preview": None, "seed": 8,
+    "camera_setup": "table", "confound": None, "recordings": 1, "minutes": 2.0, "videos": None, "preview": None,
+    "seed": 8,
 }  # fmt: skip
 
 

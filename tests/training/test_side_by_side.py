@@ -286,7 +286,7 @@ def test_a_gpu_whose_memory_is_nearly_full_predicts_the_same_in_smaller_batches(
     device, config = torch.device("cuda"), changed(TINY, width=64)
     weights = [trainer_of("stgcn_mil", config, data).final_weights() for _ in range(2)]
     opened, limited = (
-        NetworkPredictor(lambda: STGCN.build(config), weights, config, device, torch.float32) for _ in range(2)
+        NetworkPredictor(lambda: STGCN.build(config), weights, STGCN, config, device, torch.float32) for _ in range(2)
     )
     wanted = opened.predict(data.poses, np.arange(600)).logits
     gpu.free_memory()

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import helpers.networks
-import spasm.models.networks.trainer
+import spasm.models.networks.inputs
 from helpers.networks import CPU, NETWORKS, some_data
 from helpers.settings import NO_AUGMENTATION, changed
 from spasm.config.features import Augmentation
@@ -46,7 +46,7 @@ def scores(weights, data, config, rows=None, device=CPU, precision=torch.float32
     """Logits (N,) of one fold's weights."""
     rows = np.arange(len(data.names)) if rows is None else rows
     return (
-        NetworkPredictor(lambda: STGCN.build(config), [weights], config, device, precision)
+        NetworkPredictor(lambda: STGCN.build(config), [weights], STGCN, config, device, precision)
         .predict(data.poses, rows)
         .logits[0]
     )
@@ -241,7 +241,7 @@ def test_a_training_ends_after_its_number_of_steps():
 def test_a_mixed_pair_has_the_loss_of_both_labels_in_the_parts_of_the_mixture(monkeypatch):
     data, seen = some_data(), []
     config = changed(TINY, mixup=0.5, loss="plain")
-    monkeypatch.setattr(spasm.models.networks.trainer, "augment", lambda poses, *_: poses)
+    monkeypatch.setattr(spasm.models.networks.inputs, "augment", lambda poses, *_: poses)
     trainer = trainer_of(data, config)
     epoch = trainer.begin_epoch()
     epoch.mixing = np.random.default_rng(3)
@@ -406,7 +406,7 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
     offset = float(weights["offset"])
     assert offset != 0
     logits, frames = NetworkPredictor(
-        lambda: STGCN.build(config), [weights, weights], config, CPU, torch.float32
+        lambda: STGCN.build(config), [weights, weights], STGCN, config, CPU, torch.float32
     ).predict(data.poses, np.arange(24))
     assert logits.shape == (2, 24)
     assert np.allclose(logits, output.logit.numpy() + offset, atol=1e-5)
@@ -416,11 +416,11 @@ def test_scores_are_those_of_the_averaged_network_plus_the_offset():
 def test_attention_and_frame_logits_are_the_mean_over_folds():
     data, config = some_data(), TINY
     weights = [trained(data, seed=seed).final_weights() for seed in (0, 1)]
-    both = NetworkPredictor(lambda: STGCN.build(config), weights, config, CPU, torch.float32).explain(
+    both = NetworkPredictor(lambda: STGCN.build(config), weights, STGCN, config, CPU, torch.float32).explain(
         data.poses, np.arange(24)
     )
     alone = [
-        NetworkPredictor(lambda: STGCN.build(config), [one], config, CPU, torch.float32).explain(
+        NetworkPredictor(lambda: STGCN.build(config), [one], STGCN, config, CPU, torch.float32).explain(
             data.poses, np.arange(24)
         )
         for one in weights

@@ -383,10 +383,8 @@ def cohort(seed: int, child: int) -> str:
 
     Two of the first five are controls, so that four children are enough for both cohorts.
     """
-    if child <= 5:
-        deal = generator(seed, 0, 1).permutation(5)
-        return "control" if deal[child - 1] < 5 * CONTROLS else "patient"
-    sampled = generator(seed, child, 1).random()
+    of_five = generator(seed, 0, 1).permutation(5) / 5
+    sampled = of_five[child - 1] if child <= 5 else generator(seed, child, 1).random()
     return "control" if sampled < CONTROLS else "patient"
 
 
