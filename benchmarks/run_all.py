@@ -26,7 +26,15 @@ from spasm.config.fields import settings
 from spasm.core import files
 
 Part = Literal[
-    "network", "network_float32", "random_convolutions", "ridge", "peers", "published", "commands", "recordings"
+    "network",
+    "network_float32",
+    "random_convolutions",
+    "ridge",
+    "peers",
+    "published",
+    "pictures",
+    "commands",
+    "recordings",
 ]
 FRAMES, ONCE = ["--frames", "64"], ["--repeats", "1"]
 # The file of each part, its flags, and those that make it quick.
@@ -37,6 +45,7 @@ PARTS: dict[str, tuple[str, list[str], list[str]]] = {
     "ridge": ("ridge.py", [], ["--rows", "400", "--features", "300"]),
     "peers": ("peers.py", [], [*FRAMES, *ONCE, "--segments", "2"]),
     "published": ("published.py", [], [*ONCE, "--threads", "1"]),
+    "pictures": ("pictures.py", [], ["--frames", "60", "--children", "8", "--segments-per-child", "2"]),
     "commands": (
         "commands.py",
         [],

@@ -25,6 +25,8 @@ SCRIPTS = {
     "export_onnx": ("src/export_onnx.py", "ExportOnnx"),
     "segments_from_events": ("src/segments_from_events.py", "SegmentsFromEvents"),
     "segments_from_onsets": ("src/segments_from_onsets.py", "SegmentsFromOnsets"),
+    "import_poses": ("src/import_poses.py", "ImportPoses"),
+    "extract_pictures": ("src/extract_pictures.py", "ExtractPictures"),
     "evaluate_onsets": ("src/evaluate_onsets.py", "EvaluateOnsets"),
 }
 CPU = ["--device", "cpu", "--precision", "float32"]
