@@ -26,7 +26,7 @@ from spasm.config.runtime import Cache, Cluster, Hardware
 from spasm.core import files
 from spasm.core.outputs import check_folder
 from spasm.core.processes import cpu_count
-from spasm.data.dataset import TrainingData, load_training
+from spasm.data.dataset import TrainingData, load_by_settings
 from spasm.evaluation import held_out, metrics
 from spasm.inference.trained_run import Prediction, TrainedRun
 from spasm.models.model import Model
@@ -83,16 +83,7 @@ def main(settings: EvaluateHeldOut) -> int:
     models, read = models_named(settings.models), settings.read
     cluster.check(settings.cluster, settings.workers)
     check_folder(settings.out, ("predictions.csv", "metrics.json"), "without_*/data")
-    data = load_training(
-        read.data,
-        read.frames,
-        read.name_pattern,
-        settings.cache,
-        progress.reading,
-        read.rehash,
-        read.landmarks,
-        read.positive,
-    )
+    data = load_by_settings(read, settings.cache, progress.reading)
     labels = data.labels
     if settings.shuffle_labels:
         labels = np.random.default_rng(settings.seed).permutation(labels)
@@ -151,14 +142,10 @@ class Part:
         self.settings, self.models, self.data, self.rows, self.name = settings, models, data, rows, name
         self.folder, read, frames = settings.out / f"without_{name}", settings.read, data.poses.shape[1]
         held_out.write_training_data(data, labels, ~rows, self.folder / "data")
-        known = load_training(
-            self.folder / "data",
-            frames,
-            read.name_pattern,
+        known = load_by_settings(
+            dataclasses.replace(read, data=self.folder / "data", frames=frames, positive=None),
             settings.cache,
             progress.reading,
-            read.rehash,
-            read.landmarks,
         )
         self.run = open_run(self.folder / "run", known, self.folder / "data", frames, settings.split)
         command = [os.path.basename(sys.argv[0]), *sys.argv[1:]]

@@ -19,10 +19,10 @@ from spasm.config.fields import ADVANCED, Seed, Shown, settings, within
 from spasm.config.runtime import RunData
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.data.dataset import load_training
 from spasm.ensemble import label_shift_evaluation
 from spasm.report import console
-from spasm.runs.artefacts import read_run_info, rebuild_hint
+from spasm.runs.artefacts import rebuild_hint
+from spasm.runs.folder import load_data
 from spasm.runs.oof_table import read_oof
 
 
@@ -41,11 +41,9 @@ class EvaluateLabelShift(RunData):
 
 
 def main(settings: EvaluateLabelShift) -> int:
-    info = read_run_info(settings.run)
-    files.check_writable(settings.run)
-    folder, landmarks = settings.data or info.data.folder, info.data.landmarks
-    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks, positive=info.data.positive)
     oof = read_oof(settings.run)
+    files.check_writable(settings.run)
+    data = load_data(settings.run, settings.data, settings.cache)
     if list(oof.names) != list(data.names):
         raise DataError(settings.run / "oof.csv", "is not of these segments", rebuild_hint(settings.run))
     seed, column = settings.split_seed, settings.group_column

@@ -16,7 +16,7 @@ from spasm.config.data import Data
 from spasm.config.fields import settings
 from spasm.config.runtime import Cache
 from spasm.core.text import shell_words
-from spasm.data.dataset import load_training
+from spasm.data.dataset import load_by_settings
 from spasm.data.formats.export import ExportFormat, check_new_folder, export
 from spasm.report import console
 
@@ -37,16 +37,7 @@ class ExportDataset:
 def main(settings: ExportDataset) -> int:
     read, out = settings.read, settings.out
     check_new_folder(out)
-    data = load_training(
-        read.data,
-        read.frames,
-        read.name_pattern,
-        settings.cache,
-        progress.reading,
-        read.rehash,
-        read.landmarks,
-        read.positive,
-    )
+    data = load_by_settings(read, settings.cache, progress.reading)
     print(console.data_summary(data))
     app.warn([*map(str, data.warnings), *data.findings])
     export(data, settings.format, out)

@@ -18,10 +18,9 @@ from spasm.config.fields import SettingsError, Shown, settings
 from spasm.config.runtime import RunData
 from spasm.core import files
 from spasm.core.outputs import PNG, check_replaceable
-from spasm.data.dataset import load_training
 from spasm.report import console
 from spasm.runs.artefacts import read_run_info
-from spasm.runs.folder import reopen_run
+from spasm.runs.folder import load_data, reopen_run
 
 
 @settings
@@ -45,8 +44,7 @@ def main(settings: PlotStamAttention) -> int:
         raise SettingsError(f"--out {settings.out} must end in .png; the nearest valid value is {settings.out}.png")
     check_replaceable(settings.out, PNG, "a PNG")
     info = read_run_info(settings.run)
-    folder, landmarks = settings.data or info.data.folder, info.data.landmarks
-    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks, positive=info.data.positive)
+    data = load_data(settings.run, settings.data, settings.cache)
     run = reopen_run(settings.run, data)
     row = select_segment(data, settings.segment)
     attention, joints = stam_attention(run, row)

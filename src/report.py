@@ -17,6 +17,7 @@ from spasm.config.fields import ADVANCED, settings
 from spasm.config.runtime import Hardware, MaxPlayers, RunData
 from spasm.inference.trained_run import TrainedRun
 from spasm.report import console
+from spasm.runs.folder import load_data
 
 
 @settings
@@ -31,7 +32,7 @@ class Report(RunData):
 
 
 def main(settings: Report) -> int:
-    from spasm.report.build import load_data, report_run  # what plots takes a second to load
+    from spasm.report.build import report_run  # what plots takes a second to load
 
     run = TrainedRun(settings.run, settings.hardware)
     data = load_data(run.path, settings.data, settings.cache, progress.reading)

@@ -17,12 +17,11 @@ from spasm.cli import app, progress
 from spasm.config.fields import ADVANCED, PER_CORE, settings, within
 from spasm.config.runtime import Hardware, RunData
 from spasm.core import files
-from spasm.data.dataset import load_training
 from spasm.inference.robustness import COLUMNS, evaluate_robustness
 from spasm.report import console
 from spasm.report.robustness_plot import plot_robustness, robustness_table
-from spasm.runs.artefacts import read_decision, read_run_info
-from spasm.runs.folder import reopen_run
+from spasm.runs.artefacts import read_decision
+from spasm.runs.folder import load_data, reopen_run
 
 
 @settings
@@ -38,10 +37,8 @@ class Robustness(RunData):
 
 def main(settings: Robustness) -> int:
     decision = read_decision(settings.run)
-    info = read_run_info(settings.run)
     files.check_writable(settings.run)
-    folder, landmarks = settings.data or info.data.folder, info.data.landmarks
-    data = load_training(folder, info.frames, "safe", settings.cache, landmarks=landmarks, positive=info.data.positive)
+    data = load_data(settings.run, settings.data, settings.cache)
     bar = functools.partial(progress.progress, "scoring", unit="fold")
     rows = evaluate_robustness(reopen_run(settings.run, data), decision, settings.workers, settings.hardware, bar)
     files.write_csv(settings.run / "robustness.csv", COLUMNS, rows, files.TABLE_DIGITS)

@@ -25,7 +25,7 @@ from spasm.config.tuning import Study
 from spasm.core import files
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
-from spasm.data.dataset import load_training
+from spasm.data.dataset import load_by_settings
 from spasm.data.folds import make_folds, read_folds
 from spasm.models.model import Model
 from spasm.models.registry import model_named
@@ -62,16 +62,7 @@ def main(settings: Tune) -> int:
     model, read, split = model_named(settings.model, "--model"), settings.read, settings.split
     check(settings.study, split)
     cluster.check(settings.cluster, settings.workers)
-    data = load_training(
-        read.data,
-        read.frames,
-        read.name_pattern,
-        settings.cache,
-        progress.reading,
-        read.rehash,
-        read.landmarks,
-        read.positive,
-    )
+    data = load_by_settings(read, settings.cache, progress.reading)
     if split.folds_file is None:
         fold_of = make_folds(data.labels, data.children, split.folds, split.splitter, split.fold_seed)
     else:

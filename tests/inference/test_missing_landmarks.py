@@ -23,8 +23,8 @@ from spasm.inference import sliding_window
 from spasm.inference.ensemble_predictor import EnsemblePredictor, open_folds
 from spasm.inference.missing_landmarks import describe_missing, fold_for_run, missing_landmarks, sentences_for_run
 from spasm.inference.trained_run import Prediction, TrainedRun
-from spasm.report.build import load_data
 from spasm.runs.artefacts import Decision, RunInfo, read_decision, read_run_info
+from spasm.runs.folder import load_data
 
 MODELS = ("lgbm", "stgcn_mil")
 

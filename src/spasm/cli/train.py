@@ -19,7 +19,7 @@ from spasm.config.runtime import Cache, Cluster, Hardware
 from spasm.core.errors import DataError, printable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
-from spasm.data.dataset import load_training
+from spasm.data.dataset import load_by_settings, load_training
 from spasm.data.folds import one_class_folds
 from spasm.models.model import Model
 from spasm.models.registry import DEFAULT_MODELS, models_named, split_names
@@ -84,16 +84,7 @@ def train(flags: Any, command: list[str]) -> int:
         return _decide_only(flags, blend)
     cluster.check(flags.cluster, flags.workers)
     read = flags.read
-    data = load_training(
-        read.data,
-        read.frames,
-        read.name_pattern,
-        flags.cache,
-        progress.reading,
-        read.rehash,
-        read.landmarks,
-        read.positive,
-    )
+    data = load_by_settings(read, flags.cache, progress.reading)
     run = open_run(flags.run, data, read.data, data.poses.shape[1], flags.split)
     if flags.fold is not None and flags.fold >= run.folds:
         raise DataError(run.path, f"has {run.folds} folds, counted from 0", f"use --fold {run.folds - 1} or lower")

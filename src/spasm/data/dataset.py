@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spasm.cluster.task_process import place_of
-from spasm.config.data import LandmarkSet, MovementClass
+from spasm.config.data import Data, LandmarkSet, MovementClass
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.files import atomic_write, remove_stale, sync, temporary_in, with_path
 from spasm.core.sealed import read_sealed_array, write_sealed_array
@@ -109,6 +109,13 @@ class SegmentFiles:
             read = [self[int(row)] for row in rows]
             return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.float32)
         return keep_landmarks(read_pose(self.paths[rows], self.frames, self.root), self.landmarks)
+
+
+def load_by_settings(read: Data, cache: Path, progress: Progress = iter) -> TrainingData:
+    """The training data that flags name, see `load_training`, which says what it raises."""
+    return load_training(
+        read.data, read.frames, read.name_pattern, cache, progress, read.rehash, read.landmarks, read.positive
+    )
 
 
 def load_training(

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from spasm.config.runtime import Hardware
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.data.dataset import TrainingData, load_training
+from spasm.data.dataset import TrainingData
 from spasm.explain.attributions import explaining, gather
 from spasm.inference.trained_run import TrainedRun
 from spasm.report import provenance
@@ -26,8 +26,8 @@ from spasm.report.predictions import (
 from spasm.report.run_report import RunReport
 from spasm.report.train_and_test import drift_of
 from spasm.report.training_records import feature_gains, training_losses
-from spasm.runs.artefacts import Metrics, read_metrics, read_run_info
-from spasm.runs.folder import reopen_run
+from spasm.runs.artefacts import Metrics, read_metrics
+from spasm.runs.folder import load_data, reopen_run
 from spasm.runs.oof_table import read_oof
 
 PLAYERS = 1500
@@ -65,13 +65,6 @@ def write_report(run: Path, data: Path | None, cache: Path, hardware: Hardware, 
     """
     report_run(TrainedRun(run, hardware), load_data(run, data, cache), with_drift=final)
     return [run / "report.html", run / "model_card.md"]
-
-
-def load_data(run: Path, data: Path | None, cache: Path, reading: Callable[..., Iterable[Path]] = iter) -> TrainingData:
-    """The data that a run was trained on, from the folder that it names or, if that has moved, from `data`."""
-    info = read_run_info(run)
-    folder, landmarks = data or info.data.folder, info.data.landmarks
-    return load_training(folder, info.frames, "safe", cache, reading, landmarks=landmarks, positive=info.data.positive)
 
 
 def report_run(

@@ -30,8 +30,9 @@ from spasm.core.outputs import check_folder
 from spasm.core.tables import read_table
 from spasm.core.text import shell_words, text_of_path
 from spasm.core.versions import PACKAGES, version_of
-from spasm.data.dataset import TrainingData
+from spasm.data.dataset import TrainingData, load_training
 from spasm.data.folds import make_folds, read_folds, why_untrainable
+from spasm.data.segments import Progress
 from spasm.ensemble.calibration import logit_without_pose
 from spasm.runs.artefacts import (
     OOF_COLUMNS,
@@ -113,6 +114,13 @@ def open_run(path: Path, data: TrainingData, data_path: Path, frames: int, split
         _require(path / "run.json", "folds", _described(info.folds), _described(origin))
         # Read the file and do not use the folds made above: another version of scikit-learn can split differently.
         return Run(path, data, read_folds(path / "folds.csv", data.names))
+
+
+def load_data(run: Path, data: Path | None, cache: Path, reading: Progress = iter) -> TrainingData:
+    """The data that a run was trained on, from the folder that it names or, if that has moved, from `data`."""
+    info = read_run_info(run)
+    folder, landmarks = data or info.data.folder, info.data.landmarks
+    return load_training(folder, info.frames, "safe", cache, reading, landmarks=landmarks, positive=info.data.positive)
 
 
 def reopen_run(path: Path, data: TrainingData) -> Run:

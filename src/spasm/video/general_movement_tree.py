@@ -1,23 +1,18 @@
 """Extract all infants of a tree of general movements side by side, each in its own process without network access."""
 
-import contextlib
+import functools
 import importlib.util
-import multiprocessing
-import os
-import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spasm.core import files, processes
-from spasm.core.errors import DataError, TrainingError, collect_errors, shorten
+from spasm.core import files
+from spasm.core.errors import DataError, TrainingError, collect_errors
 from spasm.data.formats.two_stream import Place, places
 from spasm.video import general_movements, landmarker, sandbox
 from spasm.video.general_movements import MovementExtraction
+from spasm.video.parallel_extraction import Work, read_videos
 
-REPORT_EVERY = 100  # frames between two reports of progress
 LOCK = ".general_movements.lock"
 
 
@@ -46,20 +41,28 @@ def extract_tree(
         problems: list[DataError] = []
         for place in found:
             with collect_errors(problems):
-                if not (place.folder / general_movements.VIDEO).is_file():
+                if not video_of(place).is_file():
                     hint = "each infant's folder has its video under this name"
-                    raise DataError(place.folder / general_movements.VIDEO, "is not there", hint)
+                    raise DataError(video_of(place), "is not there", hint)
                 left.append(place)
         if left:
             _check_tools(extraction, left)
         whole = len(left)
         left = [place for place in left if not general_movements.is_whole(place, extraction)]
         done_before = whole - len(left)
-        made: list[Place] = []
-        if left:
+        done: set[Path] = set()
+        works: dict[Path, Work] = {
+            video_of(place): functools.partial(general_movements.extract, place, extraction) for place in left
+        }
+        if works:
             with progress() as bar:
-                _extract_in_processes(left, extraction, workers, bar.update, made, problems)
-    return ExtractedTree(done_before, [place for place in left if place in made], problems)
+                done = read_videos(works, workers, bar.update, problems)
+    return ExtractedTree(done_before, [place for place in left if video_of(place) in done], problems)
+
+
+def video_of(place: Place) -> Path:
+    """The video of an infant."""
+    return place.folder / general_movements.VIDEO
 
 
 def _check_tools(extraction: MovementExtraction, left: Sequence[Place]) -> None:
@@ -70,76 +73,3 @@ def _check_tools(extraction: MovementExtraction, left: Sequence[Place]) -> None:
     if importlib.util.find_spec("cv2") is None:
         raise TrainingError("OpenCV is not installed: python -m pip install -r requirements-video.txt")
     sandbox.check()
-
-
-def _extract_in_processes(
-    left: Sequence[Place],
-    extraction: MovementExtraction,
-    workers: int,
-    advance: Callable[[int], Any],
-    made: list[Place],
-    problems: list[DataError],
-) -> None:
-    """Extract infants in parallel; finished ones are added to `made`, errors to the problems."""
-    workers = min(workers or max(1, processes.cpu_count() // 2), len(left))
-    counts = multiprocessing.get_context("spawn").Queue()
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_extract_apart, place, extraction, counts): place for place in left}
-        waiting = set(jobs)
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        advance(counts.get_nowait())
-                for future in finished:
-                    with collect_errors(problems):
-                        future.result()
-                        made.append(jobs[future])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
-
-
-def _extract_apart(place: Place, extraction: MovementExtraction, counts: Any) -> None:
-    """Extract an infant in its own process, so that a crash stops no other infant. Raises DataError."""
-    video = place.folder / general_movements.VIDEO
-    try:
-        with processes.isolated_pool(1, _begin, os.getpid(), counts) as pool:
-            pool.submit(_extract, place, extraction).result()
-    except DataError:
-        raise
-    except BrokenProcessPool as error:
-        hint = "run it again with --workers 1; if it stops again, leave this infant out"
-        raise DataError(video, "its process was killed, perhaps because memory ran out", hint) from error
-    except OSError:
-        raise  # such as a full disk, which stops all of them
-    except Exception as error:
-        hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
-        raise DataError(video, f"cannot be extracted: {shorten(str(error))}", hint) from error
-
-
-# State of a worker process, set by `_begin`: the queue for its progress in frames.
-_counts: Any = None
-
-
-def _begin(parent: int, counts: Any) -> None:
-    global _counts
-    sandbox.enter_sandbox(parent)
-    _counts = counts
-
-
-def _extract(place: Place, extraction: MovementExtraction) -> None:
-    """Extract an infant, and report the progress. Raises DataError."""
-    count = 0
-
-    def advance() -> None:
-        nonlocal count
-        count += 1
-        if count % REPORT_EVERY == 0:
-            _counts.put(REPORT_EVERY)
-
-    general_movements.extract(place, extraction, advance)
-    _counts.put(count % REPORT_EVERY)

@@ -1,14 +1,15 @@
-"""Extract videos side by side: each in its own process without network access, here or in a task of a cluster."""
+"""Read videos side by side: each in its own process without network access, here or in a task of a cluster."""
 
 import contextlib
 import dataclasses
+import functools
 import multiprocessing
 import os
 import queue
 import secrets
 import threading
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from spasm.cluster import task_process
 from spasm.cluster.task_progress import TaskProgress
 from spasm.core import files
 from spasm.core.errors import DataError, collect_errors, shorten
-from spasm.core.processes import cpu_count
+from spasm.core.processes import cpu_count, isolated_pool
 from spasm.video import one_video, sandbox
 from spasm.video.one_video import Extraction
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from spasm.cluster.tasks import Cluster
 
 REPORT_EVERY = 100  # frames between two reports of progress
+Work = Callable[[Callable[[], None]], Any]  # is given what to call for each frame
 MOST_BYTES = 1 << 30  # that a task sends back; pictures of an hour can take more
 
 
@@ -36,10 +38,27 @@ def extract_in_processes(
     problems: list[DataError],
 ) -> None:
     """Extract videos in parallel; errors are added to the problems."""
-    workers = min(workers or max(1, cpu_count() // 2), len(left))
+    works: dict[Path, Work] = {
+        video: functools.partial(one_video.extract, video, name, extraction) for video, name in left.items()
+    }
+    read_videos(works, workers, advance, problems)
+
+
+def read_videos(
+    works: Mapping[Path, Work], workers: int, advance: Callable[[int], Any], problems: list[DataError]
+) -> set[Path]:
+    """Do the work of each video in a process of its own, so that a crash stops no other; gives those that are done.
+
+    works: importable functions, which call what they are given once for each frame. workers: side by side; 0 means one
+    for every two CPU cores. advance: called with numbers of frames. Errors of a video are added to the problems; an
+    OSError, such as a full disk, stops all of them.
+    """
+    workers = min(workers or max(1, cpu_count() // 2), len(works))
     counts = multiprocessing.get_context("spawn").Queue()
+    done: set[Path] = set()
     with ThreadPoolExecutor(workers) as pool:
-        waiting = {pool.submit(_extract_apart, video, name, extraction, counts) for video, name in left.items()}
+        jobs = {pool.submit(_read_apart, video, work, counts): video for video, work in works.items()}
+        waiting = set(jobs)
         try:
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -49,23 +68,24 @@ def extract_in_processes(
                 for future in finished:
                     with collect_errors(problems):
                         future.result()
+                        done.add(jobs[future])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()
             raise
+    return done
 
 
-def _extract_apart(video: Path, name: str, extraction: Extraction, counts: Any) -> None:
-    """Extract a video in its own process, so that a crash stops no other video. Raises DataError."""
-    spawn = multiprocessing.get_context("spawn")
+def _read_apart(video: Path, work: Work, counts: Any) -> None:
+    """Do the work of a video in a process of its own. Raises DataError and OSError."""
     try:
-        with ProcessPoolExecutor(1, spawn, _begin, (os.getpid(), counts)) as pool:
-            pool.submit(_extract, video, name, extraction).result()
-    except DataError:
+        with isolated_pool(1, _begin, os.getpid(), counts) as pool:
+            pool.submit(_read, work).result()
+    except (DataError, OSError):
         raise
     except BrokenProcessPool as error:
-        hint = "extract it alone, with nothing beside it"
+        hint = "run it again with nothing beside it; if it stops again, leave this video out"
         raise DataError(video, "its process was killed, perhaps because memory ran out", hint) from error
     except Exception as error:
         hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"
@@ -82,8 +102,8 @@ def _begin(parent: int, counts: Any) -> None:
     _counts = counts
 
 
-def _extract(video: Path, name: str, extraction: Extraction) -> None:
-    """Extract a video, and report its progress. Raises DataError."""
+def _read(work: Work) -> None:
+    """Do the work, and report its progress. Raises DataError."""
     count = 0
 
     def advance() -> None:
@@ -92,7 +112,7 @@ def _extract(video: Path, name: str, extraction: Extraction) -> None:
         if count % REPORT_EVERY == 0:
             _counts.put(REPORT_EVERY)
 
-    one_video.extract(video, name, extraction, advance)
+    work(advance)
     _counts.put(count % REPORT_EVERY)
 
 
