@@ -18,8 +18,9 @@ from spasm.cli import app  # isort: skip  # first: it reports packages that are 
 import numpy as np
 
 from spasm.config.fields import ADVANCED, Shown, settings, to_tree, within
+from spasm.config.runtime import RunData
 from spasm.core import files
-from spasm.core.errors import DataError, first_few
+from spasm.core.errors import DataError
 from spasm.core.tables import read_table
 from spasm.data.annotations import read_onsets, targets
 from spasm.data.naming import child_of
@@ -40,6 +41,7 @@ from spasm.evaluation.seizure_onsets import (
 from spasm.report.onset_timeline import onset_table, plot_trace
 from spasm.runs.artefacts import read_decision, read_run_info
 from spasm.runs.chosen_models import posed_rows
+from spasm.runs.folder import load_data, reopen_run
 from spasm.runs.oof_table import OofTable, read_oof
 
 DETECTED_COLUMNS = (
@@ -49,13 +51,11 @@ DETECTED_COLUMNS = (
 
 
 @settings
-class EvaluateOnsets:
+class EvaluateOnsets(RunData):
     """Flags of evaluate_onsets.py."""
 
     run: Path = Path("output/onsets")
-    """Run folder, trained on --data."""
-    data: Path = Path("input/onsets")
-    """Data folder that segments_from_onsets.py wrote."""
+    """Run folder, trained on a folder that segments_from_onsets.py wrote."""
     out: Annotated[Path | None, Shown(default="RUN/onsets")] = None
     """Folder to write."""
     model: Annotated[str, Shown(default="the blend")] = ""
@@ -75,14 +75,17 @@ class EvaluateOnsets:
 
 
 def main(settings: EvaluateOnsets) -> int:
-    info, oof = read_run_info(settings.run), read_oof(settings.run)
-    seen = posed_rows(settings.run, read_decision(settings.run), oof).has_pose
+    info, oof, decision = read_run_info(settings.run), read_oof(settings.run), read_decision(settings.run)
+    seen = posed_rows(settings.run, decision, oof).has_pose
     if settings.model and settings.model not in oof.logits:
         raise DataError(settings.run, f"has no complete model {settings.model}", f"it has {', '.join(oof.logits)}")
-    chosen = probability(oof.logits[settings.model]) if settings.model else oof.probabilities
-    length_s = info.frames / FPS
-    traces = read_traces(settings.data, oof, chosen, seen, length_s)
-    rule = Rule(settings.span, settings.over, settings.floor, settings.refractory_s)
+    if not settings.model and decision.blend_settings.child_context:
+        reason = "predicts a window by all others of its child, also by later ones, which an alarm cannot know"
+        raise DataError(settings.run, reason, f"name one of its models: --model {next(iter(oof.logits))}")
+    data, length_s = settings.data or info.data.folder, info.frames / FPS
+    reopen_run(settings.run, load_data(settings.run, data, settings.cache))  # refuses windows that were cut again
+    traces = read_traces(data, oof, chosen_of(settings, oof), seen, length_s)
+    rule = Rule(settings.span, settings.over, settings.floor, settings.refractory_s, read_stride(data))
     if settings.threshold is None:
         thresholds = dict(thresholds_by_fold(traces, rule, settings.false_per_hour))
     else:
@@ -92,16 +95,16 @@ def main(settings: EvaluateOnsets) -> int:
         score_alarms(one, find_alarms(one.ends_s, curve, thresholds[one.fold], rule.refractory_s))
         for one, curve in zip(traces, curves, strict=True)
     ]
-    onsets, problems = read_onsets(settings.data / "onsets.csv")
+    onsets, problems = read_onsets(data / "onsets.csv")
     if problems:
         raise problems[0]
     wanted = targets(oof.names.tolist(), np.zeros(len(oof.names)), onsets, length_s)
-    simulated = (settings.data / SIMULATED).is_file()
+    simulated = (data / SIMULATED).is_file()
     found = {
         "simulated": simulated,
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in to_tree(settings).items()},
         "thresholds": {str(fold): value for fold, value in sorted(thresholds.items())},
-        **evaluate_traces(traces, outcomes, chosen[seen], wanted[seen], oof.children[seen]),
+        **evaluate_traces(traces, outcomes, chosen_of(settings, oof)[seen], wanted[seen], oof.children[seen]),
     }
     out = settings.out or settings.run / "onsets"
     files.make_folder(out)
@@ -112,15 +115,26 @@ def main(settings: EvaluateOnsets) -> int:
     return 0
 
 
+def chosen_of(settings: EvaluateOnsets, oof: OofTable) -> np.ndarray:
+    """The probabilities (N,) of the model that was asked for, or of the blend."""
+    return probability(oof.logits[settings.model]) if settings.model else oof.probabilities
+
+
+def read_stride(data: Path) -> float:
+    """Seconds between windows far from a seizure. Raises DataError for a folder that was not cut around onsets."""
+    try:
+        return float(files.read_json(data / MARKER)["settings"]["interictal_stride_s"])
+    except (KeyError, TypeError, ValueError) as error:
+        hint = "cut it by segments_from_onsets.py"
+        raise DataError(data / MARKER, "is not of windows that were cut around onsets", hint) from error
+
+
 def read_traces(data: Path, oof: OofTable, chosen: np.ndarray, seen: np.ndarray, length_s: float) -> list[Trace]:
     """The predictions of each recording in the order of time, without windows that show no pose. Raises DataError.
 
     chosen: (N,) probability and seen: (N,) bool of the rows of `oof`; length_s: of a window.
     """
     origins = {row["segment_name"]: row for row in read_table(data / "origin.csv", ("segment_name", "recording"))}
-    if missing := sorted(set(oof.names.tolist()) - set(origins)):
-        reason = f"does not hold {len(missing)} segments of the run, such as {first_few(missing, 1)}"
-        raise DataError(data / "origin.csv", reason, "give the --data that the run was trained on")
     seizures: dict[str, list[tuple[float, float]]] = {}
     try:
         starts = np.array([float(origins[name]["start_s"]) for name in oof.names.tolist()])

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from spasm.cli import app, progress
-from spasm.config.fields import PER_CORE, SettingsError, Shown, settings, within
+from spasm.config.fields import PER_CORE, Shown, settings, within
 from spasm.core.errors import DataProblems
 from spasm.core.text import shell_words
 from spasm.data.pictures import Kind
 from spasm.data.pose import FRAMES
 from spasm.video import landmarker
-from spasm.video.image_inputs import MASKS
+from spasm.video.image_inputs import check_mask
 from spasm.video.segment_pictures import Settings, make_pictures, read_places
 
 
@@ -47,8 +47,7 @@ class ExtractPictures:
     """Videos read side by side."""
 
     def __post_init__(self) -> None:
-        if self.mask not in MASKS and not Path(self.mask).is_file():
-            raise SettingsError(f"--mask {self.mask} is no file, and neither pose nor mediapipe")
+        check_mask(self.mask)
 
 
 def main(settings: ExtractPictures) -> int:

@@ -25,10 +25,11 @@ from spasm.config.runtime import Cluster
 from spasm.core.errors import DataProblems
 from spasm.core.outputs import check_folder
 from spasm.core.text import shell_words
+from spasm.data.pictures import check_length
 from spasm.data.pose import FRAMES
 from spasm.video import one_video
 from spasm.video.extraction import PACKAGES, extract_videos
-from spasm.video.image_inputs import MASKS
+from spasm.video.image_inputs import check_mask
 from spasm.video.one_video import Extraction
 from spasm.video.tracking import Pick
 from spasm.video.video_labels import read_labels
@@ -75,13 +76,14 @@ class ExtractPose:
     def __post_init__(self) -> None:
         if self.mask != "pose" and self.pictures not in ("two_stream", "both"):
             raise SettingsError("--mask is for --pictures two_stream or both")
-        if self.mask not in MASKS and not Path(self.mask).is_file():
-            raise SettingsError(f"--mask {self.mask} is no file, and neither pose nor mediapipe")
+        check_mask(self.mask)
 
 
 def main(settings: ExtractPose) -> int:
     if not settings.videos:
         raise SettingsError(f"name a video: {app.command()} video.mp4")
+    if settings.pictures != "none":
+        check_length(settings.frames, "a network on pictures")
     cluster.check(settings.cluster, settings.workers)
     check_folder(settings.out, ("test/*.npy", "train/*.npy", "recordings/*.npy"), "recordings/*.json")
     how = Extraction(

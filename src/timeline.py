@@ -48,6 +48,7 @@ from spasm.inference.missing_landmarks import fold_for_run, sentences_for_run
 from spasm.report import console, templates, timeline_plots, timeline_text
 from spasm.runs.artefacts import Decision, read_decision
 from spasm.video import camera, extraction, landmarker, live_detection, one_video, pose_import, preview_video
+from spasm.video.image_inputs import check_mask
 from spasm.video.tracking import Pick
 
 HIGHEST_F1 = Shown(default="the highest F1 instead", advanced=True)
@@ -84,6 +85,9 @@ class Timeline:
     """Most people to find in a video, the child included; more take more time."""
     pick: Annotated[Pick, ADVANCED] = "child"
     """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
+    mask: Annotated[str, ADVANCED] = "pose"
+    """For videos and a run with two_stream_pictures: what separates the child from the background, the same as in
+    extract_pose.py --mask for its training segments."""
     preview: Annotated[bool, ADVANCED] = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     pose_file: PoseFileSettings = PoseFileSettings()
@@ -114,6 +118,7 @@ class Timeline:
             raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
         if self.preview_video and not self.preview:
             raise SettingsError("--preview-video needs the places of faces, which --no-preview leaves out; drop one")
+        check_mask(self.mask)
         other = Hysteresis() if self.rule == "accumulation" else Accumulation()
         if getattr(self, type(other).__name__.lower()) != other:
             name = type(other).__name__.lower()
@@ -151,6 +156,7 @@ def main(settings: Timeline) -> int:
         place_of(settings.at),
         pictures=pictures_for(decision),
         preview=settings.preview,
+        mask=settings.mask,
     )
     extracting = functools.partial(progress.progress, "extracting", unit="frame")
     importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick, at=place_of(settings.at))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from spasm.cli import app, progress
-from spasm.config.fields import ADVANCED, FLAT, PER_CORE, Seed, SettingsError, settings, within
+from spasm.config.fields import ADVANCED, FLAT, Seed, SettingsError, Shown, settings, within
 from spasm.config.general_movements import STEP, GeneralMovements
 from spasm.config.runtime import Cache, Hardware
 from spasm.data.formats.two_stream import CLASSES
@@ -45,7 +45,7 @@ class TrainGeneralMovements:
     seed: Seed = 0
     """Seed of the training."""
     hardware: Annotated[Hardware, FLAT, ADVANCED] = Hardware()
-    workers: Annotated[int, within(0, 256), PER_CORE] = 0
+    workers: Annotated[int, within(0, 256), Shown(default="one per CPU core; one on a GPU")] = 0
     """Folds trained side by side. The result does not depend on it."""
     cache: Cache = Path("output/cache")
     """Folder for the pictures at the network's size; it may be deleted at any time."""

@@ -15,8 +15,8 @@ from spasm.evaluation.seizure_onsets import (
 )
 
 
-def rule(span=3, over="clips", floor=0.0, refractory_s=60.0):
-    return Rule(span, over, floor, refractory_s)
+def rule(span=3, over="clips", floor=0.0, refractory_s=60.0, stride_s=5.0):
+    return Rule(span, over, floor, refractory_s, stride_s)
 
 
 def trace(probability, seizures=((50.0, 60.0),), fold=0, ends_s=None, interictal=None):
@@ -46,6 +46,12 @@ def test_accumulated_probability_is_that_of_a_plain_loop(over):
 
 def test_a_gap_without_a_pose_joins_nothing():
     assert accumulate(np.array([5.0, 10.0, 500.0]), np.ones(3), rule()).tolist() == [1, 2, 1]
+
+
+def test_windows_with_another_stride_are_summed_by_their_number_and_not_by_the_published_time():
+    ends_s = np.arange(10.0, 110.0, 10.0)
+    assert accumulate(ends_s, np.ones(10), rule(span=4, stride_s=10.0)).tolist() == [1, 2, 3] + [4] * 7
+    assert accumulate(ends_s, np.ones(10), rule(span=30, over="seconds", stride_s=10.0))[5:].tolist() == [30] * 5
 
 
 def test_a_second_alarm_in_the_refractory_time_is_not_raised():

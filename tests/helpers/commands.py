@@ -26,6 +26,7 @@ SCRIPTS = {
     "segments_from_events": ("src/segments_from_events.py", "SegmentsFromEvents"),
     "segments_from_onsets": ("src/segments_from_onsets.py", "SegmentsFromOnsets"),
     "import_poses": ("src/import_poses.py", "ImportPoses"),
+    "extract_pose": ("src/extract_pose.py", "ExtractPose"),
     "extract_pictures": ("src/extract_pictures.py", "ExtractPictures"),
     "evaluate_onsets": ("src/evaluate_onsets.py", "EvaluateOnsets"),
 }

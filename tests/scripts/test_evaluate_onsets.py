@@ -44,7 +44,8 @@ def trained(recorded, tmp_path_factory):
 
 
 def evaluate(trained, out, *more):
-    return code_of("evaluate_onsets", "--run", trained / "run", "--data", trained / "cut", "--out", out, *more)
+    flags = ("--run", trained / "run", "--out", out, "--cache", trained / "cache")
+    return code_of("evaluate_onsets", *flags, *more)
 
 
 def test_each_window_is_a_part_of_its_recording_with_onsets_from_its_own_start(recorded, trained):
@@ -123,9 +124,26 @@ def test_a_model_that_the_run_lacks_is_refused_with_those_that_it_has(trained, t
 def test_a_run_on_other_data_is_refused(trained, recorded, tmp_path, capsys):
     other = tmp_path / "cut"
     assert cut(recorded, other, "--before-s", 0) == 0
-    code = code_of("evaluate_onsets", "--run", trained / "run", "--data", other, "--out", tmp_path / "out")
-    assert code == 1
-    assert "give the --data that the run was trained on" in capsys.readouterr().err
+    assert evaluate(trained, tmp_path / "out", "--data", other) == 1
+    assert "made with other data" in capsys.readouterr().err
+
+
+def test_windows_that_were_cut_again_differently_are_refused(trained, recorded, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "trained")
+    assert cut(recorded, tmp_path / "trained/cut", "--interictal-stride-s", 4, "--seizure-stride-s", 1) == 0
+    names = {row["segment_name"] for row in table(trained / "cut/origin.csv")}
+    assert names < {row["segment_name"] for row in table(tmp_path / "trained/cut/origin.csv")}
+    assert evaluate(trained, tmp_path / "out", "--data", tmp_path / "trained/cut") == 1
+    assert "made with other data" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_blend_that_knows_later_windows_is_refused(trained, tmp_path, capsys):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    flags = ("--run", tmp_path / "run", "--cache", trained / "cache")
+    here("train_folds", *flags, "--decide-only", "--blend.child-context", "--no-report")
+    assert code_of("evaluate_onsets", *flags, "--out", tmp_path / "out") == 1
+    assert "by later ones" in capsys.readouterr().err
+    assert code_of("evaluate_onsets", *flags, "--out", tmp_path / "out", "--model", "lgbm") == 0
 
 
 def test_a_table_of_onsets_that_is_missing_or_wrong_writes_nothing(recorded, tmp_path, capsys):
@@ -195,6 +213,7 @@ def test_vsvig_on_patches_learns_the_ramp_and_is_evaluated(with_videos, tmp_path
          "--folds", 2, "--workers", 1, "--models", "vsvig_patches", "--vsvig-patches.loss", "squared",
          "--vsvig-patches.epochs", 1, "--vsvig-patches.width", 4, "--no-report")  # fmt: skip
     capsys.readouterr()
-    here("evaluate_onsets", "--run", tmp_path / "run", "--data", data, "--model", "vsvig_patches")
+    cache = ("--cache", tmp_path / "cache")
+    here("evaluate_onsets", "--run", tmp_path / "run", "--data", data, "--model", "vsvig_patches", *cache)
     assert capsys.readouterr().out.startswith("SIMULATED")
     assert (tmp_path / "run/onsets/onset_metrics.json").is_file()

@@ -204,9 +204,11 @@ def test_an_evaluation_needs_all_pictures_before_the_first_run_predicts(folder, 
 def test_a_video_is_extracted_with_the_pictures_that_the_run_reads(folder, make_video, tmp_path):
     video = make_video("child.mp4", seconds=2.5)
     flags = [video, "--run", folder / "run", "--out", tmp_path / "out", "--model", MODEL, "--max-people", 1, *CPU]
-    assert code_of("timeline", *flags) == 0
+    assert code_of("timeline", *flags, "--mask", "nothing.onnx") == 2
+    assert code_of("timeline", *flags, "--mask", "mediapipe") == 0
     videos = tmp_path / "out/videos"
     (recording,) = (videos / "recordings").glob("*.npy")
+    assert json.loads(recording.with_suffix(".json").read_text())["mask"] == "mediapipe"
     assert {path.parent.name for path in videos.rglob(f"{recording.stem}00001.npz")} == {KIND}
     assert all(0 <= float(row["probability"]) <= 1 for row in table(tmp_path / "out" / recording.stem / "windows.csv"))
 

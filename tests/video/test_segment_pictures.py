@@ -1,16 +1,19 @@
 """Pictures of segments whose poses are there, and training segments of videos with labels."""
 
+import errno
 import os
 
 import numpy as np
 import pytest
 
+from helpers.commands import code_of
 from helpers.tables import table
 from spasm.core.errors import DataError, DataProblems
 from spasm.core.files import read_json, write_csv, write_json
 from spasm.data.pictures import read_pictures
 from spasm.data.pose import missing_frames
 from spasm.data.recording_videos import rows_of, video_of
+from spasm.video import segment_pictures
 from spasm.video.pose_mask import pose_mask
 from spasm.video.segment_pictures import Settings, make_pictures, read_places
 from spasm.video.video_labels import read_labels, write_training_segments
@@ -100,6 +103,21 @@ def test_what_cannot_be_made_is_named_and_does_not_stop_the_others(data):
     for part in ("none.avi: is no file", "bad.avi: ", "no frame at 60.0 s, where child_1_3.npy begins", "31 frames"):
         assert part in printed
     assert len(made.problems) == 4 and not (data / "vsvig/child_1_3.npz").exists()
+
+
+def test_a_full_disk_ends_the_command_and_is_no_damaged_video(data, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(segment_pictures.files, "write_bytes", full)
+    settings = Settings(data, ("vsvig",), "pose", data / "none.task", T)
+    with pytest.raises(OSError, match="No space left"):
+        segment_pictures._of_video(read_places(data, data)[:1], settings, pose_mask, [], [])
+
+
+def test_a_length_that_no_network_on_pictures_reads_is_refused_before_any_video(capsys):
+    assert code_of("extract_pose", "nowhere.mp4", "--pictures", "vsvig", "--frames", 64) == 1
+    assert "cut segments of 60 frames" in capsys.readouterr().err
 
 
 def test_all_problems_of_the_table_are_reported_with_their_lines(data):

@@ -86,7 +86,7 @@ class RecordingPictures(NamedTuple):
         length = _length_of_files(self.recording, kind) * STEP
         count = len(window_starts(frames_of(self.recording), length, length))
         paths = [recording_pictures_path(self.recording, kind, number) for number in range(1, count + 1)]
-        if problems := [no_pictures(one, kind) for one in paths if not one.is_file()]:
+        if problems := [no_pictures_of_recording(one, kind) for one in paths if not one.is_file()]:
             raise DataProblems(problems, paths)
         return hashlib.sha256("\n".join(map(content_key, paths)).encode()).hexdigest()
 
@@ -171,7 +171,7 @@ def _length_of_files(recording: Path, kind: Kind) -> int:
 def _of_file(path: Path, kind: Kind) -> Arrays:
     """The pictures of a file, kept in memory until it changes. Raises DataError."""
     if not path.is_file():
-        raise no_pictures(path, kind)
+        raise no_pictures_of_recording(path, kind)
     found = path.stat()
     return _held(path, kind, (found.st_size, found.st_mtime_ns))
 
@@ -185,6 +185,12 @@ def _held(path: Path, kind: Kind, state: tuple[int, int]) -> Arrays:
 def no_pictures(path: Path, kind: Kind) -> DataError:
     """The error for a segment without a file of pictures."""
     hint = f"extract them: extract_pose.py --pictures {kind}, or extract_pictures.py; see docs/pictures.md"
+    return DataError(path, "is not there", hint)
+
+
+def no_pictures_of_recording(path: Path, kind: Kind) -> DataError:
+    """The error for a recording without a file of pictures."""
+    hint = f"extract the recording again, from its video: extract_pose.py --pictures {kind}; see docs/pictures.md"
     return DataError(path, "is not there", hint)
 
 

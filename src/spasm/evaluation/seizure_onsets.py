@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-INTERICTAL_STRIDE_S = 5.0  # between windows far from a seizure, as published
 CANDIDATES = 200  # thresholds that are compared
 
 
@@ -27,6 +26,8 @@ class Rule(NamedTuple):
     """A probability below it counts as 0."""
     refractory_s: float
     """Seconds after an alarm in which no other one is raised."""
+    stride_s: float
+    """Interictal stride: seconds between windows far from a seizure; published: 5."""
 
 
 class Trace(NamedTuple):
@@ -53,10 +54,10 @@ class Trace(NamedTuple):
 def accumulate(ends_s: np.ndarray, probability: np.ndarray, rule: Rule) -> np.ndarray:
     """The accumulated probability A (W,) at the end of each window; arguments: (W,), in the order of time."""
     counted = np.where(probability >= rule.floor, probability, 0.0)
-    steps = np.diff(ends_s, prepend=ends_s[:1] - INTERICTAL_STRIDE_S)
+    steps = np.diff(ends_s, prepend=ends_s[:1] - rule.stride_s)
     if rule.over == "seconds":
-        counted = counted * np.minimum(steps, INTERICTAL_STRIDE_S)
-    reach_s = rule.span * (INTERICTAL_STRIDE_S if rule.over == "clips" else 1.0)
+        counted = counted * np.minimum(steps, rule.stride_s)
+    reach_s = rule.span * (rule.stride_s if rule.over == "clips" else 1.0)
     first = np.searchsorted(ends_s, ends_s - reach_s + 1e-6)
     if rule.over == "clips":
         first = np.maximum(first, np.arange(len(ends_s)) + 1 - int(rule.span))

@@ -28,6 +28,7 @@ class NetworkModel(Model):
     """Part of all its seeds, so that networks have different random numbers."""
     capturable: ClassVar[bool] = False
     """Whether a step of its training can be recorded as a CUDA graph: its `forward` copies nothing from the CPU."""
+    is_prefixed: ClassVar[bool] = True
     on_gpu = True
     has_attention = True
 

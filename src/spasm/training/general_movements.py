@@ -53,8 +53,9 @@ class MovementRun:
 def train(run: MovementRun, workers: int, progress: Callable[[int], Any]) -> np.ndarray:
     """Train all folds that are not trained yet, side by side; returns the logits (N, 3), NaN for chunks of no test.
 
-    workers: 0 means one per CPU core. progress: makes a progress bar of so many epochs, as a context manager. The
-    result does not depend on the workers. Raises DataError for a run of other data or settings, and TrainingError.
+    workers: 0 means one per CPU core, and one on a GPU, whose memory they would share. progress: makes a progress bar
+    of so many epochs, as a context manager. The result does not depend on the workers. Raises DataError for a run of
+    other data or settings, and TrainingError.
     """
     check_folder(run.path, ("metrics.json", "chunks.csv", "subjects.csv"), MARK, "--run")
     with files.lock(run.path / ".lock", "this run is being trained", wait_s=1.0):
@@ -62,7 +63,7 @@ def train(run: MovementRun, workers: int, progress: Callable[[int], Any]) -> np.
         _open(run)
         waiting = [fold for fold in range(len(run.folds)) if not run.place(fold, "_chunks.csv").exists()]
         if waiting:
-            _train_in_processes(run, waiting, workers or processes.cpu_count(), progress)
+            _train_in_processes(run, waiting, workers or _most_workers(run), progress)
         for fold in range(len(run.folds)):
             run.place(fold, "_last.safetensors").unlink(missing_ok=True)
         _write_history(run)
@@ -70,6 +71,12 @@ def train(run: MovementRun, workers: int, progress: Callable[[int], Any]) -> np.
         for number, parts in enumerate(run.folds):
             logits[parts.test] = _read_logits(run, number, parts)
     return logits
+
+
+def _most_workers(run: MovementRun) -> int:
+    from spasm.models.networks.predictor import pick_device
+
+    return 1 if pick_device(run.hardware.device).type == "cuda" else processes.cpu_count()
 
 
 def _open(run: MovementRun) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from spasm.config.fields import SettingsError
 from spasm.core.errors import DataError
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, VSVIG_15, joint_weights
 from spasm.data.pictures import PATCH, SIDE, STEP, STILL, Arrays
@@ -266,6 +267,12 @@ class OnnxMask:
 
 
 MASKS = ("pose", "mediapipe")
+
+
+def check_mask(mask: str) -> None:
+    """Raise SettingsError for a flag --mask that names no mask."""
+    if mask not in MASKS and not Path(mask).is_file():
+        raise SettingsError(f"--mask {mask} is no file, and neither pose nor mediapipe")
 
 
 def open_mask(mask: str, model: Path, max_people: int) -> Any:

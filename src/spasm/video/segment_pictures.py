@@ -185,7 +185,7 @@ def _in_processes(groups: list[list[Place]], settings: Settings, workers: int) -
                     yield job.result()
                 except BrokenProcessPool as error:  # all that wait break with it
                     part = jobs[job]
-                    if len(part) == 1 and workers == 1:
+                    if len(part) == 1 and len(jobs) == 1:
                         hint = "its video may be damaged: convert it, ffmpeg -i FILE -c:v libx264 NEW.mp4"
                         reason = "the process that read it was killed, perhaps because memory ran out"
                         yield [], [DataError(part[0][0].video, f"{reason} ({error})", hint)]
@@ -249,7 +249,7 @@ def _of_video(
                 with collect_errors(problems):
                     segment.write()
                     finished.append(of_path[path])
-    except DataError:
+    except (DataError, OSError):  # the latter such as a full disk, which stops all of them
         raise
     except Exception as error:  # a damaged video raises nearly anything
         hint = "convert it: ffmpeg -i FILE -c:v libx264 NEW.mp4"

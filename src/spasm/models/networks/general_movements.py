@@ -46,6 +46,8 @@ class GeneralMovementsNetwork(Network):
 class ChunkInputs:
     """What the network is trained on: pictures from the memory-mapped file, as features when they are read."""
 
+    steps_on_gpu: ClassVar[int] = 1
+
     def __init__(self, data: Chunks, config: GeneralMovements, device: torch.device) -> None:
         self.pictures, self.config, self.device = data.pictures(), config, device
 
@@ -78,6 +80,7 @@ class GeneralMovementsModel:
     name: ClassVar[str] = "general_movements"
     seed_number: ClassVar[int] = 8
     capturable: ClassVar[bool] = False
+    is_prefixed: ClassVar[bool] = False
 
     def build(self, config: GeneralMovements) -> Network:
         """The network, with new weights sampled from torch's random state."""

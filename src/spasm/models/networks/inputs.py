@@ -1,6 +1,6 @@
 """What networks read: the raw values of some segments on a device, and the features that are made of them."""
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from spasm.models.networks.gpu import DevicePoses
 class Inputs(Protocol):
     """What a network is trained on; rows are places in the data."""
 
+    steps_on_gpu: ClassVar[int]
+    """Steps whose features are made together on a GPU: with small ones torch's calls take longer than their work, and
+    large ones would fill its memory."""
+
     def __getitem__(self, rows: np.ndarray) -> Any:
         """The raw values of some segments, on the device."""
 
@@ -23,6 +27,8 @@ class Inputs(Protocol):
 
 class PoseInputs:
     """Poses: features are their channels (n, 14, 33, T)."""
+
+    steps_on_gpu: ClassVar[int] = 16
 
     def __init__(self, poses: np.ndarray, config: NetworkConfig, device: torch.device) -> None:
         """poses: (M, T, 33, 5) float32, also memory-mapped."""

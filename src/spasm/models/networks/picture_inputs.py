@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ BUILDING_S = 24 * 3600.0  # to wait for another process that reads the pictures
 
 class PictureInputs:
     """What a network that reads pictures is trained on: the pictures of segments, at the size that it reads."""
+
+    steps_on_gpu: ClassVar[int] = 1
 
     def __init__(self, model: "PictureNetworkModel", data: "TrainingData", config: Any, device: torch.device) -> None:
         """Reads each segment's pictures once, if no earlier training did. Raises DataError."""

@@ -41,7 +41,7 @@ def fit_together(model: Trainable, jobs: Sequence[FoldJob]) -> list[dict[str, to
         half = len(jobs) // 2
         return fit_together(model, jobs[:half]) + fit_together(model, jobs[half:])
     batch = jobs[0].config.optimization.batch
-    flag = f"{flag_of(model.name)}.batch"
+    flag = f"{flag_of(model.name)}.batch" if model.is_prefixed else "--batch"
     hint = f"free some of it, use {flag} {batch // 2} in another --run" if batch > 2 else "free some of it"
     raise TrainingError(
         f"fold {jobs[0].fold}: the memory of the GPU is full with {batch} segments in a step; {hint}, or use "

@@ -21,7 +21,6 @@ from spasm.models.networks.layers import Network
 from spasm.models.networks.output import Scores
 
 HISTORY = ("learning_rate", "loss", "gradient_norm")
-STEPS_ON_GPU = 16  # whose features are made together: with few segments, torch's calls take longer than their work
 
 
 class Config(Protocol):
@@ -58,6 +57,8 @@ class Trainable(Protocol):
     name: ClassVar[str]
     seed_number: ClassVar[int]
     capturable: ClassVar[bool]
+    is_prefixed: ClassVar[bool]
+    """Whether the flags of its settings begin with its name."""
 
     def build(self, config: Any) -> Network:
         """The network, with new weights sampled from torch's random state."""
@@ -130,7 +131,7 @@ class FoldTrainer:
         self.config, self.fold, self.device, self.precision = config, fold, device, precision
         self.inputs = model.inputs(data, config, device) if inputs is None else inputs
         on_gpu = device.type == "cuda"
-        self.steps_at_once = steps_at_once or (STEPS_ON_GPU if on_gpu else 1)
+        self.steps_at_once = steps_at_once or (self.inputs.steps_on_gpu if on_gpu else 1)
         self.epochs = config.optimization.epochs_of(len(rows))
         self.entropy = [seed, fold, model.seed_number]
         payload = [model.name, seed, fold, to_tree(config), data.fingerprint, rows.tolist(), device.type]
