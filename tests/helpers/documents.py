@@ -49,7 +49,7 @@ def python_commands(document: Path) -> list[list[str]]:
 
 def shortened(words: list[str], folder: Path) -> list[str]:
     """A command with flags that make it short; later flags win over earlier ones."""
-    extra = TINY.get(words[0], "").split()
+    extra = TINY.get(words[0], "").split() if "--videos" not in words else []  # those are few already
     if words[0] in TRAINING and "--decide-only" not in words:
         settings = {}
         if "--settings" in words:

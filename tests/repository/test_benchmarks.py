@@ -216,12 +216,12 @@ def test_the_benchmark_of_commands_measures_each_with_its_workers(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_the_benchmark_of_pictures_measures_painting_and_extraction(tmp_path):
     pytest.importorskip("cv2", exc_type=ImportError)
-    flags = ["--children", "8", "--segments-per-child", "2", "--frames", "60", "--models", "two_stream_pictures"]
-    command = [sys.executable, "benchmarks/pictures.py", *flags, "--folds", "2", "--out", tmp_path / "out.json"]
+    flags = ["--children", "8", "--segments-per-child", "2", "--frames", "60", "--models"]  # none: they take a minute
+    command = [sys.executable, "benchmarks/pictures.py", "--out", tmp_path / "out.json", *flags]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     rows = {row["name"]: row for row in json.loads((tmp_path / "out.json").read_text())["rows"]}
     stages = [name.removesuffix(", processor") for name in rows if name.endswith(", processor")]
-    assert [stage.split()[0] for stage in stages] == ["painting", "extracting", "extracting", "an", "predicting"]
+    assert [stage.split()[0] for stage in stages] == ["painting", "extracting", "extracting"]
     assert all(rows[f"{stage}, processor"]["ours"] > 0 and rows[f"{stage}, memory"]["ours"] > 50 for stage in stages)
     painting = rows["painting videos, processor"]
     assert painting["ratio"] == pytest.approx(2 / painting["ours"])  # seconds of video
