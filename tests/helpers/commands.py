@@ -142,7 +142,9 @@ class Command:
 def without_progress(stderr: str) -> str:
     """The errors and warnings of a command, without the lines of progress, which a slow machine prints."""
     lines = stderr.splitlines(keepends=True)
-    return "".join(line for line in lines if not re.match(r"\w+: \d+ of \d+ (folds|segments)", line))
+    return "".join(
+        line for line in lines if not re.match(r"\w+: \d+( of \d+)?( (folds|segments|frames)|, .* left)", line)
+    )
 
 
 def small_flags(*models: str) -> list[str]:
