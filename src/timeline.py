@@ -141,6 +141,8 @@ def main(settings: Timeline) -> int:
     cluster.check(settings.cluster)
     pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
+    if settings.mask != "pose" and "two_stream" not in picture_kinds(decision):
+        raise SettingsError(f"--mask is for runs with two_stream_pictures, and {shell_words(settings.run)} has none")
     if settings.review:
         templates.check()
     check_folder(out)

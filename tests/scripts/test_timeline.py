@@ -417,3 +417,9 @@ def test_plots_need_no_screen_whatever_backend_matplotlib_is_set_to():
     with_pyplot = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert with_pyplot.returncode == 1, "with pyplot it must fail, or the test shows nothing"
     assert [path for path in (ROOT / "src").rglob("*.py") if "import pyplot" in path.read_text()] == []
+
+
+def test_a_mask_for_a_run_that_reads_no_pictures_is_refused(call, tmp_path):
+    code, _, error = call("--mask", "mediapipe")
+    assert code == 2
+    assert "--mask is for runs with two_stream_pictures" in error and not (tmp_path / "out").exists()
