@@ -67,10 +67,10 @@ class Timeline:
     """Folder to write; recordings already predicted there are not predicted again."""
     camera: str | None = None
     """Camera to watch instead of recordings: its number, its device, a video file (played at its own speed), or - for a
-    video stream on standard input, such as ffmpeg's."""
+    video stream on standard input."""
     events: Annotated[tuple[Path, ...], REPEATED] = ()
-    """CSV of true events (recording, onset_s, offset_s), review, or folder of reviews; several after one flag, or each
-    with its own: evaluates the detected events and tunes the rule."""
+    """CSV of true events (recording, onset_s, offset_s), review, or folder of reviews; several after one flag or each
+    with its own: evaluates the events and tunes the rule."""
     stride_s: Annotated[float, within(0.1, 60)] = 1.0
     """Seconds between windows, in tenths."""
     model: Path = Path("input/models/pose_landmarker_full.task")
@@ -84,18 +84,17 @@ class Timeline:
     max_people: Annotated[int, within(1, 10), ADVANCED] = 3
     """Most people to find in a video, the child included; more take more time."""
     pick: Annotated[Pick, ADVANCED] = "child"
-    """Which person is the child: the likeliest by size and height of the head, or by size or time in view alone."""
+    """Which person is the child: the likeliest by size and height of the head, or one by size or time in view."""
     mask: Annotated[str, ADVANCED] = "pose"
-    """For videos and a run with two_stream_pictures: what separates the child from the background, the same as in
-    extract_pose.py --mask for its training segments."""
+    """For videos and a run with two_stream_pictures: what cuts out the child, as extract_pose.py --mask had it."""
     preview: Annotated[bool, ADVANCED] = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     pose_file: PoseFileSettings = PoseFileSettings()
     review: bool = False
     """Write a page for each recording on which a clinician reviews its events by keyboard, see docs/review.md."""
     abstain: Abstain = ABSTAIN
-    """Too little was seen of a window if movement of a shoulder or a hip inside the picture shows in less than this
-    fraction of its frames: it has no probability and gives no event. 0: every pose counts as seen."""
+    """A window where movement of a shoulder or a hip inside the picture shows in less than this fraction of its frames
+    has no probability and gives no event. 0: every pose counts as seen."""
     rule: Annotated[Literal["hysteresis", "accumulation"], ADVANCED] = "accumulation"
     """How windows become events. Both find as many events; accumulation detects them some four seconds earlier."""
     hysteresis: Annotated[Hysteresis, ADVANCED] = Hysteresis()
