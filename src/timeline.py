@@ -29,10 +29,11 @@ from spasm.core.errors import DataError, TrainingError, group_alike
 from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
+from spasm.data.pictures import MASKS, UNKNOWN_MASK, mask_name
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import is_table_of_events, read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, recording_summary, sliding_window
-from spasm.inference.ensemble_predictor import EnsemblePredictor, picture_kinds
+from spasm.inference.ensemble_predictor import EnsemblePredictor, picture_kinds, picture_mask
 from spasm.inference.event_detection import (
     EVENT_COLUMNS,
     STEP_S,
@@ -85,8 +86,8 @@ class Timeline:
     """Most people to find in a video, the child included; more take more time."""
     pick: Annotated[Pick, ADVANCED] = "child"
     """Which person is the child: the likeliest by size and height of the head, or one by size or time in view."""
-    mask: Annotated[str, ADVANCED] = "pose"
-    """For videos and a run with two_stream_pictures: what cuts out the child, as extract_pose.py --mask had it."""
+    mask: Annotated[str | None, Shown(default="as in training", advanced=True)] = None
+    """For videos and a run with two_stream_pictures: the mask model's file, where the run was trained with one."""
     preview: Annotated[bool, ADVANCED] = True
     """Write a contact sheet of each video, with blurred faces; --no-preview writes none."""
     pose_file: PoseFileSettings = PoseFileSettings()
@@ -117,7 +118,8 @@ class Timeline:
             raise SettingsError(f"--stride-s {self.stride_s} is not in tenths; the nearest valid value is {nearest}")
         if self.preview_video and not self.preview:
             raise SettingsError("--preview-video needs the places of faces, which --no-preview leaves out; drop one")
-        check_mask(self.mask)
+        if self.mask:
+            check_mask(self.mask)
         other = Hysteresis() if self.rule == "accumulation" else Accumulation()
         if getattr(self, type(other).__name__.lower()) != other:
             name = type(other).__name__.lower()
@@ -140,8 +142,6 @@ def main(settings: Timeline) -> int:
     cluster.check(settings.cluster)
     pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
-    if settings.mask != "pose" and "two_stream" not in picture_kinds(decision):
-        raise SettingsError(f"--mask is for runs with two_stream_pictures, and {shell_words(settings.run)} has none")
     if settings.review:
         templates.check()
     check_folder(out)
@@ -149,6 +149,14 @@ def main(settings: Timeline) -> int:
     check_replaceable(out / "recordings.csv", ",".join(recording_summary.COLUMNS[:4]).encode(), "a table of recordings")
     files.check_writable(out)
     files.remove_stale(out)
+    extracting = functools.partial(progress.progress, "extracting", unit="frame")
+    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick, at=place_of(settings.at))
+    imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
+    for one in imported.manifests:
+        print(pose_import.import_summary(one))
+    of_poses = [path for path in imported.paths if path.suffix == ".npy"]
+    sliding_window.picture_keys(of_poses, picture_kinds(decision))  # fails now, not after the videos
+    has_videos = any(path.suffix != ".npy" for path in imported.paths)
     how = one_video.Extraction(
         out / "videos",
         settings.model,
@@ -157,16 +165,9 @@ def main(settings: Timeline) -> int:
         place_of(settings.at),
         pictures=pictures_for(decision),
         preview=settings.preview,
-        mask=settings.mask,
+        mask=mask_for(settings, decision) if has_videos or settings.mask else MASKS[0],
     )
-    extracting = functools.partial(progress.progress, "extracting", unit="frame")
-    importing = pose_import.PoseImport(out / "poses", settings.pose_file, pick=settings.pick, at=place_of(settings.at))
-    imported = pose_import.with_recordings_of_pose_files(settings.recordings, importing, settings.child)
-    for one in imported.manifests:
-        print(pose_import.import_summary(one))
-    of_poses = [path for path in imported.paths if path.suffix == ".npy"]
-    sliding_window.picture_keys(of_poses, picture_kinds(decision))  # fails now, not after the videos
-    needed = extraction.PACKAGES if any(path.suffix != ".npy" for path in imported.paths) else ()
+    needed = extraction.PACKAGES if has_videos else ()
     with cluster.opened(settings.cluster, needed) as on_cluster:
         given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting, on_cluster)
         for one in given.manifests:
@@ -260,6 +261,27 @@ def pictures_for(decision: Decision) -> one_video.Pictures:
     """The pictures of videos that the run's models read."""
     kinds = picture_kinds(decision)
     return "both" if len(kinds) > 1 else kinds[0] if kinds else "none"
+
+
+def mask_for(settings: Timeline, decision: Decision) -> str:
+    """What cuts out the child in the videos: the mask of the pictures that the run was trained with.
+
+    Raises SettingsError for a flag --mask that is another one, or where the run needs one that is not given.
+    """
+    wanted, run = picture_mask(decision), shell_words(settings.run)
+    if wanted is None and settings.mask:
+        raise SettingsError(f"--mask is for runs with two_stream_pictures, and {run} has none; leave it out")
+    if wanted is None:
+        return MASKS[0]  # no mask is used
+    if wanted in MASKS and not settings.mask:
+        return wanted
+    if settings.mask and mask_name(settings.mask) == wanted:
+        return settings.mask
+    if wanted in MASKS:
+        raise SettingsError(f"{run} was trained with the mask {wanted}, not {settings.mask}; leave --mask out")
+    if wanted == UNKNOWN_MASK:
+        raise SettingsError(f"{run} was trained on another tool's pictures; make those of the video with it, too")
+    raise SettingsError(f"{run} needs the mask model that it was trained with (SHA-256 {wanted}): --mask FILE.onnx")
 
 
 def with_all_events(settings: Timeline) -> Timeline:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from spasm.data.pictures import LAYOUTS, SIDE, STEP, STILL, Kind
+from spasm.data.pictures import LAYOUTS, MASK, SIDE, STEP, STILL, Kind
 
 BOTH: tuple[Kind, ...] = ("vsvig", "two_stream")
 
 
-def some_pictures(kind: Kind, frames: int, signal: float, seed: int) -> dict[str, np.ndarray]:
+def some_pictures(kind: Kind, frames: int, signal: float, seed: int, mask: str = "pose") -> dict[str, np.ndarray]:
     """The arrays of one segment: noise in the middle of the picture, brighter and faster for a while by `signal`."""
     generator = np.random.default_rng(seed)
     steps = frames // STEP
@@ -28,6 +28,7 @@ def some_pictures(kind: Kind, frames: int, signal: float, seed: int) -> dict[str
     made["flow"][:] = STILL
     moved = generator.uniform(-10, 10, (steps, 7, 7, 2)).repeat(16, 1).repeat(16, 2)
     made["flow"][:, inside, inside] = STILL + moved + 60 * event[:, None, None, None]
+    made[MASK] = np.array(mask)
     return made
 
 
@@ -39,10 +40,11 @@ def write_pictures(
     kinds: Sequence[Kind] = BOTH,
     signal: float = 1.0,
     seed: int = 0,
+    mask: str = "pose",
 ) -> None:
-    """Write DIR/KIND/NAME.npz for segments; those with label 1 have the signal."""
+    """Write DIR/KIND/NAME.npz for segments; those with label 1 have the signal. mask: see `data.pictures.MASK`."""
     for kind in kinds:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for number, (name, label) in enumerate(zip(names, labels, strict=True)):
-            made = some_pictures(kind, frames, signal * int(label), seed * 10_000 + number)
+            made = some_pictures(kind, frames, signal * int(label), seed * 10_000 + number, mask)
             np.savez_compressed(folder / kind / f"{Path(name).stem}.npz", allow_pickle=False, **made)

@@ -109,7 +109,7 @@ def test_attention_covers_the_frames_of_the_steps_that_show_the_child(name, tmp_
     arrays = read_pictures(path, MODELS[name].pictures)
     for array in arrays.values():
         array[:2] = 127 if array.shape[-1] == 2 else 0
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, **arrays, mask=np.array("pose"))
     config = small(name)
     predictor = MODELS[name].predictor(
         MODELS[name].fit(FoldJob(data, np.arange(8), config, 0, 0, FLOAT32)), config, FLOAT32

@@ -18,18 +18,22 @@ from helpers.pictures import some_pictures, write_pictures
 from helpers.repository import ROOT
 from helpers.tables import table
 from helpers.video import MODEL, cv2, make_video
+from spasm.cli.app import parse
+from spasm.config.fields import SettingsError
 from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.data.naming import child_of
-from spasm.data.pictures import pictures_path
+from spasm.data.pictures import LAYOUTS, MASK, UNKNOWN_MASK, Kind, mask_name, pictures_path
 from spasm.evaluation.held_out import write_training_data
 from spasm.inference import prediction_tasks
 from spasm.inference.trained_run import TrainedRun
+from spasm.runs.artefacts import read_decision
+from timeline import Timeline, mask_for
 
 __all__ = ["cv2", "make_video"]  # the fixtures
 
 T, WHOLE = 30, 100  # frames of a segment and of a recording
-KIND = "two_stream"
+KIND: Kind = "two_stream"
 EMPTY = "child_21_1.npy"  # without a pose
 
 pytestmark = pytest.mark.slow
@@ -61,8 +65,8 @@ def folder(tmp_path_factory) -> Path:
         np.save(folder / f"new/recordings/child_{number}_1.npy", recording)
         for part, first in enumerate((0, 30, 60, 70), 1):  # the last one ends with the recording
             made = some_pictures(KIND, WHOLE, 1.0, number)
-            arrays = {name: array[first // 5 : first // 5 + 6] for name, array in made.items()}
-            np.savez_compressed(folder / f"new/{KIND}/child_{number}_1{part:05}.npz", **arrays)
+            arrays = {name: made[name][first // 5 : first // 5 + 6] for name in LAYOUTS[KIND]}
+            np.savez_compressed(folder / f"new/{KIND}/child_{number}_1{part:05}.npz", **arrays, mask=made[MASK])
     return folder
 
 
@@ -204,13 +208,54 @@ def test_an_evaluation_needs_all_pictures_before_the_first_run_predicts(folder, 
 def test_a_video_is_extracted_with_the_pictures_that_the_run_reads(folder, make_video, tmp_path):
     video = make_video("child.mp4", seconds=2.5)
     flags = [video, "--run", folder / "run", "--out", tmp_path / "out", "--model", MODEL, "--max-people", 1, *CPU]
-    assert code_of("timeline", *flags, "--mask", "nothing.onnx") == 2
-    assert code_of("timeline", *flags, "--mask", "mediapipe") == 0
+    assert code_of("timeline", *flags) == 0
     videos = tmp_path / "out/videos"
     (recording,) = (videos / "recordings").glob("*.npy")
-    assert json.loads(recording.with_suffix(".json").read_text())["mask"] == "mediapipe"
+    assert json.loads(recording.with_suffix(".json").read_text())["mask"] == "pose"
     assert {path.parent.name for path in videos.rglob(f"{recording.stem}00001.npz")} == {KIND}
     assert all(0 <= float(row["probability"]) <= 1 for row in table(tmp_path / "out" / recording.stem / "windows.csv"))
+
+
+def test_pictures_cut_out_with_another_mask_are_refused_in_training_and_in_prediction(folder, new, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(folder / "data", data)
+    names = sorted(path.name for path in (data / "train").iterdir())
+    labels = [int(row["label"]) for row in table(data / "train_data.csv")]
+    write_pictures(data, names, labels, T, [KIND], mask="mediapipe")
+    flags = ["--data", data, "--run", tmp_path / "run", "--cache", tmp_path / "cache", "--frames", T, "--folds", 2,
+             "--workers", 1, *CPU, "--models", "two_stream_pictures", "--two-stream-pictures.epochs", 1,
+             "--two-stream-pictures.width", 4, "--two-stream-pictures.side", 28, "--no-report"]  # fmt: skip
+    assert code_of("train_folds", *flags) == 1
+    printed = capsys.readouterr().err
+    assert "was cut out with the mask mediapipe, and the model's setting is pose" in printed, printed
+    assert code_of("train_folds", *flags, "--two-stream-pictures.mask", "mediapipe") == 0
+    assert submission(tmp_path / "run", new, tmp_path / "refused.csv") == 1
+    printed = capsys.readouterr().err
+    assert "was cut out with the mask pose, and the model's setting is mediapipe" in printed, printed
+    recordings = sorted((new / "recordings").iterdir())
+    assert code_of("timeline", *recordings, "--run", tmp_path / "run", "--out", tmp_path / "out", *CPU) == 1
+    assert "was cut out with the mask pose" in capsys.readouterr().err
+
+
+def test_the_mask_of_videos_is_that_of_training(folder, tmp_path):
+    run, model = folder / "run", tmp_path / "model.onnx"
+    model.write_bytes(b"a model")
+
+    def mask_of(trained: str, *flags: object) -> str:
+        decision = read_decision(run)
+        decision.models["two_stream_pictures"].settings["mask"] = trained
+        return mask_for(parse(Timeline, list(map(str, ["video.mp4", "--run", run, *flags]))), decision)
+
+    assert mask_of("pose") == "pose" and mask_of("mediapipe") == "mediapipe"
+    assert mask_of("mediapipe", "--mask", "mediapipe") == "mediapipe"
+    assert mask_of(mask_name(str(model)), "--mask", model) == str(model)
+    with pytest.raises(SettingsError, match="was trained with the mask pose, not mediapipe; leave --mask out"):
+        mask_of("pose", "--mask", "mediapipe")
+    for flags in ([], ["--mask", "pose"]):
+        with pytest.raises(SettingsError, match=f"{mask_name(str(model))}.*--mask FILE.onnx"):
+            mask_of(mask_name(str(model)), *flags)
+    with pytest.raises(SettingsError, match="another tool's pictures"):
+        mask_of(UNKNOWN_MASK)
 
 
 @pytest.mark.parametrize("is_shared", [True, False])

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from spasm.cluster.task_process import place_of
+from spasm.core import files
 from spasm.core.errors import DataError, DataProblems
 from spasm.core.files import open_regular
 from spasm.core.windows import window_starts
@@ -48,6 +49,12 @@ LAYOUTS: dict[Kind, dict[str, Layout]] = {
 }
 
 
+MASK = "mask"
+"""A string beside the arrays of "two_stream": what cut out the child, one of MASKS or the SHA-256 of a model's file."""
+MASKS = ("pose", "mediapipe")
+UNKNOWN_MASK = "unknown"  # of pictures that another tool made
+
+
 class SegmentPictures(NamedTuple):
     """The pictures of some segments, by the files of their poses."""
 
@@ -57,12 +64,12 @@ class SegmentPictures(NamedTuple):
         """Those of some of the segments."""
         return SegmentPictures(tuple(self.paths[row] for row in rows))
 
-    def read(self, kind: Kind, row: int, frames: int) -> Arrays:
-        """The arrays of a segment of so many frames (T), see LAYOUTS. Raises DataError."""
+    def read(self, kind: Kind, row: int, frames: int, mask: str | None = None) -> Arrays:
+        """The arrays of a segment of so many frames (T), see LAYOUTS; mask: see `read_pictures`. Raises DataError."""
         path = pictures_path(self.paths[row], kind)
         if not place_of(path).is_file():
             raise no_pictures(path, kind)
-        arrays = read_pictures(place_of(path), kind)
+        arrays = read_pictures(place_of(path), kind, mask)
         steps = len(next(iter(arrays.values())))
         if steps != frames // STEP:
             reason = f"holds {steps} pictures, and its segment of {frames} frames needs {frames // STEP}"
@@ -77,13 +84,13 @@ class RecordingPictures(NamedTuple):
     firsts: tuple[int, ...]
     """First frame of each window."""
 
-    def read(self, kind: Kind, row: int, frames: int) -> Arrays:
+    def read(self, kind: Kind, row: int, frames: int, mask: str | None = None) -> Arrays:
         """The arrays of a window of so many frames, see LAYOUTS; it begins at the nearest step. Raises DataError."""
-        return _steps(self.recording, kind, round(self.firsts[row] / STEP), frames // STEP)
+        return _steps(self.recording, kind, round(self.firsts[row] / STEP), frames // STEP, mask)
 
     def key(self, kind: Kind) -> str:
         """What identifies the pictures of the whole recording. Raises DataProblems with everything missing."""
-        length = _length_of_files(self.recording, kind) * STEP
+        length = _length_of_files(self.recording, kind, None) * STEP
         count = len(window_starts(frames_of(self.recording), length, length))
         paths = [recording_pictures_path(self.recording, kind, number) for number in range(1, count + 1)]
         if problems := [no_pictures_of_recording(one, kind) for one in paths if not one.is_file()]:
@@ -105,8 +112,11 @@ def recording_pictures_path(recording: Path, kind: Kind, number: int) -> Path:
     return recording.parent.parent / kind / f"{recording.stem}{number:05}.npz"
 
 
-def read_pictures(path: Path, kind: Kind) -> Arrays:
-    """The arrays of a file, see LAYOUTS, with the same number of steps each. Raises DataError."""
+def read_pictures(path: Path, kind: Kind, mask: str | None = None) -> Arrays:
+    """The arrays of a file, see LAYOUTS, with the same number of steps each. Raises DataError.
+
+    mask: what must have cut out the child, see MASK; None: anything.
+    """
     with open_regular(path) as (file, _):
         try:
             with zipfile.ZipFile(file) as archive:
@@ -116,6 +126,7 @@ def read_pictures(path: Path, kind: Kind) -> Arrays:
             file.seek(0)
             with np.load(file, allow_pickle=False) as kept:
                 arrays: Arrays = {name: kept[name] for name in LAYOUTS[kind]}
+                found = None if mask is None else str(kept[MASK])
             steps = {len(array) for array in arrays.values()}
             for name, (shape, dtype) in LAYOUTS[kind].items():
                 if len(steps) != 1 or 0 in steps or arrays[name].shape[1:] != shape or arrays[name].dtype != dtype:
@@ -123,7 +134,31 @@ def read_pictures(path: Path, kind: Kind) -> Arrays:
         except Exception as error:  # a damaged archive raises nearly anything
             reason = f"is no file of pictures ({type(error).__name__}: {error})"
             raise DataError(path, reason, AGAIN) from error
+    if found != mask:
+        raise _other_mask(path, found, mask)
     return arrays
+
+
+def check_mask(path: Path, mask: str) -> None:
+    """Raise DataError if something else than `mask` cut out the child in a file of pictures, see MASK."""
+    with open_regular(path) as (file, _):
+        try:
+            with np.load(file, allow_pickle=False) as kept:
+                found = str(kept[MASK])
+        except Exception as error:
+            raise DataError(path, f"does not say its mask ({type(error).__name__}: {error})", AGAIN) from error
+    if found != mask:
+        raise _other_mask(path, found, mask)
+
+
+def _other_mask(path: Path, found: str | None, mask: str | None) -> DataError:
+    hint = f"extract it with the same mask, or train with --two-stream-pictures.mask {found}: docs/pictures.md"
+    return DataError(path, f"was cut out with the mask {found}, and the model's setting is {mask}", hint)
+
+
+def mask_name(mask: str) -> str:
+    """What stands under MASK for a flag --mask, which may name a model's file."""
+    return mask if mask in MASKS else files.sha256(Path(mask))
 
 
 def content_key(path: Path) -> str:
@@ -140,16 +175,16 @@ def content_key(path: Path) -> str:
             raise DataError(path, reason, AGAIN) from error
 
 
-def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
+def _steps(recording: Path, kind: Kind, first: int, size: int, mask: str | None) -> Arrays:
     """`size` steps of a recording from step `first`; black beyond its end."""
     whole = frames_of(recording)
-    length = _length_of_files(recording, kind)
+    length = _length_of_files(recording, kind, mask)
     begins = np.rint(window_starts(whole, length * STEP, length * STEP) / STEP).astype(int)
     found: dict[str, list[np.ndarray]] = {name: [] for name in LAYOUTS[kind]}
     step = first
     while step < first + size:
         number = int(np.searchsorted(begins, step, side="right")) - 1
-        arrays = _of_file(recording_pictures_path(recording, kind, number + 1), kind)
+        arrays = _of_file(recording_pictures_path(recording, kind, number + 1), kind, mask)
         part = slice(step - begins[number], min(length, first + size - begins[number]))
         if part.start >= length:  # after the end of the recording
             for name, (shape, dtype) in LAYOUTS[kind].items():
@@ -163,23 +198,23 @@ def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _length_of_files(recording: Path, kind: Kind) -> int:
+def _length_of_files(recording: Path, kind: Kind, mask: str | None) -> int:
     """Steps in each file of a recording. Raises DataError if there is none."""
-    return len(next(iter(_of_file(recording_pictures_path(recording, kind, 1), kind).values())))
+    return len(next(iter(_of_file(recording_pictures_path(recording, kind, 1), kind, mask).values())))
 
 
-def _of_file(path: Path, kind: Kind) -> Arrays:
+def _of_file(path: Path, kind: Kind, mask: str | None) -> Arrays:
     """The pictures of a file, kept in memory until it changes. Raises DataError."""
     if not path.is_file():
         raise no_pictures_of_recording(path, kind)
     found = path.stat()
-    return _held(path, kind, (found.st_size, found.st_mtime_ns))
+    return _held(path, kind, mask, (found.st_size, found.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=HELD)
-def _held(path: Path, kind: Kind, state: tuple[int, int]) -> Arrays:
+def _held(path: Path, kind: Kind, mask: str | None, state: tuple[int, int]) -> Arrays:
     """state: size and time of the last change, since a process of a cluster stays open for later commands."""
-    return read_pictures(path, kind)
+    return read_pictures(path, kind, mask)
 
 
 def no_pictures(path: Path, kind: Kind) -> DataError:

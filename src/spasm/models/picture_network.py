@@ -11,7 +11,7 @@ import numpy as np
 
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, DataProblems, collect_errors
-from spasm.data.pictures import Arrays, Pictures, check_length, content_key, missing, pictures_path
+from spasm.data.pictures import Arrays, Pictures, check_length, check_mask, content_key, missing, pictures_path
 from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ class PictureNetworkModel(NetworkModel):
     ) -> "torch.Tensor":
         """The features (n, S, ...) float32 of what was kept of some segments, randomly changed with a generator."""
 
+    def mask(self, config: Any) -> str | None:
+        """What must have cut out the child in the pictures, see `data.pictures.MASK`; None: nothing did."""
+        return None
+
     @abc.abstractmethod
     def key(self, config: Any) -> str:
-        """What `shrink` depends on, as a part of a file name."""
+        """What `shrink` and `mask` depend on, as a part of a file name."""
 
     def inputs(self, data: Any, config: Any, device: "torch.device") -> "PictureInputs":
         from spasm.models.networks.picture_inputs import PictureInputs
@@ -55,13 +59,19 @@ class PictureNetworkModel(NetworkModel):
             hint = "use a run without it, or give segments with pictures: docs/pictures.md"
             raise DataError(self.name, "reads pictures of the child, and is given poses alone", hint)
         kind, frames = self.pictures, poses.shape[1]
-        read = [self.shrink(pictures.read(kind, int(row), frames), config) for row in rows]
+        mask = self.mask(config)
+        read = [self.shrink(pictures.read(kind, int(row), frames, mask), config) for row in rows]
         return self.features(
             [torch.from_numpy(np.stack(one)).to(device) for one in zip(*read, strict=True)], config, None
         )
 
     def environment(self, config: Any, hardware: Hardware, data: "TrainingData") -> dict[str, Any]:
-        return super().environment(config, hardware, data) | {"pictures_sha256": self.pictures_sha256(data)}
+        environment = super().environment(config, hardware, data) | {"pictures_sha256": self.pictures_sha256(data)}
+        if mask := self.mask(config):
+            assert self.pictures is not None
+            for path in self._segments(data):
+                check_mask(pictures_path(path, self.pictures), mask)
+        return environment
 
     def pictures_sha256(self, data: "TrainingData") -> str:
         """What identifies the pictures of all segments with a pose. Raises DataProblems with everything missing."""

@@ -14,13 +14,14 @@ import numpy as np
 
 from spasm.core import files
 from spasm.core.errors import DataError
-from spasm.data.formats.two_stream import FLOW_STEP, PARTS, Place
+from spasm.data.formats.two_stream import EXTRACTION, FLOW_STEP, PARTS, Place
+from spasm.data.pictures import MASKS, mask_name
 from spasm.data.pose import FPS
 from spasm.data.recordings import frames_of, inspect_recording, read_spans
 from spasm.video import decode, image_inputs, resampling
 from spasm.video.tracking import Pick
 
-VIDEO, POSES, MANIFEST = "video.mp4", "poses.npy", "general_movements.json"
+VIDEO, POSES = "video.mp4", "poses.npy"
 PICTURES, FLOW = "224x224", "224x224_flow"
 SCHEMA = 1  # of the manifest; pictures of another one are made again
 PNG_LEVEL = 3  # of compression: twice as fast as the highest, 5 % larger
@@ -44,7 +45,7 @@ class MovementExtraction:
     @property
     def mask_model(self) -> Path | None:
         """The ONNX file of the mask."""
-        return None if self.mask in ("pose", "mediapipe") else Path(self.mask)
+        return None if self.mask in MASKS else Path(self.mask)
 
 
 class PosesInUse(NamedTuple):
@@ -78,7 +79,7 @@ def extract(place: Place, extraction: MovementExtraction, advance: Callable[[], 
         reason = f"has {len(used.poses)} frames, and the video has no picture for {absent} of them"
         raise DataError(place.folder / POSES, reason, "give the poses of this video at 30 frames per second")
     about = {"complete": True, "frames": frames, "flows": flows, "poses_sha256": files.sha256(place.folder / POSES)}
-    files.write_json(place.folder / MANIFEST, key | about)
+    files.write_json(place.folder / EXTRACTION, key | about)
 
 
 def key_of(place: Place, extraction: MovementExtraction) -> dict[str, Any]:
@@ -90,8 +91,7 @@ def key_of(place: Place, extraction: MovementExtraction) -> dict[str, Any]:
         "schema": SCHEMA,
         "video_sha256": files.sha256(video),
         "poses": "given" if given else "mediapipe",
-        "mask": "onnx" if extraction.mask_model else extraction.mask,
-        "mask_sha256": files.sha256(extraction.mask_model) if extraction.mask_model else "",
+        "mask": mask_name(extraction.mask),
     }
     if given:
         key["given_sha256"] = files.sha256(place.folder / POSES)
@@ -124,7 +124,7 @@ def has_given_poses(place: Place) -> bool:
 
 def _manifest(place: Place) -> dict[str, Any]:
     """The manifest of an earlier extraction; empty without one."""
-    path = place.folder / MANIFEST
+    path = place.folder / EXTRACTION
     return files.read_json(path) if path.is_file() else {}
 
 
@@ -159,7 +159,7 @@ def _found(
     finally:
         temporary.unlink(missing_ok=True)
     # First the note that they are ours, so that a stopped command does not take them for given ones.
-    files.write_json(place.folder / MANIFEST, key | {"complete": False, "poses_sha256": digest})
+    files.write_json(place.folder / EXTRACTION, key | {"complete": False, "poses_sha256": digest})
     files.write_bytes(path, written)
     return PosesInUse("mediapipe", float(content.times_s[0]), poses)
 

@@ -17,7 +17,7 @@ import numpy as np
 from spasm.config.fields import SettingsError
 from spasm.core.errors import DataError
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, VSVIG_15, joint_weights
-from spasm.data.pictures import PATCH, SIDE, STEP, STILL, Arrays
+from spasm.data.pictures import MASK, MASKS, PATCH, SIDE, STEP, STILL, Arrays, Kind, mask_name
 from spasm.data.pose import FPS
 from spasm.video import decode, landmarker
 from spasm.video.pose_mask import pose_mask
@@ -266,9 +266,6 @@ class OnnxMask:
         return cv2.resize(found, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-MASKS = ("pose", "mediapipe")
-
-
 def check_mask(mask: str) -> None:
     """Raise SettingsError for a flag --mask that names no mask."""
     if mask not in MASKS and not Path(mask).is_file():
@@ -282,9 +279,10 @@ def open_mask(mask: str, model: Path, max_people: int) -> Any:
     return MediapipeMask(model, max_people) if mask == "mediapipe" else OnnxMask(Path(mask))
 
 
-def archive(arrays: Arrays) -> bytes:
-    """The content of a segment's file of pictures."""
+def archive(arrays: Arrays, kind: Kind, mask: str) -> bytes:
+    """The content of a segment's file of pictures. mask: as `open_mask` has it."""
+    named = {MASK: np.array(mask_name(mask))} if kind == "two_stream" else {}
     save: Callable[..., None] = np.savez_compressed  # its annotation mistakes names for `allow_pickle`
     with io.BytesIO() as content:
-        save(content, **arrays)
+        save(content, **arrays, **named)
         return content.getvalue()

@@ -12,6 +12,7 @@ import numpy as np
 from spasm.core import files
 from spasm.core.windows import window_starts
 from spasm.data.naming import child_of
+from spasm.data.pictures import LAYOUTS, MASKS, Kind, mask_name
 from spasm.data.pose import FRAMES, missing_frames
 from spasm.video import decode, drawing, following, image_inputs, resampling
 from spasm.video.recording_files import manifest_path, remove, write_recording
@@ -48,7 +49,7 @@ class Extraction:
     @property
     def mask_model(self) -> Path | None:
         """The user's own model of the mask."""
-        return None if self.mask in image_inputs.MASKS else Path(self.mask)
+        return None if self.mask in MASKS else Path(self.mask)
 
 
 def extract(video: Path, name: str, extraction: Extraction, advance: Callable[[], None]) -> None:
@@ -123,7 +124,7 @@ def key_of(video: Path, extraction: Extraction) -> dict[str, Any]:
         "at": list(extraction.at) if extraction.at else [],
         "segment_frames": extraction.frames,
         "pictures": extraction.pictures,
-        "mask": files.sha256(extraction.mask_model) if extraction.mask_model else extraction.mask,
+        "mask": mask_name(extraction.mask),
     }
 
 
@@ -132,13 +133,13 @@ def sheet_of(out: Path, name: str) -> tuple[Path, Path]:
     return out / "previews" / f"{name}.jpg", out / "previews" / f"{name}.npz"
 
 
-def kinds(pictures: str) -> tuple[str, ...]:
+def kinds(pictures: Pictures) -> tuple[Kind, ...]:
     """The requested kinds of pictures."""
-    return {"none": (), "both": ("vsvig", "two_stream")}.get(pictures, (pictures,))
+    return tuple(kind for kind in LAYOUTS if pictures in (kind, "both"))
 
 
 def _write_pictures(
-    video: Path, name: str, kind: str, extraction: Extraction, start_s: float, poses: np.ndarray, firsts: np.ndarray
+    video: Path, name: str, kind: Kind, extraction: Extraction, start_s: float, poses: np.ndarray, firsts: np.ndarray
 ) -> None:
     """Write the pictures of each segment for a network that reads pictures; the video is decoded again."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
@@ -147,7 +148,8 @@ def _write_pictures(
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)
         for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):
-            files.write_bytes(extraction.out / kind / f"{name}{number:05}.npz", image_inputs.archive(segment))
+            path = extraction.out / kind / f"{name}{number:05}.npz"
+            files.write_bytes(path, image_inputs.archive(segment, kind, extraction.mask))
 
 
 def _write_preview(video: Path, name: str, out: Path, content: decode.Video, followed: str) -> None:

@@ -23,7 +23,7 @@ from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.processes import cpu_count
 from spasm.core.tables import numbered_rows
-from spasm.data.pictures import STEP, Arrays, Kind, check_length, pictures_path
+from spasm.data.pictures import MASKS, STEP, Arrays, Kind, check_length, mask_name, pictures_path
 from spasm.data.pose import FPS
 from spasm.data.recording_videos import COLUMNS, TABLE
 from spasm.data.segments import check_header, read_pose
@@ -59,9 +59,8 @@ class Settings:
 
     def mask_key(self) -> str:
         """What identifies the mask."""
-        if self.mask == "mediapipe":
-            return f"mediapipe {files.sha256(self.model)}"
-        return self.mask if self.mask == "pose" else files.sha256(Path(self.mask))
+        name = mask_name(self.mask)
+        return f"{name} {files.sha256(self.model)}" if self.mask == "mediapipe" else name
 
 
 def key_of(place: Place, video_sha256: str, mask_key: str) -> str:
@@ -128,7 +127,7 @@ def make_pictures(
     """
     check_length(settings.frames, "a network on pictures")
     with image_inputs.open_mask(settings.mask, settings.model, 1) as mask:  # fails now, not after the work
-        if settings.mask not in image_inputs.MASKS:
+        if settings.mask not in MASKS:
             mask(np.zeros((480, 640, 3), dtype=np.uint8), np.zeros((33, 5), dtype=np.float32))
     with files.lock(settings.data / f".{MANIFEST}.lock", "pictures are being made of these segments", wait_s=1.0):
         path = settings.data / MANIFEST
@@ -265,7 +264,7 @@ class _Segment:
     """A segment whose frames are being read."""
 
     def __init__(self, place: Place, settings: Settings, mask: image_inputs.Mask) -> None:
-        self.place = place
+        self.place, self.mask = place, settings.mask
         self.poses = read_pose(place.segment, settings.frames, settings.data)
         masks: Mapping[Kind, image_inputs.Mask | None] = {"vsvig": None, "two_stream": mask}
         self.steps = {kind: image_inputs.PictureSteps(self.poses, masks[kind]) for kind in settings.kinds}
@@ -288,4 +287,4 @@ class _Segment:
         for kind, steps in self.steps.items():
             self.made[kind] += steps.end()
             whole = {name: np.stack([one[name] for one in self.made[kind]]) for name in self.made[kind][0]}
-            files.write_bytes(pictures_path(self.place.segment, kind), image_inputs.archive(whole))
+            files.write_bytes(pictures_path(self.place.segment, kind), image_inputs.archive(whole, kind, self.mask))

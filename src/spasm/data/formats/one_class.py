@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from spasm.config.data import MovementClass
+from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.data.annotations import LabelLevel
 from spasm.data.formats import two_stream
 from spasm.data.formats.base import Child, ForeignDataset
 from spasm.data.formats.two_stream import Place, Subject
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pictures import STEP, STILL
+from spasm.data.pictures import STEP, STILL, UNKNOWN_MASK
 from spasm.data.pose import FRAMES
 from spasm.data.recordings import frames_of, inspect_recording, read_spans
 
@@ -39,6 +40,7 @@ class OneClass:
         paths: list[Path] = []
         for place, subject in zip(two_stream.places(data), two_stream.read_tree(data), strict=True):
             paths.append(place.folder / POSES)
+            paths += [path for path in [place.folder / two_stream.EXTRACTION] if path.is_file()]
             paths += [subject.frames[frame] for frame in sorted(subject.frames) if frame % STEP == 0]
             for flow in (subject.flow_x, subject.flow_y):
                 paths += [flow[frame] for frame in sorted(flow)]
@@ -84,11 +86,20 @@ class OneClass:
         segments = [(label, poses) for poses in read_spans(path, spans)]
         pictures: Callable[[int], bytes] | None = None
         if length % STEP == 0:  # otherwise no network reads them
-            pictures = functools.partial(_pictures, subject, [start for start, _ in spans], length)
+            starts = [start for start, _ in spans]
+            pictures = functools.partial(_pictures, subject, starts, length, _mask_of(place.folder))
         return Child(place.subject.replace("/", " "), segments, {"class": place.class_name}, pictures)
 
 
-def _pictures(subject: Subject, starts: list[int], length: int, number: int) -> bytes:
+def _mask_of(infant: Path) -> str:
+    """What cut out an infant, as its extraction noted it."""
+    about = infant / two_stream.EXTRACTION
+    if not about.is_file():
+        return UNKNOWN_MASK
+    return str(files.read_json(about).get("mask", UNKNOWN_MASK))
+
+
+def _pictures(subject: Subject, starts: list[int], length: int, mask: str, number: int) -> bytes:
     """The file of a segment's pictures: those of each step, and the flow from each to the next."""
     frames = range(starts[number], starts[number] + length, STEP)
     flow = []
@@ -98,7 +109,7 @@ def _pictures(subject: Subject, starts: list[int], length: int, number: int) -> 
         flow.append(still if following is None else following)  # the last step of a video
     pictures = np.stack([two_stream.picture_at(subject, frame) for frame in frames])
     with io.BytesIO() as content:
-        np.savez_compressed(content, pictures=pictures, flow=np.stack(flow))
+        np.savez_compressed(content, pictures=pictures, flow=np.stack(flow), mask=np.array(mask))
         return content.getvalue()
 
 

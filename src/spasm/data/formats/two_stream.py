@@ -23,6 +23,7 @@ from spasm.core.tables import numbered_rows
 from spasm.data.formats.base import check_id, entries
 
 CLASSES = ("WMs", "FMs", "PR")  # writhing, fidgety, poor repertoire: labels 0, 1, 2
+EXTRACTION = "general_movements.json"  # in an infant's folder, where this program made the pictures
 PARTS = ("224x224", "224x224_flow/X", "224x224_flow/Y")
 SIDE = 224  # pixels
 FLOW_STEP = 5  # frames between flow pictures: 6 per second
