@@ -24,7 +24,7 @@ class VsvigPatchesConfig(PictureNetworkConfig):
     """Settings of VSViG on patches of the picture."""
 
     optimization: Annotated[Optimization, tyro.conf.arg(name="")] = Optimization(
-        epochs=12, batch=16, learning_rate=3e-3, ema=0.97
+        epochs=12, batch=8, learning_rate=1e-3, ema=0.97
     )
     width: Annotated[int, within(4, 1024), AfterValidator(even)] = 12
     """Channels of the first blocks, an even number: 24 is the base size, 12 the light one."""
