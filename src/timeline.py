@@ -30,10 +30,11 @@ from spasm.core.outputs import check_folder, check_replaceable
 from spasm.core.processes import cpu_count
 from spasm.core.text import shell_words
 from spasm.data.pictures import MASKS, UNKNOWN_MASK, mask_name
+from spasm.data.pose_files.recognise import may_be_poses
 from spasm.data.recordings import check_recordings, is_simulated
 from spasm.data.true_events import is_table_of_events, read_true_events
 from spasm.inference import event_evaluation, event_rule_selection, recording_summary, sliding_window
-from spasm.inference.ensemble_predictor import EnsemblePredictor, picture_kinds, picture_mask
+from spasm.inference.ensemble_predictor import EnsemblePredictor, picture_kinds
 from spasm.inference.event_detection import (
     EVENT_COLUMNS,
     STEP_S,
@@ -142,6 +143,7 @@ def main(settings: Timeline) -> int:
     cluster.check(settings.cluster)
     pose_import.check_flags(settings.recordings, settings.pose_file)
     decision, out = read_decision(settings.run), settings.out
+    mask = mask_for(settings, decision)
     if settings.review:
         templates.check()
     check_folder(out)
@@ -156,7 +158,6 @@ def main(settings: Timeline) -> int:
         print(pose_import.import_summary(one))
     of_poses = [path for path in imported.paths if path.suffix == ".npy"]
     sliding_window.picture_keys(of_poses, picture_kinds(decision))  # fails now, not after the videos
-    has_videos = any(path.suffix != ".npy" for path in imported.paths)
     how = one_video.Extraction(
         out / "videos",
         settings.model,
@@ -165,9 +166,9 @@ def main(settings: Timeline) -> int:
         place_of(settings.at),
         pictures=pictures_for(decision),
         preview=settings.preview,
-        mask=mask_for(settings, decision) if has_videos or settings.mask else MASKS[0],
+        mask=mask,
     )
-    needed = extraction.PACKAGES if has_videos else ()
+    needed = extraction.PACKAGES if any(path.suffix != ".npy" for path in imported.paths) else ()
     with cluster.opened(settings.cluster, needed) as on_cluster:
         given = extraction.with_recordings_of_videos(imported.paths, how, settings.child, extracting, on_cluster)
         for one in given.manifests:
@@ -260,7 +261,7 @@ def main(settings: Timeline) -> int:
 def pictures_for(decision: Decision) -> one_video.Pictures:
     """The pictures of videos that the run's models read."""
     kinds = picture_kinds(decision)
-    return "both" if len(kinds) > 1 else kinds[0] if kinds else "none"
+    return "both" if len(kinds) > 1 else next(iter(kinds), "none")
 
 
 def mask_for(settings: Timeline, decision: Decision) -> str:
@@ -268,20 +269,22 @@ def mask_for(settings: Timeline, decision: Decision) -> str:
 
     Raises SettingsError for a flag --mask that is another one, or where the run needs one that is not given.
     """
-    wanted, run = picture_mask(decision), shell_words(settings.run)
-    if wanted is None and settings.mask:
-        raise SettingsError(f"--mask is for runs with two_stream_pictures, and {run} has none; leave it out")
-    if wanted is None:
-        return MASKS[0]  # no mask is used
-    if wanted in MASKS and not settings.mask:
-        return wanted
+    wanted, run = picture_kinds(decision).get("two_stream"), shell_words(settings.run)
+    has_videos = any(path.suffix != ".npy" and not may_be_poses(path) for path in settings.recordings)
+    if settings.mask and (wanted is None or not has_videos):
+        others = f"and {run} has none" if wanted is None else "and for videos, and no video is given"
+        raise SettingsError(f"--mask is for runs with two_stream_pictures, {others}; leave it out")
     if settings.mask and mask_name(settings.mask) == wanted:
         return settings.mask
+    if wanted is None or not has_videos or (wanted in MASKS and not settings.mask):
+        return wanted or MASKS[0]
     if wanted in MASKS:
         raise SettingsError(f"{run} was trained with the mask {wanted}, not {settings.mask}; leave --mask out")
     if wanted == UNKNOWN_MASK:
-        raise SettingsError(f"{run} was trained on another tool's pictures; make those of the video with it, too")
-    raise SettingsError(f"{run} needs the mask model that it was trained with (SHA-256 {wanted}): --mask FILE.onnx")
+        reason = "was trained on pictures of another tool, which this program cannot make of a video"
+        raise SettingsError(f"{run} {reason}; give a recording with pictures of that tool: docs/pictures.md")
+    given = f"{settings.mask} is another model" if settings.mask else "none is given"
+    raise SettingsError(f"{run} needs the mask model of its training, --mask FILE.onnx (SHA-256 {wanted}); {given}")
 
 
 def with_all_events(settings: Timeline) -> Timeline:
@@ -323,8 +326,9 @@ def write_preview_videos(
 
 def watch_camera(settings: Timeline, name: str) -> int:
     """Predict a camera's frames as they come, and print alarms, until the stream ends or the user stops it."""
-    if settings.recordings or settings.events or settings.review or settings.cluster:
-        raise SettingsError("--camera cannot be used with recordings, --events, --review or --cluster; leave those out")
+    if settings.recordings or settings.events or settings.review or settings.cluster or settings.mask:
+        others = "recordings, --events, --review, --cluster or --mask"
+        raise SettingsError(f"--camera cannot be used with {others}; leave those out")
     decision = read_decision(settings.run)
     if kinds := picture_kinds(decision):
         reason = f"reads pictures ({', '.join(kinds)}), and of a camera only poses are kept"

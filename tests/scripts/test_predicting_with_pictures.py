@@ -143,9 +143,9 @@ def test_all_missing_pictures_of_recordings_are_reported_before_a_video_is_read(
     for path in (new / KIND).glob("child_31_1*"):
         path.unlink()
     video = tmp_path / "video.mp4"
-    video.write_bytes(b"is never read")
+    video.write_bytes(bytes(64))  # is never read
     recordings = sorted((new / "recordings").iterdir())
-    code = code_of("timeline", *recordings, "--run", folder / "run", "--out", tmp_path / "out", *CPU)
+    code = code_of("timeline", *recordings, video, "--run", folder / "run", "--out", tmp_path / "out", *CPU)
     printed = capsys.readouterr().err
     assert (
         code == 1 and "child_30_100003.npz: is not there" in printed and "child_31_100001.npz: is not there" in printed
@@ -216,46 +216,72 @@ def test_a_video_is_extracted_with_the_pictures_that_the_run_reads(folder, make_
     assert all(0 <= float(row["probability"]) <= 1 for row in table(tmp_path / "out" / recording.stem / "windows.csv"))
 
 
-def test_pictures_cut_out_with_another_mask_are_refused_in_training_and_in_prediction(folder, new, tmp_path, capsys):
-    data = tmp_path / "data"
-    shutil.copytree(folder / "data", data)
+def test_pictures_cut_out_with_another_mask_are_refused_before_anything_is_predicted(
+    folder, new, tmp_path, monkeypatch, capsys
+):
+    written = sorted((new / KIND).iterdir())
+    with np.load(written[1]) as arrays:
+        np.savez_compressed(written[1], **{**arrays, MASK: np.array("mediapipe")})
+    monkeypatch.setattr("spasm.inference.trained_run.EnsemblePredictor", None)  # nothing is opened
+    assert submission(folder / "run", new, tmp_path / "refused.csv") == 1
+    printed = capsys.readouterr().err
+    reason = "was cut out with the mask 'mediapipe', and those of training with pose"
+    assert f"{written[1].name}: {reason} (extract it with --mask pose" in printed and "1 problem" in printed, printed
+    of_recording = new / KIND / "child_30_100002.npz"
+    with np.load(of_recording) as arrays:
+        np.savez_compressed(of_recording, **{**arrays, MASK: np.array("f" * 64)})
+    video = tmp_path / "video.mp4"
+    video.write_bytes(bytes(64))  # is never read
+    recordings = sorted((new / "recordings").iterdir())
+    assert code_of("timeline", *recordings, video, "--run", folder / "run", "--out", tmp_path / "out", *CPU) == 1
+    assert f"{of_recording.name}: was cut out with the mask 'fff" in capsys.readouterr().err
+
+
+def test_pictures_of_several_masks_are_not_trained_on(folder, tmp_path, capsys):
+    data = Path(shutil.copytree(folder / "data", tmp_path / "data"))
     names = sorted(path.name for path in (data / "train").iterdir())
-    labels = [int(row["label"]) for row in table(data / "train_data.csv")]
-    write_pictures(data, names, labels, T, [KIND], mask="mediapipe")
+    write_pictures(data, names[:3], [0, 1, 0], T, [KIND], mask="mediapipe")
     flags = ["--data", data, "--run", tmp_path / "run", "--cache", tmp_path / "cache", "--frames", T, "--folds", 2,
-             "--workers", 1, *CPU, "--models", "two_stream_pictures", "--two-stream-pictures.epochs", 1,
-             "--two-stream-pictures.width", 4, "--two-stream-pictures.side", 28, "--no-report"]  # fmt: skip
+             *CPU, "--models", "two_stream_pictures", "--workers", 1, "--no-report"]  # fmt: skip
     assert code_of("train_folds", *flags) == 1
     printed = capsys.readouterr().err
-    assert "was cut out with the mask mediapipe, and the model's setting is pose" in printed, printed
-    assert code_of("train_folds", *flags, "--two-stream-pictures.mask", "mediapipe") == 0
-    assert submission(tmp_path / "run", new, tmp_path / "refused.csv") == 1
-    printed = capsys.readouterr().err
-    assert "was cut out with the mask pose, and the model's setting is mediapipe" in printed, printed
-    recordings = sorted((new / "recordings").iterdir())
-    assert code_of("timeline", *recordings, "--run", tmp_path / "run", "--out", tmp_path / "out", *CPU) == 1
-    assert "was cut out with the mask pose" in capsys.readouterr().err
+    assert f"has pictures of different masks: 'pose' ({len(names) - 3}, such as" in printed, printed
+    assert "'mediapipe' (3, such as child_0_2" in printed and "extract them all with the same --mask" in printed
+
+
+def test_a_file_of_pictures_that_names_no_mask_is_refused(new, tmp_path, folder, capsys):
+    path = sorted((new / KIND).iterdir())[0]
+    with np.load(path) as arrays:
+        np.savez_compressed(path, **{name: arrays[name] for name in LAYOUTS[KIND]})
+    assert submission(folder / "run", new, tmp_path / "refused.csv") == 1
+    assert f"{path.name}: does not say what cut out the child" in capsys.readouterr().err
 
 
 def test_the_mask_of_videos_is_that_of_training(folder, tmp_path):
-    run, model = folder / "run", tmp_path / "model.onnx"
+    run, model, other = folder / "run", tmp_path / "model.onnx", tmp_path / "other.onnx"
     model.write_bytes(b"a model")
+    other.write_bytes(b"another")
+    assert read_decision(run).models["two_stream_pictures"].mask == "pose"
 
-    def mask_of(trained: str, *flags: object) -> str:
+    def mask_of(trained: str | None, *words: object) -> str:
         decision = read_decision(run)
-        decision.models["two_stream_pictures"].settings["mask"] = trained
-        return mask_for(parse(Timeline, list(map(str, ["video.mp4", "--run", run, *flags]))), decision)
+        models = decision.models["two_stream_pictures"].model_copy(update={"mask": trained})
+        decision = decision.model_copy(update={"models": {"two_stream_pictures": models}})
+        return mask_for(parse(Timeline, list(map(str, [*(words or ["video.mp4"]), "--run", run]))), decision)
 
     assert mask_of("pose") == "pose" and mask_of("mediapipe") == "mediapipe"
-    assert mask_of("mediapipe", "--mask", "mediapipe") == "mediapipe"
-    assert mask_of(mask_name(str(model)), "--mask", model) == str(model)
+    assert mask_of("mediapipe", "video.mp4", "--mask", "mediapipe") == "mediapipe"
+    assert mask_of(mask_name(str(model)), "video.mp4", "--mask", model) == str(model)
+    mask_of(UNKNOWN_MASK, "child_1_1.npy")  # whose pictures are there
     with pytest.raises(SettingsError, match="was trained with the mask pose, not mediapipe; leave --mask out"):
-        mask_of("pose", "--mask", "mediapipe")
-    for flags in ([], ["--mask", "pose"]):
-        with pytest.raises(SettingsError, match=f"{mask_name(str(model))}.*--mask FILE.onnx"):
-            mask_of(mask_name(str(model)), *flags)
-    with pytest.raises(SettingsError, match="another tool's pictures"):
+        mask_of("pose", "video.mp4", "--mask", "mediapipe")
+    for flags, found in (([], "none is given"), (["--mask", other], "other.onnx is another model")):
+        with pytest.raises(SettingsError, match=f"--mask FILE.onnx .*{mask_name(str(model))}.*{found}"):
+            mask_of(mask_name(str(model)), "video.mp4", *flags)
+    with pytest.raises(SettingsError, match="pictures of another tool"):
         mask_of(UNKNOWN_MASK)
+    with pytest.raises(SettingsError, match="no video is given; leave it out"):
+        mask_of("pose", "child_1_1.npy", "--mask", "pose")
 
 
 @pytest.mark.parametrize("is_shared", [True, False])

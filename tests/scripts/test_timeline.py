@@ -278,7 +278,7 @@ def test_bad_recordings_and_bad_events_are_all_named(call, recorded, tmp_path):
             ["--rule", "hysteresis", "--sum-windows", "4"],
             "--refractory-s need --rule accumulation; the rule is hysteresis",
         ),
-        (["--camera", "0"], "--camera cannot be used with recordings, --events, --review or --cluster"),
+        (["--camera", "0"], "--camera cannot be used with recordings, --events, --review, --cluster or --mask"),
         (["--event-on", "0.2", "--event-off", "0.3"], "nearest valid value is 0.2"),
         (["--stride-s", "0.25"], "nearest valid value is 0.2"),
     ],

@@ -25,12 +25,15 @@ from spasm.data.formats.two_stream import (
     fold_tables,
     is_simulated,
     is_whole,
+    mask_of,
+    places,
     raw_chunk,
     read_folds,
     read_tree,
     starts_of,
 )
 from spasm.data.index import FileIndex
+from spasm.data.pictures import check_one_mask
 
 VERSION = "chunks 1"  # of the file in the cache; after a change of version the pictures are read again
 FOLDER = "general_movements"  # in the cache
@@ -95,6 +98,7 @@ def load_chunks(
     where there are any; otherwise each infant is in one of `folds` folds, stratified by class. Raises DataProblems.
     """
     subjects = read_tree(data)
+    check_one_mask({place.subject: mask_of(place.folder) for place in places(data)}, data)
     of = {subject.subject: subject for subject in subjects}
     tables = fold_tables(data) if fold_csvs else []
     if tables:

@@ -7,6 +7,8 @@ DIR/vsvig/NAME.npz and DIR/two_stream/NAME.npz belong to DIR/train/NAME.npy or D
 import functools
 import hashlib
 import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from spasm.cluster.task_process import place_of
 from spasm.core import files
-from spasm.core.errors import DataError, DataProblems
+from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
 from spasm.core.windows import window_starts
 from spasm.data.recordings import frames_of
@@ -25,9 +27,18 @@ STEP = 5  # frames at 30 frames per second between two pictures: six per second,
 JOINTS, PATCH = 15, 32  # VSViG's joints, and the side of a patch in pixels
 SIDE = 224  # pixels of an upright person's picture
 STILL = 127  # value of no movement in `flow`; 255 steps go from -20 to 20 pixels
+MOST_BYTES_OF_MASK = 4096
 MOST_BYTES = 1 << 28  # of a segment's pictures, unpacked; those of five seconds are 8 million
 HELD = 4  # files of a recording that are kept in memory: its windows overlap
 AGAIN = "delete it and extract it again: docs/pictures.md"
+MASK = "mask"
+"""A string beside the arrays of "two_stream": what cut out the child, one of MASKS, the SHA-256 of a model's file, or
+UNKNOWN_MASK."""
+MASK_KEY = "pictures_mask"  # of the same in the environment of a trained model
+MASKS = ("pose", "mediapipe")
+UNKNOWN_MASK = "unknown"  # of pictures that another tool made
+Wanted = Mapping[Kind, str | None]
+"""The kinds of pictures that are read, each with what must have cut out the child; None: nothing did."""
 
 
 class Layout(NamedTuple):
@@ -49,12 +60,6 @@ LAYOUTS: dict[Kind, dict[str, Layout]] = {
 }
 
 
-MASK = "mask"
-"""A string beside the arrays of "two_stream": what cut out the child, one of MASKS or the SHA-256 of a model's file."""
-MASKS = ("pose", "mediapipe")
-UNKNOWN_MASK = "unknown"  # of pictures that another tool made
-
-
 class SegmentPictures(NamedTuple):
     """The pictures of some segments, by the files of their poses."""
 
@@ -64,12 +69,12 @@ class SegmentPictures(NamedTuple):
         """Those of some of the segments."""
         return SegmentPictures(tuple(self.paths[row] for row in rows))
 
-    def read(self, kind: Kind, row: int, frames: int, mask: str | None = None) -> Arrays:
-        """The arrays of a segment of so many frames (T), see LAYOUTS; mask: see `read_pictures`. Raises DataError."""
+    def read(self, kind: Kind, row: int, frames: int) -> Arrays:
+        """The arrays of a segment of so many frames (T), see LAYOUTS. Raises DataError."""
         path = pictures_path(self.paths[row], kind)
         if not place_of(path).is_file():
             raise no_pictures(path, kind)
-        arrays = read_pictures(place_of(path), kind, mask)
+        arrays = read_pictures(place_of(path), kind)
         steps = len(next(iter(arrays.values())))
         if steps != frames // STEP:
             reason = f"holds {steps} pictures, and its segment of {frames} frames needs {frames // STEP}"
@@ -84,16 +89,21 @@ class RecordingPictures(NamedTuple):
     firsts: tuple[int, ...]
     """First frame of each window."""
 
-    def read(self, kind: Kind, row: int, frames: int, mask: str | None = None) -> Arrays:
+    def read(self, kind: Kind, row: int, frames: int) -> Arrays:
         """The arrays of a window of so many frames, see LAYOUTS; it begins at the nearest step. Raises DataError."""
-        return _steps(self.recording, kind, round(self.firsts[row] / STEP), frames // STEP, mask)
+        return _steps(self.recording, kind, round(self.firsts[row] / STEP), frames // STEP)
 
-    def key(self, kind: Kind) -> str:
-        """What identifies the pictures of the whole recording. Raises DataProblems with everything missing."""
-        length = _length_of_files(self.recording, kind, None) * STEP
+    def key(self, kind: Kind, mask: str | None) -> str:
+        """What identifies the pictures of the whole recording. Raises DataProblems with all that are missing or wrong.
+
+        mask: what must have cut out the child, see `unusable`.
+        """
+        length = _length_of_files(self.recording, kind) * STEP
         count = len(window_starts(frames_of(self.recording), length, length))
         paths = [recording_pictures_path(self.recording, kind, number) for number in range(1, count + 1)]
-        if problems := [no_pictures_of_recording(one, kind) for one in paths if not one.is_file()]:
+        problems = [no_pictures_of_recording(one, kind) for one in paths if not one.is_file()]
+        problems = problems or _of_other_masks(paths, mask)
+        if problems:
             raise DataProblems(problems, paths)
         return hashlib.sha256("\n".join(map(content_key, paths)).encode()).hexdigest()
 
@@ -112,11 +122,8 @@ def recording_pictures_path(recording: Path, kind: Kind, number: int) -> Path:
     return recording.parent.parent / kind / f"{recording.stem}{number:05}.npz"
 
 
-def read_pictures(path: Path, kind: Kind, mask: str | None = None) -> Arrays:
-    """The arrays of a file, see LAYOUTS, with the same number of steps each. Raises DataError.
-
-    mask: what must have cut out the child, see MASK; None: anything.
-    """
+def read_pictures(path: Path, kind: Kind) -> Arrays:
+    """The arrays of a file, see LAYOUTS, with the same number of steps each. Raises DataError."""
     with open_regular(path) as (file, _):
         try:
             with zipfile.ZipFile(file) as archive:
@@ -126,7 +133,6 @@ def read_pictures(path: Path, kind: Kind, mask: str | None = None) -> Arrays:
             file.seek(0)
             with np.load(file, allow_pickle=False) as kept:
                 arrays: Arrays = {name: kept[name] for name in LAYOUTS[kind]}
-                found = None if mask is None else str(kept[MASK])
             steps = {len(array) for array in arrays.values()}
             for name, (shape, dtype) in LAYOUTS[kind].items():
                 if len(steps) != 1 or 0 in steps or arrays[name].shape[1:] != shape or arrays[name].dtype != dtype:
@@ -134,31 +140,7 @@ def read_pictures(path: Path, kind: Kind, mask: str | None = None) -> Arrays:
         except Exception as error:  # a damaged archive raises nearly anything
             reason = f"is no file of pictures ({type(error).__name__}: {error})"
             raise DataError(path, reason, AGAIN) from error
-    if found != mask:
-        raise _other_mask(path, found, mask)
     return arrays
-
-
-def check_mask(path: Path, mask: str) -> None:
-    """Raise DataError if something else than `mask` cut out the child in a file of pictures, see MASK."""
-    with open_regular(path) as (file, _):
-        try:
-            with np.load(file, allow_pickle=False) as kept:
-                found = str(kept[MASK])
-        except Exception as error:
-            raise DataError(path, f"does not say its mask ({type(error).__name__}: {error})", AGAIN) from error
-    if found != mask:
-        raise _other_mask(path, found, mask)
-
-
-def _other_mask(path: Path, found: str | None, mask: str | None) -> DataError:
-    hint = f"extract it with the same mask, or train with --two-stream-pictures.mask {found}: docs/pictures.md"
-    return DataError(path, f"was cut out with the mask {found}, and the model's setting is {mask}", hint)
-
-
-def mask_name(mask: str) -> str:
-    """What stands under MASK for a flag --mask, which may name a model's file."""
-    return mask if mask in MASKS else files.sha256(Path(mask))
 
 
 def content_key(path: Path) -> str:
@@ -175,16 +157,16 @@ def content_key(path: Path) -> str:
             raise DataError(path, reason, AGAIN) from error
 
 
-def _steps(recording: Path, kind: Kind, first: int, size: int, mask: str | None) -> Arrays:
+def _steps(recording: Path, kind: Kind, first: int, size: int) -> Arrays:
     """`size` steps of a recording from step `first`; black beyond its end."""
     whole = frames_of(recording)
-    length = _length_of_files(recording, kind, mask)
+    length = _length_of_files(recording, kind)
     begins = np.rint(window_starts(whole, length * STEP, length * STEP) / STEP).astype(int)
     found: dict[str, list[np.ndarray]] = {name: [] for name in LAYOUTS[kind]}
     step = first
     while step < first + size:
         number = int(np.searchsorted(begins, step, side="right")) - 1
-        arrays = _of_file(recording_pictures_path(recording, kind, number + 1), kind, mask)
+        arrays = _of_file(recording_pictures_path(recording, kind, number + 1), kind)
         part = slice(step - begins[number], min(length, first + size - begins[number]))
         if part.start >= length:  # after the end of the recording
             for name, (shape, dtype) in LAYOUTS[kind].items():
@@ -198,23 +180,23 @@ def _steps(recording: Path, kind: Kind, first: int, size: int, mask: str | None)
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _length_of_files(recording: Path, kind: Kind, mask: str | None) -> int:
+def _length_of_files(recording: Path, kind: Kind) -> int:
     """Steps in each file of a recording. Raises DataError if there is none."""
-    return len(next(iter(_of_file(recording_pictures_path(recording, kind, 1), kind, mask).values())))
+    return len(next(iter(_of_file(recording_pictures_path(recording, kind, 1), kind).values())))
 
 
-def _of_file(path: Path, kind: Kind, mask: str | None) -> Arrays:
+def _of_file(path: Path, kind: Kind) -> Arrays:
     """The pictures of a file, kept in memory until it changes. Raises DataError."""
     if not path.is_file():
         raise no_pictures_of_recording(path, kind)
     found = path.stat()
-    return _held(path, kind, mask, (found.st_size, found.st_mtime_ns))
+    return _held(path, kind, (found.st_size, found.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=HELD)
-def _held(path: Path, kind: Kind, mask: str | None, state: tuple[int, int]) -> Arrays:
+def _held(path: Path, kind: Kind, state: tuple[int, int]) -> Arrays:
     """state: size and time of the last change, since a process of a cluster stays open for later commands."""
-    return read_pictures(path, kind, mask)
+    return read_pictures(path, kind)
 
 
 def no_pictures(path: Path, kind: Kind) -> DataError:
@@ -229,9 +211,61 @@ def no_pictures_of_recording(path: Path, kind: Kind) -> DataError:
     return DataError(path, "is not there", hint)
 
 
-def missing(segments: list[Path], kind: Kind) -> list[DataError]:
-    """An error for each segment without a file of pictures."""
-    return [no_pictures(path, kind) for path in (pictures_path(one, kind) for one in segments) if not path.is_file()]
+def unusable(segments: Iterable[Path], kind: Kind, mask: str | None) -> list[DataError]:
+    """An error for each segment without a file of pictures, or with one in which something else cut out the child.
+
+    mask: what must have done it, see MASK; None: anything.
+    """
+    paths = [pictures_path(one, kind) for one in segments]
+    there = [path for path in paths if path.is_file()]
+    return [no_pictures(path, kind) for path in paths if not path.is_file()] + _of_other_masks(there, mask)
+
+
+def _of_other_masks(paths: Iterable[Path], mask: str | None) -> list[DataError]:
+    problems: list[DataError] = []
+    for path in () if mask is None else paths:
+        with collect_errors(problems):
+            if (found := mask_of(path)) != mask:
+                reason = f"was cut out with the mask {shorten(found)}, and those of training with {mask}"
+                raise DataError(path, reason, f"extract it with {_flag_of(str(mask))}: docs/pictures.md")
+    return problems
+
+
+def _flag_of(mask: str) -> str:
+    if mask == UNKNOWN_MASK:
+        return "the tool that made those of training"
+    return f"--mask {mask}" if mask in MASKS else "--mask FILE.onnx, the model of training"
+
+
+def mask_of(path: Path) -> str:
+    """What cut out the child in a file of pictures, see MASK. Raises DataError."""
+    with open_regular(path) as (file, _):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                if archive.getinfo(f"{MASK}.npy").file_size > MOST_BYTES_OF_MASK:
+                    raise ValueError("it is too long")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as kept:
+                return str(kept[MASK])
+        except KeyError as error:
+            raise DataError(path, "does not say what cut out the child", AGAIN) from error
+        except Exception as error:  # a damaged archive raises nearly anything
+            reason = f"is no file of pictures ({type(error).__name__}: {error})"
+            raise DataError(path, reason, AGAIN) from error
+
+
+def check_one_mask(masks: Mapping[str, str], folder: Path) -> None:
+    """Raise DataError for several masks, given by segment or infant: which it was can give the label away."""
+    counts = Counter(masks.values())
+    if len(counts) > 1:
+        example = {mask: name for name, mask in masks.items()}
+        found = ", ".join(f"{shorten(mask)} ({count}, such as {example[mask]})" for mask, count in counts.most_common())
+        raise DataError(folder, f"has pictures of different masks: {found}", "extract them all with the same --mask")
+
+
+def mask_name(mask: str) -> str:
+    """What stands under MASK for a flag --mask, which may name a model's file."""
+    return mask if mask in MASKS else files.sha256(Path(mask))
 
 
 def check_length(frames: int, model: str) -> None:

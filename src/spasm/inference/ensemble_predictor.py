@@ -13,20 +13,18 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from spasm.config.data import LandmarkSet
-from spasm.config.fields import from_tree
 from spasm.config.runtime import Hardware
 from spasm.core import processes
 from spasm.core.errors import DataError
 from spasm.core.windows import for_each_frame, shared_frames
 from spasm.data.landmark_sets import keep_landmarks
-from spasm.data.pictures import LAYOUTS, Kind, Pictures
+from spasm.data.pictures import LAYOUTS, Pictures, Wanted
 from spasm.data.pose import visible_mask
 from spasm.data.seen import seen_of_trunk, trunk_visible
 from spasm.ensemble.blending import OofScores
 from spasm.inference import model_process
 from spasm.inference.model_process import FoldFiles
 from spasm.models.model import FoldScores, Model, Predictor
-from spasm.models.picture_network import PictureNetworkModel
 from spasm.models.registry import MODELS
 from spasm.runs.artefacts import Decision, rebuild_hint
 from spasm.runs.folder import ModelFolder
@@ -64,19 +62,10 @@ def model_of(run: Path, name: str) -> Model:
     return MODELS[name]
 
 
-def picture_kinds(decision: Decision) -> tuple[Kind, ...]:
-    """The kinds of pictures that the models of a decision read beside poses."""
-    kinds = {MODELS[name].pictures for name in decision.models if name in MODELS}
-    return tuple(kind for kind in LAYOUTS if kind in kinds)
-
-
-def picture_mask(decision: Decision) -> str | None:
-    """What must have cut out the child in the pictures of new segments, see `data.pictures.MASK`; None: nothing."""
-    for name, trained in decision.models.items():
-        model = MODELS.get(name)
-        if isinstance(model, PictureNetworkModel) and (mask := model.mask(from_tree(model.config, trained.settings))):
-            return mask
-    return None
+def picture_kinds(decision: Decision) -> Wanted:
+    """The kinds of pictures that the models of a decision read beside poses, each with its mask."""
+    masks = {MODELS[name].pictures: trained.mask for name, trained in decision.models.items() if name in MODELS}
+    return {kind: masks[kind] for kind in LAYOUTS if kind in masks}
 
 
 class TrainedModel(Protocol):

@@ -24,7 +24,7 @@ from spasm.data.formats.convert import opened
 from spasm.data.landmark_sets import keep_landmarks
 from spasm.data.missing import no_training_data
 from spasm.data.naming import child_of
-from spasm.data.pictures import missing, pictures_path
+from spasm.data.pictures import pictures_path, unusable
 from spasm.data.quality import PoseQuality, measure_quality
 from spasm.data.recordings import Checked, check_recordings, is_simulated
 from spasm.data.segments import Progress, inspect_pose
@@ -299,19 +299,20 @@ def _holds(poses: np.ndarray, landmarks: LandmarkSet, known: TrainingSegments) -
 def check_pictures(
     segments: LabelledSegments | None, recordings: LabelledRecordings | None, decisions: Iterable[Decision]
 ) -> None:
-    """Raise DataProblems with all pictures that the models of some decisions read, and that are missing."""
+    """Raise DataProblems with all pictures that the models of some decisions read, and that are missing or wrong."""
     problems: list[DataError] = []
     checked: list[Path] = []
-    kinds = list(dict.fromkeys(kind for decision in decisions for kind in picture_kinds(decision)))
+    wanted = dict.fromkeys(pair for decision in decisions for pair in picture_kinds(decision).items())
     if segments is not None:
         rows = zip(segments.paths, segments.findings, strict=True)
         posed = [path for path, findings in rows if findings.posed]
-        for kind in kinds:
-            problems += missing(posed, kind)
+        for kind, mask in wanted:
+            problems += unusable(posed, kind, mask)
             checked += [pictures_path(path, kind) for path in posed]
     if recordings is not None:
-        with collect_errors(problems):
-            picture_keys(list(recordings.checked), kinds)
+        for kind, mask in wanted:
+            with collect_errors(problems):
+                picture_keys(list(recordings.checked), {kind: mask})
     if problems:
         raise DataProblems(problems, checked)
 

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.windows import cut_windows
 from spasm.data import recordings
 from spasm.data.findings import Findings
-from spasm.data.pictures import Kind, RecordingPictures, SegmentPictures, missing, pictures_path
+from spasm.data.pictures import RecordingPictures, SegmentPictures, Wanted, pictures_path, unusable
 from spasm.data.pose import missing_frames
 from spasm.data.segments import inspect_pose
 from spasm.features.movement import movement
@@ -77,7 +78,7 @@ class FileState(NamedTuple):
 
 
 def read_batches(
-    paths: Sequence[Path], frames: int, root: Path, problems: list[DataError], kinds: Sequence[Kind] = ()
+    paths: Sequence[Path], frames: int, root: Path, problems: list[DataError], kinds: Wanted = MappingProxyType({})
 ) -> Iterator[tuple[list[Findings], np.ndarray, SegmentPictures]]:
     """Findings, poses (N, T, 33, 5) and pictures of segment files in batches; after a problem others are only checked.
 
@@ -89,13 +90,13 @@ def read_batches(
             with collect_errors(problems):
                 read.append(inspect_pose(path, frames, root))
                 if read[-1].findings.posed:
-                    problems += [one for kind in kinds for one in missing([path], kind)]
+                    problems += [one for kind, mask in kinds.items() for one in unusable([path], kind, mask)]
         if not problems:
             yield [one.findings for one in read], np.stack([one.pose for one in read]), SegmentPictures(some)
 
 
-def check_pictures(paths: Sequence[Path], frames: int, root: Path, kinds: Sequence[Kind]) -> None:
-    """Read segment files, and raise DataProblems with all that is wrong with them and all pictures that they lack."""
+def check_pictures(paths: Sequence[Path], frames: int, root: Path, kinds: Wanted) -> None:
+    """Read segment files, and raise DataProblems with all that is wrong with them and with their pictures."""
     problems: list[DataError] = []
     for _ in read_batches(paths, frames, root, problems, kinds):
         pass
@@ -215,7 +216,7 @@ def predict_poses_here(opening: Opening, batches: Sequence[tuple[Any, np.ndarray
     return _predict(opening, lambda predictor: predictor.predict(batches))
 
 
-def _pictures_here(pictures: SegmentPictures, kinds: Sequence[Kind]) -> SegmentPictures:
+def _pictures_here(pictures: SegmentPictures, kinds: Wanted) -> SegmentPictures:
     """The pictures of segments on this machine: links to the files that were sent."""
     folder = Path(tempfile.mkdtemp(dir=task_process.scratch_folder()))
     for kind in kinds:

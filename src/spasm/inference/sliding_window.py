@@ -16,7 +16,7 @@ from spasm.core.processes import cpu_count
 from spasm.core.windows import window_starts
 from spasm.data import recordings
 from spasm.data.findings import RULES
-from spasm.data.pictures import Kind, RecordingPictures
+from spasm.data.pictures import RecordingPictures, Wanted
 from spasm.data.pose import FPS, missing_frames
 from spasm.data.recordings import BATCH, Checked
 from spasm.data.seen import is_too_little
@@ -151,16 +151,16 @@ def predict_recordings(
     return {path: predicted[path] for path in checked}
 
 
-def picture_keys(paths: Sequence[Path], kinds: Sequence[Kind]) -> dict[Path, dict[str, str]]:
+def picture_keys(paths: Sequence[Path], kinds: Wanted) -> dict[Path, dict[str, str]]:
     """What identifies the pictures of recordings, of each kind.
 
-    Raises DataProblems with everything that is missing.
+    Raises DataProblems with all pictures that are missing or wrong.
     """
     problems: list[DataError] = []
     keys: dict[Path, dict[str, str]] = {path: {} for path in paths}
-    for path, kind in itertools.product(paths, kinds):
+    for path, (kind, mask) in itertools.product(paths, kinds.items()):
         with collect_errors(problems):
-            keys[path][kind] = RecordingPictures(path, ()).key(kind)
+            keys[path][kind] = RecordingPictures(path, ()).key(kind, mask)
     if problems:
         raise DataProblems(problems, paths)
     return keys

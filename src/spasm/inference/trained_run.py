@@ -13,7 +13,7 @@ from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.core.processes import cpu_count
 from spasm.data.findings import NO_POSE, Findings, clean
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pictures import Pictures, missing
+from spasm.data.pictures import Pictures, unusable
 from spasm.data.pose import CHANNELS, FPS
 from spasm.data.seen import describe_too_little, is_too_little
 from spasm.ensemble import label_shift
@@ -155,7 +155,7 @@ class TrainedRun:
         cluster: predict there. Raises DataProblems with everything that is wrong with the files.
         """
         kinds = picture_kinds(self.decision)
-        if any(missing(list(paths), kind) for kind in kinds):  # reported before the long part, unless they show no pose
+        if any(unusable(paths, *kind) for kind in kinds.items()):  # reported now, unless these show no pose
             prediction_tasks.check_pictures(paths, self.frames, root, kinds)
         problems: list[DataError] = []
         if cluster is None:

@@ -11,7 +11,17 @@ import numpy as np
 
 from spasm.config.runtime import Hardware
 from spasm.core.errors import DataError, DataProblems, collect_errors
-from spasm.data.pictures import Arrays, Pictures, check_length, check_mask, content_key, missing, pictures_path
+from spasm.data.pictures import (
+    MASK_KEY,
+    Arrays,
+    Pictures,
+    check_length,
+    check_one_mask,
+    content_key,
+    mask_of,
+    pictures_path,
+    unusable,
+)
 from spasm.models.network import NetworkModel
 
 if TYPE_CHECKING:
@@ -35,13 +45,9 @@ class PictureNetworkModel(NetworkModel):
     ) -> "torch.Tensor":
         """The features (n, S, ...) float32 of what was kept of some segments, randomly changed with a generator."""
 
-    def mask(self, config: Any) -> str | None:
-        """What must have cut out the child in the pictures, see `data.pictures.MASK`; None: nothing did."""
-        return None
-
     @abc.abstractmethod
     def key(self, config: Any) -> str:
-        """What `shrink` and `mask` depend on, as a part of a file name."""
+        """What `shrink` depends on, as a part of a file name."""
 
     def inputs(self, data: Any, config: Any, device: "torch.device") -> "PictureInputs":
         from spasm.models.networks.picture_inputs import PictureInputs
@@ -59,26 +65,26 @@ class PictureNetworkModel(NetworkModel):
             hint = "use a run without it, or give segments with pictures: docs/pictures.md"
             raise DataError(self.name, "reads pictures of the child, and is given poses alone", hint)
         kind, frames = self.pictures, poses.shape[1]
-        mask = self.mask(config)
-        read = [self.shrink(pictures.read(kind, int(row), frames, mask), config) for row in rows]
+        read = [self.shrink(pictures.read(kind, int(row), frames), config) for row in rows]
         return self.features(
             [torch.from_numpy(np.stack(one)).to(device) for one in zip(*read, strict=True)], config, None
         )
 
     def environment(self, config: Any, hardware: Hardware, data: "TrainingData") -> dict[str, Any]:
         environment = super().environment(config, hardware, data) | {"pictures_sha256": self.pictures_sha256(data)}
-        if mask := self.mask(config):
-            assert self.pictures is not None
-            for path in self._segments(data):
-                check_mask(pictures_path(path, self.pictures), mask)
+        if self.pictures == "two_stream":
+            environment[MASK_KEY] = mask_of(pictures_path(self._segments(data)[0], self.pictures))
         return environment
 
     def pictures_sha256(self, data: "TrainingData") -> str:
-        """What identifies the pictures of all segments with a pose. Raises DataProblems with everything missing."""
+        """What identifies the pictures of all segments with a pose. Raises DataProblems with everything missing.
+
+        Raises DataError where several masks cut out the child.
+        """
         assert self.pictures is not None
         check_length(data.poses.shape[1], self.name)
         segments = self._segments(data)
-        problems = missing(segments, self.pictures)
+        problems = unusable(segments, self.pictures, None)
         keys = []
         for path in segments:
             with contextlib.ExitStack() as stack:
@@ -87,6 +93,8 @@ class PictureNetworkModel(NetworkModel):
                     keys.append(f"{path.name} {content_key(pictures_path(path, self.pictures))}")
         if problems:
             raise DataProblems(problems, [pictures_path(path, self.pictures) for path in segments])
+        if self.pictures == "two_stream":
+            check_one_mask({path.stem: mask_of(pictures_path(path, "two_stream")) for path in segments}, data.folder)
         return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
     def files_read(self, config: Any, data: "TrainingData") -> list[Path]:

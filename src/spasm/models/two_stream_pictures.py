@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from spasm.config.fields import Identifier, settings, within
+from spasm.config.fields import settings, within
 from spasm.config.network import Optimization, PictureNetworkConfig
 from spasm.config.runtime import Hardware
 from spasm.data.pictures import SIDE, STEP, Arrays
@@ -38,9 +38,6 @@ class TwoStreamPicturesConfig(PictureNetworkConfig):
     """Backbone of both streams; published: resnet50."""
     side: Literal[28, 56, 112, 224] = 56
     """Side of the pictures in pixels; published: 224."""
-    mask: Identifier = "pose"
-    """What cut out the child in the pictures, as extraction had it: pose, mediapipe, or the SHA-256 of a mask model.
-    Pictures that were cut out otherwise are refused, in training and later."""
     weights: str = ""
     """File with a torchvision state dict, such as ImageNet's, that both streams start from; by default none."""
 
@@ -70,11 +67,8 @@ class TwoStreamPicturesModel(PictureNetworkModel):
     def shape(self, config: Any, frames: int) -> tuple[int, ...]:
         return frames // STEP, 5, config.side, config.side
 
-    def mask(self, config: Any) -> str:
-        return str(config.mask)
-
     def key(self, config: Any) -> str:
-        return f"{config.side}_{config.mask}"
+        return str(config.side)
 
     def shrink(self, arrays: Arrays, config: Any) -> tuple[np.ndarray, ...]:
         """Blue, green, red and the flow, (S, 5, side, side) uint8."""

@@ -21,6 +21,7 @@ from spasm.core import files
 from spasm.core.errors import DataError, shorten
 from spasm.core.text import path_of_text, shell_words
 from spasm.data.landmarks import LANDMARKS
+from spasm.data.pictures import MASK_KEY
 from spasm.ensemble.blending import BlendParameters
 from spasm.evaluation.metrics import ROWS
 from spasm.models.model import Model
@@ -153,6 +154,12 @@ class Manifest(Stored):
     command: list[str]
     files: dict[FoldFile, Sha256]
 
+    @property
+    def mask(self) -> str | None:
+        """What cut out the child in the pictures that it was trained on, see `data.pictures.MASK`."""
+        mask = self.environment.get(MASK_KEY)
+        return None if mask is None else str(mask)
+
 
 class DecidedModel(Artefact):
     """One model in a decision."""
@@ -160,6 +167,8 @@ class DecidedModel(Artefact):
     weight: Annotated[float, Field(gt=0, le=1)]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     settings: dict[str, Any]
+    mask: str | None = None
+    """What cut out the child in the pictures that it was trained on, see `data.pictures.MASK`."""
     calibration: Calibration
     quantiles: list[Number]
     """Of its out-of-fold logits; empty unless percentiles are averaged."""

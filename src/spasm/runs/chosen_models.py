@@ -79,7 +79,14 @@ def _without_weight(run: Path, decision: Decision, name: str) -> DecidedModel:
         if path.startswith(tuple(f"seed_{seed}/" for seed in seeds))
     }
     check_files(folder.path, used)
-    return DecidedModel(weight=1.0, seeds=seeds, settings=manifest.settings, calibration=(1.0, 0.0), quantiles=[])
+    return DecidedModel(
+        weight=1.0,
+        seeds=seeds,
+        settings=manifest.settings,
+        mask=manifest.mask,
+        calibration=(1.0, 0.0),
+        quantiles=[],
+    )
 
 
 def posed_rows(run: Path, decision: Decision, oof: OofTable) -> OofScores:

@@ -127,6 +127,7 @@ def _decision(run: Run, blend: Blend, considered: tuple[str, ...], parameters: B
             weight=weight,
             seeds=seeds,
             settings=manifest.settings,
+            mask=manifest.mask,
             calibration=parameters.calibrations[name],
             quantiles=parameters.quantiles.get(name, []),
         )

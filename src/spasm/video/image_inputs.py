@@ -17,7 +17,7 @@ import numpy as np
 from spasm.config.fields import SettingsError
 from spasm.core.errors import DataError
 from spasm.data.landmarks import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, VSVIG_15, joint_weights
-from spasm.data.pictures import MASK, MASKS, PATCH, SIDE, STEP, STILL, Arrays, Kind, mask_name
+from spasm.data.pictures import MASK, MASKS, PATCH, SIDE, STEP, STILL, Arrays, Kind
 from spasm.data.pose import FPS
 from spasm.video import decode, landmarker
 from spasm.video.pose_mask import pose_mask
@@ -280,8 +280,8 @@ def open_mask(mask: str, model: Path, max_people: int) -> Any:
 
 
 def archive(arrays: Arrays, kind: Kind, mask: str) -> bytes:
-    """The content of a segment's file of pictures. mask: as `open_mask` has it."""
-    named = {MASK: np.array(mask_name(mask))} if kind == "two_stream" else {}
+    """The content of a segment's file of pictures. mask: see `data.pictures.MASK`."""
+    named = {MASK: np.array(mask)} if kind == "two_stream" else {}
     save: Callable[..., None] = np.savez_compressed  # its annotation mistakes names for `allow_pickle`
     with io.BytesIO() as content:
         save(content, **arrays, **named)

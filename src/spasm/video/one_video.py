@@ -143,13 +143,14 @@ def _write_pictures(
 ) -> None:
     """Write the pictures of each segment for a network that reads pictures; the video is decoded again."""
     mask: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    name_of_mask = mask_name(extraction.mask)
     if kind == "two_stream":
         mask = image_inputs.open_mask(extraction.mask, extraction.model, extraction.max_people)
     with mask as masked:
         of_steps = image_inputs.steps(video, start_s, poses, masked)
         for number, segment in enumerate(image_inputs.in_segments(of_steps, firsts, extraction.frames), start=1):
             path = extraction.out / kind / f"{name}{number:05}.npz"
-            files.write_bytes(path, image_inputs.archive(segment, kind, extraction.mask))
+            files.write_bytes(path, image_inputs.archive(segment, kind, name_of_mask))
 
 
 def _write_preview(video: Path, name: str, out: Path, content: decode.Video, followed: str) -> None:

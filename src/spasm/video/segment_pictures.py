@@ -238,11 +238,13 @@ def _of_video(
     if not group:
         return
     wanted = list(heapq.merge(*(_times(place, settings.frames) for place in group)))
-    of_path = {place.segment: place for place in group}
+    of_path, name_of_mask = {place.segment: place for place in group}, mask_name(settings.mask)
     times_s = np.array([time_s for time_s, _ in wanted])
     try:
         for (_, path), picture in zip(wanted, image_inputs.nearest_frames(group[0].video, times_s), strict=True):
-            segment = open_segments.get(path) or open_segments.setdefault(path, _Segment(of_path[path], settings, mask))
+            segment = open_segments.get(path)
+            if segment is None:
+                segment = open_segments[path] = _Segment(of_path[path], settings, mask, name_of_mask)
             if segment.add(picture):
                 del open_segments[path]
                 with collect_errors(problems):
@@ -263,8 +265,8 @@ def _times(place: Place, frames: int) -> list[tuple[float, Path]]:
 class _Segment:
     """A segment whose frames are being read."""
 
-    def __init__(self, place: Place, settings: Settings, mask: image_inputs.Mask) -> None:
-        self.place, self.mask = place, settings.mask
+    def __init__(self, place: Place, settings: Settings, mask: image_inputs.Mask, name_of_mask: str) -> None:
+        self.place, self.name_of_mask = place, name_of_mask
         self.poses = read_pose(place.segment, settings.frames, settings.data)
         masks: Mapping[Kind, image_inputs.Mask | None] = {"vsvig": None, "two_stream": mask}
         self.steps = {kind: image_inputs.PictureSteps(self.poses, masks[kind]) for kind in settings.kinds}
@@ -287,4 +289,5 @@ class _Segment:
         for kind, steps in self.steps.items():
             self.made[kind] += steps.end()
             whole = {name: np.stack([one[name] for one in self.made[kind]]) for name in self.made[kind][0]}
-            files.write_bytes(pictures_path(self.place.segment, kind), image_inputs.archive(whole, kind, self.mask))
+            content = image_inputs.archive(whole, kind, self.name_of_mask)
+            files.write_bytes(pictures_path(self.place.segment, kind), content)

@@ -24,7 +24,7 @@ from spasm.data.pose import FRAMES
 
 FORMATS = (stam, sta_gunet)
 MARK = "converted.json"
-VERSION = "formats 2"  # of the converted folder; after a change of version the data is converted again
+VERSION = "formats 3"  # of the converted folder; after a change of version the data is converted again
 
 
 class Layout(Protocol):

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from spasm.config.data import MovementClass
-from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors
 from spasm.data.annotations import LabelLevel
 from spasm.data.formats import two_stream
 from spasm.data.formats.base import Child, ForeignDataset
 from spasm.data.formats.two_stream import Place, Subject
 from spasm.data.landmarks import LANDMARKS
-from spasm.data.pictures import STEP, STILL, UNKNOWN_MASK
+from spasm.data.pictures import STEP, STILL
 from spasm.data.pose import FRAMES
 from spasm.data.recordings import frames_of, inspect_recording, read_spans
 
@@ -40,7 +39,7 @@ class OneClass:
         paths: list[Path] = []
         for place, subject in zip(two_stream.places(data), two_stream.read_tree(data), strict=True):
             paths.append(place.folder / POSES)
-            paths += [path for path in [place.folder / two_stream.EXTRACTION] if path.is_file()]
+            paths += [about for about in (place.folder / two_stream.EXTRACTION,) if about.is_file()]
             paths += [subject.frames[frame] for frame in sorted(subject.frames) if frame % STEP == 0]
             for flow in (subject.flow_x, subject.flow_y):
                 paths += [flow[frame] for frame in sorted(flow)]
@@ -87,16 +86,8 @@ class OneClass:
         pictures: Callable[[int], bytes] | None = None
         if length % STEP == 0:  # otherwise no network reads them
             starts = [start for start, _ in spans]
-            pictures = functools.partial(_pictures, subject, starts, length, _mask_of(place.folder))
+            pictures = functools.partial(_pictures, subject, starts, length, two_stream.mask_of(place.folder))
         return Child(place.subject.replace("/", " "), segments, {"class": place.class_name}, pictures)
-
-
-def _mask_of(infant: Path) -> str:
-    """What cut out an infant, as its extraction noted it."""
-    about = infant / two_stream.EXTRACTION
-    if not about.is_file():
-        return UNKNOWN_MASK
-    return str(files.read_json(about).get("mask", UNKNOWN_MASK))
 
 
 def _pictures(subject: Subject, starts: list[int], length: int, mask: str, number: int) -> bytes:

@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spasm.core import files
 from spasm.core.errors import DataError, DataProblems, collect_errors, shorten
 from spasm.core.files import open_regular
 from spasm.core.tables import numbered_rows
 from spasm.data.formats.base import check_id, entries
+from spasm.data.pictures import UNKNOWN_MASK
 
 CLASSES = ("WMs", "FMs", "PR")  # writhing, fidgety, poor repertoire: labels 0, 1, 2
 EXTRACTION = "general_movements.json"  # in an infant's folder, where this program made the pictures
@@ -65,6 +67,13 @@ class Subject(NamedTuple):
     def subject(self) -> str:
         """CLASS/SUBJECT, which is unique."""
         return f"{self.class_name}/{self.name}"
+
+
+def mask_of(infant: Path) -> str:
+    """What cut out an infant in its pictures, see `data.pictures.MASK`, as its extraction noted it."""
+    about = infant / EXTRACTION
+    noted = files.read_json(about) if about.is_file() else {}
+    return str(noted.get("mask", UNKNOWN_MASK)) if noted.get("complete") else UNKNOWN_MASK
 
 
 class Start(NamedTuple):

@@ -48,8 +48,8 @@ def open_kept(
     folder.mkdir(parents=True, exist_ok=True)
     rows = np.flatnonzero(data.has_pose)
     assert model.pictures is not None
-    kind, frames, mask = model.pictures, data.poses.shape[1], model.mask(config)
-    first = model.shrink(data.pictures.read(kind, int(rows[0]), frames, mask), config)
+    kind, frames = model.pictures, data.poses.shape[1]
+    first = model.shrink(data.pictures.read(kind, int(rows[0]), frames), config)
     paths = [folder / f"{key}_{number}.npy" for number in range(len(first))]
     with lock(folder / f"{key}.lock", "pictures are being read", wait_s=BUILDING_S):
         if not all(path.exists() for path in paths):
@@ -59,7 +59,7 @@ def open_kept(
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": (len(rows), *array.shape)}
                     np.lib.format.write_array_header_1_0(file, header)
                 for row in rows:
-                    kept = model.shrink(data.pictures.read(kind, int(row), frames, mask), config)
+                    kept = model.shrink(data.pictures.read(kind, int(row), frames), config)
                     for file, array in zip(files, kept, strict=True):
                         file.write(np.ascontiguousarray(array).data)
     return [np.load(os.fspath(path), mmap_mode="r", allow_pickle=False) for path in paths]
