@@ -1,6 +1,7 @@
 """Chunks of general movements and the folds of their infants; one class against the others."""
 
 import csv
+import json
 import pickle
 import shutil
 
@@ -8,13 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.data import FLOAT32
 from helpers.movements import write_pictures, write_poses
 from spasm.core.errors import DataError
 from spasm.data.dataset import load_training
 from spasm.data.formats import two_stream
 from spasm.data.formats.convert import opened
 from spasm.data.general_movements import load_chunks, shrink
-from spasm.data.pictures import STILL, SegmentPictures
+from spasm.data.pictures import STILL, SegmentPictures, mask_of, pictures_path
+from spasm.models.registry import MODELS
+from spasm.models.two_stream_pictures import TwoStreamPicturesConfig
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +196,30 @@ def test_one_class_becomes_segments_back_to_back_with_their_pictures(tree, tmp_p
     assert (arrays["flow"][1, :, :, 1] == np.asarray(Image.open(place / "224x224_flow/Y/000025.png"))).all()
     with (data.folder / "groups.csv").open(newline="") as file:
         assert next(csv.reader(file)) == ["child", "source", "class"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "mask"),
+    [({"mask": "pose", "complete": True}, "pose"), ({"mask": "pose", "complete": False}, "unknown"), (None, "unknown")],
+)
+def test_one_class_keeps_the_mask_that_the_extraction_noted(tree, tmp_path, noted, mask):
+    before = load_training(tree, 15, "challenge", tmp_path, positive="FMs").fingerprint
+    for infant in tree.glob("*/sub*") if noted else ():
+        (infant / two_stream.EXTRACTION).write_text(json.dumps(noted))
+    data = load_training(tree, 15, "challenge", tmp_path, positive="FMs")
+    assert {mask_of(pictures_path(path, "two_stream")) for path in data.pictures.paths} == {mask}
+    assert data.fingerprint == before  # poses and labels are the same
+    environment = MODELS["two_stream_pictures"].environment(TwoStreamPicturesConfig(), FLOAT32, data)
+    assert environment["pictures_mask"] == mask
+
+
+def test_a_tree_of_several_masks_is_refused(tree, tmp_path):
+    (tree / "FMs/sub2" / two_stream.EXTRACTION).write_text(json.dumps({"mask": "pose", "complete": True}))
+    message = error_of(load, tree, tmp_path)
+    assert "different masks: 'unknown' (8, such as PR/sub3), 'pose' (1, such as FMs/sub2)" in message
+    data = load_training(tree, 15, "challenge", tmp_path, positive="FMs")  # for models of poses
+    with pytest.raises(DataError, match="different masks: 'unknown'"):
+        MODELS["two_stream_pictures"].environment(TwoStreamPicturesConfig(), FLOAT32, data)
 
 
 def test_the_last_step_of_a_video_is_still(tree, tmp_path):
