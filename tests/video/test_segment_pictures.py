@@ -174,7 +174,10 @@ def test_training_segments_keep_their_rows_change_their_labels_and_leave_out_sho
     labels = {row["segment_name"]: row["label"] for row in table(tmp_path / "train_data.csv")}
     assert labels == {"child_1_100001.npy": "0", "child_3_100001.npy": "0"}
     (tmp_path / "train/child_3_100001.npy").unlink()
+    assert os.listdir(tmp_path / "test") == ["child_2_100001.npy"]
+    (tmp_path / "test/child_2_100001.npy").unlink()
     write_training_segments(tmp_path, {})
+    assert not (tmp_path / "test").exists(), "an empty folder would be offered for prediction"
     assert [row["segment_name"] for row in table(tmp_path / "train_data.csv")] == ["child_1_100001.npy"]
 
 

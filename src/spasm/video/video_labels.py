@@ -1,5 +1,6 @@
 """Labels of whole videos: a table of them, and the training segments that they make of the extracted ones."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -88,4 +89,6 @@ def write_training_segments(out: Path, labels: Mapping[str, int]) -> list[str]:
         for segment in segments_of(out, name, "test"):
             os.replace(segment, out / "train" / segment.name)
     files.sync(out / "train")
+    with contextlib.suppress(OSError):  # others are there
+        (out / "test").rmdir()  # an empty one would be named as what to predict next
     return short
