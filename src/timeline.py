@@ -270,10 +270,11 @@ def mask_for(settings: Timeline, decision: Decision) -> str:
     Raises SettingsError for a flag --mask that is another one, or where the run needs one that is not given.
     """
     wanted, run = picture_kinds(decision).get("two_stream"), shell_words(settings.run)
-    has_videos = any(path.suffix != ".npy" and not may_be_poses(path) for path in settings.recordings)
+    others = [path for path in settings.recordings if path.suffix != ".npy" and not path.is_dir()]
+    has_videos = not all(map(may_be_poses, others))
     if settings.mask and (wanted is None or not has_videos):
-        others = f"and {run} has none" if wanted is None else "and for videos, and no video is given"
-        raise SettingsError(f"--mask is for runs with two_stream_pictures, {others}; leave it out")
+        lacking = f"and {run} has none" if wanted is None else "and for videos, and no video is given"
+        raise SettingsError(f"--mask is for runs with two_stream_pictures, {lacking}; leave it out")
     if settings.mask and mask_name(settings.mask) == wanted:
         return settings.mask
     if wanted is None or not has_videos or (wanted in MASKS and not settings.mask):

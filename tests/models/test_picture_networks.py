@@ -237,6 +237,14 @@ def test_damaged_and_foreign_files_of_pictures_are_refused_by_name(tmp_path):
             read_pictures(path, "vsvig")
 
 
+def test_what_is_trained_on_is_described_also_where_no_segment_has_a_pose(tmp_path):
+    folder = folder_of(tmp_path / "data", 2)
+    for path in (folder / "train").iterdir():
+        np.save(path, np.full((FRAMES, 33, 5), np.nan, np.float32))
+    environment = MODELS["two_stream_pictures"].environment(small("two_stream_pictures"), FLOAT32, load(folder))
+    assert "pictures_mask" not in environment
+
+
 def test_segments_without_a_pose_need_no_pictures(tmp_path):
     folder = folder_of(tmp_path / "data", 3)
     np.save(folder / "train/child_1_2.npy", np.full((FRAMES, 33, 5), np.nan, np.float32))

@@ -273,6 +273,7 @@ def test_the_mask_of_videos_is_that_of_training(folder, tmp_path):
     assert mask_of("mediapipe", "video.mp4", "--mask", "mediapipe") == "mediapipe"
     assert mask_of(mask_name(str(model)), "video.mp4", "--mask", model) == str(model)
     mask_of(UNKNOWN_MASK, "child_1_1.npy")  # whose pictures are there
+    mask_of(UNKNOWN_MASK, folder / "new/recordings")
     with pytest.raises(SettingsError, match="was trained with the mask pose, not mediapipe; leave --mask out"):
         mask_of("pose", "video.mp4", "--mask", "mediapipe")
     for flags, found in (([], "none is given"), (["--mask", other], "other.onnx is another model")):

@@ -72,8 +72,8 @@ class PictureNetworkModel(NetworkModel):
 
     def environment(self, config: Any, hardware: Hardware, data: "TrainingData") -> dict[str, Any]:
         environment = super().environment(config, hardware, data) | {"pictures_sha256": self.pictures_sha256(data)}
-        if self.pictures == "two_stream":
-            environment[MASK_KEY] = mask_of(pictures_path(self._segments(data)[0], self.pictures))
+        if self.pictures == "two_stream" and (segments := self._segments(data)):
+            environment[MASK_KEY] = mask_of(pictures_path(segments[0], self.pictures))
         return environment
 
     def pictures_sha256(self, data: "TrainingData") -> str:
